@@ -1,0 +1,215 @@
+"""Who is writing: run ids, writer ids, and what a process can say about itself.
+
+A run id is a TSID made by the client, so that a run has its id before any store answers: sign 0, 41 bits of
+milliseconds since 2020-01-01Z, 22 bits that start at random and count up within the process. People see it as 13
+characters of Crockford's base32 (https://www.crockford.com/base32.html), JSON as a decimal string.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+import sys
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from tracking_core.clock import Clock, SystemClock
+
+RUN_EPOCH_MS = 1_577_836_800_000
+"""2020-01-01T00:00:00Z in milliseconds since 1970: where the time inside a run id begins."""
+
+COUNTER_BITS = 22
+MAX_RUN_ID = (1 << 63) - 1
+ID_LENGTH = 13
+_COUNTER_MASK = (1 << COUNTER_BITS) - 1
+_TIME_MASK = (1 << 41) - 1
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_DECODE = {letter: value for value, letter in enumerate(_ALPHABET)} | {"I": 1, "L": 1, "O": 0}
+
+
+class RunIdSource:
+    """Make run ids that sort by time and never repeat within a process."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        # Guards the counter: two threads must not draw the same value.
+        self._lock = threading.Lock()
+        self.reseed()
+
+    def reseed(self) -> None:
+        """Start counting somewhere else; a forked child must, or it would repeat its parent's ids."""
+        self._lock = threading.Lock()
+        self._counter = int.from_bytes(os.urandom(4), "big") & _COUNTER_MASK
+
+    def next(self) -> int:
+        """Return a new run id, 1 to 2**63 - 1."""
+        with self._lock:
+            self._counter = (self._counter + 1) & _COUNTER_MASK
+            counter = self._counter
+        milliseconds = max(self._clock.now_us() // 1000 - RUN_EPOCH_MS, 0) & _TIME_MASK
+        return (milliseconds << COUNTER_BITS) | counter or 1
+
+
+_source = RunIdSource()
+os.register_at_fork(after_in_child=_source.reseed)
+
+
+def new_run_id() -> int:
+    """Return a new run id of this process."""
+    return _source.next()
+
+
+def new_writer_id() -> int:
+    """Return a random writer id, 1 to 2**63 - 1: one per tracker instance, another in a forked child."""
+    return int.from_bytes(os.urandom(8), "big") >> 1 or 1
+
+
+def run_time_us(run_id: int) -> int:
+    """Return when a run id was made, in microseconds since 1970-01-01Z on its maker's clock."""
+    return ((run_id >> COUNTER_BITS) + RUN_EPOCH_MS) * 1000
+
+
+def first_run_id_at(moment_us: int) -> int:
+    """Return the smallest run id that a run begun at this moment can have: the bound for partitions and cutoffs."""
+    milliseconds = min(max(moment_us // 1000 - RUN_EPOCH_MS, 0), _TIME_MASK)
+    return milliseconds << COUNTER_BITS
+
+
+def format_run_id(run_id: int) -> str:
+    """Return the 13 characters that people see for a run id."""
+    if not 0 <= run_id <= MAX_RUN_ID:
+        raise ValueError(f"a run id lies in 0 .. 2**63 - 1; given: {run_id}")
+    return "".join(_ALPHABET[(run_id >> shift) & 31] for shift in range(60, -1, -5))
+
+
+def parse_run_id(text: str) -> int:
+    """Return the run id of its 13 characters; case and the look-alikes I, L, O are forgiven. ValueError otherwise."""
+    letters = text.strip().upper().replace("-", "")
+    if len(letters) != ID_LENGTH or any(letter not in _DECODE for letter in letters):
+        raise ValueError(f"a run id is {ID_LENGTH} characters of 0-9 and A-Z without I, L, O, U; given: {text!r}")
+    value = 0
+    for letter in letters:
+        value = value << 5 | _DECODE[letter]
+    if value > MAX_RUN_ID:
+        raise ValueError(f"{text!r} is beyond the greatest run id, {format_run_id(MAX_RUN_ID)}")
+    return value
+
+
+_NOISE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"
+    r"|(?<![A-Za-z_])#?\d[\d:.,/T+-]*Z?(?![A-Za-z_])",
+    re.IGNORECASE,
+)
+
+
+def job_from_notes(notes: str | None) -> str:
+    """Return a job's name from its notes: the first line without dates, numbers and uuids; '' when nothing is left.
+
+    Runs of one pipeline usually carry the same words with another date, so this makes them comparable
+    (CONTRACT 2, `start_run`).
+    """
+    if not notes or not notes.strip():
+        return ""
+    words = _NOISE.sub(" ", notes.strip().splitlines()[0])
+    words = re.sub(r"\(\s*\)|\[\s*\]", " ", words)
+    return re.sub(r"\s+", " ", words).strip(" \t-–—_:,;/#.").replace(" : ", ": ").replace(" , ", ", ")
+
+
+def script_name() -> str:
+    """Return the name of the running script without its ending, `python` for an interactive interpreter."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return str(spec.name).removesuffix(".__main__")
+    name = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c") else ""
+    return name or "python"
+
+
+@lru_cache(maxsize=1)
+def host_name() -> str:
+    """Return this machine's name."""
+    return socket.gethostname()
+
+
+@lru_cache(maxsize=1)
+def user_name() -> str:
+    """Return the login name, or the numeric user id where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return str(os.getuid())
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """Return what tells this boot of the machine from the last, '' where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+_SECRET_FLAG = re.compile(r"(pass|secret|token|key|dsn|credential)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]*@")
+_KEYWORD_PASSWORD = re.compile(r"\b((?:pass\w*|secret|token|api_?key)\s*[=:]\s*)('[^']*'|\S+)", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """Return text with passwords of URLs and of `password=…` pairs replaced by `***`."""
+    return _KEYWORD_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
+
+
+def command_line(argv: list[str] | None = None) -> str:
+    """Return the command that runs, values of options that look secret replaced by `***`."""
+    words = list(sys.argv if argv is None else argv)
+    shown: list[str] = []
+    hide_next = False
+    for word in words:
+        if hide_next and not word.startswith("-"):
+            shown.append("***")
+            hide_next = False
+            continue
+        name, equals, _ = word.partition("=")
+        secret = word.startswith("-") and _SECRET_FLAG.search(name) is not None
+        shown.append(f"{name}=***" if secret and equals else without_secrets(word))
+        hide_next = secret and not equals
+    return " ".join(shown)
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Return the job's own version: $TRACKING_CODE_VERSION, else the commit its working directory stands on, else ''.
+
+    Read from the files of the repository: no process is started for it.
+    """
+    given = os.environ.get("TRACKING_CODE_VERSION")
+    if given:
+        return given
+    try:
+        for folder in (Path.cwd(), *Path.cwd().parents):
+            head = folder / ".git" / "HEAD"
+            if head.is_file():
+                return _commit_of(head)
+    except OSError:
+        pass
+    return ""
+
+
+def _commit_of(head: Path) -> str:
+    text = head.read_text(encoding="utf-8", errors="replace").strip()
+    if not text.startswith("ref: "):
+        return text[:12]
+    reference = text.removeprefix("ref: ")
+    loose = head.parent / reference
+    if loose.is_file():
+        return loose.read_text(encoding="ascii", errors="replace").strip()[:12]
+    packed = head.parent / "packed-refs"
+    if packed.is_file():
+        for line in packed.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.endswith(" " + reference):
+                return line[:12]
+    return ""
