@@ -1,0 +1,142 @@
+"""Fixtures of every test: the stores to run on, and an environment that nothing leaks into.
+
+PostgreSQL is real and never skipped: a server that cannot start fails the tests that need it.
+`ETLWATCH_TEST_POSTGRES` (a superuser's DSN) names an existing server to use instead of an own one.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import Databases
+from tests.support.postgres import OwnPostgres, PostgresServer
+from tests.support.session import SharedSession
+
+EXISTING_SERVER = "ETLWATCH_TEST_POSTGRES"
+SESSION_KEY = pytest.StashKey[SharedSession]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the session in the process that the user started; join it in pytest-xdist's workers."""
+    worker_input = getattr(config, "workerinput", None)
+    if worker_input is not None:
+        config.stash[SESSION_KEY] = SharedSession.join(worker_input["etlwatch_session"])
+        return
+    session = SharedSession.begin()
+    session.once("controller", lambda: str(os.getpid()))
+    config.stash[SESSION_KEY] = session
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Hand the session's directory to a worker."""
+    node.workerinput["etlwatch_session"] = str(node.config.stash[SESSION_KEY].directory)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what the session started: after a ctrl-c as after a last test."""
+    session = config.stash.get(SESSION_KEY, None)
+    if session is None or hasattr(config, "workerinput"):
+        return
+    try:
+        description = session.made("postgres")
+        if description is not None:
+            OwnPostgres.attach(session, description).destroy()
+        elif session.made("existing-postgres") is not None:
+            Databases(PostgresServer(os.environ[EXISTING_SERVER]), session).drop_all()
+    finally:
+        session.end()
+
+
+def _initialise_store(dsn: str) -> None:
+    from tracking_core.store import open_store
+
+    open_store(dsn).initialize()
+
+
+@pytest.fixture(scope="session")
+def shared_session(pytestconfig: pytest.Config) -> SharedSession:
+    """Return the session that all processes of this test run share."""
+    return pytestconfig.stash[SESSION_KEY]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(shared_session: SharedSession) -> PostgresServer:
+    """Return the one server of the whole session: `dsn(dbname)`, `guarded_dsn(dbname)`, `host`, `port`.
+
+    It is shared by all tests and workers, so no test may stop or pause it: see `private_postgres`.
+    """
+    if EXISTING_SERVER in os.environ:
+        shared_session.once("existing-postgres", lambda: "used")
+        return PostgresServer(os.environ[EXISTING_SERVER])
+    description = shared_session.once("postgres", lambda: OwnPostgres.create(shared_session, "postgres").describe())
+    return OwnPostgres.attach(shared_session, description)
+
+
+@pytest.fixture
+def private_postgres(shared_session: SharedSession) -> Iterator[Callable[[], OwnPostgres]]:
+    """Return a factory of servers for one test, which may stop, restart, pause and kill them; 0.5 s each."""
+    servers: list[OwnPostgres] = []
+
+    def create() -> OwnPostgres:
+        server = OwnPostgres.create(shared_session, "private")
+        servers.append(server)
+        return server
+
+    yield create
+    for server in servers:
+        server.destroy()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer, shared_session: SharedSession) -> Databases:
+    """Return the maker of databases on the session's server, for tests that need several."""
+    return Databases(postgres_server, shared_session)
+
+
+@pytest.fixture
+def postgres_dsn(databases: Databases) -> Iterator[str]:
+    """Yield the DSN of a fresh, empty PostgreSQL database."""
+    with databases.fresh() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def postgres_store_dsn(databases: Databases) -> Iterator[str]:
+    """Yield the DSN of a fresh PostgreSQL database: an initialised, empty store, copied from a template."""
+    with databases.fresh(template=databases.template("store", _initialise_store)) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def sqlite_dsn(tmp_path: Path) -> str:
+    """Return the DSN of a SQLite file that does not exist yet, absolute: four slashes."""
+    return f"sqlite:///{tmp_path / 'tracking.db'}"
+
+
+@pytest.fixture
+def sqlite_store_dsn(sqlite_dsn: str) -> str:
+    """Return the DSN of a fresh SQLite file with an initialised, empty store."""
+    _initialise_store(sqlite_dsn)
+    return sqlite_dsn
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_dsn(request: pytest.FixtureRequest) -> str:
+    """Return the DSN of a fresh, initialised store: the test runs once on each kind."""
+    dsn: str = request.getfixturevalue(f"{request.param}_store_dsn")
+    return dsn
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the user's configuration, data, passwords and switches away from every test and its children."""
+    for name in list(os.environ):
+        if name.startswith(("TRACKING_", "PG", "ETLWATCH_")) and name != EXISTING_SERVER:
+            monkeypatch.delenv(name)
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    # libpq reads ~/.pgpass and ~/.pg_service.conf.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -1,0 +1,86 @@
+"""The account that servers run under when the tests run as root. Opens no directory that it did not make.
+
+PostgreSQL and pgbouncer both refuse to run as root, and neither needs more than a directory of its own.
+"""
+
+import os
+import pwd
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Tried in this order; all exist on a stock system and own nothing.
+ACCOUNT_NAMES = ("nobody", "daemon")
+# The path of a unix socket has at most 107 bytes on Linux and 103 on BSD, its directory and name included.
+LONGEST_DIRECTORY = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whom to start servers as: `uid` and `gid` are None where this process is not root and stays itself."""
+
+    uid: int | None
+    gid: int | None
+
+    def run(self, command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
+        """Run a command as this account, in `/`, and return its output as text whatever its exit status."""
+        identity: dict[str, object] = {}
+        if self.uid is not None:
+            identity = {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [str(part) for part in command],
+            **{
+                "cwd": "/",
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.STDOUT,
+                "text": True,
+                **identity,
+                **options,
+            },
+        )
+
+    def own(self, path: Path) -> None:
+        """Give one path to this account, with no access for others."""
+        path.chmod(0o700)
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+    def can_enter(self, directory: Path) -> bool:
+        """Say whether this account can reach a directory by its path."""
+        return self.run(["/bin/sh", "-c", 'cd "$0"', directory]).returncode == 0
+
+
+def server_account() -> Account:
+    """Return the account for servers: this process's own, or an unprivileged one when it is root.
+
+    Raises RuntimeError when root finds none of `ACCOUNT_NAMES`.
+    """
+    if os.geteuid() != 0:
+        return Account(uid=None, gid=None)
+    for name in ACCOUNT_NAMES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(uid=entry.pw_uid, gid=entry.pw_gid)
+    raise RuntimeError(f"servers refuse to run as root and none of the users {', '.join(ACCOUNT_NAMES)} exists")
+
+
+def make_reachable_directory(account: Account, prefix: str) -> Path:
+    """Make a temporary directory that the account can pass through, with a path short enough for sockets.
+
+    `TMPDIR` may lie under a private home; then the system's shared directories are tried.
+    Raises RuntimeError when none will do.
+    """
+    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):
+        if len(parent) + len(prefix) > LONGEST_DIRECTORY or not os.access(parent, os.W_OK):
+            continue
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        directory.chmod(0o711)
+        if account.can_enter(directory):
+            return directory
+        directory.rmdir()
+    raise RuntimeError("no temporary directory that an unprivileged server could reach")
