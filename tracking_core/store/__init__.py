@@ -1,0 +1,1 @@
+"""The stores: PostgreSQL and SQLite behind one set of Protocols (base.py)."""

@@ -1,0 +1,48 @@
+"""Whether a run that says `running` still lives: the state derived from its heartbeat when it is read, never written.
+
+Only what needs no history is decided here; verdicts that compare a run with its job's past belong to the dashboard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+LOST_AFTER_INTERVALS = 3
+"""A run is lost when this many of its own heartbeat intervals have passed in silence (DESIGN 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a run's state is, since when, and the observation that proves it."""
+
+    state: str
+    """The stored status, or `lost`."""
+
+    since: datetime | None = None
+    """When the state began, on the store's clock; None when it is simply the stored status."""
+
+    evidence: str = ""
+    """The proof in words, '' when the state is the stored one."""
+
+
+def judge(
+    *,
+    status: str,
+    heartbeat_at: datetime | None,
+    heartbeat_interval_s: float | None,
+    now: datetime,
+) -> Verdict:
+    """Return the verdict on a run from its heartbeat; `now` is the store's clock, as are all stored times."""
+    if status != "running" or heartbeat_at is None or not heartbeat_interval_s:
+        return Verdict(state=status)
+    allowed = timedelta(seconds=LOST_AFTER_INTERVALS * heartbeat_interval_s)
+    silent = now - heartbeat_at
+    if silent <= allowed:
+        return Verdict(state=status)
+    seconds = silent.total_seconds()
+    return Verdict(
+        state="lost",
+        since=heartbeat_at + allowed,
+        evidence=f"no heartbeat for {seconds:.0f} s; it beats every {heartbeat_interval_s:g} s",
+    )

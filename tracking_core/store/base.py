@@ -1,0 +1,194 @@
+"""What a store can do: a few Protocols of few verbs, and nothing of how.
+
+A store hands out three kinds of connection. A Writer takes batches, a Reader answers questions in read-only
+transactions, a Keeper does what people ask for (switch, clean-up, closing a run) and makes the tables. Each is one
+connection: not shared between threads, closed by whoever opened it. All of them raise errors of `tracking_core.errors`
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+from tracking_core.events import Batch, Receipt
+from tracking_core.records import (
+    AuditEntry,
+    CleanupPlan,
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+
+
+class Connection(Protocol):
+    """What every connection to a store has."""
+
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Writer(Connection, Protocol):
+    """The connection of a job."""
+
+    def write(self, batch: Batch) -> Receipt:
+        """Store a batch in one transaction; when this returns it is committed."""
+        ...
+
+    def beat(self, run_ids: Sequence[int]) -> Receipt:
+        """Say that these runs live, in one statement."""
+        ...
+
+    def switched_off(self, job: str) -> bool:
+        """Return whether the shared switch, global or of this job, is off."""
+        ...
+
+
+class Reader(Connection, Protocol):
+    """The connection of whoever looks: every transaction is read-only."""
+
+    def one_view(self) -> AbstractContextManager[None]:
+        """Let all questions inside the block see one moment of the store."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the store's clock."""
+        ...
+
+    def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
+        ...
+
+    def live_runs(self, limit: int = 1000) -> list[Run]:
+        """Return the runs whose stored status is running, newest first."""
+        ...
+
+    def run(self, run_id: int) -> Run | None:
+        """Return one run."""
+        ...
+
+    def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
+        """Return run ids whose 13 characters end in this suffix, newest first."""
+        ...
+
+    def latest_run_id(self, job: str) -> int | None:
+        """Return the newest run of a job."""
+        ...
+
+    def phases(self, run_ids: Sequence[int]) -> list[Phase]:
+        """Return the phases of these runs by (run_id, position)."""
+        ...
+
+    def phase_samples(self, run_id: int) -> list[PhaseSample]:
+        """Return how a run's phases went, by (phase, bucket)."""
+        ...
+
+    def endpoints(self, run_id: int) -> list[EndpointTotals]:
+        """Return a run's requests by endpoint, most requests first."""
+        ...
+
+    def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+        """Return the latency histogram (bucket → count) of each of these runs."""
+        ...
+
+    def series(self, run_id: int) -> list[SeriesCell]:
+        """Return a run's requests over time, by bucket."""
+        ...
+
+    def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
+        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z)."""
+        ...
+
+    def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
+        """Return the requests of all runs in [since, until), added up to cells of `step` seconds (a multiple of 10)."""
+        ...
+
+    def source_counts(self, run_id: int) -> list[SourceCount]:
+        """Return a run's source counts by entity."""
+        ...
+
+    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs."""
+        ...
+
+    def ledger(self, run_id: int) -> list[WriterLedger]:
+        """Return what each writer of a run emitted and what of it is stored."""
+        ...
+
+    def switches(self) -> list[Switch]:
+        """Return the shared switches that were ever turned; none means on."""
+        ...
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest audit entries."""
+        ...
+
+
+class Keeper(Connection, Protocol):
+    """The connection of a person who changes something; every deed is audited."""
+
+    def set_switch(self, *, enabled: bool, job: str | None, actor: str, reason: str) -> Switch:
+        """Turn the shared switch of all jobs (job None) or of one."""
+        ...
+
+    def close_run(self, run_id: int, *, actor: str, reason: str) -> bool:
+        """Mark a running run as abandoned; False when it is not running (compare-and-set)."""
+        ...
+
+    def plan_cleanup(self, days: int) -> CleanupPlan:
+        """Return what a clean-up of finished runs that ended `days` or more days ago would remove."""
+        ...
+
+    def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
+        """Remove finished runs that ended before the cutoff (the planned one when given); yield the runs of each step."""
+        ...
+
+
+class Store(Protocol):
+    """One place where runs are recorded."""
+
+    @property
+    def label(self) -> str:
+        """Where it is, without credentials: fit for a screen or a log."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """`postgres` or `sqlite`."""
+        ...
+
+    def writer(self, deadline: float) -> Writer:
+        """Connect for writing; `deadline` in seconds bounds the connecting and each operation."""
+        ...
+
+    def reader(self, deadline: float) -> Reader:
+        """Connect for reading; `deadline` in seconds as for a writer."""
+        ...
+
+    def keeper(self, deadline: float) -> Keeper:
+        """Connect for a person's changes; `deadline` in seconds bounds the connecting and each step."""
+        ...
+
+    def initialize(self) -> list[str]:
+        """Create or upgrade the tables; return the names of the migrations applied. Safe to call at any time."""
+        ...
+
+    def migration_sql(self) -> str:
+        """Return the SQL of all migrations, for an administrator to read or run."""
+        ...
