@@ -156,7 +156,7 @@ class Keeper(Connection, Protocol):
         ...
 
     def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
-        """Remove finished runs that ended before the cutoff (the planned one when given); yield the runs of each step."""
+        """Remove finished runs that ended before the cutoff (the planned one if given); yield the runs of each step."""
         ...
 
 
