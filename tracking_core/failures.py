@@ -1,0 +1,140 @@
+"""What is kept of an error: its type, message, own traceback and a fingerprint that groups its like.
+
+Owns turning an exception or a string into one record. It refuses to own where the record goes (a context's
+statistics, a store), and making text safe for a store or a terminal: NUL and lone surrogates pass through.
+"""
+
+import hashlib
+import re
+import traceback
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import TracebackType
+
+TRACEBACK_LIMIT_BYTES = 64 * 1024
+"""Longest traceback kept, in bytes of UTF-8; the limit of every text field of the stores."""
+
+_FINGERPRINT_FRAMES = 5
+_FINGERPRINT_MESSAGE_CHARACTERS = 4096
+
+# Order matters: a quoted uuid is quoted text, a uuid holds hexadecimal runs, and those hold digits.
+_VARYING = (
+    (re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`"), "<text>"),
+    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
+    (re.compile(r"\b0x[0-9a-f]+\b|\b(?=[a-f]*[0-9])[0-9a-f]{8,}\b", re.IGNORECASE), "<hex>"),
+    (re.compile(r"\d+"), "<number>"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Hold what is recorded of one error, without keeping the error or its frames alive.
+
+    Made by `from_error`. Source: CONTRACT 5, decision 6, and `log_error` in CONTRACT 2.
+    """
+
+    error_type: str
+    """Name of the exception's class without its module; `str` for a plain message."""
+    message: str
+    """`str(error)`, possibly empty; a stand-in when the exception cannot be turned into text."""
+    traceback: str
+    """The exception's own traceback with causes, notes and groups; empty for a plain message.
+
+    At most `TRACEBACK_LIMIT_BYTES`, head and tail kept.
+    """
+    fingerprint: str
+    """16 hexadecimal digits, the same for errors of one kind (see `fingerprint_of`)."""
+
+    @classmethod
+    def from_error(cls, error: BaseException | str) -> "Failure":
+        """Describe an exception, raised or not, in or outside its `except` block, or a plain message.
+
+        An exception whose `__str__` or notes raise is described all the same.
+
+        Raises TypeError when `error` is neither an exception nor a string.
+        """
+        if isinstance(error, str):
+            return cls(error_type="str", message=error, traceback="", fingerprint=fingerprint_of("str", error, None))
+        if not isinstance(error, BaseException):
+            raise TypeError(f"error must be an exception or a string, not {type(error).__name__}")
+        error_type = type(error).__name__
+        message = _message_of(error)
+        return cls(
+            error_type=error_type,
+            message=message,
+            traceback=keep_ends(_traceback_of(error, message), TRACEBACK_LIMIT_BYTES),
+            fingerprint=fingerprint_of(error_type, message, error.__traceback__),
+        )
+
+
+def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) -> str:
+    """Return 16 hexadecimal digits that are the same for errors of one kind, on every machine and day.
+
+    With frames: the error's type and the file names and function names of its innermost five frames, a
+    function that calls itself counted once. Line numbers, directories and message are left out, so that an
+    edit above, another checkout or another customer's number starts no new group. Without frames: the error's
+    type and the message with quoted text, uuids, hexadecimal and decimal numbers replaced.
+    """
+    parts = [_without_varying_parts(message)] if frames is None else _innermost_functions(frames)
+    # Unit separators keep ("ab", "c") and ("a", "bc") apart.
+    text = "\x1f".join([error_type, *parts])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def keep_ends(text: str, limit_bytes: int) -> str:
+    """Return `text`, or its head and tail around a mark with the number of bytes left out.
+
+    The result has at most `limit_bytes` bytes of UTF-8 (100 or more); no character is cut in two.
+    """
+    # Four bytes is the longest character: short text is known to fit without encoding it.
+    if len(text) * 4 <= limit_bytes:
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= limit_bytes:
+        return text
+    widest_mark = f"\n[... {len(encoded)} bytes left out ...]\n"
+    kept = limit_bytes - len(widest_mark)
+    head_end = _character_start(encoded, kept // 2)
+    # Rounded up: a character that straddles the cut belongs to what is left out.
+    tail_start = _character_start(encoded, len(encoded) - (kept - kept // 2) + 3)
+    mark = f"\n[... {tail_start - head_end} bytes left out ...]\n"
+    head = encoded[:head_end].decode("utf-8", "surrogatepass")
+    return head + mark + encoded[tail_start:].decode("utf-8", "surrogatepass")
+
+
+def _character_start(encoded: bytes, position: int) -> int:
+    """Return the start of the UTF-8 character that holds `position`."""
+    while 0 < position < len(encoded) and encoded[position] & 0xC0 == 0x80:
+        position -= 1
+    return position
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ may raise anything, and the error itself must be kept
+        return f"<unprintable {type(error).__name__}>"
+
+
+def _traceback_of(error: BaseException, message: str) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - broken notes, causes or memory must not cost the record of the error
+        return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
+
+
+def _innermost_functions(frames: TracebackType) -> list[str]:
+    functions: list[str] = []
+    for frame, _line in traceback.walk_tb(frames):
+        code = frame.f_code
+        function = f"{PurePath(code.co_filename).name}:{code.co_name}"
+        if not functions or functions[-1] != function:
+            functions.append(function)
+    return functions[-_FINGERPRINT_FRAMES:]
+
+
+def _without_varying_parts(message: str) -> str:
+    text = message[:_FINGERPRINT_MESSAGE_CHARACTERS]
+    for pattern, stand_in in _VARYING:
+        text = pattern.sub(stand_in, text)
+    return text
