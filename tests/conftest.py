@@ -4,6 +4,7 @@ PostgreSQL is real and never skipped: a server that cannot start fails the tests
 `ETLWATCH_TEST_POSTGRES` (a superuser's DSN) names an existing server to use instead of an own one.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.databases import Databases
 from tests.support.postgres import OwnPostgres, PostgresServer
+from tests.support.proxy import PostgresProxy
 from tests.support.session import SharedSession
 
 EXISTING_SERVER = "ETLWATCH_TEST_POSTGRES"
@@ -128,6 +130,13 @@ def store_dsn(request: pytest.FixtureRequest) -> str:
     """Return the DSN of a fresh, initialised store: the test runs once on each kind."""
     dsn: str = request.getfixturevalue(f"{request.param}_store_dsn")
     return dsn
+
+
+@pytest.fixture
+def postgres_proxy() -> Iterator[Callable[[str], PostgresProxy]]:
+    """Return a factory of proxies in front of a database: `proxy.dsn` leads through, `proxy.freeze()` and so on."""
+    with contextlib.ExitStack() as proxies:
+        yield lambda dsn: proxies.enter_context(PostgresProxy(dsn))
 
 
 @pytest.fixture(autouse=True)
