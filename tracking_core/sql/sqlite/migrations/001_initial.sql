@@ -1,12 +1,13 @@
 -- The same tables as on PostgreSQL, in one file. Times are integer microseconds since 1970-01-01Z; `bucket` is seconds.
 -- Tags, counters and overheads are JSON text; a histogram is a blob of packed little-endian 64-bit integers.
+-- Kept to what SQLite 3.34 knows (no STRICT, no RETURNING): it is what long-lived distributions ship with Python 3.11.
 
 CREATE TABLE schema_version (
     version    INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL,
     checksum   TEXT    NOT NULL,
     applied_at INTEGER NOT NULL
-) STRICT;
+);
 
 CREATE TABLE runs (
     run_id               INTEGER PRIMARY KEY,
@@ -41,7 +42,7 @@ CREATE TABLE runs (
     CONSTRAINT runs_status_is_known
         CHECK (status IN ('running', 'completed', 'failed', 'terminated', 'abandoned')),
     CONSTRAINT runs_end_goes_with_status CHECK ((status = 'running') = (ended_at IS NULL))
-) STRICT;
+);
 CREATE INDEX runs_by_start ON runs (started_at DESC, run_id DESC);
 CREATE INDEX runs_by_job ON runs (job, started_at DESC, run_id DESC);
 CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
@@ -61,7 +62,7 @@ CREATE TABLE phases (
     memory_limit_mb REAL,
     PRIMARY KEY (run_id, phase),
     CONSTRAINT phases_status_is_known CHECK (status IN ('pending', 'running', 'completed', 'failed'))
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE phase_series (
     run_id    INTEGER NOT NULL,
@@ -71,7 +72,7 @@ CREATE TABLE phase_series (
     processed TEXT    NOT NULL DEFAULT '{}',
     memory_mb REAL,
     PRIMARY KEY (run_id, phase, bucket)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 -- One row a request.
 CREATE TABLE requests (
@@ -88,7 +89,7 @@ CREATE TABLE requests (
     endpoint    TEXT    NOT NULL,
     error       TEXT,
     PRIMARY KEY (run_id, writer_id, seq)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE run_endpoints (
     run_id       INTEGER NOT NULL,
@@ -106,7 +107,7 @@ CREATE TABLE run_endpoints (
     endpoint     TEXT    NOT NULL,
     histogram    BLOB    NOT NULL,
     PRIMARY KEY (run_id, endpoint)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE run_series (
     run_id       INTEGER NOT NULL,
@@ -124,7 +125,7 @@ CREATE TABLE run_series (
     status_other INTEGER NOT NULL,
     histogram    BLOB    NOT NULL,
     PRIMARY KEY (run_id, bucket, width)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 -- All runs together; sharded as on PostgreSQL, so that a store can move from here to there as it is.
 CREATE TABLE throughput (
@@ -143,7 +144,7 @@ CREATE TABLE throughput (
     status_other INTEGER NOT NULL,
     histogram    BLOB    NOT NULL,
     PRIMARY KEY (width, bucket, shard)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE source_counts (
     run_id INTEGER NOT NULL,
@@ -151,7 +152,7 @@ CREATE TABLE source_counts (
     at     INTEGER NOT NULL,
     entity TEXT    NOT NULL,
     PRIMARY KEY (run_id, entity)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE errors (
     run_id      INTEGER NOT NULL,
@@ -164,7 +165,7 @@ CREATE TABLE errors (
     traceback   TEXT    NOT NULL,
     fingerprint TEXT    NOT NULL,
     PRIMARY KEY (run_id, writer_id, seq)
-) STRICT;
+);
 CREATE INDEX errors_by_time ON errors (at DESC);
 CREATE INDEX errors_by_fingerprint ON errors (fingerprint, at DESC);
 
@@ -174,7 +175,7 @@ CREATE TABLE batches (
     batch_seq INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     PRIMARY KEY (writer_id, batch_seq)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (at);
 
 CREATE TABLE writers (
@@ -185,7 +186,7 @@ CREATE TABLE writers (
     dropped   INTEGER NOT NULL DEFAULT 0,
     overhead  TEXT    NOT NULL DEFAULT '{}',
     PRIMARY KEY (run_id, writer_id)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 -- No row means on. `job` is '' in the global scope.
 CREATE TABLE switches (
@@ -197,7 +198,7 @@ CREATE TABLE switches (
     reason     TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (scope, job),
     CONSTRAINT switches_scope_is_known CHECK ((scope = 'global') = (job = '') AND scope IN ('global', 'job'))
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE audit (
     id     INTEGER PRIMARY KEY,
@@ -205,17 +206,17 @@ CREATE TABLE audit (
     actor  TEXT    NOT NULL,
     action TEXT    NOT NULL,
     detail TEXT    NOT NULL DEFAULT '{}'
-) STRICT;
+);
 
 -- Runs that a clean-up removed lately: what arrives for them late is refused.
 CREATE TABLE removed_runs (
     run_id     INTEGER PRIMARY KEY,
     removed_at INTEGER NOT NULL
-) STRICT;
+);
 CREATE INDEX removed_runs_by_time ON removed_runs (removed_at);
 
 -- The latest cutoff of a clean-up: a finished run older than it is refused even without a row in removed_runs.
 CREATE TABLE retention (
     only_row INTEGER PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
     cutoff   INTEGER NOT NULL
-) STRICT;
+);

@@ -1,0 +1,1 @@
+"""The SQLite store: one file, nothing to set up."""
