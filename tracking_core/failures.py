@@ -4,12 +4,15 @@ Owns turning an exception or a string into one record. It refuses to own where t
 statistics, a store), and making text safe for a store or a terminal: NUL and lone surrogates pass through.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import traceback
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
+from typing import Self
 
 TRACEBACK_LIMIT_BYTES = 64 * 1024
 """Longest traceback kept, in bytes of UTF-8; the limit of every text field of the stores."""
@@ -46,7 +49,7 @@ class Failure:
     """16 hexadecimal digits, the same for errors of one kind (see `fingerprint_of`)."""
 
     @classmethod
-    def from_error(cls, error: BaseException | str) -> "Failure":
+    def from_error(cls, error: BaseException | str) -> Self:
         """Describe an exception, raised or not, in or outside its `except` block, or a plain message.
 
         An exception whose `__str__` or notes raise is described all the same.

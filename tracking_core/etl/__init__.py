@@ -1,0 +1,20 @@
+"""The ETL context: phases, progress, memory, errors and resources of one job.
+
+Owns the names that this package offers; everything else is in its modules.
+"""
+
+from __future__ import annotations
+
+from tracking_core.etl.context import ETLContext, PhaseBlock
+from tracking_core.etl.memory import MemoryMonitor
+from tracking_core.etl.progress import ProgressTracker
+from tracking_core.etl.recorder import PhaseRecorder, RunTracker
+
+__all__ = [
+    "ETLContext",
+    "MemoryMonitor",
+    "PhaseBlock",
+    "PhaseRecorder",
+    "ProgressTracker",
+    "RunTracker",
+]

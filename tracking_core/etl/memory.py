@@ -1,0 +1,92 @@
+"""How much memory the process holds, at most, and against a limit.
+
+Owns reading the resident set size and remembering the greatest. It refuses to own what happens at the limit beyond
+raising MemoryError.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from typing import TYPE_CHECKING
+
+from tracking_core.etl.locks import ForkSafeLock
+
+if TYPE_CHECKING:
+    import psutil
+
+logger = logging.getLogger(__name__)
+
+_BYTES_PER_MB = 1024 * 1024
+
+
+class MemoryMonitor:
+    """Watch this process's resident memory, in MB of 1024 × 1024 bytes.
+
+    Attributes: `memory_limit_mb` (None for no limit), `peak_memory_mb`, the greatest ever sampled, and
+    `phase_peak_mb`, the greatest since `begin_phase`. Peaks are of samples: what comes and goes between two of them is
+    not seen. Safe to use from several threads. Source: `MemoryMonitor` of the second seed, CONTRACT 5, decision 7.
+    """
+
+    def __init__(self, memory_limit_mb: float | None = None, *, lock: ForkSafeLock | None = None) -> None:
+        """Make a monitor without samples.
+
+        Raises TypeError for a limit that is no number, ValueError for one that is not above 0.
+        """
+        self.memory_limit_mb = _checked_limit(memory_limit_mb)
+        self.peak_memory_mb: float = 0
+        self.phase_peak_mb: float = 0
+        # Guards the peaks: of two threads with a new peak each, the greater must stay.
+        self._lock = lock if lock is not None else ForkSafeLock()
+        self._process: psutil.Process | None = None
+        self._warned = False
+
+    def get_current_memory_mb(self) -> float:
+        """Return the process's resident set size in MB, as the operating system tells it."""
+        # Imported at the first sample: a job that tracks only requests never pays for it.
+        import psutil
+
+        # Making a Process costs more than the reading itself; in a forked child the kept one is the parent.
+        if self._process is None or self._process.pid != os.getpid():
+            self._process = psutil.Process()
+        resident: int = self._process.memory_info().rss
+        return resident / _BYTES_PER_MB
+
+    def begin_phase(self) -> None:
+        """Forget the phase's peak; the monitor's own stays."""
+        with self._lock:
+            self.phase_peak_mb = 0
+
+    def sample(self) -> float | None:
+        """Read the memory and remember the peaks; return MB, or None where it cannot be read (warned of once)."""
+        try:
+            current = self.get_current_memory_mb()
+        except Exception as error:  # noqa: BLE001 - a system without /proc must not cost the job its work
+            if not self._warned:
+                self._warned = True
+                logger.warning("Memory usage cannot be read (%s); limit and peak are not watched", error)
+            return None
+        with self._lock:
+            self.peak_memory_mb = max(self.peak_memory_mb, current)
+            self.phase_peak_mb = max(self.phase_peak_mb, current)
+        return current
+
+    def check_memory(self) -> None:
+        """Sample the memory and compare it with the limit.
+
+        Raises MemoryError when a limit is set and the usage is above it.
+        """
+        current = self.sample()
+        if current is not None and self.memory_limit_mb is not None and current > self.memory_limit_mb:
+            raise MemoryError(f"Memory usage ({current:.2f} MB) exceeds limit ({self.memory_limit_mb} MB)")
+
+
+def _checked_limit(limit_mb: float | None) -> float | None:
+    if limit_mb is None:
+        return None
+    if isinstance(limit_mb, bool) or not isinstance(limit_mb, (int, float)):
+        raise TypeError(f"memory_limit_mb must be a number or None, not {type(limit_mb).__name__}")
+    if math.isnan(limit_mb) or limit_mb <= 0:
+        raise ValueError(f"memory_limit_mb must be above 0, or None for no limit: {limit_mb}")
+    return limit_mb

@@ -1,0 +1,123 @@
+"""The names that a context is made of: its phases, its units, and what is called after each unit.
+
+Owns checking those names and the counts given for them. It refuses to own any count or state: see progress.py and
+context.py.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+DEFAULT_PHASES = ("extract", "transform", "load")
+DEFAULT_UNITS = ("conversations", "messages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitNames:
+    """Hold what is named after one unit: attributes of the progress tracker and keys of the statistics."""
+
+    unit: str
+    """As a parameter of `update_progress`."""
+    total: str
+    """Expected count: attribute, parameter of `start_phase` and key."""
+    processed: str
+    """Processed count: attribute and key."""
+    percent: str
+    """Key of processed in percent of total; the unit loses a trailing `s` (CONTRACT 5)."""
+    rate: str
+    """Key of processed per second."""
+    processed_in_all: str
+    """Key of the count over all phases."""
+
+    @classmethod
+    def of(cls, unit: str) -> Self:
+        """Name everything that belongs to `unit`."""
+        return cls(
+            unit=unit,
+            total=f"total_{unit}",
+            processed=f"processed_{unit}",
+            percent=f"{unit.removesuffix('s')}_percent",
+            rate=f"{unit}_per_second",
+            processed_in_all=f"{unit}_processed",
+        )
+
+
+def checked_phases(phases: Iterable[str]) -> tuple[str, ...]:
+    """Return the phases' names in their order.
+
+    Raises TypeError for anything but strings, ValueError for none, an empty or a repeated name.
+    """
+    names = _checked_names("phases", phases)
+    if not names:
+        raise ValueError("phases must name at least one phase")
+    return names
+
+
+def checked_units(units: Iterable[str]) -> tuple[UnitNames, ...]:
+    """Return what is named after each unit, in the units' order.
+
+    Raises TypeError for anything but strings, ValueError for a name that cannot be part of a parameter's name, is
+    repeated, or would share a statistics key with another (`row` and `rows` have one percent key).
+    """
+    names = [UnitNames.of(unit) for unit in _checked_names("units", units)]
+    keys: dict[str, str] = {}
+    for name in names:
+        if not name.unit.isidentifier():
+            raise ValueError(f"units: {name.unit!r} cannot be part of a parameter's name such as total_<unit>")
+        for key in (name.total, name.processed, name.percent, name.rate):
+            if key in keys:
+                raise ValueError(f"units: {keys[key]!r} and {name.unit!r} would share the statistics key {key!r}")
+            keys[key] = name.unit
+    return tuple(names)
+
+
+def bind_counts(parameters: tuple[str, ...], positional: tuple[int, ...], named: Mapping[str, int]) -> dict[str, int]:
+    """Return a count for each parameter as Python would bind them; what was not given is 0.
+
+    Raises TypeError for too many, unknown or doubly given arguments, naming what was given and what is accepted, and
+    for a count that is a bool or no whole number; ValueError for a negative count.
+    """
+    accepted = ", ".join(parameters) or "none"
+    if len(positional) > len(parameters):
+        raise TypeError(f"{len(positional)} counts were given; accepted: {accepted}")
+    unknown = [name for name in named if name not in parameters]
+    if unknown:
+        raise TypeError(f"unknown count {', '.join(map(repr, unknown))}; accepted: {accepted}")
+    given = dict(zip(parameters, positional, strict=False))
+    twice = [name for name in given if name in named]
+    if twice:
+        raise TypeError(f"count {', '.join(map(repr, twice))} was given twice, by position and by name")
+    given.update(named)
+    return {name: checked_count(name, given.get(name, 0)) for name in parameters}
+
+
+def checked_count(name: str, value: object) -> int:
+    """Return `value` as an int; any integer type will do.
+
+    Raises TypeError for a bool or what is no whole number, ValueError for a negative number.
+    """
+    # A bool is an int to Python, but `total_messages=True` is a slip.
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    count = operator.index(value)
+    if count < 0:
+        raise ValueError(f"{name} must not be negative: {count}")
+    return count
+
+
+def _checked_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    # A lone string would be taken letter by letter.
+    if isinstance(names, str):
+        raise TypeError(f"{what} must be a sequence of names, not the string {names!r}")
+    checked = tuple(names)
+    for name in checked:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be strings, not {type(name).__name__}")
+        if not name:
+            raise ValueError(f"{what} must not hold an empty name")
+        if checked.count(name) > 1:
+            raise ValueError(f"{what} must differ: {name!r} is there more than once")
+    return checked

@@ -1,0 +1,87 @@
+"""Copies of statistics: one that shares no container with the original, one that JSON can hold.
+
+Owns nothing else, and in particular no opinion on which keys there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from numbers import Integral, Real
+from typing import Any
+
+_DEEPEST = 100
+"""Levels of nesting kept by `json_ready`; a structure that holds itself ends there."""
+
+
+def copy_containers(value: Any) -> Any:
+    """Return a copy with containers of its own; everything else is shared.
+
+    Results of a phase may hold connections, locks or large frames: those cannot or should not be copied.
+    """
+    return _copy(value, {})
+
+
+def _copy(value: Any, copied: dict[int, Any]) -> Any:
+    # Containers that hold each other in a circle are copied into such a circle.
+    if id(value) in copied:
+        return copied[id(value)]
+    if isinstance(value, dict):
+        mapping: dict[Any, Any] = {}
+        copied[id(value)] = mapping
+        mapping.update((key, _copy(item, copied)) for key, item in value.items())
+        return mapping
+    if isinstance(value, list):
+        items: list[Any] = []
+        copied[id(value)] = items
+        items.extend(_copy(item, copied) for item in value)
+        return items
+    if type(value) is tuple:
+        return tuple(_copy(item, copied) for item in value)
+    if isinstance(value, (set, bytearray)):
+        return value.copy()
+    return value
+
+
+def json_ready(value: Any) -> Any:
+    """Return a copy made of dicts with string keys, lists, strings, numbers, booleans and None.
+
+    Times are ISO 8601 text, durations seconds, numbers that are not finite None, and what JSON knows nothing of is
+    its text.
+    """
+    return _plain(value, _DEEPEST)
+
+
+def _plain(value: Any, levels: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return _plain_container(value, levels)
+    return _text(value)
+
+
+def _plain_container(value: Mapping[Any, Any] | Iterable[Any], levels: int) -> Any:
+    if levels == 0:
+        return "..."
+    if isinstance(value, Mapping):
+        return {_text(key): _plain(item, levels - 1) for key, item in value.items()}
+    return [_plain(item, levels - 1) for item in value]
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a broken __str__ may raise anything; the rest of the copy is worth having
+        return f"<unprintable {type(value).__name__}>"
