@@ -1,0 +1,205 @@
+"""A CRM's HTTP API on this machine, with the manners of a real one.
+
+Owns the server: paging by offset and limit, counts, latency, rate limiting with Retry-After, failures now
+and then. What goes wrong is drawn from a seed and from what is asked, never from the time, so a sync meets
+the same trouble each time. It keeps nothing: records come from `crm_records`.
+
+    GET /v1/contacts?offset=100&limit=50   ->  {"offset": 100, "limit": 50, "items": […]}
+    GET /v1/contacts/count                 ->  {"count": 1900}
+"""
+
+import argparse
+import json
+import random
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from etlwatch.demo.crm_records import MAKERS
+
+LARGEST_PAGE = 200
+_SIZES: Mapping[str, int] = {"contacts": 1900, "companies": 430, "opportunities": 1120}
+# One in four stretches of twenty requests is a bad one: charts show it, and retries have something to do.
+_STRETCH = 20
+_BAD_STRETCH = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of one request."""
+
+    status: HTTPStatus
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How the API treats its callers.
+
+    `latency_ms` is the median of a log-normal distribution (0: answers at once); rates are between 0 and 1;
+    `broken_pages` are (entity, offset) pairs that always answer 500, as a record does that the server
+    cannot render.
+    """
+
+    seed: int = 1
+    sizes: Mapping[str, int] = field(default_factory=lambda: dict(_SIZES))
+    latency_ms: float = 60.0
+    throttle_rate: float = 0.02
+    error_rate: float = 0.02
+    retry_after_s: int = 1
+    broken_pages: frozenset[tuple[str, int]] = frozenset()
+
+    def fate(self, entity: str, offset: int, *, attempt: int, serial: int) -> Fate:
+        """Draw what happens to the `attempt`-th request for a page, the `serial`-th of all (both from 0)."""
+        draw = random.Random(f"{self.seed}/{entity}/{offset}/{attempt}")
+        bad = serial // _STRETCH % (_BAD_STRETCH + 1) == _BAD_STRETCH
+        latency = self.latency_ms / 1000 * draw.lognormvariate(0.0, 0.5) * (3 if bad else 1)
+        if draw.random() < min(1.0, self.throttle_rate * (6 if bad else 1)):
+            # A limiter turns requests away before any work is done.
+            return Fate(status=HTTPStatus.TOO_MANY_REQUESTS, latency_s=latency / 10)
+        if (entity, offset) in self.broken_pages or draw.random() < self.error_rate:
+            return Fate(status=HTTPStatus.INTERNAL_SERVER_ERROR, latency_s=latency * 2)
+        return Fate(status=HTTPStatus.OK, latency_s=latency)
+
+
+class CrmApi:
+    """The running API: `with CrmApi(Manners(seed=3)) as api: …api.url…`."""
+
+    def __init__(self, manners: Manners | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Open a free port of the loopback interface; nothing is answered before `with` or `serve()`."""
+        self._server = _Server(manners or Manners(), sleep)
+        self._thread = threading.Thread(target=self.serve, name="crm-api", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Give the address to call, without a slash at its end."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def serve(self) -> None:
+        """Answer requests in the calling thread until the process ends or `with` is left."""
+        self._server.serve_forever(poll_interval=0.05)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, manners: Manners, sleep: Callable[[float], None]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.manners = manners
+        self.sleep = sleep
+        self._lock = threading.Lock()  # guards the two counts below
+        self._asked: Counter[tuple[str, int]] = Counter()
+        self._serial = 0
+
+    def next_fate(self, entity: str, offset: int) -> Fate:
+        with self._lock:
+            attempt, serial = self._asked[entity, offset], self._serial
+            self._asked[entity, offset] += 1
+            self._serial += 1
+        return self.manners.fate(entity, offset, attempt=attempt, serial=serial)
+
+    def handle_error(
+        self,
+        request: socket.socket | tuple[bytes, socket.socket],
+        client_address: tuple[str, int] | str,
+    ) -> None:
+        # A caller that hangs up in the middle is everyday life, not worth a traceback on the terminal.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"  # keeps the connection open between pages
+    wbufsize = -1  # head and body in one packet: two small ones wait 40 ms for a delayed acknowledgement
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Answer one request after its latency."""
+        parts = urlsplit(self.path)
+        version, _, rest = parts.path.removeprefix("/").partition("/")
+        entity, _, action = rest.partition("/")
+        if version != "v1" or entity not in self.server.manners.sizes or action not in ("", "count"):
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such resource"})
+            return
+        query = parse_qs(parts.query)
+        try:
+            offset, limit = int(query.get("offset", ["0"])[0]), int(query.get("limit", ["50"])[0])
+        except ValueError:
+            offset = limit = -1
+        if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"offset from 0, limit from 1 to {LARGEST_PAGE}"})
+            return
+        fate = self.server.next_fate(entity, -1 if action else offset)
+        if fate.latency_s > 0:
+            self.server.sleep(fate.latency_s)
+        if fate.status is HTTPStatus.TOO_MANY_REQUESTS:
+            self._answer(fate.status, {"error": "slow down"}, retry_after=self.server.manners.retry_after_s)
+        elif fate.status is not HTTPStatus.OK:
+            self._answer(fate.status, {"error": "something went wrong on our side"})
+        elif action:
+            self._answer(fate.status, {"count": self.server.manners.sizes[entity]})
+        else:
+            last = min(offset + limit, self.server.manners.sizes[entity])
+            items = [MAKERS[entity](number) for number in range(offset, last)]
+            self._answer(fate.status, {"offset": offset, "limit": limit, "items": items})
+
+    def _answer(self, status: HTTPStatus, payload: Mapping[str, object], *, retry_after: int | None = None) -> None:
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if retry_after is not None:
+            self.send_header("Retry-After", str(retry_after))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Keep quiet: the sync records its requests itself."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until the process is ended; the address is the first line on stdout."""
+    parser = argparse.ArgumentParser(prog="crm-api", description="Serve the demo's CRM on a free local port.")
+    parser.add_argument("--seed", type=int, default=1, help="which trouble there will be")
+    parser.add_argument("--latency", type=float, default=60.0, metavar="MS", help="median time of an answer")
+    parser.add_argument(
+        "--broken-page", action="append", default=[], metavar="ENTITY:OFFSET", help="always answers 500"
+    )
+    options = parser.parse_args(arguments)
+    broken = [page.partition(":") for page in options.broken_page]
+    manners = Manners(
+        seed=options.seed,
+        latency_ms=options.latency,
+        broken_pages=frozenset((entity, int(offset)) for entity, _, offset in broken),
+    )
+    api = CrmApi(manners)
+    sys.stdout.write(api.url + "\n")
+    sys.stdout.flush()
+    api.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
