@@ -1,0 +1,166 @@
+"""The demo's children record where they are told, leave when asked, and never outlive their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from etlwatch.demo import processes
+from etlwatch.demo.processes import Child, Children, child_environment
+from tests.support.waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# A program for the children of these tests: it says that it began, does what it is told, and says how it left.
+PROGRAM = """
+import pathlib, signal, sys, time
+def main(arguments):
+    place, manner = pathlib.Path(arguments[0]), arguments[1]
+    if manner == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (place / "began").write_text("")
+    try:
+        if manner == "speak":
+            print("first line", file=sys.stderr); print("last line", file=sys.stderr)
+            return 3
+        while True:
+            time.sleep(60)
+    finally:
+        (place / "left").write_text("")
+        if manner == "slow":
+            time.sleep(60)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "program_under_test.py").write_text(PROGRAM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "program_under_test"
+
+
+@pytest.fixture
+def children(tmp_path: Path, program: str) -> Iterator[Children]:
+    made = Children("sqlite:///anything.db", tmp_path)
+    yield made
+    made.stop()
+
+
+def start(children: Children, program: str, place: Path, manner: str) -> Child:
+    child = children.start(f"child-{manner}", program, [str(place), manner])
+    assert child is not None
+    return child
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        # A container without an init leaves a dead process as a zombie.
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_stopping_lets_a_child_end_what_it_began(children: Children, program: str, tmp_path: Path) -> None:
+    child = start(children, program, tmp_path, "wait")
+    wait_until((tmp_path / "began").exists, "the child has begun")
+    children.stop()
+    assert child.process.returncode == 130
+    assert (tmp_path / "left").exists()
+
+
+def test_a_child_that_does_not_listen_is_killed_after_the_grace(
+    children: Children, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", 0.1)
+    child = start(children, program, tmp_path, "deaf")
+    wait_until((tmp_path / "began").exists, "the child has begun")
+    children.stop()
+    assert child.process.returncode == -signal.SIGKILL
+
+
+def test_a_second_signal_ends_a_child_at_once(children: Children, program: str, tmp_path: Path) -> None:
+    child = start(children, program, tmp_path, "slow")
+    wait_until((tmp_path / "began").exists, "the child has begun")
+    child.process.terminate()
+    wait_until((tmp_path / "left").exists, "the child is leaving")
+    child.process.terminate()
+    assert child.process.wait(20) == -signal.SIGTERM
+
+
+def test_nothing_is_started_once_the_demo_is_being_left(children: Children, program: str, tmp_path: Path) -> None:
+    children.stop()
+    assert children.start("late", program, [str(tmp_path), "wait"]) is None
+
+
+def test_a_childs_output_goes_to_a_file_and_its_last_line_is_known(
+    children: Children, program: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    child = start(children, program, tmp_path, "speak")
+    assert child.process.wait(20) == 3
+    assert child.last_words() == "last line"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_children_end_when_their_parent_is_killed(program: str, tmp_path: Path) -> None:
+    parent_code = (
+        "import pathlib, sys, time\n"
+        "from etlwatch.demo.processes import Children\n"
+        "place = pathlib.Path(sys.argv[1])\n"
+        "child = Children('sqlite:///anything.db', place).start('child', 'program_under_test', [str(place), 'wait'])\n"
+        "(place / 'pid.new').write_text(str(child.process.pid))\n"
+        "(place / 'pid.new').rename(place / 'pid')\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", parent_code, str(tmp_path)], cwd=REPOSITORY)
+    try:
+        wait_until((tmp_path / "began").exists, "the child has begun")
+        wait_until((tmp_path / "pid").exists, "the parent has named its child")
+        pid = int((tmp_path / "pid").read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until((tmp_path / "left").exists, "the child has ended what it began")
+    wait_until(lambda: has_ended(pid), "the child has ended")
+
+
+def test_a_childs_environment_names_the_store_and_switches_nothing_off() -> None:
+    given = {"TRACKING_DSN": "sqlite:///users.db", "TRACKING_ENABLED": "0", "TRACKING_JOB": "x", "PATH": "/bin"}
+    environment = child_environment(given, "postgresql://me:secret@db/tracking")
+    assert environment["TRACKING_DSN"] == "postgresql://me:secret@db/tracking"
+    assert environment["PATH"] == "/bin"
+    assert environment.keys().isdisjoint({"TRACKING_ENABLED", "TRACKING_JOB"})
+
+
+def test_no_command_line_shows_the_dsn(program: str, tmp_path: Path) -> None:
+    children = Children("postgresql://me:secret@db/tracking", tmp_path)
+    try:
+        child = start(children, program, tmp_path, "wait")
+        assert "secret" not in " ".join(psutil.Process(child.process.pid).cmdline())
+    finally:
+        children.stop()
+
+
+def test_a_module_of_the_users_directory_does_not_stand_in_for_the_standard_library(
+    children: Children, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = tmp_path / "users"
+    users.mkdir()
+    (users / "signal.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(users)
+    child = start(children, program, tmp_path, "speak")
+    assert child.process.wait(20) == 3
+
+
+def test_leaving_while_the_parent_already_went_does_not_hang(program: str, tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "etlwatch.demo.child", program, str(tmp_path), "wait"],
+        stdin=subprocess.DEVNULL,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{tmp_path}"},
+    )
+    assert child.wait(20) == 130
