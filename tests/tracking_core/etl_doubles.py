@@ -1,0 +1,84 @@
+"""What tests of the ETL context put in place of clocks, memory and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracking_core.etl import MemoryMonitor
+
+
+@dataclass
+class SteppedClock:
+    """Clocks that move only when a test moves them."""
+
+    wall_us: int = 1_700_000_000_000_000
+    seconds: float = 50.0
+
+    def now_us(self) -> int:
+        return self.wall_us
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.wall_us += round(seconds * 1_000_000)
+
+
+@dataclass
+class RecordingRun:
+    """A run that remembers what it was told; raises `failure` instead when there is one."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    failure: BaseException | None = None
+
+    def log_phase(
+        self,
+        phase_name: str,
+        status: str,
+        *,
+        totals: Mapping[str, int] | None = None,
+        processed: Mapping[str, int] | None = None,
+        memory_mb: float | None = None,
+    ) -> bool:
+        self.told.append(("phase", phase_name, status, totals, processed, memory_mb))
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+    def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
+        self.told.append(("error", error, phase))
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+    def states(self, phase_name: str) -> list[str]:
+        """Return the states told of a phase, in order."""
+        return [event[2] for event in self.told if event[:2] == ("phase", phase_name)]
+
+    def last(self, phase_name: str) -> tuple[Any, ...]:
+        """Return (status, totals, processed, memory_mb) as last told of a phase."""
+        return [event[2:] for event in self.told if event[:2] == ("phase", phase_name)][-1]
+
+
+@dataclass
+class RecordingTracker:
+    """A tracker that takes run ids, and remembers what it was told."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def log_phase(self, run_id: int | None, phase_name: str, status: str, **details: Any) -> bool:
+        self.told.append((run_id, phase_name, status, details))
+        return run_id is not None
+
+    def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
+        self.told.append((run_id, error, phase))
+        return run_id is not None
+
+
+def set_memory(monitor: MemoryMonitor, *readings_mb: float) -> None:
+    """Let the monitor read these values one after the other, the last one for ever."""
+    readings = list(readings_mb)
+    monitor.get_current_memory_mb = lambda: readings.pop(0) if len(readings) > 1 else readings[0]  # type: ignore[method-assign]
