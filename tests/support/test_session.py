@@ -7,17 +7,31 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.support.session import SharedSession
+from tests.support.terminal import Terminal
 from tests.support.unprivileged import alive
 from tests.support.waiting import wait_until
 
 DOOMED_SESSION = """
 import os, time
 from tests.support.postgres import OwnPostgres
+import pytest
+
 from tests.support.session import SharedSession
 session = SharedSession.begin()
 print(session.directory, OwnPostgres.create(session, "postgres").pid, flush=True)
 time.sleep(600)
+"""
+
+
+WAITING_TEST = """
+import os, time
+from pathlib import Path
+def test_waits(postgres_server, shared_session):
+    Path({note!r}).write_text(f"{{shared_session.directory}} {{postgres_server.pid}}")
+    time.sleep(600)
 """
 
 
@@ -50,3 +64,21 @@ def test_killed_session_leaves_no_server_and_no_directory_behind() -> None:
         os.kill(doomed.pid, signal.SIGKILL)
     wait_until(lambda: not alive(int(pid)), "the guard has stopped the server")
     wait_until(lambda: not Path(directory).exists(), "the guard has removed the directory")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_stops_the_server_with_the_session(workers: str, tmp_path: Path) -> None:
+    root, note, test = Path(__file__).parents[2], tmp_path / "note", tmp_path / "test_waits.py"
+    test.write_text(WAITING_TEST.format(note=str(note)))
+    command: list[str | Path] = [sys.executable, "-m", "pytest", "-n", workers, "-p", "tests.conftest"]
+    command += ["-c", root / "pyproject.toml", test]
+
+    with Terminal(command, directory=root, columns=200) as terminal:
+        wait_until(lambda: note.exists() and note.read_text(), "the test has its server")
+        directory, pid = note.read_text().split()
+        assert alive(int(pid))
+        terminal.press("ctrl+c")
+        terminal.wait_for_exit()
+
+    assert not alive(int(pid))
+    assert not Path(directory).exists()
