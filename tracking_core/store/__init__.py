@@ -1,1 +1,27 @@
 """The stores: PostgreSQL and SQLite behind one set of Protocols (base.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracking_core.config import resolve
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Store
+
+__all__ = ["open_store"]
+
+
+def open_store(cfg: object = None) -> Store:
+    """Return the store that a `cfg` means (CONTRACT 1); nothing is opened yet, only its driver is imported.
+
+    Raises ConfigurationError for a `cfg` that names no store.
+    """
+    location = resolve(cfg)
+    if location.kind == "postgres":
+        from tracking_core.store.postgres.store import PostgresStore
+
+        return PostgresStore(location)  # type: ignore[return-value]
+    from tracking_core.store.sqlite.store import SqliteStore
+
+    return SqliteStore(location)  # type: ignore[return-value]

@@ -31,6 +31,10 @@ class Migration:
         """What tells an edited migration from the one that was applied."""
         return hashlib.sha256(self.sql.encode()).hexdigest()[:16]
 
+    def as_row(self) -> dict[str, int | str]:
+        """Return the parameters that record it as applied."""
+        return {"version": self.version, "name": self.name, "checksum": self.checksum}
+
 
 @cache
 def blocks(dialect: str, name: str) -> dict[str, str]:
@@ -52,6 +56,24 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     return tuple(sorted(found, key=lambda migration: migration.version))
 
 
-def extra(dialect: str, name: str) -> str:
+def statements(script_text: str) -> list[str]:
+    """Return the statements of a script that holds no semicolon but between them."""
+    without_comments = re.sub(r"^\s*--.*$", "", script_text, flags=re.MULTILINE)
+    return [statement.strip() for statement in without_comments.split(";") if statement.strip()]
+
+
+def script(dialect: str, name: str) -> str:
     """Return a script that stands beside the migrations and runs at every initialisation."""
     return files("tracking_core").joinpath("sql", dialect, "migrations", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def whole_schema(dialect: str, *scripts: str) -> str:
+    """Return one text that does on an empty database what an initialisation does there."""
+    parts = ["BEGIN;"]
+    for migration in migrations(dialect):
+        parts.append(f"-- {migration.version:03d}_{migration.name}")
+        parts.append(migration.sql)
+        parts.append(blocks(dialect, "schema")["record_version_script"].format(**migration.as_row()))
+    parts.extend(script(dialect, name) for name in scripts)
+    parts.append("COMMIT;")
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,446 @@
+-- name: claim_batch
+-- The key of a batch; no row comes back when it was taken before.
+INSERT INTO tracking.batches (writer_id, batch_seq) VALUES (%(writer_id)s, %(batch_seq)s)
+ON CONFLICT DO NOTHING
+RETURNING batch_seq;
+
+-- name: carry_run
+-- Make the row of a run that this store does not hold. Not for one that a clean-up removed, not for one that ended
+-- before the last clean-up's cutoff, and not while tracking is switched off.
+INSERT INTO tracking.runs (
+    run_id, job, notes, tags, status, started_at, heartbeat_at, heartbeat_interval_s, host, pid, boot_id, username,
+    command, code_version, tracker_version, parent_run_id, clock_offset_ms)
+SELECT
+    %(run_id)s, %(job)s, %(notes)s, %(tags)s::jsonb, 'running', %(started_at)s,
+    CASE WHEN %(heartbeat_interval_s)s::real IS NULL THEN NULL ELSE clock_timestamp() END, %(heartbeat_interval_s)s,
+    %(host)s, %(pid)s, %(boot_id)s, %(username)s, %(command)s, %(code_version)s, %(tracker_version)s,
+    %(parent_run_id)s, %(clock_offset_ms)s
+WHERE NOT EXISTS (SELECT FROM tracking.removed_runs AS removed WHERE removed.run_id = %(run_id)s)
+  AND NOT EXISTS (SELECT FROM tracking.retention WHERE cutoff > %(ended_at)s::timestamptz)
+  AND NOT EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND job IN ('', %(job)s))
+ON CONFLICT (run_id) DO NOTHING;
+
+-- name: runs_of_batch
+-- For every run that a batch speaks of: is it here, was it removed, is tracking switched off for it, how far has this
+-- writer come with it.
+SELECT
+    wanted.run_id,
+    run.job,
+    removed.run_id IS NOT NULL AS removed,
+    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
+    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'job' AND job = run.job) AS job_off,
+    coalesce(writer.emitted, 0) AS emitted,
+    coalesce(writer.dropped, 0) AS dropped,
+    clock_timestamp() AS store_time
+FROM unnest(%(run_ids)s::bigint[]) AS wanted (run_id)
+LEFT JOIN tracking.runs AS run ON run.run_id = wanted.run_id
+LEFT JOIN tracking.removed_runs AS removed ON removed.run_id = wanted.run_id
+LEFT JOIN tracking.writers AS writer ON writer.run_id = wanted.run_id AND writer.writer_id = %(writer_id)s;
+
+-- name: switched_off
+-- Whether the shared switch, global or of this job, is off; and the store's clock.
+SELECT EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND job IN ('', %(job)s)), clock_timestamp();
+
+-- name: copy_requests
+-- PostgreSQL only: the rows of a larger batch.
+COPY tracking.requests (
+    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
+FROM STDIN (FORMAT BINARY);
+
+-- name: insert_requests
+-- The rows of a small batch, or of one without a key: what is here already stays and is not reported back.
+INSERT INTO tracking.requests (
+    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
+SELECT
+    new.run_id, %(writer_id)s, new.seq, new.at, new.endpoint, new.page_offset, new.page_limit, new.status, new.items,
+    new.duration_ms, new.throttled, new.error
+FROM unnest(
+    %(run_id)s::bigint[], %(seq)s::bigint[], %(at)s::timestamptz[], %(endpoint)s::text[], %(page_offset)s::bigint[],
+    %(page_limit)s::bigint[], %(status)s::integer[], %(items)s::bigint[], %(duration_ms)s::bigint[],
+    %(throttled)s::boolean[], %(error)s::text[])
+    AS new (run_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
+ON CONFLICT DO NOTHING
+RETURNING run_id, seq;
+
+-- name: log_request
+-- PostgreSQL only: one immediate request whole: its row, and all that adds it up, in one statement. Its key is its own guard: when the
+-- row is here already nothing is added. Nothing happens for an unknown run or while tracking is switched off.
+WITH target AS (
+    SELECT run_id FROM tracking.runs AS run
+    WHERE run_id = %(run_id)s
+      AND NOT EXISTS (SELECT FROM tracking.switches AS off WHERE NOT off.enabled AND off.job IN ('', run.job))
+), stored AS (
+    INSERT INTO tracking.requests (
+        run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
+    SELECT
+        run_id, %(writer_id)s, %(seq)s, %(at)s, %(endpoint)s, %(page_offset)s, %(page_limit)s, %(status)s, %(items)s,
+        %(duration_ms)s, %(throttled)s, %(error)s
+    FROM target
+    ON CONFLICT DO NOTHING
+    RETURNING run_id
+), endpoint AS (
+    INSERT INTO tracking.run_endpoints AS old (
+        run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        run_id, %(endpoint)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s, %(duration_ms)s,
+        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
+    FROM stored
+    ON CONFLICT (run_id, endpoint) DO UPDATE SET
+        requests = old.requests + 1,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        max_ms = greatest(old.max_ms, excluded.max_ms),
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), series AS (
+    INSERT INTO tracking.run_series AS old (
+        run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        run_id, %(bucket)s, %(width)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s,
+        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
+    FROM stored
+    ON CONFLICT (run_id, bucket, width) DO UPDATE SET
+        requests = old.requests + 1,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), everyone AS (
+    INSERT INTO tracking.throughput AS old (
+        bucket, width, shard, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        %(fine_bucket)s, 10, %(shard)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s,
+        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
+    FROM stored
+    ON CONFLICT (width, bucket, shard) DO UPDATE SET
+        requests = old.requests + 1,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), writer AS (
+    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
+    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored
+    ON CONFLICT (run_id, writer_id) DO UPDATE SET
+        emitted = greatest(old.emitted, excluded.emitted), stored = old.stored + 1
+), total AS (
+    UPDATE tracking.runs AS run SET
+        requests = run.requests + 1,
+        items = run.items + %(items)s,
+        failed_requests = run.failed_requests + %(failed)s,
+        throttled_requests = run.throttled_requests + %(throttled_count)s,
+        emitted = run.emitted + greatest(0, %(seq)s - coalesce((
+            SELECT emitted FROM tracking.writers AS before
+            WHERE before.run_id = %(run_id)s AND before.writer_id = %(writer_id)s), 0)),
+        progress_at = greatest(run.progress_at, %(at)s)
+    FROM stored WHERE run.run_id = stored.run_id
+)
+SELECT
+    EXISTS (SELECT FROM target) AS taken,
+    (SELECT job FROM tracking.runs WHERE run_id = %(run_id)s) AS job,
+    EXISTS (SELECT FROM tracking.removed_runs WHERE run_id = %(run_id)s) AS removed,
+    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
+    (SELECT count(*) FROM stored) AS stored,
+    clock_timestamp() AS store_time;
+
+-- name: add_endpoints
+-- What a batch adds to the endpoints of its runs, in key order.
+INSERT INTO tracking.run_endpoints AS old (
+    run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+SELECT
+    new.run_id, new.endpoint, new.requests, new.failed, new.throttled, new.items, new.duration_ms, new.max_ms,
+    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
+FROM unnest(
+    %(run_id)s::bigint[], %(endpoint)s::text[], %(requests)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[],
+    %(items)s::bigint[], %(duration_ms)s::bigint[], %(max_ms)s::bigint[], %(status_2xx)s::bigint[],
+    %(status_3xx)s::bigint[], %(status_4xx)s::bigint[], %(status_5xx)s::bigint[], %(status_other)s::bigint[],
+    %(histogram)s::text[])
+    AS new (run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
+            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+ON CONFLICT (run_id, endpoint) DO UPDATE SET
+    requests = old.requests + excluded.requests,
+    failed = old.failed + excluded.failed,
+    throttled = old.throttled + excluded.throttled,
+    items = old.items + excluded.items,
+    duration_ms = old.duration_ms + excluded.duration_ms,
+    max_ms = greatest(old.max_ms, excluded.max_ms),
+    status_2xx = old.status_2xx + excluded.status_2xx,
+    status_3xx = old.status_3xx + excluded.status_3xx,
+    status_4xx = old.status_4xx + excluded.status_4xx,
+    status_5xx = old.status_5xx + excluded.status_5xx,
+    status_other = old.status_other + excluded.status_other,
+    histogram = (
+        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+        FROM (
+            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
+
+-- name: add_series
+-- What a batch adds to the series of its runs, in key order.
+INSERT INTO tracking.run_series AS old (
+    run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+SELECT
+    new.run_id, new.bucket, new.width, new.requests, new.failed, new.throttled, new.items, new.duration_ms,
+    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
+FROM unnest(
+    %(run_id)s::bigint[], %(bucket)s::bigint[], %(width)s::integer[], %(requests)s::bigint[], %(failed)s::bigint[],
+    %(throttled)s::bigint[], %(items)s::bigint[], %(duration_ms)s::bigint[], %(status_2xx)s::bigint[],
+    %(status_3xx)s::bigint[], %(status_4xx)s::bigint[], %(status_5xx)s::bigint[], %(status_other)s::bigint[],
+    %(histogram)s::text[])
+    AS new (run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+ON CONFLICT (run_id, bucket, width) DO UPDATE SET
+    requests = old.requests + excluded.requests,
+    failed = old.failed + excluded.failed,
+    throttled = old.throttled + excluded.throttled,
+    items = old.items + excluded.items,
+    duration_ms = old.duration_ms + excluded.duration_ms,
+    status_2xx = old.status_2xx + excluded.status_2xx,
+    status_3xx = old.status_3xx + excluded.status_3xx,
+    status_4xx = old.status_4xx + excluded.status_4xx,
+    status_5xx = old.status_5xx + excluded.status_5xx,
+    status_other = old.status_other + excluded.status_other,
+    histogram = (
+        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+        FROM (
+            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
+
+-- name: add_throughput
+-- What a batch adds to all runs together, in key order.
+INSERT INTO tracking.throughput AS old (
+    bucket, width, shard, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+SELECT
+    new.bucket, 10, %(shard)s, new.requests, new.failed, new.throttled, new.items, new.duration_ms,
+    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
+FROM unnest(
+    %(bucket)s::bigint[], %(requests)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[], %(items)s::bigint[],
+    %(duration_ms)s::bigint[], %(status_2xx)s::bigint[], %(status_3xx)s::bigint[], %(status_4xx)s::bigint[],
+    %(status_5xx)s::bigint[], %(status_other)s::bigint[], %(histogram)s::text[])
+    AS new (bucket, requests, failed, throttled, items, duration_ms,
+            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+ON CONFLICT (width, bucket, shard) DO UPDATE SET
+    requests = old.requests + excluded.requests,
+    failed = old.failed + excluded.failed,
+    throttled = old.throttled + excluded.throttled,
+    items = old.items + excluded.items,
+    duration_ms = old.duration_ms + excluded.duration_ms,
+    status_2xx = old.status_2xx + excluded.status_2xx,
+    status_3xx = old.status_3xx + excluded.status_3xx,
+    status_4xx = old.status_4xx + excluded.status_4xx,
+    status_5xx = old.status_5xx + excluded.status_5xx,
+    status_other = old.status_other + excluded.status_other,
+    histogram = (
+        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+        FROM (
+            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
+
+-- name: widen_throughput
+-- Old narrow cells of all runs added up into wider ones, a few at a time; rows that another writer holds are skipped.
+WITH due AS (
+    DELETE FROM tracking.throughput AS cell
+    USING (
+        SELECT width, bucket, shard FROM tracking.throughput
+        WHERE width = %(width)s AND bucket < %(before)s
+        ORDER BY width, bucket, shard LIMIT %(most)s FOR UPDATE SKIP LOCKED) AS old
+    WHERE cell.width = old.width AND cell.bucket = old.bucket AND cell.shard = old.shard
+    RETURNING cell.*
+), sums AS (
+    SELECT
+        bucket - bucket %% %(wider)s AS bucket, shard, sum(requests) AS requests, sum(failed) AS failed,
+        sum(throttled) AS throttled, sum(items) AS items, sum(duration_ms) AS duration_ms,
+        sum(status_2xx) AS status_2xx, sum(status_3xx) AS status_3xx, sum(status_4xx) AS status_4xx,
+        sum(status_5xx) AS status_5xx, sum(status_other) AS status_other
+    FROM due GROUP BY 1, 2
+), latencies AS (
+    SELECT bucket, shard, array_agg(requests * 256 + slot ORDER BY slot) AS histogram
+    FROM (
+        SELECT
+            due.bucket - due.bucket %% %(wider)s AS bucket, due.shard, entry %% 256 AS slot,
+            sum(entry / 256)::bigint AS requests
+        FROM due CROSS JOIN unnest(due.histogram) AS entry GROUP BY 1, 2, 3) AS slots
+    GROUP BY 1, 2
+)
+INSERT INTO tracking.throughput AS old (
+    bucket, width, shard, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+SELECT
+    sums.bucket, %(wider)s, sums.shard, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, coalesce(latencies.histogram, '{}')
+FROM sums LEFT JOIN latencies ON latencies.bucket = sums.bucket AND latencies.shard = sums.shard
+ORDER BY sums.bucket, sums.shard
+ON CONFLICT (width, bucket, shard) DO UPDATE SET
+    requests = old.requests + excluded.requests,
+    failed = old.failed + excluded.failed,
+    throttled = old.throttled + excluded.throttled,
+    items = old.items + excluded.items,
+    duration_ms = old.duration_ms + excluded.duration_ms,
+    status_2xx = old.status_2xx + excluded.status_2xx,
+    status_3xx = old.status_3xx + excluded.status_3xx,
+    status_4xx = old.status_4xx + excluded.status_4xx,
+    status_5xx = old.status_5xx + excluded.status_5xx,
+    status_other = old.status_other + excluded.status_other,
+    histogram = (
+        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+        FROM (
+            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
+
+-- name: save_phase
+-- A phase as its run knows it; an older word never overwrites a newer one, units are merged one by one.
+INSERT INTO tracking.phases AS old (
+    run_id, phase, position, status, started_at, ended_at, changed_at, counters, memory_mb, peak_memory_mb,
+    memory_limit_mb)
+VALUES (
+    %(run_id)s, %(phase)s,
+    coalesce(%(position)s, (SELECT coalesce(max(position), 0) + 1 FROM tracking.phases WHERE run_id = %(run_id)s)),
+    %(status)s, %(started_at)s, %(ended_at)s, %(changed_at)s, %(counters)s::jsonb, %(memory_mb)s, %(peak_memory_mb)s,
+    %(memory_limit_mb)s)
+ON CONFLICT (run_id, phase) DO UPDATE SET
+    status = CASE WHEN excluded.changed_at >= old.changed_at THEN excluded.status ELSE old.status END,
+    started_at = CASE WHEN excluded.changed_at >= old.changed_at
+        THEN coalesce(excluded.started_at, old.started_at) ELSE coalesce(old.started_at, excluded.started_at) END,
+    ended_at = CASE WHEN excluded.changed_at >= old.changed_at THEN excluded.ended_at ELSE old.ended_at END,
+    counters = (
+        SELECT jsonb_object_agg(unit, CASE WHEN excluded.changed_at >= old.changed_at
+            THEN coalesce(old.counters -> unit, '{}') || coalesce(excluded.counters -> unit, '{}')
+            ELSE coalesce(excluded.counters -> unit, '{}') || coalesce(old.counters -> unit, '{}') END)
+        FROM jsonb_object_keys(old.counters || excluded.counters || '{"": {}}') AS unit) - '',
+    memory_mb = CASE WHEN excluded.changed_at >= old.changed_at
+        THEN coalesce(excluded.memory_mb, old.memory_mb) ELSE coalesce(old.memory_mb, excluded.memory_mb) END,
+    peak_memory_mb = greatest(old.peak_memory_mb, excluded.peak_memory_mb),
+    memory_limit_mb = coalesce(excluded.memory_limit_mb, old.memory_limit_mb),
+    changed_at = greatest(old.changed_at, excluded.changed_at);
+
+-- name: sample_phase
+-- What progress looked like then; the latest word within a bucket stays.
+INSERT INTO tracking.phase_series AS old (run_id, phase, bucket, at, processed, memory_mb)
+VALUES (%(run_id)s, %(phase)s, %(bucket)s, %(at)s, %(processed)s::jsonb, %(memory_mb)s)
+ON CONFLICT (run_id, phase, bucket) DO UPDATE SET
+    at = excluded.at,
+    processed = old.processed || excluded.processed,
+    memory_mb = coalesce(excluded.memory_mb, old.memory_mb)
+WHERE excluded.at >= old.at;
+
+-- name: save_source_count
+-- Last write wins, by the time it was said.
+INSERT INTO tracking.source_counts AS old (run_id, entity, items, at)
+VALUES (%(run_id)s, %(entity)s, %(items)s, %(at)s)
+ON CONFLICT (run_id, entity) DO UPDATE SET items = excluded.items, at = excluded.at
+WHERE excluded.at >= old.at;
+
+-- name: insert_error
+-- One recorded error; no row comes back when it is here already.
+INSERT INTO tracking.errors (run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint)
+VALUES (
+    %(run_id)s, %(writer_id)s, %(seq)s, %(at)s, %(phase)s, %(error_type)s, %(message)s, %(traceback)s, %(fingerprint)s)
+ON CONFLICT DO NOTHING
+RETURNING seq;
+
+-- name: save_ledger
+-- How far a writer has come with a run.
+INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
+VALUES (%(run_id)s, %(writer_id)s, %(emitted)s, %(stored)s, %(dropped)s, %(overhead)s::jsonb)
+ON CONFLICT (run_id, writer_id) DO UPDATE SET
+    emitted = greatest(old.emitted, excluded.emitted),
+    stored = old.stored + excluded.stored,
+    dropped = greatest(old.dropped, excluded.dropped),
+    overhead = old.overhead || excluded.overhead;
+
+-- name: lock_runs
+-- PostgreSQL only: several runs are locked in one order, so that two batches never wait for each other.
+SELECT run_id FROM tracking.runs WHERE run_id = ANY(%(run_ids)s) ORDER BY run_id FOR UPDATE;
+
+-- name: add_to_run
+-- What a batch adds to a run's own counters; last, so that the lock is short.
+UPDATE tracking.runs SET
+    requests = requests + %(requests)s,
+    items = items + %(items)s,
+    failed_requests = failed_requests + %(failed)s,
+    throttled_requests = throttled_requests + %(throttled)s,
+    errors = errors + %(errors)s,
+    emitted = emitted + %(emitted)s,
+    dropped = dropped + %(dropped)s,
+    progress_at = greatest(progress_at, %(progress_at)s::timestamptz)
+WHERE run_id = %(run_id)s;
+
+-- name: end_run
+-- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row
+-- comes back when nothing was changed.
+WITH before AS (
+    SELECT run_id, status, ended_by FROM tracking.runs WHERE run_id = %(run_id)s FOR UPDATE
+), ended AS (
+    UPDATE tracking.runs AS run SET
+        status = %(status)s,
+        ended_at = greatest(run.started_at, %(ended_at)s),
+        duration_ms = coalesce(
+            %(duration_ms)s::bigint, greatest(0, round(extract(epoch FROM %(ended_at)s - run.started_at) * 1000))::bigint),
+        notes = CASE
+            WHEN %(notes)s::text IS NULL THEN run.notes
+            WHEN run.notes IS NULL OR run.notes = '' THEN %(notes)s
+            ELSE run.notes || E'\n' || %(notes)s END,
+        ended_by = %(ended_by)s
+    FROM before
+    WHERE run.run_id = before.run_id
+      AND (before.status = 'running' OR (before.status = 'abandoned' AND before.ended_by LIKE 'person %%'))
+    RETURNING run.run_id
+), audited AS (
+    INSERT INTO tracking.audit (actor, action, detail)
+    SELECT 'job', 'end after close', jsonb_build_object(
+        'run_id', before.run_id::text, 'closed_by', before.ended_by, 'status', %(status)s::text)
+    FROM before JOIN ended ON ended.run_id = before.run_id
+    WHERE before.status = 'abandoned'
+)
+SELECT run_id FROM ended;
+
+-- name: beat
+-- These runs live; and what the shared switch says of their jobs.
+WITH alive AS (
+    UPDATE tracking.runs SET heartbeat_at = clock_timestamp()
+    WHERE run_id = ANY(%(run_ids)s) AND status = 'running'
+    RETURNING run_id, job
+)
+SELECT
+    alive.run_id,
+    alive.job,
+    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
+    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'job' AND job = alive.job) AS job_off,
+    clock_timestamp() AS store_time
+FROM alive;

@@ -1,0 +1,236 @@
+"""A batch turned into the parameters of both dialects' statements: what is added up, in which order, for which runs.
+
+Pure: nothing here touches a database. The order of every list is the order in which rows are locked (DESIGN 2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracking_core.events import (
+    SERIES_FINE_S,
+    Batch,
+    CellKey,
+    PhaseChange,
+    RequestRow,
+    Tally,
+    series_slot,
+)
+from tracking_core.histogram import pack
+
+SHARDS = 8
+KEEP_FINE_S = 2 * 3600
+KEEP_MINUTES_S = 48 * 3600
+"""All runs together are kept in cells of 10 s for two hours, of 60 s for two days, of 10 min for ever."""
+
+WIDENINGS = ((10, 60, KEEP_FINE_S), (60, 600, KEEP_MINUTES_S))
+"""(width, wider, age in seconds from which cells of that width are due)."""
+
+COUNTED = (
+    "requests",
+    "failed",
+    "throttled",
+    "items",
+    "duration_ms",
+    "status_2xx",
+    "status_3xx",
+    "status_4xx",
+    "status_5xx",
+    "status_other",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """The cells of a batch added up for each summary table, every list in key order."""
+
+    endpoints: list[tuple[tuple[int, str], Tally]]
+    series: list[tuple[tuple[int, int, int], Tally]]
+    throughput: list[tuple[int, Tally]]
+    runs: dict[int, Tally]
+
+
+def add_up(cells: Mapping[CellKey, Tally]) -> Sums:
+    """Return the cells added up by endpoint, by the run's series, over all runs and by run."""
+    endpoints: dict[tuple[int, str], Tally] = {}
+    series: dict[tuple[int, int, int], Tally] = {}
+    throughput: dict[int, Tally] = {}
+    runs: dict[int, Tally] = {}
+    for key, cell in cells.items():
+        bucket, width = series_slot(key.run_id, key.bucket)
+        endpoints.setdefault((key.run_id, key.endpoint), Tally()).add(cell)
+        series.setdefault((key.run_id, bucket, width), Tally()).add(cell)
+        throughput.setdefault(key.bucket, Tally()).add(cell)
+        runs.setdefault(key.run_id, Tally()).add(cell)
+    return Sums(
+        endpoints=sorted(endpoints.items()),
+        series=sorted(series.items()),
+        throughput=sorted(throughput.items()),
+        runs=runs,
+    )
+
+
+def only(batch: Batch, taken: Iterable[int]) -> Batch:
+    """Return the batch without what it says of runs that are not taken; ends stay, the caller decides on them."""
+    keep = set(taken)
+    if batch.run_ids() <= keep:
+        return batch
+    return Batch(
+        writer_id=batch.writer_id,
+        batch_seq=batch.batch_seq,
+        starts=tuple(start for start in batch.starts if start.run_id in keep),
+        requests=tuple(row for row in batch.requests if row.run_id in keep),
+        cells={key: cell for key, cell in batch.cells.items() if key.run_id in keep},
+        phases=tuple(change for change in batch.phases if change.run_id in keep),
+        source_counts=tuple(count for count in batch.source_counts if count.run_id in keep),
+        errors=tuple(error for error in batch.errors if error.run_id in keep),
+        ends=batch.ends,
+        ledger=tuple(entry for entry in batch.ledger if entry.run_id in keep),
+    )
+
+
+def request_columns(rows: Sequence[RequestRow]) -> dict[str, list[object]]:
+    """Return rows turned into columns, by the names of the table."""
+    names = [name if name != "at_us" else "at" for name in RequestRow._fields]
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def packed(counts: Tally) -> list[int]:
+    """Return the latencies of a tally as they are stored."""
+    return pack(counts.histogram)
+
+
+def to_json(mapping: Mapping[str, object]) -> str:
+    """Return JSON text of a mapping of tags, counters or overheads."""
+    return json.dumps(mapping, ensure_ascii=False, separators=(",", ":"), default=dict)
+
+
+def phase_bucket(change: PhaseChange) -> int:
+    """Return the bucket in which a phase's sample stands: as wide as the run's series at that age."""
+    seconds = change.at_us // 1_000_000
+    return series_slot(change.run_id, seconds - seconds % SERIES_FINE_S)[0]
+
+
+def processed(change: PhaseChange) -> dict[str, int]:
+    """Return what a phase has processed, per unit that it says anything of."""
+    return {unit: counts["processed"] for unit, counts in change.counters.items() if "processed" in counts}
+
+
+@dataclass(slots=True)
+class Known:
+    """What the store said of a batch's runs before anything of it was written."""
+
+    taken: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+    progress: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Run → (emitted, dropped) as this writer's ledger had it; every run that the store holds has an entry."""
+
+    switched_off: frozenset[str] = frozenset()
+    store_us: int = 0
+
+
+def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
+    """Return what becomes of each run of a batch, given the rows of `runs_of_batch` (the clock in microseconds)."""
+    jobs = {start.run_id: start.job for start in batch.starts}
+    known = Known()
+    off: set[str] = set()
+    for run_id, job, removed, all_off, job_off, emitted, dropped, store_us in rows:
+        known.store_us = store_us
+        if all_off:
+            off.add("*")
+        if job_off:
+            off.add(job)
+        if job is not None:
+            known.progress[run_id] = (emitted, dropped)
+            if all_off or job_off:
+                known.refused[run_id] = "off"
+            else:
+                known.taken.add(run_id)
+        elif removed:
+            known.refused[run_id] = "removed"
+        elif run_id not in jobs:
+            known.refused[run_id] = "unknown"
+        else:
+            # It was carried and not taken: a switch of its job, which no run of this store shows yet, or the cutoff.
+            ended = any(end.run_id == run_id for end in batch.ends)
+            known.refused[run_id] = "removed" if ended and not all_off else "off"
+            if not (ended or all_off):
+                off.add(jobs[run_id])
+    known.switched_off = frozenset(off)
+    return known
+
+
+def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Return the ledger rows of a batch in key order; runs without an entry of their own follow from their rows."""
+    emitted: dict[int, int] = {}
+    stored: dict[int, int] = dict(errors_by_run)
+    for run_id, seq in _numbered(batch):
+        emitted[run_id] = max(emitted.get(run_id, 0), seq)
+    for row in rows:
+        stored[row.run_id] = stored.get(row.run_id, 0) + 1
+    entries = {entry.run_id: entry for entry in batch.ledger}
+    ledgers = []
+    for run_id in sorted(emitted.keys() | entries.keys()):
+        entry = entries.get(run_id)
+        ledgers.append(
+            {
+                "run_id": run_id,
+                "writer_id": batch.writer_id,
+                "emitted": max(emitted.get(run_id, 0), entry.emitted if entry else 0),
+                "stored": stored.get(run_id, 0),
+                "dropped": entry.dropped if entry else 0,
+                "overhead": to_json(entry.overhead if entry else {}),
+            }
+        )
+    return ledgers
+
+
+def additions_to_runs(
+    batch: Batch,
+    by_run: Mapping[int, Tally],
+    errors_by_run: Mapping[int, int],
+    progress: Mapping[int, tuple[int, int]],
+) -> list[dict[str, Any]]:
+    """Return what a batch adds to each run's own counters, in key order."""
+    latest: dict[int, int] = {}
+    for run_id, at_us in _timed(batch):
+        latest[run_id] = max(latest.get(run_id, 0), at_us)
+    reached: dict[int, tuple[int, int]] = {}
+    for run_id, seq in _numbered(batch):
+        reached[run_id] = (max(reached.get(run_id, (0, 0))[0], seq), 0)
+    for entry in batch.ledger:
+        reached[entry.run_id] = (max(reached.get(entry.run_id, (0, 0))[0], entry.emitted), entry.dropped)
+    additions = []
+    for run_id in sorted(by_run.keys() | latest.keys() | reached.keys()):
+        cell = by_run.get(run_id) or Tally()
+        before = progress.get(run_id, (0, 0))
+        now = reached.get(run_id, (0, 0))
+        additions.append(
+            {
+                "run_id": run_id,
+                "requests": cell.requests,
+                "items": cell.items,
+                "failed": cell.failed,
+                "throttled": cell.throttled,
+                "errors": errors_by_run.get(run_id, 0),
+                "emitted": max(now[0] - before[0], 0),
+                "dropped": max(now[1] - before[1], 0),
+                "progress_us": latest.get(run_id),
+            }
+        )
+    return additions
+
+
+def _numbered(batch: Batch) -> Iterable[tuple[int, int]]:
+    yield from ((row.run_id, row.seq) for row in batch.requests)
+    yield from ((error.run_id, error.seq) for error in batch.errors)
+
+
+def _timed(batch: Batch) -> Iterable[tuple[int, int]]:
+    yield from ((row.run_id, row.at_us) for row in batch.requests)
+    yield from ((change.run_id, change.at_us) for change in batch.phases)
+    yield from ((count.run_id, count.at_us) for count in batch.source_counts)
+    yield from ((error.run_id, error.at_us) for error in batch.errors)

@@ -1,0 +1,56 @@
+"""The PostgreSQL store: hands out connections and makes the tables."""
+
+from __future__ import annotations
+
+from tracking_core.config import StoreLocation
+from tracking_core.store import queries
+from tracking_core.store.migrate import pending
+from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.writer import PostgresWriter
+
+INITIALIZE_SECONDS = 120.0
+DIALECT = "postgres"
+
+
+class PostgresStore:
+    """One PostgreSQL database; see `tracking_core.store.base.Store` for the verbs."""
+
+    kind = "postgres"
+
+    def __init__(self, location: StoreLocation) -> None:
+        self.location = location
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self.label})"
+
+    @property
+    def label(self) -> str:
+        """Where it is, without credentials."""
+        return self.location.label
+
+    def writer(self, deadline: float) -> PostgresWriter:
+        """Connect for writing."""
+        return PostgresWriter(self.location, deadline)
+
+    def initialize(self) -> list[str]:
+        """Create or upgrade the tables and their partitions; return the names of the migrations applied."""
+        schema = queries.blocks(DIALECT, "schema")
+        known = queries.migrations(DIALECT)
+        with (
+            PostgresConnection(self.location, INITIALIZE_SECONDS) as connection,
+            connection.operation() as raw,
+            raw.transaction(),
+        ):
+            raw.execute(schema["lock_schema"])
+            row = raw.execute(schema["has_versions"]).fetchone()
+            applied = raw.execute(schema["versions"]).fetchall() if row and row[0] else []
+            todo = pending(known, applied, self.label)
+            for migration in todo:
+                raw.execute(migration.sql)
+                raw.execute(schema["record_version"], migration.as_row())
+            raw.execute(queries.script(DIALECT, "partitions"))
+        return [f"{migration.version:03d}_{migration.name}" for migration in todo]
+
+    def migration_sql(self) -> str:
+        """Return the SQL of all migrations and partitions, for an administrator to read or run."""
+        return queries.whole_schema(DIALECT, "partitions")

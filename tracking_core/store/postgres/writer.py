@@ -1,0 +1,308 @@
+"""Writing batches to PostgreSQL: one transaction each, four exchanges with the server, short locks in one order.
+
+The order is: batch key, carried runs, requests, endpoints, series, all runs together, ledgers, phases, source counts,
+errors, and last the runs' own counters and ends. A single immediate request is one statement of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import errors
+
+from tracking_core.clock import from_microseconds, to_microseconds
+from tracking_core.config import StoreLocation
+from tracking_core.events import Batch, Receipt, RequestRow, Tally, tally
+from tracking_core.store import parameters, queries
+from tracking_core.store.postgres import values
+from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.deadline import DeadlineConnection
+
+COPY_FROM_ROWS = 40
+"""From this many rows on COPY is cheaper than arrays."""
+
+WIDEN_EVERY_S = 60.0
+WIDEN_AT_MOST = 400
+COPY_TYPES = ("int8", "int8", "int8", "timestamptz", "text", "int8", "int8", "int4", "int8", "int8", "bool", "text")
+
+
+class PostgresWriter(PostgresConnection):
+    """One connection that takes batches; see `tracking_core.store.base.Writer`."""
+
+    def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__(location, deadline)
+        self._sql = queries.blocks("postgres", "writes")
+        self._widened_at: float | None = None
+
+    def write(self, batch: Batch) -> Receipt:
+        """Store a batch in one transaction; when this returns it is committed.
+
+        Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
+        """
+        with self.operation() as raw:
+            if _is_one_request(batch):
+                return self._log_request(raw, batch)
+            try:
+                return self._write(raw, batch, copy=batch.batch_seq is not None)
+            except errors.UniqueViolation:
+                # Some of its rows came by another way, which COPY cannot pass over.
+                return self._write(raw, batch, copy=False)
+
+    def beat(self, run_ids: Sequence[int]) -> Receipt:
+        """Say that these runs live, in one statement."""
+        with self.operation() as raw:
+            rows = raw.execute(self._sql["beat"], {"run_ids": sorted(run_ids)}).fetchall()
+        off = {job for _, job, _, job_off, _ in rows if job_off} | {"*" for _, _, all_off, _, _ in rows if all_off}
+        alive = {row[0] for row in rows}
+        return Receipt(
+            refused={run_id: "ended" for run_id in run_ids if run_id not in alive},
+            switched_off=frozenset(off),
+            store_us=to_microseconds(rows[0][4]) if rows else 0,
+        )
+
+    def switched_off(self, job: str) -> bool:
+        """Return whether the shared switch, global or of this job, is off."""
+        with self.operation() as raw:
+            row = raw.execute(self._sql["switched_off"], {"job": job}).fetchone()
+        return bool(row and row[0])
+
+    def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:
+        request = batch.requests[0]
+        row = raw.execute(self._sql["log_request"], values.of_request(batch.writer_id, request)).fetchone()
+        if row is None:
+            return Receipt(refused={request.run_id: "unknown"})
+        taken, job, removed, all_off, _, store_time = row
+        refused: dict[int, str] = {}
+        off: set[str] = set()
+        if not taken:
+            known = job is not None
+            refused[request.run_id] = "off" if known else "removed" if removed else "unknown"
+            if known:
+                off.add("*" if all_off else job)
+        return Receipt(refused=refused, switched_off=frozenset(off), store_us=to_microseconds(store_time))
+
+    def _write(self, raw: DeadlineConnection, batch: Batch, *, copy: bool) -> Receipt:
+        try:
+            with raw.pipeline():
+                raw.execute("BEGIN")
+                claimed = self._claim(raw, batch)
+                for start in batch.starts:
+                    raw.execute(self._sql["carry_run"], values.of_start(start, batch.ends))
+                rows = raw.execute(
+                    self._sql["runs_of_batch"],
+                    {"run_ids": sorted(batch.run_ids()), "writer_id": batch.writer_id},
+                ).fetchall()
+                duplicate = claimed is not None and claimed.fetchone() is None
+            known = parameters.judge_runs([(*row[:-1], to_microseconds(row[-1])) for row in rows], batch)
+            if duplicate:
+                raw.execute("ROLLBACK")
+                return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
+            ended = self._write_rows(raw, batch, known, copy=copy)
+        except BaseException:
+            _roll_back(raw)
+            raise
+        return Receipt(refused=known.refused, ended=ended, switched_off=known.switched_off, store_us=known.store_us)
+
+    def _claim(self, raw: DeadlineConnection, batch: Batch) -> Any:
+        if batch.batch_seq is None:
+            return None
+        return raw.execute(self._sql["claim_batch"], {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
+
+    def _write_rows(
+        self, raw: DeadlineConnection, whole: Batch, known: parameters.Known, *, copy: bool
+    ) -> frozenset[int]:
+        batch = parameters.only(whole, known.taken)
+        cells = batch.cells
+        stored_rows: Sequence[RequestRow] = batch.requests
+        if batch.requests and copy and len(batch.requests) >= COPY_FROM_ROWS:
+            self._copy_requests(raw, batch)
+        elif batch.requests:
+            stored_rows = self._insert_requests(raw, batch)
+            if len(stored_rows) < len(batch.requests):
+                cells = tally(list(stored_rows))
+        sums = parameters.add_up(cells)
+        here = set(known.progress)
+        with raw.pipeline():
+            self._add_sums(raw, batch.writer_id, sums, known.store_us)
+            stored_errors = self._insert_errors(raw, batch)
+            self._save_ledgers(raw, batch, stored_rows, stored_errors)
+            self._save_phases(raw, batch)
+            self._add_to_runs(raw, batch, sums.runs, stored_errors, known)
+            ends = [
+                (end.run_id, raw.execute(self._sql["end_run"], values.of_end(end)))
+                for end in whole.ends
+                if end.run_id in here
+            ]
+            ended = frozenset(run_id for run_id, cursor in ends if cursor.fetchone() is not None)
+            raw.execute("COMMIT")
+        return ended
+
+    def _copy_requests(self, raw: DeadlineConnection, batch: Batch) -> None:
+        writer_id = batch.writer_id
+        with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"]) as copy:
+            copy.set_types(COPY_TYPES)
+            for row in batch.requests:
+                run_id, seq, at_us, *rest = row
+                copy.write_row((run_id, writer_id, seq, from_microseconds(at_us), *rest))
+
+    def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
+        columns = parameters.request_columns(batch.requests)
+        columns["at"] = [from_microseconds(row.at_us) for row in batch.requests]
+        keys = set(raw.execute(self._sql["insert_requests"], {"writer_id": batch.writer_id, **columns}).fetchall())
+        if len(keys) == len(batch.requests):
+            return batch.requests
+        return [row for row in batch.requests if (row.run_id, row.seq) in keys]
+
+    def _add_sums(self, raw: DeadlineConnection, writer_id: int, sums: parameters.Sums, store_us: int) -> None:
+        if not sums.runs:
+            return
+        raw.execute(
+            self._sql["add_endpoints"],
+            {
+                "run_id": [key[0] for key, _ in sums.endpoints],
+                "endpoint": [key[1] for key, _ in sums.endpoints],
+                "max_ms": [cell.max_ms for _, cell in sums.endpoints],
+                **values.counted([cell for _, cell in sums.endpoints]),
+            },
+        )
+        raw.execute(
+            self._sql["add_series"],
+            {
+                "run_id": [key[0] for key, _ in sums.series],
+                "bucket": [key[1] for key, _ in sums.series],
+                "width": [key[2] for key, _ in sums.series],
+                **values.counted([cell for _, cell in sums.series]),
+            },
+        )
+        raw.execute(
+            self._sql["add_throughput"],
+            {
+                "shard": writer_id % parameters.SHARDS,
+                "bucket": [bucket for bucket, _ in sums.throughput],
+                **values.counted([cell for _, cell in sums.throughput]),
+            },
+        )
+        now = time.monotonic()
+        if self._widened_at is None or now - self._widened_at >= WIDEN_EVERY_S:
+            self._widened_at = now
+            self._widen(raw, store_us // 1_000_000)
+
+    def _widen(self, raw: DeadlineConnection, now_s: int) -> None:
+        for width, wider, age in parameters.WIDENINGS:
+            before = now_s - age
+            raw.execute(
+                self._sql["widen_throughput"],
+                {"width": width, "wider": wider, "before": before - before % wider, "most": WIDEN_AT_MOST},
+            )
+
+    def _insert_errors(self, raw: DeadlineConnection, batch: Batch) -> dict[int, int]:
+        cursors = [
+            (
+                error.run_id,
+                raw.execute(
+                    self._sql["insert_error"],
+                    {
+                        "run_id": error.run_id,
+                        "writer_id": batch.writer_id,
+                        "seq": error.seq,
+                        "at": from_microseconds(error.at_us),
+                        "phase": error.phase,
+                        "error_type": error.error_type,
+                        "message": error.message,
+                        "traceback": error.traceback,
+                        "fingerprint": error.fingerprint,
+                    },
+                ),
+            )
+            for error in batch.errors
+        ]
+        stored: dict[int, int] = {}
+        for run_id, cursor in cursors:
+            if cursor.fetchone() is not None:
+                stored[run_id] = stored.get(run_id, 0) + 1
+        return stored
+
+    def _save_ledgers(
+        self,
+        raw: DeadlineConnection,
+        batch: Batch,
+        rows: Sequence[RequestRow],
+        errors_by_run: Mapping[int, int],
+    ) -> None:
+        for entry in parameters.ledger_of(batch, rows, errors_by_run):
+            raw.execute(self._sql["save_ledger"], entry)
+
+    def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
+        for change in batch.phases:
+            raw.execute(
+                self._sql["save_phase"],
+                {
+                    "run_id": change.run_id,
+                    "phase": change.phase,
+                    "position": change.position,
+                    "status": change.status,
+                    "started_at": values.moment(change.started_us),
+                    "ended_at": values.moment(change.ended_us),
+                    "changed_at": from_microseconds(change.at_us),
+                    "counters": parameters.to_json(change.counters),
+                    "memory_mb": change.memory_mb,
+                    "peak_memory_mb": change.peak_memory_mb,
+                    "memory_limit_mb": change.memory_limit_mb,
+                },
+            )
+            processed = parameters.processed(change)
+            if processed or change.memory_mb is not None:
+                raw.execute(
+                    self._sql["sample_phase"],
+                    {
+                        "run_id": change.run_id,
+                        "phase": change.phase,
+                        "bucket": parameters.phase_bucket(change),
+                        "at": from_microseconds(change.at_us),
+                        "processed": parameters.to_json(processed),
+                        "memory_mb": change.memory_mb,
+                    },
+                )
+        for count in batch.source_counts:
+            raw.execute(
+                self._sql["save_source_count"],
+                {
+                    "run_id": count.run_id,
+                    "entity": count.entity,
+                    "items": count.items,
+                    "at": from_microseconds(count.at_us),
+                },
+            )
+
+    def _add_to_runs(
+        self,
+        raw: DeadlineConnection,
+        batch: Batch,
+        by_run: Mapping[int, Tally],
+        errors_by_run: Mapping[int, int],
+        known: parameters.Known,
+    ) -> None:
+        additions = parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress)
+        if len(additions) > 1:
+            raw.execute(self._sql["lock_runs"], {"run_ids": [addition["run_id"] for addition in additions]})
+        for addition in additions:
+            raw.execute(self._sql["add_to_run"], {**addition, "progress_at": values.moment(addition["progress_us"])})
+
+
+def _is_one_request(batch: Batch) -> bool:
+    return (
+        batch.batch_seq is None
+        and len(batch.requests) == 1
+        and not (batch.starts or batch.phases or batch.source_counts or batch.errors or batch.ends or batch.ledger)
+    )
+
+
+def _roll_back(raw: DeadlineConnection) -> None:
+    if raw.closed:
+        return
+    try:
+        raw.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - the error that led here is the one to report
+        raw.close()

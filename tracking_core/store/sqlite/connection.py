@@ -1,0 +1,163 @@
+"""Connections to the SQLite file, and the one place where sqlite3's errors become ours."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tracking_core import errors as our
+from tracking_core import histogram
+from tracking_core.config import StoreLocation
+from tracking_core.store import queries
+
+
+def translate(error: Exception, label: str) -> our.StoreError:
+    """Return the error of ours that a driver's error means; the message names the file."""
+    text = " ".join(str(error).split())
+    where = f"{label}: {text}"
+    if "no such table" in text or "no such column" in text:
+        return our.SchemaMissing(f"{label} holds no tables of etlwatch, or of another version: run `etlwatch init`")
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.InterfaceError | OverflowError | UnicodeError):
+        return our.RowRejected(where)
+    if "readonly" in text or "not a database" in text or "malformed" in text or "not authorized" in text:
+        return our.StoreRefused(where)
+    if "locked" in text or "busy" in text:
+        return our.StoreUnavailable(f"{label}: another process holds it longer than the deadline")
+    return our.StoreUnavailable(where)
+
+
+def pack_blob(packed: list[int]) -> bytes:
+    """Return a packed histogram as the blob that is stored: little-endian 64-bit integers."""
+    numbers = array("q", packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def unpack_blob(blob: bytes) -> array[int]:
+    """Return the packed histogram of a stored blob."""
+    numbers = array("q")
+    numbers.frombytes(blob)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _merge(first: bytes, second: bytes) -> bytes:
+    return pack_blob(histogram.pack(histogram.merge((unpack_blob(first), unpack_blob(second)))))
+
+
+class _SumHistograms:
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def step(self, blob: bytes) -> None:
+        """Add one histogram."""
+        self._counts = histogram.merge((histogram.pack(self._counts), unpack_blob(blob)))
+
+    def finalize(self) -> bytes:
+        """Return the sum."""
+        return pack_blob(histogram.pack(self._counts))
+
+
+class SqliteConnection:
+    """One connection to the file; the base of writer, reader and keeper."""
+
+    def __init__(self, location: StoreLocation, deadline: float, *, read_only: bool = False) -> None:
+        assert location.path is not None
+        self.label = location.label
+        self.deadline = deadline
+        self._check(location.path, read_only=read_only)
+        try:
+            self.raw = sqlite3.connect(
+                location.path, timeout=deadline, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+        except sqlite3.Error as error:
+            raise translate(error, self.label) from None
+        try:
+            with self.operation():
+                self._configure(read_only=read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, path: Path, *, read_only: bool) -> None:
+        if path.is_dir():
+            raise our.StoreRefused(f"{self.label} is a directory; name a file in it")
+        if read_only and not path.exists():
+            raise our.SchemaMissing(f"{self.label} does not exist yet: a job makes it, or `etlwatch init`")
+        if not path.parent.is_dir():
+            raise our.StoreUnavailable(f"{self.label}: the directory {path.parent} does not exist")
+
+    def _configure(self, *, read_only: bool) -> None:
+        schema = queries.blocks("sqlite", "schema")
+        if read_only:
+            self.raw.execute(schema["configure_reader"])
+            return
+        self.raw.create_function("merge_histograms", 2, _merge, deterministic=True)
+        self.raw.create_aggregate("sum_histograms", 1, _SumHistograms)  # type: ignore[arg-type]
+        give_up = time.monotonic() + self.deadline
+        while True:
+            try:
+                self.raw.executescript(schema["configure"])
+            except sqlite3.OperationalError as error:
+                # Turning WAL on does not wait for its turn as other statements do.
+                if "locked" not in str(error) or time.monotonic() >= give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def contents(self) -> tuple[int, int]:
+        """Return how many tables the file holds, and whether ours are among them (1 or 0)."""
+        with self.operation() as raw:
+            tables, ours = raw.execute(queries.blocks("sqlite", "schema")["contents"]).fetchone()
+        return int(tables), int(ours)
+
+    @contextmanager
+    def operation(self) -> Iterator[sqlite3.Connection]:
+        """Translate what goes wrong inside the block; a transaction left open is rolled back."""
+        try:
+            yield self.raw
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            self._roll_back()
+            raise translate(error, self.label) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            self.raw.rollback()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is of no more use."""
+        try:
+            return self.raw.total_changes < 0
+        except sqlite3.ProgrammingError:
+            return True
+
+    def now_us(self) -> int:
+        """Return the store's clock, which is this machine's: microseconds since 1970-01-01Z."""
+        return time.time_ns() // 1000
+
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+        with suppress(sqlite3.Error):
+            self.raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

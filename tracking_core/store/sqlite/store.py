@@ -1,0 +1,88 @@
+"""The SQLite store: one file that makes itself at the first write."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from tracking_core.config import StoreLocation, make_private_directory
+from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
+from tracking_core.store import queries
+from tracking_core.store.migrate import pending
+from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.writer import SqliteWriter
+
+INITIALIZE_SECONDS = 30.0
+DIALECT = "sqlite"
+FILE_MODE = 0o600
+
+
+class SqliteStore:
+    """One SQLite file; see `tracking_core.store.base.Store` for the verbs."""
+
+    kind = "sqlite"
+
+    def __init__(self, location: StoreLocation) -> None:
+        assert location.path is not None
+        self.location = location
+        self.path: Path = location.path
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.label})"
+
+    @property
+    def label(self) -> str:
+        """The file's path."""
+        return self.location.label
+
+    def writer(self, deadline: float) -> SqliteWriter:
+        """Connect for writing; a file that is not there yet is made."""
+        if not self.path.exists():
+            self.initialize()
+        writer = SqliteWriter(self.location, deadline)
+        tables, ours = writer.contents()
+        if tables and not ours:
+            writer.close()
+            raise SchemaMissing(
+                f"{self.label} is another program's database; name a file of its own, or `etlwatch init`"
+            )
+        if not tables:
+            writer.close()
+            self.initialize()
+            writer = SqliteWriter(self.location, deadline)
+        return writer
+
+    def initialize(self) -> list[str]:
+        """Create the file (0600) or upgrade its tables; return the names of the migrations applied."""
+        schema = queries.blocks(DIALECT, "schema")
+        known = queries.migrations(DIALECT)
+        self._make_file()
+        with SqliteConnection(self.location, INITIALIZE_SECONDS) as connection, connection.operation() as raw:
+            raw.execute(schema["lock_schema"])
+            (has_versions,) = raw.execute(schema["has_versions"]).fetchone()
+            applied = raw.execute(schema["versions"]).fetchall() if has_versions else []
+            todo = pending(known, applied, self.label)
+            for migration in todo:
+                for statement in queries.statements(migration.sql):
+                    raw.execute(statement)
+                raw.execute(schema["record_version"], migration.as_row())
+            raw.commit()
+        return [f"{migration.version:03d}_{migration.name}" for migration in todo]
+
+    def migration_sql(self) -> str:
+        """Return the SQL of all migrations."""
+        return queries.whole_schema(DIALECT)
+
+    def _make_file(self) -> None:
+        if self.path.is_dir():
+            raise StoreRefused(f"{self.label} is a directory; name a file in it")
+        try:
+            if self.location.is_embedded_default:
+                make_private_directory(self.path.parent)
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+        except FileNotFoundError:
+            raise StoreUnavailable(f"{self.label}: the directory {self.path.parent} does not exist") from None
+        except OSError as error:
+            raise StoreRefused(f"{self.label}: {error.strerror or error}") from None

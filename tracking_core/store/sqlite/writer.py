@@ -1,0 +1,262 @@
+"""Writing batches to the SQLite file: one transaction each, under the write lock from its first statement."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracking_core.config import StoreLocation
+from tracking_core.events import SERIES_FINE_S, Batch, Receipt, RequestRow, RunEnd, RunStart, Tally, tally
+from tracking_core.store import parameters, queries
+from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
+
+WIDEN_EVERY_S = 60.0
+
+
+class SqliteWriter(SqliteConnection):
+    """One connection that takes batches; see `tracking_core.store.base.Writer`."""
+
+    def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__(location, deadline)
+        self._sql = queries.blocks("sqlite", "writes")
+        self._widened_at: float | None = None
+
+    def write(self, batch: Batch) -> Receipt:
+        """Store a batch in one transaction; when this returns it is committed.
+
+        Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
+        """
+        with self.operation() as raw:
+            raw.execute(self._sql["begin"])
+            now_us = self.now_us()
+            if batch.batch_seq is not None and not self._claim(batch, now_us):
+                raw.rollback()
+                return Receipt(duplicate=True, store_us=now_us)
+            for start in batch.starts:
+                raw.execute(self._sql["carry_run"], {**_start_parameters(start, batch.ends), "now": now_us})
+            known = self._known(batch, now_us)
+            ended = self._write_rows(batch, known, now_us)
+            raw.commit()
+        return Receipt(refused=known.refused, ended=ended, switched_off=known.switched_off, store_us=now_us)
+
+    def beat(self, run_ids: Sequence[int]) -> Receipt:
+        """Say that these runs live, in one transaction."""
+        with self.operation() as raw:
+            raw.execute(self._sql["begin"])
+            now_us = self.now_us()
+            alive = {
+                run_id
+                for run_id in sorted(run_ids)
+                if raw.execute(self._sql["beat"], {"run_id": run_id, "now": now_us}).rowcount
+            }
+            known = self._judge(sorted(alive), 0, now_us, Batch(writer_id=0, batch_seq=None))
+            raw.commit()
+        return Receipt(
+            refused={run_id: "ended" for run_id in run_ids if run_id not in alive},
+            switched_off=known.switched_off,
+            store_us=now_us,
+        )
+
+    def switched_off(self, job: str) -> bool:
+        """Return whether the shared switch, global or of this job, is off."""
+        with self.operation() as raw:
+            row = raw.execute(self._sql["switched_off"], {"job": job, "now": self.now_us()}).fetchone()
+        return bool(row and row[0])
+
+    def _claim(self, batch: Batch, now_us: int) -> bool:
+        key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq, "now": now_us}
+        return bool(self.raw.execute(self._sql["claim_batch"], key).rowcount)
+
+    def _known(self, batch: Batch, now_us: int) -> parameters.Known:
+        return self._judge(sorted(batch.run_ids()), batch.writer_id, now_us, batch)
+
+    def _judge(self, run_ids: Sequence[int], writer_id: int, now_us: int, batch: Batch) -> parameters.Known:
+        rows = [
+            self.raw.execute(
+                self._sql["runs_of_batch"], {"run_id": run_id, "writer_id": writer_id, "now": now_us}
+            ).fetchone()
+            for run_id in run_ids
+        ]
+        return parameters.judge_runs(rows, batch)
+
+    def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int) -> frozenset[int]:
+        batch = parameters.only(whole, known.taken)
+        cells = batch.cells
+        stored_rows = self._insert_requests(batch)
+        if len(stored_rows) < len(batch.requests):
+            cells = tally(list(stored_rows))
+        sums = parameters.add_up(cells)
+        self._add_sums(batch.writer_id, sums, now_us)
+        stored_errors = self._insert_errors(batch)
+        for entry in parameters.ledger_of(batch, stored_rows, stored_errors):
+            self.raw.execute(self._sql["save_ledger"], entry)
+        self._save_phases(batch)
+        self._add_to_runs(batch, sums.runs, stored_errors, known)
+        return self._end_runs(whole.ends, set(known.progress), now_us)
+
+    def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
+        if not batch.requests:
+            return ()
+        writer_id = batch.writer_id
+        insert = self._sql["insert_requests"]
+        rows = [(row[0], writer_id, *row[1:]) for row in batch.requests]
+        if batch.batch_seq is not None:
+            before = self.raw.total_changes
+            self.raw.executemany(insert, rows)
+            if self.raw.total_changes - before == len(rows):
+                return batch.requests
+            raise sqlite3.IntegrityError(f"a batch of {len(rows)} requests meets some that came by another way")
+        return [
+            request for request, row in zip(batch.requests, rows, strict=True) if self.raw.execute(insert, row).rowcount
+        ]
+
+    def _add_sums(self, writer_id: int, sums: parameters.Sums, now_us: int) -> None:
+        if not sums.runs:
+            return
+        self.raw.executemany(
+            self._sql["add_endpoints"],
+            [
+                {"run_id": run_id, "endpoint": endpoint, "max_ms": cell.max_ms, **_counted(cell)}
+                for (run_id, endpoint), cell in sums.endpoints
+            ],
+        )
+        self.raw.executemany(
+            self._sql["add_series"],
+            [
+                {"run_id": run_id, "bucket": bucket, "width": width, **_counted(cell)}
+                for (run_id, bucket, width), cell in sums.series
+            ],
+        )
+        shard = writer_id % parameters.SHARDS
+        self.raw.executemany(
+            self._sql["add_throughput"],
+            [
+                {"width": SERIES_FINE_S, "bucket": bucket, "shard": shard, **_counted(cell)}
+                for bucket, cell in sums.throughput
+            ],
+        )
+        now = time.monotonic()
+        if self._widened_at is None or now - self._widened_at >= WIDEN_EVERY_S:
+            self._widened_at = now
+            self._widen(now_us // 1_000_000)
+
+    def _widen(self, now_s: int) -> None:
+        for width, wider, age in parameters.WIDENINGS:
+            before = now_s - age
+            bounds = {"width": width, "wider": wider, "before": before - before % wider}
+            self.raw.execute(self._sql["widen_throughput"], bounds)
+            del bounds["wider"]
+            self.raw.execute(self._sql["drop_widened"], bounds)
+
+    def _insert_errors(self, batch: Batch) -> dict[int, int]:
+        stored: dict[int, int] = {}
+        for error in batch.errors:
+            row = {
+                "run_id": error.run_id,
+                "writer_id": batch.writer_id,
+                "seq": error.seq,
+                "at": error.at_us,
+                "phase": error.phase,
+                "error_type": error.error_type,
+                "message": error.message,
+                "traceback": error.traceback,
+                "fingerprint": error.fingerprint,
+            }
+            if self.raw.execute(self._sql["insert_error"], row).rowcount:
+                stored[error.run_id] = stored.get(error.run_id, 0) + 1
+        return stored
+
+    def _save_phases(self, batch: Batch) -> None:
+        for change in batch.phases:
+            self.raw.execute(
+                self._sql["save_phase"],
+                {
+                    "run_id": change.run_id,
+                    "phase": change.phase,
+                    "position": change.position,
+                    "status": change.status,
+                    "started_at": change.started_us,
+                    "ended_at": change.ended_us,
+                    "changed_at": change.at_us,
+                    "counters": parameters.to_json(change.counters),
+                    "memory_mb": change.memory_mb,
+                    "peak_memory_mb": change.peak_memory_mb,
+                    "memory_limit_mb": change.memory_limit_mb,
+                },
+            )
+            processed = parameters.processed(change)
+            if processed or change.memory_mb is not None:
+                self.raw.execute(
+                    self._sql["sample_phase"],
+                    {
+                        "run_id": change.run_id,
+                        "phase": change.phase,
+                        "bucket": parameters.phase_bucket(change),
+                        "at": change.at_us,
+                        "processed": parameters.to_json(processed),
+                        "memory_mb": change.memory_mb,
+                    },
+                )
+        for count in batch.source_counts:
+            self.raw.execute(
+                self._sql["save_source_count"],
+                {"run_id": count.run_id, "entity": count.entity, "items": count.items, "at": count.at_us},
+            )
+
+    def _add_to_runs(
+        self,
+        batch: Batch,
+        by_run: Mapping[int, Tally],
+        errors_by_run: Mapping[int, int],
+        known: parameters.Known,
+    ) -> None:
+        for addition in parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress):
+            addition["progress_at"] = addition.pop("progress_us")
+            self.raw.execute(self._sql["add_to_run"], addition)
+
+    def _end_runs(self, ends: Sequence[RunEnd], here: set[int], now_us: int) -> frozenset[int]:
+        ended = set()
+        for end in ends:
+            if end.run_id not in here:
+                continue
+            self.raw.execute(self._sql["audit_end"], {"run_id": end.run_id, "status": end.status, "now": now_us})
+            row = {
+                "run_id": end.run_id,
+                "status": end.status,
+                "ended_at": end.ended_us,
+                "duration_ms": end.duration_ms,
+                "notes": end.notes,
+                "ended_by": end.ended_by,
+            }
+            if self.raw.execute(self._sql["end_run"], row).rowcount:
+                ended.add(end.run_id)
+        return frozenset(ended)
+
+
+def _start_parameters(start: RunStart, ends: Sequence[RunEnd]) -> dict[str, Any]:
+    return {
+        "run_id": start.run_id,
+        "job": start.job,
+        "notes": start.notes,
+        "tags": parameters.to_json(start.tags),
+        "started_at": start.started_us,
+        "ended_at": next((end.ended_us for end in ends if end.run_id == start.run_id), None),
+        "heartbeat_interval_s": start.heartbeat_interval_s,
+        "host": start.host,
+        "pid": start.pid,
+        "boot_id": start.boot_id,
+        "username": start.username,
+        "command": start.command,
+        "code_version": start.code_version,
+        "tracker_version": start.tracker_version,
+        "parent_run_id": start.parent_run_id,
+        "clock_offset_ms": start.clock_offset_ms,
+    }
+
+
+def _counted(cell: Tally) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: getattr(cell, name) for name in parameters.COUNTED}
+    columns["histogram"] = pack_blob(parameters.packed(cell))
+    return columns
