@@ -194,8 +194,8 @@ async def _pump(
             with contextlib.suppress(OSError):
                 writer.write_eof()
             return
+        count(len(chunk))  # first, so that who has read the bytes finds them counted
         writer.write(chunk)
-        count(len(chunk))
         await writer.drain()
 
 
