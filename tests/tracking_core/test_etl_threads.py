@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -62,11 +63,39 @@ def test_no_progress_is_lost() -> None:
     assert told[-1] == 3 * THREADS * ROUNDS
 
 
+class YieldingDict(dict[str, int]):
+    """Counters that let another thread run between reading and writing."""
+
+    def __getitem__(self, name: str) -> int:
+        count = super().__getitem__(name)
+        time.sleep(0)
+        return count
+
+
 def test_a_tracker_alone_loses_none_either() -> None:
     tracker = ProgressTracker()
     tracker.start_phase("load")
+    tracker._counters = YieldingDict(tracker._counters)
     hammer(lambda _: tracker.update(messages=1))
     assert tracker.processed_messages == THREADS * ROUNDS
+
+
+def test_no_phase_ends_between_the_check_and_the_count_of_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ETLContext(parallel_processing=True)
+    context.start_phase("load")
+    ending = threading.Thread(target=context.end_phase)
+    count = context.progress_tracker.update
+
+    def count_while_another_thread_ends(*increments: int, **named_increments: int) -> None:
+        ending.start()
+        # Long enough for an end that nothing holds back.
+        ending.join(0.2)
+        count(*increments, **named_increments)
+
+    monkeypatch.setattr(ProgressTracker, "update", lambda _, *a, **b: count_while_another_thread_ends(*a, **b))
+    context.update_progress(messages=5)
+    ending.join()
+    assert context.statistics["total"]["messages_processed"] == 5
 
 
 def test_errors_statistics_and_resources_survive_all_at_once() -> None:
@@ -104,18 +133,28 @@ def test_a_phase_is_started_by_one_thread_only() -> None:
     assert set(refused) <= {"Cannot start phase 'load': Phase 'load' is already in progress"}
 
 
-def test_of_many_peaks_the_greatest_stays() -> None:
+class OvertakenReading(float):
+    """A reading that lets another thread sample while it is compared."""
+
+    other: threading.Thread
+
+    def __gt__(self, peak: float) -> bool:
+        if self.other.ident is None:
+            self.other.start()
+            # Long enough for a sample that nothing holds back.
+            self.other.join(0.2)
+        return float(self) > peak
+
+
+def test_of_two_threads_peaks_the_greater_stays() -> None:
     monitor = MemoryMonitor()
-    readings = iter([float(reading) for reading in range(THREADS * ROUNDS)])
-    reading_lock = threading.Lock()
-
-    def read() -> float:
-        with reading_lock:
-            return next(readings)
-
-    monitor.get_current_memory_mb = read  # type: ignore[method-assign]
-    hammer(lambda _: monitor.check_memory())
-    assert monitor.peak_memory_mb == THREADS * ROUNDS - 1
+    small = OvertakenReading(5)
+    small.other = threading.Thread(target=monitor.check_memory)
+    readings = [900.0, small]
+    monitor.get_current_memory_mb = lambda: readings.pop()  # type: ignore[method-assign]
+    monitor.check_memory()
+    small.other.join()
+    assert (monitor.peak_memory_mb, monitor.phase_peak_mb) == (900, 900)
 
 
 def test_a_lock_lets_its_own_thread_in_again_and_others_not() -> None:
