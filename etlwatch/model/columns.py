@@ -1,0 +1,72 @@
+"""Columns of a line table as data: widths, groups, growth, and where each one falls.
+
+Owns the arithmetic of a layout. Refuses to own rows and styles. A layout is a tuple of columns, so that an owner keeps
+one for 80, one for 120 and one for 160 cells and hands the table the one that fits.
+
+    Column(key="job", header="job", width=18, gap=1, grow=1)
+    placed(columns, 160)      each column with its left edge and its width there
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etlwatch.text import Align
+
+__all__ = ["GUTTER", "Column", "Placed", "placed"]
+
+GUTTER = 2
+"""Cells before the first column: the cursor's mark and the mark of a chosen row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a layout."""
+
+    key: str
+    """Under which rows hold their cell, and which a sort names."""
+    header: str = ""
+    width: int
+    """Cells, before growth."""
+    align: Align = "left"
+    """Of the header and the cells."""
+    gap: int = 2
+    """Cells before it: two between groups, one inside; ignored for the first."""
+    grow: int = 0
+    """Its share of what a wider terminal leaves over; 0 stays as it is."""
+    sortable: bool = True
+    """Whether a click on its header asks for a sort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A column at its place."""
+
+    column: Column
+    x: int
+    width: int
+    """Cells it really has: grown, or cut at the right edge."""
+
+
+def placed(columns: Sequence[Column], width: int) -> tuple[Placed, ...]:
+    """Place `columns` side by side in `width` cells; what is left over goes to those that grow, by their shares.
+
+    A column beyond the right edge is left out, and one that crosses it is cut.
+    """
+    needed = GUTTER + sum(column.width + (column.gap if index else 0) for index, column in enumerate(columns))
+    shares = sum(column.grow for column in columns)
+    spare = max(0, width - needed) if shares else 0
+    out: list[Placed] = []
+    x = GUTTER
+    given = seen = 0
+    for index, column in enumerate(columns):
+        x += column.gap if index else 0
+        seen += column.grow
+        # Shares of the running total, so that the rounding never loses or invents a cell.
+        extra = spare * seen // shares - given if shares else 0
+        given += extra
+        cells = min(column.width + extra, width - x)
+        if cells <= 0:
+            break
+        out.append(Placed(column, x, cells))
+        x += column.width + extra
+    return tuple(out)

@@ -1,0 +1,182 @@
+"""The plainest widget: lines of spans, of which only the changed cells are drawn again.
+
+Owns how spans become Textual strips and which region of a line has changed. Refuses to own what is shown. Header,
+footer, rules, charts, headlines and panes are all this widget with another `lines_for`.
+
+    SpanLines(lines)            shows them; `update(lines)` later
+    class Clock(SpanLines):     or compute them:
+        def lines_for(self, width): return [((self.text, "dim"),)]
+    strip_of(spans, theme, …)   one line as a strip
+
+Every widget here asks its app for `glyphs` (a `Glyphs`; the drawn set when the app has none).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from etlwatch.model.glyphs import UNICODE, Glyphs
+from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.text import cell_width
+from etlwatch.theme import palette, role_style
+
+__all__ = ["SpanLines", "changed_range", "glyphs_of", "strip_of"]
+
+
+def glyphs_of(widget: Widget) -> Glyphs:
+    """Return the glyphs that the widget's app draws with."""
+    glyphs = getattr(widget.app, "glyphs", UNICODE)
+    return glyphs if isinstance(glyphs, Glyphs) else UNICODE
+
+
+def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", muted: bool = False) -> Strip:
+    """Return spans as a strip in the styles of `theme`: segments only, no markup is ever parsed."""
+    segments: list[Segment] = []
+    width = 0
+    for text, role in spans:
+        if text:
+            segments.append(Segment(text, role_style(theme, role, ground, muted=muted)))
+            width += cell_width(text)
+    return Strip(segments, width)
+
+
+def _cells(spans: Iterable[Span]) -> list[tuple[str, str]]:
+    """Return one (character, role) a cell; the second cell of a wide character is empty."""
+    cells: list[tuple[str, str]] = []
+    for text, role in spans:
+        if text.isascii():
+            cells.extend((character, role) for character in text)
+            continue
+        for character in text:
+            width = cell_width(character)
+            if width == 0 and cells:
+                cells[-1] = (cells[-1][0] + character, role)
+            else:
+                cells.extend([(character, role), *[("", role)] * (width - 1)])
+    return cells
+
+
+def changed_range(old: Spans, new: Spans) -> tuple[int, int] | None:
+    """Return the first changed cell and the one after the last, or None where two lines look the same."""
+    if old == new:
+        return None
+    before, after = _cells(old), _cells(new)
+    length = max(len(before), len(after))
+    blank = [(" ", "plain")]
+    before += blank * (length - len(before))
+    after += blank * (length - len(after))
+    changed = [index for index in range(length) if before[index] != after[index]]
+    return (changed[0], changed[-1] + 1) if changed else None
+
+
+class SpanLines(Widget):
+    """Lines of spans on one ground; as tall as its lines unless CSS says otherwise."""
+
+    DEFAULT_CSS = """
+    SpanLines { height: auto; width: 1fr; }
+    """
+
+    ALLOW_SELECT = False
+
+    def __init__(
+        self,
+        lines: Sequence[Spans] = (),
+        *,
+        ground: str = "background",
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes, markup=False)
+        self._lines: Sequence[Spans] = lines
+        self._ground = ground
+        self._muted = False
+        self._shown: tuple[Spans, ...] = ()
+        self._drawn_for: tuple[object, ...] = ()
+        self._stale = True
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def muted(self) -> bool:
+        """Whether everything recedes, because it is no longer true (a lost connection)."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, value: bool) -> None:
+        if value != self._muted:
+            self._muted = value
+            self.refresh()
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The glyphs of the app."""
+        return glyphs_of(self)
+
+    @property
+    def shades(self) -> bool:
+        """Whether the theme tells areas apart by colour."""
+        return palette(self.app.theme).shades
+
+    def update(self, lines: Sequence[Spans]) -> None:
+        """Show other lines; redraws the cells that differ, and nothing when none does."""
+        self._lines = lines
+        self.renew()
+
+    def lines_for(self, width: int) -> Sequence[Spans]:  # noqa: ARG002 - for subclasses
+        """Return what to show in `width` cells; subclasses compute it here."""
+        return self._lines
+
+    def renew(self) -> None:
+        """Compute the lines again and redraw what differs; subclasses call it when what they show has changed."""
+        if not self.is_mounted:
+            return
+        width = self.size.width
+        before = self._shown
+        self._stale = True
+        after = self._current(width)
+        if len(before) != len(after) and self.styles.is_auto_height:
+            self.refresh(layout=True)
+            return
+        regions: list[Region] = []
+        for y in range(max(len(before), len(after))):
+            old, new = (lines[y] if y < len(lines) else () for lines in (before, after))
+            span = changed_range(old, new)
+            if span is not None:
+                self._strips.pop(y, None)
+                regions.append(Region(span[0], y, span[1] - span[0], 1))
+        if regions:
+            self.refresh(*regions)
+
+    def _current(self, width: int) -> tuple[Spans, ...]:
+        """Return the lines for this width, theme and glyphs, computed only when one of them or the data changed."""
+        context = (width, self.app.theme, self._muted, self.glyphs.name)
+        if context != self._drawn_for:
+            self._strips.clear()
+            self._drawn_for = context
+            self._stale = True
+        if self._stale:
+            self._shown = tuple(self.lines_for(width))
+            self._stale = False
+        return self._shown
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002 - Textual's signature
+        """Return the width it asks for: all there is."""
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """Return the height it asks for: a line each."""
+        return len(self.lines_for(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line, from the cache where nothing about it has changed."""
+        width = self.size.width
+        lines = self._current(width)
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != width:
+            spans = fit(lines[y] if y < len(lines) else (), width, ellipsis=self.glyphs.ellipsis)
+            strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
+            self._strips[y] = strip
+        return strip
