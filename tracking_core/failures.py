@@ -6,7 +6,6 @@ statistics, a store), and making text safe for a store or a terminal: NUL and lo
 
 from __future__ import annotations
 
-import hashlib
 import re
 import traceback
 from dataclasses import dataclass
@@ -78,6 +77,9 @@ def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) 
     edit above, another checkout or another customer's number starts no new group. Without frames: the error's
     type and the message with quoted text, uuids, hexadecimal and decimal numbers replaced.
     """
+    # Imported at the first error: with the cryptography behind it, it is a noticeable part of our own import.
+    import hashlib
+
     parts = [_without_varying_parts(message)] if frames is None else _innermost_functions(frames)
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.
     text = "\x1f".join([error_type, *parts])
