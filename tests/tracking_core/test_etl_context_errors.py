@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -88,7 +89,7 @@ class TestPhaseBlock:
         )
         assert context.current_phase is None
 
-    @pytest.mark.parametrize("error", [ValueError("row 7"), KeyboardInterrupt(), SystemExit(3), SystemExit("")])
+    @pytest.mark.parametrize("error", [ValueError("row 7"), SystemExit(3), SystemExit("")])
     def test_an_exception_is_recorded_fails_the_phase_and_goes_on(self, error: BaseException) -> None:
         context = ETLContext()
 
@@ -105,6 +106,14 @@ class TestPhaseBlock:
         (recorded,) = context.statistics["errors"]
         assert (recorded["error_type"], recorded["error_message"]) == (type(error).__name__, str(error))
         assert __file__ in recorded["traceback"]
+
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt(), asyncio.CancelledError()])
+    def test_a_block_stopped_from_outside_is_failed_and_has_no_error(self, stop: BaseException) -> None:
+        context = ETLContext()
+        with pytest.raises(type(stop)), context.phase("extract"):
+            raise stop
+        assert context.phase_status["extract"] == "failed"
+        assert "errors" not in context.statistics
 
     @pytest.mark.parametrize("code", [0, None])
     def test_leaving_with_success_completes_the_phase(self, code: int | None) -> None:

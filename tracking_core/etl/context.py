@@ -21,7 +21,7 @@ from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, checked_phas
 from tracking_core.etl.plain import copy_containers, json_ready
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
-from tracking_core.failures import Failure
+from tracking_core.failures import Failure, is_clean_exit, is_stop
 from tracking_core.records import PhaseStatus
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class ETLContext:
     def phase(self, phase_name: str, *totals: int, **named_totals: int) -> Iterator[PhaseBlock]:
         """Run a phase as a block: it completes with the block, or records the exception, fails and lets it go on.
 
-        `sys.exit()` and `sys.exit(0)` inside the block complete it, as they do the run (CONTRACT 2).
+        As for the run (CONTRACT 2), `sys.exit()` and `sys.exit(0)` complete it; ctrl-c fails it and is no error.
 
         Raises what `start_phase` and `end_phase` raise.
         """
@@ -171,10 +171,11 @@ class ETLContext:
         try:
             yield block
         except BaseException as error:
-            if isinstance(error, SystemExit) and error.code in (None, 0):
+            if is_clean_exit(error):
                 block.close(None)
             else:
-                self.record_error(phase_name, error)
+                if not is_stop(error):
+                    self.record_error(phase_name, error)
                 block.close(PhaseStatus.FAILED)
             raise
         block.close(None)
