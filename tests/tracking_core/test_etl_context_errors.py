@@ -105,6 +105,7 @@ class TestPhaseBlock:
         assert context.phase_status["extract"] == context.statistics["phases"]["extract"]["status"] == "failed"
         (recorded,) = context.statistics["errors"]
         assert (recorded["error_type"], recorded["error_message"]) == (type(error).__name__, str(error))
+        assert recorded["traceback"].count("File ") == 1
         assert __file__ in recorded["traceback"]
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt(), asyncio.CancelledError()])
