@@ -59,7 +59,7 @@ class SqliteStore:
         known = queries.migrations(DIALECT)
         self._make_file()
         with SqliteConnection(self.location, INITIALIZE_SECONDS) as connection, connection.operation() as raw:
-            raw.execute(schema["lock_schema"])
+            connection.patiently(lambda: raw.execute(schema["lock_schema"]))
             (has_versions,) = raw.execute(schema["has_versions"]).fetchone()
             applied = raw.execute(schema["versions"]).fetchall() if has_versions else []
             todo = pending(known, applied, self.label)
