@@ -8,20 +8,23 @@ neither an unknown bucket nor two series in one cell.
     areas(layers, top=600, rows=6)     rows from the top, each a tuple of spans; layers from the outermost in
     spark(values, top=830)             one line, capped at ▇ so that lines above one another stay apart
     strip(values, top=…, marks={28: ("×", "red")})   the last runs of a job, a glyph where a run has a state
+    resample(values, 45, how="max")    as many values as there are columns
+    columns_of({3, 4}, 60, 45)         the columns that hold these values
 
 A value of None is an unknown bucket and leaves its column empty; what is not nothing is at least an eighth high.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, merge
 
-__all__ = ["Layer", "Value", "areas", "spark", "strip"]
+__all__ = ["How", "Layer", "Value", "areas", "columns_of", "resample", "spark", "strip"]
 
 Value: TypeAlias = float | int | None
+How: TypeAlias = Literal["mean", "max"]
 
 EIGHTHS: Final = 8
 _HIGHEST_SPARK: Final = 7
@@ -37,6 +40,39 @@ class Layer:
     """The ink of the area: `chart-p99`, `chart-p95`, `chart-p50`."""
     over: Collection[int] = ()
     """Columns beyond the usual, drawn in `amber-fill` instead."""
+
+
+def resample(values: Sequence[Value], columns: int, *, how: How = "mean") -> tuple[Value, ...]:
+    """Return `columns` values over the same time: means or maxima of neighbours, or each one repeated.
+
+    `mean` is for rates and shares, `max` for percentiles, whose peaks must not be averaged away. Unknown values (None,
+    NaN) are left out of their column, which is unknown only where all of them are.
+    """
+    count = len(values)
+    if count == columns:
+        return tuple(values)
+    out: list[Value] = []
+    for column in range(columns if count else 0):
+        first = column * count // columns
+        known = [
+            value
+            for value in values[first : max(first + 1, (column + 1) * count // columns)]
+            if value is not None and value == value
+        ]
+        out.append((max(known) if how == "max" else sum(known) / len(known)) if known else None)
+    return tuple(out)
+
+
+def columns_of(places: Collection[int], count: int, columns: int) -> frozenset[int]:
+    """Return the columns in which the values at `places`, out of `count`, stand after a `resample`."""
+    if count <= 0:
+        return frozenset()
+    out: set[int] = set()
+    for place in places:
+        if 0 <= place < count:
+            first = place * columns // count
+            out.update(range(first, max(first + 1, (place + 1) * columns // count)))
+    return frozenset(column for column in out if column < columns)
 
 
 def _eighths(value: Value, top: float, rows: int) -> int:
