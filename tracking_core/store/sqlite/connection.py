@@ -32,6 +32,8 @@ def translate(error: Exception, label: str) -> our.StoreError:
         return our.RowRejected(where)
     if "readonly" in text or "not a database" in text or "malformed" in text or "not authorized" in text:
         return our.StoreRefused(where)
+    if text == "interrupted":
+        return our.StoreUnavailable(f"{label}: no answer within the deadline")
     if "locked" in text or "busy" in text:
         return our.StoreUnavailable(f"{label}: another process holds it longer than the deadline")
     return our.StoreUnavailable(where)
