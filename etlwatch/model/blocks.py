@@ -75,11 +75,16 @@ def columns_of(places: Collection[int], count: int, columns: int) -> frozenset[i
     return frozenset(column for column in out if column < columns)
 
 
+def _share(value: float, top: float) -> float:
+    """Return the part of a positive `top` that a value reaches, at most 1, whatever the size of either."""
+    return 1.0 if value >= top else value / top
+
+
 def _eighths(value: Value, top: float, rows: int) -> int:
     """Return the height of a column in eighths of a cell, 0 to 8 × rows; NaN and None are 0."""
     if value is None or not value > 0 or not top > 0:
         return 0
-    return max(1, min(rows * EIGHTHS, int(min(value / top, 1.0) * rows * EIGHTHS + 0.5)))
+    return max(1, min(rows * EIGHTHS, int(_share(value, top) * rows * EIGHTHS + 0.5)))
 
 
 def areas(
@@ -102,7 +107,7 @@ def areas(
     patterned = len(layers) > 1 and (not shades or glyphs.name == "ascii")
     heights = [_nested_heights(layers, column, top, rows) for column in range(width)]
     inks = [[("amber-fill" if column in layer.over else layer.role) for layer in layers] for column in range(width)]
-    usual_row = None if usual is None or not top > 0 or usual < 0 else min(rows - 1, int(usual / top * rows))
+    usual_row = None if usual is None or not top > 0 or usual < 0 else min(rows - 1, int(_share(usual, top) * rows))
     lines: list[Spans] = []
     for row in reversed(range(rows)):
         cells: list[Span] = []
@@ -219,7 +224,7 @@ def strip(
         elif value is None or value != value:
             cells.append((" ", "plain"))
         else:
-            share = min(max(value / top, 0.0), 1.0) if top > 0 else 0.0
+            share = _share(max(value, 0.0), top) if top > 0 else 0.0
             level = min(_HIGHEST_SPARK, max(1, int(share * EIGHTHS)))
             cells.append((glyphs.blocks[level], "amber-fill" if column in over else role))
     return merge(cells)
