@@ -1,0 +1,244 @@
+"""Lines 1 and 2 of every screen: how the fleet is, how fresh that is, and what to look at first.
+
+Owns the counting of states and the words of both lines. Refuses to own layout beyond the order in which parts are given
+up when the line is short (`etlwatch.model.parts`), and verdicts (`etlwatch.model.verdict`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+from etlwatch.model.glyphs import UNICODE, Glyphs
+from etlwatch.model.numbers import clock, count, duration, duration_ms, moment, span
+from etlwatch.model.parts import Part
+from etlwatch.model.rows import RunRow
+from etlwatch.model.spans import Spans, spans_width
+from etlwatch.model.verdict import BEHIND
+from etlwatch.text import safe
+from tracking_core.records import Switch
+
+__all__ = [
+    "Counts",
+    "Freshness",
+    "banner",
+    "count_states",
+    "freshness_parts",
+    "headline",
+    "state_parts",
+    "tracking_part",
+]
+
+NAMED_FIRST: Final = 2
+"""Runs that the headline names; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many runs are in which state: those that need somebody, those alive, and those done in the window."""
+
+    lost: int = 0
+    failed: int = 0
+    stalled: int = 0
+    throttled: int = 0
+    slow: int = 0
+    running: int = 0
+    done: int = 0
+
+    @property
+    def behind(self) -> int:
+        """Alive and late."""
+        return self.stalled + self.throttled + self.slow
+
+    @property
+    def trouble(self) -> int:
+        """Dead or behind."""
+        return self.lost + self.failed + self.behind
+
+
+def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> Counts:
+    """Count states: failures until made good, completed runs only when they ended within the window."""
+    numbers = dict.fromkeys(("lost", "failed", "stalled", "throttled", "slow", "running", "done"), 0)
+    earliest = now - timedelta(seconds=window_s)
+    for row in rows:
+        state = row.verdict.state
+        if state == "completed":
+            numbers["done"] += row.run.ended_at is not None and row.run.ended_at >= earliest
+        elif state in numbers and not row.verdict.made_good:
+            numbers[state] += 1
+    return Counts(**numbers)
+
+
+def _counted(number: int, word: str, tone: str) -> Spans:
+    ink = "text" if tone == "plain" else tone
+    return ((count(number), f"{ink} bold"), (f" {word}", ink))
+
+
+def state_parts(counts: Counts, *, brief: bool) -> list[Part]:
+    """Return the counts that are not zero, gravest first; `brief` says behind and ok instead of each state."""
+    parts: list[tuple[Spans, int]] = []
+    if counts.lost:
+        parts.append((_counted(counts.lost, "lost", "red"), 0))
+    if counts.failed:
+        parts.append((_counted(counts.failed, "failed", "red"), 0))
+    if brief:
+        if counts.behind:
+            parts.append((_counted(counts.behind, "behind", "amber"), 0))
+        if counts.trouble and counts.running:
+            parts.append((_counted(counts.running, "ok", "plain"), 5))
+    else:
+        late = ((state, getattr(counts, state)) for state in BEHIND)
+        parts.extend((_counted(number, state, "amber"), 1) for state, number in late if number)
+    if not (brief and counts.trouble):
+        if counts.running or not counts.trouble:
+            parts.append((_counted(counts.running, "running", "plain"), 5))
+        if counts.done:
+            parts.append((_counted(counts.done, "done", "dim"), 7))
+    return [Part(spans, priority, 2) for spans, priority in parts]
+
+
+def tracking_part(switches: Sequence[Switch], *, brief: bool) -> Part:
+    """Return whether tracking is on, and by whom it was switched off; never dropped while it is off."""
+    for switch in switches:
+        if switch.scope == "global" and not switch.enabled:
+            by = f" by {safe(switch.changed_by)}" if switch.changed_by and not brief else ""
+            return Part(((f"tracking off{by}", "amber bold"),), 0, 3)
+    off = [switch for switch in switches if switch.scope == "job" and not switch.enabled]
+    if off:
+        which = safe(off[0].job) if len(off) == 1 and not brief else f"{len(off)} job{'s' if len(off) > 1 else ''}"
+        return Part(((f"tracking off for {which}", "amber"),), 0, 3)
+    return Part((("tracking on", "dim"),), 4, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """How old what is shown is, and what it cost."""
+
+    age_s: float | None
+    """Seconds since it was read; None before the first answer."""
+
+    interval_s: float
+    poll_ms: float = 0.0
+    bytes_per_s: float | None = None
+    as_of: datetime | None = None
+    """The store's clock of the data shown."""
+
+    connected: bool = True
+    paused: bool = False
+
+
+def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | None, width: int) -> list[Part]:
+    """Return data age, poll cost, bytes a second and the clock with its zone; amber and fixed without a connection."""
+    seconds = width >= 100
+    time_now = Part(((clock(clock_now, zone, seconds=seconds, name=True), "dim"),), 0, 3 if width >= 100 else 2)
+    if fresh.age_s is None:
+        return [Part((("connecting", "dim"),), 3, 3), time_now]
+    as_of = Part(((f"as of {clock(fresh.as_of, zone, seconds=True, name=True)}", "amber"),), 0, 2)
+    if not fresh.connected:
+        return [Part(((f"data {duration(max(fresh.age_s, 1))} old", "amber"),), 0, 3), as_of]
+    if fresh.paused:
+        return [Part((("paused", "blue bold"),), 0, 3), Part(as_of.spans, 0, 2)]
+    facts = [_age(fresh), duration_ms(fresh.poll_ms)]
+    if fresh.bytes_per_s is not None and width >= 140:
+        facts.append(f"{_bytes(fresh.bytes_per_s)}/s")
+    word = "data " if width >= 140 else ""
+    return [Part(((word + " · ".join(facts), "dim"),), 3, 3 if width >= 100 else 2), time_now]
+
+
+def _age(fresh: Freshness) -> str:
+    """Write the age of data that keeps coming as the interval, so that it does not flicker between two polls."""
+    age = fresh.age_s or 0.0
+    steady = max(fresh.interval_s, 1.0)
+    return duration(steady) if age <= 2 * steady + 1 else duration(age)
+
+
+def _bytes(value: float) -> str:
+    """Write bytes a second with two digits: a figure that changes all the time would cost what it measures."""
+    if value >= 10:
+        digits = 10 ** (int(math.log10(value)) - 1)
+        value = round(value / digits) * digits
+    if value < 1_000:
+        return f"{value:.0f}B"
+    return f"{value / 1_000:.1f}kB" if value < 10_000 else f"{value / 1_000:.0f}kB"
+
+
+def banner(*, what: str, cause: str, attempt: int, retry_in_s: float) -> Spans:
+    """Return what stands on line 2 while the store does not answer: cause, countdown and the key."""
+    seconds = max(0, math.ceil(retry_in_s))
+    when = f"Retry {attempt} in {seconds}s" if seconds else f"Retry {attempt} now"
+    return ((f" ! {what}: {safe(cause).rstrip('.')}.", "amber bold"), (f" {when}; r retries now.", "text"))
+
+
+def headline(
+    rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None, width: int, glyphs: Glyphs = UNICODE
+) -> Spans:
+    """Return what to look at first in the longest wording that fits, or the quiet line.
+
+    `rows` are all that are known, in default order.
+    """
+    trouble = [row for row in rows if row.verdict.needs_you]
+    if not rows:
+        return ((" ", "plain"), ("No runs yet.", "dim"))
+    if not trouble:
+        return _quiet(rows, now=now, zone=zone)
+    for length in ("long", "middle", "short"):
+        spans = _look_first(trouble, length, now=now, zone=zone, glyphs=glyphs)
+        if spans_width(spans) < width:
+            break
+    return spans
+
+
+def _look_first(trouble: Sequence[RunRow], length: str, *, now: datetime, zone: tzinfo | None, glyphs: Glyphs) -> Spans:
+    dead = [row for row in trouble if row.verdict.tone == "red"]
+    named = (dead or list(trouble))[:NAMED_FIRST]
+    pieces = [_named(row, length, now=now, zone=zone) for row in named]
+    more_dead = len(dead) - len([row for row in named if row in dead])
+    behind = len(trouble) - len(dead) - len([row for row in named if row not in dead])
+    if more_dead:
+        pieces.append(_more(more_dead, "dead" if length == "short" else "lost or failed", length))
+    if behind:
+        pieces.append(_more(behind, "behind", length))
+    separator = f" {glyphs.separator} " if length == "short" else "; "
+    out: list[tuple[str, str]] = [(" " if length == "short" else " Look first: ", "text")]
+    for index, piece in enumerate(pieces):
+        out.extend([(separator, "text")] if index else [])
+        out.extend(piece)
+    if length == "long":
+        out.append((".", "text"))
+    return tuple(out)
+
+
+def _more(number: int, word: str, length: str) -> Spans:
+    if length == "long":
+        return ((count(number), "text bold"), (f" more {'is' if number == 1 else 'are'} {word}", "text"))
+    return ((f"{count(number)} {word}" if length == "short" else f"{count(number)} more {word}", "text"),)
+
+
+def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Say of one run what happened to it and when."""
+    since = row.verdict.since
+    state = row.verdict.state
+    at = moment(since, now, zone)
+    ago = span((now - since).total_seconds()) if since else ""
+    job = (safe(row.run.job), "text bold")
+    if state == "lost":
+        words = {"long": f"went silent {ago} ago", "middle": f"silent for {ago}", "short": f"silent {ago}"}
+    elif state == "failed":
+        error = f" with {safe(row.last_error.error_type)}" if row.last_error else ""
+        words = {"long": f"failed at {at}{error}", "middle": f"failed at {at}", "short": f"failed {at}"}
+    else:
+        words = {"long": f"{safe(state)} since {at}", "middle": f"{safe(state)} since {at}", "short": safe(state)}
+    return (job, (f" {words[length]}", "text"))
+
+
+def _quiet(rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return the quiet line: that nothing needs anybody, and when something last did."""
+    past = [row for row in rows if row.verdict.made_good and row.run.ended_at is not None]
+    words = " Nothing needs you."
+    if past:
+        last = max(past, key=lambda row: row.run.ended_at or row.run.started_at)
+        words += f" Last trouble: {safe(last.run.job)}, {moment(last.run.ended_at, now, zone)}, made good."
+    return ((words, "dim"),)

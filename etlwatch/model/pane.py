@@ -1,0 +1,133 @@
+"""The pane of the run under the cursor: its title in the rule, and two or three lines of since, because, errors.
+
+Owns the choice of facts for each state and their words. Refuses to own the drawing of the rule and the number of lines
+that fit: the first lines are the ones that matter most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etlwatch.model.bars import ENOUGH_RUNS
+from etlwatch.model.numbers import ago, count, duration, moment, percent, rate, ratio, span
+from etlwatch.model.rows import RunRow
+from etlwatch.model.run_cells import Pen, state_spans
+from etlwatch.model.spans import Spans
+from etlwatch.model.verdict import last_line
+from etlwatch.text import safe
+
+__all__ = ["LABEL_CELLS", "labelled", "pane_lines", "pane_title", "short_id"]
+
+LABEL_CELLS = 9
+
+
+def short_id(run_id_text: str) -> str:
+    """Return the part of the 13 characters that people say to each other: the last four."""
+    return run_id_text[-4:]
+
+
+def pane_title(row: RunRow, pen: Pen) -> Spans:
+    """Return state, excess, job and short id, for the rule above the pane."""
+    (words, role), *_ = state_spans(row, pen.glyphs)
+    over = ratio(row.ratio, only_above=True) if row.past.runs >= ENOUGH_RUNS and row.live else ""
+    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    excess = f" {pen.glyphs.text(over)} p95" if over else ""
+    return (
+        (words + excess, f"{ink} bold"),
+        ("  ", "plain"),
+        (safe(row.run.job), "text bold"),
+        (f" {short_id(row.run.id)}", "dim"),
+    )
+
+
+def labelled(label: str, text: str | Spans) -> Spans:
+    """Return one line of a pane: a dim label, then what it says."""
+    said: Spans = ((text, "text"),) if isinstance(text, str) else text
+    return ((f" {label:<{LABEL_CELLS - 1}} ", "dim"), *said)
+
+
+def usual_words(row: RunRow) -> str:
+    """Say what the job usually takes, or how little is known of that."""
+    past = row.past
+    if past.runs >= ENOUGH_RUNS:
+        return f"usually {span(past.usual_s)}, p95 {span(past.p95_s)} ({past.runs} runs)"
+    if past.runs:
+        return f"{past.runs} completed run{'s' if past.runs > 1 else ''} before: too few to compare with"
+    return "no completed run to compare with"
+
+
+def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
+    """Return the lines of the pane, most important first."""
+    state = row.verdict.state
+    if row.live:
+        lines = _of_living(row, pen)
+    else:
+        ended = row.run.ended_at
+        when = f"{moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}" if ended else ""
+        compared = f"; {usual_words(row)}" if row.past.runs else ""
+        lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
+        if state != "completed" and row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+    trouble = trouble_words(row)
+    if trouble:
+        lines.append(labelled("errors", trouble))
+    lines.append(labelled("run", origin_words(row)))
+    notes = last_line(row.run.notes)
+    if notes and notes != row.verdict.because:
+        lines.insert(1 if state == "completed" else len(lines) - 1, labelled("notes", safe(notes)))
+    return lines
+
+
+def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
+    known = row.past.runs >= ENOUGH_RUNS
+    so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
+    if row.verdict.needs_you:
+        since = row.verdict.since
+        when = f"{moment(since, pen.now, pen.zone)}, {ago((pen.now - since).total_seconds())}" if since else ""
+        lines = [labelled("since", f"{when}; {so_far}")]
+        if row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+        return lines
+    lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
+    doing = doing_words(row)
+    if doing:
+        lines.append(labelled("doing", doing))
+    return lines
+
+
+def doing_words(row: RunRow) -> str:
+    """Say where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
+    facts: list[str] = []
+    if row.phase is not None and row.phase.name:
+        share = f" {percent(row.phase.share)}" if row.phase.share is not None else ""
+        facts.append(f"{row.phase.position}/{row.phase.count} {safe(row.phase.name)}{share}")
+    if row.rates is not None and row.run.requests:
+        facts.append(f"{rate(row.rates.requests)} requests/s")
+        if row.run.items:
+            facts.append(f"{rate(row.rates.items)} items/s")
+    return ", ".join(facts)
+
+
+def trouble_words(row: RunRow) -> str:
+    """Say what went wrong in numbers: errors recorded, requests failed, requests throttled."""
+    facts: list[str] = []
+    if row.run.errors:
+        last = f", last {safe(row.last_error.error_type)}" if row.last_error else ""
+        facts.append(f"{count(row.run.errors)} recorded{last}")
+    if row.run.failed_requests:
+        facts.append(f"{count(row.run.failed_requests)} of {count(row.run.requests)} requests failed")
+    if row.run.throttled_requests:
+        facts.append(f"{count(row.run.throttled_requests)} throttled")
+    return "; ".join(facts)
+
+
+def origin_words(row: RunRow) -> str:
+    """Say where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
+    run = row.run
+    facts: Sequence[str] = (
+        f"{run.id} by {run.user}@{run.host}" if run.host else run.id,
+        f"pid {run.pid}" if run.pid else "",
+        f"code {run.code_version}" if run.code_version else "",
+        run.command,
+    )
+    return safe(", ".join(fact for fact in facts if fact))

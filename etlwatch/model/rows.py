@@ -1,0 +1,105 @@
+"""One row of the runs table as facts: a run beside its phase, rates, latencies, past and verdict.
+
+Owns the joining of a snapshot's parts by run and what follows from them (the phase that matters, how far it is).
+Refuses to own how any of it is written (`etlwatch.model.run_cells`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from etlwatch.model.baseline import Past, baselines
+from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
+from etlwatch.model.verdict import Verdict, judge_run, made_good
+from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run
+
+__all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
+
+_NO_PAST = Past()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseNow:
+    """Where a run stands among its phases."""
+
+    position: int
+    count: int
+    name: str
+    """'' when all of them are done."""
+
+    share: float | None = None
+    """How much of it is done, 1.0 for all; None when it does not say how much there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """All that a row and its pane say of a run."""
+
+    run: Run
+    verdict: Verdict
+    phase: PhaseNow | None = None
+    rates: Rates | None = None
+    percentiles: Percentiles | None = None
+    past: Past = _NO_PAST
+    last_error: ErrorRecord | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether its stored state is running."""
+        return self.run.status == "running"
+
+    @property
+    def trouble(self) -> int:
+        """Errors recorded and requests failed: the `err` column."""
+        return self.run.errors + self.run.failed_requests
+
+    @property
+    def ratio(self) -> float | None:
+        """Duration over the job's p95; None without one."""
+        return self.run.duration_s / self.past.p95_s if self.past.p95_s else None
+
+
+def share_done(phase: Phase) -> float | None:
+    """Return how much of a phase is done, by its unit with the greatest total; None when no unit has one.
+
+    Not clamped: a job that underestimated its work is shown beyond 100 %.
+    """
+    best = max(phase.counters.values(), key=lambda counter: counter.get("total") or 0, default=None)
+    total = (best or {}).get("total") or 0
+    return (best or {}).get("processed", 0) / total if total > 0 else None
+
+
+def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
+    """Return the phase a run is in, or the one it ended in; None for a run without phases."""
+    if not phases:
+        return None
+    ordered = sorted(phases, key=lambda phase: phase.position)
+    count = max(len(ordered), ordered[-1].position)
+    unfinished = [phase for phase in ordered if phase.status in (PhaseStatus.RUNNING, PhaseStatus.FAILED)]
+    begun = [phase for phase in ordered if phase.status != PhaseStatus.PENDING]
+    if not unfinished and (ended or not begun) and len(begun) == len(ordered):
+        return PhaseNow(position=len(ordered), count=count, name="")
+    phase = unfinished[-1] if unfinished else begun[-1] if begun else ordered[0]
+    share = None if phase.status == PhaseStatus.COMPLETED else share_done(phase)
+    return PhaseNow(position=ordered.index(phase) + 1, count=count, name=phase.phase, share=share)
+
+
+def build_rows(snapshot: Snapshot, pasts: Mapping[str, Past] | None = None) -> tuple[RunRow, ...]:
+    """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given."""
+    known = baselines(snapshot.runs) if pasts is None else pasts
+    good = made_good(snapshot.runs)
+    return tuple(
+        RunRow(
+            run=run,
+            verdict=judge_run(
+                run, now=snapshot.at, last_error=snapshot.last_errors.get(run.run_id), good_again=run.run_id in good
+            ),
+            phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
+            rates=snapshot.rates.get(run.run_id),
+            percentiles=snapshot.percentiles.get(run.run_id),
+            past=known.get(run.job, _NO_PAST),
+            last_error=snapshot.last_errors.get(run.run_id),
+        )
+        for run in snapshot.runs
+    )

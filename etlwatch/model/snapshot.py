@@ -1,0 +1,112 @@
+"""What one poll saw: frozen, whole, and all that a screen may draw from.
+
+Owns the records that travel from the poller to the screens. Refuses to own the questions that fill them
+(`etlwatch.gather`) and everything that is concluded from them (rows, verdicts, series). A frame is drawn from one
+snapshot, so that no frame mixes two moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tracking_core.records import (
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+
+__all__ = ["FleetSeries", "Percentiles", "Rates", "RunDetails", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Request durations in milliseconds, within 5 %."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What a run did lately, per second."""
+
+    requests: float
+    items: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSeries:
+    """The requests of all runs over the chart window; the same object until a bucket closes."""
+
+    since: int = 0
+    """Beginning of the first cell, seconds since 1970-01-01Z."""
+
+    until: int = 0
+    """End of what is complete: nothing at or after it is counted yet."""
+
+    step: int = 10
+    """Seconds a cell."""
+
+    cells: tuple[SeriesCell, ...] = ()
+    """Those in which anything happened, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """All that the run screen shows of one run."""
+
+    run: Run | None
+    """None when the store does not hold it (any more)."""
+
+    run_id: int
+    phases: tuple[Phase, ...] = ()
+    samples: tuple[PhaseSample, ...] = ()
+    endpoints: tuple[EndpointTotals, ...] = ()
+    series: tuple[SeriesCell, ...] = ()
+    source_counts: tuple[SourceCount, ...] = ()
+    errors: tuple[ErrorRecord, ...] = ()
+    """The newest ones, newest first; `run.errors` says how many there are."""
+
+    ledger: tuple[WriterLedger, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The store at one moment, as far as it is on screen."""
+
+    at: datetime
+    """The store's clock: the now of every age and verdict."""
+
+    read_at: float
+    """This process's monotonic clock when the answers were in."""
+
+    poll_ms: float
+    """What asking took, in milliseconds."""
+
+    runs: tuple[Run, ...] = ()
+    """The newest ones and every live one, newest first."""
+
+    complete: bool = True
+    """Whether the store holds no older runs than these."""
+
+    phases: Mapping[int, tuple[Phase, ...]] = field(default_factory=dict)
+    percentiles: Mapping[int, Percentiles] = field(default_factory=dict)
+    rates: Mapping[int, Rates] = field(default_factory=dict)
+    """Of running runs only."""
+
+    last_errors: Mapping[int, ErrorRecord] = field(default_factory=dict)
+    """The newest error of runs that recorded any, as far as it was asked for."""
+
+    fleet: FleetSeries = field(default_factory=FleetSeries)
+    switches: tuple[Switch, ...] = ()
+    details: RunDetails | None = None
+    """Of the open run, if one is open."""

@@ -1,0 +1,276 @@
+"""Runs, phases and cells for the dashboard's tests, and a store that answers from them without a database.
+
+Every builder fills in what a test does not care about. `FakeStore` counts the questions it is asked, and can fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from tracking_core import histogram
+from tracking_core.errors import StoreUnavailable
+from tracking_core.identity import RUN_EPOCH_MS
+from tracking_core.records import (
+    AuditEntry,
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+
+NOW = datetime(2026, 10, 26, 2, 12, 44, tzinfo=UTC)
+"""03:12:44 in Paris, the night of the drawn screens."""
+
+
+def run_id_at(moment: datetime, number: int = 0) -> int:
+    """Return a run id that sorts by this time."""
+    return ((int(moment.timestamp() * 1000) - RUN_EPOCH_MS) << 22) | number
+
+
+def make_run(
+    job: str = "sync",
+    *,
+    minutes_ago: float = 10.0,
+    lasted_s: float | None = None,
+    status: str | None = None,
+    state: str | None = None,
+    number: int = 0,
+    now: datetime = NOW,
+    **fields: object,
+) -> Run:
+    """Return a run begun `minutes_ago`; `lasted_s` ends it (completed unless `status` says otherwise)."""
+    started = now - timedelta(minutes=minutes_ago)
+    ended = None if lasted_s is None else started + timedelta(seconds=lasted_s)
+    stored = status or ("running" if ended is None else "completed")
+    values: dict[str, object] = {
+        "run_id": run_id_at(started, number),
+        "job": job,
+        "notes": None,
+        "status": stored,
+        "state": state or stored,
+        "started_at": started,
+        "ended_at": ended,
+        "duration_s": (now - started).total_seconds() if lasted_s is None else lasted_s,
+        "requests": 0,
+        "items": 0,
+        "failed_requests": 0,
+        "throttled_requests": 0,
+        "errors": 0,
+        "host": "etl-03",
+        "pid": 4121,
+        "user": "etl",
+        "command": "python sync.py",
+        "code_version": "7f3a91c",
+        "heartbeat_at": now if ended is None else None,
+        "heartbeat_interval_s": 10.0,
+    }
+    return Run(**(values | fields))  # type: ignore[arg-type]
+
+
+def make_phase(run: Run, name: str, position: int, status: str = "completed", **counts: int) -> Phase:
+    """Return a phase; `records=40, of_records=100` says 40 of 100."""
+    counters: dict[str, dict[str, int]] = {}
+    for key, value in counts.items():
+        unit = key.removeprefix("of_")
+        counters.setdefault(unit, {})["total" if key.startswith("of_") else "processed"] = value
+    begun = None if status == "pending" else run.started_at + timedelta(seconds=position)
+    ended = begun + timedelta(seconds=60) if begun and status in ("completed", "failed") else None
+    return Phase(
+        run_id=run.run_id, phase=name, position=position, status=status, started_at=begun, ended_at=ended,
+        counters=counters,
+    )  # fmt: skip
+
+
+def make_error(run: Run, seq: int = 1, **fields: object) -> ErrorRecord:
+    """Return an error of a run."""
+    values: dict[str, object] = {
+        "run_id": run.run_id,
+        "writer_id": 1,
+        "seq": seq,
+        "at": run.started_at + timedelta(seconds=seq),
+        "phase": "load",
+        "error_type": "ValueError",
+        "message": "time data '0000-00-00' does not match '%Y-%m-%d'",
+        "traceback": 'Traceback (most recent call last):\n  File "load.py", line 88, in load\nValueError: time data\n',
+        "fingerprint": "f1",
+    }
+    return ErrorRecord(**(values | fields))  # type: ignore[arg-type]
+
+
+def packed(*durations_ms: int) -> tuple[int, ...]:
+    """Return a packed latency histogram."""
+    return tuple(histogram.pack(Counter(histogram.bucket_of(value) for value in durations_ms)))
+
+
+def make_cell(bucket: int, width: int = 10, *, requests: int = 10, ms: int = 100, **fields: object) -> SeriesCell:
+    """Return a cell of traffic, all of it answered 200 in `ms` unless said otherwise."""
+    values: dict[str, object] = {
+        "bucket": bucket,
+        "width": width,
+        "requests": requests,
+        "items": requests * 10,
+        "duration_ms": requests * ms,
+        "status_2xx": requests,
+        "histogram": (requests * 256 + histogram.bucket_of(ms),) if requests else (),
+    }
+    return SeriesCell(**(values | fields))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeStore:
+    """A store whose answers are lists; `failure` is raised instead of any answer while it is set."""
+
+    runs: list[Run] = field(default_factory=list)
+    phase_list: list[Phase] = field(default_factory=list)
+    histograms: dict[int, dict[int, int]] = field(default_factory=dict)
+    traffic: dict[int, tuple[int, int]] = field(default_factory=dict)
+    cells: list[SeriesCell] = field(default_factory=list)
+    error_list: list[ErrorRecord] = field(default_factory=list)
+    switch_list: list[Switch] = field(default_factory=list)
+    endpoint_list: list[EndpointTotals] = field(default_factory=list)
+    run_cells: list[SeriesCell] = field(default_factory=list)
+    sample_list: list[PhaseSample] = field(default_factory=list)
+    source_list: list[SourceCount] = field(default_factory=list)
+    ledger_list: list[WriterLedger] = field(default_factory=list)
+    clock: datetime = NOW
+    failure: Exception | None = None
+    asked: Counter[str] = field(default_factory=Counter)
+    label: str = "prod"
+    kind: str = "sqlite"
+    readers: int = 0
+    open_readers: int = 0
+
+    def reader(self, deadline: float) -> FakeReader:
+        if self.failure is not None:
+            raise self.failure
+        self.readers += 1
+        self.open_readers += 1
+        return FakeReader(self)
+
+    def writer(self, deadline: float) -> object:
+        raise AssertionError("the dashboard never writes")
+
+    def keeper(self, deadline: float) -> object:
+        raise AssertionError("nothing was asked to be changed")
+
+    def initialize(self) -> list[str]:
+        raise AssertionError("the dashboard makes no tables")
+
+    def migration_sql(self) -> str:
+        raise AssertionError("the dashboard makes no tables")
+
+    def break_down(self, message: str = "server closed the connection (57P01)") -> None:
+        """Fail every question from now on."""
+        self.failure = StoreUnavailable(message)
+
+    def heal(self) -> None:
+        """Answer again."""
+        self.failure = None
+
+
+class FakeReader:
+    """One connection of a FakeStore."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+        self._closed = False
+
+    def _ask(self, question: str) -> FakeStore:
+        if self._store.failure is not None:
+            raise self._store.failure
+        self._store.asked[question] += 1
+        return self._store
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._store.open_readers -= 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def one_view(self) -> Iterator[None]:
+        self._ask("one_view")
+        yield
+
+    def now(self) -> datetime:
+        return self._ask("now").clock
+
+    def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        runs = sorted(self._ask("recent_runs").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        return [run for run in runs if before is None or (run.started_at, run.run_id) < before][:limit]
+
+    def live_runs(self, limit: int = 1000) -> list[Run]:
+        live = [run for run in self._ask("live_runs").runs if run.status == "running"]
+        return sorted(live, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
+
+    def run(self, run_id: int) -> Run | None:
+        return next((run for run in self._ask("run").runs if run.run_id == run_id), None)
+
+    def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
+        return [run.run_id for run in self._ask("suffix").runs if run.id.endswith(suffix)][:limit]
+
+    def latest_run_id(self, job: str) -> int | None:
+        return max((run.run_id for run in self._ask("latest").runs if run.job == job), default=None)
+
+    def phases(self, run_ids: Sequence[int]) -> list[Phase]:
+        store = self._ask("phases")
+        store.asked["phases of runs"] += len(run_ids)
+        wanted = set(run_ids)
+        return [phase for phase in store.phase_list if phase.run_id in wanted]
+
+    def phase_samples(self, run_id: int) -> list[PhaseSample]:
+        return [sample for sample in self._ask("phase_samples").sample_list if sample.run_id == run_id]
+
+    def endpoints(self, run_id: int) -> list[EndpointTotals]:
+        return [totals for totals in self._ask("endpoints").endpoint_list if totals.run_id == run_id]
+
+    def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+        store = self._ask("latencies")
+        store.asked["latencies of runs"] += len(run_ids)
+        return {run_id: store.histograms[run_id] for run_id in run_ids if run_id in store.histograms}
+
+    def series(self, run_id: int) -> list[SeriesCell]:
+        return list(self._ask("series").run_cells)
+
+    def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
+        store = self._ask("recent_traffic")
+        return {run_id: store.traffic[run_id] for run_id in run_ids if run_id in store.traffic}
+
+    def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
+        assert step % 10 == 0
+        assert since % 10 == 0
+        return [cell for cell in self._ask("throughput").cells if since <= cell.bucket < until]
+
+    def source_counts(self, run_id: int) -> list[SourceCount]:
+        return [count for count in self._ask("source_counts").source_list if count.run_id == run_id]
+
+    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
+        errors = [error for error in self._ask("errors").error_list if run_id is None or error.run_id == run_id]
+        return sorted(errors, key=lambda error: error.at, reverse=True)[:limit]
+
+    def ledger(self, run_id: int) -> list[WriterLedger]:
+        return [entry for entry in self._ask("ledger").ledger_list if entry.run_id == run_id]
+
+    def switches(self) -> list[Switch]:
+        return list(self._ask("switches").switch_list)
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        return []

@@ -1,0 +1,151 @@
+"""The filter language: what each term takes, how terms combine, and the words for what it cannot understand."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from etlwatch.model.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter, parse_moment
+from tests.etlwatch.fleet import NOW, make_run
+
+PARIS = ZoneInfo("Europe/Paris")
+
+LOST = make_run("crm_sync", minutes_ago=58, state="lost", requests=48_200, notes="nightly, contacts")
+FAILED = make_run("ads_pull", minutes_ago=62, lasted_s=1_503, status="failed", errors=3, failed_requests=204)
+RUNNING = make_run("invoices_export", minutes_ago=12, host="etl-07", tags={"team": "finance"})
+DONE = make_run("invoices_export", minutes_ago=3_000, lasted_s=1_541, items=188_000, user="ana")
+ALL = [LOST, FAILED, RUNNING, DONE]
+
+
+def taken(text: str) -> list[str]:
+    wanted = parse_filter(text, PARIS)
+    names = {id(LOST): "lost", id(FAILED): "failed", id(RUNNING): "running", id(DONE): "done"}
+    return [names[id(run)] for run in ALL if wanted.matches(run, now=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["lost", "failed", "running", "done"]),
+        ("state:failed", ["failed"]),
+        ("state:failed,lost", ["lost", "failed"]),
+        ("state:fail", ["failed"]),
+        ("STATE:Lost", ["lost"]),
+        ("state:running", ["running"]),
+        ("!state:completed", ["lost", "failed", "running"]),
+        ("job:invoices*", ["running", "done"]),
+        ("job:*sync", ["lost"]),
+        ("job:voices", ["running", "done"]),
+        ("job:crm*,ads*", ["lost", "failed"]),
+        ("since:24h", ["lost", "failed", "running"]),
+        ("since:1h", ["lost", "running"]),
+        ("until:24h", ["done"]),
+        ("since:today", ["lost", "failed", "running"]),
+        ("since:2026-10-26T03:00", ["running"]),
+        ("dur>30m", ["lost"]),
+        ("dur>=1503s", ["lost", "failed", "done"]),
+        ("dur<15m", ["running"]),
+        ("dur>24m dur<26m", ["failed", "done"]),
+        ("req>10k", ["lost"]),
+        ("items>=188,000", ["done"]),
+        ("err>0", ["failed"]),
+        ("host:etl-07", ["running"]),
+        ("user:ana", ["done"]),
+        ("tag:team=finance", ["running"]),
+        ("notes:contacts", ["lost"]),
+        ('notes:"nightly, contacts"', ["lost"]),
+        ('"nightly, contacts"', ["lost"]),
+        ("finance", ["running"]),
+        ("invoices !state:completed", ["running"]),
+        ("!invoices", ["lost", "failed"]),
+        ("-invoices", ["lost", "failed"]),
+        ("crm_sync", ["lost"]),
+        ("c?m_*", ["lost"]),
+        ("[lost", []),
+    ],
+)
+def test_a_filter_takes_the_runs_it_names(text: str, expected: list[str]) -> None:
+    assert taken(text) == expected
+
+
+def test_a_run_is_found_by_a_piece_of_its_id() -> None:
+    assert parse_filter(RUNNING.id[-5:]).matches(RUNNING, now=NOW)
+    assert parse_filter(f"id:{RUNNING.run_id}").matches(RUNNING, now=NOW)
+
+
+def test_a_run_shown_as_slow_is_running_all_the_same() -> None:
+    assert parse_filter("state:running").matches(RUNNING, now=NOW, state="slow")
+    assert parse_filter("state:slow").matches(RUNNING, now=NOW, state="slow")
+    assert not parse_filter("state:slow").matches(RUNNING, now=NOW)
+
+
+@pytest.mark.parametrize("text", ["state:", "job: ", "!", '"', "dur>", "since:", "state:failed job:"])
+def test_an_unfinished_term_filters_nothing_while_it_is_typed(text: str) -> None:
+    wanted = parse_filter(text)
+    assert wanted.matches(FAILED, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("stat:failed", "did you mean state?"),
+        ("banana:x", "no field 'banana'"),
+        ("state:faild", "did you mean failed?"),
+        ("dur>soon", "'soon' is no duration"),
+        ("since:banana", "'banana' is no time"),
+        ("since:25:00", "is no time"),
+        ("since:2026-13-01", "is no time"),
+        ("req>many", "'many' is no number"),
+        ("job>x", "job holds text"),
+        ("since>1h", "since takes one time"),
+    ],
+)
+def test_what_is_not_understood_is_named_with_its_mend(text: str, says: str) -> None:
+    with pytest.raises(FilterError, match=says.replace("?", r"\?")):
+        parse_filter(text)
+
+
+def test_the_empty_filter_is_falsy_and_keeps_no_text() -> None:
+    assert not parse_filter("   ")
+    assert parse_filter("  state:lost ").text == "state:lost"
+    assert Filter().matches(DONE, now=NOW)
+
+
+def test_since_moves_with_the_clock() -> None:
+    wanted = parse_filter("since:1h")
+    assert wanted.matches(LOST, now=NOW)
+    assert not wanted.matches(LOST, now=NOW + timedelta(minutes=5))
+
+
+def test_every_field_is_understood() -> None:
+    samples = {"state": "lost", "since": "1h", "until": "1h", "dur": "1m", "req": "1", "items": "1", "err": "1"}
+    for field in FIELDS:
+        parse_filter(f"{field}:{samples.get(field, '1')}")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2d", 172_800), ("1.5h", 5400)]
+)
+def test_durations_are_read_as_they_are_written(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "10x", "1h30", "-5m", "ten"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(FilterError):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("02:10", datetime(2026, 10, 26, 1, 10, tzinfo=UTC)),
+        ("23:50", datetime(2026, 10, 25, 22, 50, tzinfo=UTC)),
+        ("today", datetime(2026, 10, 25, 23, 0, tzinfo=UTC)),
+        ("2026-10-20", datetime(2026, 10, 19, 22, 0, tzinfo=UTC)),
+        ("2026-10-20T10:00Z", datetime(2026, 10, 20, 10, 0, tzinfo=UTC)),
+        ("30m", NOW - timedelta(minutes=30)),
+    ],
+)
+def test_times_without_a_zone_are_read_in_the_readers_zone(text: str, expected: datetime) -> None:
+    assert parse_moment(text, NOW, PARIS) == expected
