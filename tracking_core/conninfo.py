@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote
 
 KEYWORDS = frozenset(
     """application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation
@@ -78,6 +77,11 @@ def _parse_hosts(text: str) -> dict[str, str]:
 def _decoded(text: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         raise ValueError("a '%' is not followed by two hexadecimal digits")
+    if "%" not in text:
+        return text
+    # Imported late: few DSNs need it, and every job pays for what stands at the top of a file.
+    from urllib.parse import unquote
+
     try:
         value = unquote(text, errors="strict")
     except UnicodeDecodeError:

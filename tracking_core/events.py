@@ -19,6 +19,9 @@ SERIES_COARSE_S = 60
 SERIES_FINE_AGE_S = 900
 """A run's series has cells of 10 s in its first 15 minutes, of 60 s afterwards (DESIGN 2)."""
 
+ADJUSTED = "[adjusted] "
+"""Begins the mark that a request carries in `error` when a number of it was out of range; alone it is no failure."""
+
 
 class RequestRow(NamedTuple):
     """One HTTP request; the fields are the columns of `requests`, the writer stands in the batch."""
@@ -40,7 +43,11 @@ class RequestRow(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether it counts as failed: not throttled, and an error, a status of 400 or more, or none at all."""
-        return not self.throttled and (self.error is not None or not self.status or self.status >= 400)
+        if self.throttled:
+            return False
+        if self.error is not None and not self.error.startswith(ADJUSTED):
+            return True
+        return not self.status or self.status >= 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

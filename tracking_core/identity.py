@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import os
 import re
-import socket
 import sys
 import threading
 from functools import lru_cache
@@ -132,7 +131,7 @@ def script_name() -> str:
 @lru_cache(maxsize=1)
 def host_name() -> str:
     """Return this machine's name."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 @lru_cache(maxsize=1)

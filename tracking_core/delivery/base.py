@@ -1,0 +1,152 @@
+"""The seam between a tracker and the way its words reach a store.
+
+A tracker checks arguments and hands on raw events, plain tuples of builtin values; everything that costs time
+(cleaning, counting, building rows, talking to a store) is a delivery's. So a buffered delivery may put a raw event into
+its queue and do the rest on its own thread, and no tracker needs to know which delivery stands behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from tracking_core.events import Batch, RunStart
+    from tracking_core.failures import Failure
+    from tracking_core.records import DeliveryReport
+
+RawRequest: TypeAlias = tuple[
+    int,  # run id
+    int,  # the job's clock, microseconds since 1970-01-01Z
+    str,  # endpoint
+    float | None,  # offset
+    float | None,  # limit
+    float | None,  # status
+    float,  # items
+    float,  # duration in milliseconds
+    bool,  # throttled, as the caller said it
+    str | None,  # error
+]
+"""One request as its caller gave it, types checked, ranges not; a bare tuple: making one is on the job's time."""
+
+
+class RawPhase(NamedTuple):
+    """A phase as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    phase: str
+    status: str
+    totals: Mapping[str, float]
+    processed: Mapping[str, float]
+    memory_mb: float | None
+
+
+class RawCount(NamedTuple):
+    """A source count as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    entity: str
+    items: float
+
+
+class RawError(NamedTuple):
+    """An error as it was caught; its traceback is text already, since frames change."""
+
+    run_id: int
+    at_us: int
+    phase: str | None
+    failure: Failure
+
+
+class RawEnd(NamedTuple):
+    """A run's end as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    status: str
+    notes: str | None
+    ended_by: str
+
+
+class Delivery(Protocol):
+    """The way to one store. Every verb is safe to call from any thread and raises nothing but what is not an Exception.
+
+    What a verb returns is "recorded": committed or spooled (immediate), accepted (buffered). It is False when tracking
+    is off, when the store knows of no such run, and when nobody took the event.
+    """
+
+    def begin(self, start: RunStart) -> bool:
+        """Record a run's start; False only when the shared switch turned out to be off, so that there is no run."""
+        ...
+
+    def attach(self, run_id: int) -> None:
+        """Let a run be recorded into that another process began."""
+        ...
+
+    def request(self, raw: RawRequest) -> bool:
+        """Record one request. In a buffered delivery this is what costs the job a microsecond."""
+        ...
+
+    def phase(self, raw: RawPhase) -> bool:
+        """Record a phase's state."""
+        ...
+
+    def source_count(self, raw: RawCount) -> bool:
+        """Record how many items a source has."""
+        ...
+
+    def error(self, raw: RawError) -> bool:
+        """Record an error."""
+        ...
+
+    def end(self, raw: RawEnd) -> bool:
+        """End a run; False also when it had ended before. Goes on while tracking is off."""
+        ...
+
+    def flush(self, timeout: float | None) -> DeliveryReport:
+        """Wait, at most `timeout` seconds, until everything accepted is committed or spooled."""
+        ...
+
+    def close(self) -> None:
+        """Flush within the leaving budget and let go of everything; later events are still taken, one at a time."""
+        ...
+
+    def renew_in_child(self) -> None:
+        """Become another writer, with locks of its own: called in a forked child before anything else runs."""
+        ...
+
+
+class Spool(Protocol):
+    """Where batches wait that a store did not take."""
+
+    def take(self, batch: Batch) -> bool:
+        """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
+        ...
+
+
+class NoSpool:
+    """The spool that keeps nothing."""
+
+    def take(self, batch: Batch) -> bool:  # noqa: ARG002 - the signature is the Protocol's
+        """Return False."""
+        return False
+
+
+_living: weakref.WeakSet[Delivery] = weakref.WeakSet()
+
+
+def renew_after_fork(delivery: Delivery) -> None:
+    """See to it that a delivery becomes another writer in every child that is forked from now on."""
+    _living.add(delivery)
+
+
+def _renew_all() -> None:
+    for delivery in list(_living):
+        delivery.renew_in_child()
+
+
+os.register_at_fork(after_in_child=_renew_all)

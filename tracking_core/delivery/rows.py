@@ -1,0 +1,143 @@
+"""Raw events made into clean rows: text capped, numbers brought into range, changes marked (PROMISES P11).
+
+Runs where the delivery has time: at once in an immediate one, on the writer's thread in a buffered one. Nothing raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.delivery.runbook import RunState
+from tracking_core.events import ADJUSTED, CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
+from tracking_core.sanitize import (
+    MAX_DURATION_MS,
+    MAX_INTEGER,
+    MAX_ITEMS,
+    MAX_STATUS,
+    clean_key,
+    clean_optional,
+    clean_text,
+    whole_number,
+)
+
+_MAX_MEMORY_MB = 1e9
+_MOST_NAMES = 4096
+_clean_names: dict[str, str] = {}
+
+
+def _clean_name(name: str) -> str:
+    """Return a clean key; the few names that a job uses are cleaned once."""
+    clean = _clean_names.get(name)
+    if clean is None:
+        clean = clean_key(name)
+        if len(_clean_names) >= _MOST_NAMES:
+            _clean_names.clear()
+        if len(name) <= len(clean):
+            _clean_names[name] = clean
+    return clean
+
+
+def request_row(raw: RawRequest, seq: int, offset_us: int) -> RequestRow:
+    """Return the row of a request; `offset_us` is the store's clock minus the job's."""
+    run_id, at_us, endpoint, offset, limit, status, items, duration, throttled, error = raw
+    changes: list[str] = []
+
+    def whole(name: str, value: float | None, low: int, high: int) -> int | None:
+        if value is None:
+            return None
+        number, change = whole_number(value, low, high)
+        if change:
+            changes.append(f"{name} {change}")
+        return number
+
+    page_offset = whole("offset", offset, -MAX_INTEGER, MAX_INTEGER)
+    page_limit = whole("limit", limit, -MAX_INTEGER, MAX_INTEGER)
+    code = whole("status", status, -MAX_STATUS, MAX_STATUS)
+    count = whole("count", items, 0, MAX_ITEMS)
+    milliseconds = whole("duration", duration, 0, MAX_DURATION_MS)
+    text = clean_optional(error)
+    if changes:
+        mark = ADJUSTED + "; ".join(changes)
+        text = mark if text is None else f"{text}\n{mark}"
+    return RequestRow(
+        run_id,
+        seq,
+        at_us + offset_us,
+        _clean_name(endpoint),
+        page_offset,
+        page_limit,
+        code,
+        count or 0,
+        milliseconds or 0,
+        throttled or code == 429,
+        text,
+    )
+
+
+def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
+    """Return a phase's state, with what the run's writer remembers of it."""
+    at_us = state.moment(raw.at_us + offset_us)
+    phase = _clean_name(raw.phase)
+    memory_mb = _megabytes(raw.memory_mb)
+    memory = state.told_phase(phase, raw.status, at_us, memory_mb)
+    return PhaseChange(
+        run_id=raw.run_id,
+        phase=phase,
+        position=memory.position,
+        status=raw.status,
+        at_us=at_us,
+        started_us=memory.started_us,
+        ended_us=at_us if raw.status in ("completed", "failed") else None,
+        counters=_counters(raw.totals, raw.processed),
+        memory_mb=memory_mb,
+        peak_memory_mb=memory.peak_memory_mb,
+    )
+
+
+def _counters(totals: Mapping[str, float], processed: Mapping[str, float]) -> dict[str, dict[str, int]]:
+    counters: dict[str, dict[str, int]] = {}
+    for kind, numbers in (("total", totals), ("processed", processed)):
+        for unit, number in numbers.items():
+            counters.setdefault(_clean_name(unit), {})[kind] = whole_number(number, 0, MAX_INTEGER)[0]
+    return counters
+
+
+def _megabytes(value: float | None) -> float | None:
+    if value is None or not 0 <= value <= _MAX_MEMORY_MB:
+        return None
+    return float(value)
+
+
+def counted_source(raw: RawCount, state: RunState, offset_us: int) -> CountedSource:
+    """Return a source count."""
+    items, _ = whole_number(raw.items, 0, MAX_INTEGER)
+    at_us = state.moment(raw.at_us + offset_us)
+    return CountedSource(run_id=raw.run_id, entity=_clean_name(raw.entity), items=items, at_us=at_us)
+
+
+def raised_error(raw: RawError, seq: int, offset_us: int) -> RaisedError:
+    """Return a recorded error."""
+    failure = raw.failure
+    return RaisedError(
+        run_id=raw.run_id,
+        seq=seq,
+        at_us=raw.at_us + offset_us,
+        phase=None if raw.phase is None else _clean_name(raw.phase),
+        error_type=clean_key(failure.error_type),
+        message=clean_text(failure.message),
+        traceback=clean_text(failure.traceback),
+        fingerprint=failure.fingerprint,
+    )
+
+
+def run_end(raw: RawEnd, duration_ms: int | None, offset_us: int) -> RunEnd:
+    """Return a run's end; its duration is None when another process began it."""
+    return RunEnd(
+        run_id=raw.run_id,
+        status=raw.status,
+        ended_us=raw.at_us + offset_us,
+        duration_ms=duration_ms,
+        notes=clean_optional(raw.notes) or None,
+        ended_by=clean_key(raw.ended_by),
+    )

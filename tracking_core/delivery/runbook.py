@@ -1,0 +1,136 @@
+"""What one writer knows of its runs: how they began, how far their sequence has come, how their phases stand.
+
+Owns the numbers that make events exact: the sequence per run and writer, the moments that order two words about one
+phase, the durations of the monotonic clock. Talks to no store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tracking_core.events import RunStart
+from tracking_core.identity import new_writer_id
+
+MOST_ENDED_RUNS = 16_384
+"""Ended runs that a long-lived process remembers, so that what arrives after the end goes on with their sequence."""
+
+
+@dataclass(slots=True)
+class PhaseMemory:
+    """How a phase of a run stands, as far as this writer told it."""
+
+    position: int | None
+    status: str = "pending"
+    started_us: int | None = None
+    peak_memory_mb: float | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run, as its writer knows it."""
+
+    run_id: int
+    writer_id: int
+    start: RunStart | None = None
+    """None for a run that was begun elsewhere: the store must hold it."""
+
+    confirmed: bool = False
+    """Whether a store holds the run: until then each batch carries its start."""
+
+    started_monotonic: float | None = None
+    job: str | None = None
+    ended: bool = False
+    seq: int = 0
+    """The last sequence number given out."""
+
+    last_us: int = 0
+    """The latest moment given to a word that another may overwrite."""
+
+    phases: dict[str, PhaseMemory] = field(default_factory=dict)
+
+    def moment(self, at_us: int) -> int:
+        """Return the moment of a new word: after the last one, also when the wall clock has stepped back."""
+        self.last_us = max(at_us, self.last_us + 1)
+        return self.last_us
+
+    def told_phase(self, phase: str, status: str, at_us: int, memory_mb: float | None) -> PhaseMemory:
+        """Take in a phase's new status and return how it stands now."""
+        memory = self.phases.get(phase)
+        if memory is None:
+            # Positions of a run begun elsewhere are the store's to give: others may have told it of phases.
+            position = len(self.phases) + 1 if self.start is not None else None
+            memory = self.phases[phase] = PhaseMemory(position=position)
+        if status == "running" and memory.status != "running":
+            memory.started_us = at_us
+        memory.status = status
+        if memory_mb is not None:
+            memory.peak_memory_mb = max(memory.peak_memory_mb or 0.0, memory_mb)
+        return memory
+
+
+class RunBook:
+    """The runs of one tracker. Not locked inside: whoever uses it holds `lock`, and never while talking to a store."""
+
+    def __init__(self) -> None:
+        # Guards every state of the book: two requests must not draw one sequence number.
+        self.lock = threading.Lock()
+        self.writer_id = new_writer_id()
+        self._states: dict[int, RunState] = {}
+        self._ended: dict[int, None] = {}
+        self._forgot = False
+
+    def begin(self, start: RunStart, started_monotonic: float) -> RunState:
+        """Enter a run that this process begins."""
+        state = self._states[start.run_id] = RunState(run_id=start.run_id, writer_id=self.writer_id)
+        state.start, state.started_monotonic, state.job = start, started_monotonic, start.job
+        return state
+
+    def state(self, run_id: int) -> RunState:
+        """Return a run's state; one that the book does not know is entered as begun elsewhere."""
+        state = self._states.get(run_id)
+        if state is None:
+            # One that was forgotten must not begin its sequence again under the same writer: its new rows would be
+            # taken for old ones and skipped.
+            writer_id = new_writer_id() if self._forgot else self.writer_id
+            state = self._states[run_id] = RunState(run_id=run_id, writer_id=writer_id)
+        return state
+
+    def job_of(self, run_id: int) -> str | None:
+        """Return the job of a run that this book knows."""
+        state = self._states.get(run_id)
+        return state.job if state is not None else None
+
+    def confirm(self, run_ids: Iterable[int]) -> None:
+        """Note that the store holds these runs."""
+        for run_id in run_ids:
+            state = self._states.get(run_id)
+            if state is not None:
+                state.confirmed = True
+
+    def end(self, run_id: int) -> None:
+        """Note that a run has ended; the oldest ended ones are forgotten when there are very many."""
+        state = self._states.get(run_id)
+        if state is None:
+            return
+        state.ended = True
+        self._ended[run_id] = None
+        if len(self._ended) > MOST_ENDED_RUNS:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._states.pop(oldest, None)
+            self._forgot = True
+
+    def forget(self, run_id: int) -> None:
+        """Drop a run that there is not."""
+        self._states.pop(run_id, None)
+        self._ended.pop(run_id, None)
+
+    def renew(self) -> None:
+        """Become another writer in a forked child: another id, sequences from 1, a lock that nobody holds."""
+        self.lock = threading.Lock()
+        self.writer_id = new_writer_id()
+        for state in self._states.values():
+            state.seq = 0
+            state.writer_id = self.writer_id

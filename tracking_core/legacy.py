@@ -1,0 +1,171 @@
+"""The first-generation tracker, for jobs that have not moved yet: one active run, one connection, faults raised.
+
+Owns nothing but the old manners (CONTRACT 4); tables, arguments and events are those of the new tracker, beside which
+it may be used. New jobs have no business here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+
+from tracking_core.delivery.base import Delivery
+from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.delivery.runbook import RunState
+from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
+from tracking_core.events import Batch, Receipt
+from tracking_core.records import RunMetrics
+from tracking_core.store.base import Writer
+from tracking_core.tracker import SimpleETLTracker
+
+MIGRATION_GUIDE = "docs/migration.md"
+
+_inherited: list[Writer] = []
+"""Connections that a forked child got from its parent: kept, since closing them would end the parent's."""
+
+
+def get_etl_tracker(cfg: object = None) -> StatefulETLTracker:
+    """Return the first-generation tracker over the same store (CONTRACT 4); `cfg` as for `SimpleETLTracker`.
+
+    Warns DeprecationWarning at the caller's line. Raises ConfigurationError for a cfg that fits nothing accepted.
+    """
+    warnings.warn(
+        f"get_etl_tracker() is the old tracker; use SimpleETLTracker or ETLRunContext instead: see {MIGRATION_GUIDE}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return StatefulETLTracker(cfg)
+
+
+class StatefulETLTracker:
+    """Record one run at a time over one kept connection.
+
+    Methods raise TrackingError on store faults, return whether something was recorded, and do nothing when no run is
+    active.
+    """
+
+    def __init__(self, cfg: object = None) -> None:
+        self.run_id: int | None = None
+        """The active run, None between runs."""
+
+        self._last_run_id: int | None = None
+        self._tracker = _LoudTracker(cfg)
+
+    def start_run(self, notes: str | None = None) -> int | None:
+        """Begin a run, make it the active one and return its id; None when tracking is off."""
+        self.run_id = self._tracker.start_run(notes)
+        self._last_run_id = self.run_id or self._last_run_id
+        return self.run_id
+
+    def log_request(
+        self, endpoint: str, offset: int | None, limit: int | None, status: int | None, count: int, duration: float
+    ) -> bool:
+        """Record one HTTP request of the active run, `duration` in milliseconds."""
+        return self._tracker.log_request(self.run_id, endpoint, offset, limit, status, count, duration)
+
+    def log_source_count(self, entity: str, count: int) -> bool:
+        """Record how many items the source has of an entity."""
+        return self._tracker.log_source_count(self.run_id, entity, count)
+
+    def record_source_count(self, entity: str, count: int) -> bool:
+        """Do as `log_source_count`, by its older name."""
+        return self.log_source_count(entity, count)
+
+    def end_run(self, success: bool, notes: str | None = None) -> bool:
+        """End the active run; none is active afterwards, also when the store did not take it."""
+        run_id, self.run_id = self.run_id, None
+        return self._tracker.end_run(run_id, success, notes)
+
+    def finish_run(self, success: bool, notes: str | None = None) -> bool:
+        """Do as `end_run`, by its older name."""
+        return self.end_run(success, notes)
+
+    def get_run_summary(self) -> RunMetrics | None:
+        """Return the figures of the active or last run; None before the first."""
+        return self._tracker.get_run_metrics(self.run_id or self._last_run_id)
+
+    def close(self) -> None:
+        """Close the connection; the next operation opens another."""
+        self._tracker.close()
+
+
+class _LoudTracker(SimpleETLTracker):
+    """The new tracker with the old manners."""
+
+    def _make_delivery(self) -> Delivery:
+        return KeptDelivery(self._store, deadline=self._settings.deadline, switch=self._switch, health=self._health)
+
+    def _reading_failed(self, error: Exception) -> None:
+        if self._is_empty_store(error):
+            return
+        raise _as_tracking_error(error)
+
+
+class KeptDelivery(ImmediateDelivery):
+    """An immediate delivery that keeps its connection and raises TrackingError where the other returns False."""
+
+    _writer: Writer | None = None
+    _close_writer: Callable[[], object] | None = None
+
+    # Guards the connection, which no two threads may use at a time. Made by the class for want of a place before the
+    # base class's __init__; replaced in every instance and child.
+    _connection_lock = threading.Lock()
+
+    def _write(self, batch: Batch) -> Receipt:
+        with self._connection_lock:
+            was_kept = self._writer is not None
+            try:
+                return self._write_kept(batch)
+            except StoreUnavailable:
+                self._let_go()
+                if not was_kept:
+                    raise
+                # A connection that lay idle may have been cut off; events carry their own guard against a second copy.
+                return self._write_kept(batch)
+
+    def _write_kept(self, batch: Batch) -> Receipt:
+        if self._writer is None:
+            writer = self._open_store().writer(self._deadline)
+            self._writer = writer
+            # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
+            self._close_writer = weakref.finalize(self, _close_quietly, writer)
+        before_us = self._clock.now_us()
+        receipt = self._writer.write(batch)
+        self._measure(receipt.store_us, before_us, self._clock.now_us())
+        return receipt
+
+    def _not_taken(self, batch: Batch, state: RunState, error: Exception) -> Receipt | None:  # noqa: ARG002 - overrides
+        self._count(dropped=True)
+        raise _as_tracking_error(error) from error
+
+    def _let_go(self) -> None:
+        close, self._close_writer, self._writer = self._close_writer, None, None
+        if close is not None:
+            close()
+
+    def close(self) -> None:
+        """Close the connection; the next operation opens another."""
+        with self._connection_lock:
+            self._let_go()
+
+    def renew_in_child(self) -> None:
+        """Become another writer in a forked child, with a connection of its own."""
+        super().renew_in_child()
+        self._connection_lock = threading.Lock()
+        if self._writer is not None:
+            _inherited.append(self._writer)
+        finalizer, self._close_writer, self._writer = self._close_writer, None, None
+        if isinstance(finalizer, weakref.finalize):
+            finalizer.detach()
+
+
+def _close_quietly(writer: Writer) -> None:
+    with contextlib.suppress(Exception):
+        writer.close()
+
+
+def _as_tracking_error(error: Exception) -> TrackingError:
+    return error if isinstance(error, TrackingError) else StoreError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,202 @@
+"""A run as a `with` block: it begins with the block and ends as the block ends (CONTRACT 2).
+
+Owns what an exception means for a run and for a phase. Signals that do not arrive as exceptions are not seen here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from tracking_core import arguments
+from tracking_core.records import PhaseStatus, RunStatus
+from tracking_core.sanitize import MAX_INTEGER, whole_number
+from tracking_core.tracker import SimpleETLTracker
+
+PROGRESS_INTERVAL_S = 1.0
+"""`PhaseContext.update` tells the store at most this often; a phase's end tells the rest."""
+
+_RECORDED_MARK = "_tracking_recorded_in"
+"""Set on an exception that a run has recorded, so that the run's own end does not record it a second time."""
+
+
+class ETLRunContext:
+    """Begin a run with the block, end it as the block ends, and record into it without naming its id.
+
+    A clean exit completes the run. An exception is recorded with its traceback, fails the run with its message (its
+    class name when that is empty) and goes on its way; `sys.exit()` and `sys.exit(0)` complete it, ctrl-c ends it as
+    terminated. Recording methods return what the tracker's return: recorded or not.
+    """
+
+    def __init__(self, tracker: SimpleETLTracker, notes: str | None = None, *, job: str | None = None) -> None:
+        self.tracker = tracker
+        self.run_id: int | None = None
+        """None before the block, and when tracking was off at its beginning: then every method returns False."""
+
+        self.success = False
+        """Whether the block ended well; False until then."""
+
+        self._notes = notes
+        self._job = job
+        self._is_attached = False
+        self._pid: int | None = None
+
+    @classmethod
+    def attached(cls, tracker: SimpleETLTracker, run_id: int | None) -> Self:
+        """Return a context for a run begun elsewhere, which it will not end: what `SimpleETLTracker.attach` gives."""
+        context = cls(tracker)
+        context.run_id = run_id
+        context._is_attached = True
+        return context
+
+    def __enter__(self) -> Self:
+        """Begin the run; RuntimeError when this context's run is under way."""
+        if self._is_attached:
+            return self
+        if self._pid is not None:
+            raise RuntimeError("this run is under way already; make another ETLRunContext for another run")
+        self.success = False
+        self.run_id = self.tracker.start_run(self._notes, job=self._job)
+        self._pid = os.getpid()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the run as the block ended; the exception goes on its way."""
+        creator, self._pid = self._pid, None
+        if error is not None and not _is_clean_exit(error) and not _is_stop(error):
+            self._record(error)
+        self.success = error is None or _is_clean_exit(error)
+        # A forked child that leaves the block it inherited ends nothing: the run is its parent's.
+        if self._is_attached or creator != os.getpid():
+            return
+        if error is None or _is_clean_exit(error):
+            self.tracker.end_as(self.run_id, RunStatus.COMPLETED)
+        elif _is_stop(error):
+            by = "signal SIGINT" if isinstance(error, KeyboardInterrupt) else "job"
+            self.tracker.end_as(self.run_id, RunStatus.TERMINATED, _message_of(error), ended_by=by)
+        else:
+            self.tracker.end_as(self.run_id, RunStatus.FAILED, _message_of(error))
+
+    def _record(self, error: BaseException, phase: str | None = None) -> None:
+        if getattr(error, _RECORDED_MARK, None) != self.run_id:
+            self.log_error(error, phase=phase)
+
+    def log_request(
+        self,
+        endpoint: str,
+        offset: int | None,
+        limit: int | None,
+        status: int | None,
+        count: int,
+        duration: float,
+        *,
+        throttled: bool = False,
+        error: BaseException | str | None = None,
+    ) -> bool:
+        """Record one HTTP request, `duration` in milliseconds (see the tracker's method); True when recorded."""
+        return self.tracker.log_request(
+            self.run_id, endpoint, offset, limit, status, count, duration, throttled=throttled, error=error
+        )
+
+    def log_source_count(self, entity: str, count: int) -> bool:
+        """Record how many items a source has of an entity; True when recorded."""
+        return self.tracker.log_source_count(self.run_id, entity, count)
+
+    def log_phase(
+        self,
+        phase_name: str,
+        status: str,
+        *,
+        totals: Mapping[str, int] | None = None,
+        processed: Mapping[str, int] | None = None,
+        memory_mb: float | None = None,
+    ) -> bool:
+        """Record a phase's state and its counts by unit; True when recorded."""
+        return self.tracker.log_phase(
+            self.run_id, phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb
+        )
+
+    def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
+        """Record an exception or a message; True when recorded. The run's end will not record it once more."""
+        recorded = self.tracker.log_error(self.run_id, error, phase=phase)
+        if recorded and isinstance(error, BaseException):
+            # An exception class may forbid new attributes; then its record may be there twice.
+            with contextlib.suppress(Exception):
+                setattr(error, _RECORDED_MARK, self.run_id)
+        return recorded
+
+    def phase(self, phase_name: str, **totals: int) -> PhaseContext:
+        """Return a phase as a `with` block, its expected counts by unit: `run.phase('extract', contacts=1000)`.
+
+        It completes or fails with the block, and its exception is recorded under its name. A unit may be written as
+        `ETLContext` writes it, `total_contacts`.
+        """
+        return PhaseContext(self, phase_name, {unit.removeprefix("total_"): count for unit, count in totals.items()})
+
+
+class PhaseContext:
+    """A phase of a run for the length of a `with` block."""
+
+    def __init__(self, run: ETLRunContext, phase_name: str, totals: Mapping[str, int]) -> None:
+        self._run = run
+        self.phase_name = phase_name
+        self.totals = dict(totals)
+        arguments.counts_of("totals", self.totals)
+        self.processed: dict[str, int] = {}
+        """What was done so far, by unit."""
+
+        self._told_at = 0.0
+
+    def __enter__(self) -> Self:
+        """Begin the phase."""
+        self.processed = dict.fromkeys(self.totals, 0)
+        self._tell(PhaseStatus.RUNNING)
+        return self
+
+    def update(self, **units: int) -> None:
+        """Add to what was done, by unit; ValueError for a negative number. The store is told about once a second."""
+        for unit, number in arguments.counts_of("units", units).items():
+            self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
+        if monotonic() - self._told_at >= PROGRESS_INTERVAL_S:
+            self._tell(PhaseStatus.RUNNING)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Complete or fail the phase as the block ended; the exception goes on its way."""
+        if error is None or _is_clean_exit(error):
+            self._tell(PhaseStatus.COMPLETED)
+            return
+        if not _is_stop(error):
+            self._run._record(error, self.phase_name)
+        self._tell(PhaseStatus.FAILED)
+
+    def _tell(self, status: PhaseStatus) -> None:
+        self._told_at = monotonic()
+        self._run.log_phase(self.phase_name, status, totals=self.totals, processed=self.processed)
+
+
+def _is_clean_exit(error: BaseException) -> bool:
+    return isinstance(error, SystemExit) and (error.code is None or error.code == 0)
+
+
+def _is_stop(error: BaseException) -> bool:
+    """Return whether somebody stopped the block from outside: ctrl-c, or a cancelled task (which ctrl-c becomes)."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    # Looked up, not imported: a job without asyncio need not pay for it.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return f"exit status {int(error.code)}"
+    return arguments.text_of(error) or type(error).__name__

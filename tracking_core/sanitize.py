@@ -1,0 +1,94 @@
+"""Values made safe at the door, so that no store refuses a row for what stands in it (DESIGN 2, PROMISES P11).
+
+Owns what becomes of text that a database cannot hold and of numbers out of range: they are changed and marked, and
+nothing here raises. Refuses to own programming errors (a negative count, a missing argument): those are raised before
+anything comes here, see arguments.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+TEXT_BYTES = 64 * 1024
+"""The longest text field, in bytes of UTF-8; of a longer one head and tail are kept."""
+
+KEY_BYTES = 1024
+"""The longest text that is part of a key (endpoint, phase, entity, unit, job): an index entry must fit a page."""
+
+MAX_ITEMS = 2**40
+"""The most items of one request or source count: above what any page holds, and sums of it still fit 64 bits."""
+
+MAX_DURATION_MS = 2**31
+"""The longest request in milliseconds, 24 days: where the latency histogram ends."""
+
+MAX_INTEGER = 2**63 - 1
+MAX_STATUS = 2**31 - 1
+
+REPLACEMENT = "\ufffd"
+"""What stands for a character that no database takes."""
+
+
+def clean_text(text: str, limit: int = TEXT_BYTES) -> str:
+    """Return text without NUL and lone surrogates (U+FFFD stands for each), at most `limit` bytes of UTF-8 long.
+
+    Of longer text head and tail stay around a mark with the number of bytes left out.
+    """
+    if "\0" in text:
+        text = text.replace("\0", REPLACEMENT)
+    if text.isascii():
+        return text if len(text) <= limit else _shortened(text, limit)
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        # The way through UTF-16 joins surrogates that make a pair; those that are left alone are replaced.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        size = len(text.encode("utf-8"))
+    return text if size <= limit else _shortened(text, limit)
+
+
+def _shortened(text: str, limit: int) -> str:
+    # Imported late: most jobs never say anything that long.
+    from tracking_core.failures import keep_ends
+
+    return keep_ends(text, limit)
+
+
+def clean_key(text: str) -> str:
+    """Return text that may be part of a key: clean, and at most `KEY_BYTES` long."""
+    return clean_text(text, KEY_BYTES)
+
+
+def clean_optional(text: str | None) -> str | None:
+    """Return clean text, or None for None."""
+    return None if text is None else clean_text(text)
+
+
+def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return clean names and values."""
+    return {clean_key(name): clean_text(value) for name, value in tags.items()}
+
+
+def whole_number(value: float, low: int, high: int) -> tuple[int, str]:
+    """Return a number rounded and brought into [low, high], and what was changed: '' when nothing was.
+
+    Rounding alone is no change. NaN becomes the bound nearest to 0.
+    """
+    if type(value) is int:
+        if low <= value <= high:
+            return value, ""
+    elif math.isfinite(value):
+        rounded = round(value)
+        if low <= rounded <= high:
+            return rounded, ""
+    stored = max(low, min(0, high)) if value != value else low if value < low else high
+    # A number of a thousand digits would make the mark longer than what it marks.
+    return stored, f"was {float_text(value)}, stored as {stored}"
+
+
+def float_text(value: float) -> str:
+    """Return a number in a few characters, however great it is."""
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        return "-inf" if value < 0 else "inf"

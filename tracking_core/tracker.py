@@ -1,0 +1,338 @@
+"""The run tracker: explicit run ids, every method stateless, thread-safe, and harmless to its job (CONTRACT 2).
+
+Owns the public verbs: it checks arguments, makes run ids and puts questions to the store. How an event reaches the
+store is a delivery's (delivery/base.py), whether tracking is on is the switch's (switch.py).
+
+What the bool of a recording method means: **recorded**. Immediate delivery: committed in the store, or written to the
+local spool where the store could not be reached. Buffered delivery: accepted, and committed or spooled within the flush
+interval. False: tracking is off, there is no such run, or neither store nor spool took it. Nothing that a store does
+raises; programming errors (a missing argument, a negative count, a bool for a run id) raise TypeError or ValueError
+before any I/O.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from time import time_ns
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from tracking_core import arguments, config, identity, sanitize
+from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase
+from tracking_core.delivery.health import Health
+from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.errors import SchemaMissing
+from tracking_core.events import RunStart
+from tracking_core.records import DeliveryReport, Run, RunMetrics, RunStatus
+from tracking_core.switch import TrackingSwitch
+from tracking_core.version import VERSION
+
+if TYPE_CHECKING:
+    from tracking_core.run_context import ETLRunContext
+    from tracking_core.store.base import Reader, Store
+
+T = TypeVar("T")
+
+_MAX_CLEANUP_DAYS = 36_500
+"""A century: no run is older, and the store's calendar need not reach further back."""
+
+_PLAIN_NUMBER = frozenset({int, float})
+_PLAIN_OPTIONAL = frozenset({int, float, type(None)})
+
+
+class SimpleETLTracker:
+    """Record ETL runs into a store without ever hurting the job that runs.
+
+    `cfg`: see `tracking_core.config.resolve`; None means $TRACKING_DSN, else one SQLite file of the user. `delivery`:
+    `immediate` (committed when a call returns) or `buffered`. `overload`, for a full buffer: `aggregate` (totals exact,
+    detail counted as lost, never waits) or `wait`. `deadline` and `heartbeat_interval` in seconds. $TRACKING_DELIVERY
+    and $TRACKING_DEADLINE overrule the keywords.
+
+    Raises ConfigurationError for a cfg, keyword or variable that fits nothing accepted: that is a mistake to be seen
+    where it is made. From here on nothing that a store does raises.
+    """
+
+    def __init__(
+        self,
+        cfg: object = None,
+        *,
+        delivery: Literal["immediate", "buffered"] = "immediate",
+        overload: Literal["aggregate", "wait"] = "aggregate",
+        deadline: float = 5.0,
+        heartbeat_interval: float = 10.0,
+    ) -> None:
+        self._location = config.resolve(cfg)
+        self._settings = config.settings(
+            delivery=delivery, overload=overload, deadline=deadline, heartbeat_interval=heartbeat_interval
+        )
+        self._opened: Store | None = None
+        self._health = Health()
+        self._switch = TrackingSwitch()
+        self._asked_switch = False
+        self._last_job: str | None = None
+        self._delivery = self._make_delivery()
+        self._request = self._delivery.request
+
+    def __repr__(self) -> str:
+        """Return where this tracker records, without credentials."""
+        return f"SimpleETLTracker({self._location.label!r}, delivery={self._settings.delivery!r})"
+
+    def _make_delivery(self) -> Delivery:
+        return ImmediateDelivery(
+            self._store, deadline=self._settings.deadline, switch=self._switch, health=self._health
+        )
+
+    def _store(self) -> Store:
+        """Return the store, opened at first need: no driver is imported before."""
+        if self._opened is None:
+            from tracking_core.store import open_store
+
+            self._opened = open_store(self._location)
+        return self._opened
+
+    # -- recording ---------------------------------------------------------------------------------------------------
+
+    def start_run(
+        self, notes: str | None = None, *, job: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Begin a run and return its id, whatever the store does; None only when tracking is off.
+
+        `job` names the pipeline, so that its runs can be compared; by default $TRACKING_JOB, else the first line of the
+        notes without dates, numbers and uuids, else the script's name. Raises TypeError for a job that is no text and
+        tags that are no mapping.
+        """
+        text = arguments.optional_text_of(notes)
+        named = arguments.job_name_of(job) or config.job_of(os.environ)
+        labels = arguments.tags_of(tags)
+        if not self._switch.refresh():
+            return None
+        start = RunStart(
+            run_id=identity.new_run_id(),
+            job=sanitize.clean_key(named or identity.job_from_notes(text) or identity.script_name()),
+            notes=sanitize.clean_optional(text),
+            tags=sanitize.clean_tags(labels),
+            started_us=time_ns() // 1000,
+            host=sanitize.clean_key(identity.host_name()),
+            pid=os.getpid(),
+            boot_id=identity.boot_id(),
+            username=sanitize.clean_key(identity.user_name()),
+            command=sanitize.clean_text(identity.command_line()),
+            code_version=sanitize.clean_key(identity.code_version()),
+            tracker_version=VERSION,
+        )
+        self._last_job = start.job
+        return start.run_id if self._delivery.begin(start) else None
+
+    def attach(self, run_id: int) -> ETLRunContext:
+        """Return a context that records into a run begun elsewhere and does not end it.
+
+        For several processes or machines that work on one run. Usable with or without `with`.
+        """
+        from tracking_core.run_context import ETLRunContext
+
+        known = arguments.run_id_of(run_id)
+        if known is not None:
+            self._delivery.attach(known)
+        return ETLRunContext.attached(self, known)
+
+    def end_run(self, run_id: int | None, success: bool, notes: str | None = None) -> bool:
+        """End a run as completed or failed; notes are appended on a new line. True when that was recorded.
+
+        False, and nothing is changed, for an unknown run and for one that has ended already; a run that a person closed
+        while its job lived takes the job's own end. Goes on while tracking is off, for runs that are recorded.
+        """
+        status = RunStatus.COMPLETED if success else RunStatus.FAILED
+        return self.end_as(run_id, status, notes)
+
+    def end_as(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> bool:
+        """End a run in any of the final states: what `end_run` and `ETLRunContext` do. True when it was recorded."""
+        known = arguments.run_id_of(run_id)
+        text = arguments.optional_text_of(notes)
+        if known is None:
+            return False
+        return self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
+
+    def log_request(
+        self,
+        run_id: int | None,
+        endpoint: str,
+        offset: int | None,
+        limit: int | None,
+        status: int | None,
+        count: int,
+        duration: float,
+        *,
+        throttled: bool = False,
+        error: BaseException | str | None = None,
+    ) -> bool:
+        """Record one HTTP request; True when recorded (see the module).
+
+        `duration` in milliseconds, stored rounded; `offset` and `limit` None for APIs paged by cursor; `status` None or
+        0 for a request without an answer. Throttled: `throttled=True` or status 429; else failed: `error` given, status
+        400 or more, or none. What arrives after the run's end still counts.
+        """
+        # Exact types are checked inline: this is the line that a job calls most, and a budget of 1.5 µs stands on it.
+        if (
+            type(run_id) is int
+            and 0 < run_id <= identity.MAX_RUN_ID
+            and type(endpoint) is str
+            and type(count) is int
+            and count >= 0
+            and type(duration) in _PLAIN_NUMBER
+            and type(offset) in _PLAIN_OPTIONAL
+            and type(limit) in _PLAIN_OPTIONAL
+            and type(status) in _PLAIN_OPTIONAL
+            and throttled is False
+            and error is None
+        ):
+            return self._request(
+                (run_id, time_ns() // 1000, endpoint, offset, limit, status, count, duration, False, None)
+            )
+        known = arguments.run_id_of(run_id)
+        items = arguments.count_of("count", count)
+        plain = (
+            arguments.name_of("endpoint", endpoint),
+            arguments.optional_number_of("offset", offset),
+            arguments.optional_number_of("limit", limit),
+            arguments.optional_number_of("status", status),
+            items,
+            arguments.number_of("duration", duration),
+            bool(throttled),
+            arguments.error_text_of(error),
+        )
+        return known is not None and self._request((known, time_ns() // 1000, *plain))
+
+    def log_source_count(self, run_id: int | None, entity: str, count: int) -> bool:
+        """Record how many items a source has of an entity; True when recorded. The last word for an entity wins."""
+        known = arguments.run_id_of(run_id)
+        name = arguments.name_of("entity", entity)
+        items = arguments.count_of("count", count)
+        return known is not None and self._delivery.source_count(RawCount(known, time_ns() // 1000, name, items))
+
+    def log_phase(
+        self,
+        run_id: int | None,
+        phase_name: str,
+        status: str,
+        *,
+        totals: Mapping[str, int] | None = None,
+        processed: Mapping[str, int] | None = None,
+        memory_mb: float | None = None,
+    ) -> bool:
+        """Record a phase's state and its counts by unit, cumulative for the phase; True when recorded.
+
+        `status`: pending, running, completed or failed, ValueError otherwise. Units not named keep their counts.
+        """
+        known = arguments.run_id_of(run_id)
+        name = arguments.name_of("phase_name", phase_name)
+        word = arguments.phase_status_of(status)
+        expected = arguments.counts_of("totals", totals)
+        done = arguments.counts_of("processed", processed)
+        memory = arguments.optional_number_of("memory_mb", memory_mb)
+        if known is None:
+            return False
+        return self._delivery.phase(RawPhase(known, time_ns() // 1000, name, word, expected, done, memory))
+
+    def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
+        """Record an exception, with its own traceback, causes and notes, or a plain message; True when recorded."""
+        known = arguments.run_id_of(run_id)
+        caught = arguments.error_of(error)
+        name = arguments.optional_text_of(phase)
+        if known is None or not self._switch.refresh():
+            return False
+        # Imported late, as are the questions below: a job without errors does not pay for tracebacks and hashes.
+        from tracking_core.failures import Failure
+
+        return self._delivery.error(RawError(known, time_ns() // 1000, name, Failure.from_error(caught)))
+
+    # -- questions and clean-up --------------------------------------------------------------------------------------
+
+    def get_run_metrics(self, run_id: int | None) -> RunMetrics | None:
+        """Return a run's request figures; None for an unknown run, and when the store cannot be read."""
+        known = arguments.run_id_of(run_id)
+        if known is None:
+            return None
+        from tracking_core.questions import metrics_of
+
+        return self._ask(lambda reader: metrics_of(reader, known), None)
+
+    def get_recent_runs(self, limit: int = 10) -> list[Run]:
+        """Return the newest runs by (started_at, run_id), newest first; [] when the store cannot be read."""
+        most = arguments.limit_of(limit)
+        return self._ask(lambda reader: reader.recent_runs(most), []) if most else []
+
+    def cleanup_old_runs(self, days: int = 30) -> int:
+        """Remove finished runs that ended `days` or more days ago on the store's clock; return how many went.
+
+        A running run is never removed; `days=0` means every finished run. Raises ValueError, before any I/O, for
+        anything but an int of 0 or more. A store that fails midway has removed what is returned.
+        """
+        age = min(arguments.days_of(days), _MAX_CLEANUP_DAYS)
+        removed = 0
+        try:
+            with self._store().keeper(self._settings.deadline) as keeper:
+                for step in keeper.cleanup(age, actor=f"{identity.user_name()}@{identity.host_name()}"):
+                    removed += step
+        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+            self._reading_failed(error)
+        return removed
+
+    def _ask(self, question: Callable[[Reader], T], otherwise: T) -> T:
+        try:
+            with self._store().reader(self._settings.deadline) as reader:
+                return question(reader)
+        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+            self._reading_failed(error)
+            return otherwise
+
+    def _reading_failed(self, error: Exception) -> None:
+        if not self._is_empty_store(error):
+            self._health.failed(error, self._location.label)
+
+    def _is_empty_store(self, error: Exception) -> bool:
+        """Return whether an error only says that nobody has written to the SQLite file yet."""
+        return isinstance(error, SchemaMissing) and self._location.kind == "sqlite"
+
+    # -- the switch --------------------------------------------------------------------------------------------------
+
+    def is_enabled(self) -> bool:
+        """Return whether tracking is on: the environment, this tracker's own flag and the shared switch together.
+
+        The shared one is that of the job whose run this tracker began last, else of $TRACKING_JOB, else of all jobs, as
+        it was last seen. The store is asked once when nothing is known of it; it counts as on when it does not answer.
+        """
+        if not self._switch.refresh():
+            return False
+        job = self._last_job or config.job_of(os.environ) or ""
+        if self._switch.shared_off(job) is None and not self._asked_switch:
+            self._asked_switch = True
+            self._ask_switch(job)
+        return not self._switch.shared_off(job)
+
+    def _ask_switch(self, job: str) -> None:
+        try:
+            with self._store().writer(self._settings.deadline) as writer:
+                self._switch.learn_job(job, off=writer.switched_off(job))
+        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+            self._health.failed(error, self._location.label)
+
+    def disable(self) -> None:
+        """Stop recording through this tracker; ends of recorded runs, questions and clean-up go on."""
+        self._switch.set_own(enabled=False)
+
+    def enable(self) -> None:
+        """Record through this tracker again; the environment and the shared switch still have their say."""
+        self._switch.set_own(enabled=True)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float | None = None) -> DeliveryReport:
+        """Wait until everything accepted is committed or spooled, at most `timeout` seconds; return what became of it.
+
+        The report is cumulative for this tracker. In immediate delivery nothing waits.
+        """
+        return self._delivery.flush(arguments.timeout_of(timeout))
+
+    def close(self) -> None:
+        """Flush within the leaving budget and let go of threads and connections; ends no run. Twice is fine."""
+        self._delivery.close()
