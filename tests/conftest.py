@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
@@ -18,6 +19,12 @@ from tests.support.proxy import PostgresProxy
 from tests.support.session import SharedSession
 
 EXISTING_SERVER = "ETLWATCH_TEST_POSTGRES"
+# The suite passes or fails alike wherever it runs: the same examples each time, and no example has to be quick.
+# `--hypothesis-profile explore` looks further.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile("steady")
+
 SESSION_KEY = pytest.StashKey[SharedSession]()
 
 

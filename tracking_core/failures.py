@@ -1,13 +1,14 @@
 """What is kept of an error: its type, message, own traceback and a fingerprint that groups its like.
 
-Owns turning an exception or a string into one record. It refuses to own where the record goes (a context's
-statistics, a store), and making text safe for a store or a terminal: NUL and lone surrogates pass through.
+Owns turning an exception or a string into one record, and telling a failure from other ways out of a block. It refuses
+to own where the record goes (a context's statistics, a store), and making text safe for a store or a terminal: NUL and
+lone surrogates pass through.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -70,6 +71,20 @@ class Failure:
         )
 
 
+def is_clean_exit(error: BaseException) -> bool:
+    """Return whether it is `sys.exit()` or `sys.exit(0)`: a way out of a block that went well."""
+    return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+def is_stop(error: BaseException) -> bool:
+    """Return whether somebody stopped the block from outside: ctrl-c, or a cancelled task."""
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    # Looked up, not imported: a job without asyncio need not pay for it.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
 def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) -> str:
     """Return 16 hexadecimal digits that are the same for errors of one kind, on every machine and day.
 
@@ -78,6 +93,9 @@ def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) 
     edit above, another checkout or another customer's number starts no new group. Without frames: the error's
     type and the message with quoted text, uuids, hexadecimal and decimal numbers replaced.
     """
+    # Imported at the first error: with the cryptography behind it, it is a noticeable part of our own import.
+    import hashlib
+
     parts = [_without_varying_parts(message)] if frames is None else _innermost_functions(frames)
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.
     text = "\x1f".join([error_type, *parts])

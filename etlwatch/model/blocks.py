@@ -8,20 +8,23 @@ neither an unknown bucket nor two series in one cell.
     areas(layers, top=600, rows=6)     rows from the top, each a tuple of spans; layers from the outermost in
     spark(values, top=830)             one line, capped at ▇ so that lines above one another stay apart
     strip(values, top=…, marks={28: ("×", "red")})   the last runs of a job, a glyph where a run has a state
+    resample(values, 45, how="max")    as many values as there are columns
+    columns_of({3, 4}, 60, 45)         the columns that hold these values
 
 A value of None is an unknown bucket and leaves its column empty; what is not nothing is at least an eighth high.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, merge
 
-__all__ = ["Layer", "Value", "areas", "spark", "strip"]
+__all__ = ["How", "Layer", "Value", "areas", "columns_of", "resample", "spark", "strip"]
 
 Value: TypeAlias = float | int | None
+How: TypeAlias = Literal["mean", "max"]
 
 EIGHTHS: Final = 8
 _HIGHEST_SPARK: Final = 7
@@ -39,11 +42,49 @@ class Layer:
     """Columns beyond the usual, drawn in `amber-fill` instead."""
 
 
+def resample(values: Sequence[Value], columns: int, *, how: How = "mean") -> tuple[Value, ...]:
+    """Return `columns` values over the same time: means or maxima of neighbours, or each one repeated.
+
+    `mean` is for rates and shares, `max` for percentiles, whose peaks must not be averaged away. Unknown values (None,
+    NaN) are left out of their column, which is unknown only where all of them are.
+    """
+    count = len(values)
+    if count == columns:
+        return tuple(values)
+    out: list[Value] = []
+    for column in range(columns if count else 0):
+        first = column * count // columns
+        known = [
+            value
+            for value in values[first : max(first + 1, (column + 1) * count // columns)]
+            if value is not None and value == value
+        ]
+        out.append((max(known) if how == "max" else sum(known) / len(known)) if known else None)
+    return tuple(out)
+
+
+def columns_of(places: Collection[int], count: int, columns: int) -> frozenset[int]:
+    """Return the columns in which the values at `places`, out of `count`, stand after a `resample`."""
+    if count <= 0:
+        return frozenset()
+    out: set[int] = set()
+    for place in places:
+        if 0 <= place < count:
+            first = place * columns // count
+            out.update(range(first, max(first + 1, (place + 1) * columns // count)))
+    return frozenset(column for column in out if column < columns)
+
+
+def _share(value: float, top: float) -> float:
+    """Return the part of a positive `top` that a value reaches, at most 1, whatever the size of either."""
+    return 1.0 if value >= top else value / top
+
+
 def _eighths(value: Value, top: float, rows: int) -> int:
     """Return the height of a column in eighths of a cell, 0 to 8 × rows; NaN and None are 0."""
     if value is None or not value > 0 or not top > 0:
         return 0
-    return max(1, min(rows * EIGHTHS, int(min(value / top, 1.0) * rows * EIGHTHS + 0.5)))
+    return max(1, min(rows * EIGHTHS, int(_share(value, top) * rows * EIGHTHS + 0.5)))
 
 
 def areas(
@@ -66,7 +107,7 @@ def areas(
     patterned = len(layers) > 1 and (not shades or glyphs.name == "ascii")
     heights = [_nested_heights(layers, column, top, rows) for column in range(width)]
     inks = [[("amber-fill" if column in layer.over else layer.role) for layer in layers] for column in range(width)]
-    usual_row = None if usual is None or not top > 0 or usual < 0 else min(rows - 1, int(usual / top * rows))
+    usual_row = None if usual is None or not top > 0 or usual < 0 else min(rows - 1, int(_share(usual, top) * rows))
     lines: list[Spans] = []
     for row in reversed(range(rows)):
         cells: list[Span] = []
@@ -183,7 +224,7 @@ def strip(
         elif value is None or value != value:
             cells.append((" ", "plain"))
         else:
-            share = min(max(value / top, 0.0), 1.0) if top > 0 else 0.0
+            share = _share(max(value, 0.0), top) if top > 0 else 0.0
             level = min(_HIGHEST_SPARK, max(1, int(share * EIGHTHS)))
             cells.append((glyphs.blocks[level], "amber-fill" if column in over else role))
     return merge(cells)

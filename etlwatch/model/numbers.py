@@ -152,7 +152,7 @@ def ratio(value: Number, *, only_above: bool = False) -> str:
     if only_above and tenths <= 1.0:
         return ""
     if tenths < 10:
-        return f"{number:.1f}×"
+        return f"{abs(number):.1f}×"  # a zero may come with a sign
     return f"{number:.0f}×" if number < 999.5 else ">1k×"
 
 

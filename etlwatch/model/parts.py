@@ -66,9 +66,9 @@ def lay_out(
         del side[index]
     ending = _side(shown_right)
     left_room = room - (spans_width(ending) + apart if ending else 0)
-    line = (
-        (" " * margin, "plain"),
-        *fit(_side(shown_left), max(0, left_room), ellipsis=ellipsis),
-        *(((" " * apart, "plain"), *ending) if ending else ()),
-    )
+    line = [(" " * margin, "plain")]
+    if left_room > 0:
+        line += fit(_side(shown_left), left_room, ellipsis=ellipsis)
+        line.append((" " * (apart if ending else 0), "plain"))
+    line += ending
     return fit(merge(line), width, ellipsis=ellipsis)

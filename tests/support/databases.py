@@ -48,10 +48,11 @@ class Databases:
             self._drop(name)
 
     def _create(self, name: str, template: str) -> None:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        if self._server.copy_strategy is not None:
+            statement += sql.SQL(" STRATEGY {}").format(sql.Identifier(self._server.copy_strategy.lower()))
         with self._maintenance() as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-            )
+            connection.execute(statement)
 
     def _drop(self, name: str) -> None:
         with self._maintenance() as connection:

@@ -72,6 +72,9 @@ class PostgresServer:
         self._parameters = {k: str(v) for k, v in conninfo.conninfo_to_dict(superuser_dsn).items() if v is not None}
         self._parameters.setdefault("dbname", "postgres")
 
+    # How `CREATE DATABASE` copies a template; None leaves it to the server.
+    copy_strategy: str | None = None
+
     @property
     def host(self) -> str:
         """The server's host, as the DSN names it."""
@@ -156,6 +159,9 @@ class OwnPostgres(PostgresServer):
 
     Nothing is kept in this object but the place: any process of the session may control the server.
     """
+
+    # A store of 220 partitions: 15 ms against 40 with the default, in memory; 150 against 180 on a disk.
+    copy_strategy = "FILE_COPY"
 
     def __init__(self, installation: PostgresInstallation, directory: Path, port: int) -> None:
         super().__init__(f"host=127.0.0.1 port={port} user={SUPERUSER} dbname=postgres")

@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.session import SharedSession
 session = SharedSession.begin()
-print(session.directory, OwnPostgres.create(session, "postgres").pid, flush=True)
+print(session.directory, session.data, OwnPostgres.create(session, "postgres").pid, flush=True)
 time.sleep(600)
 """
 
@@ -30,7 +30,7 @@ WAITING_TEST = """
 import os, time
 from pathlib import Path
 def test_waits(postgres_server, shared_session):
-    Path({note!r}).write_text(f"{{shared_session.directory}} {{postgres_server.pid}}")
+    Path({note!r}).write_text(f"{{shared_session.directory}} {{shared_session.data}} {{postgres_server.pid}}")
     time.sleep(600)
 """
 
@@ -58,12 +58,13 @@ def test_names_are_unique_and_fit_postgres(shared_session: SharedSession) -> Non
 def test_killed_session_leaves_no_server_and_no_directory_behind() -> None:
     with subprocess.Popen([sys.executable, "-c", DOOMED_SESSION], stdout=subprocess.PIPE, text=True) as doomed:
         assert doomed.stdout is not None
-        directory, pid = doomed.stdout.readline().split()
+        directory, data, pid = doomed.stdout.readline().split()
         assert Path(directory).is_dir()
         assert alive(int(pid))
         os.kill(doomed.pid, signal.SIGKILL)
     wait_until(lambda: not alive(int(pid)), "the guard has stopped the server")
     wait_until(lambda: not Path(directory).exists(), "the guard has removed the directory")
+    wait_until(lambda: not Path(data).exists(), "the guard has removed the data")
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -75,10 +76,11 @@ def test_ctrl_c_stops_the_server_with_the_session(workers: str, tmp_path: Path) 
 
     with Terminal(command, directory=root, columns=200) as terminal:
         wait_until(lambda: note.exists() and note.read_text(), "the test has its server")
-        directory, pid = note.read_text().split()
+        directory, data, pid = note.read_text().split()
         assert alive(int(pid))
         terminal.press("ctrl+c")
         terminal.wait_for_exit()
 
     assert not alive(int(pid))
     assert not Path(directory).exists()
+    assert not Path(data).exists()

@@ -17,6 +17,9 @@ import psutil
 ACCOUNT_NAMES = ("nobody", "daemon")
 # The path of a unix socket has at most 107 bytes on Linux and 103 on BSD, its directory and name included.
 LONGEST_DIRECTORY = 60
+MEMORY_FILE_SYSTEM = "/dev/shm"
+# A server takes 40 MB, a database 15; containers often have 64 MB in all.
+ROOM_IN_MEMORY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +100,29 @@ def make_reachable_directory(account: Account, prefix: str) -> Path:
     Raises RuntimeError when none will do.
     """
     for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):
-        if len(parent) + len(prefix) > LONGEST_DIRECTORY or not os.access(parent, os.W_OK):
-            continue
-        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        directory.chmod(0o711)
-        if account.can_enter(directory):
+        directory = _make_below(parent, account, prefix)
+        if directory is not None:
             return directory
-        directory.rmdir()
     raise RuntimeError("no temporary directory that an unprivileged server could reach")
+
+
+def make_directory_in_memory(account: Account, prefix: str) -> Path | None:
+    """Make such a directory on a file system in memory; None where there is none, or too little room.
+
+    Programs may not be started from it. Whoever sets `TMPDIR` has said where files shall lie, and gets None too.
+    """
+    if "TMPDIR" in os.environ or not Path(MEMORY_FILE_SYSTEM).is_dir():
+        return None
+    room = min(psutil.disk_usage(MEMORY_FILE_SYSTEM).free, psutil.virtual_memory().available)
+    return _make_below(MEMORY_FILE_SYSTEM, account, prefix) if room >= ROOM_IN_MEMORY_BYTES else None
+
+
+def _make_below(parent: str, account: Account, prefix: str) -> Path | None:
+    if len(parent) + len(prefix) > LONGEST_DIRECTORY or not os.access(parent, os.W_OK):
+        return None
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    directory.chmod(0o711)
+    if account.can_enter(directory):
+        return directory
+    directory.rmdir()
+    return None

@@ -1,4 +1,4 @@
-"""What tests of the ETL context put in place of clocks, memory and runs."""
+"""What tests of the ETL context share: stand-ins for clocks, memory and runs, and the seed's keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracking_core.etl import MemoryMonitor
+
+SEED_KEYS = [
+    "phase",
+    "start_time",
+    "end_time",
+    "duration_seconds",
+    "total_conversations",
+    "processed_conversations",
+    "conversation_percent",
+    "total_messages",
+    "processed_messages",
+    "message_percent",
+    "conversations_per_second",
+    "messages_per_second",
+]
+"""What the seed's `finish_phase` returns, in its order."""
 
 
 @dataclass
@@ -82,3 +98,11 @@ def set_memory(monitor: MemoryMonitor, *readings_mb: float) -> None:
     """Let the monitor read these values one after the other, the last one for ever."""
     readings = list(readings_mb)
     monitor.get_current_memory_mb = lambda: readings.pop(0) if len(readings) > 1 else readings[0]  # type: ignore[method-assign]
+
+
+def failing(message: str = "boom") -> ValueError:
+    """Return an error that was raised and caught."""
+    try:
+        raise ValueError(message)
+    except ValueError as error:
+        return error

@@ -8,23 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.tracking_core.etl_doubles import SteppedClock
+from tests.tracking_core.etl_doubles import SEED_KEYS, SteppedClock
 from tracking_core.etl import ProgressTracker
-
-SEED_KEYS = [
-    "phase",
-    "start_time",
-    "end_time",
-    "duration_seconds",
-    "total_conversations",
-    "processed_conversations",
-    "conversation_percent",
-    "total_messages",
-    "processed_messages",
-    "message_percent",
-    "conversations_per_second",
-    "messages_per_second",
-]
 
 
 def test_a_new_tracker_knows_no_phase_and_has_counted_nothing() -> None:

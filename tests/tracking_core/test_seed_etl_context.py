@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.tracking_core.etl_doubles import set_memory
-from tests.tracking_core.test_etl_progress import SEED_KEYS
+from tests.tracking_core.etl_doubles import SEED_KEYS, set_memory
 from tracking_core.etl import ETLContext
 
 logger = logging.getLogger("job")

@@ -5,7 +5,8 @@ Owns the names that this package offers; everything else is in its modules.
 
 from __future__ import annotations
 
-from tracking_core.etl.context import ETLContext, PhaseBlock
+from tracking_core.etl.block import PhaseBlock
+from tracking_core.etl.context import ETLContext
 from tracking_core.etl.memory import MemoryMonitor
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, RunTracker

@@ -7,13 +7,13 @@ connecting (connection.py) and the pace at which a tracked run is told (recorder
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from os import PathLike
 from time import monotonic
 from typing import Any
 
+from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
 from tracking_core.etl.locks import ForkSafeLock
 from tracking_core.etl.memory import MemoryMonitor
@@ -158,26 +158,12 @@ class ETLContext:
         logger.info("Completed ETL phase: %s (Status: %s)", phase_name, status)
         return returned
 
-    @contextmanager
-    def phase(self, phase_name: str, *totals: int, **named_totals: int) -> Iterator[PhaseBlock]:
-        """Run a phase as a block: it completes with the block, or records the exception, fails and lets it go on.
+    def phase(self, phase_name: str, *totals: int, **named_totals: int) -> PhaseBlock:
+        """Return a phase as a `with` block: it starts with the block, and completes or fails with it.
 
-        `sys.exit()` and `sys.exit(0)` inside the block complete it, as they do the run (CONTRACT 2).
-
-        Raises what `start_phase` and `end_phase` raise.
+        Entering raises what `start_phase` raises.
         """
-        self.start_phase(phase_name, *totals, **named_totals)
-        block = PhaseBlock(self, phase_name)
-        try:
-            yield block
-        except BaseException as error:
-            if isinstance(error, SystemExit) and error.code in (None, 0):
-                block.close(None)
-            else:
-                self.record_error(phase_name, error)
-                block.close(PhaseStatus.FAILED)
-            raise
-        block.close(None)
+        return PhaseBlock(self, phase_name, totals, named_totals)
 
     def update_progress(self, *increments: int, **named_increments: int) -> None:
         """Add to the processed counts of the current phase, `<unit>` by position or name; then check the memory.
@@ -323,26 +309,3 @@ class ETLContext:
                 self._tell_phase(phase_name, self.memory_monitor.sample())
         finally:
             self._reporter.lock.release()
-
-
-class PhaseBlock:
-    """The phase of a `with context.phase(...)` block."""
-
-    __slots__ = ("_context", "name", "result")
-
-    def __init__(self, context: ETLContext, name: str) -> None:
-        """Stand for a phase that has just been started."""
-        self._context = context
-        self.name = name
-        self.result: dict[str, Any] = {}
-        """What the block adds to the phase's statistics, given to `end_phase`."""
-
-    def update(self, *increments: int, **named_increments: int) -> None:
-        """Count processed work; raises what `ETLContext.update_progress` raises."""
-        self._context.update_progress(*increments, **named_increments)
-
-    def close(self, status: PhaseStatus | None) -> None:
-        """End the phase with this status, or its own where None; a block that ended it itself has done so."""
-        if self._context.current_phase == self.name:
-            forced = {} if status is None else {"status": status.value}
-            self._context.end_phase({**self.result, **forced})

@@ -135,7 +135,9 @@ class PhaseReporter:
         """Return whether progress may be told now."""
         if self._recorder is None:
             return False
-        return self._next_progress is None or self._clock.monotonic() >= self._next_progress
+        # Read once: another thread may begin a phase in between.
+        next_progress = self._next_progress
+        return next_progress is None or self._clock.monotonic() >= next_progress
 
     def begin_progress(self) -> None:
         """Let the next progress wait its interval; called first, since a recorder that logs may lead back here."""

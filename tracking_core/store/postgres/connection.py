@@ -66,6 +66,8 @@ class PostgresConnection:
             yield self.raw
         except psycopg.Error as error:
             raise translate(error, self.label) from error
+        except UnicodeError as error:
+            raise our.RowRejected(f"{self.label}: {error}") from error
         except OSError as error:
             raise our.StoreUnavailable(f"{self.label}: {error}") from error
 

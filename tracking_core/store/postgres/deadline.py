@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 
+from tracking_core.store.due import moment
+
 T = TypeVar("T")
 POLL_INTERVAL_S = 0.1
 """How often a silent wait looks at the clock and lets ctrl-c through."""
@@ -42,7 +44,7 @@ def _until(due: float, generator: Generator[Any, Any, T]) -> Generator[Any, Any,
         wanted = next(generator)
         while True:
             ready = yield wanted
-            if not ready and time.monotonic() >= due:
+            if not ready and time.monotonic() >= moment(due):
                 generator.close()
                 raise DeadlineExceeded("no answer within the deadline")
             wanted = generator.send(ready)
@@ -81,7 +83,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
         try:
             if due is None:
                 return waiting.wait(gen, self.pgconn.socket, interval=interval)
-            remaining = max(min(interval, due - time.monotonic()), 0.001)
+            remaining = max(min(interval, moment(due) - time.monotonic()), 0.001)
             return waiting.wait(_until(due, gen), self.pgconn.socket, interval=remaining)
         except (DeadlineExceeded, KeyboardInterrupt, SystemExit):
             self.pgconn.finish()

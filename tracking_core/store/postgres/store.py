@@ -6,6 +6,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.reader import PostgresReader
 from tracking_core.store.postgres.writer import PostgresWriter
 
 INITIALIZE_SECONDS = 120.0
@@ -31,6 +32,10 @@ class PostgresStore:
     def writer(self, deadline: float) -> PostgresWriter:
         """Connect for writing."""
         return PostgresWriter(self.location, deadline)
+
+    def reader(self, deadline: float) -> PostgresReader:
+        """Connect for reading."""
+        return PostgresReader(self.location, deadline)
 
     def initialize(self) -> list[str]:
         """Create or upgrade the tables and their partitions; return the names of the migrations applied."""

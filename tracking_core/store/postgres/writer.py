@@ -114,7 +114,7 @@ class PostgresWriter(PostgresConnection):
         self, raw: DeadlineConnection, whole: Batch, known: parameters.Known, *, copy: bool
     ) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
-        cells = batch.cells
+        cells = batch.cells or tally(batch.requests)
         stored_rows: Sequence[RequestRow] = batch.requests
         if batch.requests and copy and len(batch.requests) >= COPY_FROM_ROWS:
             self._copy_requests(raw, batch)

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,10 @@ from tracking_core import errors as our
 from tracking_core import histogram
 from tracking_core.config import StoreLocation
 from tracking_core.store import queries
+from tracking_core.store.due import moment
+
+LOCK_WAIT_S = 0.1
+"""How long SQLite itself waits for a lock; the waiting beyond it is ours, so that it can be cut short."""
 
 
 def translate(error: Exception, label: str) -> our.StoreError:
@@ -28,6 +32,8 @@ def translate(error: Exception, label: str) -> our.StoreError:
         return our.RowRejected(where)
     if "readonly" in text or "not a database" in text or "malformed" in text or "not authorized" in text:
         return our.StoreRefused(where)
+    if text == "interrupted":
+        return our.StoreUnavailable(f"{label}: no answer within the deadline")
     if "locked" in text or "busy" in text:
         return our.StoreUnavailable(f"{label}: another process holds it longer than the deadline")
     return our.StoreUnavailable(where)
@@ -77,7 +83,7 @@ class SqliteConnection:
         self._check(location.path, read_only=read_only)
         try:
             self.raw = sqlite3.connect(
-                location.path, timeout=deadline, isolation_level=None, check_same_thread=False, cached_statements=64
+                location.path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
             )
         except sqlite3.Error as error:
             raise translate(error, self.label) from None
@@ -103,15 +109,19 @@ class SqliteConnection:
             return
         self.raw.create_function("merge_histograms", 2, _merge, deterministic=True)
         self.raw.create_aggregate("sum_histograms", 1, _SumHistograms)  # type: ignore[arg-type]
+        # Turning WAL on does not wait for its turn as other statements do.
+        self.patiently(lambda: self.raw.executescript(schema["configure"]))
+
+    def patiently(self, take_lock: Callable[[], object]) -> None:
+        """Do what needs a lock, again until it is had or the deadline has passed."""
         give_up = time.monotonic() + self.deadline
         while True:
             try:
-                self.raw.executescript(schema["configure"])
+                take_lock()
             except sqlite3.OperationalError as error:
-                # Turning WAL on does not wait for its turn as other statements do.
-                if "locked" not in str(error) or time.monotonic() >= give_up:
+                if "locked" not in str(error) or time.monotonic() >= moment(give_up):
                     raise
-                time.sleep(0.01)
+                time.sleep(0.005)
             else:
                 return
 

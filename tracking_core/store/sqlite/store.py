@@ -11,6 +11,7 @@ from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader, unborn
 from tracking_core.store.sqlite.writer import SqliteWriter
 
 INITIALIZE_SECONDS = 30.0
@@ -53,13 +54,20 @@ class SqliteStore:
             writer = SqliteWriter(self.location, deadline)
         return writer
 
+    def reader(self, deadline: float) -> SqliteReader | UnbornReader:
+        """Connect for reading; the embedded default that no job has made yet is an empty store.
+
+        Raises SchemaMissing where the file was named and is not there.
+        """
+        return (UnbornReader if unborn(self.location) else SqliteReader)(self.location, deadline)
+
     def initialize(self) -> list[str]:
         """Create the file (0600) or upgrade its tables; return the names of the migrations applied."""
         schema = queries.blocks(DIALECT, "schema")
         known = queries.migrations(DIALECT)
         self._make_file()
         with SqliteConnection(self.location, INITIALIZE_SECONDS) as connection, connection.operation() as raw:
-            raw.execute(schema["lock_schema"])
+            connection.patiently(lambda: raw.execute(schema["lock_schema"]))
             (has_versions,) = raw.execute(schema["has_versions"]).fetchone()
             applied = raw.execute(schema["versions"]).fetchall() if has_versions else []
             todo = pending(known, applied, self.label)

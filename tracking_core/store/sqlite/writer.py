@@ -29,7 +29,7 @@ class SqliteWriter(SqliteConnection):
         Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
         """
         with self.operation() as raw:
-            raw.execute(self._sql["begin"])
+            self.patiently(lambda: raw.execute(self._sql["begin"]))
             now_us = self.now_us()
             if batch.batch_seq is not None and not self._claim(batch, now_us):
                 raw.rollback()
@@ -44,7 +44,7 @@ class SqliteWriter(SqliteConnection):
     def beat(self, run_ids: Sequence[int]) -> Receipt:
         """Say that these runs live, in one transaction."""
         with self.operation() as raw:
-            raw.execute(self._sql["begin"])
+            self.patiently(lambda: raw.execute(self._sql["begin"]))
             now_us = self.now_us()
             alive = {
                 run_id
@@ -83,7 +83,7 @@ class SqliteWriter(SqliteConnection):
 
     def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
-        cells = batch.cells
+        cells = batch.cells or tally(batch.requests)
         stored_rows = self._insert_requests(batch)
         if len(stored_rows) < len(batch.requests):
             cells = tally(list(stored_rows))

@@ -1,0 +1,121 @@
+"""`etlwatch cleanup`: what retention would remove, and its removal after a yes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.control import actor
+from etlwatch.cli.faults import Unsuccessful
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format
+from etlwatch.cli.selectors import parse_days, parsed_by
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import Look, is_terminal, say
+from etlwatch.cli.words import exact, local_time, zone_of
+from etlwatch.model.numbers import stamp
+from tracking_core.records import CleanupJob, CleanupPlan
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Keeper
+
+
+@click.command()
+@connect.store_option
+@click.option(
+    "--older-than",
+    "days",
+    required=True,
+    metavar="SPAN",
+    callback=parsed_by(parse_days),
+    help="How long ago a run must have ended, in whole days: 30d, 2w; 0d is every finished run.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
+@format_option
+def cleanup(days: int, dry_run: bool, yes: bool, form: Format) -> None:
+    """Remove finished runs that ended long ago.
+
+    All that belongs to them goes with them; a run that has not ended is never removed. Without --yes it shows what
+    would go and asks for the number of runs.
+    """
+    if dry_run and yes:
+        raise click.UsageError("--dry-run and --yes contradict each other")
+    if not (dry_run or yes or is_terminal(sys.stdin)):
+        raise click.UsageError("there is no terminal to ask on: add --dry-run to look, or --yes to remove")
+    with connect.keeper() as keeper:
+        plan = keeper.plan_cleanup(days)
+        if form is Format.TABLE:
+            output.write_table(lambda look: _plan_lines(plan, look))
+        removed = None
+        if not dry_run and plan.runs:
+            if not yes:
+                _confirm(plan)
+            removed = _remove(keeper, plan)
+        elif not dry_run:
+            removed = 0
+    if form is not Format.TABLE:
+        _write_plan(plan, removed, form)
+
+
+def _write_plan(plan: CleanupPlan, removed: int | None, form: Format) -> None:
+    shape = shapes.plan_shape(plan, removed=removed)
+    if form is Format.CSV:
+        jobs = shape["jobs"]
+        output.write_rows(form, jobs if isinstance(jobs, list) else [], fields=shapes.CLEANUP_JOB_FIELDS)
+    else:
+        output.write_object(form, shape)
+
+
+def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
+    ago = f"{plan.days} day{'' if plan.days == 1 else 's'} ago" if plan.days else "now"
+    yield f"Runs that ended before {look.shown(stamp(plan.cutoff))}, {ago}"
+    zone = zone_of(job.oldest for job in plan.jobs)
+    columns: list[Column[CleanupJob]] = [
+        Column(heading="job", full=lambda row: row.job, shrinks_to=12),
+        Column(heading="runs", full=lambda row: exact(row.runs), right=True),
+        Column(heading="requests", full=lambda row: exact(row.requests), right=True),
+        Column(heading="errors", full=lambda row: exact(row.errors), right=True),
+        Column(heading=f"oldest {zone}", full=lambda row: local_time(row.oldest), leaves=1),
+    ]
+    yield from table(columns, plan.jobs, look)
+    total = f"{_runs(plan.runs)}, {exact(plan.requests)} requests, {exact(plan.errors)} errors"
+    yield f"Together {total}" if plan.runs else "Nothing to remove"
+    if plan.kept_running:
+        yield f"Kept {_runs(plan.kept_running)} that began before then and did not end"
+
+
+def _runs(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"
+
+
+def _confirm(plan: CleanupPlan) -> None:
+    sys.stderr.write(f"Type {plan.runs} to remove {_runs(plan.runs)}, there is no undo: ")
+    sys.stderr.flush()
+    typed = sys.stdin.readline()
+    if not typed.endswith("\n"):
+        say("")
+    if typed.strip().replace(",", "") != str(plan.runs):
+        raise Unsuccessful("not confirmed; nothing was removed")
+
+
+def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
+    removed = 0
+    try:
+        for step in keeper.cleanup(plan.days, actor=actor(), cutoff=plan.cutoff):
+            removed += step
+            if is_terminal(sys.stderr):
+                sys.stderr.write(f"\r{removed:,} of {_runs(plan.runs)} removed")
+                sys.stderr.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        say(f"interrupted: {_runs(removed)} were removed, the rest stands")
+        raise
+    if is_terminal(sys.stderr):
+        sys.stderr.write("\r")
+    say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff)}")
+    return removed

@@ -1,0 +1,161 @@
+"""The small deeds: make the tables, turn tracking on and off, close a lost run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.faults import Unsuccessful
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format, Shape
+from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import say
+from etlwatch.cli.words import local_time, zone_of
+from tracking_core.config import enabled_by
+from tracking_core.identity import host_name, user_name
+from tracking_core.records import Switch
+
+LIVE_COUNTED = 1_000
+
+
+def actor() -> str:
+    """Return who does this, for the audit: user@host."""
+    return f"{user_name()}@{host_name()}"
+
+
+@click.command()
+@connect.store_option
+@click.option("--sql", is_flag=True, help="Only print the SQL, for an administrator to read or to run.")
+def init(sql: bool) -> None:
+    """Create the store's tables, or upgrade them.
+
+    Doing it again changes nothing, and no other command changes the schema. A SQLite store makes itself when a job
+    first writes.
+    """
+    with connect.store() as store:
+        if sql:
+            output.write_lines(store.migration_sql().rstrip().split("\n"))
+            return
+        applied = store.initialize()
+        say(f"{store.label}: applied {', '.join(applied)}" if applied else f"{store.label}: up to date, nothing to do")
+
+
+@click.group(invoke_without_command=True)
+@connect.store_option
+@click.pass_context
+def tracking(context: click.Context) -> None:
+    """Show whether jobs record, or turn it on or off.
+
+    Alone it shows the switches. They are shared by all jobs that use the store; runs recorded already stay live and can
+    end while they are off.
+    """
+    if context.invoked_subcommand is None:
+        _show_switches(None, Format.TABLE)
+
+
+@tracking.command()
+@connect.store_option
+@click.option("--job", "-j", metavar="JOB", help="Only what concerns this job.")
+@format_option
+def status(job: str | None, form: Format) -> None:
+    """Show the switches of all jobs and of single jobs."""
+    _show_switches(job, form)
+
+
+def _show_switches(job: str | None, form: Format) -> None:
+    with connect.reader() as reader:
+        switches = reader.switches()
+    _print_switches(switches, job, form)
+    if not enabled_by(os.environ):
+        say("note: TRACKING_ENABLED is off in this shell; jobs started from it record nothing, whatever stands here")
+
+
+def _turning(name: str, text: str, *, enabled: bool) -> None:
+    @tracking.command(name, help=text)
+    @connect.store_option
+    @click.option("--job", "-j", metavar="JOB", help="Only this job.  [default: all jobs]")
+    @click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
+    @format_option
+    def turn(job: str | None, reason: str, form: Format) -> None:
+        _turn(job, reason, form, enabled=enabled)
+
+
+_turning("on", "Let jobs record again.", enabled=True)
+_turning("off", "Let no job record anything new.", enabled=False)
+
+
+def _turn(job: str | None, reason: str, form: Format, *, enabled: bool) -> None:
+    if job is not None and not job.strip():
+        raise click.BadParameter("a job has a name; leave --job out for all jobs", param_hint="'--job'")
+    with connect.keeper() as keeper:
+        switch = keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
+    with connect.reader() as reader:
+        switches = reader.switches()
+        live = [run for run in reader.live_runs(LIVE_COUNTED) if job in (None, run.job)]
+    _print_switches(switches, job, form)
+    say(_told(switch, len(live)))
+
+
+def _told(switch: Switch, live: int) -> str:
+    whom = f"the job {switch.job}" if switch.job else "all jobs"
+    said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}, turned by {switch.changed_by}"
+    if not live:
+        return f"{said}; no live run is concerned"
+    runs = f"{live:,}{'+' if live == LIVE_COUNTED else ''} live run{'s' if live > 1 else ''}"
+    return f"{said}; {runs} {'record again' if switch.enabled else 'stop recording but can still end'}"
+
+
+def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -> None:
+    turned = [shapes.switch_shape(switch) for switch in switches if job is None or switch.job in ("", job)]
+    rows: list[Shape] = sorted(turned, key=lambda row: str(row["job"]))
+    if not any(row["scope"] == "global" for row in rows):
+        rows.insert(0, shapes.never_turned(None))
+    if form is not Format.TABLE:
+        output.write_rows(form, rows, fields=shapes.SWITCH_FIELDS)
+        return
+    by_job = {switch.job: switch for switch in switches}
+    zone = zone_of(switch.changed_at for switch in by_job.values())
+
+    def since(row: Shape) -> str:
+        switch = by_job.get(str(row["job"]))
+        return "" if switch is None else local_time(switch.changed_at)
+
+    columns: list[Column[Shape]] = [
+        Column(heading="jobs", full=lambda row: str(row["job"]) or "all", shrinks_to=8),
+        Column(
+            heading="tracking",
+            full=lambda row: "on" if row["enabled"] else "off",
+            tone=lambda row: "" if row["enabled"] else "amber",
+        ),
+        Column(heading=f"since {zone}", full=since),
+        Column(heading="by", full=lambda row: str(row["changed_by"] or ""), shrinks_to=8),
+        Column(heading="reason", full=lambda row: str(row["reason"] or ""), shrinks_to=8),
+    ]
+    output.write_table(lambda look: table(columns, rows, look))
+
+
+@click.command(epilog=f"RUN is {RUN_FORMS}.")
+@connect.store_option
+@click.argument("run")
+@click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
+@click.option("--force", is_flag=True, help="Close it although nothing says that it is lost.")
+def close(run: str, reason: str, force: bool) -> None:
+    """Mark a lost RUN as abandoned.
+
+    If its job lives after all, the job's own end wins later.
+    """
+    with connect.reader() as reader:
+        found = find_run(reader, run)
+    if found.status != "running":
+        raise Unsuccessful(f"run {found.id} is already {found.status}; nothing was changed")
+    if found.state != "lost" and not force:
+        raise Unsuccessful(f"run {found.id} is {found.state}, not lost; nothing was changed (--force closes it anyway)")
+    with connect.keeper() as keeper:
+        closed = keeper.close_run(found.run_id, actor=actor(), reason=reason)
+    if not closed:
+        raise Unsuccessful(f"run {found.id} ended a moment ago; nothing was changed")
+    say(f"run {found.id} of {found.job} is now abandoned, closed by {actor()}")

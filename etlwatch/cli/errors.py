@@ -1,0 +1,140 @@
+"""`etlwatch errors`: what went wrong, in one run or in all, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.options import format_option, limit_option
+from etlwatch.cli.output import Format
+from etlwatch.cli.runs import RunQuery, find_runs
+from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.words import local_time, zone_of
+from etlwatch.model.numbers import moment
+from tracking_core.identity import format_run_id
+from tracking_core.records import ErrorRecord
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader
+
+LIMIT = 20
+RUNS_SEARCHED = 1_000
+TRACEBACK_LINES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An error, and the job of its run: '' when the run was removed meanwhile."""
+
+    error: ErrorRecord
+    job: str
+
+
+def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[Found]:
+    """Return the newest errors of the run that `word` names, of jobs, or of all."""
+    if word is not None:
+        run = find_run(reader, word)
+        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit)]
+    if jobs:
+        return _of_jobs(reader, jobs, limit)
+    return _with_jobs(reader, reader.errors(None, limit))
+
+
+def _of_jobs(reader: Reader, jobs: tuple[str, ...], limit: int) -> list[Found]:
+    found = [
+        Found(error=error, job=run.job)
+        for run in find_runs(reader, RunQuery(limit=RUNS_SEARCHED, jobs=jobs))
+        if run.errors
+        for error in reader.errors(run.run_id, limit)
+    ]
+    found.sort(key=lambda each: each.error.at, reverse=True)
+    return found[:limit]
+
+
+def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[Found]:
+    jobs: dict[int, str] = {}
+    found = []
+    for error in errors:
+        if error.run_id not in jobs:
+            run = reader.run(error.run_id)
+            jobs[error.run_id] = "" if run is None else run.job
+        found.append(Found(error=error, job=jobs[error.run_id]))
+    return found
+
+
+def error_columns(rows: Iterable[Found], now: datetime, *, one_run: bool) -> list[Column[Found]]:
+    """Return the columns of a table of errors; without run and job where all are of one run."""
+    zone = zone_of(row.error.at for row in rows)
+    columns: list[Column[Found]] = [
+        Column(
+            heading=f"at {zone}",
+            full=lambda row: local_time(row.error.at),
+            brief=lambda row: moment(row.error.at, now),
+        )
+    ]
+    if not one_run:
+        columns += [
+            Column(
+                heading="run",
+                full=lambda row: format_run_id(row.error.run_id),
+                brief=lambda row: format_run_id(row.error.run_id)[-6:],
+            ),
+            Column(heading="job", full=lambda row: row.job, shrinks_to=12),
+        ]
+    return [
+        *columns,
+        Column(heading="phase", full=lambda row: row.error.phase or "", shrinks_to=6, leaves=1),
+        Column(heading="error", full=lambda row: row.error.error_type, tone=lambda _row: "red", shrinks_to=14),
+        Column(heading="message", full=lambda row: row.error.message, shrinks_to=16),
+    ]
+
+
+def traceback_lines(error: ErrorRecord, look: Look, *, indent: str, at_most: int | None = None) -> Iterator[str]:
+    """Yield the lines of an error's traceback, the last ones where there are more than `at_most`."""
+    lines = look.shown(error.traceback.rstrip(), newline=True).split("\n") if error.traceback.strip() else []
+    if at_most is not None and len(lines) > at_most:
+        yield indent + look.glyphs.text(f"… {len(lines) - at_most:,} lines before")
+        lines = lines[-at_most:]
+    yield from (indent + line for line in lines)
+
+
+def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, tracebacks: bool) -> Iterator[str]:
+    lines = table(error_columns(rows, now, one_run=one_run), rows, look)
+    if not tracebacks:
+        yield from lines
+        return
+    for line, row in zip(lines, [None, *rows], strict=True) if rows else ():
+        yield line
+        if row is not None:
+            yield from traceback_lines(row.error, look, indent="    ")
+
+
+@click.command(epilog=f"RUN is {RUN_FORMS}.")
+@connect.store_option
+@click.argument("run", required=False)
+@limit_option(LIMIT, "At most so many, the newest.")
+@click.option(
+    "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only errors of this job; sync* works, repeatable."
+)
+@click.option("--tracebacks", "-t", is_flag=True, help="In a table, put each error's traceback below it.")
+@format_option
+def errors(run: str | None, limit: int, jobs: tuple[str, ...], tracebacks: bool, form: Format) -> None:
+    """List errors, newest first: of one RUN, of a job, or of all."""
+    if run is not None and jobs:
+        raise click.UsageError("a run belongs to one job already: give RUN or --job, not both")
+    with connect.reader() as reader, reader.one_view():
+        rows = find_errors(reader, run, jobs, limit)
+        now = reader.now()
+    if form is not Format.TABLE:
+        output.write_rows(form, (shapes.error_shape(row.error, row.job) for row in rows), fields=shapes.ERROR_FIELDS)
+        return
+    if not rows:
+        say("no errors")
+    output.write_table(lambda look: _lines(rows, look, now, one_run=run is not None, tracebacks=tracebacks))

@@ -1,0 +1,105 @@
+"""The command `etlwatch` itself: its options, its commands by name, and what it does without one.
+
+A command's module is imported when the command is called or its help is shown, never before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from etlwatch.cli import connect
+from etlwatch.cli.dashboard import open_dashboard
+from etlwatch.cli.terminal import is_terminal
+
+COMMANDS: Mapping[str, str] = {
+    "runs": "etlwatch.cli.runs:runs",
+    "show": "etlwatch.cli.show:show",
+    "errors": "etlwatch.cli.errors:errors",
+    "tracking": "etlwatch.cli.control:tracking",
+    "close": "etlwatch.cli.control:close",
+    "cleanup": "etlwatch.cli.cleanup:cleanup",
+    "init": "etlwatch.cli.control:init",
+}
+"""Name → where the command is, in the order in which help lists them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when somebody asks for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return the names of all commands, as help orders them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Return a command by its name, None for a name there is not."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; a DSN in its place is told where it belongs."""
+        word = args[0] if args else ""
+        if "://" in word or "=" in word:
+            raise click.UsageError("a DSN goes behind --dsn: etlwatch --dsn DSN", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: Any) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    from etlwatch.cli.output import write_lines
+
+    try:
+        number = version("etlwatch")
+    except PackageNotFoundError:
+        number = "(not installed)"
+    write_lines([f"etlwatch {number}"])
+    context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 no such run or not done, 2 wrong usage, 3 the store cannot answer, 130 interrupted.",
+)
+@connect.store_option
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def etlwatch(context: click.Context) -> int | None:
+    """Watch ETL runs from a terminal.
+
+    Without a command it opens the dashboard; where there is no terminal, it prints the runs.
+
+    The store is what --dsn says, before or after the command, else $TRACKING_DSN, else a file of your own. For
+    PostgreSQL everything that libpq
+    knows works: PGSERVICE, ~/.pgpass, PGHOST and the rest fill in what a DSN leaves out.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        return open_dashboard(connect.location())
+    from etlwatch.cli.output import Format
+    from etlwatch.cli.runs import RunQuery, print_runs
+
+    print_runs(RunQuery(), Format.TABLE)
+    return None

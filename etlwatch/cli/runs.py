@@ -1,0 +1,183 @@
+"""`etlwatch runs`: which runs there are, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.options import format_option, limit_option
+from etlwatch.cli.output import Format
+from etlwatch.cli.selectors import STATES, parse_span, parse_states, parsed_by
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import Look, Tone, say
+from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
+from etlwatch.model.numbers import count, duration, moment
+from tracking_core.records import Run
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader
+
+PAGE = 500
+LIVE_AT_MOST = 10_000
+LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """Which runs are asked for."""
+
+    limit: int = LIMIT
+    jobs: tuple[str, ...] = ()
+    """Names or patterns (`sync*`); a run of any of them is meant, with none a run of any job."""
+
+    states: frozenset[str] = frozenset()
+    since: timedelta | None = None
+    """How long ago a run may have begun, on the store's clock."""
+
+    def takes(self, run: Run) -> bool:
+        """Return whether a run is asked for, its age aside."""
+        return (not self.states or run.state in self.states) and matches_job(run.job, self.jobs)
+
+
+def matches_job(job: str, patterns: Iterable[str]) -> bool:
+    """Return whether a job has one of these names or fits one of these patterns; any job without patterns."""
+    patterns = tuple(patterns)
+    # The name itself first: a job may be called [/foo], which is a pattern as well.
+    return not patterns or any(job == pattern or fnmatchcase(job, pattern) for pattern in patterns)
+
+
+def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
+    """Yield the runs that are asked for, newest first, reading no further than it has to."""
+    oldest = None if query.since is None else reader.now() - query.since
+    runs = _live(reader) if query.states and query.states <= {"running", "lost"} else _newest(reader, query)
+    yield from islice(_until(runs, oldest, query), query.limit)
+
+
+def _until(runs: Iterable[Run], oldest: datetime | None, query: RunQuery) -> Iterator[Run]:
+    for run in runs:
+        if oldest is not None and run.started_at < oldest:
+            return
+        if query.takes(run):
+            yield run
+
+
+def _live(reader: Reader) -> list[Run]:
+    return reader.live_runs(LIVE_AT_MOST)
+
+
+def _newest(reader: Reader, query: RunQuery) -> Iterator[Run]:
+    size = PAGE if query.states or query.jobs else min(query.limit, PAGE)
+    before: tuple[datetime, int] | None = None
+    while True:
+        page = reader.recent_runs(size, before=before)
+        yield from page
+        if len(page) < size:
+            return
+        before = (page[-1].started_at, page[-1].run_id)
+
+
+def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]:
+    """Return the columns of a table of runs."""
+
+    def failures(run: Run) -> Tone:
+        return "red" if run.errors else ""
+
+    zone = zone_of(run.started_at for run in rows)
+    return [
+        Column(heading="run", full=lambda run: run.id, brief=lambda run: run.id[-6:]),
+        Column(heading="state", full=lambda run: state_word(run.state, look), tone=lambda run: state_tone(run.state)),
+        Column(heading="job", full=lambda run: run.job, shrinks_to=12),
+        Column(
+            heading=f"started {zone}",
+            full=lambda run: local_time(run.started_at),
+            brief=lambda run: moment(run.started_at, now),
+            leaves=2,
+        ),
+        Column(heading="time", full=lambda run: duration(run.duration_s), right=True),
+        Column(heading="req", full=lambda run: exact(run.requests), brief=lambda run: count(run.requests), right=True),
+        Column(
+            heading="items",
+            full=lambda run: exact(run.items),
+            brief=lambda run: count(run.items),
+            right=True,
+            leaves=3,
+        ),
+        Column(
+            heading="failed",
+            full=lambda run: exact(run.failed_requests),
+            brief=lambda run: count(run.failed_requests, blank_zero=True),
+            right=True,
+            leaves=4,
+        ),
+        Column(
+            heading="429",
+            full=lambda run: exact(run.throttled_requests),
+            brief=lambda run: count(run.throttled_requests, blank_zero=True),
+            right=True,
+            leaves=5,
+        ),
+        Column(
+            heading="err",
+            full=lambda run: exact(run.errors),
+            brief=lambda run: count(run.errors, blank_zero=True),
+            right=True,
+            tone=failures,
+        ),
+        Column(heading="note", full=_note, shrinks_to=10, leaves=1),
+    ]
+
+
+def _note(run: Run) -> str:
+    """Return what proves a derived state, then the notes."""
+    return " · ".join(part for part in (run.evidence, (run.notes or "").strip()) if part)
+
+
+def print_runs(query: RunQuery, form: Format) -> None:
+    """Print the runs that are asked for."""
+    with connect.reader() as reader:
+        if form is not Format.TABLE:
+            output.write_rows(form, map(shapes.run_shape, find_runs(reader, query)), fields=shapes.RUN_FIELDS)
+            return
+        rows = list(find_runs(reader, query))
+        now = reader.now()
+    if not rows:
+        asked = query != RunQuery(limit=query.limit)
+        say("no run fits" if asked else f"no runs in {connect.location().label}")
+    output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
+
+
+@click.command()
+@connect.store_option
+@limit_option(LIMIT, "At most so many, the newest.")
+@click.option(
+    "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only runs of this job; sync* works, repeatable."
+)
+@click.option(
+    "--state",
+    "-s",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    help=f"Only runs in these states, commas between: {', '.join(STATES)}.",
+)
+@click.option(
+    "--since", metavar="SPAN", callback=parsed_by(parse_span), help="Only runs begun within this span: 90m, 24h, 7d."
+)
+@format_option
+def runs(limit: int, jobs: tuple[str, ...], states: tuple[str, ...], since: timedelta | None, form: Format) -> None:
+    """List runs, newest first.
+
+    In json, jsonl and csv every column of a run is there, and its id as a decimal string.
+    """
+    try:
+        wanted = frozenset().union(*map(parse_states, states)) if states else frozenset()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--state'") from None
+    print_runs(RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since), form)

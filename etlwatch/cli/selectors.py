@@ -1,0 +1,117 @@
+"""What may be typed for a run, a span of time, a set of states; and what it means.
+
+A run is its number, its 13 characters, the end of them (four or more, if only one run ends so), or `JOB@latest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from etlwatch.cli.faults import Unsuccessful
+from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, format_run_id, parse_run_id
+from tracking_core.records import Run
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader
+
+Value = TypeVar("Value")
+
+RUN_FORMS = "its number, its 13 characters, the last four or more of them, or JOB@latest"
+SUFFIX_LENGTH = 4
+STATES = ("running", "completed", "failed", "terminated", "abandoned", "lost", "stalled", "throttled", "slow")
+"""The stored states, then those derived on reading (DESIGN 3)."""
+
+_LATEST = "@latest"
+_LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
+_SUFFIX = re.compile(r"[0-9A-HJKMNP-TV-Z]+")
+_SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_LONGEST = 36_500 * 86_400
+
+
+def find_run(reader: Reader, word: str) -> Run:
+    """Return the run that a word names; Unsuccessful when there is none, or more than one."""
+    word = word.strip()
+    if word.lower().endswith(_LATEST):
+        return _latest(reader, word[: -len(_LATEST)])
+    for run_id in _exact_ids(word):
+        run = reader.run(run_id)
+        if run is not None:
+            return run
+    suffix = word.upper().replace("-", "").translate(_LOOKALIKES)
+    if not _SUFFIX.fullmatch(suffix) or not SUFFIX_LENGTH <= len(suffix) < ID_LENGTH:
+        raise Unsuccessful(f"no run {word!r}; a run is {RUN_FORMS}")
+    return _ending_in(reader, suffix, word)
+
+
+def _latest(reader: Reader, job: str) -> Run:
+    run_id = reader.latest_run_id(job)
+    run = None if run_id is None else reader.run(run_id)
+    if run is None:
+        raise Unsuccessful(f"no run of the job {job!r}; `etlwatch runs` lists what there is")
+    return run
+
+
+def _exact_ids(word: str) -> Iterable[int]:
+    # A number first: 13 digits can be both, and only one of the two will be there.
+    if word.isascii() and word.isdigit() and len(word) <= len(str(MAX_RUN_ID)) and 0 < int(word) <= MAX_RUN_ID:
+        yield int(word)
+    try:
+        yield parse_run_id(word)
+    except ValueError:
+        return
+
+
+def _ending_in(reader: Reader, suffix: str, word: str) -> Run:
+    found = reader.run_ids_ending_in(suffix)
+    if not found:
+        raise Unsuccessful(f"no run ends in {word!r}; a run is {RUN_FORMS}")
+    if len(found) > 1:
+        some = ", ".join(format_run_id(run_id) for run_id in found[:3])
+        raise Unsuccessful(f"several runs end in {word!r}: {some}; type more of it")
+    run = reader.run(found[0])
+    if run is None:
+        raise Unsuccessful(f"the run {format_run_id(found[0])} was removed a moment ago")
+    return run
+
+
+def parse_span(text: str) -> timedelta:
+    """Return a span of time such as `90s`, `15m`, `24h`, `30d`, `2w`; ValueError naming the units otherwise."""
+    match = _SPAN.fullmatch(text.strip())
+    seconds = int(match[1]) * _UNITS[match[2].lower()] if match else None
+    if seconds is None or seconds > _LONGEST:
+        raise ValueError(f"{text!r} is no span of time: write a number and one of s, m, h, d, w, such as 24h or 30d")
+    return timedelta(seconds=seconds)
+
+
+def parse_days(text: str) -> int:
+    """Return the days of a span such as `30d`, `2w`, `0d`; ValueError for anything but whole days."""
+    span = parse_span(text)
+    if span % timedelta(days=1):
+        raise ValueError(f"{text!r} is not a number of whole days, which clean-up works in: write 30d or 2w")
+    return span.days
+
+
+def parse_states(text: str) -> frozenset[str]:
+    """Return one state, or several with commas between; ValueError naming all there are for any other word."""
+    words = frozenset(word.strip().lower() for word in text.split(",") if word.strip())
+    if not words or not words <= set(STATES):
+        raise ValueError(f"{text!r} is no state; there are {', '.join(STATES)}")
+    return words
+
+
+def parsed_by(parse: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
+    """Return a callback for an option whose text `parse` reads; its ValueError becomes wrong usage."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Value | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback

@@ -1,0 +1,253 @@
+"""`etlwatch show RUN`: everything about one run, as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format
+from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import Look
+from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
+from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent
+from tracking_core.histogram import percentile, unpack
+from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, SourceCount, WriterLedger
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader
+
+ERRORS_READ = 200
+ERRORS_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    """One run with all that belongs to it, read in one view of the store."""
+
+    run: Run
+    now: datetime
+    histogram: Mapping[int, int]
+    phases: Sequence[Phase]
+    endpoints: Sequence[EndpointTotals]
+    source_counts: Sequence[SourceCount]
+    errors: Sequence[ErrorRecord]
+    """The newest, at most ERRORS_READ; the run says how many there are."""
+
+    ledger: Sequence[WriterLedger]
+
+
+def read_detail(reader: Reader, word: str) -> RunDetail:
+    """Return the run that a word names with all that belongs to it."""
+    with reader.one_view():
+        run = find_run(reader, word)
+        return RunDetail(
+            run=run,
+            now=reader.now(),
+            histogram=reader.latencies([run.run_id]).get(run.run_id, {}),
+            phases=reader.phases([run.run_id]),
+            endpoints=reader.endpoints(run.run_id),
+            source_counts=reader.source_counts(run.run_id),
+            errors=reader.errors(run.run_id, ERRORS_READ),
+            ledger=reader.ledger(run.run_id),
+        )
+
+
+def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
+    """Yield everything about a run for a person."""
+    run = detail.run
+    yield look.paint(state_word(run.state, look), state_tone(run.state)) + f"  {look.shown(run.job)}  {run.id}"
+    for name, text in _facts(detail):
+        lines = look.shown(text, newline=True).split("\n")
+        yield f"  {look.paint(f'{name:<9}', 'dim')} {lines[0]}"
+        yield from (" " * 12 + line for line in lines[1:])
+    yield from _section("phases", table(_phase_columns(detail, look), detail.phases, look, indent="  "), look)
+    yield from _section("requests by endpoint", table(_ENDPOINTS, detail.endpoints, look, indent="  "), look)
+    yield from _section("source counts", table(_SOURCES, detail.source_counts, look, indent="  "), look)
+    yield from _section("delivery", table(_LEDGER, detail.ledger, look, indent="  "), look)
+    yield from _error_lines(detail, look)
+
+
+def _facts(detail: RunDetail) -> Iterator[tuple[str, str]]:
+    run = detail.run
+    zone = zone_of([run.started_at, run.ended_at])
+    if run.evidence:
+        yield "because", run.evidence
+    if run.notes:
+        yield "notes", run.notes
+    yield "number", str(run.run_id)
+    yield "started", f"{local_time(run.started_at)} {zone}"
+    if run.ended_at is None:
+        yield "so far", duration(run.duration_s)
+    else:
+        by = f", by {run.ended_by}" if run.ended_by and run.ended_by != "job" else ""
+        yield "ended", f"{local_time(run.ended_at)} {zone}, after {duration(run.duration_s)}{by}"
+    yield "by", f"{run.user}@{run.host}, pid {run.pid}"
+    if run.command:
+        yield "command", run.command
+    if run.code_version:
+        yield "version", run.code_version
+    if run.tags:
+        yield "tags", ", ".join(f"{name}={value}" for name, value in run.tags.items())
+    yield "requests", _requests(run)
+    if run.requests:
+        shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+        yield (
+            "latency",
+            "  ".join(f"{name} {duration_ms(percentile(detail.histogram, s))}" for name, s in shares.items()),
+        )
+    yield "items", exact(run.items)
+    if run.errors:
+        yield "errors", exact(run.errors)
+
+
+def _requests(run: Run) -> str:
+    parts = [exact(run.requests)]
+    if run.failed_requests:
+        parts.append(f"{exact(run.failed_requests)} failed")
+    if run.throttled_requests:
+        parts.append(f"{exact(run.throttled_requests)} throttled")
+    return ", ".join(parts)
+
+
+def _section(title: str, lines: Iterator[str], look: Look) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        if number == 0:
+            yield ""
+            yield look.paint(title, "bold")
+        yield line
+
+
+def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
+    def took(phase: Phase) -> str:
+        if phase.started_at is None:
+            return UNKNOWN
+        return duration(((phase.ended_at or detail.now) - phase.started_at).total_seconds())
+
+    zone = zone_of(phase.started_at for phase in detail.phases)
+    return [
+        Column(heading="", full=lambda phase: str(phase.position), right=True),
+        Column(heading="phase", full=lambda phase: phase.phase, shrinks_to=8),
+        Column(
+            heading="state",
+            full=lambda phase: state_word(phase.status, look),
+            tone=lambda phase: state_tone(phase.status),
+        ),
+        Column(heading=f"started {zone}", full=lambda phase: local_time(phase.started_at), leaves=2),
+        Column(heading="time", full=took, right=True),
+        Column(heading="done", full=_progress, shrinks_to=12),
+        Column(heading="memory MB", full=_memory, right=True, leaves=1),
+    ]
+
+
+def _progress(phase: Phase) -> str:
+    parts = []
+    for unit, counter in phase.counters.items():
+        total, processed = counter.get("total", 0), counter.get("processed", 0)
+        if total:
+            parts.append(f"{exact(processed)} of {exact(total)} {unit} {percent(processed / total)}")
+        elif processed:
+            parts.append(f"{exact(processed)} {unit}")
+    return ", ".join(parts)
+
+
+def _memory(phase: Phase) -> str:
+    peak = phase.peak_memory_mb if phase.peak_memory_mb is not None else phase.memory_mb
+    if peak is None:
+        return ""
+    limit = f" of {phase.memory_limit_mb:,.0f}" if phase.memory_limit_mb is not None else ""
+    return f"{peak:,.0f}{limit}"
+
+
+def _latency(share: float, endpoint: EndpointTotals) -> str:
+    return duration_ms(percentile(unpack(endpoint.histogram), share))
+
+
+_ENDPOINTS: list[Column[EndpointTotals]] = [
+    Column(heading="endpoint", full=lambda row: row.endpoint, shrinks_to=16),
+    Column(heading="req", full=lambda row: exact(row.requests), right=True),
+    Column(heading="items", full=lambda row: exact(row.items), right=True),
+    Column(
+        heading="failed",
+        full=lambda row: exact(row.failed),
+        right=True,
+        tone=lambda row: "red" if row.failed else "",
+    ),
+    Column(
+        heading="429",
+        full=lambda row: exact(row.throttled),
+        right=True,
+        tone=lambda row: "amber" if row.throttled else "",
+    ),
+    Column(heading="p50", full=lambda row: _latency(0.50, row), right=True),
+    Column(heading="p95", full=lambda row: _latency(0.95, row), right=True),
+    Column(heading="p99", full=lambda row: _latency(0.99, row), right=True, leaves=2),
+    Column(heading="max", full=lambda row: duration_ms(row.max_ms), right=True, leaves=1),
+]
+_SOURCES: list[Column[SourceCount]] = [
+    Column(heading="entity", full=lambda row: row.entity, shrinks_to=16),
+    Column(heading="counted", full=lambda row: exact(row.items), right=True),
+]
+_LEDGER: list[Column[WriterLedger]] = [
+    Column(heading="writer", full=lambda row: f"{row.writer_id:016x}", leaves=1),
+    Column(heading="emitted", full=lambda row: exact(row.emitted), right=True),
+    Column(heading="stored", full=lambda row: exact(row.stored), right=True),
+    Column(heading="dropped", full=lambda row: exact(row.dropped), right=True),
+    Column(
+        heading="missing",
+        full=lambda row: exact(row.missing),
+        right=True,
+        tone=lambda row: "amber" if row.missing else "",
+    ),
+]
+
+
+def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:
+    listed = [Found(error=error, job=detail.run.job) for error in detail.errors[:ERRORS_LISTED]]
+    total = max(detail.run.errors, len(detail.errors))
+    title = "errors" if total <= len(listed) else f"errors, the newest {len(listed)} of {total:,}"
+    lines = table(error_columns(listed, detail.now, one_run=True), listed, look, indent="  ")
+    yield from _section(title, lines, look)
+    if listed and listed[0].error.traceback.strip():
+        yield ""
+        yield look.paint("traceback of the newest error", "bold")
+        yield from traceback_lines(listed[0].error, look, indent="  ", at_most=TRACEBACK_LINES)
+
+
+@click.command(epilog=f"RUN is {RUN_FORMS}.")
+@connect.store_option
+@click.argument("run")
+@format_option
+def show(run: str, form: Format) -> None:
+    """Show one RUN with everything that belongs to it.
+
+    Its figures, phases, requests by endpoint, source counts, delivery and errors, as of one moment.
+
+    json and jsonl give one object (run, phases, endpoints, source_counts, errors, ledger), csv the run's own columns.
+    """
+    with connect.reader() as reader:
+        detail = read_detail(reader, run)
+    if form is Format.TABLE:
+        output.write_table(lambda look: detail_lines(detail, look))
+    elif form is Format.CSV:
+        output.write_rows(form, [shapes.run_shape(detail.run)], fields=shapes.RUN_FIELDS)
+    else:
+        output.write_object(
+            form,
+            shapes.run_detail_shape(
+                detail.run,
+                histogram=detail.histogram,
+                phases=detail.phases,
+                endpoints=detail.endpoints,
+                source_counts=detail.source_counts,
+                errors=detail.errors,
+                ledger=detail.ledger,
+            ),
+        )

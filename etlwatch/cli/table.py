@@ -1,0 +1,132 @@
+"""Tables of plain text: columns with headings, fitted to a width or as wide as they need.
+
+A column says how its cell is written in full and, where that differs, in brief; a table that does not fit is written in
+brief, then its elastic columns shrink, then columns leave by their own order. Every cell passes `Look.shown`, so that
+nothing of a database reaches a terminal raw. Pure: knows no stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from etlwatch.cli.terminal import Look, Tone
+from etlwatch.text import Align, cell_width, clip, pad
+
+Row = TypeVar("Row")
+GAP = "  "
+KEEP = 0
+
+
+def _no_tone(_row: object) -> Tone:
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Generic[Row]):
+    """One column: its heading, and how a row's cell is written."""
+
+    heading: str
+    full: Callable[[Row], str]
+    brief: Callable[[Row], str] | None = None
+    """A shorter way to write it, for a table that does not fit; None for the same."""
+
+    right: bool = False
+    tone: Callable[[Row], Tone] = _no_tone
+    shrinks_to: int | None = None
+    """The cells that an elastic column needs at least; None for one that is never cut."""
+
+    leaves: int = KEEP
+    """When the column leaves a table that is still too wide: the highest first, KEEP never."""
+
+
+@dataclass(slots=True)
+class _Laid:
+    heading: str
+    cells: list[str]
+    right: bool
+    tones: list[Tone]
+    width: int
+    shrinks_to: int | None
+    leaves: int
+
+
+def table(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a table, its headings first; nothing without rows."""
+    if not rows:
+        return
+    laid = _lay(columns, rows, look, brief=False)
+    if look.width is not None:
+        room = look.width - len(indent)
+        if _total(laid) > room:
+            laid = _fit(_lay(columns, rows, look, brief=True), room)
+    ellipsis = look.glyphs.ellipsis
+    yield _line(laid, None, look, indent, ellipsis)
+    for index in range(len(rows)):
+        yield _line(laid, index, look, indent, ellipsis)
+
+
+def _lay(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, brief: bool) -> list[_Laid]:
+    laid = []
+    for column in columns:
+        write = column.brief if brief and column.brief is not None else column.full
+        cells = [look.shown(write(row)) for row in rows]
+        if not any(cells):
+            continue
+        heading = look.shown(column.heading)
+        laid.append(
+            _Laid(
+                heading=heading,
+                cells=cells,
+                right=column.right,
+                tones=[column.tone(row) for row in rows],
+                width=max(cell_width(heading), *map(cell_width, cells)),
+                shrinks_to=column.shrinks_to,
+                leaves=column.leaves,
+            )
+        )
+    return laid
+
+
+def _total(laid: Sequence[_Laid]) -> int:
+    return sum(column.width for column in laid) + len(GAP) * (len(laid) - 1)
+
+
+def _fit(laid: list[_Laid], room: int) -> list[_Laid]:
+    """Drop columns until the rest fits with its elastic ones at their least, then give those what is left."""
+    while True:
+        least = sum(column.width - _slack(column) for column in laid) + len(GAP) * (len(laid) - 1)
+        leaving = max(laid, key=lambda column: column.leaves)
+        if least <= room or leaving.leaves == KEEP:
+            break
+        laid = [column for column in laid if column is not leaving]
+    excess = _total(laid) - room
+    # The widest gives first, so that one long note does not squeeze the job's name.
+    for column in sorted(laid, key=_slack, reverse=True):
+        given = min(max(excess, 0), _slack(column))
+        column.width -= given
+        excess -= given
+    return laid
+
+
+def _slack(column: _Laid) -> int:
+    return 0 if column.shrinks_to is None else max(column.width - max(column.shrinks_to, cell_width(column.heading)), 0)
+
+
+def _line(laid: Sequence[_Laid], index: int | None, look: Look, indent: str, ellipsis: str) -> str:
+    parts = []
+    used = len(indent)
+    for position, column in enumerate(laid):
+        text = column.heading if index is None else column.cells[index]
+        tone: Tone = "dim" if index is None else column.tones[index]
+        # Trailing blanks would wrap a line that is exactly as wide as the terminal.
+        last = position == len(laid) - 1 and not column.right
+        width = column.width
+        if look.width is not None:
+            width = max(min(width, look.width - used), 0)
+        used += width + len(GAP)
+        align: Align = "right" if column.right else "left"
+        written = clip(text, width, ellipsis=ellipsis) if last else pad(text, width, align, ellipsis=ellipsis)
+        parts.append(look.paint(written, tone))
+    return (indent + GAP.join(parts)).rstrip()

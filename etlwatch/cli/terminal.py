@@ -1,0 +1,84 @@
+"""What the other end of a stream can show: width, colour, letters.
+
+Owns the one place where stdout and stderr are asked what they are. Everything else is handed a Look, so that tables are
+tested without a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+from etlwatch.model.glyphs import UNICODE, Glyphs, glyphs_for
+from etlwatch.text import safe
+
+Tone = Literal["", "red", "amber", "dim", "bold"]
+
+_SGR: Mapping[Tone, str] = {"red": "91", "amber": "33", "dim": "2", "bold": "1"}
+MIN_WIDTH = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How text may look on one stream."""
+
+    width: int | None = None
+    """Cells of a line; None for a pipe or a file, where nothing is cut."""
+
+    colour: bool = False
+    glyphs: Glyphs = UNICODE
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it as it comes."""
+        return self.width is not None
+
+    def shown(self, text: object, *, newline: bool = False) -> str:
+        """Return any text of a database or a user as it may be shown here."""
+        return self.glyphs.text(safe(text, newline=newline))
+
+    def paint(self, text: str, tone: Tone) -> str:
+        """Return text that is safe already in a tone, where colours are wanted."""
+        code = _SGR.get(tone)
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code and text else text
+
+
+def look_of(stream: TextIO, environ: Mapping[str, str] | None = None) -> Look:
+    """Return how text may look on a stream; colours are left out for $NO_COLOR, a dumb terminal and anything else."""
+    environ = os.environ if environ is None else environ
+    glyphs = glyphs_for(ascii_only=not is_unicode(stream))
+    if not is_terminal(stream):
+        return Look(glyphs=glyphs)
+    width = max(shutil.get_terminal_size((80, 24)).columns, MIN_WIDTH)
+    colour = not environ.get("NO_COLOR") and environ.get("TERM", "") not in ("", "dumb")
+    return Look(width=width, colour=colour, glyphs=glyphs)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal; one that is missing or closed is none."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Return whether every character can be written to a stream."""
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
+
+
+def say(text: str, *, tone: Tone = "") -> None:
+    """Tell a person something on stderr, made safe; lines stay lines. A stderr that is gone is no reason to stop."""
+    stream = sys.stderr
+    if stream is None:
+        return
+    look = look_of(stream)
+    try:
+        stream.write(look.paint(look.shown(text, newline=True), tone) + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,47 @@
+"""How the values of a run are written in tables: times in the local zone, named once; numbers; states.
+
+Pure: the moment of reading is an argument, the zone is the process's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from etlwatch.cli.terminal import Look, Tone
+from etlwatch.model.numbers import UNKNOWN
+
+_TONES: dict[str, Tone] = {
+    "failed": "red",
+    "lost": "red",
+    "stalled": "amber",
+    "throttled": "amber",
+    "slow": "amber",
+    "completed": "dim",
+}
+
+
+def state_tone(state: str) -> Tone:
+    """Return the tone of a state: red what is dead, amber what is behind, dim what is well."""
+    return _TONES.get(state, "")
+
+
+def state_word(state: str, look: Look) -> str:
+    """Return a state as its word, behind its glyph on a terminal: in a pipe one word is easier to cut out."""
+    return f"{look.glyphs.state(state)} {state}" if look.is_terminal else state
+
+
+def local_time(when: datetime | None) -> str:
+    """Return a moment to the second in the local zone, which `zone_of` names."""
+    return UNKNOWN if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def zone_of(moments: Iterable[datetime | None]) -> str:
+    """Return the name of the local zone at these moments: both names where a clock was changed between them."""
+    names = {when.astimezone().tzname() or "" for when in moments if when is not None}
+    return "/".join(sorted(names))
+
+
+def exact(number: int | None) -> str:
+    """Return a number of things with every digit."""
+    return UNKNOWN if number is None else f"{number:,}"

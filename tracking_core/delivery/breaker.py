@@ -1,0 +1,73 @@
+"""A circuit breaker: after a failure the store is left alone for a while, so that a dead one costs the job nothing.
+
+Closed while the store works. After a failure it is open: nobody may try until the pause is over, then one try is let
+through; its failure doubles the pause, its success closes the breaker. Holds no clock: callers bring the time, so it is
+tested without sleeping.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+JITTER = 0.2
+"""Pauses are shortened by up to a fifth, so that many jobs do not come back at the same moment."""
+
+
+class Breaker:
+    """Whether a store may be tried now."""
+
+    def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
+        self._uniform = uniform
+        # Guards the three numbers below: one thread alone may be let through after a pause.
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._trying = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last try failed."""
+        return self._retry_at is not None
+
+    def may_try(self, now: float) -> bool:
+        """Return whether the store may be tried at this moment of the monotonic clock; a yes must be answered for.
+
+        After a yes call `worked` or `failed`, or no other caller will be let through.
+        """
+        with self._lock:
+            if self._retry_at is None:
+                return True
+            if self._trying or now < self._retry_at:
+                return False
+            self._trying = True
+            return True
+
+    def worked(self) -> None:
+        """Close the breaker: the store took something."""
+        if self._retry_at is None:
+            return
+        with self._lock:
+            self._failures, self._retry_at, self._trying = 0, None, False
+
+    def failed(self, now: float) -> float:
+        """Open the breaker for the next pause; return how long it is, in seconds."""
+        with self._lock:
+            pause = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
+            shortened: float = pause * self._uniform(1 - JITTER, 1)
+            self._failures = min(self._failures + 1, 16)
+            self._retry_at, self._trying = now + shortened, False
+            return shortened
+
+    def remaining(self, now: float) -> float:
+        """Return the seconds until the next try is let through; 0 when it may be now."""
+        retry_at = self._retry_at
+        return 0.0 if retry_at is None else max(retry_at - now, 0.0)
+
+    def renew(self) -> None:
+        """Take a new lock in a forked child."""
+        self._lock = threading.Lock()
+        self._trying = False

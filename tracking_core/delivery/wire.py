@@ -1,0 +1,88 @@
+"""Batches as lines of JSON and back: how they wait in a spool.
+
+What a line does not say keeps its default, what a newer program says and this one does not know is passed over
+(DESIGN 4, Versions). A line that cannot be read is an error of its own, never of its neighbours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from tracking_core.events import (
+    Batch,
+    CellKey,
+    CountedSource,
+    LedgerEntry,
+    PhaseChange,
+    RaisedError,
+    RequestRow,
+    RunEnd,
+    RunStart,
+    Tally,
+)
+
+_RECORDS: dict[str, type[Any]] = {
+    "starts": RunStart,
+    "phases": PhaseChange,
+    "source_counts": CountedSource,
+    "errors": RaisedError,
+    "ends": RunEnd,
+    "ledger": LedgerEntry,
+}
+
+
+def encode(batch: Batch) -> bytes:
+    """Return a batch as one line of JSON, without its line end."""
+    content: dict[str, Any] = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq}
+    for name in _RECORDS:
+        records = getattr(batch, name)
+        if records:
+            content[name] = [_as_object(record) for record in records]
+    if batch.requests:
+        content["requests"] = [list(row) for row in batch.requests]
+    if batch.cells:
+        content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
+    return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")
+
+
+def decode(line: bytes) -> Batch:
+    """Return the batch of a line; ValueError when it is none."""
+    try:
+        content = json.loads(line)
+        records = {
+            name: tuple(_from_object(kind, item) for item in content.get(name, ())) for name, kind in _RECORDS.items()
+        }
+        return Batch(
+            writer_id=content["writer_id"],
+            batch_seq=content["batch_seq"],
+            requests=tuple(RequestRow(*row[: len(RequestRow._fields)]) for row in content.get("requests", ())),
+            cells={
+                CellKey(run_id, endpoint, bucket): _from_cell(cell)
+                for run_id, endpoint, bucket, cell in content.get("cells", ())
+            },
+            **records,
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
+
+
+def _as_object(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _from_object(kind: type[Any], item: Mapping[str, Any]) -> Any:
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in item.items() if name in known})
+
+
+def _cell(cell: Tally) -> dict[str, Any]:
+    content = _as_object(cell)
+    content["histogram"] = list(cell.histogram.items())
+    return content
+
+
+def _from_cell(item: Mapping[str, Any]) -> Tally:
+    return _from_object(Tally, {**item, "histogram": dict(item["histogram"])})  # type: ignore[no-any-return]

@@ -1,0 +1,62 @@
+"""A phase of a context for the length of a `with` block.
+
+Owns what the block's end means for the phase. It refuses to own states and counts: see context.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tracking_core.failures import is_clean_exit, is_stop
+from tracking_core.records import PhaseStatus
+
+if TYPE_CHECKING:
+    from tracking_core.etl.context import ETLContext
+
+
+class PhaseBlock:
+    """Start a phase with a block, and end it as the block ends; made by `ETLContext.phase`.
+
+    An exception is recorded, fails the phase and goes on. As for the run (CONTRACT 2), `sys.exit()` and `sys.exit(0)`
+    complete it; ctrl-c and a cancelled task fail it and are no error. A block may end its phase itself.
+    """
+
+    # A class, not a generator: that one's frame would stand in every traceback that is recorded.
+    __slots__ = ("_context", "_named_totals", "_totals", "name", "result")
+
+    def __init__(
+        self, context: ETLContext, name: str, totals: tuple[int, ...], named_totals: Mapping[str, int]
+    ) -> None:
+        """Stand for a phase that is started when the block is entered."""
+        self._context = context
+        self._totals = totals
+        self._named_totals = named_totals
+        self.name = name
+        self.result: dict[str, Any] = {}
+        """What the block adds to the phase's statistics, given to `end_phase`."""
+
+    def update(self, *increments: int, **named_increments: int) -> None:
+        """Count processed work; raises what `ETLContext.update_progress` raises."""
+        self._context.update_progress(*increments, **named_increments)
+
+    def __enter__(self) -> Self:
+        """Start the phase; raises what `ETLContext.start_phase` raises."""
+        self._context.start_phase(self.name, *self._totals, **self._named_totals)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the phase; the exception goes on."""
+        if error is None or is_clean_exit(error):
+            self._end(self.result)
+            return
+        if not is_stop(error):
+            self._context.record_error(self.name, error)
+        self._end({**self.result, "status": PhaseStatus.FAILED.value})
+
+    def _end(self, result: dict[str, Any]) -> None:
+        if self._context.current_phase == self.name:
+            self._context.end_phase(result)

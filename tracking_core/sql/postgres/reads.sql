@@ -1,0 +1,167 @@
+-- What is asked of a store. Every question is one SELECT, runs in a READ ONLY transaction and reads no raw request. `now` is
+-- None in production, where the database's clock decides, and pinned in tests. Bounds on run ids are integers made by
+-- the caller, so that partitions are pruned when the statement is planned.
+
+-- name: begin_view
+-- One moment for all questions until end_view; nothing can be changed meanwhile.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: end_view
+-- Nothing was changed, so there is nothing to keep.
+COMMIT;
+
+-- name: newest_version
+-- Which version of the tables this store has.
+SELECT coalesce(max(version), 0) FROM tracking.schema_version;
+
+-- name: now
+-- The store's clock.
+SELECT coalesce(%(now)s::timestamptz, now());
+
+-- name: recent_runs
+-- The newest runs, or those older than a given one; walks runs_by_start as far as the limit says.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE (started_at, run_id)
+    < (coalesce(%(before_at)s::timestamptz, 'infinity'), coalesce(%(before_id)s::bigint, 9223372036854775807))
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: live_runs
+-- The runs that nobody has ended, newest first, from the index that holds only them.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE status = 'running'
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: run
+-- One run by its id.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE run_id = %(run_id)s;
+
+-- name: run_ids_ending_in
+-- Runs by the low bits of their id, newest first: reads runs_by_start alone until the limit is reached.
+SELECT run_id
+FROM tracking.runs
+WHERE (run_id & %(mask)s::bigint) = %(bits)s::bigint
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: latest_run_id
+-- The newest run of a job.
+SELECT run_id
+FROM tracking.runs
+WHERE job = %(job)s
+ORDER BY started_at DESC, run_id DESC
+LIMIT 1;
+
+-- name: phases
+-- The phases of the runs on a screen.
+SELECT
+    run_id, phase, position, status, started_at, ended_at, counters, memory_mb, peak_memory_mb, memory_limit_mb
+FROM tracking.phases
+WHERE run_id = ANY(%(run_ids)s::bigint[])
+ORDER BY run_id, position, phase;
+
+-- name: phase_samples
+-- How the phases of one run went.
+SELECT run_id, phase, bucket, processed, memory_mb
+FROM tracking.phase_series
+WHERE run_id = %(run_id)s
+ORDER BY phase, bucket;
+
+-- name: endpoints
+-- The requests of one run by endpoint.
+SELECT
+    run_id, endpoint, max_ms, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM tracking.run_endpoints
+WHERE run_id = %(run_id)s
+ORDER BY requests DESC, endpoint;
+
+-- name: latencies
+-- The latency histograms of the runs on a screen, one an endpoint; the caller adds them up.
+SELECT run_id, histogram
+FROM tracking.run_endpoints
+WHERE run_id = ANY(%(run_ids)s::bigint[]);
+
+-- name: series
+-- The requests of one run over time.
+SELECT
+    bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM tracking.run_series
+WHERE run_id = %(run_id)s
+ORDER BY bucket, width;
+
+-- name: recent_traffic
+-- What the runs on a screen did lately: the end of each one's series, by its key.
+SELECT run_id, sum(requests)::bigint, sum(items)::bigint
+FROM tracking.run_series
+WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket >= %(since)s
+GROUP BY run_id;
+
+-- name: throughput
+-- The cells of all runs that begin in a stretch of time; naming every width lets the key's index find them. The caller
+-- adds them up: joining histograms there is several times faster than summing them here.
+SELECT
+    bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM tracking.throughput
+WHERE width IN (10, 60, 600) AND bucket >= %(since)s AND bucket < %(until)s;
+
+-- name: source_counts
+-- What the source of one run said it has.
+SELECT run_id, entity, items, at
+FROM tracking.source_counts
+WHERE run_id = %(run_id)s
+ORDER BY entity;
+
+-- name: errors
+-- The newest errors of all runs.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM tracking.errors
+ORDER BY at DESC
+LIMIT %(limit)s;
+
+-- name: errors_of_run
+-- The newest errors of one run.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM tracking.errors
+WHERE run_id = %(run_id)s
+ORDER BY at DESC, writer_id, seq DESC
+LIMIT %(limit)s;
+
+-- name: ledger
+-- What each writer of one run emitted, and what of it is here.
+SELECT run_id, writer_id, emitted, stored, dropped, overhead
+FROM tracking.writers
+WHERE run_id = %(run_id)s
+ORDER BY writer_id;
+
+-- name: switches
+-- The shared switches that were ever turned, the global one first.
+SELECT scope, job, enabled, changed_at, changed_by, reason
+FROM tracking.switches
+ORDER BY scope, job;
+
+-- name: audit
+-- The newest deeds of people.
+SELECT id, at, actor, action, detail
+FROM tracking.audit
+ORDER BY id DESC
+LIMIT %(limit)s;

@@ -1,0 +1,167 @@
+-- What is asked of a store, as on PostgreSQL. Every question is one SELECT on a connection that may only read, and reads no
+-- raw request. `now` is given by the caller: SQLite's own clock has milliseconds, the stored times microseconds. Lists of
+-- run ids arrive as JSON, SQLite's only way to pass a list.
+
+-- name: begin_view
+-- One moment, that of the first question, for all questions until end_view.
+BEGIN;
+
+-- name: end_view
+-- Nothing was changed, so there is nothing to keep.
+COMMIT;
+
+-- name: newest_version
+-- Which version of the tables this store has.
+SELECT coalesce(max(version), 0) FROM schema_version;
+
+-- name: now
+-- The store's clock, which is that of the machine that reads.
+SELECT :now;
+
+-- name: recent_runs
+-- The newest runs, or those older than a given one; walks runs_by_start as far as the limit says.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    :now AS read_at
+FROM runs
+WHERE (started_at, run_id)
+    < (coalesce(:before_at, 9223372036854775807), coalesce(:before_id, 9223372036854775807))
+ORDER BY started_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: live_runs
+-- The runs that nobody has ended, newest first, from the index that holds only them.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    :now AS read_at
+FROM runs
+WHERE status = 'running'
+ORDER BY started_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: run
+-- One run by its id.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    :now AS read_at
+FROM runs
+WHERE run_id = :run_id;
+
+-- name: run_ids_ending_in
+-- Runs by the low bits of their id, newest first: reads runs_by_start alone until the limit is reached.
+SELECT run_id
+FROM runs
+WHERE (run_id & :mask) = :bits
+ORDER BY started_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: latest_run_id
+-- The newest run of a job.
+SELECT run_id
+FROM runs
+WHERE job = :job
+ORDER BY started_at DESC, run_id DESC
+LIMIT 1;
+
+-- name: phases
+-- The phases of the runs on a screen.
+SELECT
+    run_id, phase, position, status, started_at, ended_at, counters, memory_mb, peak_memory_mb, memory_limit_mb
+FROM phases
+WHERE run_id IN (SELECT value FROM json_each(:run_ids))
+ORDER BY run_id, position, phase;
+
+-- name: phase_samples
+-- How the phases of one run went.
+SELECT run_id, phase, bucket, processed, memory_mb
+FROM phase_series
+WHERE run_id = :run_id
+ORDER BY phase, bucket;
+
+-- name: endpoints
+-- The requests of one run by endpoint.
+SELECT
+    run_id, endpoint, max_ms, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM run_endpoints
+WHERE run_id = :run_id
+ORDER BY requests DESC, endpoint;
+
+-- name: latencies
+-- The latency histograms of the runs on a screen, one an endpoint; the caller adds them up.
+SELECT run_id, histogram
+FROM run_endpoints
+WHERE run_id IN (SELECT value FROM json_each(:run_ids));
+
+-- name: series
+-- The requests of one run over time.
+SELECT
+    bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM run_series
+WHERE run_id = :run_id
+ORDER BY bucket, width;
+
+-- name: recent_traffic
+-- What the runs on a screen did lately: the end of each one's series, by its key.
+SELECT run_id, sum(requests), sum(items)
+FROM run_series
+WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket >= :since
+GROUP BY run_id;
+
+-- name: throughput
+-- The cells of all runs that begin in a stretch of time; naming every width lets the key's index find them. The caller
+-- adds them up: joining histograms there is several times faster than summing them here.
+SELECT
+    bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM throughput
+WHERE width IN (10, 60, 600) AND bucket >= :since AND bucket < :until;
+
+-- name: source_counts
+-- What the source of one run said it has.
+SELECT run_id, entity, items, at
+FROM source_counts
+WHERE run_id = :run_id
+ORDER BY entity;
+
+-- name: errors
+-- The newest errors of all runs.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM errors
+ORDER BY at DESC
+LIMIT :limit;
+
+-- name: errors_of_run
+-- The newest errors of one run.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM errors
+WHERE run_id = :run_id
+ORDER BY at DESC, writer_id, seq DESC
+LIMIT :limit;
+
+-- name: ledger
+-- What each writer of one run emitted, and what of it is here.
+SELECT run_id, writer_id, emitted, stored, dropped, overhead
+FROM writers
+WHERE run_id = :run_id
+ORDER BY writer_id;
+
+-- name: switches
+-- The shared switches that were ever turned, the global one first.
+SELECT scope, job, enabled, changed_at, changed_by, reason
+FROM switches
+ORDER BY scope, job;
+
+-- name: audit
+-- The newest deeds of people.
+SELECT id, at, actor, action, detail
+FROM audit
+ORDER BY id DESC
+LIMIT :limit;

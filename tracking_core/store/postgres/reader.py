@@ -1,0 +1,109 @@
+"""Reading from PostgreSQL: READ ONLY transactions, one moment for all questions of a view, no session state."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+
+from tracking_core.config import StoreLocation
+from tracking_core.errors import StoreError
+from tracking_core.store import queries, rows
+from tracking_core.store.migrate import check_readable
+from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.questions import Questions
+from tracking_core.store.rows import Row
+
+DIALECT = "postgres"
+_BINARY_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECONDS = struct.Struct("!q")
+
+
+class UtcLoader(Loader):
+    """Loads timestamptz as aware UTC, whatever the session's time zone; one beyond the calendar as its last moment."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> datetime:
+        """Return the moment of a binary timestamptz."""
+        (microseconds,) = _MICROSECONDS.unpack(data)
+        try:
+            return _BINARY_EPOCH + timedelta(microseconds=microseconds)
+        except OverflowError:
+            return rows.LATEST
+
+
+class PostgresReader(PostgresConnection, Questions):
+    """One connection that answers questions; see `tracking_core.store.base.Reader`."""
+
+    forms: ClassVar[rows.Forms] = rows.POSTGRES
+
+    def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__(location, deadline)
+        self._sql = queries.blocks("postgres", "reads")
+        self._in_view = False
+        self.raw.adapters.register_loader("timestamptz", UtcLoader)
+        try:
+            check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def one_view(self) -> Iterator[None]:
+        """Let all questions inside the block see one moment of the store: one REPEATABLE READ transaction.
+
+        The deadline holds for each question, not for the block. A view inside a view is the same one.
+        """
+        if self._in_view:
+            yield
+            return
+        with self.operation() as raw:
+            raw.execute(self._sql["begin_view"])
+        self._in_view = True
+        try:
+            yield
+        except BaseException:
+            with suppress(StoreError):
+                self._end_view()
+            raise
+        else:
+            self._end_view()
+        finally:
+            self._in_view = False
+
+    def _end_view(self) -> None:
+        if not self.closed:
+            with self.operation() as raw:
+                raw.execute(self._sql["end_view"])
+
+    def _ask(self, block: str, **parameters: object) -> list[Row]:
+        with self.operation() as raw:
+            cursor = raw.cursor(binary=True)
+            if self._in_view:
+                return cursor.execute(self._sql[block], parameters).fetchall()
+            try:
+                with raw.pipeline():
+                    raw.execute(self._sql["begin_view"])
+                    cursor.execute(self._sql[block], parameters)
+                    raw.execute(self._sql["end_view"])
+                return cursor.fetchall()
+            except BaseException:
+                if not self.closed:
+                    raw.rollback()
+                raise
+
+    def _now(self) -> object:
+        return self.at
+
+    def _moment(self, moment: datetime) -> object:
+        return moment
+
+    def _list(self, run_ids: Sequence[int]) -> object:
+        return list(run_ids)

@@ -1,0 +1,174 @@
+"""What can be asked of a store, once for both dialects: parameters in, records out.
+
+Owns which block of sql/*/reads.sql answers which question. How a block is run, and in which transaction, belongs to the
+connections that inherit from this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from tracking_core import histogram
+from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.records import (
+    AuditEntry,
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+from tracking_core.store import rows
+from tracking_core.store.rows import Forms, Row
+
+_BITS_A_CHARACTER = 5
+FINEST_STEP_S = 10
+"""The narrowest cell of all runs together; steps are multiples of it."""
+
+
+class Questions(ABC):
+    """The verbs of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
+
+    forms: ClassVar[Forms]
+
+    at: datetime | None = None
+    """The moment by which runs are judged; None: now, on the store's clock. For tests and for looking back."""
+
+    @abstractmethod
+    def _ask(self, block: str, **parameters: object) -> list[Row]:
+        """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
+
+    @abstractmethod
+    def _now(self) -> object:
+        """Return the parameter `now`."""
+
+    @abstractmethod
+    def _moment(self, moment: datetime) -> object:
+        """Return a time as a parameter."""
+
+    @abstractmethod
+    def _list(self, run_ids: Sequence[int]) -> object:
+        """Return run ids as one parameter."""
+
+    def now(self) -> datetime:
+        """Return the store's clock."""
+        return self.forms.moment(self._ask("now", now=self._now())[0][0])
+
+    def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
+        before_at, before_id = (None, None) if before is None else (self._moment(before[0]), before[1])
+        return self._runs("recent_runs", before_at=before_at, before_id=before_id, limit=max(limit, 0))
+
+    def live_runs(self, limit: int = 1000) -> list[Run]:
+        """Return the runs whose stored status is running, newest first."""
+        return self._runs("live_runs", limit=max(limit, 0))
+
+    def run(self, run_id: int) -> Run | None:
+        """Return one run; None when the store does not hold it."""
+        found = self._runs("run", run_id=run_id) if _possible(run_id) else []
+        return found[0] if found else None
+
+    def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
+        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes are forgiven."""
+        letters = suffix.strip().replace("-", "")
+        if not 0 < len(letters) <= ID_LENGTH:
+            return []
+        try:
+            bits = parse_run_id(letters.rjust(ID_LENGTH, "0"))
+        except ValueError:
+            return []
+        mask = min((1 << _BITS_A_CHARACTER * len(letters)) - 1, MAX_RUN_ID)
+        return [run_id for (run_id,) in self._ask("run_ids_ending_in", mask=mask, bits=bits, limit=max(limit, 0))]
+
+    def latest_run_id(self, job: str) -> int | None:
+        """Return the newest run of a job; None when it has none."""
+        found = self._ask("latest_run_id", job=job)
+        return found[0][0] if found else None
+
+    def phases(self, run_ids: Sequence[int]) -> list[Phase]:
+        """Return the phases of these runs by (run_id, position)."""
+        return [rows.phase(row, self.forms) for row in self._ask_of_runs("phases", run_ids)]
+
+    def phase_samples(self, run_id: int) -> list[PhaseSample]:
+        """Return how a run's phases went, by (phase, bucket)."""
+        return [rows.phase_sample(row, self.forms) for row in self._ask_of_run("phase_samples", run_id)]
+
+    def endpoints(self, run_id: int) -> list[EndpointTotals]:
+        """Return a run's requests by endpoint, most requests first."""
+        return [rows.endpoint(row, self.forms) for row in self._ask_of_run("endpoints", run_id)]
+
+    def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+        """Return the latency histogram (bucket → count) of each of these runs that made a request."""
+        found: dict[int, list[object]] = {}
+        for run_id, packed in self._ask_of_runs("latencies", run_ids):
+            found.setdefault(run_id, []).append(packed)
+        return {run_id: histogram.unpack(self.forms.joined(packed)) for run_id, packed in found.items()}
+
+    def series(self, run_id: int) -> list[SeriesCell]:
+        """Return a run's requests over time, by bucket."""
+        return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id)]
+
+    def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
+        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
+
+        A run without such cells is left out.
+        """
+        found = self._ask_of_runs("recent_traffic", run_ids, since=since)
+        return {run_id: (requests, items) for run_id, requests, items in found}
+
+    def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
+        """Return the requests of all runs in cells that begin in [since, until), added up to `step` seconds.
+
+        `step` is a multiple of 10. What is kept only in wider cells than a step is returned in those. Histograms may
+        repeat a bucket. Raises ValueError for another step.
+        """
+        if step < FINEST_STEP_S or step % FINEST_STEP_S:
+            raise ValueError(f"a step is a multiple of {FINEST_STEP_S} seconds; given: {step}")
+        return rows.cells_of_step(self._ask("throughput", since=since, until=until), step, self.forms)
+
+    def source_counts(self, run_id: int) -> list[SourceCount]:
+        """Return a run's source counts by entity."""
+        return [rows.source_count(row, self.forms) for row in self._ask_of_run("source_counts", run_id)]
+
+    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs."""
+        limit = max(limit, 0)
+        if run_id is None:
+            found = self._ask("errors", limit=limit)
+        else:
+            found = self._ask_of_run("errors_of_run", run_id, limit=limit)
+        return [rows.error(row, self.forms) for row in found]
+
+    def ledger(self, run_id: int) -> list[WriterLedger]:
+        """Return what each writer of a run emitted and what of it is stored."""
+        return [rows.ledger(row, self.forms) for row in self._ask_of_run("ledger", run_id)]
+
+    def switches(self) -> list[Switch]:
+        """Return the shared switches that were ever turned; none means on."""
+        return [rows.switch(row, self.forms) for row in self._ask("switches")]
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest audit entries."""
+        return [rows.audit_entry(row, self.forms) for row in self._ask("audit", limit=max(limit, 0))]
+
+    def _runs(self, block: str, **parameters: object) -> list[Run]:
+        return [rows.run(row, self.forms) for row in self._ask(block, now=self._now(), **parameters)]
+
+    def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
+        return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []
+
+    def _ask_of_runs(self, block: str, run_ids: Sequence[int], **parameters: object) -> list[Row]:
+        possible = sorted({run_id for run_id in run_ids if _possible(run_id)})
+        return self._ask(block, run_ids=self._list(possible), **parameters) if possible else []
+
+
+def _possible(run_id: int) -> bool:
+    # A number beyond 64 bits would be compared as a decimal: no index helps then.
+    return 0 < run_id <= MAX_RUN_ID

@@ -1,0 +1,303 @@
+"""Rows turned into records, for both stores: the order of the columns is that of the blocks in sql/*/reads.sql.
+
+Owns what a value looks like in each dialect (Forms) and nothing of how it is asked for. Stored values that make no
+sense (a time beyond the calendar, JSON that somebody edited) become the nearest thing that does: one bad row never
+hides the others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tracking_core.clock import from_microseconds
+from tracking_core.liveness import judge
+from tracking_core.records import (
+    AuditEntry,
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+
+Row = Sequence[Any]
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""What is shown for a stored time that no calendar holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forms:
+    """How one dialect hands out the values that Python's drivers do not agree on."""
+
+    moment: Callable[[Any], datetime]
+    document: Callable[[Any], dict[str, Any]]
+    packed: Callable[[Any], tuple[int, ...]]
+    joined: Callable[[list[Any]], tuple[int, ...]]
+    """Several histograms as one packed list, which may then repeat a bucket."""
+
+
+def _moment_of_microseconds(value: int) -> datetime:
+    try:
+        return from_microseconds(value)
+    except OverflowError:
+        return LATEST
+
+
+def _document_of_text(value: str) -> dict[str, Any]:
+    if value == "{}":
+        return {}
+    try:
+        document = json.loads(value)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _packed_of_blob(value: bytes) -> tuple[int, ...]:
+    numbers = array("q")
+    numbers.frombytes(value[: len(value) - len(value) % 8])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return tuple(numbers)
+
+
+def _joined_lists(values: list[list[int]]) -> tuple[int, ...]:
+    return tuple([entry for value in values for entry in value])
+
+
+SQLITE = Forms(
+    moment=_moment_of_microseconds,
+    document=_document_of_text,
+    packed=_packed_of_blob,
+    joined=lambda values: _packed_of_blob(b"".join(values)),
+)
+"""Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
+
+POSTGRES = Forms(
+    moment=lambda value: value,
+    document=lambda value: value if isinstance(value, dict) else {},
+    packed=tuple,
+    joined=_joined_lists,
+)
+"""The driver's own types; times are made UTC by the connection's loader."""
+
+
+def _optional(convert: Callable[[Any], datetime], value: object) -> datetime | None:
+    return None if value is None else convert(value)
+
+
+def run(row: Row, forms: Forms) -> Run:
+    """Return a run; its derived state is judged by `read_at`, the store's clock, which is the last column."""
+    (
+        run_id,
+        job,
+        notes,
+        tags,
+        status,
+        started,
+        ended,
+        duration_ms,
+        heartbeat,
+        heartbeat_interval_s,
+        progress,
+        requests,
+        items,
+        failed_requests,
+        throttled_requests,
+        errors,
+        emitted,
+        dropped,
+        host,
+        pid,
+        boot_id,
+        username,
+        command,
+        code_version,
+        tracker_version,
+        parent_run_id,
+        ended_by,
+        clock_offset_ms,
+        read_at,
+    ) = row
+    moment = forms.moment
+    started_at = moment(started)
+    ended_at = _optional(moment, ended)
+    heartbeat_at = _optional(moment, heartbeat)
+    now = moment(read_at)
+    verdict = judge(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
+    if ended_at is not None and duration_ms is not None:
+        duration_s = duration_ms / 1000
+    else:
+        duration_s = max(((ended_at or now) - started_at).total_seconds(), 0.0)
+    return Run(
+        run_id=run_id,
+        job=job,
+        notes=notes,
+        status=status,
+        state=verdict.state,
+        started_at=started_at,
+        ended_at=ended_at,
+        duration_s=duration_s,
+        requests=requests,
+        items=items,
+        failed_requests=failed_requests,
+        throttled_requests=throttled_requests,
+        errors=errors,
+        host=host,
+        pid=pid,
+        user=username,
+        command=command,
+        code_version=code_version,
+        evidence=verdict.evidence,
+        state_since=verdict.since,
+        tags=forms.document(tags),
+        heartbeat_at=heartbeat_at,
+        heartbeat_interval_s=heartbeat_interval_s,
+        progress_at=_optional(moment, progress),
+        emitted=emitted,
+        dropped=dropped,
+        boot_id=boot_id,
+        tracker_version=tracker_version,
+        parent_run_id=parent_run_id,
+        ended_by=ended_by,
+        clock_offset_ms=clock_offset_ms,
+    )
+
+
+def phase(row: Row, forms: Forms) -> Phase:
+    """Return a phase."""
+    run_id, name, position, status, started, ended, counters, memory_mb, peak_memory_mb, memory_limit_mb = row
+    return Phase(
+        run_id=run_id,
+        phase=name,
+        position=position,
+        status=status,
+        started_at=_optional(forms.moment, started),
+        ended_at=_optional(forms.moment, ended),
+        counters=forms.document(counters),
+        memory_mb=memory_mb,
+        peak_memory_mb=peak_memory_mb,
+        memory_limit_mb=memory_limit_mb,
+    )
+
+
+def phase_sample(row: Row, forms: Forms) -> PhaseSample:
+    """Return what a phase's progress looked like at some time."""
+    run_id, name, bucket, processed, memory_mb = row
+    return PhaseSample(
+        run_id=run_id, phase=name, bucket=bucket, processed=forms.document(processed), memory_mb=memory_mb
+    )
+
+
+def endpoint(row: Row, forms: Forms) -> EndpointTotals:
+    """Return the requests of a run to one endpoint."""
+    run_id, name, max_ms, *sums, histogram = row
+    return EndpointTotals(
+        run_id=run_id, endpoint=name, max_ms=max_ms, histogram=forms.packed(histogram), **_named_sums(sums)
+    )
+
+
+def cell(row: Row, forms: Forms) -> SeriesCell:
+    """Return the requests in one stretch of time."""
+    bucket, width, *sums, histogram = row
+    return SeriesCell(bucket=bucket, width=width, histogram=forms.packed(histogram), **_named_sums(sums))
+
+
+def cells_of_step(rows: Iterable[Row], step: int, forms: Forms) -> list[SeriesCell]:
+    """Return cells added up to steps of that many seconds, by bucket; a cell wider than a step stays as wide as it is.
+
+    Histograms are joined, not summed: a bucket may repeat, which whoever reads percentiles adds up anyway.
+    """
+    groups: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        width = max(row[1], step)
+        groups.setdefault((row[0] - row[0] % width, width), []).append(row)
+    cells = []
+    for (bucket, width), members in sorted(groups.items()):
+        columns = list(zip(*members, strict=True))
+        sums = [sum(column) for column in columns[2:-1]]
+        histogram = forms.joined(list(columns[-1]))
+        cells.append(SeriesCell(bucket=bucket, width=width, histogram=histogram, **_named_sums(sums)))
+    return cells
+
+
+def _named_sums(sums: Sequence[int]) -> dict[str, Any]:
+    requests, failed, throttled, items, duration_ms, *classes = sums
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other = classes
+    return {
+        "requests": requests,
+        "failed": failed,
+        "throttled": throttled,
+        "items": items,
+        "duration_ms": duration_ms,
+        "status_2xx": status_2xx,
+        "status_3xx": status_3xx,
+        "status_4xx": status_4xx,
+        "status_5xx": status_5xx,
+        "status_other": status_other,
+    }
+
+
+def source_count(row: Row, forms: Forms) -> SourceCount:
+    """Return how many items a source said it has."""
+    run_id, entity, items, at = row
+    return SourceCount(run_id=run_id, entity=entity, items=items, at=forms.moment(at))
+
+
+def error(row: Row, forms: Forms) -> ErrorRecord:
+    """Return a recorded error."""
+    run_id, writer_id, seq, at, phase_name, error_type, message, traceback, fingerprint = row
+    return ErrorRecord(
+        run_id=run_id,
+        writer_id=writer_id,
+        seq=seq,
+        at=forms.moment(at),
+        phase=phase_name,
+        error_type=error_type,
+        message=message,
+        traceback=traceback,
+        fingerprint=fingerprint,
+    )
+
+
+def ledger(row: Row, forms: Forms) -> WriterLedger:
+    """Return what a writer emitted and what of it is stored."""
+    run_id, writer_id, emitted, stored, dropped, overhead = row
+    return WriterLedger(
+        run_id=run_id,
+        writer_id=writer_id,
+        emitted=emitted,
+        stored=stored,
+        dropped=dropped,
+        overhead=forms.document(overhead),
+    )
+
+
+def switch(row: Row, forms: Forms) -> Switch:
+    """Return a shared switch."""
+    scope, job, enabled, changed_at, changed_by, reason = row
+    return Switch(
+        scope=scope,
+        job=job,
+        enabled=bool(enabled),
+        changed_at=forms.moment(changed_at),
+        changed_by=changed_by,
+        reason=reason,
+    )
+
+
+def audit_entry(row: Row, forms: Forms) -> AuditEntry:
+    """Return a deed of a person."""
+    identifier, at, actor, action, detail = row
+    document: Mapping[str, object] = forms.document(detail)
+    return AuditEntry(id=identifier, at=forms.moment(at), actor=actor, action=action, detail=document)
