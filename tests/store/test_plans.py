@@ -1,0 +1,164 @@
+"""How each question is answered, read from its plan: nothing scans raw requests or opens a partition too many."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.store.stocking import Stock
+from tracking_core.clock import to_microseconds
+from tracking_core.store import queries
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+NOT_QUESTIONS = {"begin_view", "end_view"}
+QUESTIONS = sorted(queries.blocks("postgres", "reads").keys() - NOT_QUESTIONS)
+
+TINY = {"switches", "schema_version"}
+"""Tables of a handful of rows, which are read whole."""
+
+SORTED_BY_INDEX = {"recent_runs", "live_runs", "run_ids_ending_in", "latest_run_id", "errors", "audit"}
+"""What grows for ever: these stop at their limit, so the order must come from an index."""
+
+
+def stock_store(dsn: str) -> list[int]:
+    stock = Stock(dsn)
+    run_ids = []
+    for job in ("inventory", "crm", "inventory"):
+        run_id = stock.start(NOW - timedelta(minutes=30), job=job)
+        stock.requests(run_id, [(NOW - timedelta(minutes=30 - n), f"/{n % 3}", 200, 1, n) for n in range(30)])
+        stock.phase(run_id, "extract", NOW, position=1, counters={"items": {"processed": 1}})
+        stock.source_count(run_id, "items", 30, NOW)
+        stock.error(run_id, "broken", NOW)
+        run_ids.append(run_id)
+    stock.end(run_ids[0], NOW)
+    stock.close()
+    return run_ids
+
+
+@pytest.fixture
+def postgres(postgres_store_dsn: str) -> Iterator[tuple[psycopg.Connection[Any], list[int]]]:
+    run_ids = stock_store(postgres_store_dsn)
+    with psycopg.connect(postgres_store_dsn, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        # A small table is cheapest read whole; without that choice the plan is that of a large one.
+        connection.execute("SET enable_seqscan = off")
+        yield connection, run_ids
+
+
+@pytest.fixture
+def sqlite(sqlite_store_dsn: str) -> Iterator[tuple[sqlite3.Connection, list[int]]]:
+    run_ids = stock_store(sqlite_store_dsn)
+    with closing(sqlite3.connect(sqlite_store_dsn.removeprefix("sqlite:///"))) as file:
+        yield file, run_ids
+
+
+def parameters(run_ids: list[int], *, now: object, run_list: object) -> dict[str, object]:
+    end = int(NOW.timestamp())
+    return {
+        "now": now,
+        "before_at": None,
+        "before_id": None,
+        "limit": 2,
+        "run_id": run_ids[0],
+        "run_ids": run_list,
+        "mask": 1023,
+        "bits": 5,
+        "job": "inventory",
+        "since": end - 3600,
+        "until": end,
+    }
+
+
+def postgres_plan(
+    connection: psycopg.Connection[Any], statement: str, given: dict[str, object]
+) -> list[dict[str, Any]]:
+    row = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), given).fetchone()
+    assert row is not None
+    return list(nodes(row[0][0]["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def relations(plan: list[dict[str, Any]], prefix: str) -> set[str]:
+    return {node["Relation Name"] for node in plan if node.get("Relation Name", "").startswith(prefix)}
+
+
+def read_whole(plan: list[dict[str, Any]]) -> set[str]:
+    return {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"} - TINY
+
+
+def sqlite_plan(file: sqlite3.Connection, statement: str, given: dict[str, object]) -> list[str]:
+    return [detail for *_, detail in file.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
+
+
+def scanned(plan: list[str]) -> list[str]:
+    return [
+        step
+        for step in plan
+        if step.startswith("SCAN") and " INDEX " not in step and "json_each" not in step and "CONSTANT" not in step
+    ]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_postgres_reads_by_index_and_no_raw_request(
+    postgres: tuple[psycopg.Connection[Any], list[int]], question: str
+) -> None:
+    connection, run_ids = postgres
+    given = parameters(run_ids, now=None, run_list=run_ids)
+    plan = postgres_plan(connection, queries.blocks("postgres", "reads")[question], given)
+    assert relations(plan, "requests") == set()
+    assert read_whole(plan) == set()
+    if question in SORTED_BY_INDEX:
+        assert "Sort" not in {node["Node Type"] for node in plan}
+
+
+@pytest.mark.parametrize("question", ["series", "recent_traffic"])
+def test_postgres_opens_only_the_partition_of_the_runs_asked_for(
+    postgres: tuple[psycopg.Connection[Any], list[int]], question: str
+) -> None:
+    connection, run_ids = postgres
+    given = parameters(run_ids, now=None, run_list=run_ids)
+    plan = postgres_plan(connection, queries.blocks("postgres", "reads")[question], given)
+    assert len(relations(plan, "run_series")) == 1
+
+
+def test_the_check_knows_a_scan_of_every_partition(postgres: tuple[psycopg.Connection[Any], list[int]]) -> None:
+    connection, _ = postgres
+    plan = postgres_plan(connection, "SELECT count(*) FROM tracking.requests WHERE endpoint = '/0'", {})
+    assert len(relations(plan, "requests")) > 50
+    assert len(read_whole(plan)) > 50
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_sqlite_reads_by_index_and_no_raw_request(sqlite: tuple[sqlite3.Connection, list[int]], question: str) -> None:
+    file, run_ids = sqlite
+    given = parameters(run_ids, now=to_microseconds(NOW), run_list=json.dumps(run_ids))
+    plan = sqlite_plan(file, queries.blocks("sqlite", "reads")[question], given)
+    assert not [step for step in plan if " requests" in step]
+    if question not in {"switches", "audit"}:
+        assert scanned(plan) == []
+    if question in SORTED_BY_INDEX:
+        assert not [step for step in plan if "TEMP B-TREE" in step]
+
+
+def test_the_check_knows_a_scan_of_the_file(sqlite: tuple[sqlite3.Connection, list[int]]) -> None:
+    file, _ = sqlite
+    assert scanned(sqlite_plan(file, "SELECT count(*) FROM requests WHERE endpoint = '/0'", {})) == ["SCAN requests"]
+
+
+def test_every_question_is_one_select() -> None:
+    for dialect in ("postgres", "sqlite"):
+        for name, text in queries.blocks(dialect, "reads").items():
+            (statement,) = queries.statements(text)
+            assert statement.startswith("SELECT") or name in NOT_QUESTIONS
