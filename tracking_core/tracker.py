@@ -78,8 +78,19 @@ class SimpleETLTracker:
         return f"SimpleETLTracker({self._location.label!r}, delivery={self._settings.delivery!r})"
 
     def _make_delivery(self) -> Delivery:
-        return ImmediateDelivery(
-            self._store, deadline=self._settings.deadline, switch=self._switch, health=self._health
+        deadline, switch, health = self._settings.deadline, self._switch, self._health
+        if self._settings.delivery == "immediate":
+            return ImmediateDelivery(self._store, deadline=deadline, switch=switch, health=health)
+        from tracking_core.delivery.buffered import BufferedDelivery
+        from tracking_core.delivery.spool import DiskSpool
+
+        return BufferedDelivery(
+            self._store,
+            deadline=deadline,
+            switch=switch,
+            health=health,
+            spool=DiskSpool(self._location.label, config.spool_directories()),
+            overload=self._settings.overload,
         )
 
     def _store(self) -> Store:

@@ -10,11 +10,9 @@ key, a single event its own. Files hold what was recorded and no credentials, an
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
-import secrets
 import stat
 import threading
 import time
@@ -181,7 +179,7 @@ class DiskSpool:
             try:
                 folder = make_private_directory(directory / store_key(self._label))
                 _refuse_strangers(folder)
-                path = folder / f"{host_name()}-{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
+                path = folder / f"{host_name()}-{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
             except OSError as error:
                 fault = error
@@ -222,6 +220,9 @@ class DiskSpool:
 
 def store_key(label: str) -> str:
     """Return the directory name of a store's spools; the same for every user who names that store."""
+    # Imported late: it loads the system's cryptography, for the name of a directory that most jobs never need.
+    import hashlib
+
     return hashlib.sha256(re.sub(r" as \S+", "", label).encode()).hexdigest()[:16]
 
 

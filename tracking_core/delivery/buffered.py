@@ -1,0 +1,194 @@
+"""Buffered delivery: the job puts events into a bounded queue, one daemon thread brings them to the store.
+
+Owns the verbs and the thread; the queue is intake.py's, batches and connection are shipper.py's. A batch goes out from
+500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from tracking_core.clock import Clock, SystemClock
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, renew_after_fork
+from tracking_core.delivery.health import Health
+from tracking_core.delivery.intake import Intake, Word
+from tracking_core.delivery.runbook import RunBook
+from tracking_core.delivery.shipper import Shipper
+from tracking_core.delivery.spool import DiskSpool
+from tracking_core.events import RunStart
+from tracking_core.records import DeliveryReport
+from tracking_core.store.base import Store
+from tracking_core.switch import TrackingSwitch
+
+FLUSH_EVERY_S = 1.0
+LEAVING_BUDGET_S = 5.0
+
+
+class BufferedDelivery:
+    """A Delivery that costs the job about a microsecond an event."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        deadline: float,
+        switch: TrackingSwitch,
+        spool: DiskSpool,
+        overload: str = "aggregate",
+        health: Health | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._switch = switch
+        self._clock = clock or SystemClock()
+        self._book = RunBook()
+        self._health = health or Health()
+        self._intake = Intake(overload=overload)
+        self._shipper = Shipper(
+            open_store,
+            self._intake,
+            self._book,
+            deadline=deadline,
+            switch=switch,
+            health=self._health,
+            clock=self._clock,
+            spool=spool,
+        )
+        self._forget_thread()
+        renew_after_fork(self)
+
+    # -- the verbs ---------------------------------------------------------------------------------------------------
+
+    def begin(self, start: RunStart) -> bool:
+        """Accept a run's start; False only when the shared switch is known to be off for its job."""
+        if not self._switch.refresh() or self._switch.shared_off(start.job):
+            return False
+        with self._book.lock:
+            self._book.begin(start, self._clock.monotonic())
+        self._accept(start)
+        return True
+
+    def attach(self, run_id: int) -> None:
+        """Let a run be recorded into that another process began."""
+        with self._book.lock:
+            self._book.state(run_id)
+
+    def request(self, raw: RawRequest) -> bool:
+        """Accept one request."""
+        if not self._switch.here:
+            return False
+        self._intake.request(raw)
+        if self._thread is None:
+            self._run()
+        return True
+
+    def phase(self, raw: RawPhase) -> bool:
+        """Accept a phase's state."""
+        return self._switch.refresh() and self._accept(raw)
+
+    def source_count(self, raw: RawCount) -> bool:
+        """Accept a source count."""
+        return self._switch.refresh() and self._accept(raw)
+
+    def error(self, raw: RawError) -> bool:
+        """Accept an error."""
+        return self._switch.refresh() and self._accept(raw)
+
+    def end(self, raw: RawEnd) -> bool:
+        """Accept a run's end; False when this tracker ended it before. Goes on while tracking is off."""
+        self._switch.refresh()
+        with self._book.lock:
+            if self._book.state(raw.run_id).ended:
+                return False
+            self._book.end(raw.run_id)
+        return self._accept(raw)
+
+    def flush(self, timeout: float | None) -> DeliveryReport:
+        """Wait, at most `timeout` seconds, until everything accepted before is committed or spooled."""
+        done = threading.Event()
+        self._flushes.append(done)
+        if self._run():
+            self._intake.wake()
+            done.wait(timeout)
+        else:
+            self._ship()
+        return self._shipper.report
+
+    def close(self) -> None:
+        """Flush within the leaving budget, end the thread and let go of connection and spool.
+
+        Later events are still taken; the next one starts a thread again, or is shipped at once where the interpreter
+        lets no thread start any more.
+        """
+        self.leave(time.monotonic() + LEAVING_BUDGET_S)
+
+    def leave(self, until: float) -> None:
+        """Do what `close` does, by this moment of the monotonic clock."""
+        thread, self._stop = self._thread, True
+        self._intake.wake()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(until - time.monotonic(), 0))
+        if thread is None or not thread.is_alive():
+            self._ship()
+            self._shipper.let_go()
+        self._forget_thread()
+
+    def renew_in_child(self) -> None:
+        """Become another writer in a forked child: what the parent accepted is the parent's to deliver."""
+        self._book.renew()
+        self._intake.renew()
+        self._shipper.renew()
+        self._forget_thread()
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _accept(self, word: Word) -> bool:
+        self._intake.word(word)
+        if self._thread is None:
+            self._run()
+        return True
+
+    def _forget_thread(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._stop = False
+        self._flushes: deque[threading.Event] = deque()
+        # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
+        self._starting = threading.RLock()
+
+    def _run(self) -> bool:
+        """Start the thread unless it runs; False, with everything shipped at once, where no thread can start."""
+        with self._starting:
+            if self._thread is not None:
+                return True
+            thread = threading.Thread(target=self._loop, name="tracking_core writer", daemon=True)
+            self._thread = self._intake.shipper = thread
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter is shutting down, or the system gives no more threads.
+                self._thread = self._intake.shipper = None
+                self._ship()
+                return False
+        return True
+
+    def _loop(self) -> None:
+        thread = threading.current_thread()
+        while self._thread is thread:
+            stopping = self._stop
+            if not stopping:
+                self._intake.rest(FLUSH_EVERY_S)
+            self._ship()
+            if stopping:
+                return
+
+    def _ship(self) -> None:
+        waiting = list(self._flushes)
+        try:
+            self._shipper.ship()
+        except Exception as error:  # noqa: BLE001 - the thread outlives whatever one batch does to it
+            self._health.failed(error, "the buffer")
+        for done in waiting:
+            done.set()
+            self._flushes.remove(done)
