@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.clocks import ManualClock
 from tracking_core.etl import MemoryMonitor
 
 SEED_KEYS = [
@@ -25,22 +26,13 @@ SEED_KEYS = [
 """What the seed's `finish_phase` returns, in its order."""
 
 
-@dataclass
-class SteppedClock:
-    """Clocks that move only when a test moves them."""
-
-    wall_us: int = 1_700_000_000_000_000
-    seconds: float = 50.0
-
-    def now_us(self) -> int:
-        return self.wall_us
-
-    def monotonic(self) -> float:
-        return self.seconds
+class SteppedClock(ManualClock):
+    """Clocks that a test moves on together."""
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self.seconds += seconds
-        self.wall_us += round(seconds * 1_000_000)
+        self.us += round(seconds * 1_000_000)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.tracking_core.etl_doubles import SEED_KEYS, SteppedClock, failing, set_memory
-from tracking_core.etl import ETLContext
+from tracking_core import ETLContext
 
 
 class TestEndPhase:

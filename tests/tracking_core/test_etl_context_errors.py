@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.tracking_core.etl_doubles import failing
-from tracking_core.etl import ETLContext
+from tracking_core import ETLContext
 
 
 class TestRecordError:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.tracking_core.etl_doubles import RecordingRun, RecordingTracker, SteppedClock, set_memory
-from tracking_core.etl import ETLContext
+from tracking_core import ETLContext
 
 
 def context_of(run: Any, clock: SteppedClock | None = None, **arguments: Any) -> ETLContext:

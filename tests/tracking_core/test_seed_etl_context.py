@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.tracking_core.etl_doubles import SEED_KEYS, set_memory
-from tracking_core.etl import ETLContext
+from tracking_core import ETLContext
 
 logger = logging.getLogger("job")
 
