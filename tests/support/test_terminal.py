@@ -60,8 +60,7 @@ except KeyboardInterrupt:
 
 
 def test_hang_up_ends_the_program_with_sighup() -> None:
-    with Terminal(["cat"]) as terminal:
-        terminal.send("ready")
+    with Terminal(python("import time; print('ready', flush=True); time.sleep(600)")) as terminal:
         terminal.wait_for("ready")
         terminal.hang_up()
         assert terminal.wait_for_exit() == -1
