@@ -275,6 +275,8 @@ class LineTable(Widget, can_focus=True):
 
     def _top_for(self, place: int) -> int:
         """Return the offset nearest to the present one that shows `place`."""
+        if not self.size.height:
+            return 0  # not laid out yet; the first resize comes here again
         top = self._clamped(self._top)
         return max(0, min(max(top, place - self._page + 1), max(place, 0)))
 
@@ -361,8 +363,12 @@ class LineTable(Widget, can_focus=True):
                 return
 
     def on_resize(self) -> None:
-        """Keep the cursor in view when the terminal shrinks."""
-        self._top = self._top_for(self._cursor)
+        """Keep the cursor in view when the terminal shrinks, and use the room when it grows."""
+        top = self._top_for(self._cursor)
+        if top != self._top:
+            self._top = top
+            # Lines may have been drawn between the layout and this message.
+            self.refresh()
 
     # -- which cells to draw again
 

@@ -194,6 +194,20 @@ async def test_a_shrinking_terminal_keeps_the_cursor_in_view():
         assert "▌" in shown(app.table)[app.table.cursor_index - app.table.visible_range.start + 1]
 
 
+async def test_rows_given_before_the_first_layout_begin_at_the_top():
+    app = TableApp()
+    app.table.update_rows(rows(*range(5)))
+    app.table.move_cursor(3)
+    async with app.run_test(size=(40, 8)) as pilot:
+        await pilot.pause()
+        assert app.table.visible_range == range(5)
+        assert shown(app.table)[1].split() == ["●", "run", "0", "0"]
+        await pilot.resize_terminal(40, 4)
+        assert app.table.visible_range == range(1, 4)
+        await pilot.resize_terminal(40, 8)
+        assert app.table.visible_range == range(5)
+
+
 async def test_an_empty_table_says_so_and_keeps_its_header():
     app = TableApp(empty="No runs yet.")
     async with app.run_test(size=(40, 4)) as pilot:
