@@ -152,7 +152,7 @@ class SpanLines(Widget):
 
     def _current(self, width: int) -> tuple[Spans, ...]:
         """Return the lines for this width, theme and glyphs, computed only when one of them or the data changed."""
-        context = (width, self.app.theme, self._muted, self.glyphs.name)
+        context = (width, self.size.height, self.app.theme, self._muted, self.glyphs.name)
         if context != self._drawn_for:
             self._strips.clear()
             self._drawn_for = context
