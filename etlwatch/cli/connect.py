@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-READ_SECONDS = 10.0
+READ_SECONDS = 5.0
 """How long a store may take to connect, and for each answer."""
 
 CHANGE_SECONDS = 60.0
@@ -71,16 +71,16 @@ def store() -> Iterator[Store]:
 
 
 @contextmanager
-def reader(deadline: float = READ_SECONDS) -> Iterator[Reader]:
-    """Yield a connection for reading, closed at the end; `deadline` in seconds as for `Store.reader`."""
-    with store() as opened, opened.reader(deadline) as connection:
+def reader() -> Iterator[Reader]:
+    """Yield a connection for reading, closed at the end."""
+    with store() as opened, opened.reader(READ_SECONDS) as connection:
         yield connection
 
 
 @contextmanager
-def keeper(deadline: float = CHANGE_SECONDS) -> Iterator[Keeper]:
-    """Yield a connection for a person's changes, closed at the end; `deadline` in seconds as for `Store.keeper`."""
-    with store() as opened, opened.keeper(deadline) as connection:
+def keeper() -> Iterator[Keeper]:
+    """Yield a connection for a person's changes, closed at the end."""
+    with store() as opened, opened.keeper(CHANGE_SECONDS) as connection:
         yield connection
 
 

@@ -93,12 +93,12 @@ def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]
     return [
         Column(heading="run", full=lambda run: run.id, brief=lambda run: run.id[-6:]),
         Column(heading="state", full=lambda run: state_word(run.state, look), tone=lambda run: state_tone(run.state)),
-        Column(heading="job", full=lambda run: run.job, shrinks_to=12),
+        Column(heading="job", full=lambda run: run.job, shrinks_to=18),
         Column(
             heading=f"started {zone}",
             full=lambda run: local_time(run.started_at),
             brief=lambda run: moment(run.started_at, now),
-            leaves=2,
+            leaves=1,
         ),
         Column(heading="time", full=lambda run: duration(run.duration_s), right=True),
         Column(heading="req", full=lambda run: exact(run.requests), brief=lambda run: count(run.requests), right=True),
@@ -130,7 +130,7 @@ def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]
             right=True,
             tone=failures,
         ),
-        Column(heading="note", full=_note, shrinks_to=10, leaves=1),
+        Column(heading="note", full=_note, shrinks_to=16, leaves=2),
     ]
 
 

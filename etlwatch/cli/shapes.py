@@ -43,8 +43,20 @@ def moment(value: datetime | None) -> str | None:
 
 def percentiles(histogram: Mapping[int, int]) -> dict[str, float | None]:
     """Return p50_ms, p95_ms and p99_ms of a latency histogram; None without requests."""
-    found = {name: percentile(histogram, share) for name, share in PERCENTILES.items()}
-    return {name: None if value is None else round(value, 1) for name, value in found.items()}
+    return {name: _rounded(percentile(histogram, share)) for name, share in PERCENTILES.items()}
+
+
+def percentile_of(endpoint: EndpointTotals, share: float) -> float | None:
+    """Return a percentile of an endpoint's latencies, None without requests; never above the greatest of them.
+
+    A histogram's bucket stands for its middle, which may lie beyond the slowest request.
+    """
+    value = percentile(unpack(endpoint.histogram), share)
+    return None if value is None else min(value, float(endpoint.max_ms))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def run_shape(run: Run) -> dict[str, object]:
@@ -114,7 +126,7 @@ def endpoint_shape(endpoint: EndpointTotals) -> dict[str, object]:
         "items": endpoint.items,
         "duration_ms": endpoint.duration_ms,
         "max_ms": endpoint.max_ms,
-        **percentiles(unpack(endpoint.histogram)),
+        **{name: _rounded(percentile_of(endpoint, share)) for name, share in PERCENTILES.items()},
         "status_2xx": endpoint.status_2xx,
         "status_3xx": endpoint.status_3xx,
         "status_4xx": endpoint.status_4xx,

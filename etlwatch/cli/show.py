@@ -14,11 +14,12 @@ from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.shapes import percentile_of
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
 from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent
-from tracking_core.histogram import percentile, unpack
+from tracking_core.histogram import percentile
 from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, SourceCount, WriterLedger
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
     def took(phase: Phase) -> str:
         if phase.started_at is None:
             return UNKNOWN
-        return duration(((phase.ended_at or detail.now) - phase.started_at).total_seconds())
+        # A phase that nobody ended went on no longer than its run.
+        until = phase.ended_at or detail.run.ended_at or detail.now
+        return duration((until - phase.started_at).total_seconds())
 
     zone = zone_of(phase.started_at for phase in detail.phases)
     return [
@@ -167,7 +170,7 @@ def _memory(phase: Phase) -> str:
 
 
 def _latency(share: float, endpoint: EndpointTotals) -> str:
-    return duration_ms(percentile(unpack(endpoint.histogram), share))
+    return duration_ms(percentile_of(endpoint, share))
 
 
 _ENDPOINTS: list[Column[EndpointTotals]] = [
@@ -196,7 +199,7 @@ _SOURCES: list[Column[SourceCount]] = [
     Column(heading="counted", full=lambda row: exact(row.items), right=True),
 ]
 _LEDGER: list[Column[WriterLedger]] = [
-    Column(heading="writer", full=lambda row: f"{row.writer_id:016x}", leaves=1),
+    Column(heading="writer", full=lambda row: str(row.writer_id), leaves=1),
     Column(heading="emitted", full=lambda row: exact(row.emitted), right=True),
     Column(heading="stored", full=lambda row: exact(row.stored), right=True),
     Column(heading="dropped", full=lambda row: exact(row.dropped), right=True),
