@@ -15,6 +15,7 @@ import click
 from etlwatch.cli import connect
 from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.terminal import is_terminal
+from tracking_core.version import VERSION
 
 COMMANDS: Mapping[str, str] = {
     "runs": "etlwatch.cli.runs:runs",
@@ -57,15 +58,9 @@ class LazyGroup(click.Group):
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: Any) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
-
     from etlwatch.cli.output import write_lines
 
-    try:
-        number = version("etlwatch")
-    except PackageNotFoundError:
-        number = "(not installed)"
-    write_lines([f"etlwatch {number}"])
+    write_lines([f"etlwatch {VERSION}"])
     context.exit()
 
 
