@@ -41,6 +41,9 @@ class Questions(ABC):
     at: datetime | None = None
     """The moment by which runs are judged; None: now, on the store's clock. For tests and for looking back."""
 
+    def __init__(self) -> None:
+        self._records = rows.RunRecords(self.forms)
+
     @abstractmethod
     def _ask(self, block: str, **parameters: object) -> list[Row]:
         """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
@@ -159,7 +162,7 @@ class Questions(ABC):
         return [rows.audit_entry(row, self.forms) for row in self._ask("audit", limit=max(limit, 0))]
 
     def _runs(self, block: str, **parameters: object) -> list[Run]:
-        return [rows.run(row, self.forms) for row in self._ask(block, now=self._now(), **parameters)]
+        return self._records.of(self._ask(block, now=self._now(), **parameters))
 
     def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
         return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []

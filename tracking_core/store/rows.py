@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tracking_core.clock import from_microseconds
+from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.liveness import judge
 from tracking_core.records import (
     AuditEntry,
@@ -31,8 +31,11 @@ from tracking_core.records import (
 )
 
 Row = Sequence[Any]
+ENDED_RUNS_KEPT = 2_000
 LATEST = datetime.max.replace(tzinfo=UTC)
 """What is shown for a stored time that no calendar holds."""
+
+_POSTGRES_EPOCH_US = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,20 +87,46 @@ SQLITE = Forms(
 """Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
 
 POSTGRES = Forms(
-    moment=lambda value: value,
-    document=lambda value: value if isinstance(value, dict) else {},
+    moment=lambda value: _moment_of_microseconds(value + _POSTGRES_EPOCH_US),
+    document=_document_of_text,
     packed=tuple,
     joined=_joined_lists,
 )
-"""The driver's own types; times are made UTC by the connection's loader."""
+"""Integer microseconds since 2000 (how the protocol carries a timestamptz), JSON text, lists."""
 
 
 def _optional(convert: Callable[[Any], datetime], value: object) -> datetime | None:
     return None if value is None else convert(value)
 
 
-def run(row: Row, forms: Forms) -> Run:
-    """Return a run; its derived state is judged by `read_at`, the store's clock, which is the last column."""
+class RunRecords:
+    """Makes records of runs; those that have ended hardly ever change, so a poll finds them made already."""
+
+    def __init__(self, forms: Forms) -> None:
+        self._forms = forms
+        self._ended: dict[int, tuple[Row, Run]] = {}
+
+    def of(self, rows: Sequence[Row]) -> list[Run]:
+        """Return runs, all read at one moment: the last column."""
+        if not rows:
+            return []
+        now = self._forms.moment(rows[0][-1])
+        return [self._one(row[:-1], now) for row in rows]
+
+    def _one(self, row: Row, now: datetime) -> Run:
+        known = self._ended.get(row[0])
+        if known is not None and known[0] == row:
+            return known[1]
+        record = run(row, self._forms, now)
+        if record.ended_at is not None:
+            if len(self._ended) >= ENDED_RUNS_KEPT:
+                self._ended.clear()
+            self._ended[record.run_id] = (row, record)
+        return record
+
+
+def run(row: Row, forms: Forms, now: datetime) -> Run:
+    """Return a run; its derived state is judged by `now`, the store's clock when it was read."""
     (
         run_id,
         job,
@@ -127,13 +156,11 @@ def run(row: Row, forms: Forms) -> Run:
         parent_run_id,
         ended_by,
         clock_offset_ms,
-        read_at,
     ) = row
     moment = forms.moment
     started_at = moment(started)
     ended_at = _optional(moment, ended)
     heartbeat_at = _optional(moment, heartbeat)
-    now = moment(read_at)
     verdict = judge(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
     if ended_at is not None and duration_ms is not None:
         duration_s = duration_ms / 1000

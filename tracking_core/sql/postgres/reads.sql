@@ -21,7 +21,7 @@ SELECT coalesce(%(now)s::timestamptz, now());
 -- name: recent_runs
 -- The newest runs, or those older than a given one; walks runs_by_start as far as the limit says.
 SELECT
-    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
     username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
     coalesce(%(now)s::timestamptz, now()) AS read_at
@@ -34,7 +34,7 @@ LIMIT %(limit)s;
 -- name: live_runs
 -- The runs that nobody has ended, newest first, from the index that holds only them.
 SELECT
-    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
     username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
     coalesce(%(now)s::timestamptz, now()) AS read_at
@@ -46,7 +46,7 @@ LIMIT %(limit)s;
 -- name: run
 -- One run by its id.
 SELECT
-    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
     username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
     coalesce(%(now)s::timestamptz, now()) AS read_at
@@ -72,14 +72,14 @@ LIMIT 1;
 -- name: phases
 -- The phases of the runs on a screen.
 SELECT
-    run_id, phase, position, status, started_at, ended_at, counters, memory_mb, peak_memory_mb, memory_limit_mb
+    run_id, phase, position, status, started_at, ended_at, counters::text, memory_mb, peak_memory_mb, memory_limit_mb
 FROM tracking.phases
 WHERE run_id = ANY(%(run_ids)s::bigint[])
 ORDER BY run_id, position, phase;
 
 -- name: phase_samples
 -- How the phases of one run went.
-SELECT run_id, phase, bucket, processed, memory_mb
+SELECT run_id, phase, bucket, processed::text, memory_mb
 FROM tracking.phase_series
 WHERE run_id = %(run_id)s
 ORDER BY phase, bucket;
@@ -148,7 +148,7 @@ LIMIT %(limit)s;
 
 -- name: ledger
 -- What each writer of one run emitted, and what of it is here.
-SELECT run_id, writer_id, emitted, stored, dropped, overhead
+SELECT run_id, writer_id, emitted, stored, dropped, overhead::text
 FROM tracking.writers
 WHERE run_id = %(run_id)s
 ORDER BY writer_id;
@@ -161,7 +161,7 @@ ORDER BY scope, job;
 
 -- name: audit
 -- The newest deeds of people.
-SELECT id, at, actor, action, detail
+SELECT id, at, actor, action, detail::text
 FROM tracking.audit
 ORDER BY id DESC
 LIMIT %(limit)s;

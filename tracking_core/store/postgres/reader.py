@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
-from psycopg.pq import Format
+from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
@@ -21,22 +18,6 @@ from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
 
 DIALECT = "postgres"
-_BINARY_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECONDS = struct.Struct("!q")
-
-
-class UtcLoader(Loader):
-    """Loads timestamptz as aware UTC, whatever the session's time zone; one beyond the calendar as its last moment."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> datetime:
-        """Return the moment of a binary timestamptz."""
-        (microseconds,) = _MICROSECONDS.unpack(data)
-        try:
-            return _BINARY_EPOCH + timedelta(microseconds=microseconds)
-        except OverflowError:
-            return rows.LATEST
 
 
 class PostgresReader(PostgresConnection, Questions):
@@ -45,10 +26,12 @@ class PostgresReader(PostgresConnection, Questions):
     forms: ClassVar[rows.Forms] = rows.POSTGRES
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
-        super().__init__(location, deadline)
-        self._sql = queries.blocks("postgres", "reads")
+        PostgresConnection.__init__(self, location, deadline)
+        Questions.__init__(self)
+        self._sql = queries.blocks(DIALECT, "reads")
         self._in_view = False
-        self.raw.adapters.register_loader("timestamptz", UtcLoader)
+        # A binary timestamptz is an integer: taken as such it needs no session time zone and a third of the time.
+        self.raw.adapters.register_loader("timestamptz", Int8BinaryLoader)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:

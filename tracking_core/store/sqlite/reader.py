@@ -43,7 +43,8 @@ class SqliteReader(SqliteConnection, _SqliteQuestions):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
-        super().__init__(location, deadline, read_only=True)
+        SqliteConnection.__init__(self, location, deadline, read_only=True)
+        Questions.__init__(self)
         self._sql = queries.blocks(DIALECT, "reads")
         self._in_view = False
         self._due = 0.0
@@ -84,6 +85,7 @@ class UnbornReader(_SqliteQuestions):
     """Reads a file that nobody has made yet: an empty store, until a job makes it; from then on that file."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__()
         self._location = location
         self._deadline = deadline
         self._reader: SqliteReader | None = None
