@@ -14,7 +14,7 @@ import click
 
 from etlwatch.cli.faults import Unsuccessful
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, format_run_id, parse_run_id
-from tracking_core.records import Run
+from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
@@ -23,8 +23,8 @@ Value = TypeVar("Value")
 
 RUN_FORMS = "its number, its 13 characters, the last four or more of them, or JOB@latest"
 SUFFIX_LENGTH = 4
-STATES = ("running", "completed", "failed", "terminated", "abandoned", "lost", "stalled", "throttled", "slow")
-"""The stored states, then those derived on reading (DESIGN 3)."""
+STATES = (*(status.value for status in RunStatus), "lost")
+"""The stored states, then what is derived on reading (DESIGN 3)."""
 
 _LATEST = "@latest"
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})

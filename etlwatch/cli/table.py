@@ -17,6 +17,11 @@ from etlwatch.text import Align, cell_width, clip, pad
 Row = TypeVar("Row")
 GAP = "  "
 KEEP = 0
+ALIGNED_UP_TO = 80
+"""Where nothing is cut, a cell wider than this pushes its line aside instead of padding every other line."""
+
+_CHARACTERS_A_CELL = 8
+"""At most: a letter with its marks. What lies beyond the line's width anyway is not looked at."""
 
 
 def _no_tone(_row: object) -> Tone:
@@ -71,7 +76,8 @@ def _lay(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, bri
     laid = []
     for column in columns:
         write = column.brief if brief and column.brief is not None else column.full
-        cells = [look.shown(write(row)) for row in rows]
+        looked_at = None if look.width is None else look.width * _CHARACTERS_A_CELL
+        cells = [look.shown(write(row)[:looked_at]) for row in rows]
         if not any(cells):
             continue
         heading = look.shown(column.heading)
@@ -123,7 +129,9 @@ def _line(laid: Sequence[_Laid], index: int | None, look: Look, indent: str, ell
         # Trailing blanks would wrap a line that is exactly as wide as the terminal.
         last = position == len(laid) - 1 and not column.right
         width = column.width
-        if look.width is not None:
+        if look.width is None:
+            width = max(min(width, ALIGNED_UP_TO), cell_width(text))
+        else:
             width = max(min(width, look.width - used), 0)
         used += width + len(GAP)
         align: Align = "right" if column.right else "left"

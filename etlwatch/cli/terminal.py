@@ -71,14 +71,14 @@ def is_unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
 
 
-def say(text: str, *, tone: Tone = "") -> None:
+def say(text: str) -> None:
     """Tell a person something on stderr, made safe; lines stay lines. A stderr that is gone is no reason to stop."""
     stream = sys.stderr
     if stream is None:
         return
     look = look_of(stream)
     try:
-        stream.write(look.paint(look.shown(text, newline=True), tone) + "\n")
+        stream.write(look.shown(text, newline=True) + "\n")
         stream.flush()
     except (OSError, ValueError):
         return

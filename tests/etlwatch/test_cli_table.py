@@ -29,6 +29,12 @@ def test_a_table_in_a_pipe_is_as_wide_as_its_text() -> None:
     assert lines([("a", note)], PIPE) == ["name  note", f"a     {note}"]
 
 
+def test_one_endless_name_in_a_pipe_does_not_make_every_line_endless() -> None:
+    shown = lines([("a" * 5000, "note"), ("b", "note")], PIPE)
+    assert shown[1] == "a" * 5000 + "  note"
+    assert len(shown[2]) < 100
+
+
 def test_no_rows_make_no_table() -> None:
     assert lines([], PIPE) == []
 
