@@ -12,7 +12,8 @@ import warnings
 import weakref
 from collections.abc import Callable
 
-from tracking_core.delivery.base import Delivery
+from tracking_core.delivery.base import Delivery, NoSpool
+from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
@@ -96,12 +97,27 @@ class _LoudTracker(SimpleETLTracker):
     """The new tracker with the old manners."""
 
     def _make_delivery(self) -> Delivery:
-        return KeptDelivery(self._store, deadline=self._settings.deadline, switch=self._switch, health=self._health)
+        return KeptDelivery(
+            self._store,
+            deadline=self._settings.deadline,
+            switch=self._switch,
+            health=self._health,
+            spool=NoSpool(),
+            breaker=_AlwaysTry(),
+        )
 
     def _reading_failed(self, error: Exception) -> None:
         if self._is_empty_store(error):
             return
         raise _as_tracking_error(error)
+
+
+class _AlwaysTry(Breaker):
+    """A breaker that never opens: the old tracker's callers are told of every fault."""
+
+    def may_try(self, now: float) -> bool:  # noqa: ARG002 - the signature is the base's
+        """Return True."""
+        return True
 
 
 class KeptDelivery(ImmediateDelivery):
@@ -137,8 +153,9 @@ class KeptDelivery(ImmediateDelivery):
         self._measure(receipt.store_us, before_us, self._clock.now_us())
         return receipt
 
-    def _not_taken(self, batch: Batch, state: RunState, error: Exception) -> Receipt | None:  # noqa: ARG002 - overrides
+    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:  # noqa: ARG002 - overrides
         self._count(dropped=True)
+        assert error is not None
         raise _as_tracking_error(error) from error
 
     def _let_go(self) -> None:

@@ -18,7 +18,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tracking_core import arguments, config, identity, sanitize
-from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase
+from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.errors import SchemaMissing
@@ -78,20 +78,26 @@ class SimpleETLTracker:
         return f"SimpleETLTracker({self._location.label!r}, delivery={self._settings.delivery!r})"
 
     def _make_delivery(self) -> Delivery:
-        deadline, switch, health = self._settings.deadline, self._switch, self._health
-        if self._settings.delivery == "immediate":
-            return ImmediateDelivery(self._store, deadline=deadline, switch=switch, health=health)
+        settings, spool = self._settings, SpoolAtNeed(self._make_spool)
+        if settings.delivery == "immediate":
+            return ImmediateDelivery(
+                self._store, deadline=settings.deadline, switch=self._switch, health=self._health, spool=spool
+            )
         from tracking_core.delivery.buffered import BufferedDelivery
-        from tracking_core.delivery.spool import DiskSpool
 
         return BufferedDelivery(
             self._store,
-            deadline=deadline,
-            switch=switch,
-            health=health,
-            spool=DiskSpool(self._location.label, config.spool_directories()),
-            overload=self._settings.overload,
+            deadline=settings.deadline,
+            switch=self._switch,
+            health=self._health,
+            spool=spool,
+            overload=settings.overload,
         )
+
+    def _make_spool(self) -> Spool:
+        from tracking_core.delivery.spool import DiskSpool
+
+        return DiskSpool(self._location.label, config.spool_directories())
 
     def _store(self) -> Store:
         """Return the store, opened at first need: no driver is imported before."""

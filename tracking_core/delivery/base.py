@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from tracking_core.events import Batch, RunStart
+    from tracking_core.events import Batch, Receipt, RunStart
     from tracking_core.failures import Failure
     from tracking_core.records import DeliveryReport
 
@@ -123,17 +124,112 @@ class Delivery(Protocol):
 class Spool(Protocol):
     """Where batches wait that a store did not take."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether this process has nothing waiting there."""
+        ...
+
     def take(self, batch: Batch) -> bool:
         """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
         ...
+
+    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+        """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what waits, so that another process may replay it."""
+        ...
+
+    def renew(self) -> None:
+        """Forget what the parent keeps, in a forked child."""
+        ...
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of the spooled batches that were tried."""
+
+    sent: int = 0
+    """Events committed, or found to have been stored before."""
+
+    batches: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
+    """Runs whose events the store did not take, and why (see events.Receipt)."""
+
+    rejected: int = 0
+    """Batches whose values the store refused; they are kept aside in a `.rejected` file."""
+
+    expired: int = 0
+    """Files removed unread because they were older than 30 days."""
+
+    left: int = 0
+    """Files that still wait: of a living process, or because the store stopped answering."""
+
+    error: str = ""
+    """Why the replay ended early, '' when it did not."""
+
+
+def events_in(batch: Batch) -> int:
+    """Return how many events a batch carries; aggregated requests count one by one."""
+    requests = max(len(batch.requests), sum(cell.requests for cell in batch.cells.values()))
+    return requests + len(batch.phases) + len(batch.source_counts) + len(batch.errors) + len(batch.ends)
 
 
 class NoSpool:
     """The spool that keeps nothing."""
 
+    is_empty = True
+
     def take(self, batch: Batch) -> bool:  # noqa: ARG002 - the signature is the Protocol's
         """Return False."""
         return False
+
+    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:  # noqa: ARG002
+        """Return that nothing was sent."""
+        return Replay()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def renew(self) -> None:
+        """Do nothing."""
+
+
+class SpoolAtNeed:
+    """A spool that is made when the first batch needs it: its imports are not for jobs whose store works."""
+
+    def __init__(self, make: Callable[[], Spool]) -> None:
+        self._make = make
+        self._made: Spool | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this process has nothing waiting there."""
+        return self._made is None or self._made.is_empty
+
+    def take(self, batch: Batch) -> bool:
+        """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
+        return self._spool().take(batch)
+
+    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+        """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
+        return self._spool().replay(write, until=until, others=others)
+
+    def close(self) -> None:
+        """Let go of what waits, so that another process may replay it."""
+        if self._made is not None:
+            self._made.close()
+
+    def renew(self) -> None:
+        """Forget what the parent keeps, in a forked child."""
+        if self._made is not None:
+            self._made.renew()
+
+    def _spool(self) -> Spool:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 _living: weakref.WeakSet[Delivery] = weakref.WeakSet()

@@ -7,7 +7,7 @@ tested without sleeping.
 
 from __future__ import annotations
 
-import random
+import os
 import threading
 from collections.abc import Callable
 
@@ -17,11 +17,16 @@ JITTER = 0.2
 """Pauses are shortened by up to a fifth, so that many jobs do not come back at the same moment."""
 
 
+def _random_share() -> float:
+    # The random module would cost a good part of what importing this package may.
+    return int.from_bytes(os.urandom(2), "big") / 0xFFFF
+
+
 class Breaker:
     """Whether a store may be tried now."""
 
-    def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
-        self._uniform = uniform
+    def __init__(self, random_share: Callable[[], float] = _random_share) -> None:
+        self._random_share = random_share
         # Guards the three numbers below: one thread alone may be let through after a pause.
         self._lock = threading.Lock()
         self._failures = 0
@@ -56,8 +61,8 @@ class Breaker:
     def failed(self, now: float) -> float:
         """Open the breaker for the next pause; return how long it is, in seconds."""
         with self._lock:
-            pause = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
-            shortened: float = pause * self._uniform(1 - JITTER, 1)
+            pause: float = min(FIRST_PAUSE_S * float(1 << self._failures), LONGEST_PAUSE_S)
+            shortened = pause * (1 - JITTER * self._random_share())
             self._failures = min(self._failures + 1, 16)
             self._retry_at, self._trying = now + shortened, False
             return shortened

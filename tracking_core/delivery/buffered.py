@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable
 
 from tracking_core.clock import Clock, SystemClock
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, renew_after_fork
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import Intake, Word
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
-from tracking_core.delivery.spool import DiskSpool
 from tracking_core.events import RunStart
 from tracking_core.records import DeliveryReport
 from tracking_core.store.base import Store
@@ -36,7 +35,7 @@ class BufferedDelivery:
         *,
         deadline: float,
         switch: TrackingSwitch,
-        spool: DiskSpool,
+        spool: Spool,
         overload: str = "aggregate",
         health: Health | None = None,
         clock: Clock | None = None,

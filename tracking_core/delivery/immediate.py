@@ -1,7 +1,8 @@
 """Immediate delivery: each operation on a connection of its own, committed when the call returns.
 
 Owns the way of one event to the store and what its receipt means for the next one. Keeps no connection, no thread and
-no queue; what the store does not take is offered to a spool.
+no queue; what the store does not take is put into the spool, which is replayed a little with each call once the store
+works again, and as a whole at a run's end.
 """
 
 from __future__ import annotations
@@ -9,28 +10,36 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import (
-    NoSpool,
     RawCount,
     RawEnd,
     RawError,
     RawPhase,
     RawRequest,
+    Replay,
     Spool,
     renew_after_fork,
 )
+from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
 from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.errors import RowRejected
 from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
 from tracking_core.records import DeliveryReport
-from tracking_core.store.base import Store
+from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
+
+REPLAY_STEP_S = 0.1
+"""How long the spool is replayed within one call."""
+
+REPLAY_AT_END_S = 1.0
+"""How long spools of dead processes are replayed at the end of a process's first run."""
 
 OFFSET_NOISE_US = 50_000
 """A measured clock offset that differs less than this from the one in use is the network's noise and is ignored."""
@@ -47,14 +56,17 @@ class ImmediateDelivery:
         switch: TrackingSwitch,
         health: Health | None = None,
         clock: Clock | None = None,
-        spool: Spool | None = None,
+        spool: Spool,
+        breaker: Breaker | None = None,
     ) -> None:
         self._open_store = open_store
         self._deadline = deadline
         self._switch = switch
         self._health = health or Health()
         self._clock = clock or SystemClock()
-        self._spool = spool or NoSpool()
+        self._spool = spool
+        self._breaker = breaker or Breaker()
+        self._looked_for_others = False
         self._book = RunBook()
         self._offset_us = 0
         self._report = DeliveryReport()
@@ -136,24 +148,32 @@ class ImmediateDelivery:
             ledger=ledger,
         )
         receipt = self._deliver(batch, state)
+        if not self._looked_for_others and not self._breaker.is_open:
+            self._looked_for_others = True
+            self._replay(REPLAY_AT_END_S, others=True)
         ended = receipt is not None and raw.run_id in receipt.ended
         if ended:
             with self._book.lock:
                 self._book.end(raw.run_id)
         return ended
 
-    def flush(self, timeout: float | None) -> DeliveryReport:  # noqa: ARG002 - nothing waits here
-        """Return the report: nothing waits in an immediate delivery."""
+    def flush(self, timeout: float | None) -> DeliveryReport:
+        """Return the report; what waits in the spool is replayed first, for at most `timeout` seconds."""
+        if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
+            self._replay(timeout, others=False)
         with self._report_lock:
             return self._report
 
     def close(self) -> None:
-        """Do nothing: every connection was closed with its operation."""
+        """Let go of the spool; every connection was closed with its operation."""
+        self._spool.close()
 
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, which counts what it delivers from nothing."""
         self._book.renew()
         self._health.renew()
+        self._breaker.renew()
+        self._spool.renew()
         self._report_lock = threading.Lock()
         self._report = DeliveryReport()
 
@@ -177,12 +197,22 @@ class ImmediateDelivery:
 
     def _deliver(self, batch: Batch, state: RunState) -> Receipt | None:
         """Return the store's receipt, the spool's stand-in for one, or None when nobody took the batch."""
+        if not self._breaker.may_try(self._clock.monotonic()):
+            return self._not_taken(batch, state, None)
         try:
             receipt = self._write(batch)
         except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+            if isinstance(error, RowRejected):
+                self._breaker.worked()
+            else:
+                self._breaker.failed(self._clock.monotonic())
+            self._health.failed(error, self._label())
             return self._not_taken(batch, state, error)
+        self._breaker.worked()
         self._health.worked(self._label())
         self._learn(receipt, state)
+        if not self._spool.is_empty:
+            self._replay(REPLAY_STEP_S, others=False)
         refused = receipt.refused.get(state.run_id)
         if refused is not None:
             self._health.refused(state.run_id, refused)
@@ -203,15 +233,40 @@ class ImmediateDelivery:
         self._measure(receipt.store_us, before_us, after_us)
         return receipt
 
-    def _not_taken(self, batch: Batch, state: RunState, error: Exception) -> Receipt | None:
-        self._health.failed(error, self._label())
-        off = state.job is not None and self._switch.shared_off(state.job)
+    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
+        off = state.job is not None and self._switch.shared_off(state.job) and not batch.ends
         # A row that a store rejects for its values would be rejected again when the spool is replayed.
         if off or isinstance(error, RowRejected) or not self._spool.take(batch):
             self._count(dropped=True)
             return None
         self._count(spooled=True)
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
+
+    def _replay(self, seconds: float | None, *, others: bool) -> None:
+        """Send what waits in the spool, for at most so long; what goes wrong is the breaker's news."""
+        until = None if seconds is None else self._clock.monotonic() + seconds
+        try:
+            with ExitStack() as stack:
+                writers: list[Writer] = []
+
+                def write(batch: Batch) -> Receipt:
+                    # Connected only when something waits.
+                    if not writers:
+                        writers.append(stack.enter_context(self._open_store().writer(self._deadline)))
+                    return writers[0].write(batch)
+
+                replayed = self._spool.replay(write, until=until, others=others)
+        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+            replayed = Replay(error=str(error))
+        if replayed.error:
+            self._breaker.failed(self._clock.monotonic())
+        else:
+            self._breaker.worked()
+        for run_id, reason in replayed.refused.items():
+            self._health.refused(run_id, reason)
+        with self._report_lock:
+            moved = min(replayed.sent, self._report.spooled)
+            self._report = replace(self._report, sent=self._report.sent + moved, spooled=self._report.spooled - moved)
 
     def _learn(self, receipt: Receipt, state: RunState) -> None:
         jobs: Iterable[str] = (state.job,) if state.job is not None else ()

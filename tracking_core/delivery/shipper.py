@@ -13,13 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tracking_core.clock import Clock
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Replay, Spool, events_in
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_FROM, Intake, Overflow, Word
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
 from tracking_core.delivery.runbook import RunBook, RunState
-from tracking_core.delivery.spool import DiskSpool, Replay, events_in
 from tracking_core.errors import RowRejected
 from tracking_core.events import (
     Batch,
@@ -76,7 +75,7 @@ class Shipper:
         switch: TrackingSwitch,
         health: Health,
         clock: Clock,
-        spool: DiskSpool,
+        spool: Spool,
         breaker: Breaker | None = None,
     ) -> None:
         self._open_store = open_store

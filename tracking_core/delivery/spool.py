@@ -19,11 +19,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracking_core.config import make_private_directory
 from tracking_core.delivery import wire
+from tracking_core.delivery.base import Replay, events_in
 from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
@@ -36,30 +37,6 @@ LIFE_S = 30 * 86_400
 _LOOK_EVERY_BYTES = 1024 * 1024
 _SUFFIX = ".spool"
 _REJECTED = ".rejected"
-
-
-@dataclass(slots=True)
-class Replay:
-    """What became of the spooled batches that were tried."""
-
-    sent: int = 0
-    """Events committed, or found to have been stored before."""
-
-    batches: int = 0
-    refused: dict[int, str] = field(default_factory=dict)
-    """Runs whose events the store did not take, and why (see events.Receipt)."""
-
-    rejected: int = 0
-    """Batches whose values the store refused; they are kept aside in a `.rejected` file."""
-
-    expired: int = 0
-    """Files removed unread because they were older than 30 days."""
-
-    left: int = 0
-    """Files that still wait: of a living process, or because the store stopped answering."""
-
-    error: str = ""
-    """Why the replay ended early, '' when it did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +52,6 @@ class SpoolFile:
     age_s: float
     in_use: bool
     """Whether the process that writes it still lives."""
-
-
-def events_in(batch: Batch) -> int:
-    """Return how many events a batch carries; aggregated requests count one by one."""
-    requests = max(len(batch.requests), sum(cell.requests for cell in batch.cells.values()))
-    return requests + len(batch.phases) + len(batch.source_counts) + len(batch.errors) + len(batch.ends)
 
 
 class DiskSpool:
