@@ -33,7 +33,8 @@ SECOND = 1_000_000
 class Stock:
     """Writes runs, requests and whatever else a test needs to read back; times are aware datetimes."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, writer_id: int = WRITER_ID) -> None:
+        self.writer_id = writer_id
         self.store: Store = open_store(dsn)
         self._writer: Writer = self.store.writer(30.0)
         self._batches = itertools.count(1)
@@ -46,7 +47,7 @@ class Stock:
 
     def write(self, **parts: object) -> Receipt:
         """Write one batch."""
-        return self._writer.write(Batch(writer_id=WRITER_ID, batch_seq=next(self._batches), **parts))  # type: ignore[arg-type]
+        return self._writer.write(Batch(writer_id=self.writer_id, batch_seq=next(self._batches), **parts))  # type: ignore[arg-type]
 
     def beat(self, *run_ids: int) -> None:
         """Say that runs live."""

@@ -318,6 +318,21 @@ def test_throughput_keeps_what_is_stored_wider_than_a_step_as_wide_as_it_is(
     ]
 
 
+def test_old_cells_of_all_runs_are_joined_into_wide_ones_without_shards(store_dsn: str, reader: Reader) -> None:
+    assert isinstance(reader, PostgresReader | SqliteReader)
+    begin = seconds(NOW) // 600 * 600 - 86400
+    yesterday = datetime.fromtimestamp(begin, UTC)
+    for writer_id in (1, 2, 3):
+        stock = Stock(store_dsn, writer_id=writer_id)
+        run_id = stock.start(yesterday)
+        stock.requests(run_id, [(yesterday, "/a", 200, 1, 10), (yesterday + 5 * MINUTE, "/a", 500, 2, 900)])
+        stock.close()
+    (cell,) = reader.throughput(begin, begin + 600, 10)
+    assert (cell.bucket, cell.width, cell.requests, cell.items, cell.failed) == (begin, 600, 6, 9, 3)
+    assert histogram.unpack(cell.histogram) == {histogram.bucket_of(10): 3, histogram.bucket_of(900): 3}
+    assert len(reader._ask("throughput", since=begin, until=begin + 600)) == 1
+
+
 @pytest.fixture
 def widened(stock: Stock, store_dsn: str) -> int:
     """All runs together as they are kept after a while: one wide cell, two shards of a narrower one."""

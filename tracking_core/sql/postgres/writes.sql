@@ -273,7 +273,8 @@ ON CONFLICT (width, bucket, shard) DO UPDATE SET
             FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
 
 -- name: widen_throughput
--- Old narrow cells of all runs added up into wider ones, a few at a time; rows that another writer holds are skipped.
+-- Old narrow cells of all runs added up into wider ones without shards, a few at a time; rows that another writer holds
+-- are skipped.
 WITH due AS (
     DELETE FROM tracking.throughput AS cell
     USING (
@@ -284,28 +285,28 @@ WITH due AS (
     RETURNING cell.*
 ), sums AS (
     SELECT
-        bucket - bucket %% %(wider)s AS bucket, shard, sum(requests) AS requests, sum(failed) AS failed,
+        bucket - bucket %% %(wider)s AS bucket, sum(requests) AS requests, sum(failed) AS failed,
         sum(throttled) AS throttled, sum(items) AS items, sum(duration_ms) AS duration_ms,
         sum(status_2xx) AS status_2xx, sum(status_3xx) AS status_3xx, sum(status_4xx) AS status_4xx,
         sum(status_5xx) AS status_5xx, sum(status_other) AS status_other
-    FROM due GROUP BY 1, 2
+    FROM due GROUP BY 1
 ), latencies AS (
-    SELECT bucket, shard, array_agg(requests * 256 + slot ORDER BY slot) AS histogram
+    SELECT bucket, array_agg(requests * 256 + slot ORDER BY slot) AS histogram
     FROM (
         SELECT
-            due.bucket - due.bucket %% %(wider)s AS bucket, due.shard, entry %% 256 AS slot,
+            due.bucket - due.bucket %% %(wider)s AS bucket, entry %% 256 AS slot,
             sum(entry / 256)::bigint AS requests
-        FROM due CROSS JOIN unnest(due.histogram) AS entry GROUP BY 1, 2, 3) AS slots
-    GROUP BY 1, 2
+        FROM due CROSS JOIN unnest(due.histogram) AS entry GROUP BY 1, 2) AS slots
+    GROUP BY 1
 )
 INSERT INTO tracking.throughput AS old (
     bucket, width, shard, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
 SELECT
-    sums.bucket, %(wider)s, sums.shard, requests, failed, throttled, items, duration_ms,
+    sums.bucket, %(wider)s, 0, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, coalesce(latencies.histogram, '{}')
-FROM sums LEFT JOIN latencies ON latencies.bucket = sums.bucket AND latencies.shard = sums.shard
-ORDER BY sums.bucket, sums.shard
+FROM sums LEFT JOIN latencies ON latencies.bucket = sums.bucket
+ORDER BY sums.bucket
 ON CONFLICT (width, bucket, shard) DO UPDATE SET
     requests = old.requests + excluded.requests,
     failed = old.failed + excluded.failed,

@@ -114,17 +114,18 @@ ON CONFLICT (width, bucket, shard) DO UPDATE SET
     histogram = merge_histograms(old.histogram, excluded.histogram);
 
 -- name: widen_throughput
--- Old narrow cells of all runs added up into wider ones, an hour of them at a time; drop_widened removes them after.
+-- Old narrow cells of all runs added up into wider ones without shards, an hour of them at a time; drop_widened removes
+-- them after.
 INSERT INTO throughput AS old (
     width, bucket, shard, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
 SELECT
-    :wider, bucket - bucket % :wider, shard, sum(requests), sum(failed), sum(throttled), sum(items), sum(duration_ms),
+    :wider, bucket - bucket % :wider, 0, sum(requests), sum(failed), sum(throttled), sum(items), sum(duration_ms),
     sum(status_2xx), sum(status_3xx), sum(status_4xx), sum(status_5xx), sum(status_other), sum_histograms(histogram)
 FROM throughput
 WHERE width = :width
   AND bucket < min(:before, (SELECT min(bucket) FROM throughput WHERE width = :width) + 3600)
-GROUP BY 2, 3
+GROUP BY 2
 ON CONFLICT (width, bucket, shard) DO UPDATE SET
     requests = old.requests + excluded.requests,
     failed = old.failed + excluded.failed,
