@@ -1,6 +1,6 @@
 """A store in memory that obeys: it fails where a test tells it to and keeps what it was given. Holds no SQL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import TracebackType
@@ -19,6 +19,9 @@ class FakeStore:
     def __init__(self) -> None:
         self.fault: BaseException = StoreUnavailable("nobody answers")
         self.failing: set[str] = set()
+        self.heals = False
+        """Whether the first failure is the last."""
+
         self.batches: list[Batch] = []
         self.calls: list[str] = []
         self.opened = 0
@@ -27,12 +30,12 @@ class FakeStore:
         self.known: set[int] = set()
         self.running: set[int] = set()
         self.store_us = 0
-        self.before_receipt: Callable[[Batch], None] = lambda _batch: None
 
     def say(self, verb: str) -> None:
         """Note a call and fail it if a test wants that."""
         self.calls.append(verb)
         if verb in self.failing or "*" in self.failing:
+            self.failing = set() if self.heals else self.failing
             raise self.fault
 
     def writer(self, deadline: float) -> "FakeConnection":
@@ -55,7 +58,6 @@ class FakeStore:
     def take(self, batch: Batch) -> Receipt:
         """Answer as a store does: unknown runs are refused, switched off ones too, an end ends once."""
         self.batches.append(batch)
-        self.before_receipt(batch)
         jobs_off = bool(self.off)
         for start in batch.starts:
             if start.run_id not in self.known and not jobs_off:

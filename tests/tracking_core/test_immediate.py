@@ -114,7 +114,9 @@ def test_ctrl_c_during_an_operation_reaches_the_job(tracker: SimpleETLTracker, f
     assert fake_store.closed == fake_store.opened == 1
 
 
-@pytest.mark.parametrize("failing", [set(), {"write"}, {"close"}, {"write", "close"}], ids=str)
+@pytest.mark.parametrize(
+    "failing", [set(), {"write"}, {"close"}, {"write", "close"}], ids=["nothing", "writing", "closing", "both"]
+)
 def test_each_operation_opens_one_connection_and_closes_it_on_every_path(
     tracker: SimpleETLTracker, fake_store: FakeStore, failing: set[str]
 ) -> None:

@@ -47,7 +47,8 @@ class Health:
             self._fault = fault
         # What a store raises on purpose says it all; anything else needs its name.
         told = str(error) if isinstance(error, StoreError) else f"{fault}: {error}"
-        _say("warning", f"runs are not being recorded in {label}: {without_secrets(told)}; the job goes on")
+        where = "" if told.startswith(label) else f"{label}: "
+        _say("warning", f"the store does not take what it is given, the job goes on: {where}{without_secrets(told)}")
 
     def worked(self, label: str) -> None:
         """Say that the store answers again, if it did not before."""
@@ -56,7 +57,7 @@ class Health:
         with self._lock:
             recovered, self._fault = self._fault is not None, None
         if recovered:
-            _say("info", f"runs are being recorded in {label} again")
+            _say("info", f"{label}: the store takes what it is given again")
 
     def refused(self, run_id: int, reason: str) -> None:
         """Warn that a run's events were not taken, once a run and reason."""
