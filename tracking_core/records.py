@@ -232,6 +232,25 @@ class ErrorRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorGroup:
+    """All errors of one kind: those that share a fingerprint."""
+
+    fingerprint: str
+    errors: int
+    runs: int
+    """In how many runs they happened."""
+
+    first_at: datetime
+    last_at: datetime
+    run_id: int
+    """Of the newest one, as are phase, error_type and message."""
+
+    phase: str | None
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriterLedger:
     """What one writer of a run emitted, and what of it is stored."""
 

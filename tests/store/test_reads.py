@@ -212,6 +212,54 @@ def test_the_latest_run_of_a_job_is_the_one_begun_last(stock: Stock, reader: Rea
     assert reader.latest_run_id("Crm") is None
 
 
+def test_jobs_are_named_once_each(stock: Stock, reader: Reader) -> None:
+    for job in ("crm", "ads", "crm", "Ledger ✓"):
+        stock.start(NOW, job=job)
+    assert sorted(reader.job_names()) == sorted(["Ledger ✓", "ads", "crm"])
+    assert len(reader.job_names(2)) == 2
+
+
+def test_a_jobs_past_is_its_newest_runs_all_or_completed(stock: Stock, reader: Reader) -> None:
+    old, newer = stock.finished(NOW - 3 * HOUR, NOW - 2 * HOUR), stock.finished(NOW - HOUR, NOW)
+    running = stock.start(NOW - MINUTE)
+    stock.finished(NOW - HOUR, NOW, job="crm")
+    assert [run.run_id for run in reader.runs_of_job("inventory", 9)] == [running, newer, old]
+    assert [run.run_id for run in reader.runs_of_job("inventory", 9, completed=True)] == [newer, old]
+    assert [run.run_id for run in reader.runs_of_job("inventory", 1, completed=True)] == [newer]
+    assert [run.run_id for run in reader.runs_of_job("inventory", 9, before=NOW - HOUR)] == [old]
+
+
+def test_several_runs_answer_at_once_for_endpoints_and_series(stock: Stock, reader: Reader) -> None:
+    first, second = stock.start(NOW - HOUR), stock.start(NOW - HOUR)
+    stock.requests(first, [(NOW - HOUR, "/a", 200, 1, 10), (NOW - MINUTE, "/a", 200, 1, 10)])
+    stock.requests(second, [(NOW - MINUTE, "/b", 429, 0, 5)])
+    assert [
+        (totals.run_id, totals.endpoint, totals.requests) for totals in reader.endpoints_of_runs([second, first])
+    ] == [
+        (first, "/a", 2),
+        (second, "/b", 1),
+    ]
+    series = reader.series_of_runs([first, second], seconds(NOW - 5 * MINUTE))
+    assert {run_id: [cell.requests for cell in cells] for run_id, cells in series.items()} == {first: [1], second: [1]}
+    assert series[second][0].throttled == 1
+    assert [cell.requests for cell in reader.series_of_runs([first], 0)[first]] == [1, 1]
+
+
+def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, reader: Reader) -> None:
+    first, second = stock.start(NOW - HOUR), stock.start(NOW - HOUR)
+    stock.error(first, "old", NOW - HOUR)
+    stock.error(first, "older", NOW - 2 * HOUR)
+    stock.error(second, "new", NOW)
+    (group,) = reader.error_groups(NOW - 3 * HOUR)
+    assert (group.fingerprint, group.errors, group.runs) == ("f00d", 3, 2)
+    assert (group.first_at, group.last_at) == (NOW - 2 * HOUR, NOW)
+    assert (group.run_id, group.message, group.error_type, group.phase) == (second, "new", "ValueError", "load")
+    assert reader.error_groups_named(["f00d", "none"]) == [group]
+    assert [recent.errors for recent in reader.error_groups(NOW - MINUTE)] == [1]
+    assert reader.error_groups(NOW + MINUTE) == []
+    assert reader.error_groups_named([]) == []
+
+
 def test_phases_come_in_their_order_with_counters_and_memory(stock: Stock, reader: Reader) -> None:
     first, second = stock.start(NOW - HOUR), stock.start(NOW)
     stock.phase(first, "transform", NOW, position=2)

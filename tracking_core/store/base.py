@@ -19,6 +19,7 @@ from tracking_core.records import (
     AuditEntry,
     CleanupPlan,
     EndpointTotals,
+    ErrorGroup,
     ErrorRecord,
     Phase,
     PhaseSample,
@@ -91,6 +92,16 @@ class Reader(Connection, Protocol):
         """Return the newest run of a job."""
         ...
 
+    def job_names(self, limit: int = 1000) -> list[str]:
+        """Return the jobs that have runs, by name."""
+        ...
+
+    def runs_of_job(
+        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+    ) -> list[Run]:
+        """Return the newest runs of a job that began before a moment, all or only the completed ones."""
+        ...
+
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         """Return the phases of these runs by (run_id, position)."""
         ...
@@ -103,12 +114,20 @@ class Reader(Connection, Protocol):
         """Return a run's requests by endpoint, most requests first."""
         ...
 
+    def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
+        """Return the requests of several runs by endpoint, by run."""
+        ...
+
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs."""
         ...
 
     def series(self, run_id: int) -> list[SeriesCell]:
         """Return a run's requests over time, by bucket."""
+        ...
+
+    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
         ...
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
@@ -125,6 +144,14 @@ class Reader(Connection, Protocol):
 
     def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
         """Return the newest errors of a run, or of all runs."""
+        ...
+
+    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
+        """Return the errors since a moment by kind, the newest kind first."""
+        ...
+
+    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
+        """Return kinds of errors by their fingerprints, over all time."""
         ...
 
     def ledger(self, run_id: int) -> list[WriterLedger]:

@@ -16,6 +16,7 @@ from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
 from tracking_core.records import (
     AuditEntry,
     EndpointTotals,
+    ErrorGroup,
     ErrorRecord,
     Phase,
     PhaseSample,
@@ -57,8 +58,8 @@ class Questions(ABC):
         """Return a time as a parameter."""
 
     @abstractmethod
-    def _list(self, run_ids: Sequence[int]) -> object:
-        """Return run ids as one parameter."""
+    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
+        """Return several values as one parameter."""
 
     def now(self) -> datetime:
         """Return the store's clock."""
@@ -95,6 +96,17 @@ class Questions(ABC):
         found = self._ask("latest_run_id", job=job)
         return found[0][0] if found else None
 
+    def job_names(self, limit: int = 1000) -> list[str]:
+        """Return the jobs that have runs, by name."""
+        return [job for (job,) in self._ask("job_names", limit=max(limit, 0))]
+
+    def runs_of_job(
+        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+    ) -> list[Run]:
+        """Return the newest runs of a job that began before a moment, all or only the completed ones."""
+        before_at = None if before is None else self._moment(before)
+        return self._runs("runs_of_job", job=job, completed=completed, before_at=before_at, limit=max(limit, 0))
+
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         """Return the phases of these runs by (run_id, position)."""
         return [rows.phase(row, self.forms) for row in self._ask_of_runs("phases", run_ids)]
@@ -107,6 +119,10 @@ class Questions(ABC):
         """Return a run's requests by endpoint, most requests first."""
         return [rows.endpoint(row, self.forms) for row in self._ask_of_run("endpoints", run_id)]
 
+    def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
+        """Return the requests of several runs by endpoint, by run."""
+        return [rows.endpoint(row, self.forms) for row in self._ask_of_runs("endpoints_of_runs", run_ids)]
+
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs that made a request."""
         found: dict[int, list[object]] = {}
@@ -117,6 +133,13 @@ class Questions(ABC):
     def series(self, run_id: int) -> list[SeriesCell]:
         """Return a run's requests over time, by bucket."""
         return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id)]
+
+    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
+        found: dict[int, list[SeriesCell]] = {}
+        for row in self._ask_of_runs("series_of_runs", run_ids, since=since):
+            found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
+        return found
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
@@ -148,6 +171,18 @@ class Questions(ABC):
         else:
             found = self._ask_of_run("errors_of_run", run_id, limit=limit)
         return [rows.error(row, self.forms) for row in found]
+
+    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
+        """Return the errors since a moment by kind, the newest kind first."""
+        found = self._ask("error_groups", since=self._moment(since), limit=max(limit, 0))
+        return [rows.error_group(row, self.forms) for row in found]
+
+    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
+        """Return kinds of errors by their fingerprints, over all time."""
+        if not fingerprints:
+            return []
+        found = self._ask("error_groups_named", fingerprints=self._list(sorted(set(fingerprints))))
+        return [rows.error_group(row, self.forms) for row in found]
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what each writer of a run emitted and what of it is stored."""

@@ -20,6 +20,7 @@ from tracking_core.liveness import judge
 from tracking_core.records import (
     AuditEntry,
     EndpointTotals,
+    ErrorGroup,
     ErrorRecord,
     Phase,
     PhaseSample,
@@ -294,6 +295,22 @@ def error(row: Row, forms: Forms) -> ErrorRecord:
         message=message,
         traceback=traceback,
         fingerprint=fingerprint,
+    )
+
+
+def error_group(row: Row, forms: Forms) -> ErrorGroup:
+    """Return a kind of error."""
+    fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message = row
+    return ErrorGroup(
+        fingerprint=fingerprint,
+        errors=errors,
+        runs=runs,
+        first_at=forms.moment(first_at),
+        last_at=forms.moment(last_at),
+        run_id=run_id,
+        phase=phase,
+        error_type=error_type,
+        message=message,
     )
 
 

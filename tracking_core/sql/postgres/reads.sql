@@ -165,3 +165,84 @@ SELECT id, at, actor, action, detail::text
 FROM tracking.audit
 ORDER BY id DESC
 LIMIT %(limit)s;
+
+-- name: job_names
+-- Every job that has runs, found by hopping from one name to the next in the index.
+WITH RECURSIVE names AS (
+    SELECT min(job) AS job FROM tracking.runs
+    UNION ALL
+    SELECT (SELECT min(job) FROM tracking.runs WHERE job > names.job) FROM names WHERE names.job IS NOT NULL
+)
+SELECT job FROM names WHERE job IS NOT NULL LIMIT %(limit)s;
+
+-- name: runs_of_job
+-- The newest runs of one job that began before a moment, all of them or the completed ones.
+SELECT
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE job = %(job)s
+  AND started_at < coalesce(%(before_at)s::timestamptz, 'infinity')
+  AND (NOT %(completed)s OR status = 'completed')
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: endpoints_of_runs
+-- The requests of several runs by endpoint.
+SELECT
+    run_id, endpoint, max_ms, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM tracking.run_endpoints
+WHERE run_id = ANY(%(run_ids)s::bigint[])
+ORDER BY run_id, requests DESC, endpoint;
+
+-- name: series_of_runs
+-- The requests of several runs over time, from a moment on.
+SELECT
+    run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
+FROM tracking.run_series
+WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket >= %(since)s
+ORDER BY run_id, bucket, width;
+
+-- name: error_groups
+-- Errors of one kind as one row each, newest kind first, with what the newest of each says.
+SELECT
+    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
+    newest.run_id, newest.phase, newest.error_type, newest.message
+FROM (
+    SELECT
+        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
+    FROM tracking.errors
+    WHERE at >= %(since)s
+    GROUP BY fingerprint
+    ORDER BY max(at) DESC
+    LIMIT %(limit)s) AS kind
+CROSS JOIN LATERAL (
+    SELECT run_id, phase, error_type, message
+    FROM tracking.errors AS error
+    WHERE error.fingerprint = kind.fingerprint
+    ORDER BY error.at DESC
+    LIMIT 1) AS newest
+ORDER BY kind.last_at DESC;
+
+-- name: error_groups_named
+-- The same for given kinds, whenever they happened.
+SELECT
+    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
+    newest.run_id, newest.phase, newest.error_type, newest.message
+FROM (
+    SELECT
+        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
+    FROM tracking.errors
+    WHERE fingerprint = ANY(%(fingerprints)s::text[])
+    GROUP BY fingerprint) AS kind
+CROSS JOIN LATERAL (
+    SELECT run_id, phase, error_type, message
+    FROM tracking.errors AS error
+    WHERE error.fingerprint = kind.fingerprint
+    ORDER BY error.at DESC
+    LIMIT 1) AS newest
+ORDER BY kind.last_at DESC;

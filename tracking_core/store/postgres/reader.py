@@ -88,5 +88,5 @@ class PostgresReader(PostgresConnection, Questions):
     def _moment(self, moment: datetime) -> object:
         return moment
 
-    def _list(self, run_ids: Sequence[int]) -> object:
-        return list(run_ids)
+    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
+        return list(values)

@@ -35,8 +35,8 @@ class _SqliteQuestions(Questions):
     def _moment(self, moment: datetime) -> object:
         return to_microseconds(moment)
 
-    def _list(self, run_ids: Sequence[int]) -> object:
-        return json.dumps(run_ids)
+    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
+        return json.dumps(values)
 
 
 class SqliteReader(SqliteConnection, _SqliteQuestions):
