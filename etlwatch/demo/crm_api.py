@@ -187,11 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--broken-page", action="append", default=[], metavar="ENTITY:OFFSET", help="always answers 500"
     )
+    parser.add_argument("--retry-after", type=int, default=1, metavar="S", help="how long a throttled caller waits")
     options = parser.parse_args(arguments)
     broken = [page.partition(":") for page in options.broken_page]
     manners = Manners(
         seed=options.seed,
         latency_ms=options.latency,
+        retry_after_s=options.retry_after,
         broken_pages=frozenset((entity, int(offset)) for entity, _, offset in broken),
     )
     api = CrmApi(manners)

@@ -78,6 +78,8 @@ class CrmClient:
             payload = json.loads(body)
         except ValueError as error:
             return _answer(response.status, began, error=f"the answer is no JSON: {error}")
+        if not isinstance(payload, dict):
+            return _answer(response.status, began, error=f"the answer is no object but a {type(payload).__name__}")
         return _answer(response.status, began, payload=payload)
 
 

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -162,9 +161,12 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds
     assert retry_after_seconds(header, now=NOW) == seconds
 
 
-def test_a_body_that_is_no_json_is_an_error_with_its_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("body", "error"), [(b"<html>", "no JSON"), (b"[1]", "no object but a list")])
+def test_a_body_of_another_kind_is_an_error_with_its_status(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, error: str
+) -> None:
     with CrmApi(CALM) as api, CrmClient(api.url) as client:
-        monkeypatch.setattr(http.client.HTTPResponse, "read", lambda self: b"<html>")
+        monkeypatch.setattr(http.client.HTTPResponse, "read", lambda self: body)
         answer = client.get("/v1/contacts/count")
     assert (answer.status, answer.is_usable, answer.may_pass) == (200, False, False)
-    assert "no JSON" in (answer.error or "")
+    assert error in (answer.error or "")
