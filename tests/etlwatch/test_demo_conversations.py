@@ -1,0 +1,130 @@
+"""The job `conversation-import` loads what it reads, and leaves a useful traceback where it cannot."""
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from etlwatch.demo import conversation_import
+from etlwatch.demo.chat_export import write_export
+from etlwatch.demo.conversation_import import import_export
+from etlwatch.demo.conversations import DamagedExportError, TextCleaner, in_batches
+from tracking_core import ETLContext, SimpleETLTracker
+from tracking_core.store import open_store
+
+
+@pytest.fixture
+def recording_dsn(store_dsn: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name a fresh store in the environment, where a job looks for it."""
+    monkeypatch.setenv("TRACKING_DSN", store_dsn)
+    return store_dsn
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_a_sound_export_is_loaded_whole(tmp_path: Path, recording_dsn: str) -> None:
+    result = tmp_path / "chat.db"
+    assert conversation_import.main(["--messages", "900", "--result", str(result)]) == 0
+    document = json.loads(result.with_suffix(".json").read_text(encoding="utf-8"))
+    messages = sum(len(conversation["MessageList"]) for conversation in document["conversations"])
+    assert rows(result, "SELECT conversations FROM exports") == [(60,)]
+    assert rows(result, "SELECT count(*) FROM messages") == [(messages,)]
+    (run,) = SimpleETLTracker(recording_dsn).get_recent_runs()
+    assert (run.job, run.status, run.errors) == ("conversation-import", "completed", 0)
+    with open_store(recording_dsn).reader(5.0) as reader:
+        phases = reader.phases([run.run_id])
+    assert [(phase.phase, phase.status) for phase in phases] == [
+        ("extract", "completed"),
+        ("transform", "completed"),
+        ("load", "completed"),
+    ]
+    for phase in phases:
+        assert phase.counters == {
+            "conversations": {"total": 60, "processed": 60},
+            "messages": {"total": messages, "processed": messages},
+        }
+        assert phase.memory_mb is not None
+
+
+def test_a_damaged_message_fails_the_run_with_its_traceback_and_cause(tmp_path: Path, recording_dsn: str) -> None:
+    with pytest.raises(DamagedExportError, match=r"message 37-\d+ of conversation .* cannot be read"):
+        conversation_import.main(["--messages", "900", "--damage", "time", "--result", str(tmp_path / "chat.db")])
+    (run,) = SimpleETLTracker(recording_dsn).get_recent_runs()
+    assert (run.status, run.errors) == ("failed", 1)
+    with open_store(recording_dsn).reader(5.0) as reader:
+        status = {phase.phase: phase.status for phase in reader.phases([run.run_id])}
+        (error,) = reader.errors(run.run_id)
+    assert status == {"extract": "completed", "transform": "failed", "load": "pending"}
+    assert (error.phase, error.error_type.rpartition(".")[2]) == ("transform", "DamagedExportError")
+    assert "ValueError" in error.traceback
+    assert "direct cause" in error.traceback
+    assert "conversations.py" in error.traceback
+
+
+def test_a_truncated_export_fails_in_its_extraction(tmp_path: Path, recording_dsn: str) -> None:
+    with pytest.raises(DamagedExportError, match="is no whole chat export"):
+        conversation_import.main(["--damage", "truncated", "--result", str(tmp_path / "chat.db")])
+    (run,) = SimpleETLTracker(recording_dsn).get_recent_runs()
+    with open_store(recording_dsn).reader(5.0) as reader:
+        (error,) = reader.errors(run.run_id)
+    assert (run.status, error.phase) == ("failed", "extract")
+    assert "JSONDecodeError" in error.traceback
+
+
+@pytest.mark.parametrize("document", ["[]", "{}", '{"userId": "me", "conversations": [{"id": "x"}]}', "\udcff"])
+def test_a_file_that_is_no_export_is_refused(tmp_path: Path, document: str) -> None:
+    path = tmp_path / "export.json"
+    path.write_bytes(document.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DamagedExportError) as raised:
+        import_export(path, ETLContext(f"sqlite:///{tmp_path / 'chat.db'}"))
+    assert raised.value.__cause__ is not None
+
+
+def test_a_context_without_a_run_serves_the_same_pipeline(tmp_path: Path) -> None:
+    path = tmp_path / "export.json"
+    write_export(path, messages=300)
+    context = ETLContext(f"sqlite:///{tmp_path / 'chat.db'}")
+    messages = import_export(path, context)
+    assert context.statistics["total"]["messages_processed"] == 3 * messages
+    assert context.phase_status == {"extract": "completed", "transform": "completed", "load": "completed"}
+
+
+def test_an_export_can_be_imported_twice(tmp_path: Path, recording_dsn: str) -> None:
+    path, result = tmp_path / "export.json", tmp_path / "chat.db"
+    write_export(path, messages=100)
+    for _ in range(2):
+        assert conversation_import.main([str(path), "--result", str(result)]) == 0
+    assert rows(result, "SELECT count(DISTINCT export_id) FROM messages") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("rich", "plain"),
+    [
+        ("Can you send the <b>latest</b>?", "Can you send the latest?"),
+        ("a &amp; b &lt;c&gt;", "a & b <c>"),
+        ("two\r\nlines", "two\nlines"),
+        ("zero\u200bwidth and a tab\there", "zerowidth and a tab here"),
+        ("👩‍👩‍👧‍👦", "👩‍👩‍👧‍👦"),
+        ("\u202eevil\u001b[31m", "evil[31m"),
+        ("", ""),
+    ],
+)
+def test_rich_text_becomes_plain(rich: str, plain: str) -> None:
+    assert TextCleaner().clean(rich) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("שלום world", True), ("مرحبا", True), ("hello שלום", False), ("123 👍", False), ("", False)]
+)
+def test_the_direction_of_a_text_is_that_of_its_first_letter(text: str, *, expected: bool) -> None:
+    assert TextCleaner().reads_right_to_left(text) is expected
+
+
+def test_batches_hold_everything_once() -> None:
+    assert list(in_batches([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
+    assert list(in_batches([], 2)) == []
