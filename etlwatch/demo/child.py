@@ -40,7 +40,7 @@ def _wait_for_end(lifeline: int) -> None:
 def _leave(signal_number: int, _frame: FrameType | None) -> None:
     # A second signal means at once.
     signal.signal(signal_number, signal.SIG_DFL)
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(f"ended by {signal.Signals(signal_number).name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

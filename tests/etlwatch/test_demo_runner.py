@@ -1,0 +1,119 @@
+"""The demo as a whole: real processes, recorded in both stores, and gone when it is left."""
+
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from etlwatch.demo import runner
+from etlwatch.demo.rota import JobCall, Slot
+from etlwatch.demo.runner import LiveDemo, run_once
+from tests.support.waiting import wait_until
+from tracking_core import SimpleETLTracker
+from tracking_core.store import open_store
+
+SYNC = "etlwatch.demo.crm_sync"
+IMPORT = "etlwatch.demo.conversation_import"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the same jobs run with little to do and an API that answers at once."""
+    monkeypatch.setattr(
+        runner, "_API_ARGUMENTS", ("--latency", "0", "--retry-after", "0", "--broken-page", "opportunities:300")
+    )
+    (tmp_path / "empty").mkdir()
+    once = [
+        JobCall(
+            module=call.module,
+            arguments=(
+                *call.arguments,
+                *(("--pace", "0") if "--pace" in call.arguments else ()),
+                *(("--root", str(tmp_path / "empty")) if call.module.endswith("inventory") else ()),
+            ),
+            expected_status=call.expected_status,
+        )
+        for call in runner.ONCE
+    ]
+    monkeypatch.setattr(runner, "ONCE", tuple(once))
+
+
+def test_every_job_runs_once_and_one_fails_as_it_should(store_dsn: str) -> None:
+    assert run_once(store_dsn) == 0
+    runs = SimpleETLTracker(store_dsn).get_recent_runs()
+    assert sorted((run.job, run.status) for run in runs) == [
+        ("conversation-import", "completed"),
+        ("conversation-import", "failed"),
+        ("crm-sync", "completed"),
+        ("inventory", "completed"),
+    ]
+    assert sum(run.requests for run in runs) > 50
+    with open_store(store_dsn).reader(5.0) as reader:
+        assert any("direct cause" in error.traceback for error in reader.errors())
+    assert psutil.Process().children() == []
+
+
+def test_a_job_that_ends_otherwise_than_it_should_is_reported(
+    sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "ONCE", (JobCall(module=IMPORT, arguments=("/nowhere/export.json",)),))
+    assert run_once(sqlite_store_dsn) == 1
+    assert "conversation_import-1 ended with status 1 instead of 0: FileNotFoundError" in caplog.text
+
+
+def test_a_job_that_takes_too_long_is_ended(
+    sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "ONCE", (JobCall(module=IMPORT, arguments=("--pace", "600")),))
+    monkeypatch.setattr(runner, "RUN_ONCE_DEADLINE_S", 0.5)
+    assert run_once(sqlite_store_dsn) == 1
+    assert "conversation_import-1 was not done after" in caplog.text
+    assert psutil.Process().children() == []
+
+
+def test_a_live_demo_keeps_jobs_coming_until_it_is_left(
+    store_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short = Slot(calls=(JobCall(module=IMPORT, arguments=("--messages", "100")),), first_after_s=0.0, pause_s=0.0)
+    long = Slot(calls=(JobCall(module=SYNC, arguments=("--pace", "600")),), first_after_s=0.0, pause_s=0.0)
+    monkeypatch.setattr(runner, "LIVE", (short, long))
+    tracker = SimpleETLTracker(store_dsn)
+
+    def statuses() -> list[tuple[str, str]]:
+        return [(run.job, run.status) for run in tracker.get_recent_runs(1000)]
+
+    with LiveDemo(store_dsn) as demo:
+        wait_until(
+            lambda: (
+                statuses().count(("conversation-import", "completed")) >= 2
+                and any(run.requests for run in tracker.get_recent_runs(1000))
+            ),
+            "two imports are completed and a sync has begun",
+        )
+        assert ("crm-sync", "running") in statuses()
+    assert ("crm-sync", "terminated") in statuses()
+    assert demo.problems == ()
+    assert psutil.Process().children() == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_leaving_a_live_demo_at_once_leaves_nothing_behind(
+    sqlite_store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with LiveDemo(sqlite_store_dsn):
+        pass
+    assert psutil.Process().children() == []
+    assert not list(tmp_path.glob("etlwatch-demo-*"))
+
+
+def test_a_live_demo_remembers_what_went_wrong(
+    sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = Slot(calls=(JobCall(module=IMPORT, arguments=("/nowhere.json",)),), first_after_s=0.0, pause_s=600.0)
+    monkeypatch.setattr(runner, "LIVE", (wrong,))
+    with LiveDemo(sqlite_store_dsn) as demo:
+        wait_until(lambda: demo.problems, "the failed job is noticed")
+    assert "FileNotFoundError" in demo.problems[0]
+    assert capfd.readouterr() == ("", "")
