@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",
     "init": "etlwatch.cli.control:init",
+    "demo": "etlwatch.cli.demo:demo",
 }
 """Name → where the command is, in the order in which help lists them."""
 

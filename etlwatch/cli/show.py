@@ -104,7 +104,8 @@ def _facts(detail: RunDetail) -> Iterator[tuple[str, str]]:
             "latency",
             "  ".join(f"{name} {duration_ms(percentile(detail.histogram, s))}" for name, s in shares.items()),
         )
-    yield "items", exact(run.items)
+    if run.requests or run.items:
+        yield "items", exact(run.items)
     if run.errors:
         yield "errors", exact(run.errors)
 
@@ -145,7 +146,7 @@ def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
         ),
         Column(heading=f"started {zone}", full=lambda phase: local_time(phase.started_at), leaves=2),
         Column(heading="time", full=took, right=True),
-        Column(heading="done", full=_progress, shrinks_to=12),
+        Column(heading="done", full=_progress, shrinks_to=32),
         Column(heading="memory MB", full=_memory, right=True, leaves=1),
     ]
 

@@ -1,0 +1,72 @@
+"""`etlwatch demo`: real jobs to look at, live on a terminal, once without one."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output
+from etlwatch.cli.dashboard import open_dashboard
+from etlwatch.cli.faults import Exit, strike_out
+from etlwatch.cli.output import Format
+from etlwatch.cli.runs import RunQuery, print_runs
+from etlwatch.cli.terminal import is_terminal, say
+
+if TYPE_CHECKING:
+    from tracking_core.config import StoreLocation
+
+
+@click.command()
+@connect.store_option
+@click.pass_context
+def demo(context: click.Context) -> int:
+    """Run real jobs and watch them.
+
+    On a terminal the dashboard opens over jobs that go on until you quit; elsewhere they run once and the runs are
+    printed. They record into demo.db beside your own store, begun afresh each time. With --dsn they record there; its
+    tables are made if need be, and nothing is removed. $TRACKING_DSN is not used: no demo belongs into a store in use.
+    """
+    from etlwatch.demo import runner
+
+    given = connect.given_dsn()
+    if given is None:
+        context.meta[connect.DSN] = runner.default_demo_dsn()
+    place = connect.location()
+    with connect.explained(place):
+        runner.prepare(context.meta[connect.DSN], fresh=given is None)
+    if given is not None:
+        say(f"{place.label}: its tables are there, and the demo's runs are added to what it holds")
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        return _live(place)
+    return _once(place)
+
+
+def _live(place: StoreLocation) -> int:
+    from etlwatch.demo.runner import LiveDemo
+
+    with LiveDemo(place.dsn) as jobs:
+        status = open_dashboard(place)
+    for problem in jobs.problems:
+        say(f"demo: {problem}")
+    say(_look_again())
+    return status
+
+
+def _once(place: StoreLocation) -> int:
+    from etlwatch.demo.runner import run_once
+
+    say("running the demo's jobs once, in about 15 s")
+    failed = run_once(place.dsn)
+    print_runs(RunQuery(), Format.TABLE)
+    output.write_lines(["", _look_again()])
+    return Exit.NOT_FOUND if failed else Exit.DONE
+
+
+def _look_again() -> str:
+    place = connect.location()
+    # A relative file is named in full: the next command may be typed somewhere else.
+    shown = place.dsn if place.path is not None else strike_out(connect.given_dsn() or "", place)
+    return f"look again: etlwatch --dsn {shlex.quote(shown)}"
