@@ -1,0 +1,223 @@
+"""Is a living run behind, and what proves it: stalled, throttled, slow, each by comparison with the job's own past.
+
+Owns the three verdicts that need history (DESIGN 3); `lost` needs none and comes with the run. The first that holds, in
+that order, is the state; all that hold are listed. Nothing here is stored, and the clock is the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from etlwatch.model.numbers import duration_ms, percent, ratio, span
+from etlwatch.model.past import JobPast, Usual
+from tracking_core import histogram
+from tracking_core.clock import from_microseconds
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
+
+__all__ = ["DEFAULT_THRESHOLDS", "Finding", "Thresholds", "findings", "latest_progress"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """How far from usual is too far; the configuration file may say otherwise."""
+
+    stalled_after_s: float = 120.0
+    """No run is stalled sooner than after this long without progress."""
+
+    stalled_times_usual: float = 3.0
+    """Nor before this many times the longest pause that its job usually makes."""
+
+    stalled_without_past_s: float = 600.0
+    """How long a run may stand still whose job has no past."""
+
+    throttled_share: float = 0.10
+    """No run is throttled below this share of 429s among its latest requests."""
+
+    throttled_times_usual: float = 3.0
+    throttled_requests: int = 10
+    """Nor with fewer requests than this to judge by."""
+
+    slow_times_p95: float = 1.0
+    """A run is slow from this many times its job's p95 on."""
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
+RECENT_S: Final = 300
+"""What `latest` means for the share of 429s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One way in which a run is behind, and the proof."""
+
+    state: str
+    """`stalled`, `throttled` or `slow`."""
+
+    since: datetime
+    note: str
+    """At most 22 characters, for the row."""
+
+    because: str
+    """A sentence; endpoint and phase names from the store may be in it."""
+
+    value: float
+    """What was measured, in the unit of `limit`."""
+
+    limit: float
+    """What it was held against."""
+
+
+def findings(
+    run: Run,
+    past: JobPast,
+    *,
+    now: datetime,
+    phases: Sequence[Phase] = (),
+    series: Sequence[SeriesCell] = (),
+    endpoints: Sequence[EndpointTotals] = (),
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> tuple[Finding, ...]:
+    """Return every way in which a living run is behind, gravest first; none for a run that is lost or has ended.
+
+    `series` are the run's own cells, as far back as is known; `endpoints` its totals; `past` its job's.
+    """
+    if run.status != RunStatus.RUNNING or run.state == "lost":
+        return ()
+    found = (
+        _stalled(run, past, now, phases, thresholds),
+        _throttled(past, now, series, thresholds),
+        _slow(run, past, phases, endpoints, now, thresholds),
+    )
+    return tuple(finding for finding in found if finding is not None)
+
+
+def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
+    """Return when a run last did anything that it told of."""
+    moments = [run.started_at, run.progress_at]
+    moments += [moment for phase in phases for moment in (phase.started_at, phase.ended_at)]
+    return max(moment for moment in moments if moment is not None)
+
+
+def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], thresholds: Thresholds) -> Finding | None:
+    since = latest_progress(run, phases)
+    still = (now - since).total_seconds()
+    pause = past.longest_gap_s.p95
+    if pause is None:
+        limit, usually = thresholds.stalled_without_past_s, ""
+    else:
+        limit = max(thresholds.stalled_after_s, thresholds.stalled_times_usual * pause)
+        usually = f"; its longest pause is usually {span(past.longest_gap_s.usual)}"
+    if still <= limit:
+        return None
+    where = _current(phases)
+    place = f" in phase {where.phase}" if where is not None else ""
+    return Finding(
+        state="stalled",
+        since=since,
+        note=f"no progress for {span(still)}",
+        because=f"its heart beats, and nothing has moved{place} for {span(still)}{usually}",
+        value=still,
+        limit=limit,
+    )
+
+
+def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thresholds: Thresholds) -> Finding | None:
+    usual = past.throttled_share.usual or 0.0
+    limit = max(thresholds.throttled_share, thresholds.throttled_times_usual * usual)
+    recent = [cell for cell in series if cell.bucket + cell.width > now.timestamp() - RECENT_S]
+    requests = sum(cell.requests for cell in recent)
+    share = sum(cell.throttled for cell in recent) / requests if requests else 0.0
+    if requests < thresholds.throttled_requests or share < limit:
+        return None
+    since = _beginning_of_throttling(series, limit, now)
+    usually = f", usually {percent(usual)}" if past.throttled_share.runs else ""
+    return Finding(
+        state="throttled",
+        since=since,
+        note=f"429 {percent(share)}",
+        because=f"{percent(share)} of its requests in the last {span(RECENT_S)} were answered 429{usually}",
+        value=share,
+        limit=limit,
+    )
+
+
+def _beginning_of_throttling(series: Sequence[SeriesCell], limit: float, now: datetime) -> datetime:
+    """Return where the stretch of throttled cells that reaches until now begins."""
+    began = int(now.timestamp())
+    for cell in reversed(series):
+        if not cell.requests:
+            continue
+        if cell.throttled / cell.requests < limit / 2:
+            break
+        began = cell.bucket
+    return from_microseconds(began * 1_000_000)
+
+
+def _slow(
+    run: Run,
+    past: JobPast,
+    phases: Sequence[Phase],
+    endpoints: Sequence[EndpointTotals],
+    now: datetime,
+    thresholds: Thresholds,
+) -> Finding | None:
+    p95 = past.duration_s.p95
+    elapsed = max((now - run.started_at).total_seconds(), 0.0)
+    if p95 is None or elapsed <= thresholds.slow_times_p95 * p95:
+        return None
+    why, short = _cause(phases, past, endpoints, now)
+    times = ratio(elapsed / p95) if p95 else "–"
+    return Finding(
+        state="slow",
+        since=run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95),
+        note=short or f"{times} its p95",
+        because=why or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
+        value=elapsed,
+        limit=thresholds.slow_times_p95 * p95,
+    )
+
+
+def _cause(
+    phases: Sequence[Phase], past: JobPast, endpoints: Sequence[EndpointTotals], now: datetime
+) -> tuple[str, str]:
+    """Return what takes longer than usual, as a sentence and in few words: the worst phase, the worst endpoint."""
+    over = [(_excess(phase, past, now), phase) for phase in phases]
+    worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
+    slowest = _slowest(endpoints, past)
+    parts, short = [], []
+    if worst is not None:
+        parts.append(f"phase {worst[1].phase} is {span(worst[0])} over its usual")
+        short.append(f"{worst[1].phase} +{span(worst[0])}")
+    if slowest is not None:
+        endpoint, p95, usual = slowest
+        parts.append(f"{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
+        short.append(endpoint)
+    return "; ".join(parts) if len(parts) < 2 else f"{parts[0]}: {parts[1]}", ", ".join(short)
+
+
+def _excess(phase: Phase, past: JobPast, now: datetime) -> float:
+    known = past.phase(phase.phase)
+    if known is None or known.duration_s.usual is None or phase.started_at is None:
+        return 0.0
+    return ((phase.ended_at or now) - phase.started_at).total_seconds() - known.duration_s.usual
+
+
+def _slowest(endpoints: Sequence[EndpointTotals], past: JobPast) -> tuple[str, float, Usual] | None:
+    """Return the endpoint whose p95 is beyond its usual p95 by most, weighed by its requests."""
+    found: list[tuple[float, str, float, Usual]] = []
+    for totals in endpoints:
+        usual = past.endpoint_p95_ms.get(totals.endpoint, Usual())
+        p95 = histogram.percentile(histogram.unpack(totals.histogram), 0.95)
+        if p95 is not None and usual.p95 is not None and usual.usual is not None and p95 > 1.2 * usual.p95:
+            found.append(((p95 - usual.usual) * totals.requests, totals.endpoint, p95, usual))
+    if not found:
+        return None
+    _, endpoint, p95, usual = max(found, key=lambda one: one[0])
+    return endpoint, p95, usual
+
+
+def _current(phases: Sequence[Phase]) -> Phase | None:
+    return next((phase for phase in reversed(phases) if phase.status == "running"), None)

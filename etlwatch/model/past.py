@@ -1,0 +1,198 @@
+"""What is usual for a job: figures of its last completed runs, each with the number of runs behind it.
+
+Owns the arithmetic of "usual" (the median) and "p95" over a job's past, per run, phase and endpoint. Refuses to own
+verdicts, and to invent a normal: below MINIMUM_RUNS there is a count and no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from etlwatch.model.baseline import MOST_RUNS, quantile
+from tracking_core import histogram
+from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
+
+__all__ = ["MINIMUM_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "usual_of"]
+
+MINIMUM_RUNS: Final = 5
+"""Fewer past runs than this are no normal (SCREENS: `3 runs` instead of a bar)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """One figure over a job's past."""
+
+    runs: int = 0
+    """How many runs had it."""
+
+    usual: float | None = None
+    """The median; None with fewer than MINIMUM_RUNS."""
+
+    p95: float | None = None
+    """What one run in twenty exceeds; None with fewer than MINIMUM_RUNS."""
+
+    low: float | None = None
+    """The lower quartile."""
+
+    high: float | None = None
+    """The upper quartile."""
+
+    def ratio(self, value: float | None) -> float | None:
+        """Return how many times its p95 a value is; None where there is no normal."""
+        return value / self.p95 if value is not None and self.p95 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePast:
+    """One phase in a job's past."""
+
+    phase: str
+    position: int
+    duration_s: Usual
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPast:
+    """A job's last completed runs."""
+
+    runs: int = 0
+    """How many there are, at most MOST_RUNS."""
+
+    duration_s: Usual = field(default_factory=Usual)
+    requests: Usual = field(default_factory=Usual)
+    items: Usual = field(default_factory=Usual)
+    errors: Usual = field(default_factory=Usual)
+    request_rate: Usual = field(default_factory=Usual)
+    """Requests per second of a whole run."""
+
+    item_rate: Usual = field(default_factory=Usual)
+    throttled_share: Usual = field(default_factory=Usual)
+    """0 to 1, of all requests."""
+
+    failed_share: Usual = field(default_factory=Usual)
+    latency_p50_ms: Usual = field(default_factory=Usual)
+    latency_p95_ms: Usual = field(default_factory=Usual)
+    memory_mb: Usual = field(default_factory=Usual)
+    """The peak of a run's phases."""
+
+    longest_gap_s: Usual = field(default_factory=Usual)
+    """The longest stretch of a run without any request, as far as its series can tell."""
+
+    phases: tuple[PhasePast, ...] = ()
+    """By position."""
+
+    endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
+
+    def phase(self, name: str) -> PhasePast | None:
+        """Return a phase's past."""
+        return next((phase for phase in self.phases if phase.phase == name), None)
+
+
+NO_PAST: Final = JobPast()
+
+
+def usual_of(values: Iterable[float | None]) -> Usual:
+    """Return what is usual among values; None among them says that a run had no such figure."""
+    known = sorted(value for value in values if value is not None)
+    if len(known) < MINIMUM_RUNS:
+        return Usual(runs=len(known))
+    return Usual(
+        runs=len(known),
+        usual=quantile(known, 0.5),
+        p95=quantile(known, 0.95),
+        low=quantile(known, 0.25),
+        high=quantile(known, 0.75),
+    )
+
+
+def past_of(
+    runs: Sequence[Run],
+    phases: Iterable[Phase] = (),
+    endpoints: Iterable[EndpointTotals] = (),
+    series: Mapping[int, Sequence[SeriesCell]] | None = None,
+) -> JobPast:
+    """Return the past that completed runs of one job make, newest first; the rest says more of those runs."""
+    kept = list(runs[:MOST_RUNS])
+    if not kept:
+        return NO_PAST
+    ids = {run.run_id for run in kept}
+    by_run = _grouped(totals for totals in endpoints if totals.run_id in ids)
+    latencies = {run_id: histogram.merge(one.histogram for one in totals) for run_id, totals in by_run.items()}
+    own_phases = [phase for phase in phases if phase.run_id in ids]
+    peaks: dict[int, float] = {}
+    for phase in own_phases:
+        if phase.peak_memory_mb is not None:
+            peaks[phase.run_id] = max(peaks.get(phase.run_id, 0.0), phase.peak_memory_mb)
+    return JobPast(
+        runs=len(kept),
+        duration_s=usual_of(run.duration_s for run in kept),
+        requests=usual_of(run.requests for run in kept),
+        items=usual_of(run.items for run in kept),
+        errors=usual_of(run.errors for run in kept),
+        request_rate=usual_of(_per_second(run.requests, run) for run in kept),
+        item_rate=usual_of(_per_second(run.items, run) for run in kept),
+        throttled_share=usual_of(_share(run.throttled_requests, run) for run in kept),
+        failed_share=usual_of(_share(run.failed_requests, run) for run in kept),
+        latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies.values()),
+        latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies.values()),
+        memory_mb=usual_of(peaks.values()),
+        longest_gap_s=usual_of(_longest_gap(run, (series or {}).get(run.run_id, ())) for run in kept),
+        phases=_phases(own_phases),
+        endpoint_p95_ms=_endpoints(by_run.values()),
+    )
+
+
+def _grouped(endpoints: Iterable[EndpointTotals]) -> dict[int, list[EndpointTotals]]:
+    by_run: dict[int, list[EndpointTotals]] = {}
+    for totals in endpoints:
+        by_run.setdefault(totals.run_id, []).append(totals)
+    return by_run
+
+
+def _per_second(count: int, run: Run) -> float | None:
+    return count / run.duration_s if run.duration_s > 0 and count else None
+
+
+def _share(count: int, run: Run) -> float | None:
+    return count / run.requests if run.requests else None
+
+
+def _longest_gap(run: Run, cells: Sequence[SeriesCell]) -> float | None:
+    """Return the longest time between two cells with requests: at least a cell, since nothing finer is kept."""
+    busy = [cell for cell in cells if cell.requests]
+    if not busy or run.ended_at is None:
+        return None
+    gaps = [float(busy[0].width)]
+    gaps += [float(after.bucket - before.bucket - before.width + after.width) for before, after in pairwise(busy)]
+    gaps.append(run.ended_at.timestamp() - busy[-1].bucket)
+    return max(gaps)
+
+
+def _phases(phases: Iterable[Phase]) -> tuple[PhasePast, ...]:
+    durations: dict[str, list[float]] = {}
+    positions: dict[str, list[float]] = {}
+    for phase in phases:
+        positions.setdefault(phase.phase, []).append(phase.position)
+        if phase.status == "completed" and phase.started_at is not None and phase.ended_at is not None:
+            seconds = (phase.ended_at - phase.started_at).total_seconds()
+            durations.setdefault(phase.phase, []).append(max(seconds, 0.0))
+    found = [
+        PhasePast(
+            phase=name,
+            position=int(quantile(sorted(places), 0.5) or 0),
+            duration_s=usual_of(durations.get(name, ())),
+        )
+        for name, places in positions.items()
+    ]
+    return tuple(sorted(found, key=lambda phase: (phase.position, phase.phase)))
+
+
+def _endpoints(runs: Iterable[Sequence[EndpointTotals]]) -> Mapping[str, Usual]:
+    slow: dict[str, list[float | None]] = {}
+    for totals in runs:
+        for one in totals:
+            slow.setdefault(one.endpoint, []).append(histogram.percentile(histogram.unpack(one.histogram), 0.95))
+    return {endpoint: usual_of(values) for endpoint, values in slow.items()}

@@ -1,0 +1,244 @@
+"""Whether a living run is behind: by comparison with its job's own past, with proof, and never without a past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from etlwatch.model.eta import done_share, estimate
+from etlwatch.model.late import RECENT_S, Thresholds, findings, latest_progress
+from etlwatch.model.past import MINIMUM_RUNS, JobPast, PhasePast, Usual, past_of, usual_of
+from tracking_core.histogram import bucket_of, pack
+from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
+
+NOW = datetime(2026, 3, 2, 3, 12, 44, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def run_of(run_id: int = 1, *, began: datetime = NOW - 30 * MINUTE, **changes: Any) -> Run:
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "job": "sync",
+        "notes": None,
+        "status": "running",
+        "state": "running",
+        "started_at": began,
+        "ended_at": None,
+        "duration_s": (NOW - began).total_seconds(),
+        "requests": 0,
+        "items": 0,
+        "failed_requests": 0,
+        "throttled_requests": 0,
+        "errors": 0,
+        "host": "h",
+        "pid": 1,
+        "user": "u",
+        "command": "c",
+        "code_version": "",
+        "progress_at": NOW,
+    }
+    return Run(**{**values, **changes})
+
+
+def done(run_id: int, minutes: float, **changes: Any) -> Run:
+    began = NOW - timedelta(days=run_id)
+    seconds = minutes * 60
+    ended = began + timedelta(seconds=seconds)
+    return run_of(
+        run_id, began=began, status="completed", state="completed", ended_at=ended, duration_s=seconds, **changes
+    )
+
+
+def phase_of(name: str, position: int, began: datetime | None, ended: datetime | None = None, **changes: Any) -> Phase:
+    status = "pending" if began is None else "running" if ended is None else "completed"
+    values: dict[str, Any] = {"run_id": 1, "status": status, "counters": {}}
+    return Phase(**{**values, "phase": name, "position": position, "started_at": began, "ended_at": ended, **changes})
+
+
+def cell(began: datetime, requests: int, throttled: int = 0, width: int = 60) -> SeriesCell:
+    return SeriesCell(bucket=int(began.timestamp()), width=width, requests=requests, throttled=throttled)
+
+
+def endpoint(run_id: int, name: str, milliseconds: int, requests: int = 100) -> EndpointTotals:
+    return EndpointTotals(
+        run_id=run_id, endpoint=name, requests=requests, histogram=tuple(pack({bucket_of(milliseconds): requests}))
+    )
+
+
+def past(**parts: Usual) -> JobPast:
+    return JobPast(runs=30, **parts)  # type: ignore[arg-type]
+
+
+USUALLY_20_MINUTES = Usual(runs=30, usual=1200, p95=1500, low=1100, high=1300)
+
+
+def test_fewer_than_five_runs_are_no_normal() -> None:
+    assert usual_of([1.0] * (MINIMUM_RUNS - 1)) == Usual(runs=MINIMUM_RUNS - 1)
+    assert usual_of([1.0, 2.0, 3.0, 4.0, 100.0]).usual == 3.0
+    assert usual_of([1.0, 2.0, 3.0, 4.0, 100.0]).p95 == 100.0
+    assert Usual(runs=3).ratio(10) is None
+
+
+def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
+    runs = [done(n, 10 + n, requests=600, items=6000, throttled_requests=6) for n in range(1, 6)]
+    phases = [
+        phase_of(
+            name, place, run.started_at, run.started_at + minutes * MINUTE, run_id=run.run_id, peak_memory_mb=100.0
+        )
+        for run in runs
+        for name, place, minutes in (("load", 2, 8), ("fetch", 1, 3))
+    ]
+    endpoints = [endpoint(run.run_id, "/contacts", 800) for run in runs]
+    series = {run.run_id: [cell(run.started_at, 5), cell(run.started_at + 5 * MINUTE, 5)] for run in runs}
+    found = past_of(runs, phases, endpoints, series)
+    assert found.runs == 5
+    assert found.duration_s.usual == 13 * 60
+    assert found.requests.usual == 600
+    assert found.throttled_share.usual == pytest.approx(0.01)
+    assert [phase.phase for phase in found.phases] == ["fetch", "load"]
+    assert found.phases[1].duration_s.usual == 8 * 60
+    assert found.endpoint_p95_ms["/contacts"].usual == pytest.approx(800, rel=0.05)
+    assert found.memory_mb.usual == 100
+    assert found.longest_gap_s.usual == (13 - 5) * 60
+
+
+def test_a_job_without_completed_runs_has_no_past() -> None:
+    assert past_of([]) == JobPast()
+
+
+def test_a_run_is_slow_beyond_its_own_p95_and_says_since_when() -> None:
+    late = run_of(began=NOW - 45 * MINUTE)
+    (finding,) = findings(late, past(duration_s=USUALLY_20_MINUTES), now=NOW)
+    assert finding.state == "slow"
+    assert finding.since == late.started_at + timedelta(seconds=1500)
+    assert "1.8×" in finding.note
+    assert findings(run_of(began=NOW - 20 * MINUTE), past(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+
+
+def test_without_a_normal_nothing_is_slow() -> None:
+    assert findings(run_of(began=NOW - timedelta(days=3)), past(duration_s=Usual(runs=4)), now=NOW) == ()
+
+
+def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
+    phases = [
+        phase_of("fetch", 1, NOW - 45 * MINUTE, NOW - 40 * MINUTE),
+        phase_of("load", 2, NOW - 40 * MINUTE),
+    ]
+    known = JobPast(
+        runs=30,
+        duration_s=USUALLY_20_MINUTES,
+        phases=(
+            PhasePast(phase="fetch", position=1, duration_s=Usual(runs=30, usual=300, p95=320)),
+            PhasePast(phase="load", position=2, duration_s=Usual(runs=30, usual=900, p95=1000)),
+        ),
+        endpoint_p95_ms={
+            "/contacts": Usual(runs=30, usual=800, p95=1000),
+            "/deals": Usual(runs=30, usual=100, p95=110),
+        },
+    )
+    (finding,) = findings(
+        run_of(began=NOW - 45 * MINUTE),
+        known,
+        now=NOW,
+        phases=phases,
+        endpoints=[endpoint(1, "/contacts", 2900), endpoint(1, "/deals", 100)],
+    )
+    assert finding.note == "load +25m, /contacts"
+    assert finding.because.startswith("phase load is 25m over its usual: /contacts answers in ")
+
+
+@pytest.mark.parametrize(("still", "stalled"), [(25, True), (20, False)])
+def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, stalled: bool) -> None:
+    quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE)
+    known = past(longest_gap_s=Usual(runs=30, usual=300, p95=420))
+    found = findings(quiet, known, now=NOW)
+    assert [finding.state for finding in found] == (["stalled"] if stalled else [])
+    if stalled:
+        assert found[0].since == NOW - still * MINUTE
+        assert found[0].note == "no progress for 25m"
+        assert "longest pause is usually 5m" in found[0].because
+
+
+def test_a_run_without_a_past_is_stalled_only_after_ten_minutes() -> None:
+    assert findings(run_of(progress_at=NOW - 9 * MINUTE), JobPast(), now=NOW) == ()
+    assert [found.state for found in findings(run_of(progress_at=NOW - 11 * MINUTE), JobPast(), now=NOW)] == ["stalled"]
+
+
+def test_a_phase_that_began_is_progress() -> None:
+    quiet = run_of(began=NOW - 60 * MINUTE, progress_at=None)
+    assert latest_progress(quiet, [phase_of("load", 1, NOW - MINUTE)]) == NOW - MINUTE
+
+
+def test_a_run_is_throttled_by_the_share_of_its_latest_answers() -> None:
+    series = [cell(NOW - n * MINUTE, 100, 31 if n <= 14 else 0) for n in range(20, 0, -1)]
+    (finding,) = findings(run_of(), past(throttled_share=Usual(runs=30, usual=0.002)), now=NOW, series=series)
+    assert finding.state == "throttled"
+    assert finding.note == "429 31%"
+    assert finding.since == NOW - 14 * MINUTE
+    assert finding.value == pytest.approx(0.31)
+
+
+@pytest.mark.parametrize(
+    ("series", "usual"),
+    [
+        ([(1, 5, 5)], 0.0),  # five requests prove nothing
+        ([(1, 100, 8)], 0.0),  # below a tenth
+        ([(1, 100, 31)], 0.2),  # always a fifth: not three times as much
+        ([(RECENT_S // 60 + 5, 100, 90)], 0.0),  # long ago
+    ],
+)
+def test_a_few_a_usual_or_an_old_share_is_no_throttling(series: Sequence[tuple[int, int, int]], usual: float) -> None:
+    cells = [cell(NOW - ago * MINUTE, requests, throttled) for ago, requests, throttled in series]
+    known = past(throttled_share=Usual(runs=30, usual=usual))
+    assert findings(run_of(), known, now=NOW, series=cells) == ()
+
+
+def test_all_that_hold_are_listed_gravest_first() -> None:
+    bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE)
+    series = [cell(NOW - MINUTE, 100, 50)]
+    known = past(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
+    assert [one.state for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]
+
+
+@pytest.mark.parametrize("changes", [{"status": "completed", "state": "completed"}, {"state": "lost"}])
+def test_a_run_that_is_over_or_lost_is_not_behind(changes: Mapping[str, Any]) -> None:
+    assert findings(run_of(began=NOW - 90 * MINUTE, **changes), past(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+
+
+def test_thresholds_can_be_moved() -> None:
+    late = run_of(began=NOW - 45 * MINUTE)
+    assert findings(late, past(duration_s=USUALLY_20_MINUTES), now=NOW, thresholds=Thresholds(slow_times_p95=2)) == ()
+
+
+def test_the_end_is_a_range_from_the_phases_own_rate_and_what_is_to_come() -> None:
+    phases = [
+        phase_of("load", 1, NOW - 10 * MINUTE, counters={"rows": {"total": 100, "processed": 50}}),
+        phase_of("verify", 2, None),
+    ]
+    known = JobPast(
+        runs=30,
+        phases=(
+            PhasePast(phase="verify", position=2, duration_s=Usual(runs=30, usual=300, p95=360, low=240, high=330)),
+        ),
+    )
+    eta = estimate(run_of(), phases, known, now=NOW)
+    assert eta is not None
+    assert eta.low < NOW + 15 * MINUTE < eta.high
+    assert estimate(run_of(), phases, JobPast(), now=NOW) is None
+
+
+def test_without_totals_the_end_is_what_the_job_usually_takes() -> None:
+    eta = estimate(run_of(began=NOW - 10 * MINUTE), [], past(duration_s=USUALLY_20_MINUTES), now=NOW)
+    assert eta is not None
+    assert (eta.low, eta.high) == (NOW + 10 * MINUTE, NOW + 15 * MINUTE)
+    assert estimate(run_of(began=NOW - 30 * MINUTE), [], past(duration_s=USUALLY_20_MINUTES), now=NOW) is None
+    assert estimate(run_of(), [], JobPast(), now=NOW) is None
+
+
+def test_a_phase_is_done_by_the_unit_with_most_to_do() -> None:
+    counters = {"files": {"total": 2, "processed": 2}, "rows": {"total": 100, "processed": 120}, "x": {"processed": 5}}
+    assert done_share(phase_of("load", 1, NOW, counters=counters)) == 1.0
+    assert done_share(phase_of("load", 1, NOW, counters={"x": {"processed": 5}})) is None
