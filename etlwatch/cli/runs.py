@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PAGE = 500
 LIVE_AT_MOST = 10_000
+JOBS_AT_MOST = 10_000
+MOMENT = timedelta(microseconds=1)
 LIMIT = 20
 
 
@@ -56,7 +59,14 @@ def matches_job(job: str, patterns: Iterable[str]) -> bool:
 def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     """Yield the runs that are asked for, newest first, reading no further than it has to."""
     oldest = None if query.since is None else reader.now() - query.since
-    runs = _live(reader) if query.states and query.states <= {"running", "lost"} else _newest(reader, query)
+    runs: Iterable[Run]
+    if query.states and query.states <= {"running", "lost"}:
+        runs = reader.live_runs(LIVE_AT_MOST)
+    elif query.jobs:
+        pages = [_newest_of(reader, job, query.limit) for job in _jobs(reader, query.jobs)]
+        runs = heapq.merge(*pages, key=lambda run: (run.started_at, run.run_id), reverse=True)
+    else:
+        runs = _newest(reader, min(query.limit, PAGE) if not query.states else PAGE)
     yield from islice(_until(runs, oldest, query), query.limit)
 
 
@@ -68,12 +78,29 @@ def _until(runs: Iterable[Run], oldest: datetime | None, query: RunQuery) -> Ite
             yield run
 
 
-def _live(reader: Reader) -> list[Run]:
-    return reader.live_runs(LIVE_AT_MOST)
+def _jobs(reader: Reader, patterns: Iterable[str]) -> set[str]:
+    """Return the jobs that are meant; a name is one even where the list of names is cut before it."""
+    return {job for job in reader.job_names(JOBS_AT_MOST) if matches_job(job, patterns)} | set(patterns)
 
 
-def _newest(reader: Reader, query: RunQuery) -> Iterator[Run]:
-    size = PAGE if query.states or query.jobs else min(query.limit, PAGE)
+def _newest_of(reader: Reader, job: str, size: int) -> Iterator[Run]:
+    size = min(size, PAGE)
+    before: datetime | None = None
+    seen: set[int] = set()
+    while True:
+        page = reader.runs_of_job(job, size, before=before)
+        new = [run for run in page if run.run_id not in seen]
+        yield from new
+        if len(page) < size:
+            return
+        # Runs of one job may begin in the same microsecond: the next page begins with that moment once more, and is
+        # wider where that moment filled a page.
+        seen = {run.run_id for run in page}
+        before = page[-1].started_at + MOMENT
+        size = PAGE if new else 2 * size
+
+
+def _newest(reader: Reader, size: int) -> Iterator[Run]:
     before: tuple[datetime, int] | None = None
     while True:
         page = reader.recent_runs(size, before=before)

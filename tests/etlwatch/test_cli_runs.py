@@ -140,6 +140,21 @@ def test_a_list_goes_on_beyond_one_page(
     assert [int(run["run_id"]) for run in listed] == wanted
     rare = etlwatch("runs", "--dsn", store_dsn, "--format", "json", "--job", "rare", "--limit", "4").data
     assert [int(run["run_id"]) for run in rare] == wanted[3:16:4]
+    both = etlwatch("runs", "--dsn", store_dsn, "--format", "json", "--job", "[ro]*", "--limit", "100").data
+    assert both == listed
+    failed = etlwatch("runs", "--dsn", store_dsn, "--state", "failed", "--job", "often", "--format", "json").data
+    assert failed == []
+
+
+def test_runs_of_a_job_that_began_in_the_same_moment_are_all_listed(
+    etlwatch: Program, store_dsn: str, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etlwatch.cli.runs.PAGE", 3)
+    wanted = {stock.finished(NOW - HOUR, NOW, job="sync") for _ in range(4)}
+    wanted |= {stock.finished(NOW - 2 * HOUR, NOW, job="sync") for _ in range(2)}
+    listed = etlwatch("runs", "--dsn", store_dsn, "--format", "json", "--job", "sync", "--limit", "50").data
+    assert {int(run["run_id"]) for run in listed} == wanted
+    assert len(listed) == len(wanted)
 
 
 def test_a_silent_run_is_listed_as_lost_with_its_evidence_and_not_as_running(
