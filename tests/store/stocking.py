@@ -66,27 +66,39 @@ class Stock:
         """Begin a run at a time; its id says the same time."""
         started_us = to_microseconds(at)
         run_id = run_id or first_run_id_at(started_us) + next(self._runs)
-        self.write(
-            starts=(
-                RunStart(
-                    run_id=run_id,
-                    job=job,
-                    notes=notes,
-                    tags=tags or {},
-                    started_us=started_us,
-                    host="worker-3",
-                    pid=4711,
-                    boot_id="b0",
-                    username="etl",
-                    command="python sync.py",
-                    code_version="abc123",
-                    tracker_version="0.1.0",
-                    heartbeat_interval_s=heartbeat_interval_s,
-                    clock_offset_ms=-12,
-                ),
-            )
+        start = self.run_start(
+            run_id, started_us, job=job, notes=notes, tags=tags or {}, heartbeat_interval_s=heartbeat_interval_s
         )
+        self.write(starts=(start,))
         return run_id
+
+    def run_start(
+        self,
+        run_id: int,
+        started_us: int,
+        *,
+        job: str = "inventory",
+        notes: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        heartbeat_interval_s: float | None = None,
+    ) -> RunStart:
+        """Return what a job says of a run that begins."""
+        return RunStart(
+            run_id=run_id,
+            job=job,
+            notes=notes,
+            tags=tags or {},
+            started_us=started_us,
+            host="worker-3",
+            pid=4711,
+            boot_id="b0",
+            username="etl",
+            command="python sync.py",
+            code_version="abc123",
+            tracker_version="0.1.0",
+            heartbeat_interval_s=heartbeat_interval_s,
+            clock_offset_ms=-12,
+        )
 
     def end(
         self, run_id: int, at: datetime, *, status: str = "completed", duration_ms: int | None = None

@@ -21,7 +21,7 @@ def open_store(cfg: object = None) -> Store:
     if location.kind == "postgres":
         from tracking_core.store.postgres.store import PostgresStore
 
-        return PostgresStore(location)  # type: ignore[return-value]
+        return PostgresStore(location)
     from tracking_core.store.sqlite.store import SqliteStore
 
-    return SqliteStore(location)  # type: ignore[return-value]
+    return SqliteStore(location)

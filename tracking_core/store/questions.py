@@ -6,10 +6,9 @@ connections that inherit from this.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
 
 from tracking_core import histogram
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
@@ -27,20 +26,16 @@ from tracking_core.records import (
     WriterLedger,
 )
 from tracking_core.store import rows
-from tracking_core.store.rows import Forms, Row
+from tracking_core.store.dialect import Dialect
+from tracking_core.store.rows import Row
 
 _BITS_A_CHARACTER = 5
 FINEST_STEP_S = 10
 """The narrowest cell of all runs together; steps are multiples of it."""
 
 
-class Questions(ABC):
+class Questions(Dialect):
     """The verbs of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
-
-    forms: ClassVar[Forms]
-
-    at: datetime | None = None
-    """The moment by which runs are judged; None: now, on the store's clock. For tests and for looking back."""
 
     def __init__(self) -> None:
         self._records = rows.RunRecords(self.forms)
@@ -48,18 +43,6 @@ class Questions(ABC):
     @abstractmethod
     def _ask(self, block: str, **parameters: object) -> list[Row]:
         """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
-
-    @abstractmethod
-    def _now(self) -> object:
-        """Return the parameter `now`."""
-
-    @abstractmethod
-    def _moment(self, moment: datetime) -> object:
-        """Return a time as a parameter."""
-
-    @abstractmethod
-    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
-        """Return several values as one parameter."""
 
     def now(self) -> datetime:
         """Return the store's clock."""

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
-from typing import ClassVar
-
-from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
-from tracking_core.store import queries, rows
+from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
 from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
 
-DIALECT = "postgres"
 
-
-class PostgresReader(PostgresConnection, Questions):
+class PostgresReader(PostgresConnection, PostgresDialect, Questions):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
-
-    forms: ClassVar[rows.Forms] = rows.POSTGRES
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
         Questions.__init__(self)
         self._sql = queries.blocks(DIALECT, "reads")
         self._in_view = False
-        # A binary timestamptz is an integer: taken as such it needs no session time zone and a third of the time.
-        self.raw.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        take_times_as_integers(self.raw)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
@@ -81,12 +73,3 @@ class PostgresReader(PostgresConnection, Questions):
                 if not self.closed:
                     raw.rollback()
                 raise
-
-    def _now(self) -> object:
-        return self.at
-
-    def _moment(self, moment: datetime) -> object:
-        return moment
-
-    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
-        return list(values)

@@ -6,6 +6,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.keeper import PostgresKeeper
 from tracking_core.store.postgres.reader import PostgresReader
 from tracking_core.store.postgres.writer import PostgresWriter
 
@@ -36,6 +37,10 @@ class PostgresStore:
     def reader(self, deadline: float) -> PostgresReader:
         """Connect for reading."""
         return PostgresReader(self.location, deadline)
+
+    def keeper(self, deadline: float) -> PostgresKeeper:
+        """Connect for a person's changes."""
+        return PostgresKeeper(self.location, deadline)
 
     def initialize(self) -> list[str]:
         """Create or upgrade the tables and their partitions; return the names of the migrations applied."""

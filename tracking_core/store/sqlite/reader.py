@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
-from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
-from tracking_core.store import queries, rows
+from tracking_core.store import queries
+from tracking_core.store.due import moment
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
 from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
 
-DIALECT = "sqlite"
 INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
 
-class _SqliteQuestions(Questions):
-    """How parameters are written for SQLite."""
-
-    forms: ClassVar[rows.Forms] = rows.SQLITE
-
-    def _now(self) -> object:
-        return time.time_ns() // 1000 if self.at is None else to_microseconds(self.at)
-
-    def _moment(self, moment: datetime) -> object:
-        return to_microseconds(moment)
-
-    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
-        return json.dumps(values)
-
-
-class SqliteReader(SqliteConnection, _SqliteQuestions):
+class SqliteReader(SqliteConnection, SqliteDialect, Questions):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
@@ -48,7 +31,7 @@ class SqliteReader(SqliteConnection, _SqliteQuestions):
         self._sql = queries.blocks(DIALECT, "reads")
         self._in_view = False
         self._due = 0.0
-        self.raw.set_progress_handler(lambda: time.monotonic() > self._due, INSTRUCTIONS_BETWEEN_LOOKS)
+        self.raw.set_progress_handler(lambda: time.monotonic() > moment(self._due), INSTRUCTIONS_BETWEEN_LOOKS)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
@@ -81,7 +64,7 @@ class SqliteReader(SqliteConnection, _SqliteQuestions):
             return raw.execute(self._sql[block], parameters).fetchall()
 
 
-class UnbornReader(_SqliteQuestions):
+class UnbornReader(SqliteDialect, Questions):
     """Reads a file that nobody has made yet: an empty store, until a job makes it; from then on that file."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:

@@ -11,6 +11,7 @@ from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.keeper import SqliteKeeper
 from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader, unborn
 from tracking_core.store.sqlite.writer import SqliteWriter
 
@@ -60,6 +61,17 @@ class SqliteStore:
         Raises SchemaMissing where the file was named and is not there.
         """
         return (UnbornReader if unborn(self.location) else SqliteReader)(self.location, deadline)
+
+    def keeper(self, deadline: float) -> SqliteKeeper:
+        """Connect for a person's changes; the embedded default is made where no job has made it yet.
+
+        Raises SchemaMissing where the file was named and is not there: a slip of the pen makes no store.
+        """
+        if unborn(self.location):
+            self.initialize()
+        elif not self.path.exists():
+            raise SchemaMissing(f"{self.label} does not exist yet: a job makes it, or `etlwatch init`")
+        return SqliteKeeper(self.location, deadline)
 
     def initialize(self) -> list[str]:
         """Create the file (0600) or upgrade its tables; return the names of the migrations applied."""

@@ -1,0 +1,94 @@
+"""How long what is kept, and how much goes at once: the arithmetic of a clean-up, without a database.
+
+A spool lives 30 days. So a run that ended less than 35 days ago leaves a tombstone when it is removed, and batch keys
+live as long: what a spool still holds of either is recognised. Beyond that the cutoff alone refuses what comes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tracking_core.clock import EPOCH
+
+SPOOL_OUTLIVED = timedelta(days=35)
+_TICK = timedelta(microseconds=1)
+
+
+def cutoff_of(days: int, now: datetime, latest_end: datetime | None) -> datetime:
+    """Return the moment before which a finished run must have ended to be removed.
+
+    0 days means every finished run, those too whose job's clock put their end ahead of the store's.
+    """
+    if days == 0:
+        return now if latest_end is None else max(now, latest_end + _TICK)
+    try:
+        return max(now - timedelta(days=days), EPOCH)
+    except OverflowError:
+        return EPOCH
+
+
+def refused_before(days: int, cutoff: datetime, now: datetime) -> datetime:
+    """Return the moment before which an unknown finished run must have ended to be refused from now on.
+
+    A clean-up of everything says nothing about what a spool still holds of other runs: its tombstones do.
+    """
+    return min(cutoff, now) if days else min(cutoff, now - SPOOL_OUTLIVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How much one step may remove, so that nobody waits long for its locks."""
+
+    runs: int
+    """The most runs a step."""
+
+    weight: int
+    """The most rows a step, in requests' worth."""
+
+    purge: int
+    """The most batch keys or tombstones a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A run that may go, and about how much hangs on it."""
+
+    run_id: int
+    requests: int
+    errors: int
+    duration_ms: int | None
+
+    @property
+    def weight(self) -> int:
+        """Its rows in requests' worth: a cell of the series weighs four, an error with its traceback twenty."""
+        cells = min(self.requests, 90 + (self.duration_ms or 0) // 60_000)
+        return self.requests + 4 * cells + 20 * self.errors + 10
+
+
+def first_step(candidates: Sequence[Candidate], pace: Pace) -> list[Candidate]:
+    """Return the runs from the head of the list that go in one step: always one, then as many as its pace allows."""
+    chosen: list[Candidate] = []
+    weight = 0
+    for candidate in candidates[: pace.runs]:
+        weight += candidate.weight
+        if chosen and weight > pace.weight:
+            break
+        chosen.append(candidate)
+    return chosen
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a clean-up has removed so far."""
+
+    runs: int = 0
+    requests: int = 0
+    errors: int = 0
+
+    def add(self, gone: Sequence[Candidate]) -> None:
+        """Count runs that are gone."""
+        self.runs += len(gone)
+        self.requests += sum(candidate.requests for candidate in gone)
+        self.errors += sum(candidate.errors for candidate in gone)

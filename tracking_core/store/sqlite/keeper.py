@@ -1,0 +1,72 @@
+"""A person's changes on the SQLite file: the write lock for a few milliseconds a step, and space given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tracking_core.config import StoreLocation
+from tracking_core.errors import StoreError
+from tracking_core.store import queries
+from tracking_core.store.keeping import Keeping
+from tracking_core.store.migrate import check_readable
+from tracking_core.store.retention import Pace
+from tracking_core.store.rows import Row
+from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
+
+
+class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
+    """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
+
+    pace = Pace(runs=50, weight=5_000, purge=2_000)
+
+    def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__(location, deadline)
+        self._sql = queries.blocks(DIALECT, "keeping")
+        try:
+            with self._look():
+                (version,) = self.raw.execute(queries.blocks(DIALECT, "reads")["newest_version"]).fetchone()
+            check_readable(version, queries.migrations(DIALECT)[-1].version, self.label)
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with self.operation() as raw:
+            self.patiently(lambda: raw.execute(self._sql["begin"]))
+            yield
+            raw.commit()
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        with self.operation() as raw:
+            raw.execute(queries.blocks(DIALECT, "reads")["begin_view"])
+            yield
+            raw.commit()
+
+    def _read(self, block: str, **parameters: object) -> list[Row]:
+        return self.raw.execute(self._sql[block], parameters).fetchall()
+
+    def _do(self, block: str, **parameters: object) -> int:
+        return self.raw.execute(self._sql[block], parameters).rowcount
+
+    def _record(self, **parameters: object) -> int:
+        return int(self.raw.execute(self._sql["record_deed"], parameters).lastrowid or 0)
+
+    def _tidy(self) -> Iterator[int]:
+        before, free = 0, self._free_pages()
+        # A file that somebody made without auto_vacuum keeps its free pages, to be filled again.
+        while free and free != before:
+            with self.operation() as raw:
+                # This pragma frees pages only as long as it is stepped, which execute() does once.
+                self.patiently(lambda: raw.executescript(self._sql["give_back"]))
+            yield 0
+            before, free = free, self._free_pages()
+        with self.operation() as raw:
+            raw.execute(self._sql["checkpoint"]).fetchall()
+
+    def _free_pages(self) -> int:
+        with self.operation() as raw:
+            return int(raw.execute(self._sql["free_pages"]).fetchone()[0])
