@@ -106,7 +106,7 @@ def _told(switch: Switch, live: int) -> str:
     if not live:
         return f"{said}; no live run is concerned"
     runs = f"{live:,}{'+' if live == LIVE_COUNTED else ''} live run{'s' if live > 1 else ''}"
-    return f"{said}; {runs} {'record again' if switch.enabled else 'stop recording but can still end'}"
+    return f"{said}; {runs} {'may record again' if switch.enabled else 'can only end now'}"
 
 
 def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -> None:

@@ -53,6 +53,8 @@ class LazyGroup(click.Group):
         word = args[0] if args else ""
         if "://" in word or "=" in word:
             raise click.UsageError("a DSN goes behind --dsn: etlwatch --dsn DSN", ctx)
+        if word and word not in COMMANDS and not word.startswith("-"):
+            raise click.UsageError(f"no such command {word!r}; there are {', '.join(COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
 

@@ -41,7 +41,8 @@ def test_the_version_is_one_line(etlwatch: Program) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nonsense"], "nonsense"),
+        (["nonsense"], "runs, show, errors"),
+        (["--nonsense"], "--nonsense"),
         (["runs", "--nonsense"], "--nonsense"),
         (["runs", "--limit", "0"], "--limit"),
         (["runs", "--limit", "many"], "--limit"),
