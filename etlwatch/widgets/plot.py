@@ -33,6 +33,9 @@ _FIRST_SERIES: Final = 32
 _FRAME_ROLES: Final = {_FRAME: "faint", _TICKS: "dim", _USUAL: "dim", _CURSOR: "blue"}
 
 _CURSOR_MARKER: Final = "│"
+_USUAL_MARKER: Final = "·"
+_FULL: Final = "█"
+_LABEL_CELLS: Final = 4
 
 _ESCAPE: Final = re.compile(r"\x1b\[([0-9;]*)m")
 _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
@@ -82,13 +85,11 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
     y = figure.ruler(1, 0)
     y.lim(0, plot.top).alignment(lim="edge").pixel(plotext.pixel(_TICKS))
     ticks = y_ticks(plot, height - 2)
-    y.ticks([value for value, _ in ticks], [label.rjust(4) for _, label in ticks])
+    y.ticks([value for value, _ in ticks], [label.rjust(_LABEL_CELLS) for _, label in ticks])
     x = figure.ruler(0, 0)
     x.lim(plot.start, plot.end).alignment(lim="edge").pixel(plotext.pixel(_TICKS))
     times = [(when, label) for when, label in plot.times if plot.start <= when <= plot.end]
     x.ticks([when for when, _ in times], [label for _, label in times])
-    if plot.usual is not None and 0 <= plot.usual <= plot.top:
-        figure.line(plot.usual, 0, relative=True, pixel=plotext.pixel(_USUAL))
     for index, (series, marker) in enumerate(zip(plot.series, markers, strict=True)):
         paint = plotext.marker(marker, plotext.pixel(_FIRST_SERIES + index))
         for piece in _pieces(series):
@@ -97,8 +98,14 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
                 signal.fillx()
             signal.lines().density("full")
             figure.draw(signal)
+    # Signals and not plotext's lines, which it lays under the areas.
+    if plot.usual is not None and 0 <= plot.usual <= plot.top:
+        canvas = max(2, width - _LABEL_CELLS - 1)
+        step = 2 * (plot.end - plot.start) / canvas
+        dots = [plot.start + step * (dot + 0.75) for dot in range(canvas // 2)]
+        paint = plotext.marker(_USUAL_MARKER, plotext.pixel(_USUAL))
+        figure.draw(figure.signal(dots, [plot.usual] * len(dots), marker=paint))
     if plot.cursor is not None and plot.start <= plot.cursor <= plot.end:
-        # A signal and not a line: plotext lays lines under the areas.
         paint = plotext.marker(_CURSOR_MARKER, plotext.pixel(_CURSOR))
         figure.draw(figure.signal([plot.cursor] * 2, [0, plot.top], marker=paint).lines().density("full"))
     return figure
@@ -116,7 +123,10 @@ def _pieces(series: Series) -> list[list[tuple[float, float]]]:
 
 
 def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
-    """Turn one line of plotext's output into spans; colours that are not ours become plain."""
+    """Turn one line of plotext's output into spans; colours that are not ours become plain.
+
+    What is laid over an area keeps the area as its ground, read from the full cell before it.
+    """
     out: list[Span] = []
     role = "plain"
     for index, piece in enumerate(_ESCAPE.split(line)):
@@ -127,8 +137,10 @@ def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
             elif piece in ("", "0"):
                 role = "plain"
         elif piece:
-            out.append((glyphs.text(piece), role))
-    return merge(out)
+            over = role in ("blue", "dim") and set(piece) <= {_CURSOR_MARKER, _USUAL_MARKER}
+            ground = out[-1][1].split(" on ")[-1] if over and out and out[-1][0][-1] == _FULL else ""
+            out.append((piece, f"{role} on {ground}" if ground else role))
+    return merge((glyphs.text(text), role) for text, role in out)
 
 
 class PlotChart(SpanLines):

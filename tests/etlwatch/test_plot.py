@@ -56,7 +56,14 @@ def test_series_come_back_in_their_roles():
     drawn = lines(plot(cursor=1800.0, usual=3500.0))
     roles = {role for line in drawn for _, role in line}
     assert {"chart-p99", "chart-p50", "faint", "dim", "blue"} <= roles
-    assert all(any(role == "blue" for _, role in line) for line in drawn[1:-2])
+    assert all(any(role.startswith("blue") for _, role in line) for line in drawn[1:-2])
+
+
+def test_what_lies_over_an_area_keeps_it_as_its_ground():
+    drawn = lines(plot(cursor=1800.0, usual=2000.0))
+    assert ("│", "blue") in drawn[2]
+    assert ("│", "blue on chart-p99") in drawn[8]
+    assert any(("·", "dim on chart-p99") in line for line in drawn)
 
 
 def test_an_unknown_stretch_is_a_gap():
