@@ -125,7 +125,7 @@ def _pieces(series: Series) -> list[list[tuple[float, float]]]:
 def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
     """Turn one line of plotext's output into spans; colours that are not ours become plain.
 
-    What is laid over an area keeps the area as its ground, read from the full cell before it.
+    What is laid over an area keeps the area as its ground, read from the cell before it.
     """
     out: list[Span] = []
     role = "plain"
@@ -138,7 +138,8 @@ def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
                 role = "plain"
         elif piece:
             over = role in ("blue", "dim") and set(piece) <= {_CURSOR_MARKER, _USUAL_MARKER}
-            ground = out[-1][1].split(" on ")[-1] if over and out and out[-1][0][-1] == _FULL else ""
+            filled = over and out and (out[-1][0][-1] == _FULL or " on " in out[-1][1])
+            ground = out[-1][1].split(" on ")[-1] if filled else ""
             out.append((piece, f"{role} on {ground}" if ground else role))
     return merge((glyphs.text(text), role) for text, role in out)
 
