@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.dashboard import open_dashboard
+from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import RunQuery, print_runs
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @connect.store_option
+@dashboard_options
 @click.pass_context
 def demo(context: click.Context) -> int:
     """Run real jobs and watch them.

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from etlwatch.cli import connect
-from etlwatch.cli.dashboard import open_dashboard
+from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.terminal import is_terminal
 from tracking_core.version import VERSION
 
@@ -74,6 +74,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     epilog="Exit status: 0 done, 1 no such run or not done, 2 wrong usage, 3 the store cannot answer, 130 interrupted.",
 )
 @connect.store_option
+@dashboard_options
 @click.option(
     "--version",
     is_flag=True,

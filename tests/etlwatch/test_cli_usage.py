@@ -1,9 +1,14 @@
 """Wrong usage, help and version: one clear line, no store asked, no password shown."""
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from etlwatch.cli.root import COMMANDS
 from tests.etlwatch.cli_program import Program
+from tracking_core.config import StoreLocation
 from tracking_core.version import VERSION
 
 COMMAND_LINES = [[], *([name] for name in COMMANDS), ["tracking", "status"], ["tracking", "on"], ["tracking", "off"]]
@@ -135,3 +140,25 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_request(
     told = etlwatch("runs").err
     assert "Traceback (most recent call last)" in told
     assert "hunter2" not in answer.err + told
+
+
+def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
+    etlwatch: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[tuple[str, dict[str, object]]] = []
+
+    def run_dashboard(place: StoreLocation, **options: object) -> int:
+        opened.append((place.label, options))
+        return 3
+
+    monkeypatch.setitem(sys.modules, "etlwatch.app", SimpleNamespace(run_dashboard=run_dashboard))
+    monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
+    dsn = f"sqlite:///{tmp_path / 'x.db'}"
+    assert etlwatch("--dsn", dsn).status == 3
+    assert etlwatch("--dsn", dsn, "-i", "2.5", "--theme", "light", "--ascii", "--no-mouse").status == 3
+    assert opened == [
+        (str(tmp_path / "x.db"), {"interval": 1.0, "theme": "auto", "ascii_only": False, "mouse": True}),
+        (str(tmp_path / "x.db"), {"interval": 2.5, "theme": "light", "ascii_only": True, "mouse": False}),
+    ]
+    for words in (["--interval", "0"], ["--interval", "often"], ["--theme", "pink"]):
+        assert etlwatch(*words).status == 2
