@@ -32,7 +32,7 @@ from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import cell_width, clip
 from etlwatch.theme import palette
-from etlwatch.widgets.span_lines import glyphs_of, strip_of
+from etlwatch.widgets.span_lines import glyphs_of, in_glyphs, strip_of
 
 __all__ = ["LineTable", "Row"]
 
@@ -464,7 +464,8 @@ class LineTable(Widget, can_focus=True):
         for at in self._placed:
             if at.x > x:
                 out.append((" " * (at.x - x), "plain"))
-            for text, role in fit(cells.get(at.column.key, ()), at.width, at.column.align, ellipsis=glyphs.ellipsis):
+            said = in_glyphs(cells.get(at.column.key, ()), glyphs)
+            for text, role in fit(said, at.width, at.column.align, ellipsis=glyphs.ellipsis):
                 out.append((text, own if role == "plain" else role))
             x = at.x + at.width
         return tuple(out)

@@ -23,13 +23,18 @@ from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import cell_width
 from etlwatch.theme import palette, role_style
 
-__all__ = ["SpanLines", "changed_range", "glyphs_of", "strip_of"]
+__all__ = ["SpanLines", "changed_range", "glyphs_of", "in_glyphs", "strip_of"]
 
 
 def glyphs_of(widget: Widget) -> Glyphs:
     """Return the glyphs that the widget's app draws with."""
     glyphs = getattr(widget.app, "glyphs", UNICODE)
     return glyphs if isinstance(glyphs, Glyphs) else UNICODE
+
+
+def in_glyphs(spans: Iterable[Span], glyphs: Glyphs) -> Spans:
+    """Return spans in a set of glyphs: unchanged, or in ASCII, names from the store included."""
+    return tuple((glyphs.text(text), role) for text, role in spans)
 
 
 def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", muted: bool = False) -> Strip:
@@ -176,7 +181,8 @@ class SpanLines(Widget):
         lines = self._current(width)
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != width:
-            spans = fit(lines[y] if y < len(lines) else (), width, ellipsis=self.glyphs.ellipsis)
+            said = in_glyphs(lines[y] if y < len(lines) else (), self.glyphs)
+            spans = fit(said, width, ellipsis=self.glyphs.ellipsis)
             strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
             self._strips[y] = strip
         return strip

@@ -45,7 +45,7 @@ def make_run(
     lasted_s: float | None = None,
     status: str | None = None,
     state: str | None = None,
-    number: int = 0,
+    number: int = 77_123,
     now: datetime = NOW,
     **fields: object,
 ) -> Run:

@@ -1,0 +1,310 @@
+"""The dashboard's application: what all screens share, and how it begins and ends.
+
+Owns the poller, the latest and the shown snapshot, pause, interval, theme, and leaving. Refuses to own what is drawn
+(`etlwatch.screens`) and what is asked (`etlwatch.gather`). `run_dashboard` is the one way in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textual import on
+from textual.screen import Screen
+
+from etlwatch.clipboard import clipboard_sequence, clipped_for_clipboard
+from etlwatch.commands import APP_COMMANDS, bindings_of
+from etlwatch.gather import Watch
+from etlwatch.messages import ConnectionLost, SnapshotRead
+from etlwatch.model.glyphs import Glyphs, glyphs_for
+from etlwatch.model.numbers import duration
+from etlwatch.model.series import WINDOWS, Window
+from etlwatch.model.snapshot import Snapshot
+from etlwatch.palette import CommandsProvider
+from etlwatch.poller import Lost, Poller, Read
+from etlwatch.screens.base import DashboardScreen
+from etlwatch.screens.home import HomeScreen
+from etlwatch.settings import INTERVALS, Settings
+from etlwatch.terminal_driver import TerminalDriver
+from etlwatch.theme import THEMES, pick_theme
+from etlwatch.widgets.diff_compositor import CellDiffing
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Store
+
+__all__ = ["EtlwatchApp", "run_dashboard"]
+
+LEAVING_S = 0.8
+"""How long an orderly end may take once the terminal is gone."""
+
+RATE_EVERY_S = 5.0
+"""Seconds over which bytes a second are measured."""
+
+HANG_UP_STATUS = 129
+STOPPED_STATUS = 143
+STORE_STATUS = 3
+
+
+class EtlwatchApp(CellDiffing, inherit_bindings=False):
+    """The dashboard."""
+
+    CSS_PATH = "etlwatch.tcss"
+    TITLE = "etlwatch"
+    BINDINGS = bindings_of(APP_COMMANDS)
+    COMMANDS: ClassVar[set[Any]] = {CommandsProvider}
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    ALLOW_SELECT = False
+    NOTIFICATION_TIMEOUT = 4.0
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        settings: Settings | None = None,
+        *,
+        label: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame."""
+        super().__init__(driver_class=TerminalDriver if sys.platform != "win32" else None)
+        self.settings = settings or Settings()
+        self.glyphs: Glyphs = glyphs_for(ascii_only=self.settings.ascii_only)
+        self.latest: Snapshot | None = None
+        self.shown: Snapshot | None = None
+        self.lost: Lost | None = None
+        self.paused = False
+        self.window: Window = WINDOWS[1]
+        self.bytes_per_s: float | None = None
+        self.failure = ""
+        self._label = self.settings.label or label
+        self._monotonic = monotonic
+        self._drawn_at = 0.0
+        self._measured = (monotonic(), 0)
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self.poller = Poller(open_store, self._deliver, interval=self.settings.interval, watch=Watch(columns=0))
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = pick_theme(self.settings.theme, os.environ, color_system=self.console.color_system or "truecolor")
+
+    # -- what screens ask
+
+    @property
+    def label(self) -> str:
+        """What the store is called: the target's name, else the last part of its own label."""
+        return self._label
+
+    def clock_now(self) -> datetime:
+        """Return the store's clock as far as it is known, else this machine's."""
+        if self.latest is None:
+            return datetime.now(UTC)
+        return self.latest.at + timedelta(seconds=max(0.0, self._monotonic() - self.latest.read_at))
+
+    def age_s(self) -> float | None:
+        """Return how old the shown data is, seconds; None before the first answer."""
+        return None if self.shown is None else max(0.0, self._monotonic() - self.shown.read_at)
+
+    def retry_in_s(self) -> float:
+        """Return the seconds until the next attempt; 0 while the store answers."""
+        return 0.0 if self.lost is None else max(0.0, self.lost.retry_at - time.monotonic())
+
+    # -- begin and end
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Return the first screen."""
+        return HomeScreen()
+
+    def on_mount(self) -> None:
+        """Begin polling once the first frame is drawn, and keep the clock going."""
+        self.call_after_refresh(self.poller.start)
+        self.set_interval(1.0, self._tick)
+        driver = self._driver
+        if isinstance(driver, TerminalDriver):
+            driver.on_hang_up = self._hung_up
+        self._event_loop = asyncio.get_running_loop()
+        if not self.is_headless:
+            # Only the main thread may; elsewhere signals keep their default.
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                self._event_loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
+                self._event_loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    def on_unmount(self) -> None:
+        """Let the poller go; it is not waited for."""
+        self.poller.stop()
+
+    def _hung_up(self) -> None:
+        """End now, in order if that can be had: the terminal is gone, and nobody sees anything any more."""
+        end = threading.Timer(LEAVING_S, os._exit, [HANG_UP_STATUS])
+        end.daemon = True
+        end.start()
+        if self._event_loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._event_loop.call_soon_threadsafe(self.exit, HANG_UP_STATUS)
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(0)
+
+    def _fatal_error(self) -> None:
+        """Report a crash without the values of variables: a password may be among them."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        self.bell()
+        report = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
+        self._close_messages_no_wait()
+
+    # -- polls
+
+    def _deliver(self, result: Read | Lost) -> None:
+        """Take a result in the poller's thread; an app that is leaving needs none."""
+        message = SnapshotRead(result) if isinstance(result, Read) else ConnectionLost(result)
+        with contextlib.suppress(RuntimeError):
+            self.post_message(message)
+
+    @on(SnapshotRead)
+    def _snapshot_read(self, message: SnapshotRead) -> None:
+        self.latest = message.read.snapshot
+        self._label = self._label or short_label(message.read.label)
+        self.lost = None
+        if not self.paused or self.shown is None:
+            self.shown = self.latest
+        self._draw(self.shown if not self.paused else None)
+
+    @on(ConnectionLost)
+    def _connection_lost(self, message: ConnectionLost) -> None:
+        self.lost = message.lost
+        if message.lost.hopeless and self.latest is None:
+            # Nothing was ever shown and waiting will not help: say why on the way out, as a command does.
+            self.failure = f"{message.lost.what}: {message.lost.cause}"
+            self.exit(STORE_STATUS)
+            return
+        self._draw(None)
+
+    def _draw(self, snapshot: Snapshot | None) -> None:
+        """Draw on the screen in front; the others catch up when they come back to it."""
+        self._drawn_at = self._monotonic()
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, DashboardScreen):
+                if snapshot is not None:
+                    screen.show_snapshot(snapshot)
+                screen.refresh_frame()
+                return
+
+    def _tick(self) -> None:
+        """Keep clock, ages and countdown going between two polls; a poll has just done it otherwise."""
+        now = self._monotonic()
+        since, bytes_before = self._measured
+        if now - since >= RATE_EVERY_S:
+            # The first stretch holds the first frame, which says nothing of what comes after.
+            self.bytes_per_s = (self.bytes_sent - bytes_before) / (now - since) if bytes_before else None
+            self._measured = (now, self.bytes_sent)
+        if self.lost is not None or now - self._drawn_at > 0.9:
+            self._draw(None)
+
+    # -- commands
+
+    def action_pause(self) -> None:
+        """Stop drawing polls, or draw the latest and go on."""
+        self.paused = not self.paused
+        if not self.paused:
+            self.shown = self.latest
+        self._draw(self.shown if not self.paused else None)
+
+    def action_refresh_now(self) -> None:
+        """Ask the store at once."""
+        self.poller.refresh()
+
+    def action_interval(self, step: int) -> None:
+        """Step to the next longer or shorter interval."""
+        longer = step > 0
+        current = self.poller.interval
+        choices = [each for each in INTERVALS if (each > current if longer else each < current)]
+        if choices:
+            self.poller.interval = choices[0] if longer else choices[-1]
+        self.say(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
+        self._draw(None)
+
+    def action_help(self) -> None:
+        """Show the keys of the screen in front."""
+        from etlwatch.screens.help import HelpScreen
+
+        screen = self.screen
+        if isinstance(screen, DashboardScreen):
+            self.push_screen(HelpScreen(screen.commands))
+
+    def action_copy(self) -> None:
+        """Hand the selection to the terminal's clipboard."""
+        if isinstance(self.screen, DashboardScreen):
+            self.copy(self.screen.copy_text())
+
+    def action_copy_command(self) -> None:
+        """Hand the screen's command line to the terminal's clipboard."""
+        if isinstance(self.screen, DashboardScreen):
+            self.copy(self.screen.command_line())
+
+    def copy(self, text: str) -> None:
+        """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
+        if not text:
+            self.say("nothing to copy here", severity="warning")
+            return
+        given, cut = clipped_for_clipboard(text)
+        self.copy_to_clipboard(given)
+        first, *more = given.splitlines() or [""]
+        lines = f" and {len(more)} more lines" if more else ""
+        self.say(f"sent to terminal: {first[:60]}{lines}{' (cut)' if cut else ''}")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Write OSC 52, wrapped for the multiplexer in between if there is one."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(clipboard_sequence(text, os.environ))
+
+    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """Show a toast of plain text."""
+        from etlwatch.text import safe
+
+        self.notify(safe(words), severity=severity, markup=False)
+
+
+def short_label(label: str) -> str:
+    """Return the part of a store's label that tells it from others: a file's name, a database and its host."""
+    return label.rsplit("/", 1)[-1] if label.startswith("/") else label
+
+
+def run_dashboard(
+    store: object = None,
+    *,
+    interval: float = 1.0,
+    theme: str = "auto",
+    ascii_only: bool = False,
+    mouse: bool = True,
+    label: str = "",
+) -> int:
+    """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
+
+    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default. `interval`
+    in seconds. Raises ConfigurationError for what names none, ValueError for a theme or interval there is not.
+    """
+    from tracking_core.config import resolve
+
+    location = resolve(store)
+    settings = Settings(interval=interval, theme=theme, ascii_only=ascii_only, mouse=mouse, label=label)
+
+    def open_store() -> Store:
+        from tracking_core.store import open_store as open_location
+
+        return open_location(location)
+
+    app = EtlwatchApp(open_store, settings, label=short_label(location.label))
+    status = app.run(mouse=settings.mouse)
+    if app.failure:
+        sys.stderr.write(f"etlwatch: {location.label}: {app.failure}\n")
+    return STORE_STATUS if app.failure else (status if status is not None else app.return_code or 0)

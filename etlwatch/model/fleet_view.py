@@ -1,0 +1,160 @@
+"""The three charts of the home screen, from the fleet's series: throughput, latency, and what is not 2xx.
+
+Owns what they show and say. Refuses to own the drawing (`etlwatch.model.charts`). The same figures serve the charts of
+the wide layouts and the sparks of the smallest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from etlwatch.model.axes import count_label, millis_label, nice_top, share_label
+from etlwatch.model.blocks import Layer
+from etlwatch.model.charts import Chart, Spark
+from etlwatch.model.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
+from etlwatch.model.series import Column, columns_of, latest
+from etlwatch.model.snapshot import FleetSeries
+from etlwatch.model.spans import Spans
+
+__all__ = ["ALARMING_SHARE", "FleetCharts", "fleet_charts", "fleet_sparks"]
+
+ALARMING_SHARE: Final = 0.05
+"""Of answers that are not 2xx: from here on they are drawn in amber, whatever may be usual."""
+
+FIGURES_COVER_S: Final = 60
+LEAST_MS: Final = 100.0
+LEAST_SHARE: Final = 0.1
+DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCharts:
+    """The three charts, left to right."""
+
+    throughput: Chart
+    latency: Chart
+    not_ok: Chart
+
+
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """The series in columns, and its present."""
+
+    columns: tuple[Column, ...]
+    now: Column
+    times: tuple[str, ...]
+
+
+def _read(fleet: FleetSeries, zone: tzinfo | None) -> _Fleet:
+    count = -(-(fleet.until - fleet.since) // fleet.step) if fleet.until > fleet.since else 0
+    columns = columns_of(fleet.cells, fleet.since, fleet.step, count, fleet.until)
+    times: tuple[str, ...] = ()
+    if count:
+        ends = [datetime.fromtimestamp(at, UTC) for at in
+                (fleet.since, (fleet.since + fleet.until) // 2, fleet.until)]  # fmt: skip
+        long = fleet.until - fleet.since > DAY_S
+        times = tuple(moment(at, ends[-1], zone) if long else clock(at, zone) for at in ends)
+    return _Fleet(columns, latest(columns, FIGURES_COVER_S), times)
+
+
+def _figure(label: str, value: str, role: str = "text") -> Spans:
+    return (("  ", "plain"), (label, "dim"), (" ", "plain"), (value, role))
+
+
+def _alarm(value: float | None) -> str:
+    return "amber bold" if value is not None and value >= ALARMING_SHARE else "text"
+
+
+def fleet_charts(fleet: FleetSeries, zone: tzinfo | None = None) -> FleetCharts:
+    """Return the charts of the wide layouts."""
+    read = _read(fleet, zone)
+    return FleetCharts(throughput=_throughput(read), latency=_latency(read), not_ok=_not_ok(read))
+
+
+def _throughput(read: _Fleet) -> Chart:
+    rates = tuple(column.rate for column in read.columns)
+    top = nice_top(max((value for value in rates if value is not None), default=None))
+    return Chart(
+        title=(("throughput", "dim"), ("  ", "plain"), (f"{rate(read.now.rate or 0)}/s", "text bold")),
+        layers=(Layer(values=rates, role="chart-p99"),),
+        top=top,
+        top_label=count_label(top),
+        times=read.times,
+    )
+
+
+def _latency(read: _Fleet) -> Chart:
+    found = [column.percentiles for column in read.columns]
+    top = nice_top(max((each.p99 for each in found if each), default=None), least=LEAST_MS)
+    now = read.now.percentiles
+    title: Spans = (("latency", "dim"),)
+    for name in ("p50", "p95", "p99"):
+        title += _figure(name, duration_ms(getattr(now, name)) if now else UNKNOWN)
+    return Chart(
+        title=title,
+        layers=tuple(
+            Layer(values=tuple(getattr(each, name) if each else None for each in found), role=f"chart-{name}")
+            for name in ("p99", "p95", "p50")
+        ),
+        top=top,
+        top_label=millis_label(top),
+        edge_labels=(("p99", "dim"), ("p95", "text"), ("p50", "dim")),
+        times=read.times,
+    )
+
+
+def _not_ok(read: _Fleet) -> Chart:
+    shares = tuple(column.share(column.not_ok) for column in read.columns)
+    top = nice_top(max((value for value in shares if value is not None), default=None), least=LEAST_SHARE, most=1.0)
+    now = read.now
+    title: Spans = (("not 2xx", "dim"),)
+    for name, part in (("429", now.throttled), ("5xx", now.server_errors), ("4xx", now.client_errors)):
+        value = now.share(part)
+        title += _figure(name, share(value or 0.0) if value is not None else UNKNOWN, _alarm(value))
+    return Chart(
+        title=title,
+        layers=(Layer(values=shares, role="chart-p99", over=_alarming(shares)),),
+        how="max",
+        top=top,
+        top_label=share_label(top),
+        crosses=tuple(index for index, column in enumerate(read.columns) if column.server_errors >= 0.5),
+        times=read.times,
+    )
+
+
+def _alarming(shares: tuple[float | None, ...]) -> tuple[int, ...]:
+    return tuple(index for index, value in enumerate(shares) if value is not None and value >= ALARMING_SHARE)
+
+
+def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None) -> tuple[Spark, ...]:
+    """Return the three lines of the smallest layout."""
+    read = _read(fleet, zone)
+    rates = tuple(column.rate for column in read.columns)
+    found = tuple(each.p95 if (each := column.percentiles) else None for column in read.columns)
+    shares = tuple(column.share(column.not_ok) for column in read.columns)
+    now = read.now.percentiles
+    bad = read.now.share(read.now.not_ok)
+    return (
+        Spark(
+            label="throughput",
+            value=(f"{rate(read.now.rate or 0)}/s", "text bold"),
+            values=rates,
+            top=nice_top(max((value for value in rates if value is not None), default=None)),
+        ),
+        Spark(
+            label="p95",
+            value=(duration_ms(now.p95) if now else UNKNOWN, "text bold"),
+            values=found,
+            top=nice_top(max((value for value in found if value is not None), default=None), least=LEAST_MS),
+        ),
+        Spark(
+            label="not 2xx",
+            value=(share(bad) if bad is not None else UNKNOWN, "amber bold" if _alarm(bad) != "text" else "text bold"),
+            values=shares,
+            top=nice_top(max((v for v in shares if v is not None), default=None), least=LEAST_SHARE, most=1.0),
+            over=_alarming(shares),
+            how="max",
+        ),
+    )

@@ -1,0 +1,138 @@
+"""A run's requests over time: compact charts for the overview, full-size plots for the requests tab.
+
+Owns which series are shown and their axes. Refuses to own the drawing and the cells (`etlwatch.model.series`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from etlwatch.model.axes import count_label, millis_label, nice_top
+from etlwatch.model.blocks import Layer
+from etlwatch.model.charts import Chart
+from etlwatch.model.numbers import clock, duration_ms, moment, rate
+from etlwatch.model.plots import Plot, Series
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_view import RunView
+from etlwatch.model.series import Column, columns_of
+from etlwatch.model.spans import Spans
+
+__all__ = [
+    "latency_chart",
+    "latency_plot",
+    "run_columns_over_time",
+    "throughput_chart",
+    "throughput_plot",
+    "time_ticks",
+]
+
+DAY_S = 86_400
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800)
+
+
+def run_columns_over_time(view: RunView, pen: Pen, columns: int) -> tuple[Column, ...]:
+    """Return the run's requests in `columns` columns from its beginning to its end, or now."""
+    since, until = view.began_s, view.end_s(pen)
+    # A cell begins before the run does: what is in it happened since the beginning all the same.
+    return columns_of(view.details.series, since, (until - since) / max(1, columns), max(1, columns), until)
+
+
+def time_ticks(start: float, end: float, pen: Pen, *, most: int = 6) -> tuple[tuple[float, str], ...]:
+    """Return the beginning and the round times between two moments (seconds), at most about `most` of them."""
+    step = next((each for each in STEPS_S if (end - start) / each <= most), STEPS_S[-1])
+    local = datetime.fromtimestamp(start, UTC).astimezone(pen.zone)
+    shift = local.utcoffset()
+    offset = shift.total_seconds() if shift else 0.0
+    first = -(-(start + offset) // step) * step - offset
+    last = datetime.fromtimestamp(end, UTC)
+    round_ones = (first + step * index for index in range(int((end - first) // step) + 1))
+
+    def label(at: float) -> str:
+        when = datetime.fromtimestamp(at, UTC)
+        return moment(when, last, pen.zone) if end - start > DAY_S else clock(when, pen.zone, seconds=step < 60)
+
+    # The beginning first: where it touches a round time, it is the one that stays.
+    return tuple((at, label(at)) for at in (start, *round_ones))
+
+
+def throughput_chart(view: RunView, pen: Pen, columns: int) -> Chart:
+    """Return requests a second for the overview."""
+    made = run_columns_over_time(view, pen, columns)
+    rates = tuple(column.rate for column in made)
+    top = nice_top(max((value for value in rates if value is not None), default=None))
+    now = view.row.rates.requests if view.row.rates else view.run.requests / max(view.run.duration_s, 1.0)
+    return Chart(
+        title=_indented(("throughput", "dim"), ("  ", "plain"), (f"{rate(now)}/s", "text bold")),
+        layers=(Layer(values=rates, role="chart-p99"),),
+        top=top,
+        top_label=count_label(top),
+    )
+
+
+def latency_chart(view: RunView, pen: Pen, columns: int) -> Chart:
+    """Return the 95th percentile of the latency for the overview."""
+    made = run_columns_over_time(view, pen, columns)
+    found = tuple(each.p95 if (each := column.percentiles) else None for column in made)
+    top = nice_top(max((value for value in found if value is not None), default=None), least=100.0)
+    overall = view.row.percentiles
+    return Chart(
+        title=_indented(
+            ("latency p95", "dim"), ("  ", "plain"), (duration_ms(overall.p95) if overall else "", "text bold")
+        ),
+        layers=(Layer(values=found, role="chart-p99"),),
+        top=top,
+        top_label=millis_label(top),
+    )
+
+
+def _indented(*title: tuple[str, str]) -> Spans:
+    """Let a title begin where its plot does, behind the labels."""
+    return (("     ", "plain"), *title)
+
+
+def _points(made: tuple[Column, ...], values: list[float | None]) -> tuple[tuple[float, float | None], ...]:
+    """Return each value at the middle of its column."""
+    return tuple((column.begin + column.seconds / 2, value) for column, value in zip(made, values, strict=True))
+
+
+def throughput_plot(view: RunView, pen: Pen, columns: int) -> Plot:
+    """Return requests a second, all of them and those that failed, at full size."""
+    made = run_columns_over_time(view, pen, columns)
+    rates = [column.rate for column in made]
+    bad = [column.not_ok / column.seconds if column.seconds else None for column in made]
+    top = nice_top(max((value for value in rates if value is not None), default=None))
+    series = [Series(name="all", role="chart-p95", points=_points(made, rates), kind="area")]
+    if any(bad):
+        series.append(Series(name="not 2xx", role="amber", points=_points(made, bad)))
+    return Plot(
+        title=((" throughput", "dim"), ("  requests/s", "dim")),
+        start=view.began_s,
+        end=view.end_s(pen),
+        top=top,
+        label=count_label,
+        series=tuple(series),
+        times=time_ticks(view.began_s, view.end_s(pen), pen),
+    )
+
+
+def latency_plot(view: RunView, pen: Pen, columns: int) -> Plot:
+    """Return the latency percentiles at full size."""
+    made = run_columns_over_time(view, pen, columns)
+    found = [column.percentiles for column in made]
+    top = nice_top(max((each.p99 for each in found if each), default=None), least=100.0)
+    return Plot(
+        title=((" latency", "dim"),),
+        start=view.began_s,
+        end=view.end_s(pen),
+        top=top,
+        label=millis_label,
+        series=tuple(
+            Series(
+                name=name,
+                role=role,
+                points=_points(made, [getattr(each, name) if each else None for each in found]),
+            )
+            for name, role in (("p99", "chart-p95"), ("p95", "text"), ("p50", "chart-p50"))
+        ),
+        times=time_ticks(view.began_s, view.end_s(pen), pen),
+    )

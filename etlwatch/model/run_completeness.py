@@ -1,0 +1,153 @@
+"""Whether a run is complete: what the source counted against what was fetched and loaded, and the delivery ledger.
+
+Owns the matching of entities to endpoints and units, and the words. Refuses to guess: what nothing says is `–`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etlwatch.model.numbers import UNKNOWN, count, duration_ms, percent
+from etlwatch.model.pane import labelled
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_view import RunView
+from etlwatch.model.spans import Span, Spans
+from etlwatch.text import pad, safe
+from tracking_core.records import EndpointTotals, WriterLedger
+
+__all__ = ["Reconciled", "delivery_lines", "delivery_words", "reconcile", "source_lines", "source_words"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """What is known of one entity along its way."""
+
+    entity: str
+    counted: int | None
+    """What the source said it has."""
+
+    fetched: int | None
+    """Items that the entity's endpoints returned, else what the first phase with such a unit processed."""
+
+    loaded: int | None
+    """What the last phase with such a unit processed, if that is another one."""
+
+
+def reconcile(view: RunView) -> list[Reconciled]:
+    """Return each counted entity, and each unit of work that was not counted, along its way."""
+    counted = {source.entity: source.items for source in view.details.source_counts}
+    phases = view.phases
+    units = list(dict.fromkeys(unit for phase in phases for unit in phase.counters))
+    made = []
+    for entity in (*counted, *(unit for unit in units if unit not in counted)):
+        along = [phase.counters[entity].get("processed") or 0 for phase in phases if entity in phase.counters]
+        answered = _fetched_from(entity, view.details.endpoints)
+        fetched = answered if answered is not None else along[0] if along else None
+        loaded = along[-1] if along and (answered is not None or len(along) > 1) else None
+        made.append(Reconciled(entity=entity, counted=counted.get(entity), fetched=fetched, loaded=loaded))
+    return made
+
+
+def _fetched_from(entity: str, endpoints: Sequence[EndpointTotals]) -> int | None:
+    """Return the items of the endpoints that bear the entity's name as a part of their path; None without any."""
+    name = entity.casefold()
+    matching = [totals.items for totals in endpoints if name in totals.endpoint.casefold().partition("?")[0].split("/")]
+    return sum(matching) if matching else None
+
+
+def source_words(view: RunView) -> Spans:
+    """Return source counts against what was fetched in one line."""
+    counted = sum(source.items for source in view.details.source_counts)
+    if not view.details.source_counts:
+        return ((f"{view.run.items:,} items fetched; the source was not counted", "text"),)
+    known = [row for row in reconcile(view) if row.counted is not None and row.fetched is not None]
+    fetched = sum(row.fetched or 0 for row in known) if known else view.run.items
+    share = f" {percent(fetched / counted)}" if counted else ""
+    short = counted > fetched and not view.row.live
+    return (
+        (f"{fetched:,} of {counted:,} fetched", "text"),
+        (share, "amber bold" if short else "text bold"),
+    )
+
+
+def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
+    """Return the source tab: a line for each entity, then what the columns mean."""
+    rows = reconcile(view)
+    if not rows:
+        return [(), ((" no source counts and no units of work were recorded", "dim"),)]
+    name = min(40, max(20, width - 52))
+    lines: list[Spans] = [(), ((f" {pad('entity', name)}{'counted':>12}{'fetched':>12}{'':>6}{'loaded':>12}", "dim"),)]
+    for row in rows:
+        share = row.fetched / row.counted if row.counted and row.fetched is not None else None
+        missing = share is not None and share < 1 and not view.row.live
+        cells: list[Span] = [
+            (f" {pad(safe(row.entity), name, ellipsis=pen.glyphs.ellipsis)}", "text"),
+            (f"{_exact(row.counted):>12}", "text"),
+            (f"{_exact(row.fetched):>12}", "text"),
+            (f"{percent(share) if share is not None else '':>6}", "amber bold" if missing else "dim"),
+            (f"{_exact(row.loaded):>12}", "text"),
+        ]
+        lines.append(tuple((pen.glyphs.text(text), role) for text, role in cells))
+    lines.extend(
+        [
+            (),
+            ((" counted  what the job said the source has (log_source_count)", "dim"),),
+            ((" fetched  items of the endpoints of that name, else of the first phase that counts it", "dim"),),
+            ((" loaded   items of the last phase that counts it", "dim"),),
+        ]
+    )
+    return lines
+
+
+def _exact(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,}" if number < 10**9 else count(number)
+
+
+def delivery_words(view: RunView) -> Spans:
+    """Return the delivery ledger in one line."""
+    ledger = view.details.ledger
+    if not ledger:
+        return (("no ledger was recorded", "dim"),)
+    emitted, stored, dropped, missing = _sums(ledger)
+    spans: list[Span] = [(f"{stored:,} of {emitted:,} stored", "text")]
+    if missing:
+        way = "on their way" if view.row.live else "missing"
+        spans.append((f"; {missing:,} {way}", "text" if view.row.live else "amber"))
+    spans.append((f"; {dropped:,} dropped", "amber" if dropped else "text"))
+    return tuple(spans)
+
+
+def _sums(ledger: Sequence[WriterLedger]) -> tuple[int, int, int, int]:
+    return (
+        sum(writer.emitted for writer in ledger),
+        sum(writer.stored for writer in ledger),
+        sum(writer.dropped for writer in ledger),
+        sum(writer.missing for writer in ledger),
+    )
+
+
+def delivery_lines(view: RunView, pen: Pen) -> list[Spans]:
+    """Return the delivery tab: the sum, then each writer of the run with what tracking cost the job."""
+    ledger = view.details.ledger
+    lines: list[Spans] = [(), labelled("delivery", delivery_words(view))]
+    if not ledger:
+        return lines
+    lines += [(), ((f" {'writer':<18}{'emitted':>12}{'stored':>12}{'dropped':>10}{'missing':>10}   overhead", "dim"),)]
+    for writer in ledger:
+        cost = writer.overhead
+        words = []
+        if cost.get("cpu_ms") is not None:
+            words.append(f"{duration_ms(cost['cpu_ms'])} of the job's time")
+        if cost.get("worst_us") is not None:
+            words.append(f"worst call {duration_ms(cost['worst_us'] / 1000)}")
+        overhead = pen.glyphs.text(", ".join(words) or UNKNOWN)
+        lines.append(
+            (
+                (f" {writer.writer_id:016x}  {writer.emitted:>12,}{writer.stored:>12,}", "text"),
+                (f"{writer.dropped:>10,}", "amber" if writer.dropped else "text"),
+                (f"{writer.missing:>10,}", "amber" if writer.missing and not view.row.live else "text"),
+                (f"   {overhead}", "dim"),
+            )
+        )
+    return lines

@@ -1,0 +1,157 @@
+"""The overview of a run: its figures, its requests over time, phases, errors and completeness, in one screen.
+
+Owns how these parts are put together at a size. Refuses to own the parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etlwatch.model.bars import ENOUGH_RUNS
+from etlwatch.model.charts import chart_lines
+from etlwatch.model.numbers import UNKNOWN, bytes_, count, duration, duration_ms, rate, ratio, share, span
+from etlwatch.model.pane import labelled
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_charts import latency_chart, throughput_chart
+from etlwatch.model.run_completeness import delivery_words, source_words
+from etlwatch.model.run_errors import group_errors, group_line, groups_words
+from etlwatch.model.run_phases import MEGABYTE, WIDE, gantt_lines, phase_legend
+from etlwatch.model.run_view import RunView
+from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.model.verdict import last_line
+from etlwatch.text import safe
+
+__all__ = ["Fact", "overview_lines", "run_facts"]
+
+FACTS_CELLS = 45
+CHART_ROWS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One figure of a run: now, usually, at the job's p95, and what is remarkable about it."""
+
+    label: str
+    now: str
+    usual: str = ""
+    p95: str = ""
+    remark: str = ""
+    role: str = "text"
+
+
+def run_facts(view: RunView) -> dict[str, Fact]:
+    """Return the figures of a run by short name; what is usual only where there is enough history."""
+    run, row = view.run, view.row
+    known = row.past.runs >= ENOUGH_RUNS
+    over = ratio(row.ratio, only_above=True) if known else ""
+    speed = (
+        row.rates.requests if row.rates else run.requests / run.duration_s if run.duration_s and run.requests else None
+    )
+    latency = row.percentiles
+    throttled = share(run.throttled_requests / run.requests) if run.requests else UNKNOWN
+    memory = _memory(view)
+    facts = (
+        Fact(
+            label="time",
+            now=duration(run.duration_s),
+            usual=span(row.past.usual_s) if known else "",
+            p95=span(row.past.p95_s) if known else "",
+            remark=over,
+            role="amber bold" if over else "text",
+        ),
+        Fact(label="req", now=count(run.requests)),
+        Fact(label="req/s", now=rate(speed)),
+        Fact(label="items", now=count(run.items)),
+        Fact(label="latency p50", now=duration_ms(latency.p50) if latency else UNKNOWN),
+        Fact(label="latency p95", now=duration_ms(latency.p95) if latency else UNKNOWN),
+        Fact(label="latency p99", now=duration_ms(latency.p99) if latency else UNKNOWN),
+        Fact(label="429", now=throttled),
+        Fact(label="failed", now=count(run.failed_requests), role="red" if run.failed_requests else "text"),
+        Fact(label="errors", now=count(run.errors), role="red" if run.errors else "text"),
+        memory,
+    )
+    return {fact.label: fact for fact in facts}
+
+
+def _memory(view: RunView) -> Fact:
+    """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
+    held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
+    known = [value for value in held if value is not None]
+    limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]
+    return Fact(
+        label="memory",
+        now=bytes_(max(known) * MEGABYTE) if known else UNKNOWN,
+        remark=f"of {bytes_(max(limits) * MEGABYTE)}" if limits else "",
+    )
+
+
+_FACT_HEAD: Span = (f"{'now':>9}{'usual':>8}{'p95':>8}", "dim")
+
+
+def _fact_spans(fact: Fact, label_cells: int) -> Spans:
+    remark_role = fact.role if fact.role != "text" else "dim"
+    return (
+        (f" {fact.label:<{label_cells}}", "dim"),
+        (f"{fact.now:>9}", fact.role),
+        (f"{fact.usual:>8}{fact.p95:>8}", "dim"),
+        (f"  {fact.remark}" if label_cells > 8 else f" {fact.remark}", remark_role),
+    )
+
+
+def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[Spans]:
+    """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
+    wide = width >= WIDE
+    lines = _wide_top(view, pen, width) if wide else _brief_top(view, width)
+    rule = pen.glyphs.usual
+    gap: list[Spans] = [()] if wide and height > 34 else []
+    # What is below the phases is worth more than the tenth phase: the phases tab has them all.
+    below = 4 + (4 if wide else 3) + len(gap) * 2
+    room = max(3, height - len(lines) - 2 - below)
+    lines = [*lines, *gap, _titled(phase_legend(pen), width, rule), *gantt_lines(view, pen, width=width, most=room)]
+    groups = group_errors(view.details.errors)
+    title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
+    lines += [*gap, _titled(title, width, rule)]
+    lines += [group_line(group, pen, width) for group in groups[:4]]
+    lines += [*gap, _titled((("completeness", "text bold"),), width, rule)]
+    lines += [labelled("source", source_words(view)), labelled("delivery", delivery_words(view))]
+    notes = last_line(view.run.notes)
+    if notes:
+        lines.append(labelled("notes", safe(notes)))
+    return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
+            for line in lines]  # fmt: skip
+
+
+def _titled(title: Spans, width: int, line: str) -> Spans:
+    used = sum(len(text) for text, _ in title) + 3
+    return ((f"{line} ", "faint"), *title, (" ", "plain"), (line * max(0, width - used), "faint"))
+
+
+def _wide_top(view: RunView, pen: Pen, width: int) -> list[Spans]:
+    """Return figures at the left, throughput and latency at the right, all on the phases' axis."""
+    facts = run_facts(view)
+    names = ("time", "req", "req/s", "items", "latency p50", "latency p95", "429", "errors", "memory")
+    left: list[Spans] = [((" " * 12, "plain"), _FACT_HEAD)]
+    left += [_fact_spans(facts[name], 11) for name in names]
+    room = width - FACTS_CELLS - 1
+    columns = max(1, room - 5)
+    right: list[Spans] = [
+        *chart_lines(throughput_chart(view, pen, columns), width=room, rows=CHART_ROWS, glyphs=pen.glyphs),
+        (),
+        *chart_lines(latency_chart(view, pen, columns), width=room, rows=CHART_ROWS, glyphs=pen.glyphs),
+    ]
+    right += [()] * (len(left) - len(right))
+    return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
+
+
+def _brief_top(view: RunView, width: int) -> list[Spans]:
+    """Return the figures in two blocks beside each other."""
+    facts = run_facts(view)
+    half = width // 2
+    pairs = (("time", "latency p95"), ("req/s", "429"), ("items", "memory"), ("req", "errors"))
+    lines: list[Spans] = [(*fit(((" " * 8, "plain"), _FACT_HEAD), half), (" " * 8, "plain"), _FACT_HEAD)]
+    for one, other in pairs:
+        second = facts[other]
+        shown = Fact(label="p95", now=second.now, usual=second.usual, p95=second.p95, remark=second.remark,
+                     role=second.role) if other == "latency p95" else second  # fmt: skip
+        lines.append((*fit(_fact_spans(facts[one], 7), half), *_fact_spans(shown, 7)))
+    return lines

@@ -1,0 +1,177 @@
+"""A run's phases: each with its time, rate and progress, and all of them over one time axis.
+
+Owns the gantt of the overview and the phases tab. Refuses to own the bars' cells (`etlwatch.model.gantt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from etlwatch.model.axes import TimeScale
+from etlwatch.model.gantt import phase_row, tick_row
+from etlwatch.model.numbers import bytes_, clock, count, duration, percent, rate
+from etlwatch.model.rows import share_done
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_charts import time_ticks
+from etlwatch.model.run_view import RunView
+from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.text import pad, safe
+from tracking_core.records import Phase, PhaseStatus
+
+__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_table", "phase_time_s"]
+
+MEGABYTE = 1_048_576
+WIDE = 140
+"""Cells from which on the gantt has columns for rate and progress before it."""
+
+_TONES = {"completed": "dim", "running": "text", "failed": "red", "pending": "dim"}
+
+
+def phase_time_s(phase: Phase, now_s: float) -> float | None:
+    """Return how long a phase has taken, or takes so far; None when it has not begun."""
+    if phase.started_at is None:
+        return None
+    end = phase.ended_at.timestamp() if phase.ended_at else now_s
+    return max(0.0, end - phase.started_at.timestamp())
+
+
+def main_unit(phase: Phase) -> tuple[str, Mapping[str, int]] | None:
+    """Return the unit of a phase with the most to do, else the most done, and its counters."""
+    if not phase.counters:
+        return None
+    return max(phase.counters.items(), key=lambda item: (item[1].get("total") or 0, item[1].get("processed") or 0))
+
+
+def phase_rate(phase: Phase, now_s: float) -> float | None:
+    """Return what a phase does a second, in its main unit; None where that cannot be said."""
+    unit, seconds = main_unit(phase), phase_time_s(phase, now_s)
+    processed = (unit[1].get("processed") or 0) if unit else 0
+    return processed / seconds if processed and seconds else None
+
+
+def phase_legend(pen: Pen) -> Spans:
+    """Return the title of the phases' rule: what the glyphs of the gantt mean."""
+    glyphs = pen.glyphs
+    return (("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim"))
+
+
+def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool) -> list[Span]:
+    tone = _TONES.get(phase.status, "text")
+    glyph_tone = f"{tone} strong" if tone == "red" else tone
+    number = f"{phase.position} " if numbered else ""
+    return [
+        (" ", "plain"),
+        (pen.glyphs.state(phase.status), glyph_tone),
+        (pad(f" {number}{safe(phase.phase)}", name_cells), tone if tone != "red" else "text"),
+    ]
+
+
+def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None) -> list[Spans]:
+    """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted."""
+    phases = list(view.phases)
+    if not phases:
+        return [((" no phases were recorded", "dim"),)]
+    wide = width >= WIDE
+    left = 50 if wide else 27
+    start, end = view.began_s, view.end_s(pen)
+    scale = TimeScale(start, end, max(1, width - left - 1))
+    now = end if view.row.live else end + 1
+    hidden = phases[most:] if most is not None and len(phases) > most else []
+    lines: list[Spans] = [_gantt_head(width)] if wide else []
+    for phase in phases[: len(phases) - len(hidden)]:
+        head = _wide_head(phase, pen, end) if wide else _brief_head(phase, pen, end)
+        begun = phase.started_at.timestamp() if phase.started_at else None
+        ended = phase.ended_at.timestamp() if phase.ended_at else None
+        done = phase.status in (PhaseStatus.COMPLETED, PhaseStatus.PENDING)
+        role = "dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text"
+        cells = phase_row(scale, start=begun, end=ended if ended else (None if view.row.live else end), now=end,
+                          role=role, now_line=False, glyphs=pen.glyphs) if begun is not None else ()  # fmt: skip
+        lines.append((*fit(head, left), *cells))
+    if hidden:
+        lines.append(((f"   and {len(hidden)} more", "dim"),))
+    lines.extend(_below(view, pen, scale, left, now, wide=wide))
+    return lines
+
+
+def _below(view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, *, wide: bool) -> list[Spans]:
+    """Return the ticks of the errors, where there are any and room, and the times."""
+    lines: list[Spans] = []
+    if wide and view.details.errors:
+        moments = [error.at.timestamp() for error in view.details.errors]
+        head = ((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text"))
+        lines.append((*fit(head, left), *tick_row(scale, moments, glyphs=pen.glyphs)))
+    ticks = scale.ticks(time_ticks(scale.start, scale.end, pen, most=max(2, scale.cells // 16)),
+                        now=now if view.row.live else None)  # fmt: skip
+    lines.append(((" " * left, "plain"), *ticks))
+    return lines
+
+
+def _gantt_head(width: int) -> Spans:
+    return fit(((f"{'time':>22}{'rate':>17}{'done':>6}", "dim"),), width)
+
+
+def _wide_head(phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+    """Return glyph, number, name, time, rate and progress of a phase: 46 cells."""
+    seconds, speed, share = phase_time_s(phase, now_s), phase_rate(phase, now_s), share_done(phase)
+    role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
+    return [
+        *_label(phase, pen, 12, numbered=True),
+        (f"{duration(seconds) if seconds is not None else '':>8}", role),
+        (f"{rate(speed) + '/s' if speed is not None else '':>17}", role),
+        (f"{percent(share) if share is not None and phase.status != PhaseStatus.COMPLETED else '':>6}", role),
+    ]
+
+
+def _brief_head(phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+    """Return glyph, name, time and progress of a phase: 26 cells."""
+    seconds, share = phase_time_s(phase, now_s), share_done(phase)
+    role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
+    unfinished = share is not None and phase.status != PhaseStatus.COMPLETED
+    return [
+        *_label(phase, pen, 9, numbered=False),
+        (f"{duration(seconds) if seconds is not None else '':>8}", role),
+        (f"{percent(share) if unfinished else '':>6}", role),
+    ]
+
+
+def phase_table(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
+    """Return a block for each phase: when, how long, how fast, every unit, memory."""
+    now_s = view.end_s(pen)
+    lines: list[Spans] = []
+    for phase in view.phases:
+        seconds, speed = phase_time_s(phase, now_s), phase_rate(phase, now_s)
+        head: list[Span] = [
+            *_label(phase, pen, 22 if width < WIDE else 30, numbered=True),
+            (f" {safe(phase.status):<10}", _TONES.get(phase.status, "text")),
+        ]
+        if seconds is not None:
+            head.append((f" {clock(phase.started_at, pen.zone, seconds=True)}  ", "dim"))
+            head.append((f"{duration(seconds):>7}", "text"))
+        if speed is not None:
+            unit = main_unit(phase)
+            head.append((f"  {rate(speed)} {safe(unit[0]) if unit else ''}/s", "dim"))
+        lines.append(fit(head, width, ellipsis=pen.glyphs.ellipsis))
+        facts = [*_unit_words(phase), *_memory_words(phase)]
+        if facts:
+            said = pen.glyphs.text(f"     {'   '.join(facts)}")
+            lines.append(fit(((said, "dim"),), width, ellipsis=pen.glyphs.ellipsis))
+    return lines
+
+
+def _unit_words(phase: Phase) -> list[str]:
+    """Say of each unit what was done, of how much, and its share."""
+    words = []
+    for unit, counters in phase.counters.items():
+        total, processed = counters.get("total") or 0, counters.get("processed") or 0
+        of = f" of {total:,} {percent(processed / total)}" if total else ""
+        words.append(f"{safe(unit)} {processed:,}{of}")
+    return words
+
+
+def _memory_words(phase: Phase) -> Sequence[str]:
+    if phase.peak_memory_mb is None and phase.memory_mb is None:
+        return ()
+    now = phase.memory_mb if phase.memory_mb is not None else phase.peak_memory_mb
+    peak = f", peak {bytes_((phase.peak_memory_mb or 0) * MEGABYTE)}" if phase.peak_memory_mb else ""
+    limit = f" of {bytes_(phase.memory_limit_mb * MEGABYTE)}" if phase.memory_limit_mb else ""
+    return (f"memory {bytes_((now or 0) * MEGABYTE)}{peak}{limit}",)

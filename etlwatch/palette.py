@@ -1,0 +1,47 @@
+"""The command palette's list: the commands of the screen below it, then those of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from etlwatch.commands import APP_COMMANDS, Command
+
+__all__ = ["CommandsProvider"]
+
+TITLE_CELLS = 40
+
+
+class CommandsProvider(Provider):
+    """Offer every command that has a title; they are Content, so that no bracket is taken for markup."""
+
+    def _commands(self) -> Sequence[Command]:
+        own: Sequence[Command] = getattr(self.screen, "commands", ())
+        return [command for command in (*own, *APP_COMMANDS) if command.title]
+
+    def _run(self, command: Command) -> partial[Coroutine[Any, Any, bool]]:
+        return partial(self.app.run_action, command.action, self.screen)
+
+    async def discover(self) -> Hits:
+        """Yield all commands in their order."""
+        for command in self._commands():
+            title = _titled(command)
+            yield DiscoveryHit(title, self._run(command), text=title.plain)
+
+    async def search(self, query: str) -> Hits:
+        """Yield the commands whose title or key resembles the query."""
+        matcher = self.matcher(query)
+        for command in self._commands():
+            title = _titled(command)
+            score = matcher.match(title.plain)
+            if score > 0:
+                yield Hit(score, title, self._run(command), text=title.plain)
+
+
+def _titled(command: Command) -> Content:
+    """Return title and key in one line: what is found by name is learned as a key."""
+    return Content.assemble(f"{command.title:<{TITLE_CELLS}}  ", (command.shown, "$primary"))

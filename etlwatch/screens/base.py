@@ -1,0 +1,156 @@
+"""What every screen of the dashboard has: line 1, line 2, the footer, and how a poll reaches them.
+
+Owns the two lines, the banner in place of the second, and the muting of everything while the store is away. Refuses to
+own what a screen is about: subclasses draw that in `show_snapshot`, from one snapshot at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.screen import Screen
+
+from etlwatch.commands import APP_COMMANDS, Command, footer_of
+from etlwatch.model.health import Freshness, banner, freshness_parts, tracking_part
+from etlwatch.model.parts import Part
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.snapshot import Snapshot
+from etlwatch.model.spans import Spans
+from etlwatch.text import clip, safe
+from etlwatch.widgets.footer import Footer
+from etlwatch.widgets.header import HealthLine
+from etlwatch.widgets.span_lines import SpanLines
+
+if TYPE_CHECKING:
+    from etlwatch.app import EtlwatchApp
+
+__all__ = ["DashboardScreen"]
+
+LABEL_CELLS = 28
+
+
+class DashboardScreen(Screen[None]):
+    """A screen that draws snapshots."""
+
+    commands: ClassVar[tuple[Command, ...]] = ()
+    """What works here beside APP_COMMANDS; bindings, footer, palette and help follow from it."""
+
+    ALLOW_SELECT = False
+    AUTO_FOCUS = ""
+
+    @property
+    def dashboard(self) -> EtlwatchApp:
+        """The app, by its own type."""
+        from etlwatch.app import EtlwatchApp
+
+        app = self.app
+        if not isinstance(app, EtlwatchApp):
+            raise TypeError(f"{type(self).__name__} belongs to EtlwatchApp")
+        return app
+
+    @property
+    def pen(self) -> Pen:
+        """What writing depends on: the store's clock of the shown snapshot, the zone, the glyphs."""
+        shown = self.dashboard.shown
+        now = shown.at if shown is not None else self.dashboard.clock_now()
+        return Pen(now, self.dashboard.settings.zone, self.dashboard.glyphs)
+
+    @property
+    def brief(self) -> bool:
+        """Whether lines are short: below 110 cells."""
+        return self.size.width < 110
+
+    # -- for subclasses
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot."""
+        raise NotImplementedError
+
+    def left_parts(self) -> list[Part]:
+        """Return the left side of line 1, behind the store's name."""
+        raise NotImplementedError
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return line 2 while the store answers."""
+        raise NotImplementedError
+
+    def footer_words(self) -> dict[str, str]:
+        """Return words of the footer that change, by command name."""
+        return {}
+
+    def mute(self, *, muted: bool) -> None:
+        """Let what the store said recede, or come back."""
+        for widget in self.query("*"):
+            if hasattr(widget, "muted") and widget.id not in ("health", "second", "footer"):
+                muting: Any = widget
+                muting.muted = muted
+
+    def copy_text(self) -> str:
+        """Return what `y` copies; '' for nothing."""
+        return ""
+
+    def command_line(self) -> str:
+        """Return the command that answers what this screen answers."""
+        return "etlwatch"
+
+    # -- the frame
+
+    def refresh_frame(self) -> None:
+        """Draw lines 1 and 2 and the footer again: after a poll, and every second for the clock."""
+        if not self.is_mounted or not self.size.width:
+            return
+        app = self.dashboard
+        self.query_one("#health", HealthLine).show(self._left(), self._right())
+        lost = app.lost
+        if lost is not None:
+            line = banner(what=lost.what, cause=lost.cause, attempt=lost.attempt, retry_in_s=app.retry_in_s())
+            self.query_one("#second", SpanLines).update([line])
+        else:
+            self.query_one("#second", SpanLines).update(self.second_lines())
+        self.mute(muted=lost is not None and app.shown is not None)
+        self.query_one("#footer", Footer).show(footer_of((*self.commands, *APP_COMMANDS), self.footer_words()))
+
+    def _left(self) -> list[Part]:
+        name = Part(((clip(safe(self.dashboard.label), LABEL_CELLS), "blue"),), 0, 1)
+        if self.brief:
+            return [name, *self.left_parts()]
+        return [Part((("etlwatch", "text bold"),), 3), name, *self.left_parts()]
+
+    def _right(self) -> list[Part]:
+        app = self.dashboard
+        shown = app.shown
+        fresh = Freshness(
+            age_s=app.age_s(),
+            interval_s=app.poller.interval,
+            poll_ms=shown.poll_ms if shown else 0.0,
+            bytes_per_s=app.bytes_per_s,
+            as_of=shown.at if shown else None,
+            connected=app.lost is None,
+            paused=app.paused,
+        )
+        parts = freshness_parts(fresh, clock_now=app.clock_now(), zone=app.settings.zone, width=self.size.width)
+        if shown is None or app.lost is not None:
+            return parts
+        return [tracking_part(shown.switches, brief=self.brief), *parts]
+
+    def on_mount(self) -> None:
+        """Draw what is known already."""
+        self.redraw()
+
+    def on_screen_resume(self) -> None:
+        """Draw what has come in while another screen was on top."""
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        """Draw everything from what the app holds."""
+        if not self.is_mounted:
+            return
+        shown = self.dashboard.shown
+        if shown is not None:
+            self.show_snapshot(shown)
+        self.refresh_frame()

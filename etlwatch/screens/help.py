@@ -1,0 +1,70 @@
+"""The keys, made from the same records as the bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command
+from etlwatch.model.spans import Spans
+from etlwatch.text import pad
+from etlwatch.widgets.scroll_lines import ScrollLines
+
+__all__ = ["HelpScreen", "help_lines"]
+
+KEY_CELLS = 13
+
+
+def help_lines(commands: Sequence[Command]) -> list[Spans]:
+    """Return the help: a group of the screen's own commands, one of those that work everywhere, one of moving."""
+    lines: list[Spans] = []
+    for title, group in (("here", commands), ("everywhere", APP_COMMANDS), ("moving", MOVE_COMMANDS)):
+        if not group:
+            continue
+        if lines:
+            lines.append(())
+        lines.append(((title, "dim"),))
+        lines.extend(((pad(command.shown, KEY_CELLS), "blue"), (command.help, "text")) for command in group)
+    return lines
+
+
+class HelpScreen(ModalScreen[None]):
+    """Help over the screen it is about."""
+
+    DEFAULT_CSS = """
+    HelpScreen {
+        #box { width: 72; max-width: 100%; height: auto; max-height: 100%; }
+        ScrollLines { height: auto; background: $surface; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "close", "close", show=False),
+    ]
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        super().__init__()
+        self._lines = help_lines(commands)
+
+    def compose(self) -> ComposeResult:
+        """Show the lines in a box."""
+        with Vertical(id="box", classes="panel") as box:
+            box.border_title = "Keys"
+            box.border_subtitle = "esc closes"
+            yield ScrollLines(lambda _width, _height: self._lines, ground="bar", id="help")
+
+    def on_mount(self) -> None:
+        """Make the box as tall as the help, where the terminal allows it."""
+        view = self.query_one(ScrollLines)
+        view.styles.height = len(self._lines)
+        view.styles.max_height = max(1, self.app.size.height - 4)
+        view.focus()
+
+    def action_close(self) -> None:
+        """Back to the screen below."""
+        self.dismiss()

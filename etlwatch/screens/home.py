@@ -1,0 +1,335 @@
+"""The first screen: how the fleet is, what to look at, and every run there is.
+
+Owns filter, order, window and cursor of the runs table, and which row its pane is about. Refuses to own the facts
+(`etlwatch.model`) and the drawing of its parts (`etlwatch.widgets`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Input
+
+from etlwatch.commands import HOME_COMMANDS, bindings_of
+from etlwatch.gather import Watch
+from etlwatch.model.filter import Filter, FilterError, parse_filter
+from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
+from etlwatch.model.health import Counts, count_states, headline, state_parts
+from etlwatch.model.layout import HomeLayout, home_layout
+from etlwatch.model.numbers import count
+from etlwatch.model.ordering import Order, next_order, sort_rows
+from etlwatch.model.pane import pane_lines, pane_title
+from etlwatch.model.parts import Part
+from etlwatch.model.rows import RunRow, build_rows
+from etlwatch.model.run_cells import row_role, run_cells
+from etlwatch.model.run_columns import RUNS_80, run_columns
+from etlwatch.model.series import WINDOWS
+from etlwatch.model.snapshot import FleetSeries, Snapshot
+from etlwatch.model.spans import Spans, spans_width
+from etlwatch.screens.base import DashboardScreen
+from etlwatch.text import safe
+from etlwatch.widgets.charts import BlockChart, SparkLines
+from etlwatch.widgets.footer import Footer
+from etlwatch.widgets.header import HealthLine
+from etlwatch.widgets.line_table import LineTable, Row
+from etlwatch.widgets.rule import Rule
+from etlwatch.widgets.span_lines import SpanLines
+
+__all__ = ["HomeScreen"]
+
+NO_RUNS = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
+
+
+class HomeScreen(DashboardScreen):
+    """The list of runs."""
+
+    commands = HOME_COMMANDS
+    BINDINGS = bindings_of(HOME_COMMANDS)
+
+    DEFAULT_CSS = """
+    HomeScreen {
+        #charts { height: auto; padding: 0 0 0 1; }
+        #charts BlockChart { margin: 0 3 0 0; }
+        #charts #not-ok { margin: 0 2 0 0; }
+        .gap { height: 1; }
+        #second { height: 1; }
+        #prompt { display: none; height: 1; background: $surface; }
+        #prompt SpanLines { height: 1; }
+        #prompt-sign { width: 3; }
+        #prompt Input { width: 1fr; padding: 0; background: $surface; }
+        #prompt Input:focus { background-tint: $foreground 0%; }
+        #prompt-says { width: auto; }
+        &.filtering #prompt { display: block; }
+        &.filtering #footer { display: none; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = Filter()
+        self.order = Order()
+        self._filter_before = ""
+        self._rows: dict[int, RunRow] = {}
+        self._all: tuple[RunRow, ...] = ()
+        self._shown = 0
+        self._headline: Spans = ()
+        self._counts = Counts()
+        self._fleet: FleetSeries | None = None
+        self._layout: HomeLayout | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts out; which of them are shown follows from the size."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield SpanLines([()], id="gap-above", classes="gap")
+        with Horizontal(id="charts"):
+            yield BlockChart(id="throughput")
+            yield BlockChart(id="latency")
+            yield BlockChart(id="not-ok")
+        yield SpanLines([()], id="gap-below", classes="gap")
+        yield SparkLines(id="sparks")
+        yield LineTable(RUNS_80, empty="connecting…", id="runs")
+        yield Rule(id="rule")
+        yield SpanLines(id="pane")
+        with Horizontal(id="prompt"):
+            yield SpanLines([((" /", "blue bold"),)], ground="bar", id="prompt-sign")
+            yield Input(id="filter", select_on_focus=False)
+            yield SpanLines(ground="bar", id="prompt-says")
+        yield Footer(id="footer")
+
+    # -- drawing
+
+    def on_mount(self) -> None:
+        """Give the keys to the table."""
+        self._arrange()
+        self.query_one(LineTable).focus()
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new size."""
+        self._arrange()
+
+    def on_screen_resume(self) -> None:
+        """Ask for what this screen shows again."""
+        self._watch()
+
+    def _arrange(self) -> None:
+        """Show what there is room for."""
+        width, height = self.app.size
+        layout = home_layout(width, height)
+        self.query_one(LineTable).columns = run_columns(width)
+        self.query_one("#charts").styles.width = width // 3 * 3
+        if layout == self._layout:
+            return
+        self._layout = layout
+        for chart in self.query(BlockChart):
+            chart.rows = layout.chart_rows or 4
+        for wanted, names in (
+            (bool(layout.chart_rows), "#charts"),
+            (layout.spaced, ".gap"),
+            (layout.sparks, "#sparks"),
+            (layout.headline, "#second"),
+            (bool(layout.pane_lines), "#rule, #pane"),
+        ):
+            self.query(names).set(display=wanted)
+        self.query_one("#pane").styles.height = max(1, layout.pane_lines)
+        self._fleet = None
+        self._watch()
+
+    def _watch(self) -> None:
+        """Ask for as much as is on screen."""
+        app = self.dashboard
+        columns = self._layout.chart_columns if self._layout else 0
+        app.poller.watch = Watch(limit=app.poller.watch.limit, window=app.window, columns=columns)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot: every part of the screen from the same one."""
+        self._all = build_rows(snapshot)
+        by_need = sort_rows(self._all, Order())
+        width = self.size.width
+        pen = self.pen
+        self._headline = headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
+        self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
+        self._draw_table(snapshot)
+        self._draw_charts(snapshot.fleet)
+        self._draw_pane()
+
+    def _draw_table(self, snapshot: Snapshot) -> None:
+        taken = [row for row in self._all if self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state)]
+        ordered = sort_rows(taken, self.order)
+        self._rows = {row.run.run_id: row for row in self._all}
+        self._shown = len(ordered)
+        pen = self.pen
+        hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
+        rows = [
+            Row(key=row.run.run_id, cells=partial(run_cells, row, pen), role=row_role(row), version=(row, hour))
+            for row in ordered
+        ]
+        table = self.query_one(LineTable)
+        table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else NO_RUNS)
+        table.update_rows(rows, sort=(self.order.column, self.order.descending))
+
+    def _draw_charts(self, fleet: FleetSeries) -> None:
+        """Draw the charts when their series is another one: a bucket has closed, or the window changed."""
+        if fleet is self._fleet or self._layout is None:
+            return
+        self._fleet = fleet
+        zone = self.dashboard.settings.zone
+        if self._layout.chart_rows:
+            charts = fleet_charts(fleet, zone)
+            self.query_one("#throughput", BlockChart).show(charts.throughput)
+            self.query_one("#latency", BlockChart).show(charts.latency)
+            self.query_one("#not-ok", BlockChart).show(charts.not_ok)
+        elif self._layout.sparks:
+            self.query_one(SparkLines).show(fleet_sparks(fleet, zone))
+
+    def _draw_pane(self) -> None:
+        row = self.selected
+        pen = self.pen
+        self.query_one(Rule).show(pane_title(row, pen) if row else ())
+        room = self._layout.pane_lines if self._layout else 2
+        self.query_one("#pane", SpanLines).update(pane_lines(row, pen)[:room] if row else ())
+
+    @property
+    def selected(self) -> RunRow | None:
+        """The run under the cursor."""
+        key = self.query_one(LineTable).cursor_key
+        return self._rows.get(key) if isinstance(key, int) else None
+
+    def left_parts(self) -> list[Part]:
+        """Return the filter if there is one, and the counts of states."""
+        brief = self._layout.brief if self._layout else True
+        if self.dashboard.shown is None:
+            return []
+        parts = state_parts(self._counts, brief=brief)
+        if not brief and parts and self.size.width >= 150:
+            parts[0] = Part(parts[0].spans, parts[0].priority, 3)
+        if self.filter:
+            text = f"/{safe(self.filter.text)}"
+            numbers = f"  {count(self._shown)} of {count(len(self._all))}"
+            parts.insert(0, Part(((text, "blue"), (numbers, "dim")), 0, 2))
+        return parts
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return what to look at first."""
+        if self.dashboard.shown is None:
+            return [((" connecting…", "dim"),)]
+        return [self._headline]
+
+    def footer_words(self) -> dict[str, str]:
+        """Name the present window."""
+        return {"home.window": self.dashboard.window.name}
+
+    def copy_text(self) -> str:
+        """Return the selected run's id."""
+        return self.selected.run.id if self.selected else ""
+
+    def command_line(self) -> str:
+        """Return the command that lists these runs."""
+        return shlex.join(["etlwatch", "runs", *([self.filter.text] if self.filter else [])])
+
+    # -- commands
+
+    @on(LineTable.RowHighlighted)
+    def _row_highlighted(self) -> None:
+        self._draw_pane()
+
+    @on(LineTable.RowOpened)
+    def _row_opened(self, message: LineTable.RowOpened) -> None:
+        if isinstance(message.key, int):
+            self._open(message.key)
+
+    @on(LineTable.SortRequested)
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        if message.column == self.order.column:
+            self.action_invert()
+        elif message.column in {column.key for column in self.query_one(LineTable).columns}:
+            self._reorder(Order(message.column))
+
+    def action_open(self) -> None:
+        """Open the run under the cursor."""
+        if self.selected is not None:
+            self._open(self.selected.run.run_id)
+
+    def _open(self, run_id: int) -> None:
+        from etlwatch.screens.run import RunScreen
+
+        row = self._rows.get(run_id)
+        if row is not None:
+            self.app.push_screen(RunScreen(row))
+
+    def action_sort(self, step: int) -> None:
+        """Sort by the next column."""
+        visible = [column.key for column in self.query_one(LineTable).columns]
+        self._reorder(next_order(self.order, step, visible))
+
+    def action_invert(self) -> None:
+        """Turn the order round."""
+        self._reorder(Order(self.order.column, not self.order.inverted))
+
+    def _reorder(self, order: Order) -> None:
+        self.order = order
+        if self.dashboard.shown is not None:
+            self._draw_table(self.dashboard.shown)
+
+    def action_window(self) -> None:
+        """Look back further, or from the longest window to the shortest."""
+        app = self.dashboard
+        app.window = WINDOWS[(WINDOWS.index(app.window) + 1) % len(WINDOWS)]
+        self._watch()
+        self.redraw()
+
+    # -- the filter
+
+    def action_filter(self) -> None:
+        """Open the prompt on the present filter."""
+        self._filter_before = self.filter.text
+        prompt = self.query_one("#filter", Input)
+        self.add_class("filtering")
+        prompt.value = self.filter.text
+        prompt.cursor_position = len(prompt.value)
+        prompt.focus()
+        self._apply_filter(self.filter.text)
+
+    def action_clear_filter(self) -> None:
+        """Leave the prompt, or show all runs."""
+        if self.has_class("filtering"):
+            self._close_prompt(self._filter_before)
+        elif self.filter:
+            self._apply_filter("")
+
+    @on(Input.Changed, "#filter")
+    def _typed(self, message: Input.Changed) -> None:
+        if self.has_class("filtering"):
+            self._apply_filter(message.value)
+
+    @on(Input.Submitted, "#filter")
+    def _entered(self, message: Input.Submitted) -> None:
+        self._close_prompt(message.value)
+
+    def _close_prompt(self, text: str) -> None:
+        self.remove_class("filtering")
+        self.query_one(LineTable).focus()
+        self._apply_filter(text)
+
+    def _apply_filter(self, text: str) -> None:
+        """Filter by `text`, or say what is wrong with it and keep the last one that was understood."""
+        says: Spans = ()
+        try:
+            self.filter = parse_filter(text, self.dashboard.settings.zone)
+        except FilterError as error:
+            says = ((safe(error), "amber"),)
+            if not self.has_class("filtering"):
+                self.dashboard.say(str(error), severity="warning")
+        if self.dashboard.shown is not None:
+            self._draw_table(self.dashboard.shown)
+            self._draw_pane()
+        says = says or ((f"{count(self._shown)} of {count(len(self._all))}", "dim"),)
+        told = self.query_one("#prompt-says", SpanLines)
+        told.styles.width = spans_width(says) + 2
+        told.update([((" ", "plain"), *says)])
+        self.refresh_frame()

@@ -1,0 +1,273 @@
+"""The screen of one run: verdict, tabs, and what the open tab shows.
+
+Owns which tab is open and the cursor of each. Refuses to own what stands in them: the model writes it
+(`etlwatch.model.run_overview` and its neighbours), from one snapshot at a time.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import ContentSwitcher
+
+from etlwatch.commands import RUN_COMMANDS, bindings_of
+from etlwatch.gather import Watch
+from etlwatch.model.endpoint_cells import endpoint_cells, endpoint_columns, sort_endpoints
+from etlwatch.model.parts import Part
+from etlwatch.model.rows import RunRow
+from etlwatch.model.run_charts import latency_plot, throughput_plot
+from etlwatch.model.run_completeness import delivery_lines, source_lines
+from etlwatch.model.run_errors import ERROR_COLUMNS, ErrorGroup, error_cells, error_lines, group_errors
+from etlwatch.model.run_overview import overview_lines
+from etlwatch.model.run_phases import gantt_lines, phase_table
+from etlwatch.model.run_view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
+from etlwatch.model.snapshot import RunDetails, Snapshot
+from etlwatch.model.spans import Spans, plain_text
+from etlwatch.screens.base import DashboardScreen
+from etlwatch.widgets.footer import Footer
+from etlwatch.widgets.header import HealthLine
+from etlwatch.widgets.line_table import LineTable, Row
+from etlwatch.widgets.plot import PlotChart
+from etlwatch.widgets.rule import Rule
+from etlwatch.widgets.scroll_lines import ScrollLines
+from etlwatch.widgets.span_lines import SpanLines
+
+__all__ = ["RunScreen"]
+
+
+class TabLine(SpanLines):
+    """The names of the tabs; a click opens one."""
+
+    DEFAULT_CSS = "TabLine { height: 1; }"
+
+    def on_click(self, event: events.Click) -> None:
+        """Open the tab that was clicked."""
+        screen = self.screen
+        if isinstance(screen, RunScreen):
+            tab = tab_at(screen.view, screen.tab, int(event.x))
+            if tab is not None:
+                screen.action_show_tab(tab)
+
+
+class RunScreen(DashboardScreen):
+    """Everything about one run."""
+
+    commands = RUN_COMMANDS
+    BINDINGS = bindings_of(RUN_COMMANDS)
+
+    DEFAULT_CSS = """
+    RunScreen {
+        #tabs-rule { height: 1; }
+        ContentSwitcher { height: 1fr; }
+        #requests PlotChart { height: 1fr; }
+        #requests LineTable { height: auto; max-height: 50%; }
+        #errors LineTable { height: auto; max-height: 40%; }
+    }
+    """
+
+    def __init__(self, row: RunRow) -> None:
+        super().__init__()
+        self.view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id))
+        self.tab = TABS[0]
+        self._groups: dict[str, ErrorGroup] = {}
+        self._shown_error: ErrorGroup | None = None
+        self._sort = ("req", False)
+        self._plotted: object = None
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts out: two lines, the tabs, the open one, the footer."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield TabLine(id="tabs")
+        yield Rule(id="tabs-rule")
+        with ContentSwitcher(initial=TABS[0]):
+            yield ScrollLines(self._overview, id="overview")
+            yield ScrollLines(self._phases, id="phases")
+            with Vertical(id="requests"):
+                yield PlotChart(id="throughput")
+                yield PlotChart(id="latency")
+                yield LineTable(
+                    endpoint_columns(80), empty="no requests were recorded", reversed_columns=1, id="endpoints"
+                )
+            with Vertical(id="errors"):
+                yield LineTable(ERROR_COLUMNS, empty="no errors were recorded", reversed_columns=1, id="error-list")
+                yield Rule(id="error-rule")
+                yield ScrollLines(id="traceback")
+            yield ScrollLines(self._source, id="source")
+            yield ScrollLines(self._delivery, id="delivery")
+        yield Footer(id="footer")
+
+    # -- drawing
+
+    def on_mount(self) -> None:
+        """Ask for the run's details."""
+        self._arrange()
+        self._focus_tab()
+
+    def on_screen_resume(self) -> None:
+        """Ask for what this screen shows again."""
+        app = self.dashboard
+        app.poller.watch = Watch(
+            limit=app.poller.watch.limit, window=app.window, columns=0, open_run=self.view.run.run_id
+        )
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new size."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.app.size
+        self.query_one("#second").styles.height = 2 if width < 110 and height >= 12 else 1
+        self.query_one("#tabs-rule").display = width >= 110 and height >= 30
+        self.query_one("#latency").display = height >= 32
+        self.query_one("#endpoints", LineTable).columns = endpoint_columns(width)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the open tab and the lines above it."""
+        self.view = view_of(self.view.row, snapshot)
+        self._draw_tab()
+
+    def _draw_tab(self) -> None:
+        self.query_one(TabLine).update([tab_line(self.view, self.tab)])
+        if self.tab == "requests":
+            self._draw_requests()
+        elif self.tab == "errors":
+            self._draw_errors()
+        else:
+            self.query_one(f"#{self.tab}", ScrollLines).renew()
+
+    def _overview(self, width: int, height: int) -> Sequence[Spans]:
+        return overview_lines(self.view, self.pen, width=width, height=height)
+
+    def _phases(self, width: int, _height: int) -> Sequence[Spans]:
+        if not self.view.phases:
+            return [(), ((" no phases were recorded", "dim"),)]
+        pen = self.pen
+        return [(), *phase_table(self.view, pen, width=width), (), *gantt_lines(self.view, pen, width=width)]
+
+    def _source(self, width: int, _height: int) -> Sequence[Spans]:
+        return source_lines(self.view, self.pen, width=width)
+
+    def _delivery(self, _width: int, _height: int) -> Sequence[Spans]:
+        return delivery_lines(self.view, self.pen)
+
+    def _draw_requests(self) -> None:
+        """Draw the plots when the series is another one, and the table of endpoints."""
+        view, pen = self.view, self.pen
+        endpoints = view.details.endpoints
+        total = sum(totals.requests for totals in endpoints)
+        column, inverted = self._sort
+        self.query_one("#endpoints", LineTable).update_rows(
+            [
+                Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
+                for totals in sort_endpoints(endpoints, column, inverted=inverted)
+            ],
+            sort=(column, inverted if column == "endpoint" else not inverted),
+        )
+        plotted = (view.details.series, self.size)
+        if plotted == self._plotted or not view.details.series:
+            return
+        self._plotted = plotted
+        columns = max(10, min(self.size.width - 8, 2 * len(view.details.series)))
+        self.query_one("#throughput", PlotChart).show(throughput_plot(view, pen, columns))
+        if self.query_one("#latency").display:
+            self.query_one("#latency", PlotChart).show(latency_plot(view, pen, columns))
+
+    def _draw_errors(self) -> None:
+        pen = self.pen
+        groups = group_errors(self.view.details.errors)
+        self._groups = {group.fingerprint: group for group in groups}
+        self.query_one("#error-list", LineTable).update_rows(
+            [
+                Row(key=group.fingerprint, cells=partial(error_cells, group, pen), version=(group, pen.now.date()))
+                for group in groups
+            ]
+        )
+        self._draw_error()
+
+    @property
+    def selected_error(self) -> ErrorGroup | None:
+        """The error under the cursor of the errors tab."""
+        key = self.query_one("#error-list", LineTable).cursor_key
+        return self._groups.get(key) if isinstance(key, str) else None
+
+    def _draw_error(self) -> None:
+        """Draw the error under the cursor; another one from its first line."""
+        group = self.selected_error
+        if group == self._shown_error:
+            return
+        another = group is None or self._shown_error is None or group.fingerprint != self._shown_error.fingerprint
+        self._shown_error = group
+        lines = error_lines(group, self.pen) if group else []
+        self.query_one("#traceback", ScrollLines).show(lambda _width, _height: lines, from_top=another)
+
+    def left_parts(self) -> list[Part]:
+        """Return where esc leads, and which run this is."""
+        return title_parts(self.view, self.pen, brief=self.brief)
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return the verdict."""
+        lines = 2 if self.size.width < 110 and self.size.height >= 12 else 1
+        return verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
+
+    # -- tabs
+
+    def action_tab(self, step: int) -> None:
+        """Open the next tab, round the end."""
+        self.action_show_tab(TABS[(TABS.index(self.tab) + step) % len(TABS)])
+
+    def action_show_tab(self, tab: str) -> None:
+        """Open a tab by name."""
+        self.tab = tab
+        self.query_one(ContentSwitcher).current = tab
+        self._focus_tab()
+        self._draw_tab()
+        # A tab that was never laid out learns its size with the next frame.
+        self.call_after_refresh(self._draw_tab)
+
+    def _focus_tab(self) -> None:
+        """Give the keys to what the open tab is about."""
+        target = {"requests": "endpoints", "errors": "error-list"}.get(self.tab, self.tab)
+        self.query_one(f"#{target}").focus()
+
+    @on(LineTable.RowHighlighted, "#error-list")
+    def _error_highlighted(self) -> None:
+        self._draw_error()
+
+    @on(LineTable.RowOpened, "#error-list")
+    def _error_opened(self) -> None:
+        """Let the keys scroll the traceback; esc gives them back to the list."""
+        self.query_one("#traceback").focus()
+
+    @on(LineTable.SortRequested, "#endpoints")
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        column, inverted = self._sort
+        self._sort = (message.column, not inverted if message.column == column else False)
+        self._draw_requests()
+
+    def action_back(self) -> None:
+        """Back one step: from a traceback to the list, from the screen to the runs."""
+        if self.focused is not None and self.focused.id == "traceback":
+            self._focus_tab()
+            return
+        self.app.pop_screen()
+
+    # -- copying
+
+    def copy_text(self) -> str:
+        """Return the error under the cursor with its traceback, else the run's id and verdict."""
+        if self.tab == "errors" and self.selected_error is not None:
+            newest = self.selected_error.newest
+            return newest.traceback or f"{newest.error_type}: {newest.message}"
+        verdict = " ".join(plain_text(line).strip() for line in self.second_lines())
+        return f"{self.view.run.id} {self.view.run.job}: {verdict}"
+
+    def command_line(self) -> str:
+        """Return the command that shows this run, or its errors."""
+        command = "errors" if self.tab == "errors" else "show"
+        return shlex.join(["etlwatch", command, self.view.run.id])

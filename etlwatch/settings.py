@@ -1,0 +1,38 @@
+"""What a user may decide about the dashboard: values only, with their defaults.
+
+Owns the settings record. Refuses to own where they come from (flags, environment) and what they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Final
+
+__all__ = ["INTERVALS", "Settings"]
+
+INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds between polls that `+` and `-` step through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the dashboard looks and polls."""
+
+    interval: float = 1.0
+    """Seconds between the end of a poll and the next; at least 0.1."""
+
+    theme: str = "auto"
+    """`auto`, `dark`, `light`, `ansi` or `mono`; NO_COLOR beats it."""
+
+    ascii_only: bool = False
+    mouse: bool = True
+    label: str = ""
+    """What the store is called in line 1; '' means by its own label."""
+
+    zone: tzinfo | None = None
+    """In which times are shown; None is the local one."""
+
+    def __post_init__(self) -> None:
+        if not self.interval >= 0.1:
+            raise ValueError(f"the interval is at least 0.1 seconds; given: {self.interval}")

@@ -1,0 +1,47 @@
+"""Textual's Linux driver, knowing when the terminal is gone.
+
+Owns the watch for a hang-up. Refuses to own what happens then: it calls a function. The watch blocks in the kernel and
+costs nothing until the other end closes; reading alone would not do, since a terminal that is gone reads as ready for
+ever, and the loop around it would burn a core.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+__all__ = ["TerminalDriver"]
+
+
+class TerminalDriver(LinuxDriver):
+    """A driver that notices a hang-up."""
+
+    on_hang_up: Callable[[], None] | None = None
+    """Called once, in a thread of its own, when the terminal is gone."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._gone = False
+        threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
+
+    def write(self, data: str) -> None:
+        """Send data, unless nobody is there: the queue behind would fill and block whoever writes."""
+        if not self._gone:
+            super().write(data)
+
+    def _watch(self) -> None:
+        """Wait for the hang-up, which is reported without being asked for."""
+        watch = select.poll()
+        try:
+            watch.register(self.fileno, 0)
+            events = watch.poll()
+        except (OSError, ValueError):
+            return
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
+            self._gone = True
+            if self.on_hang_up is not None:
+                self.on_hang_up()

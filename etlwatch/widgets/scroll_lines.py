@@ -1,0 +1,179 @@
+"""Lines of spans that scroll: overviews, tracebacks, help.
+
+Owns the view onto the lines, up and down and sideways. Refuses to own what they say. Ten thousand lines cost what the
+ones on screen cost.
+
+    view = ScrollLines(lambda width, height: lines)
+    view.renew()                    compute them again; only lines that differ are drawn
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from etlwatch.model.spans import Spans, spans_width
+from etlwatch.widgets.span_lines import glyphs_of, in_glyphs, strip_of
+
+__all__ = ["ScrollLines"]
+
+WHEEL_LINES = 3
+SIDE_STEP = 8
+
+LinesFor = Callable[[int, int], Sequence[Spans]]
+"""Takes width and height in cells."""
+
+
+class ScrollLines(Widget, can_focus=True):
+    """A scrolling text; see the module."""
+
+    DEFAULT_CSS = """
+    ScrollLines { height: 1fr; width: 1fr; }
+    """
+
+    ALLOW_SELECT = False
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "scroll_lines(1)", "down", show=False, id="text.down"),
+        Binding("k,up", "scroll_lines(-1)", "up", show=False, id="text.up"),
+        Binding("g,home", "to_end(-1)", "first", show=False, id="text.first"),
+        Binding("G,end", "to_end(1)", "last", show=False, id="text.last"),
+        Binding("pagedown,ctrl+f,space", "scroll_page(1)", "page down", show=False, id="text.page_down"),
+        Binding("pageup,ctrl+b", "scroll_page(-1)", "page up", show=False, id="text.page_up"),
+        Binding("l,right", "scroll_side(1)", "right", show=False, id="text.right"),
+        Binding("h,left", "scroll_side(-1)", "left", show=False, id="text.left"),
+    ]
+
+    def __init__(
+        self,
+        lines_for: LinesFor | None = None,
+        *,
+        ground: str = "background",
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self._lines_for: LinesFor = lines_for or (lambda _width, _height: ())
+        self._lines: Sequence[Spans] = ()
+        self._ground = ground
+        self._made_for: tuple[int, int] | None = None
+        self._top = 0
+        self._left = 0
+        self._muted = False
+
+    @property
+    def muted(self) -> bool:
+        """Whether everything recedes, because it is no longer true (a lost connection)."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, value: bool) -> None:
+        if value != self._muted:
+            self._muted = value
+            self.refresh()
+
+    @property
+    def lines(self) -> Sequence[Spans]:
+        """All lines, those out of view included."""
+        return self._current()
+
+    @property
+    def top(self) -> int:
+        """The first line in view."""
+        return self._top
+
+    def show(self, lines_for: LinesFor, *, from_top: bool = False) -> None:
+        """Show other lines; `from_top` forgets where the view was."""
+        self._lines_for = lines_for
+        if from_top:
+            self._top = self._left = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Compute the lines again and draw those in view that differ."""
+        if not self.is_mounted:
+            return
+        before, top_before, left_before = self._lines, self._top, self._left
+        self._made_for = None
+        after = self._current()
+        self._top = self._clamped(self._top)
+        if self._top != top_before or self._left != left_before:
+            self.refresh()
+            return
+        width, height = self.size
+        changed = [
+            Region(0, place - self._top, width, 1)
+            for place in range(self._top, self._top + height)
+            if _at(before, place) != _at(after, place)
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def _current(self) -> Sequence[Spans]:
+        wanted = (self.size.width, self.size.height)
+        if self._made_for != wanted:
+            self._lines = self._lines_for(*wanted)
+            self._made_for = wanted
+        return self._lines
+
+    def _clamped(self, top: int) -> int:
+        return max(0, min(top, len(self._current()) - self.size.height))
+
+    def _go_to(self, top: int) -> None:
+        top = self._clamped(top)
+        if top != self._top:
+            self._top = top
+            self.refresh()
+
+    def action_scroll_lines(self, by: int) -> None:
+        """Scroll by lines."""
+        self._go_to(self._top + by)
+
+    def action_scroll_page(self, direction: int) -> None:
+        """Scroll by a screenful, one line kept."""
+        self._go_to(self._top + direction * max(1, self.size.height - 1))
+
+    def action_to_end(self, direction: int) -> None:
+        """Scroll to the first or the last line."""
+        self._go_to(0 if direction < 0 else len(self._current()))
+
+    def action_scroll_side(self, direction: int) -> None:
+        """Scroll sideways, as far as the widest line in view."""
+        view = self._current()[self._top : self._top + self.size.height]
+        widest = max((spans_width(line) for line in view), default=0)
+        left = max(0, min(self._left + direction * SIDE_STEP, widest - self.size.width))
+        if left != self._left:
+            self._left = left
+            self.refresh()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        event.stop()
+        self.action_scroll_lines(WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        event.stop()
+        self.action_scroll_lines(-WHEEL_LINES)
+
+    def on_resize(self) -> None:
+        """Keep the view on the lines there are."""
+        self._top = self._clamped(self._top)
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the view."""
+        width = self.size.width
+        line = in_glyphs(_at(self._current(), self._top + y), glyphs_of(self))
+        strip = strip_of((*line, (" " * (width + self._left), "plain")), self.app.theme, ground=self._ground,
+                         muted=self._muted)  # fmt: skip
+        return strip.crop(self._left, self._left + width)
+
+
+def _at(lines: Sequence[Spans], place: int) -> Spans:
+    return lines[place] if 0 <= place < len(lines) else ()

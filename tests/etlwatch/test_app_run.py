@@ -1,0 +1,228 @@
+"""The run screen: every tab, for runs of every kind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from textual.widgets import ContentSwitcher
+
+from etlwatch.model.run_view import TABS
+from etlwatch.screens.home import HomeScreen
+from etlwatch.screens.run import RunScreen
+from etlwatch.widgets.line_table import LineTable
+from etlwatch.widgets.scroll_lines import ScrollLines
+from tests.etlwatch.dashboard import Dashboard, dashboard
+from tests.etlwatch.fleet import FakeStore, make_error, make_phase, make_run
+from tests.etlwatch.night import night
+from tracking_core.records import EndpointTotals, SourceCount
+
+SIZES = [(80, 24), (120, 30), (160, 40), (200, 50)]
+
+
+async def open_slow(opened: Dashboard) -> RunScreen:
+    """Open the slow run of the night and wait for its details."""
+    await opened.press("j", "j", "j", "j", "enter")
+    await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
+    await opened.pilot.pause()
+    screen = opened.app.screen
+    assert isinstance(screen, RunScreen)
+    return screen
+
+
+async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
+    async with dashboard(night()) as opened:
+        await open_slow(opened)
+        lines = opened.lines()
+    assert lines[0].startswith(" prod ‹ crm_contacts_sync 0007  01:30 etl-03")
+    assert lines[1].startswith(" ▲ slow since 02:41. Running 1h 42m, 1.8× its p95 of 56m (29 runs).")
+    assert lines[3] == " [overview]  phases  requests  errors 16  source  delivery"
+    assert lines[5].startswith(" time      1h 42m     51m     56m 1.8×   p95         3.0s")
+    assert lines[9].startswith("─ phases  ━ done ─")
+    assert lines[10].startswith(" ✓ step1     1m 00s        ━")
+    assert lines[15].rstrip().endswith("now")
+    assert lines[16].startswith("─ errors  16 in 2 groups ─")
+    assert lines[17].startswith("   14× ReadTimeout  load       no answer within 10s")
+    assert lines[20] == " source   774,000 of 1,048,210 fetched 74%"
+    assert lines[21] == " delivery 104,409 of 104,412 stored; 3 on their way; 0 dropped"
+    assert lines[23].startswith(" [ ] tabs  e errors  esc runs")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_brackets_go_round_the_tabs_and_escape_goes_back(size: tuple[int, int]) -> None:
+    async with dashboard(night(), size=size) as opened:
+        screen = await open_slow(opened)
+        seen = []
+        for _ in TABS:
+            seen.append(screen.query_one(ContentSwitcher).current)
+            assert f"[{screen.tab}" in opened.text
+            await opened.press("right_square_bracket")
+        assert tuple(seen) == TABS
+        assert screen.tab == TABS[0]
+        await opened.press("left_square_bracket")
+        assert screen.tab == TABS[-1]
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
+
+
+async def test_a_click_opens_a_tab() -> None:
+    async with dashboard(night()) as opened:
+        screen = await open_slow(opened)
+        at = opened.lines()[3].index("source")
+        await opened.pilot.click("#tabs", offset=(at + 2, 0))
+        await opened.pilot.pause()
+        assert screen.tab == "source"
+
+
+async def test_phases_show_every_unit_and_memory() -> None:
+    run = make_run("import", minutes_ago=5)
+    from dataclasses import replace
+
+    phase = replace(
+        make_phase(run, "load", 1, "running", rows=40, of_rows=100, files=7),
+        memory_mb=412.0, peak_memory_mb=450.0, memory_limit_mb=2048.0,
+    )  # fmt: skip
+    async with dashboard(FakeStore(runs=[run], phase_list=[phase])) as opened:
+        await opened.press("enter", "right_square_bracket")
+        await opened.until(lambda: "rows 40 of 100 40%" in opened.text)
+        assert "files 7" in opened.text
+        assert "memory 412M, peak 450M of 2G" in opened.text
+
+
+async def test_requests_show_a_chart_and_the_endpoints_busiest_first() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        screen = await open_slow(opened)
+        await opened.press("right_square_bracket", "right_square_bracket")
+        await opened.until(lambda: "throughput  requests/s" in opened.text and "█" in opened.text)
+        assert [row.key for row in screen.query_one("#endpoints", LineTable).rows] == ["/contacts", "/companies"]
+        row = next(line for line in opened.lines() if "/contacts" in line and "61.0k" in line)
+        assert row.split() == ["▌", "/contacts", "61.0k", "67%", "14", "180", "6", "14", "0.3%", "825ms", "825ms",
+                               "3.0s", "10.0s", "900ms", "700k", "11"]  # fmt: skip
+        assert "01:30" in opened.text
+
+
+async def test_endpoints_are_sorted_by_a_click() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        screen = await open_slow(opened)
+        await opened.press("right_square_bracket", "right_square_bracket")
+        endpoints = screen.query_one("#endpoints", LineTable)
+        await opened.pilot.click("#endpoints", offset=(4, 0))
+        await opened.pilot.pause()
+        assert [row.key for row in endpoints.rows] == ["/companies", "/contacts"]
+
+
+async def test_errors_are_grouped_and_the_traceback_follows_the_cursor() -> None:
+    async with dashboard(night()) as opened:
+        await open_slow(opened)
+        await opened.press("e")
+        assert "ReadTimeout  2026-10-26 03:02:44 CET in load; 14 alike since" in opened.text
+        await opened.press("j")
+        assert 'File "load.py", line 88, in load' in opened.text
+        assert "time data '0000-00-00' does not match '%Y-%m-%d'" in opened.text
+
+
+async def test_a_traceback_of_ten_thousand_lines_scrolls_to_its_end() -> None:
+    run = make_run("deep", minutes_ago=5, lasted_s=60, status="failed", errors=1)
+    lines = [f'  File "deep.py", line {number}, in recurse' for number in range(10_000)]
+    error = make_error(run, traceback="\n".join(["Traceback:", *lines, "RecursionError: too deep"]))
+    async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
+        await opened.press("enter", "e")
+        await opened.until(lambda: "line 3, in recurse" in opened.text)
+        await opened.press("enter", "G")
+        assert "RecursionError: too deep" in opened.text
+        assert "line 9999, in recurse" in opened.text
+        await opened.press("g")
+        assert "line 3, in recurse" in opened.text
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, RunScreen), "the first escape leaves the traceback"
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
+
+
+async def test_long_lines_of_a_traceback_scroll_sideways() -> None:
+    run = make_run("wide", minutes_ago=5, lasted_s=60, status="failed", errors=1)
+    error = make_error(run, traceback="start " + "x" * 100 + " the end")
+    async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
+        await opened.press("enter", "e", "enter")
+        assert "the end" not in opened.text
+        await opened.press(*["right"] * 8)
+        assert "the end" in opened.text
+        await opened.press(*["left"] * 8)
+        assert " start xxx" in opened.text
+
+
+async def test_sources_are_counted_against_what_was_fetched_and_loaded() -> None:
+    run = make_run("sync", minutes_ago=60, lasted_s=600, items=900)
+    store = FakeStore(
+        runs=[run],
+        source_list=[SourceCount(run_id=run.run_id, entity="contacts", items=1_000, at=run.started_at)],
+        endpoint_list=[EndpointTotals(run_id=run.run_id, endpoint="/v2/contacts?page=", requests=9, items=900)],
+        phase_list=[
+            make_phase(run, "extract", 1, contacts=900),
+            make_phase(run, "load", 2, contacts=890),
+            make_phase(run, "report", 3, mails=3),
+        ],
+    )
+    async with dashboard(store) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: "900 of 1,000 fetched 90%" in opened.text)
+        await opened.press("left_square_bracket", "left_square_bracket")
+        row = next(line for line in opened.lines() if line.startswith(" contacts"))
+        assert row.split() == ["contacts", "1,000", "900", "90%", "890"]
+        assert any(line.split() == ["mails", "–", "3", "–"] for line in opened.lines())
+
+
+async def test_a_run_without_anything_says_so_on_every_tab() -> None:
+    async with dashboard(FakeStore(runs=[make_run("bare")])) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: "no phases were recorded" in opened.text)
+        assert "errors  none recorded" in opened.text
+        for words in ("no phases were recorded", "no requests were recorded", "no errors were recorded",
+                      "no source counts and no units", "no ledger was recorded"):  # fmt: skip
+            await opened.press("right_square_bracket")
+            assert words in opened.text
+
+
+async def test_a_moving_run_is_drawn_anew_with_every_poll() -> None:
+    store = night()
+    async with dashboard(store) as opened:
+        await open_slow(opened)
+        from dataclasses import replace
+
+        place = next(index for index, run in enumerate(store.runs) if run.state == "slow")
+        store.clock += timedelta(seconds=61)
+        store.runs[place] = replace(store.runs[place], requests=95_000, duration_s=6_211.0)
+        await opened.poll()
+        await opened.until(lambda: "95.0k" in opened.text)
+        assert "1h 43m" in opened.text
+
+
+async def test_a_run_that_was_removed_meanwhile_is_said_to_be_gone_and_stays_readable() -> None:
+    store = night()
+    async with dashboard(store) as opened:
+        screen = await open_slow(opened)
+        store.runs = [run for run in store.runs if run.run_id != screen.view.run.run_id]
+        await opened.poll()
+        await opened.until(lambda: "has been removed from the store" in opened.text)
+        assert "crm_contacts_sync" in opened.lines()[0]
+
+
+async def test_the_overview_scrolls_where_it_is_longer_than_the_screen() -> None:
+    run = make_run("long", minutes_ago=5)
+    phases = [make_phase(run, f"phase{number}", number) for number in range(1, 30)]
+    async with dashboard(FakeStore(runs=[run], phase_list=phases)) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: "more" in opened.text)
+        assert "completeness" in opened.text
+        await opened.press("right_square_bracket", "G")
+        view = opened.app.screen.query_one("#phases", ScrollLines)
+        assert view.top > 0
+        assert "now" in opened.text
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "terminated", "abandoned"])
+async def test_every_ending_has_its_words(status: str) -> None:
+    run = make_run("ended", minutes_ago=60, lasted_s=600, status=status, ended_by="signal SIGTERM")
+    async with dashboard(FakeStore(runs=[run])) as opened:
+        await opened.press("enter")
+        assert f"{status} at 02:22, 50m ago, after 10m 00s" in opened.lines()[1]
