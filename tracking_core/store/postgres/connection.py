@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg
-from psycopg import conninfo, errors
+from psycopg import errors
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
@@ -52,9 +52,8 @@ class PostgresConnection:
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self.label = location.label
         self.deadline = deadline
-        keywords: dict[str, Any] = {"application_name": APPLICATION, **location.keywords}
         try:
-            self.raw = DeadlineConnection.open(conninfo.make_conninfo(**keywords), deadline)
+            self.raw = DeadlineConnection.open({"application_name": APPLICATION, **location.keywords}, deadline)
         except psycopg.Error as error:
             raise translate(error, self.label) from None
 

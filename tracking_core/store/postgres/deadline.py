@@ -3,7 +3,8 @@
 `statement_timeout`, keepalives and `tcp_user_timeout` do not cover a peer that acknowledges packets and says nothing,
 and libpq's connect_timeout has a floor of two seconds and counts anew for each host; so the deadline stands in the loop
 in which psycopg waits for the socket, for connecting and for every operation alike. When it passes, the socket is
-closed: the connection is of no more use.
+closed: the connection is of no more use. Of several hosts each is given its share of what is left, so that a silent one
+does not use up the time of those behind it; names are looked up within the same time (see names.py).
 
 The seam is `Connection.wait(generator)`, which is public, and `Connection._connect_gen(conninfo)`, which is not: a test
 tells when a release of psycopg moves it.
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import waiting
 
 from tracking_core.store.due import moment
+from tracking_core.store.postgres.names import NameNotResolved, with_addresses
 
 T = TypeVar("T")
 POLL_INTERVAL_S = 0.1
@@ -30,24 +32,28 @@ class DeadlineExceeded(psycopg.OperationalError):
     """The server did not answer in time."""
 
 
-class _Due(threading.local):
-    """When the connecting that this thread is doing must be over, on the monotonic clock."""
+class _Connecting(threading.local):
+    """The connecting that this thread is doing."""
 
-    at: float | None = None
+    due: float | None = None
+    """When it must be over, on the monotonic clock."""
+
+    attempts: int = 1
+    """How many addresses are still to be tried."""
 
 
-_connecting = _Due()
+_connecting = _Connecting()
 
 
 def _until(due: float, generator: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
     try:
         wanted = next(generator)
         while True:
-            ready = yield wanted
-            if not ready and time.monotonic() >= moment(due):
+            # What has arrived is read first; a server may also talk for ever and say nothing.
+            wanted = generator.send((yield wanted))
+            if time.monotonic() >= moment(due):
                 generator.close()
                 raise DeadlineExceeded("no answer within the deadline")
-            wanted = generator.send(ready)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -60,22 +66,35 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """On the monotonic clock; None waits for ever. Whoever begins an operation sets it."""
 
     @classmethod
-    def open(cls, conninfo: str, seconds: float) -> DeadlineConnection:
+    def open(cls, keywords: Mapping[str, str], seconds: float) -> DeadlineConnection:
         """Connect within this many seconds, all hosts together; psycopg.Error otherwise.
 
         No named prepared statements and no startup options, so that poolers in transaction mode work.
         """
-        _connecting.at = time.monotonic() + seconds
+        due = time.monotonic() + seconds
         try:
-            connection = cls.connect(conninfo, autocommit=True, prepare_threshold=None)
+            resolved: dict[str, Any] = with_addresses(keywords, due)
+        except NameNotResolved as error:
+            raise psycopg.OperationalError(str(error)) from None
+        attempts = resolved.get("hostaddr", resolved.get("host", "")).count(",") + 1
+        if resolved.get("target_session_attrs") == "prefer-standby":
+            # Each is tried as a standby first.
+            attempts *= 2
+        _connecting.due, _connecting.attempts = due, attempts
+        try:
+            return cls.connect(autocommit=True, prepare_threshold=None, **resolved)
         finally:
-            _connecting.at = None
-        return connection
+            _connecting.due = None
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "", **options: Any) -> Generator[Any, Any, Any]:
         generator = super()._connect_gen(conninfo, **options)
-        return generator if _connecting.at is None else _until(_connecting.at, generator)
+        if _connecting.due is None:
+            return generator
+        now = time.monotonic()
+        share = (moment(_connecting.due) - now) / _connecting.attempts
+        _connecting.attempts = max(_connecting.attempts - 1, 1)
+        return _until(now + share, generator)
 
     def wait(self, gen: Any, interval: float = POLL_INTERVAL_S, *_: Any, **__: Any) -> Any:
         """Run one exchange with the server; closes the connection when the deadline or an interrupt ends it."""
