@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,12 +55,13 @@ def dashboard_options(command: Decorated) -> Decorated:
 
 def open_dashboard(place: StoreLocation) -> int:
     """Open the dashboard on a store and return its exit status once it is left."""
+    from etlwatch.app import run_dashboard
+
     given: dict[str, Any] = click.get_current_context().meta.get(_GIVEN, {})
-    status: int = importlib.import_module("etlwatch.app").run_dashboard(
+    return run_dashboard(
         place,
         interval=given.get("interval", 1.0),
         theme=given.get("theme", "auto"),
         ascii_only="ascii" in given or not is_unicode(sys.stdout),
         mouse="no_mouse" not in given,
     )
-    return status

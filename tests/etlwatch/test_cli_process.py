@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from etlwatch.text import cell_width
@@ -144,3 +145,29 @@ sys.exit(main(["runs", "--dsn", f"host=127.0.0.1 port={silent.getsockname()[1]} 
     assert done.returncode == 3
     assert b"no answer" in done.stderr
     assert b"hunter2" not in done.stderr
+
+
+def test_without_a_command_the_dashboard_opens_on_a_terminal_and_q_leaves_with_0(dsn: str) -> None:
+    with Terminal(etlwatch("--dsn", dsn), columns=120, environment=environment()) as terminal:
+        terminal.wait_for("crm-contacts-and")
+        terminal.press("q")
+        assert terminal.wait_for_exit() == 0
+
+
+def test_a_dashboard_on_a_store_that_refuses_ends_with_one_line_and_3(tmp_path: Path) -> None:
+    missing = f"sqlite:///{tmp_path / 'missing.db'}"
+    with Terminal(etlwatch("--dsn", missing), columns=200, environment=environment()) as terminal:
+        assert terminal.wait_for_exit() == 3
+        assert "missing.db does not exist" in terminal.text
+        assert "Traceback" not in terminal.text
+
+
+def test_the_demo_on_a_terminal_shows_its_jobs_live_and_leaves_nothing_running() -> None:
+    with Terminal(etlwatch("demo", "--theme", "light"), columns=160, lines=40, environment=environment()) as terminal:
+        terminal.wait_for("conversation-import", timeout=30)
+        children = psutil.Process(terminal.pid).children(recursive=True)
+        terminal.press("q")
+        assert terminal.wait_for_exit(timeout=20) == 0
+        assert "look again: etlwatch --dsn sqlite:////" in terminal.text
+    assert children
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
