@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, TypeVar
 
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
@@ -50,6 +51,9 @@ class Watch:
 
     open_run: int | None = None
     """The run whose details are shown."""
+
+    moment: datetime | None = None
+    """The past moment that is looked at; None for now."""
 
 
 @dataclass(slots=True)

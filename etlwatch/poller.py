@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from etlwatch.gather import Gatherer, Watch
+from etlwatch.gather_past import read_as_of
 from etlwatch.model.snapshot import Snapshot
 from tracking_core.errors import (
     ConfigurationError,
@@ -190,6 +191,12 @@ class Poller:
                 self._wake.wait(wait)
         self._disconnect()
 
+    def _look(self, reader: Reader, watch: Watch) -> Snapshot:
+        """Return what a watch shows: now, or a past moment."""
+        if watch.moment is not None:
+            return read_as_of(reader, watch, watch.moment)
+        return self._gatherer.read(reader, watch)
+
     def _poll_once(self) -> float:
         """Poll; return the seconds until the next poll. Survives any error: a dashboard must not go blind."""
         with self._lock:
@@ -201,7 +208,7 @@ class Poller:
                 self._store = self._open_store()
             if self._reader is None:
                 self._reader = self._store.reader(self._deadline)
-            snapshot = self._gatherer.read(self._reader, watch)
+            snapshot = self._look(self._reader, watch)
         except Exception as error:  # noqa: BLE001 - reported on screen, and tried again
             self._disconnect()
             self._gatherer.forget()

@@ -110,3 +110,6 @@ class Snapshot:
     switches: tuple[Switch, ...] = ()
     details: RunDetails | None = None
     """Of the open run, if one is open."""
+
+    looking_back: bool = False
+    """Whether `at` is a past moment that somebody asked for: what was not sampled then is missing here."""

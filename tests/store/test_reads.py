@@ -245,6 +245,28 @@ def test_several_runs_answer_at_once_for_endpoints_and_series(stock: Stock, read
     assert [cell.requests for cell in reader.series_of_runs([first], 0)[first]] == [1, 1]
 
 
+def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock: Stock, reader: Reader) -> None:
+    at = NOW - HOUR
+    over = stock.finished(at - HOUR, at - MINUTE)
+    alive, later = stock.start(at - 30 * MINUTE), stock.start(at + MINUTE)
+    stock.requests(alive, [(at - 20 * MINUTE, "/a", 200, 5, 10), (at - 10 * MINUTE, "/a", 429, 0, 10)])
+    stock.requests(alive, [(at + 5 * MINUTE, "/a", 200, 7, 10)])
+    for minutes, processed in ((-20, 5), (-10, 9), (10, 50)):
+        stock.phase(alive, "load", at + minutes * MINUTE, counters={"items": {"processed": processed}})
+    stock.error(alive, "before", at - MINUTE)
+    stock.error(alive, "after", at + MINUTE)
+    stock.end(alive, NOW)
+    ids = [over, alive, later]
+    assert [run.run_id for run in reader.runs_alive_at(at, at - 24 * HOUR)] == [alive]
+    assert reader.runs_alive_at(at, at - 10 * MINUTE) == []
+    traffic = reader.traffic_until(ids, seconds(at))
+    assert list(traffic) == [alive]
+    assert (traffic[alive].requests, traffic[alive].throttled, traffic[alive].items) == (2, 1, 5)
+    (sample,) = reader.samples_until(ids, seconds(at))
+    assert (sample.run_id, sample.phase, sample.processed) == (alive, "load", {"items": 9})
+    assert reader.errors_until(ids, at) == {alive: 1}
+
+
 def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, reader: Reader) -> None:
     first, second = stock.start(NOW - HOUR), stock.start(NOW - HOUR)
     stock.error(first, "old", NOW - HOUR)

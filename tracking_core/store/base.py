@@ -27,6 +27,7 @@ from tracking_core.records import (
     SeriesCell,
     SourceCount,
     Switch,
+    Traffic,
     WriterLedger,
 )
 
@@ -136,6 +137,22 @@ class Reader(Connection, Protocol):
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
         """Return the requests of all runs in [since, until), added up to cells of `step` seconds (a multiple of 10)."""
+        ...
+
+    def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
+        """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
+        ...
+
+    def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
+        """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
+        ...
+
+    def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
+        """Return the last sample of each phase of these runs up to `until` (seconds since 1970-01-01Z)."""
+        ...
+
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, int]:
+        """Return how many errors these runs had recorded by a moment; runs without any are left out."""
         ...
 
     def source_counts(self, run_id: int) -> list[SourceCount]:

@@ -23,6 +23,7 @@ from tracking_core.records import (
     SeriesCell,
     SourceCount,
     Switch,
+    Traffic,
     WriterLedger,
 )
 from tracking_core.store import rows
@@ -141,6 +142,27 @@ class Questions(Dialect):
         if step < FINEST_STEP_S or step % FINEST_STEP_S:
             raise ValueError(f"a step is a multiple of {FINEST_STEP_S} seconds; given: {step}")
         return rows.cells_of_step(self._ask("throughput", since=since, until=until), step, self.forms)
+
+    def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
+        """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
+        return self._runs("runs_alive_at", moment=self._moment(moment), since=self._moment(since), limit=max(limit, 0))
+
+    def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
+        """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
+        return {
+            run_id: Traffic(requests=requests, failed=failed, throttled=throttled, items=items)
+            for run_id, requests, failed, throttled, items in self._ask_of_runs("traffic_until", run_ids, until=until)
+        }
+
+    def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
+        """Return the last sample of each phase of these runs up to `until` (seconds since 1970-01-01Z)."""
+        found = self._ask_of_runs("samples_until", run_ids, until=until)
+        return [rows.phase_sample(row, self.forms) for row in found]
+
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, int]:
+        """Return how many errors these runs had recorded by a moment; runs without any are left out."""
+        found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment))
+        return {run_id: errors for run_id, errors in found}  # noqa: C416 - rows are sequences to the type checker
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
         """Return a run's source counts by entity."""

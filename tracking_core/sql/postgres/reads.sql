@@ -246,3 +246,37 @@ CROSS JOIN LATERAL (
     ORDER BY error.at DESC
     LIMIT 1) AS newest
 ORDER BY kind.last_at DESC;
+
+-- name: runs_alive_at
+-- The runs that had begun and not ended at a past moment, newest first; `since` bounds how far back it looks.
+SELECT
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE started_at <= %(moment)s AND started_at > %(since)s AND (ended_at IS NULL OR ended_at > %(moment)s)
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: traffic_until
+-- What runs had requested by a past moment: the cells of their series that had closed.
+SELECT
+    run_id, sum(requests)::bigint, sum(failed)::bigint, sum(throttled)::bigint, sum(items)::bigint
+FROM tracking.run_series
+WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket + width <= %(until)s
+GROUP BY run_id;
+
+-- name: samples_until
+-- The last sample of each phase up to a past moment.
+SELECT DISTINCT ON (run_id, phase) run_id, phase, bucket, processed::text, memory_mb
+FROM tracking.phase_series
+WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket <= %(until)s
+ORDER BY run_id, phase, bucket DESC;
+
+-- name: errors_until
+-- How many errors runs had by a past moment.
+SELECT run_id, count(*)
+FROM tracking.errors
+WHERE run_id = ANY(%(run_ids)s::bigint[]) AND at <= %(moment)s
+GROUP BY run_id;

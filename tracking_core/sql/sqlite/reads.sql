@@ -240,3 +240,37 @@ JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
     WHERE error.fingerprint = kind.fingerprint ORDER BY error.at DESC LIMIT 1)
 ORDER BY kind.last_at DESC;
+
+-- name: runs_alive_at
+-- The runs that had begun and not ended at a past moment, newest first; `since` bounds how far back it looks.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    :now AS read_at
+FROM runs
+WHERE started_at <= :moment AND started_at > :since AND (ended_at IS NULL OR ended_at > :moment)
+ORDER BY started_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: traffic_until
+-- What runs had requested by a past moment: the cells of their series that had closed.
+SELECT
+    run_id, sum(requests), sum(failed), sum(throttled), sum(items)
+FROM run_series
+WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket + width <= :until
+GROUP BY run_id;
+
+-- name: samples_until
+-- The last sample of each phase up to a past moment; beside a max() SQLite takes the other columns from its row.
+SELECT run_id, phase, max(bucket), processed, memory_mb
+FROM phase_series
+WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket <= :until
+GROUP BY run_id, phase;
+
+-- name: errors_until
+-- How many errors runs had by a past moment.
+SELECT run_id, count(*)
+FROM errors
+WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND at <= :moment
+GROUP BY run_id;
