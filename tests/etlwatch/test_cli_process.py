@@ -164,7 +164,7 @@ def test_a_dashboard_on_a_store_that_refuses_ends_with_one_line_and_3(tmp_path: 
 
 def test_the_demo_on_a_terminal_shows_its_jobs_live_and_leaves_nothing_running() -> None:
     with Terminal(etlwatch("demo", "--theme", "light"), columns=160, lines=40, environment=environment()) as terminal:
-        terminal.wait_for("conversation-import", timeout=30)
+        terminal.wait_for("crm-sync", timeout=30)
         children = psutil.Process(terminal.pid).children(recursive=True)
         terminal.press("q")
         assert terminal.wait_for_exit(timeout=20) == 0
