@@ -15,10 +15,11 @@ import click
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.options import format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import STATES, parse_span, parse_states, parsed_by
+from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
+from etlwatch.judging import Judge
 from etlwatch.model.numbers import count, duration, moment
 from tracking_core.records import Run
 
@@ -57,16 +58,21 @@ def matches_job(job: str, patterns: Iterable[str]) -> bool:
 
 
 def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
-    """Yield the runs that are asked for, newest first, reading no further than it has to."""
-    oldest = None if query.since is None else reader.now() - query.since
+    """Yield the runs that are asked for, newest first, judged, reading no further than it has to."""
+    now = reader.now()
+    oldest = None if query.since is None else now - query.since
+    living = reader.live_runs(LIVE_AT_MOST)
+    jobs = {run.job for run in living if matches_job(run.job, query.jobs)}
+    judged = {run.run_id: run for run in Judge().judge(reader, living, now=now, jobs=jobs).runs}
     runs: Iterable[Run]
-    if query.states and query.states <= {"running", "lost"}:
-        runs = reader.live_runs(LIVE_AT_MOST)
+    if query.states and query.states <= {"running", *DERIVED_STATES}:
+        runs = judged.values()
     elif query.jobs:
         pages = [_newest_of(reader, job, query.limit) for job in _jobs(reader, query.jobs)]
         runs = heapq.merge(*pages, key=lambda run: (run.started_at, run.run_id), reverse=True)
     else:
         runs = _newest(reader, min(query.limit, PAGE) if not query.states else PAGE)
+    runs = (judged.get(run.run_id, run) for run in runs)
     yield from islice(_until(runs, oldest, query), query.limit)
 
 

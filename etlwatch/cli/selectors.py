@@ -23,8 +23,10 @@ Value = TypeVar("Value")
 
 RUN_FORMS = "its number, its 13 characters, the last four or more of them, or JOB@latest"
 SUFFIX_LENGTH = 4
-STATES = (*(status.value for status in RunStatus), "lost")
-"""The stored states, then what is derived on reading (DESIGN 3)."""
+DERIVED_STATES = ("lost", "stalled", "throttled", "slow")
+"""What a running run is said to be on reading, gravest first (DESIGN 3)."""
+
+STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
 
 _LATEST = "@latest"
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})

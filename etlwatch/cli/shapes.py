@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from etlwatch.model.late import Finding
 from tracking_core.histogram import percentile, unpack
 from tracking_core.identity import format_run_id
 from tracking_core.records import (
@@ -224,9 +225,21 @@ def plan_shape(plan: CleanupPlan, *, removed: int | None) -> dict[str, object]:
     }
 
 
+def finding_shape(finding: Finding) -> dict[str, object]:
+    """Return one way in which a run is behind; `value` and `limit` are in the same unit."""
+    return {
+        "state": finding.state,
+        "since": moment(finding.since),
+        "because": finding.because,
+        "value": round(finding.value, 3),
+        "limit": round(finding.limit, 3),
+    }
+
+
 def run_detail_shape(
     run: Run,
     *,
+    findings: Iterable[Finding],
     histogram: Mapping[int, int],
     phases: Iterable[Phase],
     endpoints: Iterable[EndpointTotals],
@@ -237,6 +250,7 @@ def run_detail_shape(
     """Return everything about one run as one object."""
     return {
         "run": run_shape(run) | percentiles(histogram),
+        "findings": [finding_shape(finding) for finding in findings],
         "phases": [phase_shape(phase) for phase in phases],
         "endpoints": [endpoint_shape(endpoint) for endpoint in endpoints],
         "source_counts": [source_count_shape(counted) for counted in source_counts],

@@ -13,14 +13,19 @@ from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.runs import LIVE_AT_MOST
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.shapes import percentile_of
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
-from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent
+from etlwatch.judging import Judge, read_past
+from etlwatch.model.eta import estimate
+from etlwatch.model.late import Finding
+from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent, span
+from etlwatch.model.past import JobPast
 from tracking_core.histogram import percentile
-from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, SourceCount, WriterLedger
+from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
@@ -34,6 +39,14 @@ class RunDetail:
     """One run with all that belongs to it, read in one view of the store."""
 
     run: Run
+    """Judged by its job's past while it lives."""
+
+    findings: Sequence[Finding]
+    """All that proves it behind, gravest first."""
+
+    past: JobPast
+    """Its job's runs that were completed before it began."""
+
     now: datetime
     histogram: Mapping[int, int]
     phases: Sequence[Phase]
@@ -49,16 +62,28 @@ def read_detail(reader: Reader, word: str) -> RunDetail:
     """Return the run that a word names with all that belongs to it."""
     with reader.one_view():
         run = find_run(reader, word)
+        now = reader.now()
+        phases = reader.phases([run.run_id])
+        judgement = Judge().judge(reader, _with_living(reader, run), now=now, jobs={run.job})
         return RunDetail(
-            run=run,
-            now=reader.now(),
+            run=judgement.runs[0],
+            findings=judgement.findings.get(run.run_id, ()),
+            past=judgement.pasts.get(run.job) or read_past(reader, run.job, before=run.started_at, in_full=False),
+            now=now,
             histogram=reader.latencies([run.run_id]).get(run.run_id, {}),
-            phases=reader.phases([run.run_id]),
+            phases=phases,
             endpoints=reader.endpoints(run.run_id),
             source_counts=reader.source_counts(run.run_id),
             errors=reader.errors(run.run_id, ERRORS_READ),
             ledger=reader.ledger(run.run_id),
         )
+
+
+def _with_living(reader: Reader, run: Run) -> list[Run]:
+    """Return the run, and behind it those whose life or death says something of its own."""
+    if run.status != RunStatus.RUNNING:
+        return [run]
+    return [run, *(other for other in reader.live_runs(LIVE_AT_MOST) if other.run_id != run.run_id)]
 
 
 def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
@@ -79,17 +104,22 @@ def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
 def _facts(detail: RunDetail) -> Iterator[tuple[str, str]]:
     run = detail.run
     zone = zone_of([run.started_at, run.ended_at])
-    if run.evidence:
-        yield "because", run.evidence
+    for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
+        said = finding.because if name == "because" else f"{finding.state}: {finding.because}"
+        yield name, f"{said} (since {local_time(finding.since)})"
     if run.notes:
         yield "notes", run.notes
     yield "number", str(run.run_id)
     yield "started", f"{local_time(run.started_at)} {zone}"
     if run.ended_at is None:
-        yield "so far", duration(run.duration_s)
+        yield "so far", f"{duration(run.duration_s)}; {_usually(detail.past)}"
+        eta = estimate(run, detail.phases, detail.past, now=detail.now)
+        if eta is not None:
+            yield "ends", f"between {local_time(eta.low)} and {local_time(eta.high)} {zone_of([eta.low, eta.high])}"
     else:
         by = f", by {run.ended_by}" if run.ended_by and run.ended_by != "job" else ""
         yield "ended", f"{local_time(run.ended_at)} {zone}, after {duration(run.duration_s)}{by}"
+        yield "usually", _usually(detail.past).removeprefix("usually ")
     yield "by", f"{run.user}@{run.host}, pid {run.pid}"
     if run.command:
         yield "command", run.command
@@ -108,6 +138,16 @@ def _facts(detail: RunDetail) -> Iterator[tuple[str, str]]:
         yield "items", exact(run.items)
     if run.errors:
         yield "errors", exact(run.errors)
+
+
+def _usually(past: JobPast) -> str:
+    """Say what the job usually takes, or how little is known of that."""
+    usual = past.duration_s
+    if usual.usual is not None:
+        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({past.runs} runs)"
+    if past.runs:
+        return f"{past.runs} completed run{'s' if past.runs > 1 else ''} before: too few to compare with"
+    return "no completed run before to compare with"
 
 
 def _requests(run: Run) -> str:
@@ -247,6 +287,7 @@ def show(run: str, form: Format) -> None:
             form,
             shapes.run_detail_shape(
                 detail.run,
+                findings=detail.findings,
                 histogram=detail.histogram,
                 phases=detail.phases,
                 endpoints=detail.endpoints,

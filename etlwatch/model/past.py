@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 from etlwatch.model.baseline import MOST_RUNS, quantile
 from tracking_core import histogram
-from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
+from tracking_core.records import EndpointTotals, Phase, Run
 
 __all__ = ["MINIMUM_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "usual_of"]
 
@@ -112,9 +111,12 @@ def past_of(
     runs: Sequence[Run],
     phases: Iterable[Phase] = (),
     endpoints: Iterable[EndpointTotals] = (),
-    series: Mapping[int, Sequence[SeriesCell]] | None = None,
+    pauses: Mapping[int, tuple[int, int]] | None = None,
 ) -> JobPast:
-    """Return the past that completed runs of one job make, newest first; the rest says more of those runs."""
+    """Return the past that completed runs of one job make, newest first; the rest says more of those runs.
+
+    `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader tells them.
+    """
     kept = list(runs[:MOST_RUNS])
     if not kept:
         return NO_PAST
@@ -139,7 +141,7 @@ def past_of(
         latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies.values()),
         latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies.values()),
         memory_mb=usual_of(peaks.values()),
-        longest_gap_s=usual_of(_longest_gap(run, (series or {}).get(run.run_id, ())) for run in kept),
+        longest_gap_s=usual_of(_longest_gap(run, (pauses or {}).get(run.run_id)) for run in kept),
         phases=_phases(own_phases),
         endpoint_p95_ms=_endpoints(by_run.values()),
     )
@@ -160,15 +162,12 @@ def _share(count: int, run: Run) -> float | None:
     return count / run.requests if run.requests else None
 
 
-def _longest_gap(run: Run, cells: Sequence[SeriesCell]) -> float | None:
-    """Return the longest time between two cells with requests: at least a cell, since nothing finer is kept."""
-    busy = [cell for cell in cells if cell.requests]
-    if not busy or run.ended_at is None:
+def _longest_gap(run: Run, pause: tuple[int, int] | None) -> float | None:
+    """Return the longest time without requests, that after the last one included."""
+    if pause is None or run.ended_at is None:
         return None
-    gaps = [float(busy[0].width)]
-    gaps += [float(after.bucket - before.bucket - before.width + after.width) for before, after in pairwise(busy)]
-    gaps.append(run.ended_at.timestamp() - busy[-1].bucket)
-    return max(gaps)
+    longest, last_busy = pause
+    return max(float(longest), run.ended_at.timestamp() - last_busy)
 
 
 def _phases(phases: Iterable[Phase]) -> tuple[PhasePast, ...]:

@@ -214,7 +214,7 @@ def test_show_as_json_is_one_object_with_the_columns_of_the_tables(
     answer = etlwatch("show", str(sync), "--dsn", store_dsn, "--format", "json")
     assert (answer.status, answer.err) == (0, "")
     shown = answer.data
-    assert set(shown) == {"run", "phases", "endpoints", "source_counts", "errors", "ledger"}
+    assert set(shown) == {"run", "findings", "phases", "endpoints", "source_counts", "errors", "ledger"}
     assert set(shown["run"]) >= RUN_COLUMNS
     assert shown["run"]["username"] == "etl"
     (phase,) = shown["phases"]
@@ -355,3 +355,36 @@ def test_a_locale_without_our_letters_gets_ascii_and_no_error(sqlite_store_dsn: 
     assert done.returncode == 3
     assert done.stderr.isascii()
     assert b"Traceback" not in done.stderr
+
+
+def past_of_crm(stock: Stock) -> None:
+    """Six nights of a job that takes ten minutes."""
+    for night in range(1, 7):
+        began = NOW - night * 24 * HOUR
+        stock.finished(began, began + 10 * MINUTE, job="crm")
+
+
+def test_a_run_beyond_its_jobs_p95_is_slow_in_every_command(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    past_of_crm(stock)
+    run_id = stock.start(NOW - 30 * MINUTE, job="crm")
+    stock.requests(run_id, [(NOW, "/contacts", 200, 1, 10)])
+    (listed,) = etlwatch("runs", "--dsn", store_dsn, "--state", "slow", "--format", "json").data
+    assert (listed["state"], listed["status"]) == ("slow", "running")
+    assert "3.0× its p95 of 10m" in listed["evidence"]
+    newest = etlwatch("runs", "--dsn", store_dsn, "--limit", "1", "--format", "json").data
+    assert [run["state"] for run in newest] == ["slow"]
+    assert etlwatch("runs", "--dsn", store_dsn, "--state", "running", "--format", "json").data == []
+    shown = etlwatch("show", "crm@latest", "--dsn", store_dsn, "--format", "json").data
+    assert shown["run"]["state"] == "slow"
+    assert [finding["state"] for finding in shown["findings"]] == ["slow"]
+    table = etlwatch("show", "crm@latest", "--dsn", store_dsn).out
+    assert "; usually 10m, p95 10m (6 runs)" in table
+    assert "because   it has run 30m, 3.0× its p95 of 10m, and no phase stands out (since " in table
+
+
+def test_an_ended_run_is_shown_beside_what_was_usual_when_it_began(
+    etlwatch: Program, stock: Stock, store_dsn: str
+) -> None:
+    past_of_crm(stock)
+    stock.finished(NOW - HOUR, NOW, job="crm")
+    assert "usually   10m, p95 10m (6 runs)" in etlwatch("show", "crm@latest", "--dsn", store_dsn).out

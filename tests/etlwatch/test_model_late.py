@@ -92,8 +92,8 @@ def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
         for name, place, minutes in (("load", 2, 8), ("fetch", 1, 3))
     ]
     endpoints = [endpoint(run.run_id, "/contacts", 800) for run in runs]
-    series = {run.run_id: [cell(run.started_at, 5), cell(run.started_at + 5 * MINUTE, 5)] for run in runs}
-    found = past_of(runs, phases, endpoints, series)
+    pauses = {run.run_id: (300, int(run.started_at.timestamp()) + 300) for run in runs}
+    found = past_of(runs, phases, endpoints, pauses)
     assert found.runs == 5
     assert found.duration_s.usual == 13 * 60
     assert found.requests.usual == 600

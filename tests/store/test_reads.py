@@ -267,6 +267,18 @@ def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock:
     assert reader.errors_until(ids, at) == {alive: 1}
 
 
+def test_a_pause_is_the_longest_stretch_without_requests(stock: Stock, reader: Reader) -> None:
+    began = NOW - HOUR
+    paused, steady, idle = stock.start(began), stock.start(began), stock.start(began)
+    stock.requests(paused, [(began, "/a", 200, 1, 10), (began + 5 * MINUTE, "/a", 200, 1, 10)])
+    stock.requests(steady, [(began, "/a", 200, 1, 10)])
+    pauses = reader.pauses_of_runs([paused, steady, idle])
+    assert pauses[paused] == (5 * 60, seconds(began + 5 * MINUTE) // 10 * 10)
+    assert pauses[steady] == (10, seconds(began) // 10 * 10), "a cell is the finest that is known"
+    assert idle not in pauses
+    assert reader.pauses_of_runs([]) == {}
+
+
 def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, reader: Reader) -> None:
     first, second = stock.start(NOW - HOUR), stock.start(NOW - HOUR)
     stock.error(first, "old", NOW - HOUR)

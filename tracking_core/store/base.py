@@ -131,6 +131,10 @@ class Reader(Connection, Protocol):
         """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
         ...
 
+    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return per run its longest pause between requests in seconds, and where its last busy cell begins."""
+        ...
+
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z)."""
         ...

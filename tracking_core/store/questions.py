@@ -125,6 +125,14 @@ class Questions(Dialect):
             found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
         return found
 
+    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return per run its longest pause between requests in seconds, and where its last busy cell begins.
+
+        A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
+        1970-01-01Z. A run without requests is left out.
+        """
+        return {run_id: (pause, bucket) for run_id, pause, bucket in self._ask_of_runs("pauses_of_runs", run_ids)}
+
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
 

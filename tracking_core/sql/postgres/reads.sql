@@ -207,6 +207,16 @@ FROM tracking.run_series
 WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket >= %(since)s
 ORDER BY run_id, bucket, width;
 
+-- name: pauses_of_runs
+-- How long each of several runs went without a request between two cells, and where its last cell with requests begins.
+SELECT run_id, max(pause)::bigint, max(bucket)
+FROM (
+    SELECT
+        run_id, bucket, bucket - lag(bucket + width, 1, bucket) OVER (PARTITION BY run_id ORDER BY bucket) + width AS pause
+    FROM tracking.run_series
+    WHERE run_id = ANY(%(run_ids)s::bigint[]) AND requests > 0) AS busy
+GROUP BY run_id;
+
 -- name: error_groups
 -- Errors of one kind as one row each, newest kind first, with what the newest of each says.
 SELECT

@@ -207,6 +207,16 @@ FROM run_series
 WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket >= :since
 ORDER BY run_id, bucket, width;
 
+-- name: pauses_of_runs
+-- How long each of several runs went without a request between two cells, and where its last cell with requests begins.
+SELECT run_id, max(pause), max(bucket)
+FROM (
+    SELECT
+        run_id, bucket, bucket - lag(bucket + width, 1, bucket) OVER (PARTITION BY run_id ORDER BY bucket) + width AS pause
+    FROM run_series
+    WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND requests > 0) AS busy
+GROUP BY run_id;
+
 -- name: error_groups
 -- Errors of one kind as one row each, newest kind first, with what the newest of each says.
 SELECT

@@ -1,0 +1,175 @@
+"""What the judgement of living runs needs from the store: their jobs' pasts, their own latest traffic. Read once, kept.
+
+Owns which questions are asked and how long an answer holds, for the dashboard's polls and for commands alike. Refuses
+to own the judging itself (`etlwatch.model.judged`). A past is read again when a run of its job has completed; a poll
+reads no more of them than fit its budget, and judges a run once the past of its job is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, TypeVar
+
+from etlwatch.model.baseline import MOST_RUNS
+from etlwatch.model.judged import Judgement, judge_fleet
+from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.past import JobPast, past_of
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
+from tracking_core.store.base import Reader
+
+__all__ = ["Judge", "read_past"]
+
+TRAFFIC_S: Final = 3_600
+"""How far back a run's own series is read: a throttling that began earlier is said to have begun there."""
+
+TRAFFIC_EVERY_S: Final = 10
+"""How often it is read again: its cells are no finer."""
+
+PAST_HOLDS_S: Final = 600.0
+"""A past is read again after this long whatever happened: runs may have been removed."""
+
+
+def read_past(reader: Reader, job: str, *, before: datetime | None = None, in_full: bool = True) -> JobPast:
+    """Return the past of a job, of its last completed runs that began before a moment.
+
+    Without `in_full` only what the runs themselves hold: durations, requests, items, errors.
+    """
+    runs = reader.runs_of_job(job, MOST_RUNS, completed=True, before=before)
+    run_ids = [run.run_id for run in runs]
+    if not in_full or not run_ids:
+        return past_of(runs)
+    return past_of(runs, reader.phases(run_ids), reader.endpoints_of_runs(run_ids), reader.pauses_of_runs(run_ids))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A past as it was read."""
+
+    past: JobPast
+    in_full: bool
+    completed_at: datetime | None
+    """When the job's newest completed run that was on screen then had ended."""
+
+    read_at: float
+
+
+class Judge:
+    """Judge runs, remembering what cannot have changed. Not thread-safe: one poller owns a judge."""
+
+    def __init__(
+        self,
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        budget_s: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; `budget_s` bounds the reading of pasts in one judgement, None reads all that are missing."""
+        self._thresholds = thresholds
+        self._budget_s = budget_s
+        self._monotonic = monotonic
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._known: dict[str, _Known] = {}
+        self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
+        self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
+
+    def judge(
+        self,
+        reader: Reader,
+        runs: Sequence[Run],
+        *,
+        now: datetime,
+        phases: Mapping[int, Sequence[Phase]] | None = None,
+        jobs: Collection[str] | None = None,
+        every_job: bool = False,
+    ) -> Judgement:
+        """Return the judgement on runs as a reader gave them; raises the reader's StoreError.
+
+        `phases` are those of the living runs, asked for when they are not given. Only runs of `jobs` are held against
+        their past, None for all. `every_job` also reads what is usual for jobs without a living run.
+        """
+        living = [
+            run
+            for run in runs
+            if run.status == RunStatus.RUNNING and run.state != "lost" and (jobs is None or run.job in jobs)
+        ]
+        self._read_pasts(reader, runs, living, every_job=every_job)
+        pasts = {job: known.past for job, known in self._known.items()}
+        if phases is None:
+            phases = _by_run(reader.phases([run.run_id for run in living])) if living else {}
+        judgement = judge_fleet(
+            runs,
+            now=now,
+            pasts={run.job: pasts[run.job] for run in living if run.job in pasts and self._known[run.job].in_full},
+            phases=phases,
+            series=self._own_traffic(reader, living, now),
+            endpoints=self._own_endpoints(reader, living, now, pasts),
+            thresholds=self._thresholds,
+        )
+        return replace(judgement, pasts=pasts)
+
+    def _read_pasts(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
+        completed_at: dict[str, datetime | None] = {}
+        for run in runs:
+            ended = run.ended_at if run.status == RunStatus.COMPLETED else None
+            known = completed_at.get(run.job)
+            completed_at[run.job] = ended if known is None else max(known, ended or known)
+        full = dict.fromkeys(run.job for run in living)
+        wanted = [*full, *(job for job in completed_at if job not in full)] if every_job else [*full]
+        self._known = {job: known for job, known in self._known.items() if job in completed_at}
+        began = self._monotonic()
+        for job in wanted:
+            if not self._is_stale(job, completed_at[job], in_full=job in full, at=began):
+                continue
+            self._known[job] = _Known(
+                past=read_past(reader, job, in_full=job in full),
+                in_full=job in full,
+                completed_at=completed_at[job],
+                read_at=began,
+            )
+            if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
+                return
+
+    def _is_stale(self, job: str, completed_at: datetime | None, *, in_full: bool, at: float) -> bool:
+        known = self._known.get(job)
+        if known is None or (in_full and not known.in_full) or at - known.read_at >= PAST_HOLDS_S:
+            return True
+        return completed_at is not None and (known.completed_at is None or completed_at > known.completed_at)
+
+    def _own_traffic(self, reader: Reader, living: Iterable[Run], now: datetime) -> Mapping[int, Sequence[SeriesCell]]:
+        """Ask for the latest hour of the runs that were throttled at all."""
+        run_ids = tuple(run.run_id for run in living if run.throttled_requests)
+        slot = int(now.timestamp()) // TRAFFIC_EVERY_S
+        if run_ids and self._traffic[0] != (slot, run_ids):
+            since = slot * TRAFFIC_EVERY_S - TRAFFIC_S
+            self._traffic = ((slot, run_ids), reader.series_of_runs(run_ids, since))
+        return self._traffic[1] if run_ids else {}
+
+    def _own_endpoints(
+        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+    ) -> Mapping[int, Sequence[EndpointTotals]]:
+        """Ask for the endpoints of the runs that are slow, to say which of them costs the time."""
+        run_ids = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))
+        slot = int(now.timestamp()) // TRAFFIC_EVERY_S
+        if run_ids and self._endpoints[0] != (slot, run_ids):
+            self._endpoints = ((slot, run_ids), _by_run(reader.endpoints_of_runs(run_ids)))
+        return self._endpoints[1] if run_ids else {}
+
+    def _is_slow(self, run: Run, pasts: Mapping[str, JobPast], now: datetime) -> bool:
+        p95 = pasts[run.job].duration_s.p95 if run.job in pasts else None
+        return p95 is not None and (now - run.started_at).total_seconds() > self._thresholds.slow_times_p95 * p95
+
+
+_OfRun = TypeVar("_OfRun", Phase, EndpointTotals)
+
+
+def _by_run(records: Iterable[_OfRun]) -> dict[int, list[_OfRun]]:
+    found: dict[int, list[_OfRun]] = {}
+    for record in records:
+        found.setdefault(record.run_id, []).append(record)
+    return found

@@ -1,0 +1,160 @@
+"""Living runs judged from what a store holds: what is asked, what is remembered, when it is asked again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from etlwatch.judging import PAST_HOLDS_S, Judge, read_past
+from etlwatch.model.judged import Judgement
+from tests.store.stocking import Stock
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+
+class Counting:
+    """A reader that counts what it is asked."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked[name] += 1
+        return getattr(self._reader, name)
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    filled = Stock(store_dsn)
+    yield filled
+    filled.close()
+
+
+@pytest.fixture
+def reader(stock: Stock) -> Iterator[Counting]:
+    with stock.store.reader(5.0) as connection:
+        connection.at = NOW  # type: ignore[attr-defined]
+        yield Counting(connection)
+
+
+def nightly(stock: Stock, job: str, *, nights: int = 6, minutes: int = 10) -> None:
+    for night in range(1, nights + 1):
+        began = NOW - night * DAY
+        run_id = stock.start(began, job=job)
+        stock.requests(run_id, [(began + n * MINUTE, "/contacts", 200, 10, 100) for n in range(minutes)])
+        stock.end(run_id, began + minutes * MINUTE)
+
+
+def judge(judge: Judge, reader: Any, **options: Any) -> Judgement:
+    return judge.judge(reader, reader.recent_runs(200), now=NOW, **options)
+
+
+def test_a_run_is_slow_by_its_own_jobs_past(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    nightly(stock, "ads", minutes=90)
+    slow, fine = (stock.start(NOW - 60 * MINUTE, job=job) for job in ("crm", "ads"))
+    for run_id in (slow, fine):
+        stock.requests(run_id, [(NOW, "/contacts", 200, 10, 4_000)])
+    judgement = judge(Judge(), reader)
+    states = {run.run_id: run.state for run in judgement.runs}
+    assert (states[slow], states[fine]) == ("slow", "running")
+    assert "/contacts answers in" in next(run.evidence for run in judgement.runs if run.run_id == slow)
+    assert judgement.pasts["crm"].duration_s.usual == 600
+
+
+def test_a_run_is_throttled_by_its_latest_requests(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    run_id = stock.start(NOW - 5 * MINUTE, job="crm")
+    stock.requests(run_id, [(NOW - MINUTE, "/contacts", 429 if n % 2 else 200, 10, 100) for n in range(40)])
+    (run, *_) = judge(Judge(), reader).runs
+    assert run.state == "throttled"
+    assert run.state_since is not None
+    assert run.state_since <= NOW - MINUTE
+
+
+def test_a_run_is_stalled_beyond_its_jobs_longest_pause(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm", minutes=60)
+    run_id = stock.start(NOW - 30 * MINUTE, job="crm")
+    stock.requests(run_id, [(NOW - 20 * MINUTE, "/contacts", 200, 10, 100)])
+    (run, *_) = judge(Judge(), reader).runs
+    assert run.state == "stalled"
+    assert "its longest pause is usually" in run.evidence
+
+
+def test_a_past_is_read_once_and_again_when_a_run_has_completed(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    run_id = stock.start(NOW - 5 * MINUTE, job="crm")
+    remembering = Judge()
+    judge(remembering, reader)
+    assert reader.asked["runs_of_job"] == 1
+    judge(remembering, reader)
+    assert reader.asked["runs_of_job"] == 1
+    stock.end(run_id, NOW)
+    stock.start(NOW, job="crm")
+    judge(remembering, reader)
+    assert reader.asked["runs_of_job"] == 2
+    remembering.forget()
+    judge(remembering, reader)
+    assert reader.asked["runs_of_job"] == 3
+
+
+def test_a_past_is_read_again_after_a_while(stock: Stock, reader: Any) -> None:
+    stock.start(NOW, job="crm")
+    seconds = [0.0]
+    remembering = Judge(monotonic=lambda: seconds[0])
+    judge(remembering, reader)
+    seconds[0] += PAST_HOLDS_S
+    judge(remembering, reader)
+    assert reader.asked["runs_of_job"] == 2
+
+
+def test_one_judgement_reads_no_more_pasts_than_its_budget_allows(stock: Stock, reader: Any) -> None:
+    for job in ("a", "b", "c"):
+        stock.start(NOW - 60 * MINUTE, job=job)
+    clock = iter(range(1000))
+    careful = Judge(budget_s=0.5, monotonic=lambda: float(next(clock)))
+    for known in (1, 2, 3):
+        assert len(judge(careful, reader).pasts) == known
+
+
+def test_only_jobs_that_are_asked_for_cost_questions(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    stock.start(NOW - 60 * MINUTE, job="crm")
+    stock.start(NOW, job="ads")
+    judgement = judge(Judge(), reader, jobs={"ads"})
+    assert {run.state for run in judgement.runs} == {"running", "completed"}
+    assert set(judgement.pasts) == {"ads"}
+
+
+def test_jobs_without_a_living_run_are_read_where_that_is_asked_for(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    assert judge(Judge(), reader).pasts == {}
+    assert reader.asked["runs_of_job"] == 0, "nothing lives: nothing to judge"
+    past = judge(Judge(), reader, every_job=True).pasts["crm"]
+    assert (past.runs, past.duration_s.usual) == (6, 600)
+    assert past.longest_gap_s.usual is None, "what only a verdict needs is not read"
+
+
+def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock: Stock, reader: Any) -> None:
+    run_id = stock.start(NOW - 5 * MINUTE, job="crm")
+    remembering = Judge()
+    judge(remembering, reader)
+    assert reader.asked["series_of_runs"] == 0
+    stock.requests(run_id, [(NOW - MINUTE, "/contacts", 429, 0, 100)])
+    judge(remembering, reader)
+    judge(remembering, reader)
+    assert reader.asked["series_of_runs"] == 1
+
+
+def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm", nights=7)
+    assert read_past(reader, "crm").runs == 7
+    assert read_past(reader, "crm", before=NOW - 2 * DAY).runs == 5
+    assert read_past(reader, "unknown").runs == 0
