@@ -72,6 +72,10 @@ class Stock:
         self.write(starts=(start,))
         return run_id
 
+    def continue_run(self, run_id: int, seqs: itertools.count[int]) -> None:
+        """Go on with a run that another writer began, from these sequence numbers on."""
+        self._seqs[run_id] = seqs
+
     def run_start(
         self,
         run_id: int,

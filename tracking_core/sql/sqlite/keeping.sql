@@ -155,8 +155,9 @@ WHERE (writer_id, batch_seq) IN (
 PRAGMA freelist_count;
 
 -- name: give_back
--- SQLite only: give free pages back to the file system, few at a time: writers wait meanwhile.
-PRAGMA incremental_vacuum(100);
+-- SQLite only: give free pages back to the file system, few at a time: writers wait meanwhile, and each page takes the
+-- longer the more of them are free.
+PRAGMA incremental_vacuum(50);
 
 -- name: checkpoint
 -- SQLite only: bring what stands in the log into the file, as far as nobody reads it; only then the file gets shorter.
