@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -48,6 +49,9 @@ LEAVING_S = 0.8
 RATE_EVERY_S = 5.0
 """Seconds over which bytes a second are measured."""
 
+SCRUB_STEPS = 60
+"""Steps in which the present window is scrubbed through."""
+
 HANG_UP_STATUS = 129
 STOPPED_STATUS = 143
 STORE_STATUS = 3
@@ -81,6 +85,9 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         self.lost: Lost | None = None
         self.paused = False
         self.window: Window = WINDOWS[1]
+        self.moment: datetime | None = None
+        """The past moment that is looked at; None for now."""
+
         self.bytes_per_s: float | None = None
         self.failure = ""
         self._label = self.settings.label or label
@@ -104,6 +111,8 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         """Return the store's clock as far as it is known, else this machine's."""
         if self.latest is None:
             return datetime.now(UTC)
+        if self.latest.looking_back:
+            return self.latest.at
         return self.latest.at + timedelta(seconds=max(0.0, self._monotonic() - self.latest.read_at))
 
     def age_s(self) -> float | None:
@@ -171,6 +180,9 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
 
     @on(SnapshotRead)
     def _snapshot_read(self, message: SnapshotRead) -> None:
+        if message.read.snapshot.looking_back != (self.moment is not None):
+            # It was asked for before somebody looked elsewhere.
+            return
         self.latest = message.read.snapshot
         self._label = self._label or short_label(message.read.label)
         self.lost = None
@@ -217,6 +229,42 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         if not self.paused:
             self.shown = self.latest
         self._draw(self.shown if not self.paused else None)
+
+    def action_time(self) -> None:
+        """Ask which moment to look at."""
+        from etlwatch.screens.time import TimePrompt
+
+        now = self.clock_now() if self.moment is None else datetime.now(UTC)
+        self.push_screen(TimePrompt(now, self.moment, self.settings.zone), self.look_at)
+
+    def look_at(self, moment: datetime | None) -> None:
+        """Show everything as of a moment; None changes nothing."""
+        if moment is not None:
+            self._look(moment)
+
+    def action_scrub(self, columns: int) -> None:
+        """Go earlier or later by columns of the present window; beyond now is now."""
+        if self.moment is None:
+            return
+        step = timedelta(seconds=max(self.window.seconds // SCRUB_STEPS, self.window.base))
+        moment = self.moment + columns * step
+        self._look(moment if moment < datetime.now(UTC) else None)
+
+    def action_live(self) -> None:
+        """Come back to now."""
+        self._look(None)
+
+    def _look(self, moment: datetime | None) -> None:
+        self.moment = moment
+        self.poller.watch = replace(self.poller.watch, moment=moment)
+        self._draw(None)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let the keys of looking back through only while that is what is done, and over no dialog."""
+        if action in ("live", "scrub"):
+            return self.moment is not None and isinstance(self.screen, DashboardScreen)
+        return super().check_action(action, parameters)
 
     def action_refresh_now(self) -> None:
         """Ask the store at once."""

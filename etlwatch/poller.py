@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_past import read_as_of
@@ -84,6 +85,10 @@ def describe_failure(error: BaseException) -> tuple[str, str, bool]:
 def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     return lines[0] if lines else ""
+
+
+LOOKING_BACK_S: Final = 3_600.0
+"""How long a look at a past moment needs no second one."""
 
 
 class Backoff:
@@ -226,7 +231,8 @@ class Poller:
             return wait
         self._backoff.succeeded()
         self._deliver(Read(snapshot=snapshot, label=self._store.label))
-        return interval
+        # The past stays as it is: it is asked for once, until somebody looks elsewhere.
+        return interval if watch.moment is None else LOOKING_BACK_S
 
     def _disconnect(self) -> None:
         reader, self._reader = self._reader, None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
-from etlwatch.model.numbers import clock, count, duration, duration_ms, moment, span
+from etlwatch.model.numbers import clock, count, duration, duration_ms, moment, span, stamp
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.spans import Spans, spans_width
@@ -28,6 +28,7 @@ __all__ = [
     "count_states",
     "freshness_parts",
     "headline",
+    "looking_back_parts",
     "state_parts",
     "tracking_part",
 ]
@@ -146,6 +147,17 @@ def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | Non
         facts.append(f"{_bytes(fresh.bytes_per_s)}/s")
     word = "data " if width >= 140 else ""
     return [Part(((word + " · ".join(facts), "dim"),), 3, 3 if width >= 100 else 2), time_now]
+
+
+def looking_back_parts(moment: datetime, shown: datetime | None, zone: tzinfo | None, width: int) -> list[Part]:
+    """Return which past moment is on screen, or is being read, and how to come back; in blue, as the cursor is."""
+    read = shown == moment
+    word = "as of" if read else "reading"
+    at = stamp(moment, zone) if width >= 100 else clock(moment, zone, seconds=True, name=True)
+    return [
+        Part((("esc now", "dim"),), 3, 3),
+        Part(((f"{word} {at}", "blue bold"),), 0, 2),
+    ]
 
 
 def _age(fresh: Freshness) -> str:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.screen import Screen
 
 from etlwatch.commands import APP_COMMANDS, Command, footer_of
-from etlwatch.model.health import Freshness, banner, freshness_parts, tracking_part
+from etlwatch.model.health import Freshness, banner, freshness_parts, looking_back_parts, tracking_part
 from etlwatch.model.parts import Part
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
 from etlwatch.text import clip, safe
-from etlwatch.widgets.footer import Footer
+from etlwatch.widgets.footer import Footer, Key
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.span_lines import SpanLines
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DashboardScreen"]
 
 LABEL_CELLS = 28
+LOOKING_BACK_KEYS = (Key("esc", "now", 0), Key("← →", "scrub", 0))
 
 
 class DashboardScreen(Screen[None]):
@@ -109,7 +110,10 @@ class DashboardScreen(Screen[None]):
         else:
             self.query_one("#second", SpanLines).update(self.second_lines())
         self.mute(muted=lost is not None and app.shown is not None)
-        self.query_one("#footer", Footer).show(footer_of((*self.commands, *APP_COMMANDS), self.footer_words()))
+        keys = footer_of((*self.commands, *APP_COMMANDS), self.footer_words())
+        if app.moment is not None:
+            keys = [*LOOKING_BACK_KEYS, *(key for key in keys if key.key != "esc")]
+        self.query_one("#footer", Footer).show(keys)
 
     def _left(self) -> list[Part]:
         name = Part(((clip(safe(self.dashboard.label), LABEL_CELLS), "blue"),), 0, 1)
@@ -129,6 +133,8 @@ class DashboardScreen(Screen[None]):
             connected=app.lost is None,
             paused=app.paused,
         )
+        if app.moment is not None:
+            return looking_back_parts(app.moment, shown.at if shown else None, app.settings.zone, self.size.width)
         parts = freshness_parts(fresh, clock_now=app.clock_now(), zone=app.settings.zone, width=self.size.width)
         if shown is None or app.lost is not None:
             return parts

@@ -144,7 +144,7 @@ class HomeScreen(DashboardScreen):
         """Ask for as much as is on screen."""
         app = self.dashboard
         columns = self._layout.chart_columns if self._layout else 0
-        app.poller.watch = Watch(limit=app.poller.watch.limit, window=app.window, columns=columns)
+        app.poller.watch = Watch(limit=app.poller.watch.limit, window=app.window, columns=columns, moment=app.moment)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw a snapshot: every part of the screen from the same one."""

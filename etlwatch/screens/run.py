@@ -113,7 +113,11 @@ class RunScreen(DashboardScreen):
         """Ask for what this screen shows again."""
         app = self.dashboard
         app.poller.watch = Watch(
-            limit=app.poller.watch.limit, window=app.window, columns=0, open_run=self.view.run.run_id
+            limit=app.poller.watch.limit,
+            window=app.window,
+            columns=0,
+            open_run=self.view.run.run_id,
+            moment=app.moment,
         )
 
     def on_resize(self) -> None:

@@ -1,0 +1,89 @@
+"""Looking at a past moment: `t`, the arrows, and `esc` back to now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from textual.widgets import Input
+
+from etlwatch.screens.time import TimePrompt
+from tests.etlwatch.dashboard import dashboard
+from tests.store.stocking import Stock
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+THEN = NOW - timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    stock = Stock(store_dsn)
+    stock.finished(THEN - 90 * MINUTE, THEN - 80 * MINUTE, job="over", requests=3)
+    run_id = stock.start(THEN - 30 * MINUTE, job="alive-then")
+    stock.requests(run_id, [(THEN - 20 * MINUTE, "/a", 200, 1, 5), (THEN + 20 * MINUTE, "/a", 200, 1, 5)])
+    stock.end(run_id, NOW - MINUTE)
+    stock.finished(THEN + 10 * MINUTE, THEN + 20 * MINUTE, job="later")
+    yield stock
+    stock.close()
+
+
+def typed(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def test_a_typed_moment_shows_the_store_as_it_stood_and_esc_comes_back(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        assert "later" in opened.text
+        await opened.press("t")
+        assert isinstance(opened.app.screen, TimePrompt)
+        opened.app.screen.query_one(Input).value = typed(THEN)
+        await opened.press("enter")
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.pilot.pause()
+        assert "later" not in opened.text
+        assert [line for line in opened.lines() if "alive-then" in line and "running" in line]
+        assert "as of " in opened.lines()[0]
+        assert opened.lines()[-1].startswith(" esc now  ← → scrub")
+        await opened.press("escape")
+        await opened.until(lambda: opened.app.shown is not None and not opened.app.shown.looking_back)
+        await opened.pilot.pause()
+        assert "later" in opened.text
+        assert "as of " not in opened.lines()[0]
+
+
+async def test_the_arrows_scrub_and_never_go_beyond_now(stock: Stock) -> None:
+    async with dashboard(stock.store) as opened:
+        await opened.press("left")
+        assert opened.app.moment is None
+        opened.app.look_at(NOW - 2 * MINUTE)
+        await opened.press("left")
+        assert opened.app.moment == NOW - 3 * MINUTE
+        await opened.press("right", "right")
+        assert opened.app.moment == NOW - MINUTE
+        await opened.press("right", "right", "right")
+        assert opened.app.moment is None
+
+
+async def test_the_open_run_is_shown_as_of_then_too(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        opened.app.look_at(THEN)
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.press("enter")
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
+        await opened.pilot.pause()
+        assert "alive-then" in opened.text
+        assert "running" in opened.lines()[1].lower()
+        details = opened.app.shown.details if opened.app.shown else None
+        assert details is not None
+        assert details.run is not None
+        assert details.run.requests == 1
+
+
+async def test_what_is_no_moment_is_said_and_nothing_changes(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        await opened.press("t", *"banana", "enter")
+        assert "is no moment" in opened.text
+        await opened.press("escape")
+        assert opened.app.moment is None
