@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from tracking_core.store.rows import Forms
+from tracking_core.store.forms import Forms
 
 
 class Dialect(ABC):

@@ -1,21 +1,11 @@
-"""Rows turned into records, for both stores: the order of the columns is that of the blocks in sql/*/reads.sql.
-
-Owns what a value looks like in each dialect (Forms) and nothing of how it is asked for. Stored values that make no
-sense (a time beyond the calendar, JSON that somebody edited) become the nearest thing that does: one bad row never
-hides the others.
-"""
+"""Rows turned into records, for both stores: the order of the columns is that of the blocks in sql/*/reads.sql."""
 
 from __future__ import annotations
 
-import json
-import sys
-from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.liveness import judge
 from tracking_core.records import (
     AuditEntry,
@@ -30,70 +20,10 @@ from tracking_core.records import (
     Switch,
     WriterLedger,
 )
+from tracking_core.store.forms import Forms
 
 Row = Sequence[Any]
 ENDED_RUNS_KEPT = 2_000
-LATEST = datetime.max.replace(tzinfo=UTC)
-"""What is shown for a stored time that no calendar holds."""
-
-_POSTGRES_EPOCH_US = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forms:
-    """How one dialect hands out the values that Python's drivers do not agree on."""
-
-    moment: Callable[[Any], datetime]
-    document: Callable[[Any], dict[str, Any]]
-    packed: Callable[[Any], tuple[int, ...]]
-    joined: Callable[[list[Any]], tuple[int, ...]]
-    """Several histograms as one packed list, which may then repeat a bucket."""
-
-
-def _moment_of_microseconds(value: int) -> datetime:
-    try:
-        return from_microseconds(value)
-    except OverflowError:
-        return LATEST
-
-
-def _document_of_text(value: str) -> dict[str, Any]:
-    if value == "{}":
-        return {}
-    try:
-        document = json.loads(value)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _packed_of_blob(value: bytes) -> tuple[int, ...]:
-    numbers = array("q")
-    numbers.frombytes(value[: len(value) - len(value) % 8])
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return tuple(numbers)
-
-
-def _joined_lists(values: list[list[int]]) -> tuple[int, ...]:
-    return tuple([entry for value in values for entry in value])
-
-
-SQLITE = Forms(
-    moment=_moment_of_microseconds,
-    document=_document_of_text,
-    packed=_packed_of_blob,
-    joined=lambda values: _packed_of_blob(b"".join(values)),
-)
-"""Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
-
-POSTGRES = Forms(
-    moment=lambda value: _moment_of_microseconds(value + _POSTGRES_EPOCH_US),
-    document=_document_of_text,
-    packed=tuple,
-    joined=_joined_lists,
-)
-"""Integer microseconds since 2000 (how the protocol carries a timestamptz), JSON text, lists."""
 
 
 def _optional(convert: Callable[[Any], datetime], value: object) -> datetime | None:
@@ -229,16 +159,30 @@ def phase_sample(row: Row, forms: Forms) -> PhaseSample:
 
 def endpoint(row: Row, forms: Forms) -> EndpointTotals:
     """Return the requests of a run to one endpoint."""
-    run_id, name, max_ms, *sums, histogram = row
+    run_id, name, max_ms, requests, failed, throttled, items, duration_ms, ok, moved, refused, broken, other, packed = (
+        row
+    )
     return EndpointTotals(
-        run_id=run_id, endpoint=name, max_ms=max_ms, histogram=forms.packed(histogram), **_named_sums(sums)
+        run_id=run_id,
+        endpoint=name,
+        max_ms=max_ms,
+        requests=requests,
+        failed=failed,
+        throttled=throttled,
+        items=items,
+        duration_ms=duration_ms,
+        status_2xx=ok,
+        status_3xx=moved,
+        status_4xx=refused,
+        status_5xx=broken,
+        status_other=other,
+        histogram=forms.packed(packed),
     )
 
 
 def cell(row: Row, forms: Forms) -> SeriesCell:
     """Return the requests in one stretch of time."""
-    bucket, width, *sums, histogram = row
-    return SeriesCell(bucket=bucket, width=width, histogram=forms.packed(histogram), **_named_sums(sums))
+    return _cell((*row[:-1], forms.packed(row[-1])))
 
 
 def cells_of_step(rows: Iterable[Row], step: int, forms: Forms) -> list[SeriesCell]:
@@ -254,26 +198,27 @@ def cells_of_step(rows: Iterable[Row], step: int, forms: Forms) -> list[SeriesCe
     for (bucket, width), members in sorted(groups.items()):
         columns = list(zip(*members, strict=True))
         sums = [sum(column) for column in columns[2:-1]]
-        histogram = forms.joined(list(columns[-1]))
-        cells.append(SeriesCell(bucket=bucket, width=width, histogram=histogram, **_named_sums(sums)))
+        cells.append(_cell((bucket, width, *sums, forms.joined(list(columns[-1])))))
     return cells
 
 
-def _named_sums(sums: Sequence[int]) -> dict[str, Any]:
-    requests, failed, throttled, items, duration_ms, *classes = sums
-    status_2xx, status_3xx, status_4xx, status_5xx, status_other = classes
-    return {
-        "requests": requests,
-        "failed": failed,
-        "throttled": throttled,
-        "items": items,
-        "duration_ms": duration_ms,
-        "status_2xx": status_2xx,
-        "status_3xx": status_3xx,
-        "status_4xx": status_4xx,
-        "status_5xx": status_5xx,
-        "status_other": status_other,
-    }
+def _cell(row: Row) -> SeriesCell:
+    bucket, width, requests, failed, throttled, items, duration_ms, ok, moved, refused, broken, other, histogram = row
+    return SeriesCell(
+        bucket=bucket,
+        width=width,
+        requests=requests,
+        failed=failed,
+        throttled=throttled,
+        items=items,
+        duration_ms=duration_ms,
+        status_2xx=ok,
+        status_3xx=moved,
+        status_4xx=refused,
+        status_5xx=broken,
+        status_other=other,
+        histogram=histogram,
+    )
 
 
 def source_count(row: Row, forms: Forms) -> SourceCount:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from psycopg import Connection
 from psycopg.types.numeric import Int8BinaryLoader
 
-from tracking_core.store import rows
 from tracking_core.store.dialect import Dialect
+from tracking_core.store.forms import POSTGRES, Forms
 
 DIALECT = "postgres"
 
@@ -18,7 +18,7 @@ DIALECT = "postgres"
 class PostgresDialect(Dialect):
     """The driver's own types; the database's clock is the one that counts."""
 
-    forms: ClassVar[rows.Forms] = rows.POSTGRES
+    forms: ClassVar[Forms] = POSTGRES
 
     def _now(self) -> object:
         return self.at

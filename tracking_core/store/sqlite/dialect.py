@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from tracking_core.clock import to_microseconds
-from tracking_core.store import rows
 from tracking_core.store.dialect import Dialect
+from tracking_core.store.forms import SQLITE, Forms
 
 DIALECT = "sqlite"
 
@@ -18,7 +18,7 @@ DIALECT = "sqlite"
 class SqliteDialect(Dialect):
     """Integer microseconds; the clock that counts is this machine's, as the file's only one."""
 
-    forms: ClassVar[rows.Forms] = rows.SQLITE
+    forms: ClassVar[Forms] = SQLITE
 
     def _now(self) -> object:
         return time.time_ns() // 1000 if self.at is None else to_microseconds(self.at)
