@@ -335,6 +335,7 @@ def run_dashboard(
     ascii_only: bool = False,
     mouse: bool = True,
     label: str = "",
+    may_write: bool = False,
 ) -> int:
     """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
 
@@ -344,7 +345,9 @@ def run_dashboard(
     from tracking_core.config import resolve
 
     location = resolve(store)
-    settings = Settings(interval=interval, theme=theme, ascii_only=ascii_only, mouse=mouse, label=label)
+    settings = Settings(
+        interval=interval, theme=theme, ascii_only=ascii_only, mouse=mouse, label=label, may_write=may_write
+    )
 
     def open_store() -> Store:
         from tracking_core.store import open_store as open_location

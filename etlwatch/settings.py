@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final
 
-__all__ = ["INTERVALS", "Settings"]
+__all__ = ["INTERVALS", "READ_ONLY", "Settings"]
 
 INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between polls that `+` and `-` step through."""
+
+READ_ONLY: Final = "read-only: start with --write, or say write = true for this target"
+"""Why nothing may be changed unless somebody said so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,12 @@ class Settings:
 
     zone: tzinfo | None = None
     """In which times are shown; None is the local one."""
+
+    may_write: bool = False
+    """Whether this dashboard may turn the switch, clean up and close runs."""
+
+    write_reason: str = READ_ONLY
+    """Why it may not; said wherever something cannot be done for that."""
 
     def __post_init__(self) -> None:
         if not self.interval >= 0.1:

@@ -32,6 +32,7 @@ def _option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
 def dashboard_options(command: Decorated) -> Decorated:
     """Let a command that opens the dashboard take how it looks and how often it reads."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
+        _option("--write", is_flag=True, help="Allow turning tracking on and off, clean-up and closing runs."),
         _option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
         _option("--ascii", is_flag=True, help="Draw with ASCII characters only."),
         _option(
@@ -64,4 +65,5 @@ def open_dashboard(place: StoreLocation) -> int:
         theme=given.get("theme", "auto"),
         ascii_only="ascii" in given or not is_unicode(sys.stdout),
         mouse="no_mouse" not in given,
+        may_write="write" in given,
     )

@@ -155,10 +155,9 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
     monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
     dsn = f"sqlite:///{tmp_path / 'x.db'}"
     assert etlwatch("--dsn", dsn).status == 3
-    assert etlwatch("--dsn", dsn, "-i", "2.5", "--theme", "light", "--ascii", "--no-mouse").status == 3
-    assert opened == [
-        (str(tmp_path / "x.db"), {"interval": 1.0, "theme": "auto", "ascii_only": False, "mouse": True}),
-        (str(tmp_path / "x.db"), {"interval": 2.5, "theme": "light", "ascii_only": True, "mouse": False}),
-    ]
+    assert etlwatch("--dsn", dsn, "-i", "2.5", "--theme", "light", "--ascii", "--no-mouse", "--write").status == 3
+    plain = {"interval": 1.0, "theme": "auto", "ascii_only": False, "mouse": True, "may_write": False}
+    given = {"interval": 2.5, "theme": "light", "ascii_only": True, "mouse": False, "may_write": True}
+    assert opened == [(str(tmp_path / "x.db"), plain), (str(tmp_path / "x.db"), given)]
     for words in (["--interval", "0"], ["--interval", "often"], ["--theme", "pink"]):
         assert etlwatch(*words).status == 2
