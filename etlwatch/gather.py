@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
+from etlwatch.judging import Judge
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, Rates, RunDetails, Snapshot
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
@@ -35,7 +36,8 @@ RATE_SECONDS: Final = 60
 DETAIL_EVERY_S: Final = 10
 """How often the series of an open run is read again while it moves: its cells are no finer."""
 
-T = TypeVar("T")
+PASTS_BUDGET_S: Final = 0.05
+"""How long one poll may read what is usual for jobs; the rest follows in the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +86,12 @@ class Gatherer:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._memory = _Memory()
+        self._judge = Judge(budget_s=PASTS_BUDGET_S, monotonic=monotonic)
 
     def forget(self) -> None:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
         self._memory = _Memory()
+        self._judge.forget()
 
     def read(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return one snapshot; raises the reader's StoreError. Not thread-safe: one poller owns a gatherer."""
@@ -97,19 +101,24 @@ class Gatherer:
             newest = reader.recent_runs(watch.limit)
             runs = _with_live(newest, reader.live_runs(MOST_LIVE))
             now_s = now.timestamp()
+            phases = self._phases(reader, runs)
+            judged = self._judge.judge(reader, runs, now=now, phases=phases, every_job=True)
             snapshot = Snapshot(
                 at=now,
                 read_at=0.0,
                 poll_ms=0.0,
-                runs=runs,
+                runs=judged.runs,
+                findings=judged.findings,
+                pasts=judged.pasts,
+                outage=judged.outage,
                 complete=len(newest) < watch.limit,
-                phases=self._phases(reader, runs),
+                phases=phases,
                 percentiles=self._percentiles(reader, runs),
                 rates=self._rates(reader, runs, now_s),
                 last_errors=self._last_errors(reader, runs),
                 fleet=self._fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
-                details=self._details(reader, watch.open_run, now_s),
+                details=_judged_as(judged.runs, self._details(reader, watch.open_run, now_s)),
             )
         done = self._monotonic()
         return replace(snapshot, read_at=done, poll_ms=(done - began) * 1000)
@@ -215,6 +224,13 @@ class Gatherer:
             held = replace(held, errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else ())
         memory.held = held
         return held
+
+
+def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:
+    """Return the details of the open run in the state that the list gives it."""
+    if details is None or details.run is None:
+        return details
+    return replace(details, run=next((run for run in runs if run.run_id == details.run_id), details.run))
 
 
 def _with_live(newest: Sequence[Run], live: Sequence[Run]) -> tuple[Run, ...]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
+from etlwatch.model.numbers import clock, moment
 from etlwatch.model.past import JobPast, PhasePast
 from tracking_core.records import Phase, Run, RunStatus
 
-__all__ = ["Eta", "done_share", "estimate"]
+__all__ = ["Eta", "done_share", "estimate", "eta_words"]
 
 _LEAST_SHARE = 0.02
 """Below this share done, a phase's own rate says nothing yet."""
@@ -25,6 +26,19 @@ class Eta:
 
     low: datetime
     high: datetime
+
+
+def eta_words(eta: Eta | None, now: datetime, zone: tzinfo | None = None) -> str:
+    """Write an estimate in at most eleven cells: `03:40–03:55`, `03:41` where both are one minute, `Tue 03:40` far off.
+
+    '' where there is none.
+    """
+    if eta is None:
+        return ""
+    low, high = clock(eta.low, zone), clock(eta.high, zone)
+    if eta.high - now >= timedelta(hours=18):
+        return moment(eta.high, now, zone)
+    return low if low == high else f"{low}–{high}"
 
 
 def done_share(phase: Phase) -> float | None:

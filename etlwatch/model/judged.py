@@ -121,7 +121,7 @@ def _lost(run: Run, runs: Iterable[Run], outage: Outage | None, now: datetime) -
     because, note = run.evidence, f"silent {span(silent)}"
     if outage is not None and run.run_id in outage.run_ids:
         others = len(outage.run_ids) - 1
-        note += f", with {others} more"
+        note += f" with {others} more"
         because += f"; one tracking outage: {outage.sentence}"
     elif _host_is_up(run, runs):
         note += ", host is up"

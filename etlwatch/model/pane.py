@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etlwatch.model.bars import ENOUGH_RUNS
+from etlwatch.model.eta import eta_words
 from etlwatch.model.numbers import ago, count, duration, moment, percent, rate, ratio, span
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen, state_spans
@@ -84,15 +85,26 @@ def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
     if row.verdict.needs_you:
         since = row.verdict.since
         when = f"{moment(since, pen.now, pen.zone)}, {ago((pen.now - since).total_seconds())}" if since else ""
-        lines = [labelled("since", f"{when}; {so_far}")]
+        ends = ends_words(row, pen)
+        lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
         if row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
         return lines
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
+    ends = ends_words(row, pen).removeprefix("ends ")
+    if ends:
+        lines.append(labelled("ends", ends))
     doing = doing_words(row)
     if doing:
         lines.append(labelled("doing", doing))
     return lines
+
+
+def ends_words(row: RunRow, pen: Pen) -> str:
+    """Say when a run is expected to end, and by what: `ends 03:40–03:55 at this rate`; '' where nothing says so."""
+    words = pen.glyphs.text(eta_words(row.eta, pen.now, pen.zone))
+    by_rate = row.phase is not None and row.phase.share is not None
+    return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
 
 
 def doing_words(row: RunRow) -> str:

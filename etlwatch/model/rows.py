@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from etlwatch.model.baseline import Past, baselines
+from etlwatch.model.eta import Eta, estimate
+from etlwatch.model.late import Finding
+from etlwatch.model.past import NO_PAST, JobPast
 from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.verdict import Verdict, judge_run, made_good
-from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run
+from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 
 __all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
 
@@ -43,6 +46,14 @@ class RunRow:
     percentiles: Percentiles | None = None
     past: Past = _NO_PAST
     last_error: ErrorRecord | None = None
+    findings: tuple[Finding, ...] = ()
+    """All that proves it lost or behind, gravest first."""
+
+    history: JobPast = NO_PAST
+    """All that is known of its job's past; its duration stands in `past` as well."""
+
+    eta: Eta | None = None
+    """When it is expected to end; None where nothing says so."""
 
     @property
     def live(self) -> bool:
@@ -87,19 +98,44 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
 
 def build_rows(snapshot: Snapshot, pasts: Mapping[str, Past] | None = None) -> tuple[RunRow, ...]:
     """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given."""
-    known = baselines(snapshot.runs) if pasts is None else pasts
+    known = _pasts(snapshot) if pasts is None else pasts
     good = made_good(snapshot.runs)
     return tuple(
         RunRow(
             run=run,
             verdict=judge_run(
-                run, now=snapshot.at, last_error=snapshot.last_errors.get(run.run_id), good_again=run.run_id in good
+                run,
+                now=snapshot.at,
+                last_error=snapshot.last_errors.get(run.run_id),
+                good_again=run.run_id in good,
+                findings=snapshot.findings.get(run.run_id, ()),
             ),
             phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
             rates=snapshot.rates.get(run.run_id),
             percentiles=snapshot.percentiles.get(run.run_id),
             past=known.get(run.job, _NO_PAST),
             last_error=snapshot.last_errors.get(run.run_id),
+            findings=snapshot.findings.get(run.run_id, ()),
+            history=snapshot.pasts.get(run.job, NO_PAST),
+            eta=_eta(run, snapshot),
         )
         for run in snapshot.runs
     )
+
+
+def _pasts(snapshot: Snapshot) -> Mapping[str, Past]:
+    """Return what the jobs usually take: as it was read, and until then as the listed runs tell."""
+    read = {
+        job: Past(runs=past.runs, usual_s=past.duration_s.usual, p95_s=past.duration_s.p95)
+        for job, past in snapshot.pasts.items()
+    }
+    unread = [run for run in snapshot.runs if run.job not in read]
+    return {**baselines(unread), **read}
+
+
+def _eta(run: Run, snapshot: Snapshot) -> Eta | None:
+    """Return when a living run is expected to end, from its phases and its job's past."""
+    if run.status != RunStatus.RUNNING:
+        return None
+    phases = snapshot.phases.get(run.run_id, ())
+    return estimate(run, phases, snapshot.pasts.get(run.job, NO_PAST), now=snapshot.at)

@@ -12,6 +12,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from etlwatch.model.bars import duration_bar, progress_bar
+from etlwatch.model.eta import eta_words
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.numbers import UNKNOWN, count, duration, duration_ms, percent, rate, ratio, started
 from etlwatch.model.rows import RunRow
@@ -91,6 +92,10 @@ def _done(row: RunRow) -> Spans:
     return _one(percent(row.phase.share), "plain" if row.live else "dim")
 
 
+def _eta(row: RunRow, pen: Pen) -> Spans:
+    return _one(pen.glyphs.text(eta_words(row.eta, pen.now, pen.zone)))
+
+
 def _requests(row: RunRow) -> Spans:
     return _one(count(row.run.requests, blank_zero=True))
 
@@ -140,6 +145,7 @@ _DRAWN: Final[Mapping[str, Callable[[RunRow, Pen], Spans]]] = {
     "bar": _bar,
     "ratio": _ratio,
     "progress": _progress,
+    "eta": _eta,
     "rate": _rate,
     "p95": _p95,
 }

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from etlwatch.model.judged import Outage
+from etlwatch.model.late import Finding
+from etlwatch.model.past import JobPast
 from tracking_core.records import (
     EndpointTotals,
     ErrorRecord,
@@ -93,7 +96,16 @@ class Snapshot:
     """What asking took, in milliseconds."""
 
     runs: tuple[Run, ...] = ()
-    """The newest ones and every live one, newest first."""
+    """The newest ones and every live one, newest first, each with its derived state and the proof of it."""
+
+    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
+    """By run, all that proves it lost or behind, gravest first."""
+
+    pasts: Mapping[str, JobPast] = field(default_factory=dict)
+    """What is usual for the jobs of these runs, as far as it is known; more of it for those with a living run."""
+
+    outage: Outage | None = None
+    """That many runs were lost at once, if they were."""
 
     complete: bool = True
     """Whether the store holds no older runs than these."""

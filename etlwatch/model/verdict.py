@@ -9,11 +9,12 @@ Tones: `red` is dead, `amber` behind, `plain` as it should be, `dim` over and do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from etlwatch.model.late import Finding
 from etlwatch.model.numbers import span
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
@@ -77,8 +78,15 @@ def made_good(runs: Iterable[Run]) -> frozenset[int]:
     )
 
 
-def judge_run(run: Run, *, now: datetime, last_error: ErrorRecord | None = None, good_again: bool = False) -> Verdict:
-    """Return the verdict on one run; `now` is the store's clock."""
+def judge_run(
+    run: Run,
+    *,
+    now: datetime,
+    last_error: ErrorRecord | None = None,
+    good_again: bool = False,
+    findings: Sequence[Finding] = (),
+) -> Verdict:
+    """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state."""
     state = run.state
     since = run.state_since or run.ended_at or run.started_at
     rank = RANKS.get(state, RANKS["running"])
@@ -89,7 +97,7 @@ def judge_run(run: Run, *, now: datetime, last_error: ErrorRecord | None = None,
             tone="red",
             rank=rank,
             since=run.heartbeat_at or since,
-            note=f"silent {span(silent)}" if silent is not None else "silent",
+            note=findings[0].note if findings else f"silent {span(silent)}" if silent is not None else "silent",
             because=run.evidence,
         )
     if state == "failed":
@@ -103,7 +111,8 @@ def judge_run(run: Run, *, now: datetime, last_error: ErrorRecord | None = None,
             made_good=good_again,
         )
     if state in BEHIND:
-        return Verdict(state=state, tone="amber", rank=rank, since=since, note=run.evidence, because=run.evidence)
+        note = findings[0].note if findings else run.evidence
+        return Verdict(state=state, tone="amber", rank=rank, since=since, note=note, because=run.evidence)
     if state in ("terminated", "abandoned"):
         return Verdict(state=state, tone="plain", rank=rank, since=since, note=_ending(run), because=_ending(run))
     tone = "dim" if state == "completed" else "plain"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -19,6 +19,7 @@ from tracking_core.identity import RUN_EPOCH_MS
 from tracking_core.records import (
     AuditEntry,
     EndpointTotals,
+    ErrorGroup,
     ErrorRecord,
     Phase,
     PhaseSample,
@@ -73,6 +74,7 @@ def make_run(
         "command": "python sync.py",
         "code_version": "7f3a91c",
         "heartbeat_at": now if ended is None else None,
+        "progress_at": now if ended is None else ended,
         "heartbeat_interval_s": 10.0,
     }
     return Run(**(values | fields))  # type: ignore[arg-type]
@@ -127,6 +129,30 @@ def make_cell(bucket: int, width: int = 10, *, requests: int = 10, ms: int = 100
     return SeriesCell(**(values | fields))  # type: ignore[arg-type]
 
 
+def grouped(errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
+    """Return errors by kind, as a store answers: the newest kind first."""
+    kinds: dict[str, list[ErrorRecord]] = {}
+    for error in errors:
+        kinds.setdefault(error.fingerprint, []).append(error)
+    groups = []
+    for fingerprint, members in kinds.items():
+        newest = max(members, key=lambda error: error.at)
+        groups.append(
+            ErrorGroup(
+                fingerprint=fingerprint,
+                errors=len(members),
+                runs=len({error.run_id for error in members}),
+                first_at=min(error.at for error in members),
+                last_at=newest.at,
+                run_id=newest.run_id,
+                phase=newest.phase,
+                error_type=newest.error_type,
+                message=newest.message,
+            )
+        )
+    return sorted(groups, key=lambda group: group.last_at, reverse=True)
+
+
 @dataclass
 class FakeStore:
     """A store whose answers are lists; `failure` is raised instead of any answer while it is set."""
@@ -143,6 +169,8 @@ class FakeStore:
     sample_list: list[PhaseSample] = field(default_factory=list)
     source_list: list[SourceCount] = field(default_factory=list)
     ledger_list: list[WriterLedger] = field(default_factory=list)
+    series_lists: dict[int, list[SeriesCell]] = field(default_factory=dict)
+    pauses: dict[int, tuple[int, int]] = field(default_factory=dict)
     clock: datetime = NOW
     failure: Exception | None = None
     asked: Counter[str] = field(default_factory=Counter)
@@ -229,6 +257,41 @@ class FakeReader:
 
     def latest_run_id(self, job: str) -> int | None:
         return max((run.run_id for run in self._ask("latest").runs if run.job == job), default=None)
+
+    def job_names(self, limit: int = 1000) -> list[str]:
+        return sorted({run.job for run in self._ask("job_names").runs})[:limit]
+
+    def runs_of_job(
+        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+    ) -> list[Run]:
+        found = [
+            run
+            for run in self._ask("runs_of_job").runs
+            if run.job == job
+            and (run.status == "completed" or not completed)
+            and (before is None or run.started_at < before)
+        ]
+        return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
+
+    def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
+        return [totals for totals in self._ask("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]
+
+    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
+        lists = self._ask("series_of_runs").series_lists
+        return {
+            run_id: [cell for cell in lists[run_id] if cell.bucket >= since] for run_id in run_ids if run_id in lists
+        }
+
+    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        pauses = self._ask("pauses_of_runs").pauses
+        return {run_id: pauses[run_id] for run_id in run_ids if run_id in pauses}
+
+    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
+        return grouped(error for error in self._ask("error_groups").error_list if error.at >= since)[:limit]
+
+    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
+        wanted = set(fingerprints)
+        return grouped(error for error in self._ask("error_groups_named").error_list if error.fingerprint in wanted)
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         store = self._ask("phases")

@@ -1,11 +1,12 @@
 """The night of the drawn screens as a FakeStore: what SCREENS shows, in the records that a store gives.
 
-What needs verdicts over history (stalled, throttled, slow) is given as the derived state.
+Stalled, throttled and slow follow from the pasts of the jobs, as they do in a real store.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.etlwatch.fleet import NOW, FakeStore, make_cell, make_error, make_phase, make_run
@@ -34,7 +35,22 @@ def night() -> FakeStore:
             )
             store.runs.append(run)
             store.histograms[run.run_id] = {histogram.bucket_of(300): int(usual * 5)}
-            store.phase_list.extend(make_phase(run, name, place) for place, name in enumerate(("list", "load"), 1))
+            list_s, load_s = lasted * 0.43, lasted * 0.53
+            for place, name, begin, took in ((1, "list", 0.0, list_s), (2, "load", list_s, load_s)):
+                start = run.started_at + timedelta(seconds=begin)
+                phase = replace(
+                    make_phase(run, name, place), started_at=start, ended_at=start + timedelta(seconds=took)
+                )
+                store.phase_list.append(phase)
+            store.endpoint_list.append(
+                EndpointTotals(
+                    run_id=run.run_id,
+                    endpoint="/contacts",
+                    requests=run.requests,
+                    max_ms=1_000,
+                    histogram=(run.requests * 256 + histogram.bucket_of(800),),
+                )
+            )
     store.cells = _fleet_cells()
     return store
 
@@ -101,9 +117,7 @@ def _tonight(store: FakeStore) -> None:
         make_run(
             "warehouse_orders",
             minutes_ago=80.4,
-            state="stalled",
-            evidence="no item for 22m",
-            state_since=NOW - timedelta(minutes=22),
+            progress_at=NOW - timedelta(minutes=22),
             requests=10_400,
             items=83_000,
         ),
@@ -111,14 +125,11 @@ def _tonight(store: FakeStore) -> None:
         840,
         0.0,
     )
-    _add(
+    throttled = _add(
         store,
         make_run(
             "ads_metrics_pull",
             minutes_ago=32.73,
-            state="throttled",
-            evidence="429 31% since 02:58",
-            state_since=NOW - timedelta(minutes=14),
             requests=22_200,
             items=21_900,
             throttled_requests=400,
@@ -128,15 +139,16 @@ def _tonight(store: FakeStore) -> None:
         2_900,
         3.1,
     )
+    since = int(NOW.timestamp()) // 60 * 60 - 14 * 60
+    store.series_lists[throttled.run_id] = [
+        make_cell(since + minute * 60, 60, requests=60, throttled=0 if minute < 0 else 19) for minute in range(-15, 14)
+    ]
     slow = _add(
         store,
         make_run(
             "crm_contacts_sync",
             minutes_ago=102.5,
-            state="slow",
             number=7,
-            evidence="load +46m, /contacts",
-            state_since=NOW - timedelta(minutes=31),
             requests=91_200,
             items=774_000,
             errors=16,
@@ -205,7 +217,13 @@ def _fleet_cells() -> list[SeriesCell]:
 
 def _open_details(store: FakeStore, run: Run) -> None:
     """Add all that the run screen shows of the slow run."""
-    store.endpoint_list = [
+    store.phase_list = [
+        replace(phase, started_at=NOW - timedelta(minutes=73))
+        if phase.run_id == run.run_id and phase.status == "running"
+        else phase
+        for phase in store.phase_list
+    ]
+    store.endpoint_list += [
         EndpointTotals(
             run_id=run.run_id,
             endpoint="/contacts",
@@ -218,7 +236,7 @@ def _open_details(store: FakeStore, run: Run) -> None:
             status_2xx=60_800,
             status_4xx=186,
             status_5xx=14,
-            histogram=(60_000 * 256 + histogram.bucket_of(800), 1_000 * 256 + histogram.bucket_of(2_900)),
+            histogram=(50_000 * 256 + histogram.bucket_of(800), 11_000 * 256 + histogram.bucket_of(2_900)),
         ),
         EndpointTotals(
             run_id=run.run_id,

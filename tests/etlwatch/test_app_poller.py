@@ -44,6 +44,29 @@ def stocked() -> FakeStore:
 # -- one poll
 
 
+def test_living_runs_are_judged_by_their_pasts_in_the_list_and_in_the_details() -> None:
+    slow = make_run("crm", minutes_ago=60)
+    store = FakeStore(
+        runs=[slow, *(make_run("crm", minutes_ago=1440 * n, lasted_s=600, number=n) for n in range(1, 7))]
+    )
+    snapshot = poll(Gatherer(), store, Watch(open_run=slow.run_id))
+    assert snapshot.runs[0].state == "slow"
+    assert [finding.state for finding in snapshot.findings[slow.run_id]] == ["slow"]
+    assert snapshot.pasts["crm"].duration_s.p95 == 600
+    assert snapshot.details.run.state == "slow"
+
+
+def test_what_is_usual_is_read_once_until_a_run_of_the_job_completes() -> None:
+    store, gatherer = stocked(), Gatherer()
+    poll(gatherer, store)
+    assert store.asked["runs_of_job"] == 2
+    poll(gatherer, store)
+    assert store.asked["runs_of_job"] == 2
+    store.runs.append(make_run("ads", minutes_ago=5, lasted_s=60))
+    poll(gatherer, store)
+    assert store.asked["runs_of_job"] == 3
+
+
 def test_a_snapshot_holds_what_is_on_screen() -> None:
     store = stocked()
     snapshot = poll(Gatherer(), store)

@@ -206,7 +206,8 @@ def test_the_pane_of_a_running_run_says_what_it_is_doing() -> None:
         rates={run.run_id: Rates(requests=11.9, items=119.0)},
     )
     assert lines[0] == " time     11m 42s so far; no completed run to compare with"
-    assert lines[1] == " doing    1/1 fetch 38%, 11.9 requests/s, 119 items/s"
+    assert lines[1] == " ends     03:26–03:36 at this rate"
+    assert lines[2] == " doing    1/1 fetch 38%, 11.9 requests/s, 119 items/s"
 
 
 def test_the_pane_of_a_completed_run_shows_its_notes() -> None:

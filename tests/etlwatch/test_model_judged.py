@@ -95,7 +95,7 @@ def test_many_runs_lost_at_once_are_one_outage() -> None:
     assert outage.run_ids == {run.run_id for run in gone}
     assert outage.since == NOW - timedelta(seconds=605)
     assert outage.sentence == "6 runs of 6 jobs on 3 hosts went silent within 5s"
-    assert judgement.findings[gone[0].run_id][0].note == "silent 10m, with 5 more"
+    assert judgement.findings[gone[0].run_id][0].note == "silent 10m with 5 more"
     assert "one tracking outage: 6 runs" in judgement.runs[0].evidence
 
 

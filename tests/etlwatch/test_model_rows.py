@@ -7,7 +7,9 @@ import pytest
 
 from etlwatch.model.baseline import Past, baselines
 from etlwatch.model.glyphs import ASCII, UNICODE
+from etlwatch.model.judged import judge_fleet
 from etlwatch.model.ordering import SORTABLE, Order, next_order, sort_rows
+from etlwatch.model.past import JobPast, Usual
 from etlwatch.model.rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.model.run_cells import Pen, row_role, run_cells
 from etlwatch.model.run_columns import RUNS_80, RUNS_160
@@ -182,6 +184,7 @@ def test_the_drawn_row_of_a_running_run() -> None:
         "phase": "2/2 fetch",
         "progress": "━━────",
         "done": "38%",
+        "eta": "03:26–03:36",
         "req": "8,120",
         "rate": "11.9",
         "items": "81.2k",
@@ -220,6 +223,27 @@ def test_in_ascii_every_cell_is_ascii() -> None:
     assert "".join(texts(row, Pen(NOW, PEN.zone, ASCII)).values()).isascii()
 
 
+def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
+    run = make_run("sync", minutes_ago=30, progress_at=NOW - timedelta(minutes=15))
+    past = JobPast(runs=30, duration_s=Usual(runs=30, usual=600, p95=720, low=550, high=650))
+    judged = judge_fleet([run], now=NOW, pasts={"sync": past})
+    row = row_of(judged.runs[0], findings=judged.findings, pasts=judged.pasts)
+    assert (row.verdict.state, row.verdict.tone, row.verdict.note) == ("stalled", "amber", "no progress for 15m")
+    assert "; also slow: it has run 30m" in row.verdict.because
+    assert row.verdict.since == NOW - timedelta(minutes=15)
+    assert texts(row)["ratio"] == "2.5×"
+    assert row.history is past
+
+
+def test_the_end_of_a_run_is_a_range_and_far_off_a_day() -> None:
+    run = make_run("sync", minutes_ago=10)
+    short = JobPast(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1800, low=1, high=2))
+    assert texts(row_of(run, pasts={"sync": short}))["eta"] == "03:22–03:32"
+    long = JobPast(runs=30, duration_s=Usual(runs=30, usual=90_000, p95=90_000, low=1, high=2))
+    assert texts(row_of(run, pasts={"sync": long}))["eta"] == "Tue 04:02"
+    assert texts(row_of(make_run("sync", lasted_s=5), pasts={"sync": short}))["eta"] == ""
+
+
 def test_completed_rows_recede_and_the_others_do_not() -> None:
     assert row_role(row_of(make_run(lasted_s=60))) == "dim"
     assert row_role(row_of(make_run())) == "plain"
@@ -227,7 +251,7 @@ def test_completed_rows_recede_and_the_others_do_not() -> None:
 
 def test_every_column_of_the_layouts_that_can_be_filled_is_filled() -> None:
     keys = set(run_cells(row_of(make_run()), Pen(NOW, None, UNICODE)))
-    assert {column.key for column in (*RUNS_80, *RUNS_160)} - keys == {"margin", "eta"}
+    assert {column.key for column in (*RUNS_80, *RUNS_160)} - keys == {"margin"}
 
 
 # -- order
