@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 from tracking_core import conninfo
 from tracking_core.errors import ConfigurationError
+from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
 
 ACCEPTED = (
     "accepted: a DSN (postgresql://user@host/dbname, 'host=… dbname=…', 'service=NAME', sqlite:///relative.db, "
@@ -269,6 +270,21 @@ def enabled_by(environ: Mapping[str, str]) -> bool:
 def job_of(environ: Mapping[str, str]) -> str | None:
     """Return the job's name that $TRACKING_JOB gives to runs whose code names none, or None."""
     return environ.get("TRACKING_JOB", "").strip() or None
+
+
+def parent_run_of(environ: Mapping[str, str]) -> int | None:
+    """Return the run that $TRACKING_RUN names, by number or by its 13 characters: the parent of runs begun here.
+
+    None for anything else: a child process cannot answer for what its parent wrote.
+    """
+    text = environ.get("TRACKING_RUN", "").strip()
+    if text.isascii() and text.isdigit() and len(text) > ID_LENGTH:
+        number = int(text)
+        return number if 0 < number <= MAX_RUN_ID else None
+    try:
+        return parse_run_id(text) or None
+    except ValueError:
+        return None
 
 
 def spool_directories(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:

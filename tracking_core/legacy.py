@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
 from tracking_core.records import RunMetrics
+from tracking_core.store import due
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
 
@@ -131,7 +133,10 @@ class KeptDelivery(ImmediateDelivery):
     _connection_lock = threading.Lock()
 
     def _write(self, batch: Batch) -> Receipt:
-        with self._connection_lock:
+        if not self._connection_lock.acquire(blocking=not due.is_leaving()):
+            # A signal came while this very thread was at it.
+            return super()._write(batch)
+        try:
             was_kept = self._writer is not None
             try:
                 return self._write_kept(batch)
@@ -141,6 +146,8 @@ class KeptDelivery(ImmediateDelivery):
                     raise
                 # A connection that lay idle may have been cut off; events carry their own guard against a second copy.
                 return self._write_kept(batch)
+        finally:
+            self._connection_lock.release()
 
     def _write_kept(self, batch: Batch) -> Receipt:
         if self._writer is None:
@@ -163,10 +170,12 @@ class KeptDelivery(ImmediateDelivery):
         if close is not None:
             close()
 
-    def close(self) -> None:
+    def leave(self, until: float) -> None:
         """Close the connection; the next operation opens another."""
-        with self._connection_lock:
+        super().leave(until)
+        if self._connection_lock.acquire(timeout=max(until - time.monotonic(), 0)):
             self._let_go()
+            self._connection_lock.release()
 
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, with a connection of its own."""

@@ -54,6 +54,10 @@ class ETLRunContext:
         context._is_attached = True
         return context
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let a run be handed to another process, which records into it and does not end it."""
+        return SimpleETLTracker.adopt, (self.tracker, self.run_id, self.tracker.start_of(self.run_id))
+
     def __enter__(self) -> Self:
         """Begin the run; RuntimeError when this context's run is under way."""
         if self._is_attached:

@@ -23,6 +23,8 @@ from tracking_core.delivery.health import Health
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.errors import SchemaMissing
 from tracking_core.events import RunStart
+from tracking_core.heartbeat import Pulse, heart
+from tracking_core.leaving import underway
 from tracking_core.records import DeliveryReport, Run, RunMetrics, RunStatus
 from tracking_core.switch import TrackingSwitch
 from tracking_core.version import VERSION
@@ -72,10 +74,26 @@ class SimpleETLTracker:
         self._last_job: str | None = None
         self._delivery = self._make_delivery()
         self._request = self._delivery.request
+        self._pulse = Pulse(
+            store_key=self._location.dsn,
+            open_store=self._store,
+            deadline=self._settings.deadline,
+            interval=self._settings.heartbeat_interval,
+            switch=self._switch,
+        )
 
     def __repr__(self) -> str:
         """Return where this tracker records, without credentials."""
         return f"SimpleETLTracker({self._location.label!r}, delivery={self._settings.delivery!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let a tracker be handed to another process, which makes one of its own for the same place.
+
+        What is handed over holds the password, since the other process needs it: keep it between processes.
+        """
+        settings = self._settings
+        keywords = (settings.delivery, settings.overload, settings.deadline, settings.heartbeat_interval)
+        return _remade, (type(self), self._location, *keywords)
 
     def _make_delivery(self) -> Delivery:
         settings, spool = self._settings, SpoolAtNeed(self._make_spool)
@@ -123,9 +141,12 @@ class SimpleETLTracker:
         labels = arguments.tags_of(tags)
         if not self._switch.refresh():
             return None
+        run_id = identity.new_run_id()
+        name = sanitize.clean_key(named or identity.job_from_notes(text) or identity.script_name())
+        beats = heart.watch(run_id, name, self._pulse)
         start = RunStart(
-            run_id=identity.new_run_id(),
-            job=sanitize.clean_key(named or identity.job_from_notes(text) or identity.script_name()),
+            run_id=run_id,
+            job=name,
             notes=sanitize.clean_optional(text),
             tags=sanitize.clean_tags(labels),
             started_us=time_ns() // 1000,
@@ -136,21 +157,35 @@ class SimpleETLTracker:
             command=sanitize.clean_text(identity.command_line()),
             code_version=sanitize.clean_key(identity.code_version()),
             tracker_version=VERSION,
+            parent_run_id=config.parent_run_of(os.environ),
+            heartbeat_interval_s=self._settings.heartbeat_interval if beats else None,
         )
-        self._last_job = start.job
-        return start.run_id if self._delivery.begin(start) else None
+        self._last_job = name
+        if not self._delivery.begin(start):
+            heart.forget(run_id)
+            return None
+        underway.began(run_id, self._delivery)
+        return run_id
 
     def attach(self, run_id: int) -> ETLRunContext:
         """Return a context that records into a run begun elsewhere and does not end it.
 
         For several processes or machines that work on one run. Usable with or without `with`.
         """
+        return self.adopt(arguments.run_id_of(run_id), None)
+
+    def adopt(self, run_id: int | None, start: RunStart | None) -> ETLRunContext:
+        """Attach to a run whose start was handed over: the store need not have heard of it yet."""
         from tracking_core.run_context import ETLRunContext
 
-        known = arguments.run_id_of(run_id)
-        if known is not None:
-            self._delivery.attach(known)
-        return ETLRunContext.attached(self, known)
+        if run_id is not None:
+            self._delivery.attach(run_id, start)
+            underway.hook()
+        return ETLRunContext.attached(self, run_id)
+
+    def start_of(self, run_id: int | None) -> RunStart | None:
+        """Return how a run began, to be handed over to another process; None for one that is not known here."""
+        return None if run_id is None else self._delivery.start_of(run_id)
 
     def end_run(self, run_id: int | None, success: bool, notes: str | None = None) -> bool:
         """End a run as completed or failed; notes are appended on a new line. True when that was recorded.
@@ -167,7 +202,12 @@ class SimpleETLTracker:
         text = arguments.optional_text_of(notes)
         if known is None:
             return False
-        return self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
+        try:
+            return self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
+        finally:
+            # Not before: until its end is recorded a signal may have to record another one.
+            underway.ended(known)
+            heart.forget(known)
 
     def log_request(
         self,
@@ -352,4 +392,17 @@ class SimpleETLTracker:
 
     def close(self) -> None:
         """Flush within the leaving budget and let go of threads and connections; ends no run. Twice is fine."""
-        self._delivery.close()
+        underway.close(self._delivery)
+
+
+def _remade(
+    kind: type[SimpleETLTracker],
+    location: config.StoreLocation,
+    delivery: Literal["immediate", "buffered"],
+    overload: Literal["aggregate", "wait"],
+    deadline: float,
+    heartbeat_interval: float,
+) -> SimpleETLTracker:
+    return kind(
+        location, delivery=delivery, overload=overload, deadline=deadline, heartbeat_interval=heartbeat_interval
+    )

@@ -24,6 +24,7 @@ class FakeStore:
 
         self.batches: list[Batch] = []
         self.calls: list[str] = []
+        self.beats: list[list[int]] = []
         self.opened = 0
         self.closed = 0
         self.off: frozenset[str] = frozenset()
@@ -138,4 +139,6 @@ class FakeConnection:
     def beat(self, run_ids: Sequence[int]) -> Receipt:
         """Say that runs live."""
         self._store.say("beat")
-        return Receipt(switched_off=self._store.off)
+        self._store.beats.append(list(run_ids))
+        refused = {run_id: "ended" for run_id in run_ids if run_id not in self._store.known}
+        return Receipt(refused=refused, switched_off=self._store.off)

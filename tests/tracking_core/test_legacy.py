@@ -95,6 +95,7 @@ def test_it_keeps_one_connection_for_all_its_runs(faked: StatefulETLTracker, fak
 def test_its_connection_is_closed_with_it(fake_store: FakeStore) -> None:
     tracker = StatefulETLTracker(EMPTY_CFG)
     tracker.start_run("kept")
+    tracker.end_run(True)
     del tracker
     gc.collect()
     assert (fake_store.opened, fake_store.closed) == (1, 1)

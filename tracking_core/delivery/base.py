@@ -84,8 +84,12 @@ class Delivery(Protocol):
         """Record a run's start; False only when the shared switch turned out to be off, so that there is no run."""
         ...
 
-    def attach(self, run_id: int) -> None:
-        """Let a run be recorded into that another process began."""
+    def attach(self, run_id: int, start: RunStart | None = None) -> None:
+        """Let a run be recorded into that another process began, with its start where that was handed over."""
+        ...
+
+    def start_of(self, run_id: int) -> RunStart | None:
+        """Return how a run began, to be handed over to another process; None for one that is not known here."""
         ...
 
     def request(self, raw: RawRequest) -> bool:
@@ -112,8 +116,8 @@ class Delivery(Protocol):
         """Wait, at most `timeout` seconds, until everything accepted is committed or spooled."""
         ...
 
-    def close(self) -> None:
-        """Flush within the leaving budget and let go of everything; later events are still taken, one at a time."""
+    def leave(self, until: float) -> None:
+        """Flush and let go of everything by this moment of the monotonic clock; later events are still taken."""
         ...
 
     def renew_in_child(self) -> None:
@@ -240,8 +244,13 @@ def renew_after_fork(delivery: Delivery) -> None:
     _living.add(delivery)
 
 
+def living_deliveries() -> list[Delivery]:
+    """Return the deliveries of this process that may have something to bring away when it leaves."""
+    return list(_living)
+
+
 def _renew_all() -> None:
-    for delivery in list(_living):
+    for delivery in living_deliveries():
         delivery.renew_in_child()
 
 

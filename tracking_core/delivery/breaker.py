@@ -8,8 +8,9 @@ tested without sleeping.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
+
+from tracking_core.locks import reentrant_lock
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -28,7 +29,7 @@ class Breaker:
     def __init__(self, random_share: Callable[[], float] = _random_share) -> None:
         self._random_share = random_share
         # Guards the three numbers below: one thread alone may be let through after a pause.
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self._failures = 0
         self._retry_at: float | None = None
         self._trying = False
@@ -74,5 +75,5 @@ class Breaker:
 
     def renew(self) -> None:
         """Take a new lock in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self._trying = False

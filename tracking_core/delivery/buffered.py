@@ -18,7 +18,9 @@ from tracking_core.delivery.intake import Intake, Word
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
+from tracking_core.locks import reentrant_lock
 from tracking_core.records import DeliveryReport
+from tracking_core.store import due
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
 
@@ -69,10 +71,18 @@ class BufferedDelivery:
         self._accept(start)
         return True
 
-    def attach(self, run_id: int) -> None:
-        """Let a run be recorded into that another process began."""
+    def attach(self, run_id: int, start: RunStart | None = None) -> None:
+        """Let a run be recorded into that another process began; without its start the store must hold it."""
         with self._book.lock:
-            self._book.state(run_id)
+            if start is None:
+                self._book.state(run_id)
+            else:
+                self._book.adopt(start)
+
+    def start_of(self, run_id: int) -> RunStart | None:
+        """Return how a run began, to be handed over to another process."""
+        with self._book.lock:
+            return self._book.start_of(run_id)
 
     def request(self, raw: RawRequest) -> bool:
         """Accept one request."""
@@ -154,13 +164,16 @@ class BufferedDelivery:
         self._stop = False
         self._flushes: deque[threading.Event] = deque()
         # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
-        self._starting = threading.RLock()
+        self._starting = reentrant_lock()
 
     def _run(self) -> bool:
         """Start the thread unless it runs; False, with everything shipped at once, where no thread can start."""
         with self._starting:
             if self._thread is not None:
                 return True
+            if due.is_leaving():
+                self._ship()
+                return False
             thread = threading.Thread(target=self._loop, name="tracking_core writer", daemon=True)
             self._thread = self._intake.shipper = thread
             try:

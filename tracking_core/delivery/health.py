@@ -6,11 +6,12 @@ Owns the logger `tracking_core` and what was said last. Decides nothing: whether
 from __future__ import annotations
 
 import contextlib
-import threading
 from typing import TYPE_CHECKING
 
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id, without_secrets
+from tracking_core.locks import reentrant_lock
+from tracking_core.store import due
 
 if TYPE_CHECKING:
     import logging
@@ -28,8 +29,9 @@ class Health:
     """Whether the store takes what it is given, as the log was told."""
 
     def __init__(self) -> None:
-        # Guards what was said last; never held while logging, since a handler may call the tracker again.
-        self._lock = threading.Lock()
+        # Guards what was said last; never held while logging, since a handler may call the tracker again. Re-entrant,
+        # as the tracker's other locks are: a signal's handler may come in between.
+        self._lock = reentrant_lock()
         self._fault: str | None = None
         self._remarks: set[tuple[object, str]] = set()
 
@@ -81,7 +83,7 @@ class Health:
 
     def renew(self) -> None:
         """Take a new lock in a forked child: the old one may be held by a thread that is not there."""
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
 
 
 def logger() -> logging.Logger:
@@ -99,6 +101,9 @@ def logger() -> logging.Logger:
 
 
 def _say(level: str, message: str) -> None:
+    if due.is_leaving():
+        # A log handler's lock may be held by the very thread that waits for this one to end.
+        return
     # A job's own log handler may raise anything; it must not reach the job.
     with contextlib.suppress(Exception):
         getattr(logger(), level)("%s", message)

@@ -8,7 +8,7 @@ works again, and as a whole at a run's end.
 from __future__ import annotations
 
 import contextlib
-import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,6 +31,7 @@ from tracking_core.delivery.rows import counted_source, phase_change, raised_err
 from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.errors import RowRejected
 from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
+from tracking_core.locks import reentrant_lock
 from tracking_core.records import DeliveryReport
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
@@ -69,9 +70,9 @@ class ImmediateDelivery:
         self._looked_for_others = False
         self._book = RunBook()
         self._offset_us = 0
-        self._report = DeliveryReport()
-        # Guards the report, which several threads add to.
-        self._report_lock = threading.Lock()
+        # Guards the counters below, which several threads add to; re-entrant, see runbook.py.
+        self._report_lock = reentrant_lock()
+        self._sent = self._spooled = self._dropped = 0
         renew_after_fork(self)
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
@@ -92,10 +93,18 @@ class ImmediateDelivery:
                 self._book.forget(start.run_id)
         return not off
 
-    def attach(self, run_id: int) -> None:
-        """Let a run be recorded into that another process began; the store is asked with the first event."""
+    def attach(self, run_id: int, start: RunStart | None = None) -> None:
+        """Let a run be recorded into that another process began; without its start the store must hold it."""
         with self._book.lock:
-            self._book.state(run_id)
+            if start is None:
+                self._book.state(run_id)
+            else:
+                self._book.adopt(start)
+
+    def start_of(self, run_id: int) -> RunStart | None:
+        """Return how a run began, to be handed over to another process."""
+        with self._book.lock:
+            return self._book.start_of(run_id)
 
     def request(self, raw: RawRequest) -> bool:
         """Record one request; True when it is committed or spooled."""
@@ -138,14 +147,14 @@ class ImmediateDelivery:
         with self._book.lock:
             state = self._book.state(raw.run_id)
             began = state.started_monotonic
-            ledger = (LedgerEntry(run_id=raw.run_id, emitted=state.seq),) if state.seq else ()
+            ledger = LedgerEntry(run_id=raw.run_id, emitted=state.seq, overhead=state.overhead())
         duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
         batch = self._batch(
             state,
             # A run that no store holds yet is not begun by its end while tracking is off.
             starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
             ends=(run_end(raw, duration_ms, self._offset_us),),
-            ledger=ledger,
+            ledger=(ledger,),
         )
         receipt = self._deliver(batch, state)
         if not self._looked_for_others and not self._breaker.is_open:
@@ -161,10 +170,9 @@ class ImmediateDelivery:
         """Return the report; what waits in the spool is replayed first, for at most `timeout` seconds."""
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
             self._replay(timeout, others=False)
-        with self._report_lock:
-            return self._report
+        return DeliveryReport(sent=self._sent, spooled=self._spooled, dropped=self._dropped)
 
-    def close(self) -> None:
+    def leave(self, until: float) -> None:  # noqa: ARG002 - nothing waits here
         """Let go of the spool; every connection was closed with its operation."""
         self._spool.close()
 
@@ -174,16 +182,15 @@ class ImmediateDelivery:
         self._health.renew()
         self._breaker.renew()
         self._spool.renew()
-        self._report_lock = threading.Lock()
-        self._report = DeliveryReport()
+        self._report_lock = reentrant_lock()
+        self._sent = self._spooled = self._dropped = 0
 
     # -- one event's way ---------------------------------------------------------------------------------------------
 
     def _draw(self, run_id: int) -> tuple[RunState, int]:
         with self._book.lock:
             state = self._book.state(run_id)
-            state.seq += 1
-            return state, state.seq
+            return state, state.draw()
 
     def _batch(self, state: RunState, *, starts: tuple[RunStart, ...] | None = None, **events: Any) -> Batch:
         """Return a batch of this writer; the run's start goes along until a store is known to hold it."""
@@ -197,15 +204,25 @@ class ImmediateDelivery:
 
     def _deliver(self, batch: Batch, state: RunState) -> Receipt | None:
         """Return the store's receipt, the spool's stand-in for one, or None when nobody took the batch."""
-        if not self._breaker.may_try(self._clock.monotonic()):
+        began, began_cpu = self._clock.monotonic(), time.thread_time()
+        try:
+            return self._deliver_now(batch, state, began)
+        finally:
+            state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
+
+    def _deliver_now(self, batch: Batch, state: RunState, now: float) -> Receipt | None:
+        if not self._breaker.may_try(now):
             return self._not_taken(batch, state, None)
         try:
             receipt = self._write(batch)
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+        except BaseException as error:
             if isinstance(error, RowRejected):
                 self._breaker.worked()
             else:
+                # Also after ctrl-c: a breaker that let a call through waits for its answer.
                 self._breaker.failed(self._clock.monotonic())
+            if not isinstance(error, Exception):
+                raise
             self._health.failed(error, self._label())
             return self._not_taken(batch, state, error)
         self._breaker.worked()
@@ -265,8 +282,9 @@ class ImmediateDelivery:
         for run_id, reason in replayed.refused.items():
             self._health.refused(run_id, reason)
         with self._report_lock:
-            moved = min(replayed.sent, self._report.spooled)
-            self._report = replace(self._report, sent=self._report.sent + moved, spooled=self._report.spooled - moved)
+            moved = min(replayed.sent, self._spooled)
+            self._sent += moved
+            self._spooled -= moved
 
     def _learn(self, receipt: Receipt, state: RunState) -> None:
         jobs: Iterable[str] = (state.job,) if state.job is not None else ()
@@ -287,11 +305,9 @@ class ImmediateDelivery:
 
     def _count(self, *, sent: bool = False, spooled: bool = False, dropped: bool = False) -> None:
         with self._report_lock:
-            self._report = DeliveryReport(
-                sent=self._report.sent + sent,
-                spooled=self._report.spooled + spooled,
-                dropped=self._report.dropped + dropped,
-            )
+            self._sent += sent
+            self._spooled += spooled
+            self._dropped += dropped
 
     def _label(self) -> str:
         try:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, RunStart, Tally, cell_of
+from tracking_core.locks import reentrant_lock
 from tracking_core.sanitize import clean_key
 
 MOST_REQUESTS = 50_000
@@ -77,7 +78,7 @@ class Intake:
         self._long_bytes = 0
         self._overflow = Overflow()
         # Guards the overflow and the count of long bytes; re-entrant, see the module.
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
         self.shipper: threading.Thread | None = None
 
     def request(self, raw: RawRequest) -> None:

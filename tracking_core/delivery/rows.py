@@ -135,7 +135,8 @@ def run_end(raw: RawEnd, duration_ms: int | None, offset_us: int) -> RunEnd:
     """Return a run's end; its duration is None when another process began it."""
     return RunEnd(
         run_id=raw.run_id,
-        status=raw.status,
+        # Plain text: a driver may write an enum by its name.
+        status=str(raw.status),
         ended_us=raw.at_us + offset_us,
         duration_ms=duration_ms,
         notes=clean_optional(raw.notes) or None,

@@ -6,12 +6,12 @@ phase, the durations of the monotonic clock. Talks to no store.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tracking_core.events import RunStart
 from tracking_core.identity import new_writer_id
+from tracking_core.locks import reentrant_lock
 
 MOST_ENDED_RUNS = 16_384
 """Ended runs that a long-lived process remembers, so that what arrives after the end goes on with their sequence."""
@@ -34,21 +34,54 @@ class RunState:
     run_id: int
     writer_id: int
     start: RunStart | None = None
-    """None for a run that was begun elsewhere: the store must hold it."""
+    """None for a run that was begun elsewhere and not handed over: the store must hold it."""
 
     confirmed: bool = False
     """Whether a store holds the run: until then each batch carries its start."""
 
     started_monotonic: float | None = None
+    """None for a run that was begun elsewhere."""
+
     job: str | None = None
     ended: bool = False
     seq: int = 0
     """The last sequence number given out."""
 
+    calls: int = 0
+    """Operations on this run that this writer was asked for."""
+
+    cpu_s: float = 0.0
+    """Processor time that they took."""
+
+    worst_s: float = 0.0
+    """The longest of them, by the clock."""
+
     last_us: int = 0
     """The latest moment given to a word that another may overwrite."""
 
     phases: dict[str, PhaseMemory] = field(default_factory=dict)
+
+    def draw(self) -> int:
+        """Return the next sequence number; no call stands between reading and writing it, so none can come twice."""
+        seq = self.seq + 1
+        self.seq = seq
+        return seq
+
+    def took(self, seconds: float, cpu_s: float) -> None:
+        """Add what one operation on this run has cost the job."""
+        self.calls += 1
+        self.cpu_s += cpu_s
+        self.worst_s = max(self.worst_s, seconds)
+
+    def overhead(self) -> dict[str, float]:
+        """Return what this run's tracking has cost the job: `calls`, `cpu_ms`, `worst_us`; {} before the first call."""
+        if not self.calls:
+            return {}
+        return {
+            "calls": self.calls,
+            "cpu_ms": round(self.cpu_s * 1000, 3),
+            "worst_us": round(self.worst_s * 1_000_000),
+        }
 
     def moment(self, at_us: int) -> int:
         """Return the moment of a new word: after the last one, also when the wall clock has stepped back."""
@@ -60,7 +93,7 @@ class RunState:
         memory = self.phases.get(phase)
         if memory is None:
             # Positions of a run begun elsewhere are the store's to give: others may have told it of phases.
-            position = len(self.phases) + 1 if self.start is not None else None
+            position = len(self.phases) + 1 if self.started_monotonic is not None else None
             memory = self.phases[phase] = PhaseMemory(position=position)
         if status == "running" and memory.status != "running":
             memory.started_us = at_us
@@ -74,8 +107,9 @@ class RunBook:
     """The runs of one tracker. Not locked inside: whoever uses it holds `lock`, and never while talking to a store."""
 
     def __init__(self) -> None:
-        # Guards every state of the book: two requests must not draw one sequence number.
-        self.lock = threading.Lock()
+        # Guards every state of the book: two requests must not draw one sequence number. Re-entrant, since a signal's
+        # handler or a `__del__` may record something while it is held.
+        self.lock = reentrant_lock()
         self.writer_id = new_writer_id()
         self._states: dict[int, RunState] = {}
         self._ended: dict[int, None] = {}
@@ -87,6 +121,12 @@ class RunBook:
         state.start, state.started_monotonic, state.job = start, started_monotonic, start.job
         return state
 
+    def adopt(self, start: RunStart) -> None:
+        """Enter a run that another process began and handed over."""
+        state = self.state(start.run_id)
+        if state.start is None:
+            state.start, state.job = start, start.job
+
     def state(self, run_id: int) -> RunState:
         """Return a run's state; one that the book does not know is entered as begun elsewhere."""
         state = self._states.get(run_id)
@@ -96,6 +136,11 @@ class RunBook:
             writer_id = new_writer_id() if self._forgot else self.writer_id
             state = self._states[run_id] = RunState(run_id=run_id, writer_id=writer_id)
         return state
+
+    def start_of(self, run_id: int) -> RunStart | None:
+        """Return how a run began that this book knows from its start."""
+        state = self._states.get(run_id)
+        return state.start if state is not None else None
 
     def job_of(self, run_id: int) -> str | None:
         """Return the job of a run that this book knows."""
@@ -129,7 +174,7 @@ class RunBook:
 
     def renew(self) -> None:
         """Become another writer in a forked child: another id, sequences from 1, a lock that nobody holds."""
-        self.lock = threading.Lock()
+        self.lock = reentrant_lock()
         self.writer_id = new_writer_id()
         for state in self._states.values():
             state.seq = 0

@@ -6,7 +6,6 @@ raises but what is not an Exception.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -34,6 +33,7 @@ from tracking_core.events import (
     Tally,
     tally,
 )
+from tracking_core.locks import reentrant_lock
 from tracking_core.records import DeliveryReport
 from tracking_core.store.base import Store, Writer
 from tracking_core.store.parameters import COUNTED
@@ -96,7 +96,7 @@ class Shipper:
     def renew(self) -> None:
         """Begin anew in a forked child: the parent's connection is neither used nor closed."""
         # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
-        self.lock = threading.RLock()
+        self.lock = reentrant_lock()
         if self._connection is not None:
             self._inherited.append(self._connection)
         self._connection = None

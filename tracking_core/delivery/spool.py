@@ -14,7 +14,6 @@ import json
 import os
 import re
 import stat
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from tracking_core.delivery.base import Replay, events_in
 from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
+from tracking_core.locks import reentrant_lock
 
 MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
@@ -62,7 +62,7 @@ class DiskSpool:
         self._directories = directories
         self._most_bytes = most_bytes
         # Guards the file, its length and the detached ones; held while writing a line, never while talking to a store.
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._length = 0
@@ -122,7 +122,7 @@ class DiskSpool:
 
     def renew(self) -> None:
         """Forget the parent's files in a forked child; closing them here leaves the parent's lock alone."""
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self.close()
 
     def _append(self, line: bytes) -> bool:

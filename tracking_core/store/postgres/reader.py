@@ -10,6 +10,7 @@ from tracking_core.errors import StoreError
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.deadline import quiet_pipeline
 from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
 from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
@@ -64,7 +65,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
             if self._in_view:
                 return cursor.execute(self._sql[block], parameters).fetchall()
             try:
-                with raw.pipeline():
+                with quiet_pipeline(raw):
                     raw.execute(self._sql["begin_view"])
                     cursor.execute(self._sql[block], parameters)
                     raw.execute(self._sql["end_view"])

@@ -18,7 +18,7 @@ from tracking_core.events import Batch, Receipt, RequestRow, Tally, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.postgres import values
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.deadline import DeadlineConnection
+from tracking_core.store.postgres.deadline import DeadlineConnection, quiet_pipeline
 
 COPY_FROM_ROWS = 40
 """From this many rows on COPY is cheaper than arrays."""
@@ -85,7 +85,7 @@ class PostgresWriter(PostgresConnection):
 
     def _write(self, raw: DeadlineConnection, batch: Batch, *, copy: bool) -> Receipt:
         try:
-            with raw.pipeline():
+            with quiet_pipeline(raw):
                 raw.execute("BEGIN")
                 claimed = self._claim(raw, batch)
                 for start in batch.starts:
@@ -124,7 +124,7 @@ class PostgresWriter(PostgresConnection):
                 cells = tally(list(stored_rows))
         sums = parameters.add_up(cells)
         here = set(known.progress)
-        with raw.pipeline():
+        with quiet_pipeline(raw):
             self._add_sums(raw, batch.writer_id, sums, known.store_us)
             stored_errors = self._insert_errors(raw, batch)
             self._save_ledgers(raw, batch, stored_rows, stored_errors)

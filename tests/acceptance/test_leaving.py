@@ -1,0 +1,253 @@
+"""P8 and P9: how a run ends whose process leaves without ending it, by whatever door, in real processes."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.support.job import job_process, run_job
+from tests.support.peek import peek
+from tests.support.waiting import wait_until
+from tracking_core import Run, SimpleETLTracker
+
+DELIVERIES = ["immediate", "buffered"]
+
+
+def only_run(dsn: str) -> Run:
+    (run,) = SimpleETLTracker(dsn).get_recent_runs()
+    return run
+
+
+def errors_of(dsn: str) -> list[tuple[object, ...]]:
+    return peek(dsn, "SELECT error_type, message FROM tracking.errors")
+
+
+def until_it_says(process: "subprocess.Popen[str]", word: str) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == word
+
+
+@pytest.fixture(params=DELIVERIES)
+def delivery(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_an_exit_without_an_end_abandons_the_run_and_brings_its_tail_away(store_dsn: str, delivery: str) -> None:
+    job = """
+    SimpleETLTracker(DSN).start_run("first")
+    tracker = SimpleETLTracker(DSN)
+    run_id = tracker.start_run("second")
+    for page in range(20):
+        tracker.log_request(run_id, "/a", page, 1, 200, 1, 1)
+    """
+    result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    runs = SimpleETLTracker(store_dsn).get_recent_runs()
+    assert [(run.status, run.ended_by, run.requests) for run in runs] == [
+        ("abandoned", "exit", 20),
+        ("abandoned", "exit", 0),
+    ]
+
+
+def test_an_unhandled_exception_fails_the_run_with_its_traceback(store_dsn: str, delivery: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN)
+    tracker.start_run("explicit")
+    def extract():
+        raise ValueError("page 7 is empty")
+    extract()
+    """
+    result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
+    assert result.returncode == 1
+    assert result.stderr.endswith("ValueError: page 7 is empty\n")
+    run = only_run(store_dsn)
+    assert (run.status, run.notes, run.errors, run.ended_by) == (
+        "failed",
+        "explicit\npage 7 is empty",
+        1,
+        "exit",
+    )
+    assert "in extract" in peek(store_dsn, "SELECT traceback FROM tracking.errors")[0][0]
+
+
+def test_a_job_s_own_excepthook_stands_and_the_run_fails_all_the_same(store_dsn: str) -> None:
+    job = """
+    SimpleETLTracker(DSN).start_run("hooked")
+    sys.excepthook = lambda kind, error, trace: print("mine:", error)
+    raise ValueError("x")
+    """
+    assert run_job(job, store_dsn).stdout == "mine: x\n"
+    assert (only_run(store_dsn).status, errors_of(store_dsn)) == ("failed", [("ValueError", "x")])
+
+
+def test_an_exception_that_was_there_before_the_run_is_not_the_run_s(store_dsn: str) -> None:
+    job = """
+    try:
+        raise ValueError("old news")
+    except ValueError as error:
+        sys.last_value = error
+    SimpleETLTracker(DSN).start_run("later")
+    """
+    run_job(job, store_dsn)
+    assert only_run(store_dsn).status == "abandoned"
+
+
+def test_sys_exit_inside_the_block_is_what_its_status_says(store_dsn: str, delivery: str) -> None:
+    job = """
+    with ETLRunContext(SimpleETLTracker(DSN), "leaving"):
+        sys.exit(0)
+    """
+    assert run_job(job, store_dsn, TRACKING_DELIVERY=delivery).returncode == 0
+    assert only_run(store_dsn).status == "completed"
+
+
+def test_ctrl_c_that_nobody_catches_terminates_the_run(store_dsn: str) -> None:
+    job = """
+    SimpleETLTracker(DSN).start_run("interrupted")
+    signal.raise_signal(signal.SIGINT)
+    """
+    untracked = run_job(job, store_dsn, TRACKING_ENABLED="off")
+    tracked = run_job(job, store_dsn)
+    assert (tracked.returncode, tracked.stderr) == (untracked.returncode, untracked.stderr)
+    assert (only_run(store_dsn).status, only_run(store_dsn).ended_by) == ("terminated", "signal SIGINT")
+
+
+def test_a_thread_that_dies_fails_the_run_it_began_and_no_other(store_dsn: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN)
+    main = tracker.start_run("of the main thread")
+    def work():
+        tracker.start_run("of the worker")
+        raise ValueError("in a thread")
+    before = threading.excepthook
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    tracker.end_run(main, True)
+    """
+    result = run_job(job, store_dsn)
+    assert "ValueError: in a thread" in result.stderr
+    assert [(run.job, run.status) for run in SimpleETLTracker(store_dsn).get_recent_runs()] == [
+        ("of the worker", "failed"),
+        ("of the main thread", "completed"),
+    ]
+    assert errors_of(store_dsn) == [("ValueError", "in a thread")]
+
+
+def test_a_run_that_a_job_ends_in_its_own_exit_hook_keeps_that_end(store_dsn: str, delivery: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN)
+    atexit.register(lambda: tracker.end_run(run_id, True, "in a hook"))
+    run_id = tracker.start_run("hooked")
+    """
+    run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
+    assert (only_run(store_dsn).status, only_run(store_dsn).notes) == ("completed", "hooked\nin a hook")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("block", [False, True], ids=["explicit", "with"])
+def test_a_signal_terminates_the_run_brings_its_tail_away_and_then_does_what_it_always_did(
+    store_dsn: str, delivery: str, name: str, block: bool
+) -> None:
+    begin = (
+        'run = ETLRunContext(tracker, "signalled").__enter__(); run_id = run.run_id'
+        if block
+        else 'run_id = tracker.start_run("signalled")'
+    )
+    job = f"""
+    tracker = SimpleETLTracker(DSN)
+    {begin}
+    for page in range(20):
+        tracker.log_request(run_id, "/a", page, 1, 200, 1, 1)
+    print("ready", flush=True)
+    time.sleep(60)
+    """
+    process = job_process(job, store_dsn, TRACKING_DELIVERY=delivery)
+    until_it_says(process, "ready")
+    number = getattr(signal, name)
+    sent = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - sent < 5
+    assert (process.returncode, out, err) == (-number, "", "")
+    run = only_run(store_dsn)
+    assert (run.status, run.ended_by, run.requests) == ("terminated", f"signal {name}", 20)
+
+
+def test_a_signal_that_comes_while_the_tracker_is_at_work_does_no_harm(store_dsn: str, delivery: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN)
+    run_id = tracker.start_run("busy")
+    print("ready", flush=True)
+    page = 0
+    while True:
+        tracker.log_request(run_id, "/a", page, 1, 200, 1, 1)
+        page += 1
+    """
+    process = job_process(job, store_dsn, TRACKING_DELIVERY=delivery)
+    until_it_says(process, "ready")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
+    run = only_run(store_dsn)
+    assert run.status == "terminated"
+    assert peek(store_dsn, "SELECT count(*) FROM tracking.requests")[0][0] <= run.requests
+
+
+def test_a_job_s_own_signal_handler_is_respected(store_dsn: str) -> None:
+    job = """
+    def mine(number, frame):
+        print("mine", flush=True)
+        tracker.end_run(run_id, False, "asked to stop")
+        sys.exit(7)
+    signal.signal(signal.SIGTERM, mine)
+    tracker = SimpleETLTracker(DSN)
+    run_id = tracker.start_run("handled")
+    assert signal.getsignal(signal.SIGTERM) is mine
+    signal.raise_signal(signal.SIGTERM)
+    """
+    result = run_job(job, store_dsn)
+    assert (result.returncode, result.stdout) == (7, "mine\n")
+    assert (only_run(store_dsn).status, only_run(store_dsn).notes) == ("failed", "handled\nasked to stop")
+
+
+def test_an_ignored_signal_stays_ignored_and_other_threads_set_no_handlers(store_dsn: str) -> None:
+    job = """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    tracker = SimpleETLTracker(DSN)
+    thread = threading.Thread(target=lambda: tracker.end_run(tracker.start_run("worker"), True))
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    tracker.end_run(tracker.start_run("main"), True)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    """
+    result = run_job(job, store_dsn)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_sigkill_and_os_exit_leave_a_run_that_is_lost_within_three_heartbeats(store_dsn: str, delivery: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN, heartbeat_interval=0.2)
+    run_id = tracker.start_run("killed")
+    tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    tracker.flush()
+    print("ready", flush=True)
+    time.sleep(60)
+    """
+    process = job_process(job, store_dsn, TRACKING_DELIVERY=delivery)
+    until_it_says(process, "ready")
+    time.sleep(1.0)
+    assert (only_run(store_dsn).state, only_run(store_dsn).heartbeat_interval_s) == ("running", pytest.approx(0.2))
+    process.kill()
+    process.communicate()
+    killed = time.monotonic()
+    wait_until(lambda: only_run(store_dsn).state == "lost", "the run is lost")
+    assert time.monotonic() - killed < 2
+    run = only_run(store_dsn)
+    assert (run.status, run.requests) == ("running", 1)
+    assert "no heartbeat" in run.evidence

@@ -1,0 +1,157 @@
+"""The heartbeat of a process: one thread, one statement for each store and beat, however many runs and trackers.
+
+Owns saying that runs live, nothing of what they do. A beat opens a connection of its own, is bounded by the deadline
+and survives every error: a store that does not answer misses beats, and its runs look lost until it answers again. What
+the store says of the shared switch comes back with each beat.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from tracking_core.locks import reentrant_lock
+from tracking_core.store import due
+from tracking_core.store.base import Store
+from tracking_core.switch import TrackingSwitch
+
+SHORTEST_REST_S = 0.01
+"""Between two beats of one thread, whatever the interval and however long a beat took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What a tracker brings along for its runs to beat."""
+
+    store_key: str
+    """The same for trackers that record in one place; never shown, it may hold a password."""
+
+    open_store: Callable[[], Store]
+    deadline: float
+    """Seconds."""
+
+    interval: float
+    """Seconds between two beats."""
+
+    switch: TrackingSwitch
+
+
+@dataclass(frozen=True, slots=True)
+class _Beating:
+    """One run that lives."""
+
+    run_id: int
+    job: str
+    pulse: Pulse
+
+
+class Heart:
+    """The runs of this process that live, and the thread that says so."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: the parent's runs are the parent's to keep alive."""
+        # Both dictionaries are read and changed by single steps only, so no thread needs to wait for another.
+        self._runs: dict[int, _Beating] = {}
+        self._beaten: dict[str, float] = {}
+        self._signals: SimpleQueue[None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        # Guards the starting of the thread; re-entrant, since a signal's handler may come in between.
+        self._starting = reentrant_lock()
+
+    def watch(self, run_id: int, job: str, pulse: Pulse) -> bool:
+        """Let a run beat from now on; False where no thread can be started any more."""
+        self._runs[run_id] = _Beating(run_id, job, pulse)
+        self._beaten.setdefault(pulse.store_key, self._monotonic())
+        if self._run():
+            # A thread that rests until a later beat learns of an earlier one.
+            self._signals.put(None)
+            return True
+        self._runs.pop(run_id, None)
+        return False
+
+    def forget(self, run_id: int) -> None:
+        """Let a run beat no more: it has ended, or there is none."""
+        self._runs.pop(run_id, None)
+
+    def stop(self, until: float) -> None:
+        """Beat no more, and wait for the beat under way until this moment of the monotonic clock."""
+        self._stopped = True
+        self._runs.clear()
+        self._signals.put(None)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(until - self._monotonic(), 0))
+
+    def beat_due(self) -> float | None:
+        """Beat for every store whose turn it is; return the seconds until the next turn, None without runs."""
+        groups: dict[str, list[_Beating]] = {}
+        for beating in list(self._runs.values()):
+            groups.setdefault(beating.pulse.store_key, []).append(beating)
+        rests: list[float] = []
+        for key, group in groups.items():
+            interval = min(beating.pulse.interval for beating in group)
+            now = self._monotonic()
+            if now >= self._beaten.setdefault(key, now) + interval:
+                # Turns that were missed while a beat took its time are not made up for.
+                self._beaten[key] = now
+                _beat(group)
+            rests.append(self._beaten[key] + interval - self._monotonic())
+        for key in set(self._beaten) - set(groups):
+            self._beaten.pop(key, None)
+        return max(min(rests), SHORTEST_REST_S) if rests else None
+
+    def _run(self) -> bool:
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                return True
+            if self._stopped or due.is_leaving():
+                return False
+            self._thread = threading.Thread(target=self._loop, name="tracking_core heartbeat", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # The interpreter is shutting down, or the system gives no more threads.
+                self._thread = None
+                return False
+        return True
+
+    def _loop(self) -> None:
+        signals = self._signals
+        # What the end of a run may need is loaded here, aside: a module that is loaded while the interpreter leaves
+        # makes it forget that it leaves because of ctrl-c, and a child forked while one is being loaded cannot load it.
+        with suppress(Exception):
+            importlib.import_module("tracking_core.delivery.spool")
+            importlib.import_module("tracking_core.failures")
+        while not self._stopped and self._thread is threading.current_thread():
+            rest: float | None = 1.0
+            # The thread outlives whatever happens in one beat.
+            with suppress(Exception):
+                rest = self.beat_due()
+            with suppress(Empty):
+                signals.get(timeout=rest)
+
+
+def _beat(group: list[_Beating]) -> None:
+    """Say once that these runs of one store live, and take in what comes back about the switch."""
+    pulse = group[0].pulse
+    with suppress(Exception):
+        with pulse.open_store().writer(pulse.deadline) as writer:
+            receipt = writer.beat([beating.run_id for beating in group])
+        for beating in group:
+            # Of a run that the store does not hold yet it has said nothing, nor of its job's switch.
+            if beating.run_id not in receipt.refused:
+                beating.pulse.switch.learn((beating.job,), receipt.switched_off)
+
+
+heart = Heart()
+"""The one of this process."""

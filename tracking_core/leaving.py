@@ -1,0 +1,262 @@
+"""What becomes of a run whose process leaves without ending it (DESIGN 3, PROMISES P8 and P9).
+
+Owns the runs that this process began and has not ended, and the ways out of it:
+
+    exit without an end                 abandoned, by `exit`
+    an unhandled exception              failed, with its traceback; also that of the thread that began the run
+    SIGTERM, SIGHUP                     terminated, by `signal SIGTERM`; then the signal does what it always did
+    ctrl-c that nobody caught           terminated, by `signal SIGINT`
+    SIGKILL, os._exit, power            nothing can be said here: the run is seen to be lost by its missing heartbeat
+
+All of it together takes no longer than one budget, whatever the stores do, and starts no thread. A forked child ends
+nothing that it inherited. A job's own signal handlers and hooks are never replaced: signals are taken only where the
+default action stands, the interpreter is asked for its unhandled exception, and the hook for threads is chained.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
+from tracking_core.heartbeat import heart
+from tracking_core.locks import held_here
+from tracking_core.records import RunStatus
+from tracking_core.store import due
+
+STORE_BUDGET_S = 4.0
+"""Seconds that a leaving process waits for its stores, all closing and leaving of the last minute together."""
+
+SPOOL_BUDGET_S = 1.0
+"""What is left then for the spool and for threads to end: five seconds in all."""
+
+_FORGIVEN_AFTER_S = 60.0
+_LEAST_S = 0.25
+_MOMENT_S = 0.001
+_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class Budget:
+    """Time that may be spent on leaving: used up by each `close` and given back a minute later."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._spent = 0.0
+        self._last = -_FORGIVEN_AFTER_S
+
+    def until(self) -> float:
+        """Return the moment of the monotonic clock by which stores must have answered."""
+        now = self._monotonic()
+        if now - self._last > _FORGIVEN_AFTER_S:
+            self._spent = 0.0
+        return now + max(STORE_BUDGET_S - self._spent, _LEAST_S)
+
+    def spent_since(self, began: float) -> None:
+        """Count the time from then until now."""
+        self._last = self._monotonic()
+        self._spent += self._last - began
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenRun:
+    """A run that was begun here and has not been ended."""
+
+    run_id: int
+    delivery: Delivery
+    thread: threading.Thread
+    """The one that began it."""
+
+    stale: BaseException | None
+    """What the interpreter had for its last unhandled exception when the run began; not this run's."""
+
+
+class Underway:
+    """The open runs of this process, and its hooks."""
+
+    def __init__(self) -> None:
+        # Changed by single steps only: a signal's handler may come in between any two of them.
+        self._open: dict[int, _OpenRun] = {}
+        self._budget = Budget()
+        self._hooked_signals: set[int] = set()
+        self._signalled = self._sent_again = False
+        self._hooked_threads = False
+        self._hooked_child = False
+
+    def renew(self) -> None:
+        """Begin anew in a forked child: the runs it inherited are its parent's to end."""
+        self._open = {}
+        self._budget = Budget()
+        self._hooked_child = self._signalled = self._sent_again = False
+        due.leave_by(float("inf"))
+        heart.renew()
+
+    # -- what the trackers say ---------------------------------------------------------------------------------------
+
+    def began(self, run_id: int, delivery: Delivery) -> None:
+        """Note a run that was begun here."""
+        self._open[run_id] = _OpenRun(run_id, delivery, threading.current_thread(), _last_unhandled())
+        self.hook()
+
+    def ended(self, run_id: int) -> None:
+        """Note that the job has said how its run ended."""
+        self._open.pop(run_id, None)
+
+    def close(self, delivery: Delivery) -> None:
+        """Close one delivery within the budget of leaving."""
+        began = time.monotonic()
+        delivery.leave(self._budget.until())
+        self._budget.spent_since(began)
+
+    # -- hooks -------------------------------------------------------------------------------------------------------
+
+    def hook(self) -> None:
+        """Set the hooks that are not set yet and can be set from here."""
+        if not self._hooked_threads:
+            self._hooked_threads = True
+            _chain_thread_hook(self._thread_died)
+        if not self._hooked_child:
+            self._hook_multiprocessing()
+        if len(self._hooked_signals) < len(_SIGNALS) and threading.current_thread() is threading.main_thread():
+            for name in _SIGNALS:
+                number = getattr(signal, name)
+                # Not over a handler of the job's own, nor where it ignores the signal (nohup).
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    signal.signal(number, self._on_signal)
+                    self._hooked_signals.add(number)
+
+    def _hook_multiprocessing(self) -> None:
+        """Leave in order in a child of multiprocessing, which ends without `atexit`."""
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None and process.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, self.at_exit, exitpriority=-10)
+        self._hooked_child = True
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        again, self._sent_again = self._sent_again, False
+        if self._signalled and not again:
+            # A second one ends the process at once.
+            _die_of(number)
+        self._signalled = True
+        if held_here() and self._send_again(number):
+            return
+        name = signal.Signals(number).name
+        try:
+            self._leave(lambda run: RawEnd(run.run_id, _now_us(), RunStatus.TERMINATED, None, f"signal {name}"))
+        finally:
+            _die_of(number)
+
+    def _send_again(self, number: int) -> bool:
+        """Send a signal once more in a moment, when this thread may have let go of its locks; False if that fails."""
+
+        def send() -> None:
+            time.sleep(_MOMENT_S)
+            self._sent_again = True
+            os.kill(os.getpid(), number)
+
+        try:
+            # Not threading.Thread: its own locks may be among those that this thread holds.
+            _thread.start_new_thread(send, ())
+        except RuntimeError:
+            return False
+        return True
+
+    def _thread_died(self, thread: threading.Thread | None, error: BaseException) -> None:
+        """Fail the runs that a thread began and did not end before it died of an exception."""
+        for run in list(self._open.values()):
+            if run.thread is thread:
+                self._end(run, _failed(run, error))
+                heart.forget(run.run_id)
+
+    def at_exit(self) -> None:
+        """End what is open as its process ends, and bring away what waits."""
+        error = sys.exc_info()[1]
+        self._leave(lambda run: _fate(run, error))
+
+    # -- the way out -------------------------------------------------------------------------------------------------
+
+    def _leave(self, fate: Callable[[_OpenRun], RawEnd]) -> None:
+        began = time.monotonic()
+        until = self._budget.until()
+        due.leave_by(until)
+        for run in list(self._open.values()):
+            self._end(run, fate(run))
+        for delivery in living_deliveries():
+            with suppress(Exception):
+                delivery.leave(until + SPOOL_BUDGET_S)
+        heart.stop(until + SPOOL_BUDGET_S)
+        self._budget.spent_since(began)
+
+    def _end(self, run: _OpenRun, end: RawEnd) -> None:
+        self.ended(run.run_id)
+        with suppress(Exception):
+            run.delivery.end(end)
+
+
+def _die_of(number: int) -> None:
+    """End this process as the signal would have ended it without us."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _fate(run: _OpenRun, error: BaseException | None) -> RawEnd:
+    """Return how a run ends whose process exits: by the exception under way, or the interpreter's unhandled one."""
+    last = _last_unhandled()
+    cause = error or (last if last is not run.stale else None)
+    if isinstance(cause, KeyboardInterrupt):
+        return RawEnd(run.run_id, _now_us(), RunStatus.TERMINATED, None, "signal SIGINT")
+    if cause is not None and not isinstance(cause, SystemExit):
+        return _failed(run, cause)
+    return RawEnd(run.run_id, _now_us(), RunStatus.ABANDONED, None, "exit")
+
+
+def _failed(run: _OpenRun, error: BaseException) -> RawEnd:
+    """Record an exception and return the end that it means."""
+    from tracking_core.failures import Failure
+
+    failure = Failure.from_error(error)
+    with suppress(Exception):
+        run.delivery.error(RawError(run.run_id, _now_us(), None, failure))
+    return RawEnd(run.run_id, _now_us(), RunStatus.FAILED, failure.message or failure.error_type, "exit")
+
+
+def _last_unhandled() -> BaseException | None:
+    """Return the exception that the interpreter last reported as unhandled; it is set whatever sys.excepthook is."""
+    found = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return found if isinstance(found, BaseException) else None
+
+
+def _chain_thread_hook(died: Callable[[threading.Thread | None, BaseException], None]) -> None:
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        try:
+            before(args)
+        finally:
+            if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+                with suppress(Exception):
+                    died(args.thread, args.exc_value)
+
+    threading.excepthook = hook
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+underway = Underway()
+"""The one of this process."""
+
+# Registered when the package is imported, so that it runs after whatever a job registers: a job may end its run there.
+atexit.register(underway.at_exit)
+os.register_at_fork(after_in_child=underway.renew)
