@@ -1,0 +1,57 @@
+"""`python -m tests.benchmarks SUITE [--json] [--quick]`: DESIGN 7 measured, each figure beside its peer.
+
+Owns the suites' names and their order. Nothing here is asserted by the test suite: a busy machine misses budgets that
+an idle one meets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tests.benchmarks import imports, table, write_batches, write_calls, write_immediate, write_together
+from tests.benchmarks.measuring import Effort, Finding
+from tests.benchmarks.places import Places, open_places
+
+Topic = Callable[[Places, Effort], list[Finding]]
+
+SUITES: dict[str, dict[str, Topic]] = {
+    "write": {
+        "calls": write_calls.findings,
+        "immediate": write_immediate.findings,
+        "batches": write_batches.findings,
+        "together": write_together.findings,
+        "import": lambda places, effort: imports.findings(effort),
+    },
+}
+
+
+def main() -> int:
+    """Measure a suite and print its table; exit status 1 when a budget was missed."""
+    arguments = _arguments()
+    effort = Effort(quick=arguments.quick)
+    topics = SUITES[arguments.suite]
+    findings: list[Finding] = []
+    with open_places() as places:
+        for name in arguments.only or topics:
+            sys.stderr.write(f"{arguments.suite}: {name} …\n")
+            findings += topics[name](places, effort)
+        surroundings = places.surroundings()
+    print((table.as_json if arguments.json else table.as_text)(findings, surroundings))
+    return int(any(finding.met is False for finding in findings))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure DESIGN 7.")
+    suites = parser.add_subparsers(dest="suite", required=True)
+    for suite, topics in SUITES.items():
+        command = suites.add_parser(suite)
+        command.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+        command.add_argument("--quick", action="store_true", help="do less of everything; rougher figures")
+        command.add_argument("--only", action="append", choices=tuple(topics), help="one topic; may be repeated")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What one buffered `log_request` costs the job that calls it, beside what such jobs use elsewhere."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from tests.benchmarks import peers
+from tests.benchmarks.measuring import Case, Effort, Finding, interleaved, quantile, without_collections
+from tests.benchmarks.places import Places
+from tests.benchmarks.traffic import Traffic
+from tracking_core import SimpleETLTracker
+
+CALLS = 400
+"""Calls a round: fewer than send the writer off, so that the caller's side is all that is measured."""
+
+PAUSE_S = 0.02
+SPAN, QUEUE = "OpenTelemetry span", "logging.QueueHandler"
+METRIC, ASYNC = "MLflow log_metric", "MLflow log_metric, async"
+SHARES = {METRIC: 8, ASYNC: 40}
+"""Calls a round of the peers that are too slow for more."""
+
+
+def findings(places: Places, effort: Effort) -> list[Finding]:
+    """Return the rows of the caller's side."""
+    calls = Traffic().calls(CALLS)
+    missing: dict[str, str] = {}
+    with ExitStack() as stack:
+        tracker = SimpleETLTracker(stack.enter_context(places.postgres_store()), delivery="buffered")
+        stack.callback(tracker.close)
+        run_id = tracker.start_run(job="calls")
+        log_request = tracker.log_request
+        samples: dict[str, list[float]] = {}
+
+        def ours() -> float:
+            tracker.flush(5)
+            return _each(lambda call: log_request(run_id, *call), calls, samples.setdefault("ours", []))
+
+        cases: dict[str, Case] = {"ours": ours}
+        for name, log in _peers(places, stack, missing).items():
+            some = calls[: SHARES.get(name, CALLS)]
+            cases[name] = _case(log, some, samples.setdefault(name, []))
+        with without_collections():
+            interleaved(cases, effort.rounds(25))
+    return _rows(samples, missing)
+
+
+def _peers(places: Places, stack: ExitStack, missing: dict[str, str]) -> dict[str, peers.Log]:
+    found = {QUEUE: stack.enter_context(peers.queue_handler())}
+    try:
+        found[SPAN] = stack.enter_context(peers.opentelemetry_span())
+    except ImportError as error:
+        missing[SPAN] = f"{error.name} is not installed"
+    try:
+        found[METRIC], found[ASYNC] = stack.enter_context(peers.mlflow_metrics(places.directory))
+    except ImportError as error:
+        missing[METRIC] = missing[ASYNC] = f"{error.name} is not installed"
+    return found
+
+
+def _case(log: peers.Log, calls: Sequence[peers.Call], samples: list[float]) -> Case:
+    def case() -> float:
+        time.sleep(PAUSE_S)
+        return _each(log, calls, samples)
+
+    return case
+
+
+def _each(log: peers.Log, calls: Sequence[peers.Call], samples: list[float]) -> float:
+    clock = time.perf_counter_ns
+    taken = []
+    for call in calls:
+        began = clock()
+        log(call)
+        taken.append(clock() - began)
+    samples.extend(cost / 1000 for cost in taken)
+    return statistics.median(taken) / 1e9
+
+
+def _rows(samples: dict[str, list[float]], missing: dict[str, str]) -> list[Finding]:
+    p50 = {name: quantile(costs, 0.5) for name, costs in samples.items()}
+    p99 = {name: quantile(costs, 0.99) for name, costs in samples.items()}
+    mine = p50["ours"]
+    rows = [
+        Finding(
+            what="buffered log_request, p50",
+            ours=mine,
+            unit="µs",
+            budget="p50 ≤ 1.5 µs",
+            met=mine <= 1.5,
+            note=f"each call timed alone, the clock's own {_clock_cost():.2f} µs included",
+        ),
+    ]
+    for name in (SPAN, QUEUE, METRIC, ASYNC):
+        budget = "≤ 0.06 ×" if name == SPAN else ""
+        if name in missing:
+            rows.append(
+                Finding(what="  p50", ours=mine, unit="µs", peer=name, budget=budget, note=f"{name}: {missing[name]}")
+            )
+            continue
+        met = mine <= 0.06 * p50[name] if budget else None
+        rows.append(Finding(what="  p50", ours=mine, unit="µs", peer=name, theirs=p50[name], budget=budget, met=met))
+        rows.append(Finding(what="  p99", ours=p99["ours"], unit="µs", peer=name, theirs=p99[name]))
+    return rows
+
+
+def _clock_cost() -> float:
+    clock = time.perf_counter_ns
+    costs = []
+    for _ in range(2000):
+        began = clock()
+        costs.append(clock() - began)
+    return statistics.median(costs) / 1000
