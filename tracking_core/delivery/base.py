@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from tracking_core.locks import reentrant_lock
+
 if TYPE_CHECKING:
     from tracking_core.events import Batch, Receipt, RunStart
     from tracking_core.failures import Failure
@@ -157,27 +159,31 @@ class Replay:
     sent: int = 0
     """Events committed, or found to have been stored before."""
 
+    lost: int = 0
+    """Events of runs that the store refused."""
+
+    own_sent: int = 0
+    """Of those sent, the ones that this process had spooled itself."""
+
+    own_lost: int = 0
     batches: int = 0
     refused: dict[int, str] = field(default_factory=dict)
     """Runs whose events the store did not take, and why (see events.Receipt)."""
 
     rejected: int = 0
-    """Batches whose values the store refused; they are kept aside in a `.rejected` file."""
+    """Batches that nobody could read or whose values the store refused; they are kept aside in a `.rejected` file."""
 
     expired: int = 0
     """Files removed unread because they were older than 30 days."""
 
     left: int = 0
-    """Files that still wait: of a living process, or because the store stopped answering."""
+    """Files that still wait: of a living process, or because the store stopped answering, or for want of time."""
+
+    unfinished: bool = False
+    """Whether there was more to send than time."""
 
     error: str = ""
     """Why the replay ended early, '' when it did not."""
-
-
-def events_in(batch: Batch) -> int:
-    """Return how many events a batch carries; aggregated requests count one by one."""
-    requests = max(len(batch.requests), sum(cell.requests for cell in batch.cells.values()))
-    return requests + len(batch.phases) + len(batch.source_counts) + len(batch.errors) + len(batch.ends)
 
 
 class NoSpool:
@@ -206,6 +212,8 @@ class SpoolAtNeed:
     def __init__(self, make: Callable[[], Spool]) -> None:
         self._make = make
         self._made: Spool | None = None
+        # Guards the making: what two threads put into two spools would be held by none.
+        self._making = reentrant_lock()
 
     @property
     def is_empty(self) -> bool:
@@ -227,12 +235,15 @@ class SpoolAtNeed:
 
     def renew(self) -> None:
         """Forget what the parent keeps, in a forked child."""
+        self._making = reentrant_lock()
         if self._made is not None:
             self._made.renew()
 
     def _spool(self) -> Spool:
         if self._made is None:
-            self._made = self._make()
+            with self._making:
+                if self._made is None:
+                    self._made = self._make()
         return self._made
 
 

@@ -282,7 +282,7 @@ class ImmediateDelivery:
         for run_id, reason in replayed.refused.items():
             self._health.refused(run_id, reason)
         with self._report_lock:
-            moved = min(replayed.sent, self._spooled)
+            moved = min(replayed.own_sent, self._spooled)
             self._sent += moved
             self._spooled -= moved
 

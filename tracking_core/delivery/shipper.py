@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tracking_core.clock import Clock
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Replay, Spool, events_in
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Replay, Spool
+from tracking_core.delivery.batches import events_in
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_FROM, Intake, Overflow, Word
@@ -331,7 +332,7 @@ class Shipper:
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
         else:
-            self._looked_for_others = self._looked_for_others or not replayed.error
+            self._looked_for_others = self._looked_for_others or not (replayed.error or replayed.unfinished)
             self._after_replay(replayed)
 
     def _replay_one(self, batch: Batch) -> Receipt:
@@ -346,9 +347,9 @@ class Shipper:
             self._disconnect()
         else:
             self._breaker.worked()
-        moved = min(replayed.sent, self._spooled)
-        self._spooled -= moved
-        self._sent += moved
+        self._spooled -= replayed.own_sent + replayed.own_lost
+        self._sent += replayed.own_sent
+        self._lost += replayed.own_lost
         for run_id, reason in replayed.refused.items():
             self._health.refused(run_id, reason)
 

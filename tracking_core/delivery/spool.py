@@ -2,28 +2,27 @@
 
     <spool directory>/<store>/<host>-<pid>-<random>.spool
 
-Each line is `length checksum json`, so a torn tail is recognised and ignored. A process keeps a lock on its file for as
-long as it lives; whoever gets the lock of another's file may replay it. Replaying twice is harmless: a batch has its
-key, a single event its own. Files hold what was recorded and no credentials, and are readable by their owner alone.
+A process keeps a lock on its file for as long as it lives; whoever gets the lock of another's file may replay it.
+Replaying twice is harmless: a batch has its key, a single event its own. Files hold what was recorded and no
+credentials, and are readable by their owner alone. How a file is laid out is spool_file.py's.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
 import stat
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracking_core.config import make_private_directory
-from tracking_core.delivery import wire
-from tracking_core.delivery.base import Replay, events_in
+from tracking_core.delivery import spool_file, wire
+from tracking_core.delivery.base import Replay
+from tracking_core.delivery.batches import events_in, events_of
 from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
@@ -35,23 +34,20 @@ LIFE_S = 30 * 86_400
 """Spools live 30 days; batch keys in the store 35, so a replay is recognised for as long as it is possible."""
 
 _LOOK_EVERY_BYTES = 1024 * 1024
-_SUFFIX = ".spool"
-_REJECTED = ".rejected"
+_FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+Write = Callable[[Batch], Receipt]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpoolFile:
-    """One file that waits."""
+@dataclass(slots=True)
+class _Held:
+    """A file that is being replayed, with its lock."""
 
+    descriptor: int
     path: Path
-    store: str
-    """The label of the store that it is for."""
-
-    bytes: int
-    batches: int
-    age_s: float
-    in_use: bool
-    """Whether the process that writes it still lives."""
+    offset: int
+    own: bool
+    """Whether this process has written it."""
 
 
 class DiskSpool:
@@ -61,69 +57,92 @@ class DiskSpool:
         self._label = label
         self._directories = directories
         self._most_bytes = most_bytes
-        # Guards the file, its length and the detached ones; held while writing a line, never while talking to a store.
+        self._begin()
+
+    def _begin(self) -> None:
+        # Guards the file, its length and the held ones; held while writing a line, never while talking to a store.
+        # Re-entrant: a `__del__` or a signal's handler may have something to keep in the midst of it.
         self._lock = reentrant_lock()
+        self._appending = False
+        self._late: deque[bytes] = deque()
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._length = 0
         self._unchecked = _LOOK_EVERY_BYTES
-        self._detached: list[tuple[int, Path]] = []
+        self._own: list[_Held] = []
+        self._others: list[_Held] = []
+
+    def renew(self) -> None:
+        """Forget the parent's files in a forked child; closing them here leaves the parent's locks alone."""
+        inherited = self._descriptors()
+        self._begin()
+        _close(inherited)
 
     @property
     def is_empty(self) -> bool:
-        """Whether this process has nothing waiting; other processes' files are not looked for."""
-        return self._descriptor is None and not self._detached
+        """Whether nothing of this process waits; other processes' files are not looked for."""
+        return self._descriptor is None and not self._own
 
     def take(self, batch: Batch) -> bool:
         """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
         try:
-            line = _line(wire.encode(batch))
-            with self._lock:
-                return self._append(line)
-        except (OSError, ValueError, TypeError):
+            line = spool_file.line_of(wire.encode(batch))
+        except (ValueError, TypeError):
             return False
+        with self._lock:
+            if self._appending:
+                self._late.append(line)
+                return True
+            self._appending = True
+            try:
+                kept = self._append(line)
+                while self._late:
+                    self._append(self._late.popleft())
+            except OSError:
+                return False
+            finally:
+                self._appending = False
+            return kept
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+    def replay(self, write: Write, *, until: float | None = None, others: bool = True) -> Replay:
         """Send what waits, oldest first, until the store fails or the moment `until` of the monotonic clock.
 
         `write` stores one batch and raises StoreError when it cannot. Files of dead processes are taken along when
-        `others` is set. A file is removed once all of it is committed.
+        `others` is set, and are held from then on. A file is removed once all of it is committed.
         """
         outcome = Replay()
+        if others:
+            self._hold_others(outcome)
         with self._lock:
-            if self._descriptor is not None and self._path is not None:
-                self._detached.append((self._descriptor, self._path))
+            if self._descriptor is not None and self._path is not None and not self._appending:
+                self._own.append(_Held(self._descriptor, self._path, 0, own=True))
                 self._descriptor, self._path, self._length = None, None, 0
-            own, self._detached = self._detached, []
+            held, self._own = self._own, []
+            if others:
+                held, self._others = held + self._others, []
         try:
-            while own:
-                descriptor, path = own[0]
-                if not _send_file(descriptor, path, write, until, outcome):
-                    break
-                own.pop(0)
+            while held and _send(held[0], write, until, outcome):
+                held.pop(0)
         finally:
             with self._lock:
-                self._detached = own + self._detached
-        outcome.left += len(own)
-        if others and not outcome.error and (until is None or time.monotonic() < until):
-            self._replay_others(write, until, outcome)
+                self._own = [each for each in held if each.own] + self._own
+                self._others = [each for each in held if not each.own] + self._others
+        outcome.left += len(held)
+        outcome.unfinished = bool(held) and not outcome.error
         return outcome
 
     def close(self) -> None:
         """Let go of the files, so that another process may replay them."""
         with self._lock:
-            descriptors = [descriptor for descriptor, _ in self._detached]
-            if self._descriptor is not None:
-                descriptors.append(self._descriptor)
-            self._descriptor, self._path, self._length, self._detached = None, None, 0, []
-        for descriptor in descriptors:
-            with suppress(OSError):
-                os.close(descriptor)
+            # In the midst of a line there is a file to be gone on with; the process's end closes that one.
+            descriptors = [] if self._appending else self._descriptors()
+            if descriptors:
+                self._descriptor, self._path, self._length, self._own, self._others = None, None, 0, [], []
+        _close(descriptors)
 
-    def renew(self) -> None:
-        """Forget the parent's files in a forked child; closing them here leaves the parent's lock alone."""
-        self._lock = reentrant_lock()
-        self.close()
+    def _descriptors(self) -> list[int]:
+        found = [held.descriptor for held in (*self._own, *self._others)]
+        return found if self._descriptor is None else [*found, self._descriptor]
 
     def _append(self, line: bytes) -> bool:
         if self._descriptor is None:
@@ -135,31 +154,27 @@ class DiskSpool:
                 return False
             self._unchecked = 0
         try:
-            _write_whole(self._descriptor, line)
-        except OSError:
-            # The disk is full: what was written of the line goes, the lines before it stay.
+            spool_file.write_whole(self._descriptor, line)
+            self._length += len(line)
+        except BaseException:
+            # The disk is full, or ctrl-c came: what was written of the line goes, the lines before it stay.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._length)
             raise
-        self._length += len(line)
         return True
 
     def _open(self) -> None:
         fault: OSError | None = None
+        name = f"{host_name()}-{os.getpid()}-{os.urandom(4).hex()}"
         for directory in self._directories:
             try:
                 folder = make_private_directory(directory / store_key(self._label))
                 _refuse_strangers(folder)
-                path = folder / f"{host_name()}-{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
+                self._descriptor, self._path, self._length = spool_file.create(folder, name, self._label)
             except OSError as error:
                 fault = error
-                continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            header = _line(json.dumps({"format": 1, "store": self._label}).encode())
-            _write_whole(descriptor, header)
-            self._descriptor, self._path, self._length = descriptor, path, len(header)
-            return
+            else:
+                return
         raise fault or OSError("no directory for a spool")
 
     def _has_room(self) -> bool:
@@ -167,156 +182,129 @@ class DiskSpool:
         free = os.statvfs(self._path.parent)
         if free.f_blocks and free.f_bavail / free.f_blocks < LEAST_FREE_SHARE:
             return False
-        kept = sum(path.stat().st_size for path in self._path.parent.glob(f"*{_SUFFIX}"))
+        kept = 0
+        for path in self._path.parent.iterdir():
+            with suppress(FileNotFoundError):
+                kept += path.stat().st_size
         return kept < self._most_bytes
 
-    def _replay_others(self, write: Callable[[Batch], Receipt], until: float | None, outcome: Replay) -> None:
+    def _hold_others(self, outcome: Replay) -> None:
+        """Take the locks of files whose processes are dead; those of living ones are counted as left."""
+        held = {each.path for each in self._others}
         for directory in self._directories:
-            for path in sorted((directory / store_key(self._label)).glob(f"*{_SUFFIX}"), key=_modified):
-                if outcome.error or (until is not None and time.monotonic() >= until):
-                    outcome.left += 1
+            folder = directory / store_key(self._label)
+            for path in sorted(folder.glob(f"*{spool_file.SUFFIX}"), key=spool_file.modified):
+                if path in held or path == self._path:
                     continue
-                descriptor = _claim(path)
+                descriptor = spool_file.claim(path)
                 if descriptor is None:
                     outcome.left += path.exists()
-                    continue
-                if time.time() - _modified(path) > LIFE_S:
+                elif time.time() - spool_file.modified(path) > LIFE_S:
                     outcome.expired += 1
-                    path.unlink(missing_ok=True)
+                    spool_file.remove(path)
                     os.close(descriptor)
-                elif not _send_file(descriptor, path, write, until, outcome):
-                    outcome.left += 1
-                    os.close(descriptor)
+                else:
+                    with self._lock:
+                        self._others.append(_Held(descriptor, path, spool_file.progress(path), own=False))
+
+
+def replay_file(path: Path, write: Write) -> Replay:
+    """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed."""
+    outcome = Replay()
+    descriptor = spool_file.claim(path)
+    if descriptor is None:
+        outcome.left = 1
+        return outcome
+    held = _Held(descriptor, path, spool_file.progress(path), own=False)
+    if not _send(held, write, None, outcome):
+        os.close(descriptor)
+        outcome.left = 1
+    return outcome
 
 
 def store_key(label: str) -> str:
-    """Return the directory name of a store's spools; the same for every user who names that store."""
+    """Return the directory name of a store's spools: the same for every user, and for the usual names of one place."""
     # Imported late: it loads the system's cryptography, for the name of a directory that most jobs never need.
     import hashlib
 
-    return hashlib.sha256(re.sub(r" as \S+", "", label).encode()).hexdigest()[:16]
+    return hashlib.sha256(_place(label).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def waiting(directories: tuple[Path, ...]) -> list[SpoolFile]:
-    """Return every file that waits in these directories, for any store."""
-    found = []
-    for directory in directories:
-        for path in sorted(directory.glob(f"*/*{_SUFFIX}")):
-            with suppress(OSError):
-                found.append(_describe(path))
-    return found
+_LABEL = re.compile(r"(postgresql://)([^/ ]*)(/.*?)?(?: as .*?)?( \(.*\))?", re.DOTALL)
+_LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost.localdomain"})
 
 
-def _describe(path: Path) -> SpoolFile:
-    descriptor = os.open(path, os.O_RDONLY)
+def _place(label: str) -> str:
+    """Return a label without the user, with ports written out, and one name for this machine."""
+    match = _LABEL.fullmatch(label)
+    if match is None:
+        return os.path.realpath(label)
+    hosts = []
+    for host in match[2].lower().split(","):
+        name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
+        hosts.append(f"{'localhost' if name in _LOOPBACK else name}:{port or 5432}")
+    return "".join((match[1], ",".join(hosts), match[3] or "", match[4] or ""))
+
+
+def _send(held: _Held, write: Write, until: float | None, outcome: Replay) -> bool:
+    """Send all of a file and remove it; False when it has to be gone on with."""
+    began_at = held.offset
     try:
-        lines = list(_lines(descriptor))
-        store = str(json.loads(lines[0]).get("store", "")) if lines else ""
-        size = os.fstat(descriptor).st_size
+        for content, after in spool_file.lines_from(held.descriptor, held.offset):
+            if until is not None and time.monotonic() >= until:
+                return False
+            if content is None:
+                outcome.rejected += 1
+            elif not spool_file.is_header(content):
+                _send_line(content, held, write, outcome)
+                if outcome.error:
+                    return False
+            held.offset = after
+        spool_file.remove(held.path)
+    except OSError as error:
+        outcome.error = f"{held.path}: {error.strerror or error}"
+        return False
     finally:
-        os.close(descriptor)
-    claimed = _claim(path)
-    if claimed is not None:
-        os.close(claimed)
-    return SpoolFile(
-        path=path,
-        store=store,
-        bytes=size,
-        batches=max(len(lines) - 1, 0),
-        age_s=max(time.time() - _modified(path), 0.0),
-        in_use=claimed is None,
-    )
-
-
-def _line(content: bytes) -> bytes:
-    return b"%d %08x %s\n" % (len(content), zlib.crc32(content), content)
-
-
-def _lines(descriptor: int) -> Iterator[bytes]:
-    """Yield the whole lines of a file; the first torn or damaged one ends it."""
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(0)
-        for line in file:
-            length, _, rest = line.partition(b" ")
-            checksum, _, content = rest.partition(b" ")
-            body = content[:-1]
-            try:
-                whole = content.endswith(b"\n") and len(body) == int(length) and zlib.crc32(body) == int(checksum, 16)
-            except ValueError:
-                whole = False
-            if not whole:
-                return
-            yield body
-
-
-def _send_file(
-    descriptor: int, path: Path, write: Callable[[Batch], Receipt], until: float | None, outcome: Replay
-) -> bool:
-    """Send all of a file and remove it; False when it has to be tried again."""
-    lines = _lines(descriptor)
-    next(lines, None)
-    for content in lines:
-        if until is not None and time.monotonic() >= until:
-            return False
-        try:
-            batch = wire.decode(content)
-            receipt = write(batch)
-        except (ValueError, RowRejected):
-            outcome.rejected += 1
-            _set_aside(path, content)
-            continue
-        except StoreError as error:
-            outcome.error = str(error)
-            return False
-        outcome.batches += 1
-        outcome.sent += events_in(batch)
-        outcome.refused.update(receipt.refused)
-    path.unlink(missing_ok=True)
-    os.close(descriptor)
+        if held.offset != began_at and held.path.exists():
+            spool_file.save_progress(held.path, held.offset)
+    os.close(held.descriptor)
     return True
 
 
-def _set_aside(path: Path, content: bytes) -> None:
-    with suppress(OSError):
-        descriptor = os.open(path.with_suffix(_REJECTED), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        try:
-            _write_whole(descriptor, _line(content))
-        finally:
+def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay) -> None:
+    try:
+        batch = wire.decode(content)
+        receipt = write(batch)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RowRejected):
+        # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
+        outcome.rejected += 1
+        spool_file.set_aside(held.path, content)
+        return
+    except StoreError as error:
+        outcome.error = str(error) or type(error).__name__
+        return
+    events, lost = events_in(batch), events_of(batch, receipt.refused)
+    outcome.batches += 1
+    outcome.sent += events - lost
+    outcome.lost += lost
+    if held.own:
+        outcome.own_sent += events - lost
+        outcome.own_lost += lost
+    outcome.refused.update(receipt.refused)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
             os.close(descriptor)
 
 
-def _claim(path: Path) -> int | None:
-    """Return a descriptor that holds the lock of a file, None when its process lives or the file is gone."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return None
-
-
-def _write_whole(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()
-
-
 def _refuse_strangers(folder: Path) -> None:
-    """Raise PermissionError for a directory that is not this user's own: under /tmp anybody may have made it."""
-    for place in (folder, folder.parent):
-        found = place.lstat()
-        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-            raise PermissionError(f"{place} belongs to somebody else")
+    """Raise PermissionError for a directory that others could change: under /tmp anybody may have made it."""
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{folder} is not this user's own directory")
+    if found.st_mode & _FOREIGN_WRITE:
+        raise PermissionError(f"{folder} can be written by others")
+    if folder.parent.stat().st_uid not in (os.geteuid(), 0):
+        raise PermissionError(f"{folder.parent} belongs to somebody else")

@@ -7,7 +7,7 @@ What a line does not say keeps its default, what a newer program says and this o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -32,6 +32,8 @@ _RECORDS: dict[str, type[Any]] = {
     "ends": RunEnd,
     "ledger": LedgerEntry,
 }
+_REQUIRED = frozenset({"run_id", "seq", "at_us", "endpoint", "items", "duration_ms", "throttled"})
+"""What every request has in every version; anything else may be missing in a line of an older one."""
 
 
 def encode(batch: Batch) -> bytes:
@@ -42,7 +44,8 @@ def encode(batch: Batch) -> bytes:
         if records:
             content[name] = [_as_object(record) for record in records]
     if batch.requests:
-        content["requests"] = [list(row) for row in batch.requests]
+        content["columns"] = RequestRow._fields
+        content["requests"] = batch.requests
     if batch.cells:
         content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")
@@ -55,18 +58,22 @@ def decode(line: bytes) -> Batch:
         records = {
             name: tuple(_from_object(kind, item) for item in content.get(name, ())) for name, kind in _RECORDS.items()
         }
-        return Batch(
+        batch = Batch(
             writer_id=content["writer_id"],
             batch_seq=content["batch_seq"],
-            requests=tuple(RequestRow(*row[: len(RequestRow._fields)]) for row in content.get("requests", ())),
+            requests=_rows(content.get("columns", ()), content.get("requests", ())),
             cells={
                 CellKey(run_id, endpoint, bucket): _from_cell(cell)
                 for run_id, endpoint, bucket, cell in content.get("cells", ())
             },
             **records,
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
+    numbers: set[object] = {batch.writer_id, *batch.run_ids()}
+    if not all(isinstance(number, int) for number in numbers):
+        raise ValueError("not a batch: an id is no number")
+    return batch
 
 
 def _as_object(record: Any) -> dict[str, Any]:
@@ -76,6 +83,13 @@ def _as_object(record: Any) -> dict[str, Any]:
 def _from_object(kind: type[Any], item: Mapping[str, Any]) -> Any:
     known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in item.items() if name in known})
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[RequestRow, ...]:
+    if rows and not set(columns) >= _REQUIRED:
+        raise ValueError("requests without their columns")
+    places = [columns.index(name) if name in columns else None for name in RequestRow._fields]
+    return tuple(RequestRow._make(None if place is None else row[place] for place in places) for row in rows)
 
 
 def _cell(cell: Tally) -> dict[str, Any]:

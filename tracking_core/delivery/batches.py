@@ -1,0 +1,250 @@
+"""What can be said of a batch and made of it, by rules alone: counting, taking apart, joining, making smaller.
+
+A batch that a store may have seen is never changed but by leaving detail out (its key then still stands for the same
+totals); batches that nobody has seen may be joined. Talks to nobody and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from tracking_core.events import (
+    Batch,
+    CellKey,
+    CountedSource,
+    LedgerEntry,
+    PhaseChange,
+    RaisedError,
+    RequestRow,
+    Tally,
+    tally,
+)
+from tracking_core.store.parameters import COUNTED
+
+MOST_CELLS = 5_000
+"""Distinct (run, endpoint, time) that requests without detail are kept by; beyond it endpoints and times are joined."""
+
+OTHER_ENDPOINTS = "(other)"
+COARSER_S = (60, 600, 3600, 86_400)
+SHORT_MESSAGE = 200
+LEFT_OUT = "[left out: neither the store nor the spool took anything]"
+_EVENT_BYTES = 300
+_CELL_BYTES = 1_000
+
+E = TypeVar("E")
+
+
+def events_in(batch: Batch) -> int:
+    """Return how many events a batch carries; requests that are only added up were given up when they were."""
+    return len(batch.requests) + len(batch.phases) + len(batch.source_counts) + len(batch.errors) + len(batch.ends)
+
+
+def events_of(batch: Batch, run_ids: Collection[int]) -> int:
+    """Return how many events a batch carries for these runs."""
+    if not run_ids:
+        return 0
+    groups: tuple[Iterable[Any], ...] = (batch.requests, batch.phases, batch.source_counts, batch.errors, batch.ends)
+    return sum(event.run_id in run_ids for group in groups for event in group)
+
+
+def is_empty(batch: Batch) -> bool:
+    """Return whether a batch says nothing at all."""
+    return not (batch.starts or batch.cells or batch.ledger or events_in(batch))
+
+
+def bytes_of(batch: Batch) -> int:
+    """Return about how much memory a batch takes."""
+    long_texts = sum(len(row.error) for row in batch.requests if row.error is not None)
+    long_texts += sum(len(error.message) + len(error.traceback) for error in batch.errors)
+    return (events_in(batch) + 1) * _EVENT_BYTES + len(batch.cells) * _CELL_BYTES + long_texts
+
+
+def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
+    """Return a batch without what it says of these runs, their ends excepted."""
+
+    def kept(events: tuple[E, ...]) -> tuple[E, ...]:
+        return tuple(event for event in events if event.run_id not in run_ids)  # type: ignore[attr-defined]
+
+    return replace(
+        batch,
+        starts=kept(batch.starts),
+        requests=kept(batch.requests),
+        cells={key: cell for key, cell in batch.cells.items() if key.run_id not in run_ids},
+        phases=kept(batch.phases),
+        source_counts=kept(batch.source_counts),
+        errors=kept(batch.errors),
+        ledger=kept(batch.ledger),
+    )
+
+
+# -- a batch that the store will not have ------------------------------------------------------------------------------
+
+
+def parts_of(batch: Batch) -> list[Batch]:
+    """Return a batch in smaller ones: each lasting event alone, requests in halves; [] when it cannot be divided.
+
+    Starts go along with every part: they are taken once. Keys are the caller's to give.
+    """
+    empty = replace(batch, requests=(), cells={}, phases=(), source_counts=(), errors=(), ends=(), ledger=())
+    words = [replace(empty, phases=(change,)) for change in batch.phases]
+    words += [replace(empty, source_counts=(count,)) for count in batch.source_counts]
+    words += [replace(empty, errors=(error,)) for error in batch.errors]
+    words += [replace(empty, ends=(end,)) for end in batch.ends]
+    rows = batch.requests
+    counted = tally(rows)
+    loose = {key: _less(cell, counted.get(key)) for key, cell in batch.cells.items()}
+    loose = {key: cell for key, cell in loose.items() if cell.requests}
+    halves = [rows] if words or loose else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    parts = [replace(empty, requests=half, cells=tally(half)) for half in halves if half]
+    if loose:
+        parts.append(replace(empty, cells=loose))
+    parts += words
+    if len(parts) < 2:
+        return []
+    # The ledger says how far the writer has come once all of it was sent.
+    parts[-1] = replace(parts[-1], ledger=batch.ledger)
+    return parts
+
+
+def _less(cell: Tally, part: Tally | None) -> Tally:
+    """Return what a cell counts beyond a part of it: requests without detail."""
+    if part is None:
+        return cell
+    rest = Tally(max_ms=cell.max_ms)
+    for name in COUNTED:
+        setattr(rest, name, getattr(cell, name) - getattr(part, name))
+    rest.histogram = {
+        bucket: count - part.histogram.get(bucket, 0)
+        for bucket, count in cell.histogram.items()
+        if count > part.histogram.get(bucket, 0)
+    }
+    return rest
+
+
+# -- too much to keep --------------------------------------------------------------------------------------------------
+
+
+def without_detail(batch: Batch) -> tuple[Batch, dict[int, int]]:
+    """Return a batch whose requests are only added up, and how many lost their detail by run; totals stay exact."""
+    return replace(batch, requests=()), rows_by_run(batch.requests)
+
+
+def with_short_errors(batch: Batch) -> Batch:
+    """Return a batch whose errors are told in a line each."""
+    if all(error.traceback in ("", LEFT_OUT) for error in batch.errors):
+        return batch
+    return replace(batch, errors=tuple(map(shortened, batch.errors)))
+
+
+def shortened(error: RaisedError) -> RaisedError:
+    """Return an error without its traceback and with the beginning of its message."""
+    return replace(error, message=error.message[:SHORT_MESSAGE], traceback=LEFT_OUT)
+
+
+def joined(first: Batch, second: Batch) -> Batch:
+    """Return two batches of one writer, neither of which a store has seen, as one with the first one's key."""
+    cells = {key: _copy(cell) for key, cell in first.cells.items()}
+    for key, cell in second.cells.items():
+        cells.setdefault(key, Tally()).add(cell)
+    starts = {start.run_id: start for start in (*first.starts, *second.starts)}
+    return Batch(
+        writer_id=first.writer_id,
+        batch_seq=first.batch_seq,
+        starts=tuple(starts.values()),
+        requests=first.requests + second.requests,
+        cells=fewer(cells),
+        phases=_newest(first.phases + second.phases, _phase_key, _later_phase),
+        source_counts=_newest(first.source_counts + second.source_counts, _count_key, _later_count),
+        errors=first.errors + second.errors,
+        ends=first.ends + second.ends,
+        ledger=_newest(first.ledger + second.ledger, _ledger_key, _greater_ledger),
+    )
+
+
+def fewer(cells: Mapping[CellKey, Tally], most: int = MOST_CELLS) -> dict[CellKey, Tally]:
+    """Return cells joined until there are at most so many: other endpoints first, then wider stretches of time.
+
+    What they count stays exact; what goes first is where and when it was.
+    """
+    found = dict(cells)
+    if len(found) > most:
+        found = _without_endpoints(found)
+    for seconds in COARSER_S:
+        if len(found) > most:
+            found = _in_stretches(found, seconds)
+    return found
+
+
+def _without_endpoints(cells: Mapping[CellKey, Tally]) -> dict[CellKey, Tally]:
+    found: dict[CellKey, Tally] = {}
+    for key, cell in cells.items():
+        found.setdefault(key._replace(endpoint=OTHER_ENDPOINTS), Tally()).add(cell)
+    return found
+
+
+def _in_stretches(cells: Mapping[CellKey, Tally], seconds: int) -> dict[CellKey, Tally]:
+    found: dict[CellKey, Tally] = {}
+    for key, cell in cells.items():
+        found.setdefault(key._replace(bucket=key.bucket - key.bucket % seconds), Tally()).add(cell)
+    return found
+
+
+def _copy(cell: Tally) -> Tally:
+    copied = Tally()
+    copied.add(cell)
+    return copied
+
+
+def _newest(events: tuple[E, ...], key: Callable[[E], object], later: Callable[[E, E], E]) -> tuple[E, ...]:
+    found: dict[object, E] = {}
+    for event in events:
+        before = found.get(key(event))
+        found[key(event)] = event if before is None else later(before, event)
+    return tuple(found.values())
+
+
+def _phase_key(change: PhaseChange) -> tuple[int, str]:
+    return change.run_id, change.phase
+
+
+def _later_phase(before: PhaseChange, after: PhaseChange) -> PhaseChange:
+    counters = {unit: dict(counts) for unit, counts in before.counters.items()}
+    for unit, counts in after.counters.items():
+        counters.setdefault(unit, {}).update(counts)
+    return replace(
+        after,
+        counters=counters,
+        memory_mb=before.memory_mb if after.memory_mb is None else after.memory_mb,
+        memory_limit_mb=before.memory_limit_mb if after.memory_limit_mb is None else after.memory_limit_mb,
+    )
+
+
+def _count_key(count: CountedSource) -> tuple[int, str]:
+    return count.run_id, count.entity
+
+
+def _later_count(_before: CountedSource, after: CountedSource) -> CountedSource:
+    return after
+
+
+def _ledger_key(entry: LedgerEntry) -> int:
+    return entry.run_id
+
+
+def _greater_ledger(before: LedgerEntry, after: LedgerEntry) -> LedgerEntry:
+    return replace(
+        after,
+        emitted=max(before.emitted, after.emitted),
+        dropped=max(before.dropped, after.dropped),
+        overhead={**before.overhead, **after.overhead},
+    )
+
+
+def rows_by_run(rows: Iterable[RequestRow]) -> dict[int, int]:
+    """Return how many requests there are of each run."""
+    counted: dict[int, int] = {}
+    for row in rows:
+        counted[row.run_id] = counted.get(row.run_id, 0) + 1
+    return counted
