@@ -1,0 +1,108 @@
+"""What is wrong with a configuration, in the words of whoever has to mend it.
+
+Owns the sentences: where, which key, what was given, what is accepted, what was probably meant. A value that may hold a
+password is never repeated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tracking_core.identity import without_secrets
+
+__all__ = ["ConfigError", "Problem", "Unusable", "nearest", "shown_value", "written_key"]
+
+LONGEST_SHOWN = 60
+_BARE_KEY = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong."""
+
+    where: str
+    """A file, an environment variable, a flag."""
+
+    key: str = ""
+    """The dotted key; '' for the file as a whole."""
+
+    what: str
+    """What is wrong, as the rest of a sentence: `is "drak"`."""
+
+    accepted: str = ""
+    meant: str = ""
+    """The nearest thing that would have been right, as it would be written."""
+
+    def __str__(self) -> str:
+        """Return the problem as one line."""
+        said = f"{self.where}: {self.key} {self.what}" if self.key else f"{self.where} {self.what}"
+        if self.accepted:
+            said += f"; accepted: {self.accepted}"
+        return f"{said}; did you mean {self.meant}?" if self.meant else said
+
+
+class ConfigError(Exception):
+    """A configuration cannot be used; it has one problem or more."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+    @property
+    def summary(self) -> str:
+        """The first problem, and how many there are besides."""
+        first, more = self.problems[0], len(self.problems) - 1
+        if not more:
+            return str(first)
+        return f"{first} (and {more} more problem{'s' if more > 1 else ''}: etlwatch config validate lists them)"
+
+
+class Unusable(Exception):
+    """A value cannot be used: what is accepted in its place, what was probably meant."""
+
+    def __init__(self, accepted: str, *, meant: str = "", why: str = "") -> None:
+        self.accepted = accepted
+        self.meant = meant
+        self.why = why
+        """Said in place of the value, where that may hold a password."""
+
+        super().__init__(accepted)
+
+    def problem(self, given: object, *, where: str, key: str = "") -> Problem:
+        """Return it as the problem of a place."""
+        what = f"cannot be used: {self.why}" if self.why else f"is {shown_value(given)}"
+        return Problem(where=where, key=key, what=what, accepted=self.accepted, meant=self.meant)
+
+
+def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Return the choice that a word resembles most, '' when it resembles none; case is no difference.
+
+    `likeness` from 0 to 1: the more choices there are, the more like it the nearest one should be.
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
+    return by_lower[found[0]] if found else ""
+
+
+def shown_value(value: object) -> str:
+    """Return a TOML value as it may be repeated in a message: short, passwords struck out."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        struck = without_secrets(value)
+        short = struck if len(struck) <= LONGEST_SHOWN else struck[: LONGEST_SHOWN - 1] + "…"
+        return json.dumps(short, ensure_ascii=False)
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "a date or time"
+
+
+def written_key(name: str) -> str:
+    """Return a key as it is written in TOML: in quotes where it holds anything odd, on one line always."""
+    return name if _BARE_KEY.fullmatch(name) else shown_value(name)
