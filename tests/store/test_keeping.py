@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.store.stocking import Stock
+from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreUnavailable
@@ -325,15 +327,16 @@ class TestCleanup:
         doomed = [whole_run(stock, NOW - 40 * DAY), whole_run(stock, NOW - 39 * DAY)]
         before = rows_of(store_dsn, doomed[1])
         assert isinstance(keeper, PostgresKeeper | SqliteKeeper)
-        choose = keeper._choose
+        change = keeper._change
         postpone = f"UPDATE {{}}runs SET ended_at = {literal(store_dsn, NOW)} WHERE run_id = {doomed[1]}"
 
-        def meanwhile(cutoff: datetime) -> list[Candidate]:
-            chosen = choose(cutoff)
-            query(store_dsn, postpone)
-            return chosen
+        def meanwhile() -> AbstractContextManager[None]:
+            if reader.audit():
+                # The clean-up has begun: this is between choosing and removing.
+                query(store_dsn, postpone)
+            return change()
 
-        keeper._choose = meanwhile  # type: ignore[method-assign]
+        keeper._change = meanwhile  # type: ignore[method-assign]
         assert sum(keeper.cleanup(30, actor=ANA)) == 1
         assert not any(rows_of(store_dsn, doomed[0]).values())
         assert rows_of(store_dsn, doomed[1]) == before
@@ -521,3 +524,23 @@ def test_a_batch_with_a_late_end_and_a_removed_run_keeps_its_neighbours(
     run = reader.run(living)
     assert run is not None
     assert run.requests == 1
+
+
+def test_a_batch_on_its_way_leaves_nothing_of_a_removed_run(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = whole_run(stock, NOW - 40 * DAY)
+    stock.close()
+    keeper = stock.store.keeper(20.0)
+    with psycopg.connect(postgres_store_dsn) as late, psycopg.connect(postgres_store_dsn, autocommit=True) as watch:
+        late.execute("INSERT INTO tracking.source_counts VALUES (%s, 1, now(), 'late')", [run_id])
+        late.execute("UPDATE tracking.runs SET items = items + 1 WHERE run_id = %s", [run_id])
+        cleaning = threading.Thread(target=lambda: list(keeper.cleanup(30, actor=ANA)))
+        cleaning.start()
+        blocked = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        wait_until(lambda: watch.execute(blocked).fetchone() == (1,), "the clean-up waits for the late batch")
+        late.commit()
+        cleaning.join()
+    keeper.close()
+    assert not any(rows_of(postgres_store_dsn, run_id).values())

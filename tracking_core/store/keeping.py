@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
+from typing import ClassVar
 
 from tracking_core.arguments import days_of
 from tracking_core.clock import to_microseconds
@@ -59,6 +60,8 @@ class Keeping(Dialect):
 
     label: str
     pace: Pace
+    writers_overlap: ClassVar[bool]
+    """Whether others write while a change is being made."""
 
     @abstractmethod
     def _change(self) -> AbstractContextManager[None]:
@@ -221,6 +224,10 @@ class Keeping(Dialect):
         self._do("leave_tombstones", run_ids=wanted, since=self._moment(now - SPOOL_OUTLIVED), now=self._now())
         if self._do("remove_runs", run_ids=wanted, cutoff=self._moment(cutoff)) != len(run_ids):
             raise _RunsChanged
+        if self.writers_overlap:
+            # A batch that was on its way has written its rows after they were removed and its run's counters before.
+            for block in REMOVED_WITH_A_RUN:
+                self._do(block, run_ids=wanted)
 
     def _purge(self, now: datetime) -> Iterator[int]:
         before = self._moment(now - SPOOL_OUTLIVED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
@@ -20,6 +21,7 @@ class PostgresKeeper(PostgresConnection, PostgresDialect, Keeping):
     """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
 
     pace = Pace(runs=200, weight=50_000, purge=20_000)
+    writers_overlap: ClassVar[bool] = True
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)

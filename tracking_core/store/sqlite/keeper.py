@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
@@ -20,6 +21,7 @@ class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
     """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
 
     pace = Pace(runs=50, weight=5_000, purge=2_000)
+    writers_overlap: ClassVar[bool] = False
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
