@@ -19,7 +19,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual import on
+from textual.command import CommandPalette
 from textual.screen import Screen
+from textual.widgets import Input
 
 from etlwatch.clipboard import clipboard_sequence, clipped_for_clipboard
 from etlwatch.commands import APP_COMMANDS, bindings_of
@@ -45,6 +47,8 @@ __all__ = ["EtlwatchApp", "run_dashboard"]
 
 LEAVING_S = 0.8
 """How long an orderly end may take once the terminal is gone."""
+
+PALETTE_TRIES = 50
 
 RATE_EVERY_S = 5.0
 """Seconds over which bytes a second are measured."""
@@ -77,8 +81,12 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame."""
-        super().__init__(driver_class=TerminalDriver if sys.platform != "win32" else None)
         self.settings = settings or Settings()
+        super().__init__(
+            driver_class=TerminalDriver if sys.platform != "win32" else None,
+            # Known only later from the theme, and by then Textual has chosen greys of 24 bits for NO_COLOR.
+            ansi_color=True if os.environ.get("NO_COLOR") else None,
+        )
         self.glyphs: Glyphs = glyphs_for(ascii_only=self.settings.ascii_only)
         self.latest: Snapshot | None = None
         self.shown: Snapshot | None = None
@@ -138,10 +146,15 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
             driver.on_hang_up = self._hung_up
         self._event_loop = asyncio.get_running_loop()
         if not self.is_headless:
-            # Only the main thread may; elsewhere signals keep their default.
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-                self._event_loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
-                self._event_loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+            self.hear_signals()
+
+    def hear_signals(self) -> None:
+        """Leave in order on SIGTERM and SIGHUP: the terminal's modes are given back."""
+        # Only the main thread may; elsewhere signals keep their default.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     def on_unmount(self) -> None:
         """Let the poller go; it is not waited for."""
@@ -261,9 +274,11 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let the keys of looking back through only while that is what is done, and over no dialog."""
+        """Let keys through only where they are commands: no dialog is open, and no field for text has them."""
         if action in ("live", "scrub"):
             return self.moment is not None and isinstance(self.screen, DashboardScreen)
+        if action == "command_palette":
+            return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
 
     def action_refresh_now(self) -> None:
@@ -279,6 +294,15 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
             self.poller.interval = choices[0] if longer else choices[-1]
         self.say(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
         self._draw(None)
+
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be awaited
+        """Open the palette and wait until it takes the keys: what is typed ahead are its letters, not our commands."""
+        palette = CommandPalette(id="--command-palette")
+        await self.push_screen(palette)
+        for _ in range(PALETTE_TRIES):
+            if palette.focused is not None:
+                return
+            await asyncio.sleep(0.01)
 
     def action_help(self) -> None:
         """Show the keys of the screen in front."""
@@ -324,7 +348,11 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
 
 def short_label(label: str) -> str:
     """Return the part of a store's label that tells it from others: a file's name, a database and its host."""
-    return label.rsplit("/", 1)[-1] if label.startswith("/") else label
+    if label.startswith("/"):
+        return label.rsplit("/", 1)[-1]
+    address, _, database = label.partition(" as ")[0].removeprefix("postgresql://").partition("/")
+    host = address.partition(":")[0] if not address.startswith("[") else address
+    return f"{database}@{host}" if database and host else database or host or label
 
 
 def run_dashboard(

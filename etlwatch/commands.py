@@ -54,7 +54,10 @@ class Command:
     """Key, word and priority in the footer (0 stays longest); None keeps it out."""
 
     priority: bool = False
-    """Whether it works before whatever has the focus sees the key."""
+    """Whether it is done before whatever has the focus sees the key, and before the next key is looked at.
+
+    For what must work everywhere, and for what opens a field for text: the letters typed ahead belong into it.
+    """
 
 
 MOVE_COMMANDS: Final = (
@@ -159,6 +162,7 @@ APP_COMMANDS: Final = (
         title="",
         help="every command by name",
         footer=(":", "commands", 1),
+        priority=True,
     ),
     Command(
         name="app.help",
@@ -217,6 +221,7 @@ HOME_COMMANDS: Final = (
         title="Filter the runs",
         help="state:failed,lost job:sync* since:24h dur>10m !demo",
         footer=("/", "filter", 1),
+        priority=True,
     ),
     Command(
         name="home.sort_left",

@@ -78,7 +78,8 @@ def describe_failure(error: BaseException) -> tuple[str, str, bool]:
             what, hopeless = words, by_hand
             break
     else:
-        return what, f"{type(error).__name__}: {_first_line(str(error))}".rstrip(": "), False
+        message = _first_line(str(error))
+        return what, f"{type(error).__name__}{f' ({message})' if message else ''}", False
     return what, _first_line(str(error)) or type(error).__name__, hopeless
 
 

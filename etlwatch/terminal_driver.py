@@ -14,6 +14,8 @@ from typing import Any
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from etlwatch.model.glyphs import UNICODE, Glyphs
+
 __all__ = ["TerminalDriver"]
 
 
@@ -26,12 +28,16 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._gone = False
+        self._glyphs: Glyphs = getattr(self._app, "glyphs", UNICODE)
         threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
 
     def write(self, data: str) -> None:
-        """Send data, unless nobody is there: the queue behind would fill and block whoever writes."""
+        """Send data, unless nobody is there: the queue behind would fill and block whoever writes.
+
+        Where only ASCII is wanted nothing else leaves, whatever a widget of Textual's own may have drawn.
+        """
         if not self._gone:
-            super().write(data)
+            super().write(data if data.isascii() else self._glyphs.text(data))
 
     def _watch(self) -> None:
         """Wait for the hang-up, which is reported without being asked for."""

@@ -18,7 +18,7 @@ from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.spans import Spans, spans_width
 from etlwatch.model.verdict import BEHIND
-from etlwatch.text import safe
+from etlwatch.text import cell_width, clip, safe
 from tracking_core.records import Switch
 
 __all__ = [
@@ -177,11 +177,20 @@ def _bytes(value: float) -> str:
     return f"{value / 1_000:.1f}kB" if value < 10_000 else f"{value / 1_000:.0f}kB"
 
 
-def banner(*, what: str, cause: str, attempt: int, retry_in_s: float) -> Spans:
-    """Return what stands on line 2 while the store does not answer: cause, countdown and the key."""
+def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int) -> Spans:
+    """Return what stands on line 2 while the store does not answer: cause, countdown and the key.
+
+    Of a cause that is too long its last words stay: drivers say where first and what last.
+    """
     seconds = max(0, math.ceil(retry_in_s))
-    when = f"Retry {attempt} in {seconds}s" if seconds else f"Retry {attempt} now"
-    return ((f" ! {what}: {safe(cause).rstrip('.')}.", "amber bold"), (f" {when}; r retries now.", "text"))
+    when = f" Retry {attempt} in {seconds}s" if seconds else f" Retry {attempt} now"
+    countdown = f"{when}; r retries now."
+    room = width - cell_width(countdown) - cell_width(what) - 7
+    said = safe(cause).rstrip(".")
+    while cell_width(said) > room and ": " in said:
+        said = said.partition(": ")[2]
+    said = clip(said, room)
+    return ((f" ! {what}{': ' if said else ''}{said}.", "amber bold"), (countdown, "text"))
 
 
 def headline(

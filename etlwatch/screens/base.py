@@ -105,7 +105,13 @@ class DashboardScreen(Screen[None]):
         self.query_one("#health", HealthLine).show(self._left(), self._right())
         lost = app.lost
         if lost is not None:
-            line = banner(what=lost.what, cause=lost.cause, attempt=lost.attempt, retry_in_s=app.retry_in_s())
+            line = banner(
+                what=lost.what,
+                cause=lost.cause,
+                attempt=lost.attempt,
+                retry_in_s=app.retry_in_s(),
+                width=self.size.width,
+            )
             self.query_one("#second", SpanLines).update([line])
         else:
             self.query_one("#second", SpanLines).update(self.second_lines())

@@ -58,14 +58,12 @@ class HomeScreen(DashboardScreen):
         #charts #not-ok { margin: 0 2 0 0; }
         .gap { height: 1; }
         #second { height: 1; }
-        #prompt { display: none; height: 1; background: $surface; }
+        #prompt { height: 1; background: $surface; }
         #prompt SpanLines { height: 1; }
         #prompt-sign { width: 3; }
         #prompt Input { width: 1fr; padding: 0; background: $surface; }
         #prompt Input:focus { background-tint: $foreground 0%; }
         #prompt-says { width: auto; }
-        &.filtering #prompt { display: block; }
-        &.filtering #footer { display: none; }
     }
     """
 
@@ -107,7 +105,7 @@ class HomeScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Give the keys to the table."""
         self._arrange()
-        self.query_one(LineTable).focus()
+        self._show_prompt(shown=False)
 
     def on_resize(self) -> None:
         """Choose the layout for the new size."""
@@ -285,26 +283,43 @@ class HomeScreen(DashboardScreen):
 
     # -- the filter
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action may run now: in the prompt its own key is a letter."""
+        return not self.filtering if action == "filter" else super().check_action(action, parameters)
+
     def action_filter(self) -> None:
         """Open the prompt on the present filter."""
         self._filter_before = self.filter.text
         prompt = self.query_one("#filter", Input)
-        self.add_class("filtering")
+        self._show_prompt(shown=True)
         prompt.value = self.filter.text
         prompt.cursor_position = len(prompt.value)
-        prompt.focus()
         self._apply_filter(self.filter.text)
+
+    @property
+    def filtering(self) -> bool:
+        """Whether the prompt is open."""
+        return self.query_one("#prompt").display
+
+    def _show_prompt(self, *, shown: bool) -> None:
+        """Put the prompt in the footer's place, or back, and the keys with it.
+
+        At once, not with the next frame: whoever types ahead over a slow link must not have lost a letter.
+        """
+        self.query_one("#prompt").display = shown
+        self.query_one("#footer").display = not shown
+        self.set_focus(self.query_one("#filter" if shown else "#runs"))
 
     def action_clear_filter(self) -> None:
         """Leave the prompt, or show all runs."""
-        if self.has_class("filtering"):
+        if self.filtering:
             self._close_prompt(self._filter_before)
         elif self.filter:
             self._apply_filter("")
 
     @on(Input.Changed, "#filter")
     def _typed(self, message: Input.Changed) -> None:
-        if self.has_class("filtering"):
+        if self.filtering:
             self._apply_filter(message.value)
 
     @on(Input.Submitted, "#filter")
@@ -312,8 +327,7 @@ class HomeScreen(DashboardScreen):
         self._close_prompt(message.value)
 
     def _close_prompt(self, text: str) -> None:
-        self.remove_class("filtering")
-        self.query_one(LineTable).focus()
+        self._show_prompt(shown=False)
         self._apply_filter(text)
 
     def _apply_filter(self, text: str) -> None:
@@ -323,7 +337,7 @@ class HomeScreen(DashboardScreen):
             self.filter = parse_filter(text, self.dashboard.settings.zone)
         except FilterError as error:
             says = ((safe(error), "amber"),)
-            if not self.has_class("filtering"):
+            if not self.filtering:
                 self.dashboard.say(str(error), severity="warning")
         if self.dashboard.shown is not None:
             self._draw_table(self.dashboard.shown)

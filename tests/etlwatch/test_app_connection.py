@@ -93,7 +93,7 @@ async def test_what_waiting_will_not_mend_ends_it_with_a_reason_at_the_start(fai
 
 async def test_the_same_refusal_later_is_a_banner() -> None:
     store = night()
-    async with dashboard(store) as opened:
+    async with dashboard(store, size=(120, 30)) as opened:
         store.failure = StoreRefused("permission denied for schema tracking")
         opened.app.poller.refresh()
         await opened.until(lambda: "refused: permission denied for schema tracking" in opened.text)
@@ -102,7 +102,7 @@ async def test_the_same_refusal_later_is_a_banner() -> None:
 
 async def test_an_error_of_our_own_in_the_poll_never_ends_the_program() -> None:
     store = night()
-    async with dashboard(store) as opened:
+    async with dashboard(store, size=(120, 30)) as opened:
         store.failure = ZeroDivisionError("of our own making")
         opened.app.poller.refresh()
         await opened.until(lambda: "the dashboard stumbled: ZeroDivisionError" in opened.text)

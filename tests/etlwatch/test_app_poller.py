@@ -319,7 +319,7 @@ def test_an_error_of_our_own_is_reported_and_survived(results: Results) -> None:
     poller.start()
     lost = results.next()
     assert isinstance(lost, Lost)
-    assert lost.cause == "ZeroDivisionError: of our own making"
+    assert lost.cause == "ZeroDivisionError (of our own making)"
     store.heal()
     assert results.next_read()
     poller.stop()

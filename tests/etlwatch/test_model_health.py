@@ -120,10 +120,26 @@ def test_before_the_first_answer_it_is_connecting() -> None:
     assert fresh(80, age_s=None) == "connecting  03:12 CET"
 
 
+def told(cause: str, *, width: int = 120, retry_in_s: float = 3.2) -> str:
+    return plain_text(banner(what="no connection", cause=cause, attempt=3, retry_in_s=retry_in_s, width=width))
+
+
 def test_the_banner_names_cause_countdown_and_key() -> None:
-    line = plain_text(banner(what="no connection", cause="server closed it (57P01)", attempt=3, retry_in_s=3.2))
-    assert line == " ! no connection: server closed it (57P01). Retry 3 in 4s; r retries now."
-    assert "\x1b" not in plain_text(banner(what="x", cause="\x1b[31m", attempt=1, retry_in_s=0))
+    assert told("server closed it (57P01)", width=80) == (
+        " ! no connection: server closed it (57P01). Retry 3 in 4s; r retries now."
+    )
+    assert told("gone", retry_in_s=0) == " ! no connection: gone. Retry 3 now; r retries now."
+    assert "\x1b" not in told("\x1b[31m")
+
+
+def test_of_a_long_cause_the_last_words_stay_and_the_countdown_always() -> None:
+    cause = "postgresql://127.0.0.1:1/x as etl: connection failed: port 1 failed: Connection refused"
+    assert (
+        told(cause, width=80) == (" ! no connection: port 1 failed: Connection refused. Retry 3 in 4s; r retries now.")
+        or told(cause, width=80) == " ! no connection: Connection refused. Retry 3 in 4s; r retries now."
+    )
+    assert told("x" * 300, width=80).endswith("… Retry 3 in 4s; r retries now.".replace("… ", "…. "))
+    assert len(told("x" * 300, width=80)) < 80
 
 
 # -- the headline
