@@ -12,9 +12,9 @@ from datetime import datetime, timedelta, tzinfo
 
 from etlwatch.model.numbers import clock, moment
 from etlwatch.model.past import JobPast, PhasePast
-from tracking_core.records import Phase, Run, RunStatus
+from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
-__all__ = ["Eta", "done_share", "estimate", "eta_words"]
+__all__ = ["Eta", "done_share", "estimate", "eta_words", "rest_of_phase"]
 
 _LEAST_SHARE = 0.02
 """Below this share done, a phase's own rate says nothing yet."""
@@ -82,6 +82,13 @@ def _by_phases(phases: Sequence[Phase], past: JobPast, now: datetime) -> tuple[f
     if rest is None or coming is None:
         return None
     return rest[0] + coming[0], rest[1] + coming[1]
+
+
+def rest_of_phase(phase: Phase, past: JobPast, *, now: datetime) -> tuple[float, float] | None:
+    """Return in how many seconds, at least and at most, a running phase is expected to end; None where unknown."""
+    if phase.status != PhaseStatus.RUNNING or phase.started_at is None:
+        return None
+    return _rest_of(phase, (now - phase.started_at).total_seconds(), past.phase(phase.phase))
 
 
 def _rest_of(phase: Phase, elapsed: float, known: PhasePast | None) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
+from etlwatch.model.judged import Outage
 from etlwatch.model.numbers import clock, count, duration, duration_ms, moment, span, stamp
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
@@ -29,6 +30,7 @@ __all__ = [
     "freshness_parts",
     "headline",
     "looking_back_parts",
+    "outage_line",
     "state_parts",
     "tracking_part",
 ]
@@ -210,6 +212,14 @@ def headline(
         if spans_width(spans) < width:
             break
     return spans
+
+
+def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return many runs lost at once as the one thing that it is."""
+    return (
+        (" One tracking outage", "red bold"),
+        (f" since {moment(outage.since, now, zone)}: {safe(outage.sentence)}.", "text"),
+    )
 
 
 def _look_first(trouble: Sequence[RunRow], length: str, *, now: datetime, zone: tzinfo | None, glyphs: Glyphs) -> Spans:

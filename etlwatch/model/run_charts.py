@@ -5,6 +5,7 @@ Owns which series are shown and their axes. Refuses to own the drawing and the c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from etlwatch.model.axes import count_label, millis_label, nice_top
@@ -30,9 +31,13 @@ DAY_S = 86_400
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800)
 
 
-def run_columns_over_time(view: RunView, pen: Pen, columns: int) -> tuple[Column, ...]:
-    """Return the run's requests in `columns` columns from its beginning to its end, or now."""
+def run_columns_over_time(
+    view: RunView, pen: Pen, columns: int, *, axis_end: float | None = None
+) -> tuple[Column, ...]:
+    """Return the run's requests in `columns` columns from its beginning to `axis_end`, else to its end or now."""
     since, until = view.began_s, view.end_s(pen)
+    if axis_end is not None and axis_end > until:
+        return columns_of(view.details.series, since, (axis_end - since) / max(1, columns), max(1, columns), until)
     # A cell begins before the run does: what is in it happened since the beginning all the same.
     return columns_of(view.details.series, since, (until - since) / max(1, columns), max(1, columns), until)
 
@@ -56,13 +61,18 @@ def time_ticks(start: float, end: float, pen: Pen, *, most: int = 6) -> tuple[tu
 
 
 def throughput_chart(view: RunView, pen: Pen, columns: int) -> Chart:
-    """Return requests a second for the overview."""
-    made = run_columns_over_time(view, pen, columns)
+    """Return requests a second for the overview, on the axis of the phases."""
+    made = run_columns_over_time(view, pen, columns, axis_end=view.until_s(pen))
     rates = tuple(column.rate for column in made)
     top = nice_top(max((value for value in rates if value is not None), default=None))
     now = view.row.rates.requests if view.row.rates else view.run.requests / max(view.run.duration_s, 1.0)
     return Chart(
-        title=_indented(("throughput", "dim"), ("  ", "plain"), (f"{rate(now)}/s", "text bold")),
+        title=_indented(
+            ("throughput", "dim"),
+            ("  ", "plain"),
+            (f"{rate(now)}/s", "text bold"),
+            *_usually(view, view.row.history.request_rate.usual, lambda usual: f"{rate(usual)}/s"),
+        ),
         layers=(Layer(values=rates, role="chart-p99"),),
         top=top,
         top_label=count_label(top),
@@ -70,19 +80,27 @@ def throughput_chart(view: RunView, pen: Pen, columns: int) -> Chart:
 
 
 def latency_chart(view: RunView, pen: Pen, columns: int) -> Chart:
-    """Return the 95th percentile of the latency for the overview."""
-    made = run_columns_over_time(view, pen, columns)
+    """Return the 95th percentile of the latency for the overview, on the axis of the phases."""
+    made = run_columns_over_time(view, pen, columns, axis_end=view.until_s(pen))
     found = tuple(each.p95 if (each := column.percentiles) else None for column in made)
     top = nice_top(max((value for value in found if value is not None), default=None), least=100.0)
     overall = view.row.percentiles
     return Chart(
         title=_indented(
-            ("latency p95", "dim"), ("  ", "plain"), (duration_ms(overall.p95) if overall else "", "text bold")
+            ("latency p95", "dim"),
+            ("  ", "plain"),
+            (duration_ms(overall.p95) if overall else "", "text bold"),
+            *_usually(view, view.row.history.latency_p95_ms.usual, duration_ms),
         ),
         layers=(Layer(values=found, role="chart-p99"),),
         top=top,
         top_label=millis_label(top),
     )
+
+
+def _usually(view: RunView, usual: float | None, write: Callable[[float], str]) -> Spans:
+    """Say what is usual for the job behind a chart's figure, where that is known."""
+    return ((f"  usual {write(usual)}", "dim"),) if usual is not None and view.row.live else ()
 
 
 def _indented(*title: tuple[str, str]) -> Spans:

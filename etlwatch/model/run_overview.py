@@ -5,12 +5,13 @@ Owns how these parts are put together at a size. Refuses to own the parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from etlwatch.model.bars import ENOUGH_RUNS
 from etlwatch.model.charts import chart_lines
 from etlwatch.model.numbers import UNKNOWN, bytes_, count, duration, duration_ms, rate, ratio, share, span
 from etlwatch.model.pane import labelled
+from etlwatch.model.past import Usual
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_charts import latency_chart, throughput_chart
 from etlwatch.model.run_completeness import delivery_words, source_words
@@ -24,6 +25,9 @@ from etlwatch.text import safe
 __all__ = ["Fact", "overview_lines", "run_facts"]
 
 FACTS_CELLS = 45
+MUCH_LESS = 0.7
+"""Below this share of its usual rate a living run is marked."""
+
 CHART_ROWS = 3
 
 
@@ -41,46 +45,75 @@ class Fact:
 
 def run_facts(view: RunView) -> dict[str, Fact]:
     """Return the figures of a run by short name; what is usual only where there is enough history."""
-    run, row = view.run, view.row
-    known = row.past.runs >= ENOUGH_RUNS
-    over = ratio(row.ratio, only_above=True) if known else ""
+    run, row, past = view.run, view.row, view.row.history
     speed = (
         row.rates.requests if row.rates else run.requests / run.duration_s if run.duration_s and run.requests else None
     )
     latency = row.percentiles
-    throttled = share(run.throttled_requests / run.requests) if run.requests else UNKNOWN
-    memory = _memory(view)
+    throttled = run.throttled_requests / run.requests if run.requests else None
     facts = (
-        Fact(
-            label="time",
-            now=duration(run.duration_s),
-            usual=span(row.past.usual_s) if known else "",
-            p95=span(row.past.p95_s) if known else "",
-            remark=over,
-            role="amber bold" if over else "text",
-        ),
-        Fact(label="req", now=count(run.requests)),
-        Fact(label="req/s", now=rate(speed)),
-        Fact(label="items", now=count(run.items)),
-        Fact(label="latency p50", now=duration_ms(latency.p50) if latency else UNKNOWN),
-        Fact(label="latency p95", now=duration_ms(latency.p95) if latency else UNKNOWN),
+        _compared("time", run.duration_s, past.duration_s, duration, usually=span),
+        _compared("req", run.requests, past.requests, count, marked=False),
+        _slower("req/s", speed, past.request_rate, rate, live=row.live),
+        _compared("items", run.items, past.items, count, marked=False),
+        _compared("latency p50", latency.p50 if latency else None, past.latency_p50_ms, duration_ms),
+        _compared("latency p95", latency.p95 if latency else None, past.latency_p95_ms, duration_ms),
         Fact(label="latency p99", now=duration_ms(latency.p99) if latency else UNKNOWN),
-        Fact(label="429", now=throttled),
+        _compared("429", throttled, past.throttled_share, share),
         Fact(label="failed", now=count(run.failed_requests), role="red" if run.failed_requests else "text"),
-        Fact(label="errors", now=count(run.errors), role="red" if run.errors else "text"),
-        memory,
+        _errors(view),
+        _memory(view),
     )
     return {fact.label: fact for fact in facts}
 
 
+def _compared(
+    label: str,
+    value: float | None,
+    usual: Usual,
+    write: Callable[[float | None], str],
+    *,
+    usually: Callable[[float | None], str] | None = None,
+    marked: bool = True,
+) -> Fact:
+    """Return a figure beside its job's usual and p95, marked where it is beyond the latter."""
+    known = usual.usual is not None
+    over = ratio(usual.ratio(value), only_above=True) if marked else ""
+    write_usual = usually or write
+    return Fact(
+        label=label,
+        now=write(value),
+        usual=write_usual(usual.usual) if known else "",
+        p95=write_usual(usual.p95) if known else "",
+        remark=over,
+        role="amber bold" if over else "text",
+    )
+
+
+def _slower(label: str, value: float | None, usual: Usual, write: Callable[[float | None], str], *, live: bool) -> Fact:
+    """Return a rate beside its usual one, marked where a living run makes much less of it."""
+    fact = _compared(label, value, usual, write, marked=False)
+    if not live or value is None or not usual.usual or value > MUCH_LESS * usual.usual:
+        return fact
+    return replace(fact, remark=ratio(value / usual.usual), role="amber bold")
+
+
+def _errors(view: RunView) -> Fact:
+    fact = _compared("errors", view.run.errors, view.row.history.errors, count)
+    return replace(fact, role="red") if view.run.errors and fact.role == "text" else fact
+
+
 def _memory(view: RunView) -> Fact:
     """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
+    usual = view.row.history.memory_mb
     held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
     known = [value for value in held if value is not None]
     limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]
     return Fact(
         label="memory",
         now=bytes_(max(known) * MEGABYTE) if known else UNKNOWN,
+        usual=bytes_(usual.usual * MEGABYTE) if usual.usual is not None else "",
+        p95=bytes_(usual.p95 * MEGABYTE) if usual.p95 is not None else "",
         remark=f"of {bytes_(max(limits) * MEGABYTE)}" if limits else "",
     )
 
@@ -107,7 +140,12 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     # What is below the phases is worth more than the tenth phase: the phases tab has them all.
     below = 4 + (4 if wide else 3) + len(gap) * 2
     room = max(3, height - len(lines) - 2 - below)
-    lines = [*lines, *gap, _titled(phase_legend(pen), width, rule), *gantt_lines(view, pen, width=width, most=room)]
+    lines = [
+        *lines,
+        *gap,
+        _titled(phase_legend(view, pen), width, rule),
+        *gantt_lines(view, pen, width=width, most=room),
+    ]
     groups = group_errors(view.details.errors)
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
     lines += [*gap, _titled(title, width, rule)]

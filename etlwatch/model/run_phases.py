@@ -6,10 +6,12 @@ Owns the gantt of the overview and the phases tab. Refuses to own the bars' cell
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from etlwatch.model.axes import TimeScale
-from etlwatch.model.gantt import phase_row, tick_row
-from etlwatch.model.numbers import bytes_, clock, count, duration, percent, rate
+from etlwatch.model.eta import rest_of_phase
+from etlwatch.model.gantt import phase_row, tick_row, with_now
+from etlwatch.model.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.model.rows import share_done
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_charts import time_ticks
@@ -18,7 +20,7 @@ from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import pad, safe
 from tracking_core.records import Phase, PhaseStatus
 
-__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_table", "phase_time_s"]
+__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_table", "phase_time_s", "phases_to_show"]
 
 MEGABYTE = 1_048_576
 WIDE = 140
@@ -49,47 +51,102 @@ def phase_rate(phase: Phase, now_s: float) -> float | None:
     return processed / seconds if processed and seconds else None
 
 
-def phase_legend(pen: Pen) -> Spans:
-    """Return the title of the phases' rule: what the glyphs of the gantt mean."""
+def phase_legend(view: RunView, pen: Pen) -> Spans:
+    """Return the title of the phases' rule: what the glyphs of the gantt mean, as far as they are drawn."""
     glyphs = pen.glyphs
-    return (("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim"))
+    legend: list[Span] = [("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim")]
+    if any(known.duration_s.usual is not None for known in view.row.history.phases):
+        legend += [(f"  {glyphs.usual} ", "faint"), ("usual", "dim"), (f"  {glyphs.line} ", "faint"), ("p95", "dim")]
+        if view.row.live:
+            legend += [(f"  {glyphs.expected} ", "faint"), ("expected end", "dim")]
+    return tuple(legend)
 
 
-def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool) -> list[Span]:
+def phases_to_show(view: RunView) -> list[Phase]:
+    """Return a run's phases and, of a living one, those that its job usually has after them."""
+    phases = list(view.phases)
+    if not view.row.live or not phases:
+        return phases
+    told = {phase.phase for phase in phases}
+    last = max(phase.position for phase in phases)
+    coming = [known for known in view.row.history.phases if known.phase not in told and known.position > last]
+    return phases + [
+        Phase(
+            run_id=view.run.run_id,
+            phase=known.phase,
+            position=last + index,
+            status=PhaseStatus.PENDING,
+            started_at=None,
+            ended_at=None,
+            counters={},
+        )
+        for index, known in enumerate(coming, start=1)
+    ]
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """When the next phase to come is expected to begin, seconds since 1970-01-01Z; None where nothing is known."""
+
+    at: float | None = None
+
+
+def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
+    """Return the cells of one phase over the scale: done, usual, p95, expected end."""
+    live = view.row.live
+    known = view.row.history.phase(phase.phase)
+    usual = known.duration_s.usual if known is not None else None
+    p95 = known.duration_s.p95 if known is not None else None
+    begun = phase.started_at.timestamp() if phase.started_at else None
+    ended = phase.ended_at.timestamp() if phase.ended_at else None
+    if begun is None:
+        if not live or ahead.at is None or usual is None:
+            ahead.at = None
+            return with_now((), scale, now, glyphs=pen.glyphs) if live else ()
+        start, ahead.at = ahead.at, ahead.at + usual
+        return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=pen.glyphs)
+    rest = rest_of_phase(phase, view.row.history, now=pen.now) if live and ended is None else None
+    expected = (now + rest[0], now + rest[1]) if rest is not None else None
+    ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
+    done = phase.status == PhaseStatus.COMPLETED
+    role = "dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text"
+    end = ended if ended is not None else None if live else now
+    return phase_row(
+        scale, start=begun, end=end, now=now, usual=usual, p95=p95, expected=expected, role=role,
+        now_line=live, glyphs=pen.glyphs,
+    )  # fmt: skip
+
+
+def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool, over: bool = False) -> list[Span]:
     tone = _TONES.get(phase.status, "text")
-    glyph_tone = f"{tone} strong" if tone == "red" else tone
+    late = over and phase.status == PhaseStatus.RUNNING
+    glyph_tone = f"{tone} strong" if tone == "red" else "amber strong" if late else tone
     number = f"{phase.position} " if numbered else ""
     return [
         (" ", "plain"),
-        (pen.glyphs.state(phase.status), glyph_tone),
+        (pen.glyphs.state("slow" if late else phase.status), glyph_tone),
         (pad(f" {number}{safe(phase.phase)}", name_cells), tone if tone != "red" else "text"),
     ]
 
 
 def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None) -> list[Spans]:
     """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted."""
-    phases = list(view.phases)
+    phases = phases_to_show(view)
     if not phases:
         return [((" no phases were recorded", "dim"),)]
     wide = width >= WIDE
     left = 50 if wide else 27
-    start, end = view.began_s, view.end_s(pen)
-    scale = TimeScale(start, end, max(1, width - left - 1))
-    now = end if view.row.live else end + 1
+    end = view.end_s(pen)
+    scale = TimeScale(view.began_s, view.until_s(pen), max(1, width - left - 1))
     hidden = phases[most:] if most is not None and len(phases) > most else []
     lines: list[Spans] = [_gantt_head(width)] if wide else []
+    ahead = _Ahead()
     for phase in phases[: len(phases) - len(hidden)]:
-        head = _wide_head(phase, pen, end) if wide else _brief_head(phase, pen, end)
-        begun = phase.started_at.timestamp() if phase.started_at else None
-        ended = phase.ended_at.timestamp() if phase.ended_at else None
-        done = phase.status in (PhaseStatus.COMPLETED, PhaseStatus.PENDING)
-        role = "dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text"
-        cells = phase_row(scale, start=begun, end=ended if ended else (None if view.row.live else end), now=end,
-                          role=role, now_line=False, glyphs=pen.glyphs) if begun is not None else ()  # fmt: skip
-        lines.append((*fit(head, left), *cells))
+        head = _wide_head(view, phase, pen, end) if wide else _brief_head(view, phase, pen, end)
+        lines.append((*fit(head, left), *_bar(view, phase, pen, scale, end, ahead)))
     if hidden:
         lines.append(((f"   and {len(hidden)} more", "dim"),))
-    lines.extend(_below(view, pen, scale, left, now, wide=wide))
+    lines.extend(_below(view, pen, scale, left, end, wide=wide))
     return lines
 
 
@@ -99,7 +156,9 @@ def _below(view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, *, 
     if wide and view.details.errors:
         moments = [error.at.timestamp() for error in view.details.errors]
         head = ((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text"))
-        lines.append((*fit(head, left), *tick_row(scale, moments, glyphs=pen.glyphs)))
+        lines.append(
+            (*fit(head, left), *tick_row(scale, moments, now=now if view.row.live else None, glyphs=pen.glyphs))
+        )
     ticks = scale.ticks(time_ticks(scale.start, scale.end, pen, most=max(2, scale.cells // 16)),
                         now=now if view.row.live else None)  # fmt: skip
     lines.append(((" " * left, "plain"), *ticks))
@@ -107,30 +166,48 @@ def _below(view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, *, 
 
 
 def _gantt_head(width: int) -> Spans:
-    return fit(((f"{'time':>22}{'rate':>17}{'done':>6}", "dim"),), width)
+    return fit(((f"{'time':>21}{'usual':>12}{'rate':>9}{'done':>5}", "dim"),), width)
 
 
-def _wide_head(phase: Phase, pen: Pen, now_s: float) -> list[Span]:
-    """Return glyph, number, name, time, rate and progress of a phase: 46 cells."""
+def _beyond(view: RunView, phase: Phase, seconds: float | None) -> str:
+    """Return how many times its usual p95 a phase has taken; '' up to once."""
+    known = view.row.history.phase(phase.phase)
+    return ratio(known.duration_s.ratio(seconds), only_above=True) if known is not None else ""
+
+
+def _usually(view: RunView, phase: Phase) -> str:
+    known = view.row.history.phase(phase.phase)
+    return span(known.duration_s.usual) if known is not None and known.duration_s.usual is not None else ""
+
+
+def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+    """Return glyph, number, name, time, excess, usual time, rate and progress of a phase: 47 cells."""
     seconds, speed, share = phase_time_s(phase, now_s), phase_rate(phase, now_s), share_done(phase)
+    over = _beyond(view, phase, seconds)
     role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
     return [
-        *_label(phase, pen, 12, numbered=True),
-        (f"{duration(seconds) if seconds is not None else '':>8}", role),
-        (f"{rate(speed) + '/s' if speed is not None else '':>17}", role),
-        (f"{percent(share) if share is not None and phase.status != PhaseStatus.COMPLETED else '':>6}", role),
+        *_label(phase, pen, 12, numbered=True, over=bool(over)),
+        (f"{duration(seconds) if seconds is not None else '':>7}", role),
+        (f" {over:<5}", "amber bold"),
+        (f"{_usually(view, phase):>6}", "dim"),
+        (f"{rate(speed) + '/s' if speed is not None else '':>9}", role),
+        (f"{percent(share) if share is not None and phase.status != PhaseStatus.COMPLETED else '':>5}", role),
     ]
 
 
-def _brief_head(phase: Phase, pen: Pen, now_s: float) -> list[Span]:
-    """Return glyph, name, time and progress of a phase: 26 cells."""
+def _brief_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+    """Return glyph, name, time and excess, else progress, of a phase: 25 cells; `~5m` is what one to come takes."""
     seconds, share = phase_time_s(phase, now_s), share_done(phase)
+    over = _beyond(view, phase, seconds)
     role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
+    usual = _usually(view, phase)
+    time = duration(seconds) if seconds is not None else f"~{usual}" if usual else ""
     unfinished = share is not None and phase.status != PhaseStatus.COMPLETED
+    last = over or (percent(share) if unfinished else "")
     return [
-        *_label(phase, pen, 9, numbered=False),
-        (f"{duration(seconds) if seconds is not None else '':>8}", role),
-        (f"{percent(share) if unfinished else '':>6}", role),
+        *_label(phase, pen, 9, numbered=False, over=bool(over)),
+        (f"{time:>8}", role if seconds is not None else "dim"),
+        (f" {last:<5}", "amber bold" if over else role),
     ]
 
 

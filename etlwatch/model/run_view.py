@@ -51,6 +51,13 @@ class RunView:
         end = self.run.ended_at or max(pen.now, self.run.started_at + timedelta(seconds=self.run.duration_s))
         return max(end.timestamp(), self.began_s + 1.0)
 
+    def until_s(self, pen: Pen) -> float:
+        """Return where its time axis ends: at its end, a living run's expected one; at most as long again as it ran."""
+        end = self.end_s(pen)
+        if self.row.eta is None:
+            return end
+        return max(end, min(self.row.eta.high.timestamp(), end + (end - self.began_s)))
+
     @property
     def phases(self) -> Sequence[Phase]:
         """Its phases by position."""

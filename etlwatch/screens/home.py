@@ -19,7 +19,7 @@ from etlwatch.commands import HOME_COMMANDS, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.model.filter import Filter, FilterError, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
-from etlwatch.model.health import Counts, count_states, headline, state_parts
+from etlwatch.model.health import Counts, count_states, headline, outage_line, state_parts
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
 from etlwatch.model.ordering import Order, next_order, sort_rows
@@ -150,7 +150,12 @@ class HomeScreen(DashboardScreen):
         by_need = sort_rows(self._all, Order())
         width = self.size.width
         pen = self.pen
-        self._headline = headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
+        outage = snapshot.outage
+        self._headline = (
+            outage_line(outage, now=snapshot.at, zone=pen.zone)
+            if outage is not None
+            else headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
+        )
         self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
         self._draw_table(snapshot)
         self._draw_charts(snapshot.fleet)
