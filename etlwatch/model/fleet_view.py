@@ -6,6 +6,7 @@ the wide layouts and the sparks of the smallest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -16,7 +17,7 @@ from etlwatch.model.charts import Chart, Spark
 from etlwatch.model.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
 from etlwatch.model.series import Column, columns_of, latest
 from etlwatch.model.snapshot import FleetSeries
-from etlwatch.model.spans import Spans
+from etlwatch.model.spans import Span, Spans, spans_width
 
 __all__ = ["ALARMING_SHARE", "FleetCharts", "fleet_charts", "fleet_sparks"]
 
@@ -59,18 +60,28 @@ def _read(fleet: FleetSeries, zone: tzinfo | None) -> _Fleet:
     return _Fleet(columns, latest(columns, FIGURES_COVER_S), times)
 
 
-def _figure(label: str, value: str, role: str = "text") -> Spans:
-    return (("  ", "plain"), (label, "dim"), (" ", "plain"), (value, role))
+def _title(name: str, figures: Sequence[tuple[str, str, str]], width: int) -> Spans:
+    """Return a title with its figures (label, value, role): closer where it is tight, without the first where it must.
+
+    A figure is never cut: half a number is another number.
+    """
+    for shown, gap in ((figures, "  "), (figures, " "), (figures[1:], "  "), (figures[1:], " "), (figures[2:], " ")):
+        title: list[Span] = [(name, "dim")]
+        for label, value, role in shown:
+            title += [(gap, "plain"), (label, "dim"), (" ", "plain"), (value, role)]
+        if spans_width(title) <= width:
+            break
+    return tuple(title)
 
 
 def _alarm(value: float | None) -> str:
     return "amber bold" if value is not None and value >= ALARMING_SHARE else "text"
 
 
-def fleet_charts(fleet: FleetSeries, zone: tzinfo | None = None) -> FleetCharts:
-    """Return the charts of the wide layouts."""
+def fleet_charts(fleet: FleetSeries, zone: tzinfo | None = None, *, width: int = 50) -> FleetCharts:
+    """Return the charts of the wide layouts, each `width` cells wide."""
     read = _read(fleet, zone)
-    return FleetCharts(throughput=_throughput(read), latency=_latency(read), not_ok=_not_ok(read))
+    return FleetCharts(throughput=_throughput(read), latency=_latency(read, width), not_ok=_not_ok(read, width))
 
 
 def _throughput(read: _Fleet) -> Chart:
@@ -85,15 +96,13 @@ def _throughput(read: _Fleet) -> Chart:
     )
 
 
-def _latency(read: _Fleet) -> Chart:
+def _latency(read: _Fleet, width: int) -> Chart:
     found = [column.percentiles for column in read.columns]
     top = nice_top(max((each.p99 for each in found if each), default=None), least=LEAST_MS)
     now = read.now.percentiles
-    title: Spans = (("latency", "dim"),)
-    for name in ("p50", "p95", "p99"):
-        title += _figure(name, duration_ms(getattr(now, name)) if now else UNKNOWN)
+    figures = [(name, duration_ms(getattr(now, name)) if now else UNKNOWN, "text") for name in ("p50", "p95", "p99")]
     return Chart(
-        title=title,
+        title=_title("latency", figures, width),
         layers=tuple(
             Layer(values=tuple(getattr(each, name) if each else None for each in found), role=f"chart-{name}")
             for name in ("p99", "p95", "p50")
@@ -105,16 +114,15 @@ def _latency(read: _Fleet) -> Chart:
     )
 
 
-def _not_ok(read: _Fleet) -> Chart:
+def _not_ok(read: _Fleet, width: int) -> Chart:
     shares = tuple(column.share(column.not_ok) for column in read.columns)
     top = nice_top(max((value for value in shares if value is not None), default=None), least=LEAST_SHARE, most=1.0)
     now = read.now
-    title: Spans = (("not 2xx", "dim"),)
-    for name, part in (("429", now.throttled), ("5xx", now.server_errors), ("4xx", now.client_errors)):
-        value = now.share(part)
-        title += _figure(name, share(value or 0.0) if value is not None else UNKNOWN, _alarm(value))
+    parts = (("429", now.throttled), ("5xx", now.server_errors), ("4xx", now.client_errors))
+    shown = [(name, now.share(part)) for name, part in parts]
+    figures = [(name, share(value) if value is not None else UNKNOWN, _alarm(value)) for name, value in shown]
     return Chart(
-        title=title,
+        title=_title("not 2xx", figures, width),
         layers=(Layer(values=shares, role="chart-p99", over=_alarming(shares)),),
         how="max",
         top=top,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from etlwatch.model.numbers import UNKNOWN, count, duration_ms, percent
 from etlwatch.model.pane import labelled
@@ -14,9 +15,14 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Span, Spans
 from etlwatch.text import pad, safe
-from tracking_core.records import EndpointTotals, WriterLedger
+from tracking_core.records import EndpointTotals, Phase, WriterLedger
 
 __all__ = ["Reconciled", "delivery_lines", "delivery_words", "reconcile", "source_lines", "source_words"]
+
+
+READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
+WRITING: Final = ("load", "write", "store", "save", "insert", "publish", "upload", "push", "export")
+"""What phases that read and write are called, or begin with; of others it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,25 +34,34 @@ class Reconciled:
     """What the source said it has."""
 
     fetched: int | None
-    """Items that the entity's endpoints returned, else what the first phase with such a unit processed."""
+    """Items that the entity's endpoints returned, else what the phase that reads it processed."""
 
     loaded: int | None
-    """What the last phase with such a unit processed, if that is another one."""
+    """What the phase that writes it processed."""
 
 
 def reconcile(view: RunView) -> list[Reconciled]:
-    """Return each counted entity, and each unit of work that was not counted, along its way."""
+    """Return each entity that the source counted, and each unit that was read or written, along its way."""
     counted = {source.entity: source.items for source in view.details.source_counts}
-    phases = view.phases
-    units = list(dict.fromkeys(unit for phase in phases for unit in phase.counters))
+    units = list(dict.fromkeys(unit for phase in view.phases for unit in phase.counters))
     made = []
     for entity in (*counted, *(unit for unit in units if unit not in counted)):
-        along = [phase.counters[entity].get("processed") or 0 for phase in phases if entity in phase.counters]
         answered = _fetched_from(entity, view.details.endpoints)
-        fetched = answered if answered is not None else along[0] if along else None
-        loaded = along[-1] if along and (answered is not None or len(along) > 1) else None
-        made.append(Reconciled(entity=entity, counted=counted.get(entity), fetched=fetched, loaded=loaded))
+        fetched = answered if answered is not None else _processed_in(READING, entity, view.phases)
+        loaded = _processed_in(WRITING, entity, view.phases)
+        if entity in counted or fetched is not None or loaded is not None:
+            made.append(Reconciled(entity=entity, counted=counted.get(entity), fetched=fetched, loaded=loaded))
     return made
+
+
+def _processed_in(names: tuple[str, ...], unit: str, phases: Sequence[Phase]) -> int | None:
+    """Return what the phases of such a name processed of a unit; None when none of them counts it."""
+    found = [
+        phase.counters[unit].get("processed") or 0
+        for phase in phases
+        if unit in phase.counters and phase.phase.casefold().startswith(names)
+    ]
+    return sum(found) if found else None
 
 
 def _fetched_from(entity: str, endpoints: Sequence[EndpointTotals]) -> int | None:
@@ -75,7 +90,7 @@ def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
     """Return the source tab: a line for each entity, then what the columns mean."""
     rows = reconcile(view)
     if not rows:
-        return [(), ((" no source counts and no units of work were recorded", "dim"),)]
+        return [(), ((" the source was not counted, and no phase says what it read or wrote", "dim"),)]
     name = min(40, max(20, width - 52))
     lines: list[Spans] = [(), ((f" {pad('entity', name)}{'counted':>12}{'fetched':>12}{'':>6}{'loaded':>12}", "dim"),)]
     for row in rows:
@@ -93,8 +108,8 @@ def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
         [
             (),
             ((" counted  what the job said the source has (log_source_count)", "dim"),),
-            ((" fetched  items of the endpoints of that name, else of the first phase that counts it", "dim"),),
-            ((" loaded   items of the last phase that counts it", "dim"),),
+            ((" fetched  items from the endpoints of that name, else what a phase that reads counted", "dim"),),
+            ((" loaded   what a phase that writes counted (load, write, store, publish, …)", "dim"),),
         ]
     )
     return lines

@@ -29,6 +29,8 @@ MUCH_LESS = 0.7
 """Below this share of its usual rate a living run is marked."""
 
 CHART_ROWS = 3
+LOWEST_WIDE = 23
+"""Lines below which charts beside the figures would push everything else out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def _fact_spans(fact: Fact, label_cells: int) -> Spans:
 
 def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[Spans]:
     """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
-    wide = width >= WIDE
+    wide = width >= WIDE and height >= LOWEST_WIDE
     lines = _wide_top(view, pen, width) if wide else _brief_top(view, width)
     rule = pen.glyphs.usual
     gap: list[Spans] = [()] if wide and height > 34 else []

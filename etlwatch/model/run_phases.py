@@ -23,7 +23,7 @@ from tracking_core.records import Phase, PhaseStatus
 __all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_table", "phase_time_s", "phases_to_show"]
 
 MEGABYTE = 1_048_576
-WIDE = 140
+WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""
 
 _TONES = {"completed": "dim", "running": "text", "failed": "red", "pending": "dim"}
@@ -129,12 +129,15 @@ def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool, over: boo
     ]
 
 
-def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None) -> list[Spans]:
-    """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted."""
+def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None, brief: bool = False) -> list[Spans]:
+    """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted.
+
+    `brief` is the layout of a narrow screen at any width.
+    """
     phases = phases_to_show(view)
     if not phases:
         return [((" no phases were recorded", "dim"),)]
-    wide = width >= WIDE
+    wide = width >= WIDE and not brief
     left = 50 if wide else 27
     end = view.end_s(pen)
     scale = TimeScale(view.began_s, view.until_s(pen), max(1, width - left - 1))

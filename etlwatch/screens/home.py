@@ -183,7 +183,7 @@ class HomeScreen(DashboardScreen):
         self._fleet = fleet
         zone = self.dashboard.settings.zone
         if self._layout.chart_rows:
-            charts = fleet_charts(fleet, zone)
+            charts = fleet_charts(fleet, zone, width=max(1, self.size.width // 3 - 3))
             self.query_one("#throughput", BlockChart).show(charts.throughput)
             self.query_one("#latency", BlockChart).show(charts.latency)
             self.query_one("#not-ok", BlockChart).show(charts.not_ok)
