@@ -355,27 +355,16 @@ def short_label(label: str) -> str:
     return f"{database}@{host}" if database and host else database or host or label
 
 
-def run_dashboard(
-    store: object = None,
-    *,
-    interval: float = 1.0,
-    theme: str = "auto",
-    ascii_only: bool = False,
-    mouse: bool = True,
-    label: str = "",
-    may_write: bool = False,
-) -> int:
+def run_dashboard(store: object = None, settings: Settings | None = None) -> int:
     """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
 
-    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default. `interval`
-    in seconds. Raises ConfigurationError for what names none, ValueError for a theme or interval there is not.
+    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default. Raises
+    ConfigurationError for what names none, ValueError for a theme there is not.
     """
     from tracking_core.config import resolve
 
     location = resolve(store)
-    settings = Settings(
-        interval=interval, theme=theme, ascii_only=ascii_only, mouse=mouse, label=label, may_write=may_write
-    )
+    settings = settings or Settings()
 
     def open_store() -> Store:
         from tracking_core.store import open_store as open_location

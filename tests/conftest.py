@@ -172,5 +172,10 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
             monkeypatch.delenv(name)
     for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    # pytest-xdist tells its workers a size, which would count more than that of a terminal a test opens.
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    # The machine's own configuration is nobody's here; a test that is about it names another file.
+    monkeypatch.setenv("ETLWATCH_SYSTEM_CONFIG", os.devnull)
     # libpq reads ~/.pgpass and ~/.pg_service.conf.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import require_permission, write_option
 from etlwatch.cli.control import actor
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @connect.store_option
+@write_option
 @click.option(
     "--older-than",
     "days",
@@ -47,6 +49,8 @@ def cleanup(days: int, dry_run: bool, yes: bool, form: Format) -> None:
         raise click.UsageError("--dry-run and --yes contradict each other")
     if not (dry_run or yes or is_terminal(sys.stdin)):
         raise click.UsageError("there is no terminal to ask on: add --dry-run to look, or --yes to remove")
+    if not dry_run:
+        require_permission()
     with connect.keeper() as keeper:
         plan = keeper.plan_cleanup(days)
         if form is Format.TABLE:

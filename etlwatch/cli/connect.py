@@ -1,7 +1,7 @@
 """Which store a command means, and its connections.
 
-`--dsn` may stand before the command and after it; the one nearest to the command's end counts. Without one it is
-$TRACKING_DSN, else the embedded file. Errors of a store leave here as `faults.StoreCannotAnswer`.
+`--dsn` and `--target` may stand before the command and after it; the one nearest to the command's end counts. What they
+leave open `etlwatch.config` decides. Errors of a store leave here as `faults.StoreCannotAnswer`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from etlwatch.cli import faults
-from tracking_core.config import StoreLocation, resolve
-from tracking_core.errors import ConfigurationError, StoreError
+from etlwatch.cli.configuration import configured, flags, remembered_option
+from tracking_core.config import StoreLocation
+from tracking_core.errors import StoreError
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Keeper, Reader, Store
@@ -27,37 +26,29 @@ READ_SECONDS = 5.0
 CHANGE_SECONDS = 60.0
 """How long one step of a change may take: a step of a clean-up removes many rows."""
 
-DSN = "etlwatch.dsn"
 
-
-def _remember(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        context.meta[DSN] = value
+def dsn_option(command: Decorated) -> Decorated:
+    """Let a command or a group take `--dsn`."""
+    return remembered_option(
+        "--dsn", metavar="DSN", help="Which store, instead of $TRACKING_DSN, a target or your own file."
+    )(command)
 
 
 def store_option(command: Decorated) -> Decorated:
-    """Let a command or a group take `--dsn`."""
-    return click.option(
-        "--dsn",
-        metavar="DSN",
-        expose_value=False,
-        callback=_remember,
-        help="Which store, instead of $TRACKING_DSN or your own file.",
-    )(command)
+    """Let a command or a group take `--dsn` and `--target`."""
+    target = remembered_option("--target", "-t", metavar="NAME", help="Which store, by its name in the configuration.")
+    return dsn_option(target(command))
 
 
 def given_dsn() -> str | None:
     """Return what `--dsn` says, or None."""
-    dsn: str | None = click.get_current_context().meta.get(DSN)
+    dsn: str | None = flags().get("dsn")
     return dsn
 
 
 def location() -> StoreLocation:
-    """Return the place of the store that is meant; a wrong DSN is wrong usage."""
-    try:
-        return resolve(given_dsn())
-    except ConfigurationError as error:
-        raise faults.bad_configuration(error) from None
+    """Return the place of the store that is meant; a wrong DSN or target is wrong usage."""
+    return configured().location.value
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import require_permission, write_option
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format, Shape
@@ -77,6 +78,7 @@ def _show_switches(job: str | None, form: Format) -> None:
 def _turning(name: str, text: str, *, enabled: bool) -> None:
     @tracking.command(name, help=text)
     @connect.store_option
+    @write_option
     @click.option("--job", "-j", metavar="JOB", help="Only this job.  [default: all jobs]")
     @click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
     @format_option
@@ -91,6 +93,7 @@ _turning("off", "Let no job record anything new.", enabled=False)
 def _turn(job: str | None, reason: str, form: Format, *, enabled: bool) -> None:
     if job is not None and not job.strip():
         raise click.BadParameter("a job has a name; leave --job out for all jobs", param_hint="'--job'")
+    require_permission()
     with connect.keeper() as keeper:
         switch = keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
     with connect.reader() as reader:
@@ -140,6 +143,7 @@ def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
 @connect.store_option
+@write_option
 @click.argument("run")
 @click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
 @click.option("--force", is_flag=True, help="Close it although nothing says that it is lost.")
@@ -148,6 +152,7 @@ def close(run: str, reason: str, force: bool) -> None:
 
     If its job lives after all, the job's own end wins later.
     """
+    require_permission()
     with connect.reader() as reader:
         found = find_run(reader, run)
     if found.status != "running":

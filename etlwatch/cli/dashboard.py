@@ -8,40 +8,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from etlwatch.cli.configuration import configured, remembered_option, write_option
 from etlwatch.cli.terminal import is_unicode
 
 if TYPE_CHECKING:
-    from tracking_core.config import StoreLocation
+    from etlwatch.config.effective import Effective
+    from etlwatch.settings import Settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 THEMES = ("auto", "dark", "light", "ansi", "mono")
 SHORTEST_S, LONGEST_S = 0.1, 60.0
-_GIVEN = "etlwatch.dashboard"
-
-
-def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value:
-        context.meta.setdefault(_GIVEN, {})[parameter.name] = value
-
-
-def _option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    return click.option(*names, expose_value=False, callback=_remember, **attributes)
 
 
 def dashboard_options(command: Decorated) -> Decorated:
-    """Let a command that opens the dashboard take how it looks and how often it reads."""
+    """Let a command that opens the dashboard take how it looks, how often it reads, whether it may change things."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
-        _option("--write", is_flag=True, help="Allow turning tracking on and off, clean-up and closing runs."),
-        _option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
-        _option("--ascii", is_flag=True, help="Draw with ASCII characters only."),
-        _option(
+        write_option,
+        remembered_option("--mouse/--no-mouse", is_flag=True, help="Use the mouse, or leave it to the terminal."),
+        remembered_option("--ascii/--no-ascii", is_flag=True, help="Draw with ASCII characters only."),
+        remembered_option(
             "--theme",
             type=click.Choice(THEMES),
             metavar="NAME",
             help="auto, dark, light, ansi (16 colours) or mono.  [default: auto]",
         ),
-        _option(
+        remembered_option(
             "--interval",
             "-i",
             type=click.FloatRange(SHORTEST_S, LONGEST_S),
@@ -54,16 +46,28 @@ def dashboard_options(command: Decorated) -> Decorated:
     return command
 
 
-def open_dashboard(place: StoreLocation) -> int:
-    """Open the dashboard on a store and return its exit status once it is left."""
+def open_dashboard() -> int:
+    """Open the dashboard on the store that is meant and return its exit status once it is left."""
+    config = configured()
+    settings = settings_of(config, ascii_only=not is_unicode(sys.stdout))
+    # Not before all is said that can be said without it: this import is most of the way to the first frame.
     from etlwatch.app import run_dashboard
 
-    given: dict[str, Any] = click.get_current_context().meta.get(_GIVEN, {})
-    return run_dashboard(
-        place,
-        interval=given.get("interval", 1.0),
-        theme=given.get("theme", "auto"),
-        ascii_only="ascii" in given or not is_unicode(sys.stdout),
-        mouse="no_mouse" not in given,
-        may_write="write" in given,
+    return run_dashboard(config.location.value, settings)
+
+
+def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
+    """Return the dashboard's settings; `ascii_only` where the terminal takes nothing else, whatever is configured."""
+    from etlwatch.config.values import zone_called
+    from etlwatch.settings import Settings
+
+    return Settings(
+        interval=config.interval.value,
+        theme=config.theme.value,
+        ascii_only=config.ascii.value or ascii_only,
+        mouse=config.mouse.value,
+        label=config.target.value or "",
+        zone=zone_called(config.zone.value),
+        may_write=config.write.value,
+        write_reason=config.write_reason,
     )

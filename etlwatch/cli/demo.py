@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output
+from etlwatch.cli.configuration import flags
 from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
 from etlwatch.cli.output import Format
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@connect.store_option
+@connect.dsn_option
 @dashboard_options
-@click.pass_context
-def demo(context: click.Context) -> int:
+def demo() -> int:
     """Run real jobs and watch them.
 
     On a terminal the dashboard opens over jobs that go on until you quit; elsewhere they run once and the runs are
@@ -33,11 +33,15 @@ def demo(context: click.Context) -> int:
     from etlwatch.demo import runner
 
     given = connect.given_dsn()
+    if "target" in flags():
+        raise click.UsageError("the demo takes --dsn, not --target: no demo belongs into a store in use")
+    dsn = flags()["dsn"] = runner.default_demo_dsn() if given is None else given
     if given is None:
-        context.meta[connect.DSN] = runner.default_demo_dsn()
+        # Its store is made for playing: all that a dashboard can do may be tried on it.
+        flags().setdefault("write", True)
     place = connect.location()
     with connect.explained(place):
-        runner.prepare(context.meta[connect.DSN], fresh=given is None)
+        runner.prepare(dsn, fresh=given is None)
     if given is not None:
         say(f"{place.label}: its tables are there, and the demo's runs are added to what it holds")
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
@@ -49,7 +53,7 @@ def _live(place: StoreLocation) -> int:
     from etlwatch.demo.runner import LiveDemo
 
     with LiveDemo(place.dsn) as jobs:
-        status = open_dashboard(place)
+        status = open_dashboard()
     for problem in jobs.problems:
         say(f"demo: {problem}")
     say(_look_again())

@@ -123,7 +123,7 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
 @click.option(
     "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only errors of this job; sync* works, repeatable."
 )
-@click.option("--tracebacks", "-t", is_flag=True, help="In a table, put each error's traceback below it.")
+@click.option("--tracebacks", "-T", is_flag=True, help="In a table, put each error's traceback below it.")
 @format_option
 def errors(run: str | None, limit: int, jobs: tuple[str, ...], tracebacks: bool, form: Format) -> None:
     """List errors, newest first: of one RUN, of a job, or of all."""

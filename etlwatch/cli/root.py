@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",
     "init": "etlwatch.cli.control:init",
+    "config": "etlwatch.cli.config:config",
     "demo": "etlwatch.cli.demo:demo",
 }
 """Name → where the command is, in the order in which help lists them."""
@@ -89,14 +90,14 @@ def etlwatch(context: click.Context) -> int | None:
 
     Without a command it opens the dashboard; where there is no terminal, it prints the runs.
 
-    The store is what --dsn says, before or after the command, else $TRACKING_DSN, else a file of your own. For
-    PostgreSQL everything that libpq
-    knows works: PGSERVICE, ~/.pgpass, PGHOST and the rest fill in what a DSN leaves out.
+    The store is what --dsn or --target say, before or after the command, else $ETLWATCH_TARGET, else $TRACKING_DSN,
+    else the default target of your configuration, else a file of your own. For PostgreSQL everything that libpq knows
+    works: PGSERVICE, ~/.pgpass, PGHOST and the rest fill in what a DSN leaves out.
     """
     if context.invoked_subcommand is not None:
         return None
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
-        return open_dashboard(connect.location())
+        return open_dashboard()
     from etlwatch.cli.output import Format
     from etlwatch.cli.runs import RunQuery, print_runs
 

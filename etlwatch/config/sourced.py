@@ -14,13 +14,14 @@ from etlwatch.config.files import Layer
 __all__ = ["Sourced", "first", "said_by"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Sourced(Generic[T]):
+class Sourced(Generic[T_co]):
     """A value and where it was said."""
 
-    value: T
+    value: T_co
     layer: Layer
     place: str
     """A flag, `$VARIABLE`, a file (with `[target.NAME]` where it stands there), or `default`."""

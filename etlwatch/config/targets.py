@@ -89,9 +89,9 @@ def chosen_target(
         wrong.insert(0, _no_target(named, targets))
     if wrong:
         raise ConfigError(wrong)
-    wanted = named or (defaults[0] if defaults and use_default else None)
-    # Rebuilt, because a record of a name is none of a name or nothing to a type checker.
-    return first([Sourced(wanted.value, wanted.layer, wanted.place) if wanted else None], default=None)
+    if named is None and defaults and use_default:
+        named = defaults[0]
+    return named or Sourced(None, Layer.DEFAULT, "default")
 
 
 def _no_target(named: Sourced[str], targets: Mapping[str, Target], key: str = "") -> Problem:

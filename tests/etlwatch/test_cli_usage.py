@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from etlwatch.cli.root import COMMANDS
+from etlwatch.settings import Settings
 from tests.etlwatch.cli_program import Program
 from tracking_core.config import StoreLocation
 from tracking_core.version import VERSION
@@ -128,10 +129,10 @@ def test_a_wrong_environment_variable_is_named(etlwatch: Program, monkeypatch: p
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_request(
     etlwatch: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_arguments: object) -> None:
+    def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("the moon fell down, password=hunter2")
 
-    monkeypatch.setattr("etlwatch.cli.connect.resolve", broken)
+    monkeypatch.setattr("etlwatch.config.effective.resolve", broken)
     answer = etlwatch("runs")
     assert answer.status == 1
     assert "RuntimeError: the moon fell down" in answer.complaint
@@ -145,10 +146,10 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_request(
 def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
     etlwatch: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    opened: list[tuple[str, dict[str, object]]] = []
+    opened: list[tuple[str, Settings]] = []
 
-    def run_dashboard(place: StoreLocation, **options: object) -> int:
-        opened.append((place.label, options))
+    def run_dashboard(place: StoreLocation, settings: Settings) -> int:
+        opened.append((place.label, settings))
         return 3
 
     monkeypatch.setitem(sys.modules, "etlwatch.app", SimpleNamespace(run_dashboard=run_dashboard))
@@ -156,8 +157,17 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
     dsn = f"sqlite:///{tmp_path / 'x.db'}"
     assert etlwatch("--dsn", dsn).status == 3
     assert etlwatch("--dsn", dsn, "-i", "2.5", "--theme", "light", "--ascii", "--no-mouse", "--write").status == 3
-    plain = {"interval": 1.0, "theme": "auto", "ascii_only": False, "mouse": True, "may_write": False}
-    given = {"interval": 2.5, "theme": "light", "ascii_only": True, "mouse": False, "may_write": True}
-    assert opened == [(str(tmp_path / "x.db"), plain), (str(tmp_path / "x.db"), given)]
+    (place, plain), (_, given) = opened
+    assert place == str(tmp_path / "x.db")
+    assert (plain.interval, plain.theme, plain.ascii_only, plain.mouse, plain.may_write) == (
+        1,
+        "auto",
+        False,
+        True,
+        False,
+    )
+    assert (given.interval, given.theme, given.ascii_only, given.mouse, given.may_write) == (
+        2.5, "light", True, False, True,
+    )  # fmt: skip
     for words in (["--interval", "0"], ["--interval", "often"], ["--theme", "pink"]):
         assert etlwatch(*words).status == 2

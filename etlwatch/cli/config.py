@@ -1,0 +1,163 @@
+"""`etlwatch config`: what is configured and where it was said, and whether files are right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output
+from etlwatch.cli.configuration import configured
+from etlwatch.cli.dashboard import dashboard_options
+from etlwatch.cli.faults import Exit
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format, Shape
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import say
+
+if TYPE_CHECKING:
+    from etlwatch.config.effective import Effective
+    from etlwatch.config.files import Layer
+    from etlwatch.config.schema import FileValues
+    from etlwatch.config.sourced import Sourced
+
+FIELDS = ("key", "value", "layer", "place")
+SETTINGS = ("theme", "ascii", "mouse", "interval", "window", "zone")
+
+
+@click.group(invoke_without_command=True)
+@connect.store_option
+@dashboard_options
+@click.pass_context
+def config(context: click.Context) -> None:
+    """Show what is configured and where it was said, or check files.
+
+    A flag counts before the environment, then come the target, your own file and the system's:
+    $XDG_CONFIG_HOME/etlwatch/config.toml and /etc/etlwatch/config.toml. $ETLWATCH_CONFIG and $ETLWATCH_SYSTEM_CONFIG
+    name other files in their places. Alone it shows every value.
+    """
+    if context.invoked_subcommand is None:
+        _show(Format.TABLE)
+
+
+@config.command()
+@connect.store_option
+@dashboard_options
+@format_option
+def show(form: Format) -> None:
+    """Show every value that holds, and where it was said.
+
+    Passwords are left out. With --target, or any other flag, it shows what would hold then.
+    """
+    _show(form)
+
+
+def _show(form: Format) -> None:
+    rows = list(_rows(configured()))
+    if form is not Format.TABLE:
+        output.write_rows(form, rows, fields=FIELDS)
+        return
+    columns: list[Column[Shape]] = [
+        Column(heading="key", full=lambda row: str(row["key"])),
+        Column(heading="value", full=lambda row: _written(row["value"]), shrinks_to=12),
+        Column(heading="said by", full=lambda row: str(row["place"]), shrinks_to=12),
+    ]
+    output.write_table(lambda look: table(columns, rows, look))
+
+
+def _rows(found: Effective) -> Iterator[Shape]:
+    yield _row("target", found.target)
+    yield _row("store", found.location)
+    yield _row("write", found.write)
+    yield _row("colour", found.colour)
+    for name in SETTINGS:
+        yield _row(f"display.{name}", getattr(found, name))
+    for name, threshold in found.thresholds.items():
+        yield _row(f"thresholds.{name}", threshold)
+    for name, keys in found.keys.items():
+        yield _row(f"keys.{name}", keys)
+    for name, target in found.targets.items():
+        for field in ("location", "write", "colour", "theme", "interval"):
+            sourced = getattr(target, field)
+            if sourced is not None:
+                yield _row(f"target.{name}.{'store' if field == 'location' else field}", sourced)
+
+
+def _row(key: str, sourced: Sourced[object]) -> Shape:
+    return {
+        "key": key,
+        "value": _value(sourced.value),
+        "layer": str(sourced.layer),
+        "place": sourced.place,
+    }
+
+
+def _value(value: object) -> object:
+    """Return a value as data: a store by its label, which holds no password."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        from etlwatch.config.key_names import shown_key
+
+        return [shown_key(key) for key in value]
+    return str(value)
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "no key"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def validate(file: Path | None) -> int:
+    """Check the configuration, and name everything that is wrong with it.
+
+    With FILE it is checked in the place of your own file. The exit status is 0 where nothing is wrong, 2 otherwise.
+    """
+    from etlwatch.config.effective import Flags, effective
+    from etlwatch.config.errors import ConfigError
+    from etlwatch.config.files import Layer, config_paths
+
+    paths = config_paths(os.environ)
+    if file is not None:
+        paths[Layer.USER] = (file, True)
+    problems: list[str] = []
+    told: list[str] = []
+    read: list[FileValues] = []
+    for layer, (path, must_exist) in paths.items():
+        try:
+            values = _read(path, layer, must_exist=must_exist)
+        except ConfigError as error:
+            problems += map(str, error.problems)
+            continue
+        told.append(f"{path}: {'nothing wrong' if values else 'not there'}")
+        read += [values] if values else []
+    if not problems:
+        try:
+            # A DSN of the environment is not what is asked about here.
+            effective(Flags(dsn="postgresql://"), os.environ, read)
+        except ConfigError as error:
+            problems += map(str, error.problems)
+    if not problems:
+        output.write_lines(told)
+        return Exit.DONE
+    for problem in problems:
+        say(problem)
+    return Exit.USAGE
+
+
+def _read(path: Path, layer: Layer, *, must_exist: bool) -> FileValues | None:
+    from etlwatch.config.files import read_raw
+    from etlwatch.config.schema import read_values
+
+    raw = read_raw(path, layer, must_exist=must_exist)
+    return None if raw is None else read_values(raw)

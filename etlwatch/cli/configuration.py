@@ -1,0 +1,82 @@
+"""What the command line makes of flags, environment and files: one answer a call, wherever its options stand.
+
+Owns the options that more than one place may say, and the moment when files are read: when a command first asks. The
+rules are `etlwatch.config`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from etlwatch.cli import faults
+from etlwatch.cli.terminal import say
+from tracking_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from etlwatch.config.effective import Effective
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_FLAGS = "etlwatch.flags"
+_CONFIGURED = "etlwatch.configured"
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value is not None and parameter.name is not None:
+        flags(context)[parameter.name] = value
+
+
+def flags(context: click.Context | None = None) -> dict[str, Any]:
+    """Return what was given of the remembered options so far, by name; the one nearest the command's end counts."""
+    given: dict[str, Any] = (context or click.get_current_context()).meta.setdefault(_FLAGS, {})
+    return given
+
+
+def remembered_option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Let a command take an option that may stand before and after it."""
+    return click.option(*names, expose_value=False, callback=_remember, default=None, **attributes)
+
+
+def write_option(command: Decorated) -> Decorated:
+    """Let a command that changes a store take `--write` and `--read-only`, whatever its target says."""
+    return remembered_option(
+        "--write/--read-only",
+        is_flag=True,
+        help="Allow or forbid turning tracking on and off, clean-up and closing runs.",
+    )(command)
+
+
+def configured() -> Effective:
+    """Return what holds for this call; what is wrong with it is wrong usage, in one line."""
+    context = click.get_current_context()
+    known: Effective | None = context.meta.get(_CONFIGURED)
+    if known is not None:
+        return known
+    # Imported late: help, version and a mistyped command need none of it.
+    from etlwatch.config.effective import Flags, effective, load
+    from etlwatch.config.errors import ConfigError
+
+    try:
+        files = load(os.environ)
+        found = effective(Flags(**flags(context)), os.environ, files)
+    except ConfigError as error:
+        raise click.UsageError(error.summary) from None
+    except ConfigurationError as error:
+        raise faults.bad_configuration(error) from None
+    for values in files:
+        if values.shares_password:
+            mend = "chmod 600 it, or keep the password in ~/.pgpass or a service file"
+            say(f"note: {values.path} holds a password and others may read it: {mend}")
+    context.meta[_CONFIGURED] = found
+    return found
+
+
+def require_permission() -> None:
+    """Refuse to change the store that is meant, where its target or a flag says so."""
+    refusal = configured().refusal
+    if refusal:
+        raise faults.Unsuccessful(f"{refusal}; nothing was changed")
