@@ -182,7 +182,8 @@ class TestClosing:
         assert heard is not None
         assert unheard is not None
         assert heard.duration_s == 3600
-        assert abs(unheard.duration_s - 7200) < 60
+        # NOW is when the tests were collected; the rest of them may have taken their time since.
+        assert 7_100 < unheard.duration_s < 9_000
 
     def test_it_is_audited(self, stock: Stock, keeper: Keeper, reader: Reader) -> None:
         run_id = stock.start(NOW, job="crm")
