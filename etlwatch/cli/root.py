@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "runs": "etlwatch.cli.runs:runs",
     "show": "etlwatch.cli.show:show",
     "errors": "etlwatch.cli.errors:errors",
+    "jobs": "etlwatch.cli.jobs:jobs",
     "tracking": "etlwatch.cli.control:tracking",
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",

@@ -102,11 +102,13 @@ def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
 
 
 def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], thresholds: Thresholds) -> Finding | None:
+    if not _tells_of_progress(run, phases, past):
+        return None
     since = latest_progress(run, phases)
     still = (now - since).total_seconds()
     pause = past.longest_gap_s.p95
     if pause is None:
-        limit, usually = thresholds.stalled_without_past_s, ""
+        limit, usually = max(thresholds.stalled_without_past_s, _usual_phase_s(phases, past)), ""
     else:
         limit = max(thresholds.stalled_after_s, thresholds.stalled_times_usual * pause)
         usually = f"; its longest pause is usually {span(past.longest_gap_s.usual)}"
@@ -122,6 +124,20 @@ def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], th
         value=still,
         limit=limit,
     )
+
+
+def _tells_of_progress(run: Run, phases: Sequence[Phase], past: JobPast) -> bool:
+    """Say whether silence means anything: of a job that only begins and ends, nobody can say that it stands still."""
+    if run.requests or any(counts.get("processed") for phase in phases for counts in phase.counters.values()):
+        return True
+    return bool(past.requests.usual)
+
+
+def _usual_phase_s(phases: Sequence[Phase], past: JobPast) -> float:
+    """Return how long the present phase may take: in it a job without requests may have nothing to tell."""
+    where = _current(phases)
+    known = past.phase(where.phase) if where is not None else None
+    return (known.duration_s.p95 or 0.0) if known is not None else 0.0
 
 
 def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thresholds: Thresholds) -> Finding | None:

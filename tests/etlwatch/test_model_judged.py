@@ -34,7 +34,7 @@ def judged(*runs: Run, pasts: dict[str, JobPast] | None = None, **parts: object)
 
 
 def test_the_first_that_holds_is_the_state_and_all_that_hold_are_the_evidence() -> None:
-    run = make_run("sync", minutes_ago=45, progress_at=NOW - 20 * MINUTE, throttled_requests=50)
+    run = make_run("sync", minutes_ago=45, progress_at=NOW - 20 * MINUTE, requests=900, throttled_requests=50)
     cells = [SeriesCell(bucket=int((NOW - MINUTE).timestamp()), width=60, requests=100, throttled=50)]
     judgement = judge_fleet([run], now=NOW, pasts={"sync": USUALLY_20_MINUTES}, series={run.run_id: cells})
     (after,) = judgement.runs
@@ -53,7 +53,7 @@ def test_a_run_that_is_well_stays_as_it_was_read() -> None:
 
 
 def test_a_run_whose_past_was_not_read_is_not_judged_by_none() -> None:
-    run = make_run("sync", minutes_ago=600, progress_at=NOW - 60 * MINUTE)
+    run = make_run("sync", minutes_ago=600, progress_at=NOW - 60 * MINUTE, requests=9)
     assert judged(run) == [run]
     assert judged(run, pasts={"sync": JobPast()})[0].state == "stalled", "a job without a past is judged all the same"
 

@@ -16,6 +16,7 @@ from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
 
 NOW = datetime(2026, 3, 2, 3, 12, 44, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 def run_of(run_id: int = 1, *, began: datetime = NOW - 30 * MINUTE, **changes: Any) -> Run:
@@ -152,7 +153,7 @@ def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
 
 @pytest.mark.parametrize(("still", "stalled"), [(25, True), (20, False)])
 def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, stalled: bool) -> None:
-    quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE)
+    quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE, requests=9)
     known = past(longest_gap_s=Usual(runs=30, usual=300, p95=420))
     found = findings(quiet, known, now=NOW)
     assert [finding.state for finding in found] == (["stalled"] if stalled else [])
@@ -163,8 +164,29 @@ def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, st
 
 
 def test_a_run_without_a_past_is_stalled_only_after_ten_minutes() -> None:
-    assert findings(run_of(progress_at=NOW - 9 * MINUTE), JobPast(), now=NOW) == ()
-    assert [found.state for found in findings(run_of(progress_at=NOW - 11 * MINUTE), JobPast(), now=NOW)] == ["stalled"]
+    assert findings(run_of(progress_at=NOW - 9 * MINUTE, requests=9), JobPast(), now=NOW) == ()
+    (found,) = findings(run_of(progress_at=NOW - 11 * MINUTE, requests=9), JobPast(), now=NOW)
+    assert found.state == "stalled"
+
+
+def test_a_run_that_tells_of_no_progress_is_never_said_to_stand_still() -> None:
+    silent = run_of(began=NOW - 5 * HOUR, progress_at=None)
+    phases = [phase_of("load", 1, NOW - 4 * HOUR)]
+    assert findings(silent, JobPast(), now=NOW, phases=phases) == ()
+    usually_tells = past(requests=Usual(runs=30, usual=500, p95=600))
+    assert [found.state for found in findings(silent, usually_tells, now=NOW)] == ["stalled"]
+    counting = [phase_of("load", 1, NOW - 4 * HOUR, counters={"rows": {"processed": 7}})]
+    assert [found.state for found in findings(silent, JobPast(), now=NOW, phases=counting)] == ["stalled"]
+
+
+def test_a_phase_without_requests_may_be_silent_as_long_as_it_usually_takes() -> None:
+    known = JobPast(
+        runs=30, phases=(PhasePast(phase="load", position=1, duration_s=Usual(runs=30, usual=3_000, p95=3_600)),)
+    )
+    for minutes, states in ((50, []), (61, ["stalled"])):
+        run = run_of(began=NOW - 5 * HOUR, progress_at=NOW - minutes * MINUTE)
+        phases = [phase_of("load", 1, NOW - minutes * MINUTE, counters={"rows": {"processed": 7}})]
+        assert [found.state for found in findings(run, known, now=NOW, phases=phases)] == states
 
 
 def test_a_phase_that_began_is_progress() -> None:
@@ -197,7 +219,7 @@ def test_a_few_a_usual_or_an_old_share_is_no_throttling(series: Sequence[tuple[i
 
 
 def test_all_that_hold_are_listed_gravest_first() -> None:
-    bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE)
+    bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE, requests=9)
     series = [cell(NOW - MINUTE, 100, 50)]
     known = past(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
     assert [one.state for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]

@@ -224,7 +224,7 @@ def test_in_ascii_every_cell_is_ascii() -> None:
 
 
 def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
-    run = make_run("sync", minutes_ago=30, progress_at=NOW - timedelta(minutes=15))
+    run = make_run("sync", minutes_ago=30, progress_at=NOW - timedelta(minutes=15), requests=9)
     past = JobPast(runs=30, duration_s=Usual(runs=30, usual=600, p95=720, low=550, high=650))
     judged = judge_fleet([run], now=NOW, pasts={"sync": past})
     row = row_of(judged.runs[0], findings=judged.findings, pasts=judged.pasts)

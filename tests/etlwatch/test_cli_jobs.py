@@ -1,0 +1,87 @@
+"""`jobs` on both stores: one line a job, what is late first, and the same as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.etlwatch.cli_program import Program
+from tests.store.stocking import Stock
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    filled = Stock(store_dsn)
+    yield filled
+    filled.close()
+
+
+@pytest.fixture
+def fleet(stock: Stock) -> Stock:
+    """A nightly job that is two hours late, one that runs slow, one that is young."""
+    for night in range(1, 11):
+        began = NOW - night * DAY - 2 * HOUR
+        stock.finished(began, began + 12 * MINUTE, job="ledger")
+    for night in range(1, 8):
+        began = NOW - night * DAY
+        stock.finished(began, began + 10 * MINUTE, job="sync")
+    stock.start(NOW - 20 * MINUTE, job="sync")
+    stock.start(NOW - MINUTE, job="young")
+    return stock
+
+
+def test_what_is_late_comes_first_then_what_has_trouble(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    lines = etlwatch("jobs", "--dsn", store_dsn).out.splitlines()
+    assert lines[0].split() == ["job", "last", "runs", "success", "usual", "p95", "trend", "last", "began", "next"]
+    assert [line.split()[0] for line in lines[1:4]] == ["ledger", "sync", "young"]
+    assert "▄▄▄▄▄▄▄▄▄▄!" in lines[1]
+    assert "10/10 100%" in lines[1]
+    assert "overdue 2h 0" in lines[1]
+    assert "now ▲ 2.0×" in lines[2]
+    assert "1 run" in lines[3]
+    assert lines[5].startswith("ledger has not begun: expected at ")
+
+
+def test_as_data_a_job_has_what_proves_it_late(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    late, sync, young = etlwatch("jobs", "--dsn", store_dsn, "--format", "json").data
+    assert (late["job"], late["trouble"], late["completed"], late["counted"]) == ("ledger", "overdue", 10, 10)
+    assert late["overdue_s"] == pytest.approx(7_200, abs=120)
+    assert (late["rhythm_hits"], late["rhythm_of"], late["usual_s"]) == (10, 10, 720)
+    assert datetime.fromisoformat(late["next_expected"]) == pytest.approx(NOW - 2 * HOUR, abs=2 * MINUTE)
+    assert [run["state"] for run in late["last_runs"]] == ["completed"] * 10
+    assert (sync["trouble"], sync["last_state"], sync["overdue_s"]) == ("slow", "slow", None)
+    assert (young["usual_s"], young["trouble"], young["next_expected"]) == (None, None, None)
+
+
+def test_only_the_jobs_that_are_asked_for_are_listed(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    listed = etlwatch("jobs", "--dsn", store_dsn, "--job", "s*", "--job", "young", "--format", "jsonl").out
+    assert len(listed.splitlines()) == 2
+    unknown = etlwatch("jobs", "--dsn", store_dsn, "--job", "unknown")
+    assert (unknown.status, unknown.out, unknown.err) == (0, "", "no such job\n")
+
+
+def test_csv_has_one_line_a_job(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    rows = list(csv.DictReader(io.StringIO(etlwatch("jobs", "--dsn", store_dsn, "--format", "csv").out)))
+    assert [row["job"] for row in rows] == ["ledger", "sync", "young"]
+    assert rows[2]["success"] == ""
+
+
+def test_an_empty_store_has_no_jobs(etlwatch: Program, store_dsn: str) -> None:
+    answer = etlwatch("jobs", "--dsn", store_dsn)
+    assert (answer.status, answer.out) == (0, "")
+    assert answer.err.startswith("no runs in ")
+    assert etlwatch("jobs", "--dsn", store_dsn, "--format", "json").data == []

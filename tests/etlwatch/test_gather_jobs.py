@@ -1,0 +1,76 @@
+"""The histories of jobs: what is asked for one, what is remembered, and when it is asked again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from etlwatch.gather_jobs import HOLDS_S, JobsGatherer, read_history
+from tests.etlwatch.fleet import FakeStore, make_run
+from tests.etlwatch.job_night import PARIS, ended_runs
+from tracking_core.records import Run
+
+
+def read(gatherer: JobsGatherer, store: FakeStore) -> dict[str, int]:
+    with store.reader(5.0) as reader:
+        return {history.job: len(history.runs) for history in gatherer.read(reader, store.runs)}
+
+
+def hourly(job: str, count: int) -> list[Run]:
+    return ended_runs(job, 10, count=count, since=60, every=60)
+
+
+def test_a_jobs_history_is_its_last_thirty_runs_and_the_past_of_the_completed() -> None:
+    store = FakeStore(runs=ended_runs("sync", 10, count=40, since=60, every=24 * 60, failed=range(12)))
+    with store.reader(5.0) as reader:
+        history = read_history(reader, "sync", PARIS)
+    assert len(history.runs) == len(history.starts) == 30
+    assert history.past.runs == 28, "all completed runs there are, also those beyond the thirty"
+    assert history.rhythm is not None
+
+
+def test_of_a_job_that_begins_often_more_beginnings_are_read_than_are_shown() -> None:
+    store = FakeStore(runs=hourly("sync", 300))
+    with store.reader(5.0) as reader:
+        history = read_history(reader, "sync", PARIS)
+    assert (len(history.runs), len(history.starts)) == (30, 200)
+
+
+def test_a_job_is_read_again_when_a_run_of_it_began_or_ended() -> None:
+    store, gatherer = FakeStore(runs=[*hourly("a", 5), *hourly("b", 5)]), JobsGatherer()
+    assert read(gatherer, store) == {"a": 5, "b": 5}
+    store.asked = Counter()
+    read(gatherer, store)
+    assert store.asked["runs_of_job"] == 0
+    store.runs.append(make_run("a", minutes_ago=1))
+    assert read(gatherer, store) == {"a": 6, "b": 5}
+    assert store.asked["runs_of_job"] == 1
+    store.runs[-1] = replace(store.runs[-1], status="completed", state="completed", ended_at=store.clock)
+    read(gatherer, store)
+    assert store.asked["runs_of_job"] == 2
+
+
+def test_a_job_is_read_again_after_a_while_and_a_removed_one_forgotten() -> None:
+    seconds = [0.0]
+    store, gatherer = FakeStore(runs=hourly("a", 5)), JobsGatherer(monotonic=lambda: seconds[0])
+    read(gatherer, store)
+    seconds[0] = HOLDS_S
+    store.runs = hourly("b", 2)
+    assert read(gatherer, store) == {"b": 2}
+
+
+def test_one_call_reads_no_more_jobs_than_its_budget_allows() -> None:
+    store = FakeStore(runs=[run for job in "abc" for run in hourly(job, 3)])
+    clock = iter(range(1000))
+    gatherer = JobsGatherer(budget_s=0.5, monotonic=lambda: float(next(clock)))
+    for known, complete in ((1, False), (2, False), (3, True)):
+        assert len(read(gatherer, store)) == known
+        assert gatherer.complete is complete
+
+
+def test_jobs_of_the_runs_at_hand_are_read_first() -> None:
+    store = FakeStore(runs=[*hourly("a", 3), *hourly("z", 3)])
+    gatherer = JobsGatherer(budget_s=0.0)
+    with store.reader(5.0) as reader:
+        (first,) = gatherer.read(reader, [run for run in store.runs if run.job == "z"])
+    assert first.job == "z"
