@@ -16,15 +16,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
-from etlwatch.clipboard import clipboard_sequence, clipped_for_clipboard
 from etlwatch.commands import APP_COMMANDS, bindings_of
+from etlwatch.copying import Copying
 from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
@@ -61,7 +61,7 @@ STOPPED_STATUS = 143
 STORE_STATUS = 3
 
 
-class EtlwatchApp(CellDiffing, inherit_bindings=False):
+class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
     """The dashboard."""
 
     CSS_PATH = "etlwatch.tcss"
@@ -311,39 +311,6 @@ class EtlwatchApp(CellDiffing, inherit_bindings=False):
         screen = self.screen
         if isinstance(screen, DashboardScreen):
             self.push_screen(HelpScreen(screen.commands))
-
-    def action_copy(self) -> None:
-        """Hand the selection to the terminal's clipboard."""
-        if isinstance(self.screen, DashboardScreen):
-            self.copy(self.screen.copy_text())
-
-    def action_copy_command(self) -> None:
-        """Hand the screen's command line to the terminal's clipboard."""
-        if isinstance(self.screen, DashboardScreen):
-            self.copy(self.screen.command_line())
-
-    def copy(self, text: str) -> None:
-        """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
-        if not text:
-            self.say("nothing to copy here", severity="warning")
-            return
-        given, cut = clipped_for_clipboard(text)
-        self.copy_to_clipboard(given)
-        first, *more = given.splitlines() or [""]
-        lines = f" and {len(more)} more lines" if more else ""
-        self.say(f"sent to terminal: {first[:60]}{lines}{' (cut)' if cut else ''}")
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Write OSC 52, wrapped for the multiplexer in between if there is one."""
-        self._clipboard = text
-        if self._driver is not None:
-            self._driver.write(clipboard_sequence(text, os.environ))
-
-    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """Show a toast of plain text."""
-        from etlwatch.text import safe
-
-        self.notify(safe(words), severity=severity, markup=False)
 
 
 def short_label(label: str) -> str:

@@ -13,7 +13,6 @@ from functools import partial
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input
 
 from etlwatch.commands import HOME_COMMANDS, bindings_of
 from etlwatch.gather import Watch
@@ -30,13 +29,14 @@ from etlwatch.model.run_cells import row_role, run_cells
 from etlwatch.model.run_columns import RUNS_80, run_columns
 from etlwatch.model.series import WINDOWS
 from etlwatch.model.snapshot import FleetSeries, Snapshot
-from etlwatch.model.spans import Spans, spans_width
+from etlwatch.model.spans import Spans
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.text import safe
 from etlwatch.widgets.charts import BlockChart, SparkLines
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.line_table import LineTable, Row
+from etlwatch.widgets.prompt import Prompt
 from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.span_lines import SpanLines
 
@@ -58,12 +58,6 @@ class HomeScreen(DashboardScreen):
         #charts #not-ok { margin: 0 2 0 0; }
         .gap { height: 1; }
         #second { height: 1; }
-        #prompt { height: 1; background: $surface; }
-        #prompt SpanLines { height: 1; }
-        #prompt-sign { width: 3; }
-        #prompt Input { width: 1fr; padding: 0; background: $surface; }
-        #prompt Input:focus { background-tint: $foreground 0%; }
-        #prompt-says { width: auto; }
     }
     """
 
@@ -94,10 +88,7 @@ class HomeScreen(DashboardScreen):
         yield LineTable(RUNS_80, empty="connecting…", id="runs")
         yield Rule(id="rule")
         yield SpanLines(id="pane")
-        with Horizontal(id="prompt"):
-            yield SpanLines([((" /", "blue bold"),)], ground="bar", id="prompt-sign")
-            yield Input(id="filter", select_on_focus=False)
-            yield SpanLines(ground="bar", id="prompt-says")
+        yield Prompt("/", id="prompt")
         yield Footer(id="footer")
 
     # -- drawing
@@ -105,7 +96,7 @@ class HomeScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Give the keys to the table."""
         self._arrange()
-        self._show_prompt(shown=False)
+        self.set_focus(self.query_one(LineTable))
 
     def on_resize(self) -> None:
         """Choose the layout for the new size."""
@@ -295,25 +286,14 @@ class HomeScreen(DashboardScreen):
     def action_filter(self) -> None:
         """Open the prompt on the present filter."""
         self._filter_before = self.filter.text
-        prompt = self.query_one("#filter", Input)
-        self._show_prompt(shown=True)
-        prompt.value = self.filter.text
-        prompt.cursor_position = len(prompt.value)
+        self.query_one("#footer").display = False
+        self.query_one(Prompt).ask(self.filter.text)
         self._apply_filter(self.filter.text)
 
     @property
     def filtering(self) -> bool:
         """Whether the prompt is open."""
-        return self.query_one("#prompt").display
-
-    def _show_prompt(self, *, shown: bool) -> None:
-        """Put the prompt in the footer's place, or back, and the keys with it.
-
-        At once, not with the next frame: whoever types ahead over a slow link must not have lost a letter.
-        """
-        self.query_one("#prompt").display = shown
-        self.query_one("#footer").display = not shown
-        self.set_focus(self.query_one("#filter" if shown else "#runs"))
+        return self.query_one(Prompt).asking
 
     def action_clear_filter(self) -> None:
         """Leave the prompt, or show all runs."""
@@ -322,17 +302,19 @@ class HomeScreen(DashboardScreen):
         elif self.filter:
             self._apply_filter("")
 
-    @on(Input.Changed, "#filter")
-    def _typed(self, message: Input.Changed) -> None:
-        if self.filtering:
-            self._apply_filter(message.value)
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        if self.filtering and not isinstance(message, Prompt.Entered):
+            self._apply_filter(message.text)
 
-    @on(Input.Submitted, "#filter")
-    def _entered(self, message: Input.Submitted) -> None:
-        self._close_prompt(message.value)
+    @on(Prompt.Entered)
+    def _entered(self, message: Prompt.Entered) -> None:
+        self._close_prompt(message.text)
 
     def _close_prompt(self, text: str) -> None:
-        self._show_prompt(shown=False)
+        self.query_one(Prompt).leave()
+        self.query_one("#footer").display = True
+        self.set_focus(self.query_one(LineTable))
         self._apply_filter(text)
 
     def _apply_filter(self, text: str) -> None:
@@ -347,8 +329,5 @@ class HomeScreen(DashboardScreen):
         if self.dashboard.shown is not None:
             self._draw_table(self.dashboard.shown)
             self._draw_pane()
-        says = says or ((f"{count(self._shown)} of {count(len(self._all))}", "dim"),)
-        told = self.query_one("#prompt-says", SpanLines)
-        told.styles.width = spans_width(says) + 2
-        told.update([((" ", "plain"), *says)])
+        self.query_one(Prompt).says(says or ((f"{count(self._shown)} of {count(len(self._all))}", "dim"),))
         self.refresh_frame()

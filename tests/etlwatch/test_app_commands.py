@@ -11,6 +11,7 @@ from textual.command import CommandPalette
 from etlwatch.app import EtlwatchApp
 from etlwatch.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard
 from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, MOVE_COMMANDS, RUN_COMMANDS, Command, footer_of
+from etlwatch.copying import copied_file
 from etlwatch.screens.help import HelpScreen, help_lines
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.run import RunScreen
@@ -163,6 +164,14 @@ async def test_with_nothing_to_copy_it_says_so() -> None:
     async with dashboard(FakeStore()) as opened:
         await opened.press("y")
         await opened.until(lambda: "nothing to copy here" in opened.text)
+
+
+async def test_what_no_clipboard_takes_is_kept_in_a_file_for_its_owner_alone() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        opened.app.copy("line\n" * MOST_BYTES)
+        await opened.until(lambda: "too long: its beginning was sent to terminal; all of it is in" in opened.text)
+    assert copied_file().read_text() == "line\n" * MOST_BYTES
+    assert copied_file().stat().st_mode & 0o777 == 0o600
 
 
 def test_the_clipboard_sequence_holds_nothing_but_base64_of_the_text() -> None:

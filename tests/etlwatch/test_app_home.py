@@ -222,7 +222,7 @@ async def test_charts_are_drawn_again_only_when_a_bucket_has_closed() -> None:
 
 async def type_filter(opened: Dashboard, text: str) -> None:
     await opened.press("slash")
-    opened.app.screen.query_one("#filter", Input).value = text
+    opened.app.screen.query_one("#prompt Input", Input).value = text
     await opened.pilot.pause()
 
 
@@ -261,7 +261,7 @@ async def test_a_filter_that_is_not_understood_says_so_and_filters_nothing_more(
 async def test_letters_in_the_prompt_are_text_and_no_commands() -> None:
     async with dashboard(night()) as opened:
         await opened.press("slash", *"pqrwy?:")
-        assert opened.app.screen.query_one("#filter", Input).value == "pqrwy?:"
+        assert opened.app.screen.query_one("#prompt Input", Input).value == "pqrwy?:"
         assert not opened.app.paused
         assert isinstance(opened.app.screen, HomeScreen)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.etlwatch.cli_program import MAIN, PROJECT
+from tests.etlwatch.cli_program import MAIN, PROJECT, python
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
 from tracking_core import SimpleETLTracker
@@ -279,3 +279,30 @@ def test_resizing_down_to_almost_nothing_and_back_goes_on(sqlite_store_dsn: str,
         terminal.wait_for(re.compile(r"▌ × failed +ads_metrics_pull"))
         terminal.press("q")
         assert terminal.wait_for_exit() == 0
+
+
+def test_a_crash_is_reported_without_the_values_of_variables(sqlite_store_dsn: str) -> None:
+    broken = (
+        "import sys; from etlwatch.screens.home import HomeScreen\n"
+        "def show(self, snapshot):\n    password = 'hunter' + '2'\n    raise RuntimeError('broken on purpose')\n"
+        "HomeScreen.show_snapshot = show\n"
+        f"{MAIN}"
+    )
+    with Terminal(
+        [sys.executable, "-c", broken, "--dsn", sqlite_store_dsn],
+        columns=200,
+        lines=60,
+        environment={"PYTHONPATH": str(PROJECT)},
+    ) as terminal:
+        assert terminal.wait_for_exit() == 1
+        assert b"broken on purpose" in terminal.output
+        assert b"hunter2" not in terminal.output
+        assert terminal.output.rfind(b"\x1b[?1049l") < terminal.output.rfind(b"broken on purpose"), "on the main screen"
+
+
+def test_drivers_and_the_chart_library_are_left_for_later() -> None:
+    done = python(
+        "import sys, etlwatch.app; print([name for name in ('psycopg', 'sqlite3', 'plotext', 'psutil', "
+        "'etlwatch.screens.run', 'etlwatch.widgets.plot') if name in sys.modules])"
+    )
+    assert done.stdout.decode().strip() == "[]", done.stderr.decode()

@@ -1,0 +1,95 @@
+"""What `y` and `Y` do: the selection, or the screen's command line, on its way to the terminal's clipboard.
+
+Owns the words about it, and the file for what no clipboard takes. Refuses to own the sequence (`etlwatch.clipboard`)
+and what is selected: screens say that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast, runtime_checkable
+
+from textual.app import App
+
+from etlwatch.clipboard import clipboard_sequence, clipped_for_clipboard
+from etlwatch.text import clip, safe
+
+__all__ = ["Copying", "Selection", "copied_file"]
+
+WORDS_CELLS = 60
+
+
+@runtime_checkable
+class Selection(Protocol):
+    """A screen from which something can be copied."""
+
+    def copy_text(self) -> str:
+        """Return what is selected; '' for nothing."""
+        ...
+
+    def command_line(self) -> str:
+        """Return the command that answers what the screen answers."""
+        ...
+
+
+def copied_file() -> Path:
+    """Return the file for what is too long for a clipboard, in the user's own state directory."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return base / "etlwatch" / "copied.txt"
+
+
+def _keep(text: str) -> Path | None:
+    """Write `text` to the file, for its owner's eyes only; None where that cannot be."""
+    path = copied_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made anew, so that nobody else's file of that name is written to.
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        return path
+    return None
+
+
+class Copying(App[Any]):
+    """Mix-in for an app whose screens have something to copy."""
+
+    def action_copy(self) -> None:
+        """Hand the selection to the terminal's clipboard."""
+        if isinstance(self.screen, Selection):
+            self.copy(self.screen.copy_text())
+
+    def action_copy_command(self) -> None:
+        """Hand the screen's command line to the terminal's clipboard."""
+        if isinstance(self.screen, Selection):
+            self.copy(self.screen.command_line())
+
+    def copy(self, text: str) -> None:
+        """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
+        if not text:
+            self.say("nothing to copy here", severity="warning")
+            return
+        given, cut = clipped_for_clipboard(text)
+        self.copy_to_clipboard(given)
+        if cut:
+            path = _keep(text)
+            rest = f"; all of it is in {path}" if path else ""
+            self.say(f"too long: its beginning was sent to terminal{rest}", severity="warning")
+            return
+        first, *more = given.splitlines() or [""]
+        lines = f" and {len(more)} more lines" if more else ""
+        self.say(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Write OSC 52, wrapped for the multiplexer in between if there is one."""
+        self._clipboard = text
+        if self._driver is not None:
+            cast(Any, self._driver).write(clipboard_sequence(text, os.environ))
+
+    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """Show a toast of plain text."""
+        self.notify(safe(words), severity=severity, markup=False)
