@@ -283,3 +283,17 @@ class Receipt:
 
     store_us: int = 0
     """The store's clock at the write, microseconds since 1970-01-01Z."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What a store says of itself to who is going to write."""
+
+    store_us: int
+    """The store's clock, microseconds since 1970-01-01Z."""
+
+    schema_version: int
+    """The newest migration that was applied there."""
+
+    known_version: int
+    """The newest one that this program knows."""

@@ -132,36 +132,33 @@ class KeptDelivery(ImmediateDelivery):
     # base class's __init__; replaced in every instance and child.
     _connection_lock = threading.Lock()
 
-    def _write(self, batch: Batch) -> Receipt:
+    def _write(self, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
         if not self._connection_lock.acquire(blocking=not due.is_leaving()):
             # A signal came while this very thread was at it.
-            return super()._write(batch)
+            return super()._write(make, made)
         try:
             was_kept = self._writer is not None
             try:
-                return self._write_kept(batch)
+                return self._write_kept(make, made)
             except StoreUnavailable:
                 self._let_go()
                 if not was_kept:
                     raise
                 # A connection that lay idle may have been cut off; events carry their own guard against a second copy.
-                return self._write_kept(batch)
+                return self._write_kept(make, made)
         finally:
             self._connection_lock.release()
 
-    def _write_kept(self, batch: Batch) -> Receipt:
+    def _write_kept(self, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
         if self._writer is None:
             writer = self._open_store().writer(self._deadline)
             self._writer = writer
             # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
-        before_us = self._clock.now_us()
-        receipt = self._writer.write(batch)
-        self._measure(receipt.store_us, before_us, self._clock.now_us())
-        return receipt
+        return self._exchange(self._writer, make, made)
 
-    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:  # noqa: ARG002 - overrides
-        self._count(dropped=True)
+    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
+        self._drop(batch, state)
         assert error is not None
         raise _as_tracking_error(error) from error
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tracking_core.errors import StoreUnavailable
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Batch, Hello, Receipt
 
 
 class FakeStore:
@@ -31,6 +31,7 @@ class FakeStore:
         self.known: set[int] = set()
         self.running: set[int] = set()
         self.store_us = 0
+        self.version = 1
 
     def say(self, verb: str) -> None:
         """Note a call and fail it if a test wants that."""
@@ -110,6 +111,11 @@ class FakeConnection:
         """Return whether the switch is off."""
         self._store.say("switched_off")
         return bool({"*", job} & self._store.off)
+
+    def hello(self) -> Hello:
+        """Return the clock and the version that the test has set."""
+        self._store.say("hello")
+        return Hello(store_us=self._store.store_us, schema_version=self._store.version, known_version=1)
 
     def one_view(self) -> AbstractContextManager[None]:
         """See one moment."""

@@ -1,8 +1,9 @@
 """A circuit breaker: after a failure the store is left alone for a while, so that a dead one costs the job nothing.
 
 Closed while the store works. After a failure it is open: nobody may try until the pause is over, then one try is let
-through; its failure doubles the pause, its success closes the breaker. Holds no clock: callers bring the time, so it is
-tested without sleeping.
+through; its success closes the breaker. A store that refuses at once costs nothing to ask, so for a minute it is asked
+every second (a restart is seen within two, PROMISES P4); after that, and after every try that took its time, the pause
+doubles, up to less than the half minute of PROMISES P1. Holds no clock: callers bring the time.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from collections.abc import Callable
 from tracking_core.locks import reentrant_lock
 
 FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 25.0
 JITTER = 0.2
 """Pauses are shortened by up to a fifth, so that many jobs do not come back at the same moment."""
+
+QUICK_S = 0.25
+"""A failure that took no longer cost nobody anything."""
+
+IMPATIENT_S = 60.0
+"""So long after the first failure quick ones do not lengthen the pause."""
 
 
 def _random_share() -> float:
@@ -28,9 +35,10 @@ class Breaker:
 
     def __init__(self, random_share: Callable[[], float] = _random_share) -> None:
         self._random_share = random_share
-        # Guards the three numbers below: one thread alone may be let through after a pause.
+        # Guards the numbers below: one thread alone may be let through after a pause.
         self._lock = reentrant_lock()
-        self._failures = 0
+        self._doublings = 0
+        self._since: float | None = None
         self._retry_at: float | None = None
         self._trying = False
 
@@ -42,8 +50,10 @@ class Breaker:
     def may_try(self, now: float) -> bool:
         """Return whether the store may be tried at this moment of the monotonic clock; a yes must be answered for.
 
-        After a yes call `worked` or `failed`, or no other caller will be let through.
+        After a yes call `worked`, `failed` or `unknown`, or no other caller will be let through.
         """
+        if not self.is_open:
+            return True
         with self._lock:
             if self._retry_at is None:
                 return True
@@ -57,16 +67,25 @@ class Breaker:
         if self._retry_at is None:
             return
         with self._lock:
-            self._failures, self._retry_at, self._trying = 0, None, False
+            self._doublings, self._since, self._retry_at, self._trying = 0, None, None, False
 
-    def failed(self, now: float) -> float:
-        """Open the breaker for the next pause; return how long it is, in seconds."""
+    def failed(self, now: float, took: float = 0.0) -> float:
+        """Open the breaker for the next pause; return how long it is, in seconds. `took`: how long the try lasted."""
+        share = self._random_share()
         with self._lock:
-            pause: float = min(FIRST_PAUSE_S * float(1 << self._failures), LONGEST_PAUSE_S)
-            shortened = pause * (1 - JITTER * self._random_share())
-            self._failures = min(self._failures + 1, 16)
+            if self._since is None:
+                self._since = now
+            pause = min(FIRST_PAUSE_S * float(1 << self._doublings), LONGEST_PAUSE_S)
+            shortened = pause * (1 - JITTER * share)
+            if took > QUICK_S or now - self._since >= IMPATIENT_S:
+                self._doublings = min(self._doublings + 1, 16)
             self._retry_at, self._trying = now + shortened, False
             return shortened
+
+    def unknown(self) -> None:
+        """Say that the store was not tried after all: the next caller may."""
+        with self._lock:
+            self._trying = False
 
     def remaining(self, now: float) -> float:
         """Return the seconds until the next try is let through; 0 when it may be now."""

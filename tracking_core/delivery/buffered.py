@@ -1,7 +1,7 @@
 """Buffered delivery: the job puts events into a bounded queue, one daemon thread brings them to the store.
 
-Owns the verbs and the thread; the queue is intake.py's, batches and connection are shipper.py's. A batch goes out from
-500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving.
+Owns the verbs and the thread; the queue is intake.py's, making batches sealing.py's, connection and spool shipper.py's.
+A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
@@ -25,7 +26,8 @@ from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
 
 FLUSH_EVERY_S = 1.0
-LEAVING_BUDGET_S = 5.0
+SPOOL_TIME_S = 0.5
+"""What is kept of the time for leaving, for the spool: the store must have answered before."""
 
 
 class BufferedDelivery:
@@ -46,6 +48,7 @@ class BufferedDelivery:
         self._clock = clock or SystemClock()
         self._book = RunBook()
         self._health = health or Health()
+        self._health.speak_aside()
         self._intake = Intake(overload=overload)
         self._shipper = Shipper(
             open_store,
@@ -57,17 +60,25 @@ class BufferedDelivery:
             clock=self._clock,
             spool=spool,
         )
+        self._flushes: deque[threading.Event] = deque()
         self._forget_thread()
         renew_after_fork(self)
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
     def begin(self, start: RunStart) -> bool:
-        """Accept a run's start; False only when the shared switch is known to be off for its job."""
-        if not self._switch.refresh() or self._switch.shared_off(start.job):
+        """Accept a run's start; False only when the store said a moment ago that tracking is off for its job.
+
+        What it said longer ago may have changed, so such a run is given its id, and is dropped if it has not.
+        """
+        if not self._switch.refresh():
+            return False
+        now = self._clock.monotonic()
+        answered_at = self._shipper.answered_at
+        if self._switch.shared_off(start.job) and answered_at is not None and now - answered_at < FLUSH_EVERY_S:
             return False
         with self._book.lock:
-            self._book.begin(start, self._clock.monotonic())
+            self._book.begin(start, now)
         self._accept(start)
         return True
 
@@ -115,7 +126,13 @@ class BufferedDelivery:
         return self._accept(raw)
 
     def flush(self, timeout: float | None) -> DeliveryReport:
-        """Wait, at most `timeout` seconds, until everything accepted before is committed or spooled."""
+        """Wait, at most `timeout` seconds, until everything accepted before is committed or spooled.
+
+        Or until both were tried in vain: then it waits in memory, and the report's figures do not count it.
+        """
+        if self._thread is threading.current_thread():
+            # A `__del__` or a log handler on the writer's own thread, which cannot wait for itself.
+            return self._shipper.report
         done = threading.Event()
         self._flushes.append(done)
         if self._run():
@@ -125,23 +142,27 @@ class BufferedDelivery:
             self._ship()
         return self._shipper.report
 
-    def close(self) -> None:
-        """Flush within the leaving budget, end the thread and let go of connection and spool.
+    def leave(self, until: float) -> None:
+        """Flush by this moment of the monotonic clock, end the thread and let go of connection and spool.
 
         Later events are still taken; the next one starts a thread again, or is shipped at once where the interpreter
         lets no thread start any more.
         """
-        self.leave(time.monotonic() + LEAVING_BUDGET_S)
-
-    def leave(self, until: float) -> None:
-        """Do what `close` does, by this moment of the monotonic clock."""
         thread, self._stop = self._thread, True
+        if thread is threading.current_thread():
+            return
         self._intake.wake()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(until - time.monotonic(), 0))
-        if thread is None or not thread.is_alive():
-            self._ship()
-            self._shipper.let_go()
+        with ExitStack() as hurry:
+            for ident in (thread and thread.ident, threading.get_ident()):
+                if ident:
+                    hurry.enter_context(due.hurrying(ident, until - SPOOL_TIME_S))
+            if thread is not None:
+                with suppress(RuntimeError):
+                    # Not started yet: a signal came in the midst of that.
+                    thread.join(max(until - time.monotonic(), 0))
+            if thread is None or not thread.is_alive():
+                self._ship()
+                self._shipper.let_go()
         self._forget_thread()
 
     def renew_in_child(self) -> None:
@@ -149,6 +170,7 @@ class BufferedDelivery:
         self._book.renew()
         self._intake.renew()
         self._shipper.renew()
+        self._flushes = deque()
         self._forget_thread()
 
     # -- the thread --------------------------------------------------------------------------------------------------
@@ -162,7 +184,6 @@ class BufferedDelivery:
     def _forget_thread(self) -> None:
         self._thread: threading.Thread | None = None
         self._stop = False
-        self._flushes: deque[threading.Event] = deque()
         # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
         self._starting = reentrant_lock()
 
@@ -190,17 +211,20 @@ class BufferedDelivery:
         while self._thread is thread:
             stopping = self._stop
             if not stopping:
-                self._intake.rest(FLUSH_EVERY_S)
+                self._intake.rest(self._shipper.rest_s(FLUSH_EVERY_S))
             self._ship()
             if stopping:
                 return
 
     def _ship(self) -> None:
-        waiting = list(self._flushes)
+        waiting: list[threading.Event] = []
+        with suppress(IndexError):
+            while True:
+                waiting.append(self._flushes.popleft())
         try:
             self._shipper.ship()
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever one batch does to it
             self._health.failed(error, "the buffer")
-        for done in waiting:
-            done.set()
-            self._flushes.remove(done)
+        finally:
+            for done in waiting:
+                done.set()

@@ -6,6 +6,9 @@ Owns the logger `tracking_core` and what was said last. Decides nothing: whether
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tracking_core.errors import StoreError
@@ -29,48 +32,66 @@ class Health:
     """Whether the store takes what it is given, as the log was told."""
 
     def __init__(self) -> None:
-        # Guards what was said last; never held while logging, since a handler may call the tracker again. Re-entrant,
-        # as the tracker's other locks are: a signal's handler may come in between.
+        # Guards what was said; never held while logging, since a handler may call the tracker again. Re-entrant, as
+        # the tracker's other locks are: a signal's handler may come in between.
         self._lock = reentrant_lock()
-        self._fault: str | None = None
+        self._faults: set[str] = set()
         self._remarks: set[tuple[object, str]] = set()
+        self._say: Callable[[str, str], None] = _say
+
+    def speak_aside(self) -> None:
+        """Log on a thread of its own from now on (see `Aside`)."""
+        self._say = Aside().say
 
     @property
     def is_good(self) -> bool:
         """Whether the last operation reached the store."""
-        return self._fault is None
+        return not self._faults
 
     def failed(self, error: BaseException, label: str) -> None:
         """Warn that the store does not answer as it should: once for each kind of fault until it works again."""
         fault = type(error).__name__
         with self._lock:
-            if self._fault == fault:
+            if fault in self._faults:
                 return
-            self._fault = fault
+            self._faults.add(fault)
         # What a store raises on purpose says it all; anything else needs its name.
         told = str(error) if isinstance(error, StoreError) else f"{fault}: {error}"
         where = "" if told.startswith(label) else f"{label}: "
-        _say("warning", f"the store does not take what it is given, the job goes on: {where}{without_secrets(told)}")
+        self._say(
+            "warning", f"the store does not take what it is given, the job goes on: {where}{without_secrets(told)}"
+        )
 
     def worked(self, label: str) -> None:
         """Say that the store answers again, if it did not before."""
         if self.is_good:
             return
         with self._lock:
-            recovered, self._fault = self._fault is not None, None
+            recovered = bool(self._faults)
+            self._faults.clear()
         if recovered:
-            _say("info", f"{label}: the store takes what it is given again")
+            self._say("info", f"{label}: the store takes what it is given again")
+
+    def version(self, found: int, known: int, label: str) -> None:
+        """Warn, once, that the store's tables are of another version than this program's (DESIGN 4, Versions)."""
+        if found == known or not self._is_new(label, "version"):
+            return
+        mend = "upgrade etlwatch here" if found > known else "upgrade it with `etlwatch init`"
+        self._say(
+            "warning",
+            f"{label} has schema version {found}, this program knows {known}; what both know is written: {mend}",
+        )
 
     def refused(self, run_id: int, reason: str) -> None:
         """Warn that a run's events were not taken, once a run and reason."""
         if self._is_new(run_id, reason):
             level = "info" if reason == "off" else "warning"
-            _say(level, f"run {format_run_id(run_id)}: nothing was recorded, {_WHY.get(reason, reason)}")
+            self._say(level, f"run {format_run_id(run_id)}: nothing was recorded, {_WHY.get(reason, reason)}")
 
     def adjusted(self, what: str) -> None:
         """Warn, once, that a number was out of range and was changed."""
         if self._is_new(None, "adjusted"):
-            _say("warning", f"a number was out of range: {what}; further ones are changed without a word")
+            self._say("warning", f"a number was out of range: {what}; further ones are changed without a word")
 
     def _is_new(self, subject: object, remark: str) -> bool:
         with self._lock:
@@ -84,6 +105,46 @@ class Health:
     def renew(self) -> None:
         """Take a new lock in a forked child: the old one may be held by a thread that is not there."""
         self._lock = reentrant_lock()
+        if self._say is not _say:
+            self.speak_aside()
+
+
+class Aside:
+    """Logs on a thread of its own, which lives while there is something to say.
+
+    A thread that logs may have to wait for a lock of the job's handler, whose holder may be waiting for that very
+    thread: in the midst of `emit` it records something and there is no room, or it flushes. So no thread that anybody
+    waits for logs.
+    """
+
+    def __init__(self) -> None:
+        # Guards the words and whether somebody speaks; never held while logging.
+        self._lock = reentrant_lock()
+        self._words: deque[tuple[str, str]] = deque()
+        self._speaking = False
+
+    def say(self, level: str, message: str) -> None:
+        """Have something said soon; where no thread can be started it is said at once, while leaving not at all."""
+        if due.is_leaving():
+            return
+        with self._lock:
+            self._words.append((level, message))
+            if self._speaking:
+                return
+            self._speaking = True
+        try:
+            threading.Thread(target=self._speak, name="tracking_core log", daemon=True).start()
+        except RuntimeError:
+            self._speak()
+
+    def _speak(self) -> None:
+        while True:
+            with self._lock:
+                if not self._words:
+                    self._speaking = False
+                    return
+                level, message = self._words.popleft()
+            _say(level, message)
 
 
 def logger() -> logging.Logger:

@@ -1,39 +1,41 @@
 """The job's side of a buffered delivery: bounded queues that take an event in about a microsecond and never block.
 
-Owns the queues, their bounds and what happens beyond them. Everything here may be called again while it is already
-running in the same thread, from a `__del__` or a logging handler: queues are deques, signals a SimpleQueue, and the one
-lock is re-entrant. What is done with the events is the shipper's business.
+Owns the queues, their bounds and what happens beyond them: a request's detail is given up, its count never; words of
+the other lane (lifecycle, phases, counts, errors) are kept, in fewer letters. Everything here may be called again while
+it is already running in the same thread, from a `__del__`, a signal's handler or a logging handler: queues are deques,
+signals a SimpleQueue, and the locks re-entrant. What is done with the events is the shipper's business.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, OTHER_ENDPOINTS, SHORT_MESSAGE
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, RunStart, Tally, cell_of
 from tracking_core.locks import reentrant_lock
-from tracking_core.sanitize import clean_key
+from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
+from tracking_core.store import due
 
 MOST_REQUESTS = 50_000
-"""Requests that wait at the most; a tuple of seven small values, some 400 bytes each, 20 MB in all."""
+"""Requests that wait at the most; a tuple of a few small values each, some 300 bytes, 15 MB in all."""
 
 MOST_LONG_BYTES = 8 * 1024 * 1024
-"""Bytes of unusually long texts that wait at the most."""
+"""Bytes of unusually long texts that wait at the most, in each of the two lanes."""
+
+MOST_WORDS = 5_000
+"""Words that wait before those that a later one says again are left out."""
 
 LONG_TEXT = 512
 SHIP_FROM = 500
 SHIP_FROM_BYTES = 1024 * 1024
-MOST_CELLS = 5_000
-"""Distinct (run, endpoint, ten seconds) that overflow adds up; further endpoints become one."""
-
-OTHER_ENDPOINTS = "(other)"
-_WAIT_STEP_S = 0.05
+_WAIT_STEP_S = 0.5
+"""A caller that waits for room is told of it; this is how often it looks whether somebody is still there to tell."""
 
 Word: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
 
@@ -43,27 +45,21 @@ class Overflow:
 
     def __init__(self) -> None:
         self.cells: dict[CellKey, Tally] = {}
-        self.dropped: dict[int, int] = {}
 
     def add(self, raw: RawRequest, offset_us: int) -> None:
         """Count one request."""
         row = request_row(raw, 0, offset_us)
         key = cell_of(row.run_id, row.endpoint, row.at_us)
-        cell = self.cells.get(key)
-        if cell is None:
-            if len(self.cells) >= MOST_CELLS:
-                key = key._replace(endpoint=OTHER_ENDPOINTS)
-            cell = self.cells.setdefault(key, Tally())
-        cell.add_request(row)
-        self.dropped[row.run_id] = self.dropped.get(row.run_id, 0) + 1
+        if key not in self.cells and len(self.cells) >= MOST_CELLS:
+            key = key._replace(endpoint=OTHER_ENDPOINTS)
+        self.cells.setdefault(key, Tally()).add_request(row)
 
 
 class Intake:
     """What a job has said and no batch holds yet."""
 
-    def __init__(self, *, overload: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, overload: str) -> None:
         self.waits = overload == "wait"
-        self._monotonic = monotonic
         self.offset_us = 0
         """The store's clock minus the job's, for requests that are added up at once."""
 
@@ -74,12 +70,19 @@ class Intake:
         self.requests: deque[RawRequest] = deque()
         self.words: deque[Word] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
-        self._awake = False
-        self._long_bytes = 0
+        self._awake = self._urgent = False
+        self._long_bytes = self._word_bytes = 0
+        self._squeeze_from = MOST_WORDS
         self._overflow = Overflow()
-        # Guards the overflow and the count of long bytes; re-entrant, see the module.
+        # Guards the overflow, the counts of bytes, and the folding of words.
         self._lock = reentrant_lock()
+        self._adding = False
+        self._late: deque[RawRequest] = deque()
+        # Told when there is room again.
+        self._room = threading.Condition(reentrant_lock())
         self.shipper: threading.Thread | None = None
+
+    # -- the job's calls ---------------------------------------------------------------------------------------------
 
     def request(self, raw: RawRequest) -> None:
         """Take one request; its detail is given up, never its count, when there is no room."""
@@ -95,28 +98,40 @@ class Intake:
 
     def word(self, word: Word) -> None:
         """Take an event of the lane that is never given up."""
+        if isinstance(word, RawError):
+            word = self._short_enough(word)
+        if len(self.words) >= self._squeeze_from:
+            if self.waits:
+                self._wait_for_room()
+            else:
+                self._squeeze()
         self.words.append(word)
-        if isinstance(word, RawEnd | RunStart) and not self._awake:
-            self.wake()
+        if isinstance(word, RawEnd | RunStart):
+            self._urgent = True
+            if not self._awake:
+                self.wake()
 
     def wake(self) -> None:
         """Have the shipper look at once."""
         self._awake = True
         self._signals.put(None)
 
+    # -- the shipper's calls -----------------------------------------------------------------------------------------
+
     def rest(self, seconds: float) -> None:
-        """Wait until there is enough to do or the time is over; the shipper's call."""
-        self._awake = len(self.requests) >= SHIP_FROM
+        """Wait until there is enough to do or the time is over."""
+        self._awake = False
+        enough = self._urgent or len(self.requests) >= SHIP_FROM or self._long_bytes >= SHIP_FROM_BYTES
         try:
-            self._signals.get(timeout=0 if self._awake else seconds)
+            self._signals.get(timeout=0 if enough else seconds)
             while True:
                 self._signals.get_nowait()
         except (Empty, ValueError):
             pass
-        self._awake = True
+        self._awake, self._urgent = True, False
 
     def take_requests(self, most: int) -> list[RawRequest]:
-        """Return the oldest waiting requests."""
+        """Return the oldest waiting requests, 1 MiB of them at the most."""
         taken: list[RawRequest] = []
         pop = self.requests.popleft
         size = 0
@@ -128,9 +143,10 @@ class Intake:
         except IndexError:
             pass
         if self._long_bytes:
-            long_bytes = sum(_long(raw) for raw in taken)
+            long_bytes = sum(map(_long, taken))
             with self._lock:
                 self._long_bytes -= long_bytes
+        self._tell_of_room()
         return taken
 
     def take_words(self, most: int) -> list[Word]:
@@ -141,6 +157,12 @@ class Intake:
                 taken.append(self.words.popleft())
         except IndexError:
             pass
+        if self._word_bytes:
+            freed = sum(_size(word) for word in taken)
+            with self._lock:
+                self._word_bytes -= freed
+        self._squeeze_from = max(MOST_WORDS, 2 * len(self.words))
+        self._tell_of_room()
         return taken
 
     def take_overflow(self) -> Overflow | None:
@@ -156,29 +178,135 @@ class Intake:
         """Whether nothing waits."""
         return not (self.requests or self.words or self._overflow.cells)
 
+    # -- beyond the bounds -------------------------------------------------------------------------------------------
+
     def _measured(self, raw: RawRequest) -> RawRequest:
         endpoint, error = clean_key(raw[2]), raw[9]
-        if error is not None and len(error) > SHIP_FROM_BYTES:
-            error = error[: SHIP_FROM_BYTES // 2] + error[-SHIP_FROM_BYTES // 2 :]
+        if error is not None and len(error) > TEXT_BYTES:
+            # No more of it would be stored.
+            error = clean_text(error)
         raw = (*raw[:2], endpoint, *raw[3:9], error)
         long_bytes = _long(raw)
         if long_bytes:
             with self._lock:
                 self._long_bytes += long_bytes
+            if self._long_bytes >= SHIP_FROM_BYTES and not self._awake:
+                self.wake()
         return raw
 
     def _beyond(self, raw: RawRequest) -> None:
-        self.wake()
-        shipper = self.shipper
-        if self.waits and shipper is not None and shipper is not threading.current_thread():
-            while shipper.is_alive() and (len(self.requests) >= MOST_REQUESTS or self._long_bytes > MOST_LONG_BYTES):
-                time.sleep(_WAIT_STEP_S)
-            if shipper.is_alive():
-                self.requests.append(raw)
-                return
+        if not self._awake:
+            self.wake()
+        if self.waits:
+            self._wait_for_room()
+            self.requests.append(raw)
+            return
         with self._lock:
             self._long_bytes -= _long(raw)
-            self._overflow.add(raw, self.offset_us)
+            self._late.append(raw)
+            if self._adding:
+                # A call from within the one below: that one goes on with it, so that no count is read twice.
+                return
+            self._adding = True
+            try:
+                while self._late:
+                    self._overflow.add(self._late.popleft(), self.offset_us)
+            finally:
+                self._adding = False
+
+    def _wait_for_room(self) -> None:
+        """Wait until the shipper has made room; not when nobody can make any, since what waits must not be lost."""
+        shipper = self.shipper
+        if shipper is None or shipper is threading.current_thread():
+            return
+        with self._room:
+            while self._is_full() and shipper.is_alive() and not due.is_leaving():
+                self._room.wait(_WAIT_STEP_S)
+
+    def _tell_of_room(self) -> None:
+        if self.waits and not self._is_full():
+            with self._room:
+                self._room.notify_all()
+
+    def _is_full(self) -> bool:
+        return (
+            len(self.requests) >= MOST_REQUESTS
+            or self._long_bytes > MOST_LONG_BYTES
+            or self._word_bytes > MOST_LONG_BYTES
+            or len(self.words) >= MOST_WORDS
+        )
+
+    def _short_enough(self, word: RawError) -> RawError:
+        """Return an error that is no longer than what is stored, or in a line when very many wait."""
+        failure = word.failure
+        size = len(failure.message) + len(failure.traceback)
+        if size > TEXT_BYTES:
+            capped = replace(failure, message=clean_text(failure.message), traceback=clean_text(failure.traceback))
+            word = word._replace(failure=capped)
+        if self._word_bytes > MOST_LONG_BYTES:
+            if self.waits:
+                self._wait_for_room()
+            else:
+                short = replace(failure, message=failure.message[:SHORT_MESSAGE], traceback=LEFT_OUT)
+                word = word._replace(failure=short)
+        with self._lock:
+            self._word_bytes += _size(word)
+        return word
+
+    def _squeeze(self) -> None:
+        """Leave out words about a phase under way or a source that a later one says again; all others stay."""
+        if not self._awake:
+            self.wake()
+        with self._lock:
+            words: list[Word] = []
+            try:
+                while True:
+                    words.append(self.words.popleft())
+            except IndexError:
+                pass
+            kept = _squeezed(words)
+            self.words.extendleft(reversed(kept))
+            self._squeeze_from = max(MOST_WORDS, 2 * len(kept))
+
+
+def _squeezed(words: list[Word]) -> list[Word]:
+    kept: list[Word] = []
+    newest: dict[tuple[object, ...], int] = {}
+    for word in words:
+        key = _subject(word)
+        if key is not None and key in newest:
+            kept[newest[key]] = _both(kept[newest[key]], word)
+            continue
+        if key is not None:
+            newest[key] = len(kept)
+        elif isinstance(word, RawPhase):
+            # What comes after the end of a phase begins it anew.
+            newest.pop((RawPhase, word.run_id, word.phase), None)
+        kept.append(word)
+    return kept
+
+
+def _subject(word: Word) -> tuple[object, ...] | None:
+    """Return what a word is about, if a later word about the same says all that it says."""
+    if isinstance(word, RawPhase) and word.status == "running":
+        return RawPhase, word.run_id, word.phase
+    if isinstance(word, RawCount):
+        return RawCount, word.run_id, word.entity
+    return None
+
+
+def _both(before: Word, after: Word) -> Word:
+    if not (isinstance(before, RawPhase) and isinstance(after, RawPhase)):
+        return after
+    return after._replace(
+        totals={**before.totals, **after.totals},
+        processed={**before.processed, **after.processed},
+        memory_mb=before.memory_mb if after.memory_mb is None else after.memory_mb,
+    )
+
+
+def _size(word: Word) -> int:
+    return len(word.failure.message) + len(word.failure.traceback) if isinstance(word, RawError) else 0
 
 
 def _long(raw: RawRequest) -> int:

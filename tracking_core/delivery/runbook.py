@@ -44,8 +44,17 @@ class RunState:
 
     job: str | None = None
     ended: bool = False
+    void: bool = False
+    """Whether the store refused the run's start because tracking was off: what follows is given up."""
+
+    start_is: str = ""
+    """Where the start is counted (see counts.py), '' while it is nowhere."""
+
     seq: int = 0
     """The last sequence number given out."""
+
+    dropped: int = 0
+    """Sequence numbers whose events were given up."""
 
     calls: int = 0
     """Operations on this run that this writer was asked for."""
@@ -142,17 +151,9 @@ class RunBook:
         state = self._states.get(run_id)
         return state.start if state is not None else None
 
-    def job_of(self, run_id: int) -> str | None:
-        """Return the job of a run that this book knows."""
-        state = self._states.get(run_id)
-        return state.job if state is not None else None
-
-    def confirm(self, run_ids: Iterable[int]) -> None:
-        """Note that the store holds these runs."""
-        for run_id in run_ids:
-            state = self._states.get(run_id)
-            if state is not None:
-                state.confirmed = True
+    def known(self, run_ids: Iterable[int]) -> list[RunState]:
+        """Return the states of those runs that this book knows."""
+        return [self._states[run_id] for run_id in run_ids if run_id in self._states]
 
     def end(self, run_id: int) -> None:
         """Note that a run has ended; the oldest ended ones are forgotten when there are very many."""

@@ -1,4 +1,4 @@
-"""The other side of a buffered delivery: events are sealed into batches and brought to the store, or to the spool.
+"""The other side of a buffered delivery: sealed batches brought to the store, or to the spool, or kept in memory.
 
 Runs on one thread at a time, the writer's own or, at the very end, the leaving one; keeps one connection. Nothing here
 raises but what is not an Exception.
@@ -6,61 +6,37 @@ raises but what is not an Exception.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tracking_core.clock import Clock
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Replay, Spool
-from tracking_core.delivery.batches import events_in
+from tracking_core.delivery.backlog import Backlog
+from tracking_core.delivery.base import Replay, Spool
+from tracking_core.delivery.batches import events_in, events_of, is_empty, parts_of, without_runs
 from tracking_core.delivery.breaker import Breaker
+from tracking_core.delivery.counts import Counts
 from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import SHIP_FROM, Intake, Overflow, Word
-from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
-from tracking_core.delivery.runbook import RunBook, RunState
+from tracking_core.delivery.intake import Intake
+from tracking_core.delivery.learning import Learning
+from tracking_core.delivery.runbook import RunBook
+from tracking_core.delivery.sealing import Sealer
+from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowRejected
-from tracking_core.events import (
-    Batch,
-    CellKey,
-    CountedSource,
-    LedgerEntry,
-    PhaseChange,
-    RaisedError,
-    Receipt,
-    RequestRow,
-    RunEnd,
-    RunStart,
-    Tally,
-    tally,
-)
+from tracking_core.events import Batch, Receipt
 from tracking_core.locks import reentrant_lock
 from tracking_core.records import DeliveryReport
+from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
-from tracking_core.store.parameters import COUNTED
 from tracking_core.switch import TrackingSwitch
-
-MOST_WORDS = 200
-MOST_UNSENT = 40
-"""Batches that wait in memory when neither store nor spool takes them; beyond that their detail is given up."""
 
 REPLAY_STEP_S = 0.5
 """How long a spool is replayed before new events are looked at again."""
 
-OFFSET_NOISE_US = 50_000
+LOOK_EVERY_S = 60.0
+"""How often spools of dead processes are looked for."""
 
-
-@dataclass(slots=True)
-class _Draft:
-    """A batch of one writer id while it is being filled."""
-
-    requests: list[RequestRow]
-    cells: dict[CellKey, Tally]
-    phases: list[PhaseChange]
-    source_counts: list[CountedSource]
-    errors: list[RaisedError]
-    ends: list[RunEnd]
-    states: dict[int, RunState]
+SHORTEST_REST_S = 0.05
 
 
 class Shipper:
@@ -83,150 +59,96 @@ class Shipper:
         self._intake = intake
         self._book = book
         self._deadline = deadline
-        self._switch = switch
         self._health = health
         self._clock = clock
         self._spool = spool
         self._breaker = breaker or Breaker()
-        self._offset_us = 0
+        self._counts = Counts()
+        self._skew = Skew(clock)
+        self._learning = Learning(book, switch, self._counts, health)
+        self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
+        self._backlog = Backlog(self._detail_lost)
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
-        self._looked_for_others = False
-        self.renew()
+        self._begin()
+
+    def _begin(self) -> None:
+        # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
+        self.lock = reentrant_lock()
+        self._shipping = False
+        self._look_at = self._clock.monotonic()
+        self.answered_at: float | None = None
+        """When the store last answered, on the monotonic clock."""
 
     def renew(self) -> None:
         """Begin anew in a forked child: the parent's connection is neither used nor closed."""
-        # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
-        self.lock = reentrant_lock()
         if self._connection is not None:
             self._inherited.append(self._connection)
         self._connection = None
-        self._batch_seq = 0
-        self._dropped: dict[int, int] = {}
-        self._unsent: deque[Batch] = deque()
-        self._sent = self._spooled = self._lost = 0
+        self._sealer.renew()
+        self._counts.renew()
+        self._backlog.clear()
         self._breaker.renew()
         self._spool.renew()
+        self._health.renew()
+        self._begin()
 
     @property
     def report(self) -> DeliveryReport:
         """What became of everything so far."""
-        return DeliveryReport(sent=self._sent, spooled=self._spooled, dropped=self._lost)
+        return self._counts.report
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits for the store in this process."""
-        return not self._unsent and self._spool.is_empty
+    def rest_s(self, most: float) -> float:
+        """Return how long to rest before the next `ship`: until the store may be tried again when something waits."""
+        if not self._backlog and self._spool.is_empty:
+            return most
+        return min(most, max(self._breaker.remaining(self._clock.monotonic()), SHORTEST_REST_S))
 
     def ship(self) -> None:
         """Bring everything that waits at this moment to the store or the spool."""
         with self.lock:
-            while not self._intake.is_empty:
-                for batch in self._seal():
-                    self._send(batch)
-            self._catch_up()
+            if self._shipping:
+                # A call from within: a `__del__` on this thread that flushes.
+                return
+            self._shipping = True
+            try:
+                self._greet()
+                self._ship_waiting()
+                self._catch_up()
+            finally:
+                self._shipping = False
 
     def let_go(self) -> None:
         """Close the connection and the spool; what waits in memory is spooled as far as that is possible."""
         with self.lock:
-            while self._unsent:
-                self._set_aside(self._unsent.popleft())
+            if self._shipping:
+                return
+            while self._backlog:
+                batch = self._backlog.pop()
+                if not self._spooled(batch):
+                    self._given_up(batch)
             self._disconnect()
             self._spool.close()
 
-    # -- sealing -----------------------------------------------------------------------------------------------------
-
-    def _seal(self) -> list[Batch]:
-        requests = self._intake.take_requests(SHIP_FROM)
-        words = self._intake.take_words(MOST_WORDS)
-        overflow = self._intake.take_overflow()
-        drafts: dict[int, _Draft] = {}
-        with self._book.lock:
-            for raw in requests:
-                self._enter_request(drafts, raw)
-            if overflow is not None:
-                self._enter_overflow(drafts, overflow)
-            for word in words:
-                self._enter_word(drafts, word)
-            return [self._sealed(writer_id, draft) for writer_id, draft in drafts.items()]
-
-    def _draft(self, drafts: dict[int, _Draft], run_id: int) -> tuple[_Draft, RunState]:
-        state = self._book.state(run_id)
-        draft = drafts.get(state.writer_id)
-        if draft is None:
-            draft = drafts[state.writer_id] = _Draft([], {}, [], [], [], [], {})
-        draft.states[run_id] = state
-        return draft, state
-
-    def _is_off(self, state: RunState) -> bool:
-        if state.job is None or not self._switch.shared_off(state.job):
-            return False
-        self._lost += 1
-        return True
-
-    def _enter_request(self, drafts: dict[int, _Draft], raw: RawRequest) -> None:
-        draft, state = self._draft(drafts, raw[0])
-        if not self._is_off(state):
-            state.seq += 1
-            draft.requests.append(request_row(raw, state.seq, self._offset_us))
-
-    def _enter_overflow(self, drafts: dict[int, _Draft], overflow: Overflow) -> None:
-        for key, cell in overflow.cells.items():
-            draft, state = self._draft(drafts, key.run_id)
-            if not self._is_off(state):
-                draft.cells[key] = cell
-                state.seq += cell.requests
-                self._dropped[key.run_id] = self._dropped.get(key.run_id, 0) + cell.requests
-                self._lost += cell.requests
-
-    def _enter_word(self, drafts: dict[int, _Draft], word: Word) -> None:
-        draft, state = self._draft(drafts, word.run_id)
-        if isinstance(word, RunStart):
-            # The state carries it until a store is known to hold the run.
-            return
-        if isinstance(word, RawEnd):
-            began = state.started_monotonic
-            duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
-            draft.ends.append(run_end(word, duration_ms, self._offset_us))
-        elif self._is_off(state):
-            return
-        elif isinstance(word, RawPhase):
-            draft.phases.append(phase_change(word, state, self._offset_us))
-        elif isinstance(word, RawCount):
-            draft.source_counts.append(counted_source(word, state, self._offset_us))
-        elif isinstance(word, RawError):
-            state.seq += 1
-            draft.errors.append(raised_error(word, state.seq, self._offset_us))
-
-    def _sealed(self, writer_id: int, draft: _Draft) -> Batch:
-        self._batch_seq += 1
-        cells = tally(draft.requests)
-        for key, cell in draft.cells.items():
-            mine = cells.setdefault(key, Tally())
-            mine.add(cell)
-        return Batch(
-            writer_id=writer_id,
-            batch_seq=self._batch_seq,
-            starts=tuple(
-                state.start for state in draft.states.values() if state.start is not None and not state.confirmed
-            ),
-            requests=tuple(draft.requests),
-            cells=cells,
-            phases=tuple(draft.phases),
-            source_counts=tuple(draft.source_counts),
-            errors=tuple(draft.errors),
-            ends=tuple(draft.ends),
-            ledger=tuple(
-                LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=self._dropped.get(state.run_id, 0))
-                for state in draft.states.values()
-                if state.seq
-            ),
-        )
-
     # -- sending -----------------------------------------------------------------------------------------------------
 
+    def _ship_waiting(self) -> None:
+        # What comes meanwhile is left for the next time, or a busy job would keep everything else waiting.
+        left = len(self._intake.requests) + len(self._intake.words)
+        while not self._intake.is_empty:
+            if self._intake.waits and self._backlog.is_full and not due.is_leaving():
+                # Nobody takes anything: the job waits, which is what it asked for.
+                return
+            taken, batches = self._sealer.seal()
+            for batch in batches:
+                self._send(batch)
+            left -= taken
+            if left <= 0 or not taken:
+                return
+
     def _send(self, batch: Batch) -> None:
-        if self._unsent or not self._breaker.may_try(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        if self._backlog or not self._breaker.may_try(now):
             self._keep(batch)
             return
         try:
@@ -234,43 +156,53 @@ class Shipper:
         except RowRejected as error:
             self._breaker.worked()
             self._without_poison(batch, error)
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
-            self._failed(error)
+        except BaseException as error:
+            self._failed(error, now)
             self._keep(batch)
+            if not isinstance(error, Exception):
+                raise
 
-    def _write(self, batch: Batch) -> Receipt:
+    def _write(self, batch: Batch) -> None:
         """Write a batch and learn from the receipt; raises what the store raises."""
         receipt = self._write_only(batch)
         self._breaker.worked()
         self._health.worked(self._label())
-        jobs = [state.job for state in map(self._book.state, batch.run_ids()) if state.job is not None]
-        self._switch.learn(jobs, receipt.switched_off)
-        with self._book.lock:
-            self._book.confirm(run_id for run_id in batch.run_ids() if run_id not in receipt.refused)
-        for run_id, reason in receipt.refused.items():
-            self._health.refused(run_id, reason)
-        events = events_in(batch)
-        lost = _events_of(batch, receipt.refused)
-        self._sent += events - lost
-        self._lost += lost
-        return receipt
+        lost = events_of(batch, receipt.refused)
+        self._counts.add(sent=events_in(batch) - lost, dropped=lost)
 
     def _write_only(self, batch: Batch) -> Receipt:
-        if self._connection is None:
-            self._connection = self._open_store().writer(self._deadline)
         before_us = self._clock.now_us()
-        receipt = self._connection.write(batch)
-        self._measure(receipt.store_us, before_us, self._clock.now_us())
+        receipt = self._connected().write(batch)
+        self._skew.measure(receipt.store_us, before_us, self._clock.now_us())
+        self.answered_at = self._clock.monotonic()
+        self._learning.learn(batch, receipt)
         return receipt
 
-    def _measure(self, store_us: int, before_us: int, after_us: int) -> None:
-        if store_us:
-            measured = store_us - (before_us + after_us) // 2
-            if abs(measured - self._offset_us) > OFFSET_NOISE_US + (after_us - before_us):
-                self._offset_us = self._intake.offset_us = measured
+    def _connected(self) -> Writer:
+        if self._connection is None:
+            self._connection = self._open_store().writer(self._deadline)
+        return self._connection
 
-    def _failed(self, error: Exception) -> None:
-        self._breaker.failed(self._clock.monotonic())
+    def _greet(self) -> None:
+        """Learn the store's clock before the first events are timed by it."""
+        now = self._clock.monotonic()
+        if self._skew.is_known or self._intake.is_empty or not self._breaker.may_try(now):
+            return
+        try:
+            before_us = self._clock.now_us()
+            hello = self._connected().hello()
+            self._skew.measure(hello.store_us, before_us, self._clock.now_us())
+            self._health.version(hello.schema_version, hello.known_version, self._label())
+        except BaseException as error:
+            self._failed(error, now)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._breaker.worked()
+
+    def _failed(self, error: BaseException, began: float) -> None:
+        now = self._clock.monotonic()
+        self._breaker.failed(now, now - began)
         self._health.failed(error, self._label())
         self._disconnect()
 
@@ -280,127 +212,94 @@ class Shipper:
             with suppress(Exception):
                 connection.close()
 
+    # -- what the store does not take --------------------------------------------------------------------------------
+
     def _keep(self, batch: Batch) -> None:
-        if self._spool.take(batch):
-            self._spooled += events_in(batch)
-            return
-        self._unsent.append(batch)
-        if len(self._unsent) > MOST_UNSENT:
-            self._give_up_detail()
+        batch = self._without_runs_switched_off(batch)
+        if not is_empty(batch) and not self._spooled(batch):
+            self._backlog.add(batch)
 
-    def _set_aside(self, batch: Batch) -> None:
-        if self._spool.take(batch):
-            self._spooled += events_in(batch)
-        else:
-            self._lost += events_in(batch)
+    def _spooled(self, batch: Batch) -> bool:
+        if not self._spool.take(batch):
+            return False
+        self._counts.add(spooled=events_in(batch))
+        self._learning.starts(batch, "spooled")
+        return True
 
-    def _give_up_detail(self) -> None:
-        """Strip the oldest batch that still has rows: totals, errors and lifecycle stay, memory stays bounded."""
-        for index, batch in enumerate(self._unsent):
-            if batch.requests:
-                for row in batch.requests:
-                    self._dropped[row.run_id] = self._dropped.get(row.run_id, 0) + 1
-                self._lost += len(batch.requests)
-                self._unsent[index] = replace(batch, requests=())
-                return
+    def _given_up(self, batch: Batch) -> None:
+        self._counts.add(dropped=events_in(batch))
+        self._learning.starts(batch, "dropped")
+
+    def _without_runs_switched_off(self, batch: Batch) -> Batch:
+        """Return a batch without the runs for which tracking was off when the store was last heard."""
+        off = self._learning.runs_off(batch)
+        if not off:
+            return batch
+        left = without_runs(batch, off)
+        self._counts.add(dropped=events_in(batch) - events_in(left))
+        return left
+
+    def _detail_lost(self, rows_by_run: dict[int, int]) -> dict[int, int]:
+        """Count requests whose detail was given up; return how many that makes of each run."""
+        self._counts.add(dropped=sum(rows_by_run.values()))
+        with self._book.lock:
+            for state in self._book.known(rows_by_run):
+                state.dropped += rows_by_run[state.run_id]
+            return {state.run_id: state.dropped for state in self._book.known(rows_by_run)}
 
     def _without_poison(self, batch: Batch, error: RowRejected) -> None:
         """Send a rejected batch in halves, down to the one event that the store will not have."""
-        parts = _parts(batch)
+        parts = parts_of(batch)
         if not parts:
-            self._lost += max(events_in(batch), 1)
+            self._given_up(batch)
             self._health.failed(error, self._label())
-            return
         for part in parts:
-            self._batch_seq += 1
-            self._send(replace(part, batch_seq=self._batch_seq))
+            self._send(replace(part, batch_seq=self._sealer.next_key()))
+
+    # -- what waits --------------------------------------------------------------------------------------------------
 
     def _catch_up(self) -> None:
         """Send what waits in memory and in the spool, as far as the store takes it."""
-        if self.is_idle and (self._looked_for_others or self._connection is None):
-            return
-        if not self._breaker.may_try(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        others = self._connection is not None and now >= self._look_at
+        if not (self._backlog or others or not self._spool.is_empty) or not self._breaker.may_try(now):
             return
         try:
-            while self._unsent:
-                self._write(self._unsent[0])
-                self._unsent.popleft()
-            until = self._clock.monotonic() + REPLAY_STEP_S
-            replayed = self._spool.replay(self._replay_one, until=until, others=not self._looked_for_others)
+            while self._backlog:
+                self._send_first()
+            replayed = self._spool.replay(self._write_only, until=now + REPLAY_STEP_S, others=others)
+        except BaseException as error:
+            self._failed(error, now)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._after_replay(replayed, now, others=others)
+
+    def _send_first(self) -> None:
+        try:
+            self._write(self._backlog.first)
         except RowRejected as error:
-            self._without_poison(self._unsent.popleft(), error)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed(error)
-        else:
-            self._looked_for_others = self._looked_for_others or not (replayed.error or replayed.unfinished)
-            self._after_replay(replayed)
-
-    def _replay_one(self, batch: Batch) -> Receipt:
-        receipt = self._write_only(batch)
-        with self._book.lock:
-            self._book.confirm(run_id for run_id in batch.run_ids() if run_id not in receipt.refused)
-        return receipt
-
-    def _after_replay(self, replayed: Replay) -> None:
-        if replayed.error:
-            self._breaker.failed(self._clock.monotonic())
-            self._disconnect()
-        else:
+            batch = self._backlog.pop()
             self._breaker.worked()
-        self._spooled -= replayed.own_sent + replayed.own_lost
-        self._sent += replayed.own_sent
-        self._lost += replayed.own_lost
-        for run_id, reason in replayed.refused.items():
-            self._health.refused(run_id, reason)
+            self._without_poison(batch, error)
+        else:
+            self._backlog.pop()
+
+    def _after_replay(self, replayed: Replay, began: float, *, others: bool) -> None:
+        now = self._clock.monotonic()
+        if replayed.error:
+            self._breaker.failed(now, now - began)
+            self._disconnect()
+        elif replayed.batches:
+            self._breaker.worked()
+        else:
+            self._breaker.unknown()
+        if others and not replayed.error and not replayed.unfinished:
+            self._look_at = now + LOOK_EVERY_S
+        self._counts.replayed(replayed)
 
     def _label(self) -> str:
         try:
             return self._open_store().label
         except Exception:  # noqa: BLE001 - the store that cannot be opened is the news, not its name
             return "the store"
-
-
-def _events_of(batch: Batch, run_ids: Iterable[int]) -> int:
-    gone = set(run_ids)
-    if not gone:
-        return 0
-    requests = sum(cell.requests for key, cell in batch.cells.items() if key.run_id in gone)
-    words = [change.run_id for change in batch.phases]
-    words += [count.run_id for count in batch.source_counts]
-    words += [error.run_id for error in batch.errors]
-    words += [end.run_id for end in batch.ends]
-    return requests + sum(run_id in gone for run_id in words)
-
-
-def _parts(batch: Batch) -> list[Batch]:
-    """Return a batch in smaller ones: each lasting event alone, requests in halves; [] when it cannot be divided."""
-    empty = replace(batch, requests=(), cells={}, phases=(), source_counts=(), errors=(), ends=(), ledger=())
-    words = [replace(empty, phases=(change,)) for change in batch.phases]
-    words += [replace(empty, source_counts=(count,)) for count in batch.source_counts]
-    words += [replace(empty, errors=(error,)) for error in batch.errors]
-    words += [replace(empty, ends=(end,), ledger=batch.ledger) for end in batch.ends]
-    rows = batch.requests
-    halves = [rows] if words else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
-    parts = [replace(empty, requests=half, cells=tally(half)) for half in halves if half]
-    counted = tally(rows)
-    loose = {key: _less(cell, counted.get(key)) for key, cell in batch.cells.items()}
-    loose = {key: cell for key, cell in loose.items() if cell.requests}
-    if loose:
-        parts.append(replace(empty, cells=loose))
-    parts += words
-    return parts if len(parts) > 1 else []
-
-
-def _less(cell: Tally, part: Tally | None) -> Tally:
-    """Return what a cell counts beyond a part of it: requests without detail."""
-    if part is None:
-        return cell
-    rest = Tally(max_ms=cell.max_ms)
-    for name in COUNTED:
-        setattr(rest, name, getattr(cell, name) - getattr(part, name))
-    rest.histogram = {
-        bucket: count - part.histogram.get(bucket, 0)
-        for bucket, count in cell.histogram.items()
-        if count > part.histogram.get(bucket, 0)
-    }
-    return rest

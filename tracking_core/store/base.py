@@ -14,7 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Batch, Hello, Receipt
 from tracking_core.records import (
     AuditEntry,
     CleanupPlan,
@@ -59,6 +59,10 @@ class Writer(Connection, Protocol):
 
     def switched_off(self, job: str) -> bool:
         """Return whether the shared switch, global or of this job, is off."""
+        ...
+
+    def hello(self) -> Hello:
+        """Return the store's clock and the version of its tables."""
         ...
 
 

@@ -37,6 +37,10 @@ LEFT JOIN tracking.runs AS run ON run.run_id = wanted.run_id
 LEFT JOIN tracking.removed_runs AS removed ON removed.run_id = wanted.run_id
 LEFT JOIN tracking.writers AS writer ON writer.run_id = wanted.run_id AND writer.writer_id = %(writer_id)s;
 
+-- name: hello
+-- The store's clock, and which version of the tables it has.
+SELECT clock_timestamp(), (SELECT coalesce(max(version), 0) FROM tracking.schema_version);
+
 -- name: switched_off
 -- Whether the shared switch, global or of this job, is off; and the store's clock.
 SELECT EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND job IN ('', %(job)s)), clock_timestamp();

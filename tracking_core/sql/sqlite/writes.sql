@@ -39,6 +39,10 @@ LEFT JOIN runs AS run ON run.run_id = wanted.run_id
 LEFT JOIN removed_runs AS removed ON removed.run_id = wanted.run_id
 LEFT JOIN writers AS writer ON writer.run_id = wanted.run_id AND writer.writer_id = :writer_id;
 
+-- name: hello
+-- The store's clock, and which version of the tables it has.
+SELECT :now, (SELECT coalesce(max(version), 0) FROM schema_version);
+
 -- name: switched_off
 -- Whether the shared switch, global or of this job, is off; and the store's clock.
 SELECT EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND job IN ('', :job)), :now;

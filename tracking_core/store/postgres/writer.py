@@ -14,7 +14,7 @@ from psycopg import errors
 
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import StoreLocation
-from tracking_core.events import Batch, Receipt, RequestRow, Tally, tally
+from tracking_core.events import Batch, Hello, Receipt, RequestRow, Tally, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.postgres import values
 from tracking_core.store.postgres.connection import PostgresConnection
@@ -67,6 +67,14 @@ class PostgresWriter(PostgresConnection):
         with self.operation() as raw:
             row = raw.execute(self._sql["switched_off"], {"job": job}).fetchone()
         return bool(row and row[0])
+
+    def hello(self) -> Hello:
+        """Return the store's clock and the version of its tables."""
+        with self.operation() as raw:
+            row = raw.execute(self._sql["hello"]).fetchone()
+        assert row is not None
+        known = queries.migrations("postgres")[-1].version
+        return Hello(store_us=to_microseconds(row[0]), schema_version=row[1], known_version=known)
 
     def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:
         request = batch.requests[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracking_core.config import StoreLocation
-from tracking_core.events import SERIES_FINE_S, Batch, Receipt, RequestRow, RunEnd, RunStart, Tally, tally
+from tracking_core.events import SERIES_FINE_S, Batch, Hello, Receipt, RequestRow, RunEnd, RunStart, Tally, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 
@@ -64,6 +64,12 @@ class SqliteWriter(SqliteConnection):
         with self.operation() as raw:
             row = raw.execute(self._sql["switched_off"], {"job": job, "now": self.now_us()}).fetchone()
         return bool(row and row[0])
+
+    def hello(self) -> Hello:
+        """Return the store's clock and the version of its tables."""
+        with self.operation() as raw:
+            store_us, version = raw.execute(self._sql["hello"], {"now": self.now_us()}).fetchone()
+        return Hello(store_us=store_us, schema_version=version, known_version=queries.migrations("sqlite")[-1].version)
 
     def _claim(self, batch: Batch, now_us: int) -> bool:
         key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq, "now": now_us}

@@ -1,0 +1,93 @@
+"""Batches that wait in memory because neither the store nor the spool takes them.
+
+Bounded in number and bytes. Beyond the bounds the oldest lose their detail and are joined: totals, lifecycle, phases
+and errors stay (PROMISES P13, P14). Only the first batch may have been seen by a store, so it alone is never joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tracking_core.delivery.batches import bytes_of, joined, with_short_errors, without_detail
+from tracking_core.events import Batch
+
+MOST_BATCHES = 40
+MOST_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Waiting:
+    batch: Batch
+    size: int
+
+
+class Backlog:
+    """The batches of one shipper that nobody took, oldest first."""
+
+    def __init__(self, detail_lost: Callable[[dict[int, int]], dict[int, int]]) -> None:
+        self._detail_lost = detail_lost
+        self._waiting: list[_Waiting] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next batch would cost detail."""
+        return len(self._waiting) >= MOST_BATCHES or self._bytes() >= MOST_BYTES
+
+    @property
+    def first(self) -> Batch:
+        """The oldest batch."""
+        return self._waiting[0].batch
+
+    def add(self, batch: Batch) -> None:
+        """Keep a batch, at the cost of detail when there is no room."""
+        self._waiting.append(_Waiting(batch, bytes_of(batch)))
+        while len(self._waiting) > MOST_BATCHES or self._bytes() > MOST_BYTES:
+            if not (self._leave_out_detail() or self._join() or self._shorten()):
+                return
+
+    def pop(self) -> Batch:
+        """Return the oldest batch and keep it no longer."""
+        return self._waiting.pop(0).batch
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._waiting.clear()
+
+    def _bytes(self) -> int:
+        return sum(each.size for each in self._waiting)
+
+    def _put(self, place: int, batch: Batch) -> None:
+        self._waiting[place] = _Waiting(batch, bytes_of(batch))
+
+    def _leave_out_detail(self) -> bool:
+        for place, each in enumerate(self._waiting):
+            if each.batch.requests:
+                smaller, lost = without_detail(each.batch)
+                dropped = self._detail_lost(lost)
+                ledger = tuple(
+                    replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger
+                )
+                self._put(place, replace(smaller, ledger=ledger))
+                return True
+        return False
+
+    def _join(self) -> bool:
+        for place in range(1, len(self._waiting) - 1):
+            first, second = self._waiting[place].batch, self._waiting[place + 1].batch
+            if first.writer_id == second.writer_id:
+                self._put(place, joined(first, second))
+                del self._waiting[place + 1]
+                return True
+        return False
+
+    def _shorten(self) -> bool:
+        for place, each in enumerate(self._waiting):
+            shorter = with_short_errors(each.batch)
+            if shorter is not each.batch:
+                self._put(place, shorter)
+                return True
+        return False

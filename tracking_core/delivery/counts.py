@@ -1,0 +1,50 @@
+"""What became of everything that a tracker accepted, exact under threads: the figures of its DeliveryReport.
+
+An event is counted once, where it is now: committed, waiting in the spool, or given up. A run's start travels with
+several batches until a store is known to hold it, so it is counted by the run's state, and moves.
+"""
+
+from __future__ import annotations
+
+from tracking_core.delivery.base import Replay
+from tracking_core.delivery.runbook import RunState
+from tracking_core.locks import reentrant_lock
+from tracking_core.records import DeliveryReport
+
+
+class Counts:
+    """The figures of one tracker."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin from nothing, in a forked child."""
+        # Guards the figures, which several threads add to.
+        self._lock = reentrant_lock()
+        self._figures = {"sent": 0, "spooled": 0, "dropped": 0}
+
+    @property
+    def report(self) -> DeliveryReport:
+        """The figures as they are now."""
+        with self._lock:
+            return DeliveryReport(**self._figures)
+
+    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0) -> None:
+        """Count events; negative numbers take them away again."""
+        with self._lock:
+            self._figures["sent"] += sent
+            self._figures["spooled"] += spooled
+            self._figures["dropped"] += dropped
+
+    def start(self, state: RunState, where: str) -> None:
+        """Count a run's start where it is now: `sent`, `spooled` or `dropped`."""
+        with self._lock:
+            before, state.start_is = state.start_is, where
+            if before:
+                self._figures[before] -= 1
+            self._figures[where] += 1
+
+    def replayed(self, replay: Replay) -> None:
+        """Count what this process had spooled itself and has sent now."""
+        self.add(sent=replay.own_sent, dropped=replay.own_lost, spooled=-replay.own_sent - replay.own_lost)

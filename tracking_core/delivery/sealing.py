@@ -1,0 +1,174 @@
+"""Events made into sealed batches: numbered, timed by the store's clock, added up, with the starts that must go along.
+
+Owns the batch keys of one writer. Runs on the thread that ships; talks to no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from tracking_core.clock import Clock
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.delivery.batches import is_empty
+from tracking_core.delivery.counts import Counts
+from tracking_core.delivery.health import Health
+from tracking_core.delivery.intake import SHIP_FROM, Intake, Word
+from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
+from tracking_core.delivery.runbook import RunBook, RunState
+from tracking_core.delivery.skew import Skew
+from tracking_core.events import (
+    ADJUSTED,
+    Batch,
+    CellKey,
+    CountedSource,
+    LedgerEntry,
+    PhaseChange,
+    RaisedError,
+    RequestRow,
+    RunEnd,
+    RunStart,
+    Tally,
+    tally,
+)
+
+MOST_WORDS = 200
+ROWS_AT_A_TIME = 50
+"""So many are made before other threads get their turn: an event loop of the job must not feel this one (P7)."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch of one writer id while it is being filled."""
+
+    requests: list[RequestRow] = field(default_factory=list)
+    cells: dict[CellKey, Tally] = field(default_factory=dict)
+    phases: list[PhaseChange] = field(default_factory=list)
+    source_counts: list[CountedSource] = field(default_factory=list)
+    errors: list[RaisedError] = field(default_factory=list)
+    ends: list[RunEnd] = field(default_factory=list)
+    states: dict[int, RunState] = field(default_factory=dict)
+
+
+class Sealer:
+    """What makes batches of what an intake holds."""
+
+    def __init__(
+        self, intake: Intake, book: RunBook, *, clock: Clock, skew: Skew, counts: Counts, health: Health
+    ) -> None:
+        self._intake = intake
+        self._book = book
+        self._clock = clock
+        self._skew = skew
+        self._counts = counts
+        self._health = health
+        self._batch_seq = 0
+
+    def renew(self) -> None:
+        """Number batches from 1 again, in a forked child, whose writer id is another one."""
+        self._batch_seq = 0
+
+    def next_key(self) -> int:
+        """Return the next batch number."""
+        self._batch_seq += 1
+        return self._batch_seq
+
+    def seal(self) -> tuple[int, list[Batch]]:
+        """Return how many events were taken from the intake, and the batches made of them."""
+        requests = self._intake.take_requests(SHIP_FROM)
+        words = self._intake.take_words(MOST_WORDS)
+        overflow = self._intake.take_overflow()
+        drafts: dict[int, _Draft] = {}
+        self._skew.look()
+        self._intake.offset_us = self._skew.offset_us
+        for first in range(0, len(requests), ROWS_AT_A_TIME):
+            self._enter(drafts, requests[first : first + ROWS_AT_A_TIME], self._enter_request)
+            time.sleep(0)
+        if overflow is not None:
+            self._enter(drafts, overflow.cells.items(), self._enter_overflow)
+        self._enter(drafts, words, self._enter_word)
+        batches = [self._sealed(writer_id, draft) for writer_id, draft in drafts.items()]
+        return len(requests) + len(words), [batch for batch in batches if not is_empty(batch)]
+
+    def _enter(self, drafts: dict[int, _Draft], events: Iterable[object], enter: Callable[..., None]) -> None:
+        with self._book.lock:
+            for event in events:
+                try:
+                    enter(drafts, event)
+                except Exception:  # noqa: BLE001 - one event that nobody foresaw must not take the others along
+                    self._counts.add(dropped=1)
+
+    def _draft(self, drafts: dict[int, _Draft], run_id: int) -> tuple[_Draft, RunState]:
+        state = self._book.state(run_id)
+        draft = drafts.get(state.writer_id)
+        if draft is None:
+            draft = drafts[state.writer_id] = _Draft()
+        draft.states[run_id] = state
+        return draft, state
+
+    def _enter_request(self, drafts: dict[int, _Draft], raw: RawRequest) -> None:
+        draft, state = self._draft(drafts, raw[0])
+        if state.void:
+            self._counts.add(dropped=1)
+            return
+        row = request_row(raw, state.draw(), self._offset_at(raw[1]))
+        draft.requests.append(row)
+        if row.error is not None and ADJUSTED in row.error:
+            self._health.adjusted(row.error.rpartition(ADJUSTED)[2])
+
+    def _enter_overflow(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
+        key, cell = entry
+        draft, state = self._draft(drafts, key.run_id)
+        self._counts.add(dropped=cell.requests)
+        if not state.void:
+            draft.cells[key] = cell
+            state.seq += cell.requests
+            state.dropped += cell.requests
+
+    def _enter_word(self, drafts: dict[int, _Draft], word: Word) -> None:
+        draft, state = self._draft(drafts, word.run_id)
+        if isinstance(word, RunStart):
+            # The state carries it until a store is known to hold the run.
+            state.start = replace(
+                word,
+                started_us=self._skew.corrected(word.started_us),
+                clock_offset_ms=round(self._skew.offset_us / 1000),
+            )
+        elif state.void:
+            self._counts.add(dropped=1)
+        elif isinstance(word, RawEnd):
+            began = state.started_monotonic
+            duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
+            draft.ends.append(run_end(word, duration_ms, self._offset_at(word.at_us)))
+        elif isinstance(word, RawPhase):
+            draft.phases.append(phase_change(word, state, self._offset_at(word.at_us)))
+        elif isinstance(word, RawCount):
+            draft.source_counts.append(counted_source(word, state, self._offset_at(word.at_us)))
+        elif isinstance(word, RawError):
+            draft.errors.append(raised_error(word, state.draw(), self._offset_at(word.at_us)))
+
+    def _offset_at(self, at_us: int) -> int:
+        return self._skew.corrected(at_us) - at_us
+
+    def _sealed(self, writer_id: int, draft: _Draft) -> Batch:
+        cells = tally(draft.requests)
+        for key, cell in draft.cells.items():
+            cells.setdefault(key, Tally()).add(cell)
+        living = [state for state in draft.states.values() if not state.void]
+        return Batch(
+            writer_id=writer_id,
+            batch_seq=self.next_key(),
+            starts=tuple(state.start for state in living if state.start is not None and not state.confirmed),
+            requests=tuple(draft.requests),
+            cells=cells,
+            phases=tuple(draft.phases),
+            source_counts=tuple(draft.source_counts),
+            errors=tuple(draft.errors),
+            ends=tuple(draft.ends),
+            ledger=tuple(
+                LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped)
+                for state in living
+                if state.seq
+            ),
+        )

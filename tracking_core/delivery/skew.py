@@ -1,0 +1,65 @@
+"""How the job's clock stands to the store's, so that events carry the store's time (DESIGN 2, PROMISES P10).
+
+Measured with every answer of the store. Between two answers the job's clock may step: that shows against the monotonic
+one, and what was recorded before the step is told from what came after it.
+"""
+
+from __future__ import annotations
+
+from tracking_core.clock import Clock
+
+NOISE_US = 50_000
+"""A difference that is smaller than this is the network's noise and is ignored."""
+
+LONGEST_WAIT_US = 5_000_000
+"""Events are seldom older than this when their time is corrected."""
+
+
+class Skew:
+    """The store's clock minus the job's, as far as one writer knows it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.offset_us = 0
+        """What is added to a time that the job's clock says now."""
+
+        self.is_known = False
+        """Whether any store has told its clock."""
+
+        self._looked_us, self._base_us = self._now()
+        self._step_us = 0
+        self._before_us = self._looked_us
+
+    def _now(self) -> tuple[int, int]:
+        """Return the monotonic clock, and how far the wall clock is ahead of it."""
+        monotonic_us = round(self._clock.monotonic() * 1_000_000)
+        return monotonic_us, self._clock.now_us() - monotonic_us
+
+    def measure(self, store_us: int, before_us: int, after_us: int) -> None:
+        """Take in the store's clock, asked between these two moments of the job's; 0 says nothing."""
+        if not store_us:
+            return
+        self.is_known = True
+        measured = store_us - (before_us + after_us) // 2
+        if abs(measured - self.offset_us) > NOISE_US + (after_us - before_us):
+            self.offset_us = measured
+
+    def look(self) -> None:
+        """See whether the job's clock has stepped since the last look; to be called before `corrected`."""
+        now_us, base_us = self._now()
+        step_us = base_us - self._base_us
+        self._before_us, self._looked_us = max(self._looked_us, now_us - LONGEST_WAIT_US), now_us
+        self._step_us = step_us if abs(step_us) > NOISE_US else 0
+        if self._step_us:
+            self._base_us = base_us
+            self.offset_us -= step_us
+
+    def corrected(self, at_us: int) -> int:
+        """Return the store's time for what the job's clock said, not long before the last look."""
+        if self._step_us and self._was_before_the_step(at_us):
+            return at_us + self.offset_us + self._step_us
+        return at_us + self.offset_us
+
+    def _was_before_the_step(self, at_us: int) -> bool:
+        by_old_clock = at_us - (self._base_us - self._step_us)
+        return self._before_us - NOISE_US <= by_old_clock <= self._looked_us + NOISE_US
