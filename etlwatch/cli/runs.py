@@ -20,6 +20,7 @@ from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
 from etlwatch.judging import Judge
+from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, parse_filter
 from etlwatch.model.numbers import count, duration, moment
 from tracking_core.records import Run
 
@@ -45,9 +46,26 @@ class RunQuery:
     since: timedelta | None = None
     """How long ago a run may have begun, on the store's clock."""
 
-    def takes(self, run: Run) -> bool:
-        """Return whether a run is asked for, its age aside."""
-        return (not self.states or run.state in self.states) and matches_job(run.job, self.jobs)
+    filter: Filter = EVERY_RUN
+    """The same in the dashboard's words; both hold."""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether runs are passed over, so that more of them have to be read than are listed."""
+        return bool(self.states or self.filter)
+
+    def oldest(self, now: datetime) -> datetime | None:
+        """Return the moment before which no run that is asked for has begun."""
+        bounds = (None if self.since is None else now - self.since, self.filter.oldest(now))
+        return max((bound for bound in bounds if bound is not None), default=None)
+
+    def takes(self, run: Run, now: datetime) -> bool:
+        """Return whether a run is asked for; `now` is the store's clock."""
+        return (
+            (not self.states or run.state in self.states)
+            and matches_job(run.job, self.jobs)
+            and self.filter.matches(run, now=now)
+        )
 
 
 def matches_job(job: str, patterns: Iterable[str]) -> bool:
@@ -60,7 +78,6 @@ def matches_job(job: str, patterns: Iterable[str]) -> bool:
 def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     """Yield the runs that are asked for, newest first, judged, reading no further than it has to."""
     now = reader.now()
-    oldest = None if query.since is None else now - query.since
     living = reader.live_runs(LIVE_AT_MOST)
     jobs = {run.job for run in living if matches_job(run.job, query.jobs)}
     judged = {run.run_id: run for run in Judge().judge(reader, living, now=now, jobs=jobs).runs}
@@ -71,16 +88,17 @@ def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
         pages = [_newest_of(reader, job, query.limit) for job in _jobs(reader, query.jobs)]
         runs = heapq.merge(*pages, key=lambda run: (run.started_at, run.run_id), reverse=True)
     else:
-        runs = _newest(reader, min(query.limit, PAGE) if not query.states else PAGE)
+        runs = _newest(reader, PAGE if query.narrow else min(query.limit, PAGE))
     runs = (judged.get(run.run_id, run) for run in runs)
-    yield from islice(_until(runs, oldest, query), query.limit)
+    yield from islice(_until(runs, query, now), query.limit)
 
 
-def _until(runs: Iterable[Run], oldest: datetime | None, query: RunQuery) -> Iterator[Run]:
+def _until(runs: Iterable[Run], query: RunQuery, now: datetime) -> Iterator[Run]:
+    oldest = query.oldest(now)
     for run in runs:
         if oldest is not None and run.started_at < oldest:
             return
-        if query.takes(run):
+        if query.takes(run, now):
             yield run
 
 
@@ -188,6 +206,7 @@ def print_runs(query: RunQuery, form: Format) -> None:
 
 @click.command()
 @connect.store_option
+@click.argument("words", nargs=-1, metavar="[FILTER]...")
 @limit_option(LIMIT, "At most so many, the newest.")
 @click.option(
     "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only runs of this job; sync* works, repeatable."
@@ -204,8 +223,17 @@ def print_runs(query: RunQuery, form: Format) -> None:
     "--since", metavar="SPAN", callback=parsed_by(parse_span), help="Only runs begun within this span: 90m, 24h, 7d."
 )
 @format_option
-def runs(limit: int, jobs: tuple[str, ...], states: tuple[str, ...], since: timedelta | None, form: Format) -> None:
+def runs(
+    words: tuple[str, ...],
+    limit: int,
+    jobs: tuple[str, ...],
+    states: tuple[str, ...],
+    since: timedelta | None,
+    form: Format,
+) -> None:
     """List runs, newest first.
+
+    FILTER is the dashboard's: state:failed,lost job:sync* since:24h dur>10m "!demo", or words to look for.
 
     In json, jsonl and csv every column of a run is there, and its id as a decimal string.
     """
@@ -213,4 +241,8 @@ def runs(limit: int, jobs: tuple[str, ...], states: tuple[str, ...], since: time
         wanted = frozenset().union(*map(parse_states, states)) if states else frozenset()
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--state'") from None
-    print_runs(RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since), form)
+    try:
+        wanted_filter = parse_filter(" ".join(words))
+    except FilterError as error:
+        raise click.BadParameter(str(error), param_hint="'FILTER'") from None
+    print_runs(RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter), form)

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
+from functools import partial
 from operator import ge, gt, le, lt
 from typing import Final
 
 from tracking_core.records import Run
 
-__all__ = ["FIELDS", "Filter", "FilterError", "parse_duration", "parse_filter", "parse_moment"]
+__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "parse_duration", "parse_filter", "parse_moment"]
 
 STATES: Final = (
     "lost", "failed", "stalled", "throttled", "slow", "running", "terminated", "abandoned", "completed",
@@ -55,6 +56,12 @@ class Filter:
 
     text: str = ""
     terms: tuple[Predicate, ...] = ()
+    bounds: tuple[Callable[[datetime], datetime], ...] = ()
+    """Of each `since:` that is not turned round, the moment it means at a time."""
+
+    def oldest(self, now: datetime) -> datetime | None:
+        """Return the moment before which no run that passes can have begun, so that nothing older need be read."""
+        return max((bound(now) for bound in self.bounds), default=None)
 
     def __bool__(self) -> bool:
         return bool(self.terms)
@@ -63,6 +70,10 @@ class Filter:
         """Return whether a run passes; `now` is the store's clock, `state` what it is shown as if not `run.state`."""
         shown = state or run.state
         return all(term(run, shown, now) for term in self.terms)
+
+
+EVERY_RUN: Final = Filter()
+"""The filter that says nothing."""
 
 
 def parse_duration(text: str) -> float:
@@ -235,6 +246,7 @@ def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
     filter may be applied while it is typed.
     """
     terms: list[Predicate] = []
+    bounds: list[Callable[[datetime], datetime]] = []
     for match in _TERM.finditer(text):
         if match["field"] is None:
             word = match["quoted"] if match["quoted"] is not None else match["word"]
@@ -242,6 +254,8 @@ def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
         else:
             values = _values(match["op"], match["value"])
             predicate = _field(match["field"], match["op"], values, zone) if values else None
+            if predicate is not None and match["field"].lower() == "since" and not match["not"]:
+                bounds.append(partial(parse_moment, values[0], zone=zone))
         if predicate is not None:
             terms.append(_not(predicate) if match["not"] else predicate)
-    return Filter(text=text.strip(), terms=tuple(terms))
+    return Filter(text=text.strip(), terms=tuple(terms), bounds=tuple(bounds))

@@ -128,6 +128,25 @@ def test_limit_job_state_and_since_narrow_the_list(etlwatch: Program, store_dsn:
     assert ids("--job", "nobody") == []
 
 
+def test_the_dashboards_filter_narrows_the_list(etlwatch: Program, store_dsn: str, stock: Stock, sync: int) -> None:
+    other = stock.start(NOW - MINUTE, job="ads-pull")
+
+    def listed(*words: str) -> list[str]:
+        answer = etlwatch("runs", "--dsn", store_dsn, *words, "--format", "json")
+        assert answer.status == 0
+        return [run["run_id"] for run in answer.data]
+
+    assert listed() == [str(other), str(sync)]
+    assert listed("state:completed") == [str(sync)]
+    assert listed("state:completed", "job:ads*") == []
+    assert listed("job:ads*,crm*", "since:1h") == [str(other)]
+    assert listed("!ads") == [str(sync)]
+    assert listed("second line") == [str(sync)]
+    refused = etlwatch("runs", "--dsn", store_dsn, "stat:failed")
+    assert refused.status == 2
+    assert "did you mean state?" in refused.complaint
+
+
 def test_a_list_goes_on_beyond_one_page(
     etlwatch: Program, store_dsn: str, stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

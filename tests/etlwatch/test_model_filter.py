@@ -117,6 +117,14 @@ def test_since_moves_with_the_clock() -> None:
     assert not wanted.matches(LOST, now=NOW + timedelta(minutes=5))
 
 
+def test_a_filter_says_how_far_back_it_has_to_be_looked_for() -> None:
+    assert parse_filter("since:1h job:x").oldest(NOW) == NOW - timedelta(hours=1)
+    assert parse_filter("since:2h since:1h").oldest(NOW) == NOW - timedelta(hours=1)
+    assert parse_filter("!since:1h").oldest(NOW) is None
+    assert parse_filter("since: job:x").oldest(NOW) is None
+    assert Filter().oldest(NOW) is None
+
+
 def test_every_field_is_understood() -> None:
     samples = {"state": "lost", "since": "1h", "until": "1h", "dur": "1m", "req": "1", "items": "1", "err": "1"}
     for field in FIELDS:
