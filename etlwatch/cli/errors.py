@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,7 @@ from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.options import format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import RunQuery, find_runs
-from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.selectors import RUN_FORMS, find_run, parse_span, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
@@ -123,12 +123,36 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
 @click.option(
     "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only errors of this job; sync* works, repeatable."
 )
+@click.option("--group", "-g", is_flag=True, help="One line a kind of error: how often, new or known, mended or not.")
+@click.option(
+    "--since",
+    metavar="SPAN",
+    callback=parsed_by(parse_span),
+    help="With --group, only errors of this span: 24h, 30d.  [default: 7d]",
+)
 @click.option("--tracebacks", "-T", is_flag=True, help="In a table, put each error's traceback below it.")
 @format_option
-def errors(run: str | None, limit: int, jobs: tuple[str, ...], tracebacks: bool, form: Format) -> None:
+def errors(
+    run: str | None,
+    limit: int,
+    jobs: tuple[str, ...],
+    group: bool,
+    since: timedelta | None,
+    tracebacks: bool,
+    form: Format,
+) -> None:
     """List errors, newest first: of one RUN, of a job, or of all."""
     if run is not None and jobs:
         raise click.UsageError("a run belongs to one job already: give RUN or --job, not both")
+    if since is not None and (run is not None or not group):
+        raise click.UsageError("--since goes with --group, and not with a RUN: its errors are few enough")
+    if group:
+        from etlwatch.cli.error_kinds import print_kinds
+
+        if tracebacks:
+            raise click.UsageError("--tracebacks shows single errors: give it or --group, not both")
+        print_kinds(run, jobs, since, limit, form)
+        return
     with connect.reader() as reader, reader.one_view():
         rows = find_errors(reader, run, jobs, limit)
         now = reader.now()

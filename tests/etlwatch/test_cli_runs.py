@@ -407,3 +407,32 @@ def test_an_ended_run_is_shown_beside_what_was_usual_when_it_began(
     past_of_crm(stock)
     stock.finished(NOW - HOUR, NOW, job="crm")
     assert "usually   10m, p95 10m (6 runs)" in etlwatch("show", "crm@latest", "--dsn", store_dsn).out
+
+
+def test_errors_by_kind_say_how_often_in_how_many_runs_and_whether_they_are_new(
+    etlwatch: Program, stock: Stock, store_dsn: str
+) -> None:
+    first = stock.start(NOW - 3 * HOUR, job="crm")
+    stock.error(first, "old", NOW - 3 * HOUR)
+    stock.end(first, NOW - 2 * HOUR, status="failed")
+    second = stock.start(NOW - HOUR, job="crm")
+    stock.error(second, "new", NOW - HOUR + MINUTE)
+    stock.error(second, "newer", NOW - HOUR + 2 * MINUTE)
+    (kind,) = etlwatch("errors", "--group", "--dsn", store_dsn, "--format", "json").data
+    assert (kind["errors"], kind["seen_errors"], kind["seen_runs"], kind["new"]) == (3, 3, 2, False)
+    assert (kind["message"], kind["job"], kind["run_id"], kind["mended"]) == ("newer", "crm", str(second), False)
+    (recent,) = etlwatch("errors", "--group", "--since", "90m", "--dsn", store_dsn, "--format", "json").data
+    assert (recent["errors"], recent["seen_errors"]) == (2, 3)
+    (own,) = etlwatch("errors", format_run_id(first), "--group", "--dsn", store_dsn, "--format", "json").data
+    assert (own["errors"], own["new"]) == (1, True), "no run before it had this kind"
+    table = etlwatch("errors", "--group", "--dsn", store_dsn).out
+    assert "known: 3× in 2 runs since" in table
+    assert "the job has not completed in its last runs" in table
+    assert etlwatch("errors", "--group", "--job", "ads*", "--dsn", store_dsn, "--format", "json").data == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--since", "24h"], ["--group", "--tracebacks"], ["crm@latest", "--group", "--since", "24h"]]
+)
+def test_options_that_say_nothing_together_are_wrong_usage(etlwatch: Program, store_dsn: str, words: list[str]) -> None:
+    assert etlwatch("errors", *words, "--dsn", store_dsn).status == 2

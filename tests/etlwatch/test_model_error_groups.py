@@ -1,0 +1,148 @@
+"""Kinds of errors: new or known, mended or not, and the words for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from etlwatch.gather_errors import read_kinds, read_kinds_of_run
+from etlwatch.model.error_groups import (
+    KINDS_80,
+    KINDS_120,
+    KINDS_160,
+    ErrorKind,
+    kind_cells,
+    kind_columns,
+    kind_pane,
+    kind_title,
+    kinds_headline,
+    known_words,
+    success_words,
+)
+from etlwatch.model.glyphs import ASCII
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.spans import plain_text, spans_width
+from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
+
+PARIS = ZoneInfo("Europe/Paris")
+PEN = Pen(NOW, PARIS)
+TIMEOUT = {"error_type": "ReadTimeout", "message": "no answer within 10s", "fingerprint": "f2"}
+
+
+def store() -> FakeStore:
+    """A job that fails tonight with a new kind, and with one that it had before."""
+    tonight = make_run("crm", minutes_ago=100, errors=3)
+    before = [make_run("crm", minutes_ago=24 * 60 * day, lasted_s=3_000, number=day, errors=1) for day in range(1, 5)]
+    found = FakeStore(runs=[tonight, *before])
+    found.error_list = [make_error(tonight, 1, at=NOW - timedelta(minutes=11))]
+    found.error_list += [make_error(tonight, seq, at=NOW - timedelta(minutes=40 - seq), **TIMEOUT) for seq in (2, 3)]
+    found.error_list += [make_error(run, 1, at=run.started_at + timedelta(minutes=40), **TIMEOUT) for run in before]
+    found.phase_list = [make_phase(run, "load", 1) for run in before]
+    return found
+
+
+def kinds(found: FakeStore, **options: object) -> list[ErrorKind]:
+    with found.reader(5.0) as reader:
+        return read_kinds(reader, NOW - timedelta(days=2), **options)  # type: ignore[arg-type]
+
+
+def test_what_no_run_had_before_is_new_and_comes_first() -> None:
+    new, known = kinds(store())
+    assert (new.error_type, new.new, new.errors, new.all_runs) == ("ValueError", True, 1, 1)
+    assert known_words(new, PEN) == "new in this run; first seen 03:01"
+    assert (known.error_type, known.new, known.errors, known.all_errors, known.all_runs) == (
+        "ReadTimeout", False, 4, 6, 5,
+    )  # fmt: skip
+    assert known_words(known, PEN) == "known: 6× in 5 runs since Thu 04:52"
+
+
+def test_the_last_success_of_the_same_phase_is_told() -> None:
+    new, _ = kinds(store())
+    assert not new.mended
+    assert success_words(new, PEN) == "load last completed Sun 03:13"
+
+
+def test_a_kind_whose_phase_completed_since_is_mended_and_recedes() -> None:
+    found = store()
+    later = make_run("crm", minutes_ago=8, lasted_s=300, number=9)
+    found.runs.append(later)
+    found.phase_list.append(make_phase(later, "load", 1))
+    new, known = kinds(found)
+    assert new.mended
+    assert known.mended
+    assert success_words(new, PEN).startswith("load completed since, 03:0")
+    assert kind_title(new, PEN)[0][1] == "dim"
+
+
+def test_without_a_phase_the_jobs_own_success_counts() -> None:
+    found = store()
+    found.error_list[0] = replace(found.error_list[0], phase=None)
+    new, _ = kinds(found)
+    assert success_words(new, PEN) == "the job last completed Sun 04:02"
+    found.runs = found.runs[:1]
+    assert success_words(kinds(found)[0], PEN) == "the job has not completed in its last runs"
+
+
+def test_one_runs_errors_are_its_own_numbers_beside_those_of_all_runs() -> None:
+    found = store()
+    with found.reader(5.0) as reader:
+        new, known = read_kinds_of_run(reader, found.runs[0])
+    assert (new.errors, new.new) == (1, True)
+    assert (known.errors, known.all_errors, known.all_runs) == (2, 6, 5)
+
+
+def test_a_kind_whose_run_was_removed_has_no_job() -> None:
+    found = store()
+    found.runs = []
+    new, _ = kinds(found)
+    assert new.job == ""
+    assert plain_text(kind_cells(new, PEN)["job"]) == "–"
+
+
+def test_each_job_is_asked_about_once() -> None:
+    found = store()
+    kinds(found)
+    assert found.asked["runs_of_job"] == 1
+
+
+def test_line_two_names_the_newest_new_kind() -> None:
+    found = kinds(store())
+    assert plain_text(kinds_headline(found, PEN, brief=False)) == (
+        " 5 errors of 2 kinds; 1 new: ValueError in crm since 03:01, load last completed Sun 03:13."
+    )
+    assert plain_text(kinds_headline(found, PEN, brief=True)) == " 5 errors of 2 kinds; 1 new: ValueError in crm."
+    assert plain_text(kinds_headline(found[1:], PEN, brief=True)) == " 4 errors of 1 kind; none of them is new."
+    assert plain_text(kinds_headline([], PEN, brief=True)) == " No errors were recorded in this time."
+
+
+def test_the_pane_says_what_happened_and_where() -> None:
+    new, _ = kinds(store())
+    assert plain_text(kind_title(new, PEN)).startswith("× ValueError  crm ")
+    assert [plain_text(line) for line in kind_pane(new, PEN)][:2] == [
+        " message  time data '0000-00-00' does not match '%Y-%m-%d'",
+        " known?   new in this run; first seen 03:01; load last completed Sun 03:13",
+    ]
+
+
+@pytest.mark.parametrize(("columns", "width"), [(KINDS_80, 80), (KINDS_120, 120), (KINDS_160, 160)])
+def test_every_layout_fits_its_width(columns: tuple, width: int) -> None:
+    assert kind_columns(width) is columns
+    assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
+    for kind in kinds(store()):
+        cells = kind_cells(kind, PEN)
+        fixed = [column for column in columns if column.key in ("count", "runs", "last", "state", "known")]
+        assert all(spans_width(cells[column.key]) <= column.width for column in fixed)
+
+
+def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
+    found = store()
+    found.error_list[0] = replace(found.error_list[0], error_type="\x1b[31mE", message="a\u202eb\x07", phase="\x9bp")
+    new, _ = kinds(found)
+    said = [plain_text(spans) for spans in kind_cells(new, PEN).values()]
+    said += [plain_text(line) for line in kind_pane(new, PEN)]
+    assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
+    known = kind_cells(kinds(store())[1], Pen(NOW, PARIS, ASCII))
+    assert all(plain_text(spans).isascii() for spans in known.values())
