@@ -33,6 +33,9 @@ class Settings:
     label: str = ""
     """What the store is called in line 1; '' means by its own label."""
 
+    store_option: tuple[str, ...] = ()
+    """How a command line names this store: `--dsn DSN`, `-t NAME`, or nothing for the default; no password in it."""
+
     zone: tzinfo | None = None
     """In which times are shown; None is the local one."""
 

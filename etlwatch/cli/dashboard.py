@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etlwatch.cli.configuration import configured, remembered_option, write_option
+from etlwatch.cli.connect import given_dsn
 from etlwatch.cli.terminal import is_unicode
+from tracking_core.conninfo import SECRET_KEYWORDS, write_pairs
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective
@@ -67,7 +69,21 @@ def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
         ascii_only=config.ascii.value or ascii_only,
         mouse=config.mouse.value,
         label=config.target.value or "",
+        store_option=store_words(config),
         zone=zone_called(config.zone.value),
         may_write=config.write.value,
         write_reason=config.write_reason,
     )
+
+
+def store_words(config: Effective) -> tuple[str, ...]:
+    """Return how a command line names the store that is meant, for somebody to paste; never with a password."""
+    if config.target.value is not None:
+        return ("--target", config.target.value)
+    if given_dsn() is None:
+        return ()
+    place = config.location.value
+    if place.path is not None:
+        return ("--dsn", place.dsn)
+    said = {keyword: value for keyword, value in place.keywords.items() if keyword not in SECRET_KEYWORDS}
+    return ("--dsn", write_pairs(said) or "postgresql://")

@@ -6,6 +6,7 @@ own what a screen is about: subclasses draw that in `show_snapshot`, from one sn
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,9 +92,13 @@ class DashboardScreen(Screen[None]):
         """Return what `y` copies; '' for nothing."""
         return ""
 
+    def command_words(self) -> Sequence[str]:
+        """Return the words after `etlwatch` that answer what this screen answers."""
+        return ()
+
     def command_line(self) -> str:
-        """Return the command that answers what this screen answers."""
-        return "etlwatch"
+        """Return the command that answers what this screen answers, fit to be pasted into a shell."""
+        return shlex.join(["etlwatch", *self.command_words(), *self.dashboard.settings.store_option])
 
     # -- the frame
 

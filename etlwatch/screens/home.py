@@ -6,7 +6,6 @@ Owns filter, order, window and cursor of the runs table, and which row its pane 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from functools import partial
 
@@ -222,9 +221,9 @@ class HomeScreen(DashboardScreen):
         """Return the selected run's id."""
         return self.selected.run.id if self.selected else ""
 
-    def command_line(self) -> str:
+    def command_words(self) -> Sequence[str]:
         """Return the command that lists these runs."""
-        return shlex.join(["etlwatch", "runs", *([self.filter.text] if self.filter else [])])
+        return ["runs", *([self.filter.text] if self.filter else [])]
 
     # -- commands
 

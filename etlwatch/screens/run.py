@@ -6,7 +6,6 @@ Owns which tab is open and the cursor of each. Refuses to own what stands in the
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from functools import partial
 
@@ -271,7 +270,6 @@ class RunScreen(DashboardScreen):
         verdict = " ".join(plain_text(line).strip() for line in self.second_lines())
         return f"{self.view.run.id} {self.view.run.job}: {verdict}"
 
-    def command_line(self) -> str:
+    def command_words(self) -> Sequence[str]:
         """Return the command that shows this run, or its errors."""
-        command = "errors" if self.tab == "errors" else "show"
-        return shlex.join(["etlwatch", command, self.view.run.id])
+        return ["errors" if self.tab == "errors" else "show", self.view.run.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 
 import pytest
 from textual.command import CommandPalette
@@ -158,6 +159,12 @@ async def test_the_command_line_of_each_screen_can_be_copied() -> None:
         assert opened.app.clipboard == f"etlwatch show {screen.view.run.id}"
         await opened.press("e", "Y")
         assert opened.app.clipboard == f"etlwatch errors {screen.view.run.id}"
+
+
+async def test_the_command_line_names_the_store_that_is_looked_at() -> None:
+    async with dashboard(night(), store_option=("--dsn", "host=db dbname='two words'")) as opened:
+        await opened.press("Y")
+        assert shlex.split(opened.app.clipboard) == ["etlwatch", "runs", "--dsn", "host=db dbname='two words'"]
 
 
 async def test_with_nothing_to_copy_it_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -259,9 +260,15 @@ def test_a_store_that_refuses_from_the_start_ends_it_with_one_line(tmp_path: Pat
 def test_a_closed_port_is_a_banner_without_the_password(opened: Open) -> None:
     with opened("--dsn", "postgresql://etl:hunter2@127.0.0.1:1/nowhere") as terminal:
         terminal.wait_for(re.compile(r"! no connection: .*Retry \d+ "))
+        terminal.press("Y")
+        terminal.wait_for("sent to terminal")
         terminal.press("q")
         assert terminal.wait_for_exit() == 0
         assert b"hunter2" not in terminal.output
+        copied = re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07", terminal.output)
+    assert [base64.b64decode(payload).decode() for payload in copied] == [
+        "etlwatch runs --dsn 'user=etl host=127.0.0.1 port=1 dbname=nowhere'"
+    ]
 
 
 def test_the_interval_of_a_wrong_kind_is_refused(opened: Open, sqlite_store_dsn: str) -> None:
