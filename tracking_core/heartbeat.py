@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from tracking_core.locks import reentrant_lock
+from tracking_core.locks import occupied, reentrant_lock
 from tracking_core.store import due
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
@@ -144,7 +144,7 @@ class Heart:
 def _beat(group: list[_Beating]) -> None:
     """Say once that these runs of one store live, and take in what comes back about the switch."""
     pulse = group[0].pulse
-    with suppress(Exception):
+    with suppress(Exception), occupied():
         with pulse.open_store().writer(pulse.deadline) as writer:
             receipt = writer.beat([beating.run_id for beating in group])
         for beating in group:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import importlib
 import os
 import signal
 import sys
@@ -26,12 +27,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
+from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries, load_all
 from tracking_core.heartbeat import heart
-from tracking_core.locks import held_here
+from tracking_core.locks import held_here, put_off
 from tracking_core.records import RunStatus
 from tracking_core.store import due
+
+if TYPE_CHECKING:
+    from multiprocessing.util import Finalize
 
 STORE_BUDGET_S = 4.0
 """Seconds that a leaving process waits for its stores, all closing and leaving of the last minute together."""
@@ -41,7 +46,8 @@ SPOOL_BUDGET_S = 1.0
 
 _FORGIVEN_AFTER_S = 60.0
 _LEAST_S = 0.25
-_MOMENT_S = 0.001
+_FIRST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.02
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -88,14 +94,18 @@ class Underway:
         self._budget = Budget()
         self._hooked_signals: set[int] = set()
         self._signalled = self._sent_again = False
-        self._hooked_threads = False
-        self._hooked_child = False
+        self._pause_s = _FIRST_PAUSE_S
+        self._until: float | None = None
+        self._hooked_forks = self._hooked_threads = False
+        self._finalizer: Finalize[object] | None = None
 
     def renew(self) -> None:
         """Begin anew in a forked child: the runs it inherited are its parent's to end."""
         self._open = {}
         self._budget = Budget()
-        self._hooked_child = self._signalled = self._sent_again = False
+        self._finalizer = None
+        self._signalled = self._sent_again = False
+        self._until = None
         due.leave_by(float("inf"))
         heart.renew()
 
@@ -120,11 +130,16 @@ class Underway:
 
     def hook(self) -> None:
         """Set the hooks that are not set yet and can be set from here."""
+        if not self._hooked_forks:
+            self._hooked_forks = True
+            # Hooks before a fork run in reverse order. Ours waits for threads that import something, which may need
+            # logging's lock; so it must be the later one, and come before logging's own has taken that lock.
+            importlib.import_module("logging")
+            os.register_at_fork(before=load_all)
         if not self._hooked_threads:
             self._hooked_threads = True
             _chain_thread_hook(self._thread_died)
-        if not self._hooked_child:
-            self._hook_multiprocessing()
+        self._hook_multiprocessing()
         if len(self._hooked_signals) < len(_SIGNALS) and threading.current_thread() is threading.main_thread():
             for name in _SIGNALS:
                 number = getattr(signal, name)
@@ -136,20 +151,29 @@ class Underway:
     def _hook_multiprocessing(self) -> None:
         """Leave in order in a child of multiprocessing, which ends without `atexit`."""
         process = sys.modules.get("multiprocessing.process")
-        if process is not None and process.parent_process() is not None:
+        if process is None or process.parent_process() is None:
+            return
+        # Asked again each time: a child forgets what was registered before its own function began.
+        if self._finalizer is None or not self._finalizer.still_active():
             from multiprocessing.util import Finalize
 
-            Finalize(None, self.at_exit, exitpriority=-10)
-        self._hooked_child = True
+            self._finalizer = Finalize(None, self.at_exit, exitpriority=-10)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         again, self._sent_again = self._sent_again, False
         if self._signalled and not again:
             # A second one ends the process at once.
             _die_of(number)
-        self._signalled = True
-        if held_here() and self._send_again(number):
+        if not self._signalled:
+            self._signalled = True
+            # What this thread waits for now must leave time for the rest.
+            self._begin()
+        if put_off(lambda _interrupted: self._terminate(number)) or (held_here() and self._send_again(number)):
             return
+        self._terminate(number)
+
+    def _terminate(self, number: int) -> None:
+        """End what is open because of a signal, and then this process as the signal does."""
         name = signal.Signals(number).name
         try:
             self._leave(lambda run: RawEnd(run.run_id, _now_us(), RunStatus.TERMINATED, None, f"signal {name}"))
@@ -160,7 +184,8 @@ class Underway:
         """Send a signal once more in a moment, when this thread may have let go of its locks; False if that fails."""
 
         def send() -> None:
-            time.sleep(_MOMENT_S)
+            time.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
             self._sent_again = True
             os.kill(os.getpid(), number)
 
@@ -186,16 +211,20 @@ class Underway:
     # -- the way out -------------------------------------------------------------------------------------------------
 
     def _leave(self, fate: Callable[[_OpenRun], RawEnd]) -> None:
-        began = time.monotonic()
-        until = self._budget.until()
-        due.leave_by(until)
+        until = self._begin()
         for run in list(self._open.values()):
             self._end(run, fate(run))
         for delivery in living_deliveries():
             with suppress(Exception):
                 delivery.leave(until + SPOOL_BUDGET_S)
         heart.stop(until + SPOOL_BUDGET_S)
-        self._budget.spent_since(began)
+
+    def _begin(self) -> float:
+        """Begin to leave, once; return the moment by which stores must have answered."""
+        if self._until is None:
+            self._until = self._budget.until()
+            due.leave_by(self._until)
+        return self._until
 
     def _end(self, run: _OpenRun, end: RawEnd) -> None:
         self.ended(run.run_id)

@@ -122,6 +122,10 @@ class Delivery(Protocol):
         """Flush and let go of everything by this moment of the monotonic clock; later events are still taken."""
         ...
 
+    def load(self) -> None:
+        """Import what talking to the store needs: called before a fork, whose child could not if a thread is at it."""
+        ...
+
     def renew_in_child(self) -> None:
         """Become another writer, with locks of its own: called in a forked child before anything else runs."""
         ...
@@ -258,6 +262,12 @@ def renew_after_fork(delivery: Delivery) -> None:
 def living_deliveries() -> list[Delivery]:
     """Return the deliveries of this process that may have something to bring away when it leaves."""
     return list(_living)
+
+
+def load_all() -> None:
+    """Import what the deliveries of this process need, and wait for threads that are at it: before a fork."""
+    for delivery in living_deliveries():
+        delivery.load()
 
 
 def _renew_all() -> None:

@@ -6,6 +6,7 @@ A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, 
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from tracking_core.delivery.intake import Intake, Word
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
+from tracking_core.leaving import underway
 from tracking_core.locks import reentrant_lock
 from tracking_core.records import DeliveryReport
 from tracking_core.store import due
@@ -44,6 +46,7 @@ class BufferedDelivery:
         health: Health | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._open_store = open_store
         self._switch = switch
         self._clock = clock or SystemClock()
         self._book = RunBook()
@@ -165,6 +168,13 @@ class BufferedDelivery:
                 self._shipper.let_go()
         self._forget_thread()
 
+    def load(self) -> None:
+        """Import what talking to the store needs, if a run was begun at all."""
+        if not self._book.is_empty:
+            with suppress(Exception):
+                self._open_store()
+                importlib.import_module("tracking_core.delivery.spool")
+
     def renew_in_child(self) -> None:
         """Become another writer in a forked child: what the parent accepted is the parent's to deliver."""
         self._book.renew()
@@ -195,6 +205,8 @@ class BufferedDelivery:
             if due.is_leaving():
                 self._ship()
                 return False
+            # A child of multiprocessing that inherited a run may say its first word here.
+            underway.hook()
             thread = threading.Thread(target=self._loop, name="tracking_core writer", daemon=True)
             self._thread = self._intake.shipper = thread
             try:

@@ -8,6 +8,7 @@ deadline holds for all that a call does: connecting, writing, replaying.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowRejected
 from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
+from tracking_core.locks import occupied, put_off
 from tracking_core.records import DeliveryReport
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
@@ -89,7 +91,9 @@ class ImmediateDelivery:
             state.start = replace(
                 start, started_us=start.started_us + offset_us, clock_offset_ms=round(offset_us / 1000)
             )
-            return self._batch(state, starts=(state.start,))
+            # The ledger's row is there before several threads add to it at a time.
+            ledger = (LedgerEntry(run_id=start.run_id, emitted=0),)
+            return self._batch(state, starts=(state.start,), ledger=ledger)
 
         receipt = self._deliver(batch, state)
         off = receipt.refused.get(start.run_id) == "off" if receipt else self._switch.shared_off(start.job) is True
@@ -204,6 +208,13 @@ class ImmediateDelivery:
         self.flush(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
         self._spool.close()
 
+    def load(self) -> None:
+        """Import what talking to the store needs, if a run was begun at all."""
+        if not self._book.is_empty:
+            with contextlib.suppress(Exception):
+                self._open_store()
+                importlib.import_module("tracking_core.delivery.spool")
+
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, which counts what it delivers from nothing."""
         self._book.renew()
@@ -238,13 +249,22 @@ class ImmediateDelivery:
         return receipt is not None and state.run_id not in receipt.refused
 
     def _deliver(self, make: Callable[[], Batch], state: RunState) -> Receipt | None:
-        """Return the store's receipt, the spool's stand-in for one, or None when nobody took the batch.
+        """Return the store's receipt, a stand-in for one, or None when nobody took the batch.
 
         `make` gives the batch when the store's clock is known, if it can be known.
         """
+
+        def later(interrupted: bool) -> None:
+            if interrupted:
+                self._not_taken(make(), state, None)
+            else:
+                self._deliver(make, state)
+
+        if not due.is_leaving() and put_off(later):
+            return Receipt(ended=frozenset((state.run_id,)))
         began, began_cpu = self._clock.monotonic(), time.thread_time()
         try:
-            with due.within(self._deadline):
+            with occupied(), due.within(self._deadline):
                 return self._deliver_now(make, state, began)
         finally:
             state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
@@ -340,7 +360,7 @@ class ImmediateDelivery:
         began = self._clock.monotonic()
         until = None if seconds is None else began + seconds
         try:
-            with ExitStack() as stack:
+            with occupied(), ExitStack() as stack:
                 writers: list[Writer] = []
 
                 def write(batch: Batch) -> Receipt:

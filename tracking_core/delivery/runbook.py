@@ -124,6 +124,11 @@ class RunBook:
         self._ended: dict[int, None] = {}
         self._forgot = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever said here."""
+        return not self._states
+
     def begin(self, start: RunStart, started_monotonic: float) -> RunState:
         """Enter a run that this process begins."""
         state = self._states[start.run_id] = RunState(run_id=start.run_id, writer_id=self.writer_id)

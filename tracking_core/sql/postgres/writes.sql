@@ -155,9 +155,13 @@ WITH target AS (
             FROM (
                 SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
                 FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), before AS MATERIALIZED (
+    -- Locked, so that of two requests of one writer at a time the later one counts from where the earlier one came to.
+    SELECT writer.emitted FROM tracking.writers AS writer, stored
+    WHERE writer.run_id = stored.run_id AND writer.writer_id = %(writer_id)s FOR UPDATE OF writer
 ), writer AS (
     INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
-    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored
+    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored LEFT JOIN before ON true
     ON CONFLICT (run_id, writer_id) DO UPDATE SET
         emitted = greatest(old.emitted, excluded.emitted), stored = old.stored + 1
 ), total AS (
@@ -166,9 +170,7 @@ WITH target AS (
         items = run.items + %(items)s,
         failed_requests = run.failed_requests + %(failed)s,
         throttled_requests = run.throttled_requests + %(throttled_count)s,
-        emitted = run.emitted + greatest(0, %(seq)s - coalesce((
-            SELECT emitted FROM tracking.writers AS before
-            WHERE before.run_id = %(run_id)s AND before.writer_id = %(writer_id)s), 0)),
+        emitted = run.emitted + greatest(0, %(seq)s - coalesce((SELECT emitted FROM before), 0)),
         progress_at = greatest(run.progress_at, %(at)s)
     FROM stored WHERE run.run_id = stored.run_id
 )

@@ -17,6 +17,7 @@ from tracking_core import histogram
 from tracking_core.config import StoreLocation
 from tracking_core.store import queries
 from tracking_core.store.due import moment
+from tracking_core.store.sqlite.forking import gate
 
 LOCK_WAIT_S = 0.1
 """How long SQLite itself waits for a lock; the waiting beyond it is ours, so that it can be cut short."""
@@ -80,19 +81,34 @@ class SqliteConnection:
         assert location.path is not None
         self.label = location.label
         self.deadline = deadline
-        self._check(location.path, read_only=read_only)
+        self._path = location.path
+        self._read_only = read_only
+        self._was_cut = False
+        with gate.open():
+            self._open()
+        gate.add(self)
+
+    def _open(self) -> None:
+        self._check(self._path, read_only=self._read_only)
         try:
             self.raw = sqlite3.connect(
-                location.path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
+                self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
             )
         except sqlite3.Error as error:
             raise translate(error, self.label) from None
+        self._was_cut = False
         try:
             with self.operation():
-                self._configure(read_only=read_only)
+                self._configure(read_only=self._read_only)
         except BaseException:
             self.close()
             raise
+
+    def cut(self) -> None:
+        """Close it because this process forks; the next operation opens it again."""
+        if not self.closed:
+            self._was_cut = True
+            self.raw.close()
 
     def _check(self, path: Path, *, read_only: bool) -> None:
         if path.is_dir():
@@ -134,8 +150,16 @@ class SqliteConnection:
     @contextmanager
     def operation(self) -> Iterator[sqlite3.Connection]:
         """Translate what goes wrong inside the block; a transaction left open is rolled back."""
+        with gate.open():
+            if self._was_cut:
+                self._open()
+            with self._translated():
+                yield self.raw
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            yield self.raw
+            yield
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             self._roll_back()
             raise translate(error, self.label) from error
@@ -150,6 +174,8 @@ class SqliteConnection:
     @property
     def closed(self) -> bool:
         """Whether the connection is of no more use."""
+        if self._was_cut:
+            return False
         try:
             return self.raw.total_changes < 0
         except sqlite3.ProgrammingError:
@@ -161,7 +187,8 @@ class SqliteConnection:
 
     def close(self) -> None:
         """Close it; closing twice is fine."""
-        with suppress(sqlite3.Error):
+        self._was_cut = False
+        with gate.open(), suppress(sqlite3.Error):
             self.raw.close()
 
     def __enter__(self) -> Self:

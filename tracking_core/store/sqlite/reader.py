@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
 from tracking_core.store.sqlite.connection import SqliteConnection
 from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
+from tracking_core.store.sqlite.forking import gate
 
 INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
@@ -26,17 +28,20 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
+        self._due = math.inf
         SqliteConnection.__init__(self, location, deadline, read_only=True)
         Questions.__init__(self)
         self._sql = queries.blocks(DIALECT, "reads")
         self._in_view = False
-        self._due = 0.0
-        self.raw.set_progress_handler(lambda: time.monotonic() > moment(self._due), INSTRUCTIONS_BETWEEN_LOOKS)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
+
+    def _configure(self, *, read_only: bool) -> None:
+        super()._configure(read_only=read_only)
+        self.raw.set_progress_handler(lambda: time.monotonic() > moment(self._due), INSTRUCTIONS_BETWEEN_LOOKS)
 
     @contextmanager
     def one_view(self) -> Iterator[None]:
@@ -47,16 +52,18 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
         if self._in_view:
             yield
             return
-        with self.operation() as raw:
-            raw.execute(self._sql["begin_view"])
-        self._in_view = True
-        try:
-            yield
-        finally:
-            self._in_view = False
-            if self.raw.in_transaction:
-                with suppress(StoreError), self.operation() as raw:
-                    raw.execute(self._sql["end_view"])
+        # A fork must not come between the questions of one view.
+        with gate.open():
+            with self.operation() as raw:
+                raw.execute(self._sql["begin_view"])
+            self._in_view = True
+            try:
+                yield
+            finally:
+                self._in_view = False
+                if self.raw.in_transaction:
+                    with suppress(StoreError), self.operation() as raw:
+                        raw.execute(self._sql["end_view"])
 
     def _ask(self, block: str, **parameters: object) -> list[Row]:
         with self.operation() as raw:

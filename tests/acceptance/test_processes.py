@@ -1,0 +1,229 @@
+"""P6 and P7: fork, spawn, forkserver, pools and threads: nothing hangs, nothing is doubled, only the creator ends."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.job import ROOT, run_job
+from tests.support.peek import peek
+from tracking_core import Run, SimpleETLTracker
+
+
+@pytest.fixture(params=["immediate", "buffered"])
+def delivery(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def only_run(dsn: str) -> Run:
+    (run,) = SimpleETLTracker(dsn).get_recent_runs()
+    return run
+
+
+def stored(dsn: str) -> tuple[Any, ...]:
+    """Return raw rows, distinct pages, writers, and the totals of run, endpoints and series."""
+    (row,) = peek(
+        dsn,
+        """
+        SELECT (SELECT count(*) FROM tracking.requests),
+               (SELECT count(*) FROM (SELECT DISTINCT endpoint, page_offset FROM tracking.requests) AS pages),
+               (SELECT count(*) FROM (SELECT DISTINCT writer_id FROM tracking.requests) AS writers),
+               (SELECT sum(requests) FROM tracking.runs),
+               (SELECT sum(requests) FROM tracking.run_endpoints),
+               (SELECT sum(requests) FROM tracking.run_series)
+        """,
+    )
+    return tuple(int(value) for value in row)
+
+
+def test_a_forked_child_records_into_its_parent_s_run_as_another_writer(store_dsn: str, delivery: str) -> None:
+    job = """
+    tracker = SimpleETLTracker(DSN)
+    with ETLRunContext(tracker, "forking") as run:
+        run.log_request("/parent", 0, 1, 200, 1, 1)
+        children = []
+        for number in range(5):
+            child = os.fork()
+            if child == 0:
+                for page in range(4):
+                    assert run.log_request(f"/child {number}", page, 1, 200, 1, 1)
+                sys.exit(0)
+            children.append(child)
+        for child in children:
+            assert os.waitpid(child, 0)[1] == 0
+        run.log_request("/parent", 1, 1, 200, 1, 1)
+        tracker.flush()
+        assert tracker.get_recent_runs()[0].status == "running"
+    """
+    result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert stored(store_dsn) == (22, 22, 6, 22, 22, 22)
+    assert only_run(store_dsn).status == "completed"
+
+
+def test_two_hundred_forks_while_eight_threads_log(store_dsn: str, delivery: str) -> None:
+    job = """
+    import warnings
+    warnings.simplefilter("ignore")
+    tracker = SimpleETLTracker(DSN)
+    done = False
+    with ETLRunContext(tracker, "many") as run:
+        def log(number):
+            page = 0
+            while not done and page < 300:
+                run.log_request(f"/thread {number}", page, 1, 200, 1, 1)
+                counts[number] = page = page + 1
+                time.sleep(0.002)
+        counts = [0] * 8
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for number in range(200):
+            child = os.fork()
+            if child == 0:
+                if number % 20 == 0:
+                    run.log_request(f"/child {number}", 0, 1, 200, 1, 1)
+                    tracker.close()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        done = True
+        for thread in threads:
+            thread.join()
+    print(sum(counts) + 10)
+    """
+    result = run_job(job, store_dsn, seconds=60, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stderr) == (0, "")
+    total = int(result.stdout)
+    assert stored(store_dsn) == (total, total, 11, total, total, total)
+    assert only_run(store_dsn).status == "completed"
+
+
+WORKER_MODULE = """
+import os, sys
+from tracking_core import SimpleETLTracker
+
+def with_its_own_tracker(dsn, run_id, number):
+    run = SimpleETLTracker(dsn).attach(run_id)
+    for page in range(3):
+        assert run.log_request(f"/worker {number}", page, 1, 200, 1, 1)
+
+def with_the_run(run, number):
+    for page in range(3):
+        assert run.log_request(f"/worker {number}", page, 1, 200, 1, 1)
+    return run.run_id
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_of_multiprocessing_record_into_the_run_and_do_not_end_it(
+    store_dsn: str, delivery: str, method: str, tmp_path: Any
+) -> None:
+    (tmp_path / "job_workers.py").write_text(WORKER_MODULE)
+    job = f"""
+    import multiprocessing, warnings
+    from concurrent.futures import ProcessPoolExecutor
+    warnings.simplefilter("ignore")
+    import job_workers
+    context = multiprocessing.get_context("{method}")
+    tracker = SimpleETLTracker(DSN)
+    with ETLRunContext(tracker, "pool") as run:
+        tracker.flush()
+        process = context.Process(target=job_workers.with_its_own_tracker, args=(DSN, run.run_id, 0))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        process = context.Process(target=job_workers.with_the_run, args=(run, 1))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            assert set(pool.map(job_workers.with_the_run, [run] * 4, range(2, 6))) == {{run.run_id}}
+    """
+    path = f"{ROOT}:{tmp_path}"
+    result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery, PYTHONPATH=path)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows, pages, _, *totals = stored(store_dsn)
+    assert (rows, pages, totals) == (18, 18, [18, 18, 18])
+    assert only_run(store_dsn).status == "completed"
+
+
+def test_a_run_handed_to_a_child_is_stored_by_whoever_reaches_the_store_first(store_dsn: str, tmp_path: Any) -> None:
+    (tmp_path / "job_workers.py").write_text(WORKER_MODULE)
+    job = """
+    import pickle, subprocess
+    import tracking_core.tracker as module
+    tracker = SimpleETLTracker(DSN)
+    module.SimpleETLTracker._store, real = (lambda self: 1 / 0), module.SimpleETLTracker._store
+    run = ETLRunContext(tracker, "handed over").__enter__()
+    child = "import pickle, sys, job_workers; job_workers.with_the_run(pickle.load(sys.stdin.buffer), 0)"
+    subprocess.run([sys.executable, "-c", child], input=pickle.dumps(run), check=True)
+    print(SimpleETLTracker.get_recent_runs.__name__)
+    os._exit(0)
+    """
+    result = run_job(job, store_dsn, PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (only_run(store_dsn).job, only_run(store_dsn).requests) == ("handed over", 3)
+
+
+def test_a_run_begun_below_another_names_its_parent(store_dsn: str) -> None:
+    job = """
+    import subprocess
+    with ETLRunContext(SimpleETLTracker(DSN), "parent") as run:
+        child = "import os; from tracking_core import *; SimpleETLTracker(os.environ['JOB_DSN']).start_run('child')"
+        subprocess.run([sys.executable, "-c", child], env={**os.environ, "TRACKING_RUN": str(run.run_id)}, check=True)
+    """
+    assert run_job(job, store_dsn).returncode == 0
+    child, parent = SimpleETLTracker(store_dsn).get_recent_runs()
+    assert (child.job, child.parent_run_id) == ("child", parent.run_id)
+
+
+def test_sixteen_threads_count_exactly_and_without_a_gap(store_dsn: str, delivery: str) -> None:
+    each = 10_000 if delivery == "buffered" else 20
+    job = f"""
+    tracker = SimpleETLTracker(DSN, overload="wait")
+    with ETLRunContext(tracker, "threads") as run:
+        def log(number):
+            for page in range({each}):
+                run.log_request(f"/thread {{number}}", page, 1, 200, 1, 1)
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    """
+    result = run_job(job, store_dsn, seconds=90, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stderr) == (0, "")
+    total = 16 * each
+    assert stored(store_dsn) == (total, total, 1, total, total, total)
+    assert peek(store_dsn, "SELECT min(seq), max(seq) FROM tracking.requests") == [(1, total)]
+    assert only_run(store_dsn).emitted == total
+
+
+def test_logging_from_a_finalizer_and_from_a_log_handler_counts_and_does_not_hang(
+    store_dsn: str, delivery: str
+) -> None:
+    job = """
+    import gc, logging
+    gc.set_threshold(50)
+    tracker = SimpleETLTracker(DSN)
+    made = 0
+    class Handler(logging.Handler):
+        def emit(self, record):
+            run.log_request("/handler", record.args[0], 1, 200, 1, 1)
+    class Thing:
+        def __init__(self, number):
+            self.number, self.me = number, self
+        def __del__(self):
+            run.log_request("/finalizer", self.number, 1, 200, 1, 1)
+    with ETLRunContext(tracker, "odd places") as run:
+        logging.getLogger().addHandler(Handler())
+        for number in range(60):
+            Thing(number)
+            logging.getLogger("job").warning("%d", number)
+            run.log_request("/job", number, 1, 200, 1, 1)
+        gc.collect()
+    """
+    result = run_job(job, store_dsn, seconds=60, TRACKING_DELIVERY=delivery)
+    assert result.returncode == 0
+    assert stored(store_dsn) == (180, 180, 1, 180, 180, 180)
+    assert peek(store_dsn, "SELECT max(seq) FROM tracking.requests") == [(180,)]
