@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.judging import Judge
+from etlwatch.model.coverage import coverage_of
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, Rates, RunDetails, Snapshot
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
@@ -32,6 +33,12 @@ ERRORS_A_POLL: Final = 10
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
+
+MOST_PAGES: Final = 20_000
+"""Raw requests that are read to find holes and overlaps; of a run with more of them nothing is said."""
+
+PAGES_EVERY_S: Final = 60
+"""How often they are read again while the open run moves."""
 
 DETAIL_EVERY_S: Final = 10
 """How often the series of an open run is read again while it moves: its cells are no finer."""
@@ -65,6 +72,7 @@ class _Details:
     stamp: object = None
     slow_stamp: object = None
     errors_stamp: object = None
+    pages_stamp: object = None
     held: RunDetails | None = None
 
 
@@ -219,6 +227,12 @@ class Gatherer:
         if slow_stamp != memory.slow_stamp:
             memory.slow_stamp = slow_stamp
             held = replace(held, series=tuple(reader.series(run_id)), samples=tuple(reader.phase_samples(run_id)))
+        pages_stamp = (int(now_s) // PAGES_EVERY_S, bool(run.requests)) if moving else stamp
+        if run.requests and pages_stamp != memory.pages_stamp:
+            memory.pages_stamp = pages_stamp
+            pages = reader.pages(run_id, MOST_PAGES + 1)
+            cut = len(pages) > MOST_PAGES
+            held = replace(held, coverage=() if cut else coverage_of(pages), coverage_cut=cut)
         if run.errors != memory.errors_stamp:
             memory.errors_stamp = run.errors
             held = replace(held, errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else ())

@@ -206,6 +206,18 @@ class SeriesCell(Traffic):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One paged request of a run."""
+
+    endpoint: str
+    page_offset: int
+    page_limit: int | None
+    items: int
+    whole: bool
+    """Whether it was answered as asked: 2xx, not throttled, no error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCount:
     """How many items the source said it has of an entity."""
 

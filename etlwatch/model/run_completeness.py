@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from etlwatch.model.coverage import coverage_words
 from etlwatch.model.numbers import UNKNOWN, count, duration_ms, percent
 from etlwatch.model.pane import labelled
 from etlwatch.model.run_cells import Pen
@@ -17,7 +18,16 @@ from etlwatch.model.spans import Span, Spans
 from etlwatch.text import pad, safe
 from tracking_core.records import EndpointTotals, Phase, WriterLedger
 
-__all__ = ["Reconciled", "delivery_lines", "delivery_words", "reconcile", "source_lines", "source_words"]
+__all__ = [
+    "Reconciled",
+    "delivery_lines",
+    "delivery_words",
+    "pages_lines",
+    "pages_words",
+    "reconcile",
+    "source_lines",
+    "source_words",
+]
 
 
 READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
@@ -104,6 +114,8 @@ def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
             (f"{_exact(row.loaded):>12}", "text"),
         ]
         lines.append(tuple((pen.glyphs.text(text), role) for text, role in cells))
+    if view.details.coverage:
+        lines.extend([(), ((" pages", "text bold"),), *pages_lines(view, pen)])
     lines.extend(
         [
             (),
@@ -117,6 +129,32 @@ def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
 
 def _exact(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}" if number < 10**9 else count(number)
+
+
+def pages_words(view: RunView) -> Spans:
+    """Return page coverage in one line; () for a run that paged nothing."""
+    if view.details.coverage_cut:
+        return (("too many requests to look for holes and overlaps", "dim"),)
+    if not view.details.coverage:
+        return ()
+    words, whole = coverage_words(view.details.coverage)
+    return ((words, "text" if whole or view.row.live else "amber"),)
+
+
+def pages_lines(view: RunView, pen: Pen, *, most: int = 6) -> list[Spans]:
+    """Return the holes, overlaps and unanswered pages of each endpoint, for the source tab."""
+    lines: list[Spans] = []
+    for coverage in view.details.coverage:
+        what = "pages" if coverage.numbered else "offsets"
+        head = f" {safe(coverage.endpoint)}  {coverage.pages:,} pages, {what} {coverage.first:,} to {coverage.last:,}"
+        lines.append(((pen.glyphs.text(head), "text"), ("  whole" if coverage.complete else "", "dim")))
+        found = [(f"hole     {start:,} to {end:,}", "amber") for start, end in coverage.holes]
+        found += [(f"overlap  {start:,} to {end:,}", "amber") for start, end in coverage.overlaps]
+        found += [(f"never answered at {offset:,}", "amber") for offset in coverage.never]
+        lines += [((f"   {pen.glyphs.text(text)}", role),) for text, role in found[:most]]
+        if len(found) > most:
+            lines.append(((f"   and {len(found) - most:,} more", "dim"),))
+    return lines
 
 
 def delivery_words(view: RunView) -> Spans:

@@ -14,7 +14,7 @@ from etlwatch.model.pane import labelled
 from etlwatch.model.past import Usual
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_charts import latency_chart, throughput_chart
-from etlwatch.model.run_completeness import delivery_words, source_words
+from etlwatch.model.run_completeness import delivery_words, pages_words, source_words
 from etlwatch.model.run_errors import group_errors, group_line, groups_words
 from etlwatch.model.run_phases import MEGABYTE, WIDE, gantt_lines, phase_legend
 from etlwatch.model.run_view import RunView
@@ -153,7 +153,11 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     lines += [*gap, _titled(title, width, rule)]
     lines += [group_line(group, pen, width) for group in groups[:4]]
     lines += [*gap, _titled((("completeness", "text bold"),), width, rule)]
-    lines += [labelled("source", source_words(view)), labelled("delivery", delivery_words(view))]
+    pages = pages_words(view)
+    lines.append(
+        labelled("source", (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view))
+    )
+    lines.append(labelled("delivery", delivery_words(view)))
     notes = last_line(view.run.notes)
     if notes:
         lines.append(labelled("notes", safe(notes)))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from etlwatch.model.coverage import Coverage
 from etlwatch.model.judged import Outage
 from etlwatch.model.late import Finding
 from etlwatch.model.past import JobPast
@@ -80,6 +81,11 @@ class RunDetails:
     """The newest ones, newest first; `run.errors` says how many there are."""
 
     ledger: tuple[WriterLedger, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    """Of the endpoints that were paged."""
+
+    coverage_cut: bool = False
+    """Whether there were more pages than are looked at, so that nothing is said of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from tracking_core.records import (
     EndpointTotals,
     ErrorGroup,
     ErrorRecord,
+    Page,
     Phase,
     PhaseSample,
     Run,
@@ -321,6 +322,10 @@ class FakeReader:
         assert step % 10 == 0
         assert since % 10 == 0
         return [cell for cell in self._ask("throughput").cells if since <= cell.bucket < until]
+
+    def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
+        self._ask("pages")
+        return []
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
         return [count for count in self._ask("source_counts").source_list if count.run_id == run_id]

@@ -21,6 +21,7 @@ from tracking_core.records import (
     EndpointTotals,
     ErrorGroup,
     ErrorRecord,
+    Page,
     Phase,
     PhaseSample,
     Run,
@@ -161,6 +162,10 @@ class Reader(Connection, Protocol):
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, int]:
         """Return how many errors these runs had recorded by a moment; runs without any are left out."""
+        ...
+
+    def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
+        """Return the paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
         ...
 
     def source_counts(self, run_id: int) -> list[SourceCount]:

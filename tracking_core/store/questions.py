@@ -17,6 +17,7 @@ from tracking_core.records import (
     EndpointTotals,
     ErrorGroup,
     ErrorRecord,
+    Page,
     Phase,
     PhaseSample,
     Run,
@@ -171,6 +172,13 @@ class Questions(Dialect):
         """Return how many errors these runs had recorded by a moment; runs without any are left out."""
         found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment))
         return {run_id: errors for run_id, errors in found}  # noqa: C416 - rows are sequences to the type checker
+
+    def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
+        """Return the paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
+        return [
+            Page(endpoint=endpoint, page_offset=offset, page_limit=size, items=items, whole=bool(whole))
+            for endpoint, offset, size, items, whole in self._ask_of_run("pages", run_id, limit=max(limit, 0))
+        ]
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
         """Return a run's source counts by entity."""

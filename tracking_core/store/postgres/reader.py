@@ -22,7 +22,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
         Questions.__init__(self)
-        self._sql = queries.blocks(DIALECT, "reads")
+        self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
         take_times_as_integers(self.raw)
         try:

@@ -31,7 +31,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
         self._due = math.inf
         SqliteConnection.__init__(self, location, deadline, read_only=True)
         Questions.__init__(self)
-        self._sql = queries.blocks(DIALECT, "reads")
+        self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
