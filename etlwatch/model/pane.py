@@ -15,7 +15,7 @@ from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.spans import Spans
 from etlwatch.model.verdict import last_line
-from etlwatch.text import safe
+from etlwatch.text import clip, safe
 
 __all__ = ["LABEL_CELLS", "labelled", "pane_lines", "pane_title", "short_id"]
 
@@ -27,8 +27,8 @@ def short_id(run_id_text: str) -> str:
     return run_id_text[-4:]
 
 
-def pane_title(row: RunRow, pen: Pen) -> Spans:
-    """Return state, excess, job and short id, for the rule above the pane."""
+def pane_title(row: RunRow, pen: Pen, *, width: int = 80) -> Spans:
+    """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
     (words, role), *_ = state_spans(row, pen.glyphs)
     over = ratio(row.ratio, only_above=True) if row.past.runs >= ENOUGH_RUNS and row.live else ""
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
@@ -36,7 +36,7 @@ def pane_title(row: RunRow, pen: Pen) -> Spans:
     return (
         (words + excess, f"{ink} bold"),
         ("  ", "plain"),
-        (safe(row.run.job), "text bold"),
+        (clip(safe(row.run.job), max(8, width - 36), ellipsis=pen.glyphs.ellipsis), "text bold"),
         (f" {short_id(row.run.id)}", "dim"),
     )
 

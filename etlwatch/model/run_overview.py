@@ -29,6 +29,9 @@ MUCH_LESS = 0.7
 """Below this share of its usual rate a living run is marked."""
 
 CHART_ROWS = 3
+WIDE_GROUPS, BRIEF_GROUPS = 4, 2
+"""Groups of errors that the overview shows; their tab has all."""
+
 LOWEST_WIDE = 23
 """Lines below which charts beside the figures would push everything else out."""
 
@@ -139,28 +142,26 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     lines = _wide_top(view, pen, width) if wide else _brief_top(view, width)
     rule = pen.glyphs.usual
     gap: list[Spans] = [()] if wide and height > 34 else []
+    groups = group_errors(view.details.errors)
+    title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
+    notes = last_line(view.run.notes)
+    tail = [*gap, _titled(title, width, rule)]
+    tail += [group_line(group, pen, width) for group in groups[: WIDE_GROUPS if wide else BRIEF_GROUPS]]
+    tail += [*gap, _titled((("completeness", "text bold"),), width, rule)]
+    pages = pages_words(view)
+    source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
+    tail += [labelled("source", source), labelled("delivery", delivery_words(view))]
+    tail += [labelled("notes", safe(notes))] if notes else []
     # What is below the phases is worth more than the tenth phase: the phases tab has them all.
-    below = 4 + (4 if wide else 3) + len(gap) * 2
-    room = max(3, height - len(lines) - 2 - below)
+    frame = len(lines) + len(gap) + (4 if wide else 2) + len(tail)
+    room = max(3, height - frame)
     lines = [
         *lines,
         *gap,
         _titled(phase_legend(view, pen), width, rule),
-        *gantt_lines(view, pen, width=width, most=room),
+        *gantt_lines(view, pen, width=width, most=room, brief=not wide),
+        *tail,
     ]
-    groups = group_errors(view.details.errors)
-    title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
-    lines += [*gap, _titled(title, width, rule)]
-    lines += [group_line(group, pen, width) for group in groups[:4]]
-    lines += [*gap, _titled((("completeness", "text bold"),), width, rule)]
-    pages = pages_words(view)
-    lines.append(
-        labelled("source", (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view))
-    )
-    lines.append(labelled("delivery", delivery_words(view)))
-    notes = last_line(view.run.notes)
-    if notes:
-        lines.append(labelled("notes", safe(notes)))
     return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
             for line in lines]  # fmt: skip
 

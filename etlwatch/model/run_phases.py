@@ -141,16 +141,28 @@ def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None,
     left = 50 if wide else 27
     end = view.end_s(pen)
     scale = TimeScale(view.began_s, view.until_s(pen), max(1, width - left - 1))
-    hidden = phases[most:] if most is not None and len(phases) > most else []
+    shown = _shown(phases, most)
     lines: list[Spans] = [_gantt_head(width)] if wide else []
     ahead = _Ahead()
-    for phase in phases[: len(phases) - len(hidden)]:
+    for phase in phases[shown.start : shown.stop]:
         head = _wide_head(view, phase, pen, end) if wide else _brief_head(view, phase, pen, end)
         lines.append((*fit(head, left), *_bar(view, phase, pen, scale, end, ahead)))
-    if hidden:
-        lines.append(((f"   and {len(hidden)} more", "dim"),))
+    if len(shown) < len(phases):
+        before, after = shown.start, len(phases) - shown.stop
+        words = [f"{before} before" if before else "", f"{after} more" if after else ""]
+        lines.append(((f"   {', '.join(word for word in words if word)}", "dim"),))
     lines.extend(_below(view, pen, scale, left, end, wide=wide))
     return lines
+
+
+def _shown(phases: Sequence[Phase], most: int | None) -> range:
+    """Return which phases there is room for: the first ones, or as many as lead up to the one that runs."""
+    if most is None or len(phases) <= most:
+        return range(len(phases))
+    room = max(1, most - 1)  # a line says how many are not shown
+    current = next((place for place, phase in enumerate(phases) if phase.status == PhaseStatus.RUNNING), 0)
+    first = max(0, current - room + 1)
+    return range(first, first + room)
 
 
 def _below(view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, *, wide: bool) -> list[Spans]:

@@ -19,12 +19,17 @@ from etlwatch.model.rows import RunRow, build_rows
 from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans, fit, spans_width
-from etlwatch.text import cell_width, safe
+from etlwatch.text import cell_width, clip, safe
 from tracking_core.records import Phase, Run
 
 __all__ = ["TABS", "RunView", "tab_at", "tab_line", "title_parts", "verdict_lines", "view_of"]
 
 TABS: Final = ("overview", "phases", "requests", "errors", "source", "delivery")
+
+
+BRIEF_JOB_CELLS: Final = 24
+WIDE_JOB_CELLS: Final = 40
+"""Cells of a job's name on line 1, so that the id and how fresh the data is stay beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +92,12 @@ def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
     back = f"{pen.glyphs.back} runs" if not brief else pen.glyphs.back
     host = safe(run.host)
     where = f"{clock(run.started_at, pen.zone, seconds=not brief)} {'on ' if host and not brief else ''}{host}"
+    job = clip(safe(run.job), BRIEF_JOB_CELLS if brief else WIDE_JOB_CELLS, ellipsis=pen.glyphs.ellipsis)
     if not brief and run.pid:
         where += f", pid {run.pid}"
     return [
         Part(((back, "dim"),), 2, 1 if brief else 2),
-        Part(((safe(run.job), "text bold"), (f" {short_id(run.id)}", "dim")), 0, 1 if brief else 2),
+        Part(((job, "text bold"), (f" {short_id(run.id)}", "dim")), 0, 1 if brief else 2),
         Part(((where.strip(), "dim"),), 1, 2 if brief else 3),
     ]
 

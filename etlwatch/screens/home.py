@@ -183,7 +183,7 @@ class HomeScreen(DashboardScreen):
     def _draw_pane(self) -> None:
         row = self.selected
         pen = self.pen
-        self.query_one(Rule).show(pane_title(row, pen) if row else ())
+        self.query_one(Rule).show(pane_title(row, pen, width=self.size.width) if row else ())
         room = self._layout.pane_lines if self._layout else 2
         self.query_one("#pane", SpanLines).update(pane_lines(row, pen)[:room] if row else ())
 

@@ -226,3 +226,32 @@ async def test_every_ending_has_its_words(status: str) -> None:
     async with dashboard(FakeStore(runs=[run])) as opened:
         await opened.press("enter")
         assert f"{status} at 02:22, 50m ago, after 10m 00s" in opened.lines()[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_run_with_much_of_everything_fits_the_screen_and_shows_what_runs(size: tuple[int, int]) -> None:
+    run = make_run("会話インポート🚀" + "x" * 200, minutes_ago=5, requests=4_000, errors=200, notes="n" * 500)
+    store = FakeStore(
+        runs=[run],
+        phase_list=[
+            make_phase(run, f"phase {number}", number, "running" if number == 27 else "completed", rows=9, of_rows=20)
+            for number in range(1, 41)
+        ],
+        error_list=[make_error(run, number, fingerprint=f"f{number % 37}", message="m" * 300) for number in range(200)],
+        endpoint_list=[
+            EndpointTotals(run_id=run.run_id, endpoint=f"/endpoint/{number}" + "z" * 200, requests=100 - number)
+            for number in range(40)
+        ],
+    )
+    async with dashboard(store, size=size) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: "200 in 37 groups" in opened.text)
+        lines = opened.lines()
+        assert run.id[-4:] in lines[0]
+        assert "03:12" in lines[0]
+        assert any("phase 2…" in line or "27 phase 27" in line or "phase 27" in line for line in lines if "●" in line)
+        assert any(line.startswith(" delivery") for line in lines), "nothing below was pushed out"
+        await opened.press("right_square_bracket", "right_square_bracket", "G")
+        assert "/endpoint/39" in opened.text
+        await opened.press("right_square_bracket", "G")
+        assert "m" * 10 in opened.text
