@@ -70,10 +70,9 @@ def sizes(dsn: str) -> dict[str, int]:
             )
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "SELECT coalesce(parent.relname, part.relname), "
-            "sum(pg_relation_size(part.oid) + pg_indexes_size(part.oid))::bigint "
-            "FROM pg_class AS part LEFT JOIN pg_inherits ON inhrelid = part.oid "
-            "LEFT JOIN pg_class AS parent ON parent.oid = inhparent "
+            "SELECT whole.relname, sum(pg_relation_size(part.oid) + pg_indexes_size(part.oid))::bigint "
+            "FROM pg_class AS part "
+            "JOIN pg_class AS whole ON whole.oid = coalesce(pg_partition_root(part.oid), part.oid) "
             "WHERE part.relnamespace = 'tracking'::regnamespace AND part.relkind = 'r' GROUP BY 1"
         ).fetchall()
     return dict(rows)

@@ -197,7 +197,11 @@ def additions_to_runs(
     errors_by_run: Mapping[int, int],
     progress: Mapping[int, tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """Return what a batch adds to each run's own counters, in key order."""
+    """Return what a batch adds to each run's own counters, in key order.
+
+    What a keyed batch adds to `emitted` is how far its writer came since its last one, lost events between included.
+    Single operations may overtake each other, so they add themselves, and the end of the run adds what was lost.
+    """
     latest: dict[int, int] = {}
     for run_id, at_us in _timed(batch):
         latest[run_id] = max(latest.get(run_id, 0), at_us)
@@ -211,6 +215,8 @@ def additions_to_runs(
         cell = by_run.get(run_id) or Tally()
         before = progress.get(run_id, (0, 0))
         now = reached.get(run_id, (0, 0))
+        errors = errors_by_run.get(run_id, 0)
+        emitted = cell.requests + errors if batch.batch_seq is None else max(now[0] - before[0], 0)
         additions.append(
             {
                 "run_id": run_id,
@@ -218,8 +224,8 @@ def additions_to_runs(
                 "items": cell.items,
                 "failed": cell.failed,
                 "throttled": cell.throttled,
-                "errors": errors_by_run.get(run_id, 0),
-                "emitted": max(now[0] - before[0], 0),
+                "errors": errors,
+                "emitted": emitted,
                 "dropped": max(now[1] - before[1], 0),
                 "progress_us": latest.get(run_id),
             }

@@ -67,70 +67,37 @@ ON CONFLICT DO NOTHING
 RETURNING run_id, seq;
 
 -- name: log_request
--- PostgreSQL only: one immediate request whole: its row, and all that adds it up, in one statement. Its key is its own guard: when the
--- row is here already nothing is added. Nothing happens for an unknown run or while tracking is switched off.
-WITH target AS (
-    SELECT run_id FROM tracking.runs AS run
-    WHERE run_id = %(run_id)s
-      AND NOT EXISTS (SELECT FROM tracking.switches AS off WHERE NOT off.enabled AND off.job IN ('', run.job))
-), stored AS (
+-- PostgreSQL only: one immediate request, its row and all that adds it up, in one statement and as little of it as a
+-- connection that was just opened can bear. A row comes back when it was taken, none for a run that is not here or is
+-- switched off (runs_of_batch says which); a request that is here already is a unique violation, and nothing is added.
+-- Latencies are appended, not summed: a list may repeat a bucket, and now and then add_endpoints and its kin sum it up.
+-- The request comes first, its endpoint next, and what else hangs on WITH is done from the last to the first: that
+-- keeps the one lock order.
+WITH stored AS (
     INSERT INTO tracking.requests (
         run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
     SELECT
         run_id, %(writer_id)s, %(seq)s, %(at)s, %(endpoint)s, %(page_offset)s, %(page_limit)s, %(status)s, %(items)s,
         %(duration_ms)s, %(throttled)s, %(error)s
-    FROM target
-    ON CONFLICT DO NOTHING
+    FROM tracking.runs AS run
+    WHERE run_id = %(run_id)s
+      AND (SELECT true FROM tracking.switches AS off
+           WHERE NOT off.enabled AND CASE off.job WHEN '' THEN true ELSE off.job = run.job END LIMIT 1) IS NULL
     RETURNING run_id
-), endpoint AS (
-    INSERT INTO tracking.run_endpoints AS old (
-        run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
-        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-    SELECT
-        run_id, %(endpoint)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s, %(duration_ms)s,
-        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
-    FROM stored
-    ON CONFLICT (run_id, endpoint) DO UPDATE SET
-        requests = old.requests + 1,
-        failed = old.failed + excluded.failed,
-        throttled = old.throttled + excluded.throttled,
-        items = old.items + excluded.items,
-        duration_ms = old.duration_ms + excluded.duration_ms,
-        max_ms = greatest(old.max_ms, excluded.max_ms),
-        status_2xx = old.status_2xx + excluded.status_2xx,
-        status_3xx = old.status_3xx + excluded.status_3xx,
-        status_4xx = old.status_4xx + excluded.status_4xx,
-        status_5xx = old.status_5xx + excluded.status_5xx,
-        status_other = old.status_other + excluded.status_other,
-        histogram = (
-            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-            FROM (
-                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
-), series AS (
-    INSERT INTO tracking.run_series AS old (
-        run_id, bucket, width, requests, failed, throttled, items, duration_ms,
-        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-    SELECT
-        run_id, %(bucket)s, %(width)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s,
-        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
-    FROM stored
-    ON CONFLICT (run_id, bucket, width) DO UPDATE SET
-        requests = old.requests + 1,
-        failed = old.failed + excluded.failed,
-        throttled = old.throttled + excluded.throttled,
-        items = old.items + excluded.items,
-        duration_ms = old.duration_ms + excluded.duration_ms,
-        status_2xx = old.status_2xx + excluded.status_2xx,
-        status_3xx = old.status_3xx + excluded.status_3xx,
-        status_4xx = old.status_4xx + excluded.status_4xx,
-        status_5xx = old.status_5xx + excluded.status_5xx,
-        status_other = old.status_other + excluded.status_other,
-        histogram = (
-            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-            FROM (
-                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), total AS (
+    UPDATE tracking.runs SET
+        requests = requests + 1,
+        items = items + %(items)s,
+        failed_requests = failed_requests + %(failed)s,
+        throttled_requests = throttled_requests + %(throttled_count)s,
+        emitted = emitted + 1,
+        progress_at = greatest(progress_at, %(at)s)
+    WHERE run_id = (SELECT run_id FROM stored)
+), writer AS (
+    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
+    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored
+    ON CONFLICT (run_id, writer_id) DO UPDATE SET
+        emitted = greatest(old.emitted, excluded.emitted), stored = old.stored + excluded.stored
 ), everyone AS (
     INSERT INTO tracking.throughput AS old (
         bucket, width, shard, requests, failed, throttled, items, duration_ms,
@@ -140,7 +107,7 @@ WITH target AS (
         %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
     FROM stored
     ON CONFLICT (width, bucket, shard) DO UPDATE SET
-        requests = old.requests + 1,
+        requests = old.requests + excluded.requests,
         failed = old.failed + excluded.failed,
         throttled = old.throttled + excluded.throttled,
         items = old.items + excluded.items,
@@ -150,37 +117,49 @@ WITH target AS (
         status_4xx = old.status_4xx + excluded.status_4xx,
         status_5xx = old.status_5xx + excluded.status_5xx,
         status_other = old.status_other + excluded.status_other,
-        histogram = (
-            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-            FROM (
-                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
-), before AS MATERIALIZED (
-    -- Locked, so that of two requests of one writer at a time the later one counts from where the earlier one came to.
-    SELECT writer.emitted FROM tracking.writers AS writer, stored
-    WHERE writer.run_id = stored.run_id AND writer.writer_id = %(writer_id)s FOR UPDATE OF writer
-), writer AS (
-    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
-    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored LEFT JOIN before ON true
-    ON CONFLICT (run_id, writer_id) DO UPDATE SET
-        emitted = greatest(old.emitted, excluded.emitted), stored = old.stored + 1
-), total AS (
-    UPDATE tracking.runs AS run SET
-        requests = run.requests + 1,
-        items = run.items + %(items)s,
-        failed_requests = run.failed_requests + %(failed)s,
-        throttled_requests = run.throttled_requests + %(throttled_count)s,
-        emitted = run.emitted + greatest(0, %(seq)s - coalesce((SELECT emitted FROM before), 0)),
-        progress_at = greatest(run.progress_at, %(at)s)
-    FROM stored WHERE run.run_id = stored.run_id
+        histogram = array_cat(old.histogram, excluded.histogram)
+), series AS (
+    INSERT INTO tracking.run_series AS old (
+        run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        run_id, %(bucket)s, %(width)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s,
+        %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
+    FROM stored
+    ON CONFLICT (run_id, bucket, width) DO UPDATE SET
+        requests = old.requests + excluded.requests,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = array_cat(old.histogram, excluded.histogram)
 )
+INSERT INTO tracking.run_endpoints AS old (
+    run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
 SELECT
-    EXISTS (SELECT FROM target) AS taken,
-    (SELECT job FROM tracking.runs WHERE run_id = %(run_id)s) AS job,
-    EXISTS (SELECT FROM tracking.removed_runs WHERE run_id = %(run_id)s) AS removed,
-    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
-    (SELECT count(*) FROM stored) AS stored,
-    clock_timestamp() AS store_time;
+    run_id, %(endpoint)s, 1, %(failed)s, %(throttled_count)s, %(items)s, %(duration_ms)s, %(duration_ms)s,
+    %(status_2xx)s, %(status_3xx)s, %(status_4xx)s, %(status_5xx)s, %(status_other)s, %(histogram)s::bigint[]
+FROM stored
+ON CONFLICT (run_id, endpoint) DO UPDATE SET
+    requests = old.requests + excluded.requests,
+    failed = old.failed + excluded.failed,
+    throttled = old.throttled + excluded.throttled,
+    items = old.items + excluded.items,
+    duration_ms = old.duration_ms + excluded.duration_ms,
+    max_ms = greatest(old.max_ms, excluded.max_ms),
+    status_2xx = old.status_2xx + excluded.status_2xx,
+    status_3xx = old.status_3xx + excluded.status_3xx,
+    status_4xx = old.status_4xx + excluded.status_4xx,
+    status_5xx = old.status_5xx + excluded.status_5xx,
+    status_other = old.status_other + excluded.status_other,
+    histogram = array_cat(old.histogram, excluded.histogram)
+RETURNING clock_timestamp();
 
 -- name: add_endpoints
 -- What a batch adds to the endpoints of its runs, in key order.
@@ -410,7 +389,8 @@ WHERE run_id = %(run_id)s;
 
 -- name: end_run
 -- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row
--- comes back when nothing was changed.
+-- comes back when nothing was changed. What was emitted is put right: single operations count what came, not what
+-- is missing between them.
 WITH before AS (
     SELECT run_id, status, ended_by FROM tracking.runs WHERE run_id = %(run_id)s FOR UPDATE
 ), ended AS (
@@ -423,7 +403,9 @@ WITH before AS (
             WHEN %(notes)s::text IS NULL THEN run.notes
             WHEN run.notes IS NULL OR run.notes = '' THEN %(notes)s
             ELSE run.notes || E'\n' || %(notes)s END,
-        ended_by = %(ended_by)s
+        ended_by = %(ended_by)s,
+        emitted = greatest(run.emitted, (
+            SELECT sum(writer.emitted) FROM tracking.writers AS writer WHERE writer.run_id = %(run_id)s))
     FROM before
     WHERE run.run_id = before.run_id
       AND (before.status = 'running' OR (before.status = 'abandoned' AND before.ended_by LIKE 'person %%'))

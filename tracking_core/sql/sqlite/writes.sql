@@ -223,7 +223,8 @@ SELECT :now, 'job', 'end after close', json_object('run_id', CAST(run_id AS TEXT
 FROM runs WHERE run_id = :run_id AND status = 'abandoned' AND ended_by LIKE 'person %';
 
 -- name: end_run
--- Compare and set: only a running run ends, or one that a person closed while its job lived.
+-- Compare and set: only a running run ends, or one that a person closed while its job lived. What was emitted is put
+-- right: single operations count what came, not what is missing between them.
 UPDATE runs SET
     status = :status,
     ended_at = max(started_at, :ended_at),
@@ -232,7 +233,8 @@ UPDATE runs SET
         WHEN :notes IS NULL THEN notes
         WHEN notes IS NULL OR notes = '' THEN :notes
         ELSE notes || char(10) || :notes END,
-    ended_by = :ended_by
+    ended_by = :ended_by,
+    emitted = max(emitted, coalesce((SELECT sum(emitted) FROM writers WHERE writers.run_id = :run_id), 0))
 WHERE run_id = :run_id AND (status = 'running' OR (status = 'abandoned' AND ended_by LIKE 'person %'));
 
 -- name: beat

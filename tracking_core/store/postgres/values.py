@@ -19,30 +19,55 @@ def moment(microseconds: int | None) -> datetime | None:
 def counted(cells: Sequence[Tally]) -> dict[str, list[Any]]:
     """Return cells as columns: every count, and the histograms as array literals."""
     columns: dict[str, list[Any]] = {name: [getattr(cell, name) for cell in cells] for name in parameters.COUNTED}
-    columns["histogram"] = ["{" + ",".join(map(str, parameters.packed(cell))) + "}" for cell in cells]
+    columns["histogram"] = [array_of(parameters.packed(cell)) for cell in cells]
     return columns
 
 
 def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
-    """Return the parameters of one immediate request."""
+    """Return the parameters of one immediate request.
+
+    Numbers go as text without a type, which the server takes for that of the column: for a number psycopg names the
+    narrowest type that holds it, and on a fresh connection each type's operators and casts are looked up anew.
+    """
     cell = Tally()
     cell.add_request(request)
     seconds = request.at_us // 1_000_000
     fine = seconds - seconds % SERIES_FINE_S
     bucket, width = series_slot(request.run_id, fine)
-    return {
-        **request._asdict(),
-        **{name: getattr(cell, name) for name in parameters.COUNTED if name.startswith("status_")},
-        "at": from_microseconds(request.at_us),
+    numbers = {
+        "run_id": request.run_id,
         "writer_id": writer_id,
+        "seq": request.seq,
+        "page_offset": request.page_offset,
+        "page_limit": request.page_limit,
+        "status": request.status,
+        "items": request.items,
+        "duration_ms": request.duration_ms,
         "failed": cell.failed,
         "throttled_count": cell.throttled,
-        "histogram": parameters.packed(cell),
+        "status_2xx": cell.status_2xx,
+        "status_3xx": cell.status_3xx,
+        "status_4xx": cell.status_4xx,
+        "status_5xx": cell.status_5xx,
+        "status_other": cell.status_other,
         "bucket": bucket,
         "width": width,
         "fine_bucket": fine,
         "shard": writer_id % parameters.SHARDS,
     }
+    return {
+        **{name: None if number is None else str(number) for name, number in numbers.items()},
+        "at": from_microseconds(request.at_us),
+        "endpoint": request.endpoint,
+        "throttled": request.throttled,
+        "error": request.error,
+        "histogram": array_of(parameters.packed(cell)),
+    }
+
+
+def array_of(numbers: Sequence[int]) -> str:
+    """Return numbers as an array literal."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def of_start(start: RunStart, ends: Sequence[RunEnd]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import errors
+from psycopg import Cursor, errors
 
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import StoreLocation
@@ -19,9 +19,13 @@ from tracking_core.store import parameters, queries
 from tracking_core.store.postgres import values
 from tracking_core.store.postgres.connection import PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection, quiet_pipeline
+from tracking_core.store.postgres.statements import statements
 
 COPY_FROM_ROWS = 40
 """From this many rows on COPY is cheaper than arrays."""
+
+SUM_UP_EVERY = 64
+"""Of so many single requests one goes the way of a batch, which sums up the latencies that the others append."""
 
 WIDEN_EVERY_S = 60.0
 WIDEN_AT_MOST = 400
@@ -33,7 +37,7 @@ class PostgresWriter(PostgresConnection):
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = queries.blocks("postgres", "writes")
+        self._sql = statements("writes")
         self._widened_at: float | None = None
 
     def write(self, batch: Batch) -> Receipt:
@@ -42,7 +46,7 @@ class PostgresWriter(PostgresConnection):
         Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
         """
         with self.operation() as raw:
-            if _is_one_request(batch):
+            if _is_one_request(batch) and not _sums_up_latencies(batch):
                 return self._log_request(raw, batch)
             try:
                 return self._write(raw, batch, copy=batch.batch_seq is not None)
@@ -53,7 +57,7 @@ class PostgresWriter(PostgresConnection):
     def beat(self, run_ids: Sequence[int]) -> Receipt:
         """Say that these runs live, in one statement."""
         with self.operation() as raw:
-            rows = raw.execute(self._sql["beat"], {"run_ids": sorted(run_ids)}).fetchall()
+            rows = self._sql["beat"].run(raw, {"run_ids": sorted(run_ids)}).fetchall()
         off = {job for _, job, _, job_off, _ in rows if job_off} | {"*" for _, _, all_off, _, _ in rows if all_off}
         alive = {row[0] for row in rows}
         return Receipt(
@@ -65,31 +69,38 @@ class PostgresWriter(PostgresConnection):
     def switched_off(self, job: str) -> bool:
         """Return whether the shared switch, global or of this job, is off."""
         with self.operation() as raw:
-            row = raw.execute(self._sql["switched_off"], {"job": job}).fetchone()
+            row = self._sql["switched_off"].run(raw, {"job": job}).fetchone()
         return bool(row and row[0])
 
     def hello(self) -> Hello:
         """Return the store's clock and the version of its tables."""
         with self.operation() as raw:
-            row = raw.execute(self._sql["hello"]).fetchone()
+            row = self._sql["hello"].run(raw, {}).fetchone()
         assert row is not None
         known = queries.migrations("postgres")[-1].version
         return Hello(store_us=to_microseconds(row[0]), schema_version=row[1], known_version=known)
 
     def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:
         request = batch.requests[0]
-        row = raw.execute(self._sql["log_request"], values.of_request(batch.writer_id, request)).fetchone()
-        if row is None:
-            return Receipt(refused={request.run_id: "unknown"})
-        taken, job, removed, all_off, _, store_time = row
-        refused: dict[int, str] = {}
-        off: set[str] = set()
-        if not taken:
-            known = job is not None
-            refused[request.run_id] = "off" if known else "removed" if removed else "unknown"
-            if known:
-                off.add("*" if all_off else job)
-        return Receipt(refused=refused, switched_off=frozenset(off), store_us=to_microseconds(store_time))
+        here_already = False
+        try:
+            row = self._sql["log_request"].run(raw, values.of_request(batch.writer_id, request)).fetchone()
+        except errors.UniqueViolation:
+            row, here_already = None, True
+        if row is not None:
+            return Receipt(store_us=to_microseconds(row[0]))
+        known = self._judge(self._runs_of(raw, batch).fetchall(), batch)
+        if known.taken and not here_already:
+            # The switch was turned on again between the two questions.
+            return self._write(raw, batch, copy=False)
+        return Receipt(refused=known.refused, switched_off=known.switched_off, store_us=known.store_us)
+
+    def _runs_of(self, raw: DeadlineConnection, batch: Batch) -> Cursor[Any]:
+        wanted = {"run_ids": sorted(batch.run_ids()), "writer_id": batch.writer_id}
+        return self._sql["runs_of_batch"].run(raw, wanted)
+
+    def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
+        return parameters.judge_runs([(*row[:-1], to_microseconds(row[-1])) for row in rows], batch)
 
     def _write(self, raw: DeadlineConnection, batch: Batch, *, copy: bool) -> Receipt:
         try:
@@ -97,13 +108,10 @@ class PostgresWriter(PostgresConnection):
                 raw.execute("BEGIN")
                 claimed = self._claim(raw, batch)
                 for start in batch.starts:
-                    raw.execute(self._sql["carry_run"], values.of_start(start, batch.ends))
-                rows = raw.execute(
-                    self._sql["runs_of_batch"],
-                    {"run_ids": sorted(batch.run_ids()), "writer_id": batch.writer_id},
-                ).fetchall()
+                    self._sql["carry_run"].run(raw, values.of_start(start, batch.ends))
+                rows = self._runs_of(raw, batch).fetchall()
                 duplicate = claimed is not None and claimed.fetchone() is None
-            known = parameters.judge_runs([(*row[:-1], to_microseconds(row[-1])) for row in rows], batch)
+            known = self._judge(rows, batch)
             if duplicate:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
@@ -116,7 +124,7 @@ class PostgresWriter(PostgresConnection):
     def _claim(self, raw: DeadlineConnection, batch: Batch) -> Any:
         if batch.batch_seq is None:
             return None
-        return raw.execute(self._sql["claim_batch"], {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
+        return self._sql["claim_batch"].run(raw, {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
 
     def _write_rows(
         self, raw: DeadlineConnection, whole: Batch, known: parameters.Known, *, copy: bool
@@ -139,7 +147,7 @@ class PostgresWriter(PostgresConnection):
             self._save_phases(raw, batch)
             self._add_to_runs(raw, batch, sums.runs, stored_errors, known)
             ends = [
-                (end.run_id, raw.execute(self._sql["end_run"], values.of_end(end)))
+                (end.run_id, self._sql["end_run"].run(raw, values.of_end(end)))
                 for end in whole.ends
                 if end.run_id in here
             ]
@@ -149,7 +157,7 @@ class PostgresWriter(PostgresConnection):
 
     def _copy_requests(self, raw: DeadlineConnection, batch: Batch) -> None:
         writer_id = batch.writer_id
-        with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"]) as copy:
+        with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"].text) as copy:
             copy.set_types(COPY_TYPES)
             for row in batch.requests:
                 run_id, seq, at_us, *rest = row
@@ -158,7 +166,7 @@ class PostgresWriter(PostgresConnection):
     def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
         columns = parameters.request_columns(batch.requests)
         columns["at"] = [from_microseconds(row.at_us) for row in batch.requests]
-        keys = set(raw.execute(self._sql["insert_requests"], {"writer_id": batch.writer_id, **columns}).fetchall())
+        keys = set(self._sql["insert_requests"].run(raw, {"writer_id": batch.writer_id, **columns}).fetchall())
         if len(keys) == len(batch.requests):
             return batch.requests
         return [row for row in batch.requests if (row.run_id, row.seq) in keys]
@@ -166,8 +174,8 @@ class PostgresWriter(PostgresConnection):
     def _add_sums(self, raw: DeadlineConnection, writer_id: int, sums: parameters.Sums, store_us: int) -> None:
         if not sums.runs:
             return
-        raw.execute(
-            self._sql["add_endpoints"],
+        self._sql["add_endpoints"].run(
+            raw,
             {
                 "run_id": [key[0] for key, _ in sums.endpoints],
                 "endpoint": [key[1] for key, _ in sums.endpoints],
@@ -175,8 +183,8 @@ class PostgresWriter(PostgresConnection):
                 **values.counted([cell for _, cell in sums.endpoints]),
             },
         )
-        raw.execute(
-            self._sql["add_series"],
+        self._sql["add_series"].run(
+            raw,
             {
                 "run_id": [key[0] for key, _ in sums.series],
                 "bucket": [key[1] for key, _ in sums.series],
@@ -184,8 +192,8 @@ class PostgresWriter(PostgresConnection):
                 **values.counted([cell for _, cell in sums.series]),
             },
         )
-        raw.execute(
-            self._sql["add_throughput"],
+        self._sql["add_throughput"].run(
+            raw,
             {
                 "shard": writer_id % parameters.SHARDS,
                 "bucket": [bucket for bucket, _ in sums.throughput],
@@ -200,8 +208,8 @@ class PostgresWriter(PostgresConnection):
     def _widen(self, raw: DeadlineConnection, now_s: int) -> None:
         for width, wider, age in parameters.WIDENINGS:
             before = now_s - age
-            raw.execute(
-                self._sql["widen_throughput"],
+            self._sql["widen_throughput"].run(
+                raw,
                 {"width": width, "wider": wider, "before": before - before % wider, "most": WIDEN_AT_MOST},
             )
 
@@ -209,8 +217,8 @@ class PostgresWriter(PostgresConnection):
         cursors = [
             (
                 error.run_id,
-                raw.execute(
-                    self._sql["insert_error"],
+                self._sql["insert_error"].run(
+                    raw,
                     {
                         "run_id": error.run_id,
                         "writer_id": batch.writer_id,
@@ -240,12 +248,12 @@ class PostgresWriter(PostgresConnection):
         errors_by_run: Mapping[int, int],
     ) -> None:
         for entry in parameters.ledger_of(batch, rows, errors_by_run):
-            raw.execute(self._sql["save_ledger"], entry)
+            self._sql["save_ledger"].run(raw, entry)
 
     def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
         for change in batch.phases:
-            raw.execute(
-                self._sql["save_phase"],
+            self._sql["save_phase"].run(
+                raw,
                 {
                     "run_id": change.run_id,
                     "phase": change.phase,
@@ -262,8 +270,8 @@ class PostgresWriter(PostgresConnection):
             )
             processed = parameters.processed(change)
             if processed or change.memory_mb is not None:
-                raw.execute(
-                    self._sql["sample_phase"],
+                self._sql["sample_phase"].run(
+                    raw,
                     {
                         "run_id": change.run_id,
                         "phase": change.phase,
@@ -274,8 +282,8 @@ class PostgresWriter(PostgresConnection):
                     },
                 )
         for count in batch.source_counts:
-            raw.execute(
-                self._sql["save_source_count"],
+            self._sql["save_source_count"].run(
+                raw,
                 {
                     "run_id": count.run_id,
                     "entity": count.entity,
@@ -294,9 +302,9 @@ class PostgresWriter(PostgresConnection):
     ) -> None:
         additions = parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress)
         if len(additions) > 1:
-            raw.execute(self._sql["lock_runs"], {"run_ids": [addition["run_id"] for addition in additions]})
+            self._sql["lock_runs"].run(raw, {"run_ids": [addition["run_id"] for addition in additions]})
         for addition in additions:
-            raw.execute(self._sql["add_to_run"], {**addition, "progress_at": values.moment(addition["progress_us"])})
+            self._sql["add_to_run"].run(raw, {**addition, "progress_at": values.moment(addition["progress_us"])})
 
 
 def _is_one_request(batch: Batch) -> bool:
@@ -305,6 +313,12 @@ def _is_one_request(batch: Batch) -> bool:
         and len(batch.requests) == 1
         and not (batch.starts or batch.phases or batch.source_counts or batch.errors or batch.ends or batch.ledger)
     )
+
+
+def _sums_up_latencies(batch: Batch) -> bool:
+    # By the writer's id too, so that many writers of a few requests each do not leave a long list behind; scattered
+    # (Knuth's multiplicative hash), so that endpoints called in turn all come to it.
+    return (batch.writer_id + batch.requests[0].seq) * 2654435761 % 2**32 < 2**32 // SUM_UP_EVERY
 
 
 def _roll_back(raw: DeadlineConnection) -> None:

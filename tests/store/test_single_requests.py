@@ -1,0 +1,171 @@
+"""One request at a time, as immediate delivery writes it: the same sums as in a batch, short lists, one lock order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.store.stocking import Stock
+from tests.support.peek import peek
+from tests.support.waiting import wait_until
+from tracking_core.clock import to_microseconds
+from tracking_core.events import Batch, Receipt, RequestRow, tally
+from tracking_core.store.base import Reader, Writer
+from tracking_core.store.postgres.writer import SUM_UP_EVERY
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+WRITER_ID = 4096
+MADE = list(
+    itertools.islice(itertools.cycle([(200, 35), (200, 41), (429, 3), (500, 900), (302, 12), (None, 5000)]), 200)
+)
+
+LOCK_ORDER = ("run_endpoints", "run_series", "throughput", "writers", "runs")
+"""Behind the requests themselves; DESIGN 2."""
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    stock = Stock(store_dsn)
+    yield stock
+    stock.close()
+
+
+def single(run_id: int, seq: int, status: int | None = 200, duration_ms: int = 35) -> Batch:
+    row = RequestRow(
+        run_id, seq, to_microseconds(NOW), f"/{seq % 2}", None, None, status, 7, duration_ms, status == 429, None
+    )
+    return Batch(writer_id=WRITER_ID, batch_seq=None, requests=(row,), cells=tally((row,)))
+
+
+def write_all(writer: Writer, run_id: int) -> None:
+    for seq, (status, duration_ms) in enumerate(MADE, start=1):
+        assert not writer.write(single(run_id, seq, status, duration_ms)).refused
+
+
+def test_single_requests_add_up_to_what_a_batch_of_them_does(stock: Stock, store_dsn: str) -> None:
+    one_by_one, together = stock.start(NOW), stock.start(NOW)
+    with stock.store.writer(5.0) as writer:
+        write_all(writer, one_by_one)
+        rows = [single(together, seq, *made).requests[0] for seq, made in enumerate(MADE, start=1)]
+        writer.write(Batch(writer_id=WRITER_ID, batch_seq=1, requests=tuple(rows), cells=tally(rows)))
+    with stock.store.reader(5.0) as reader:
+        assert sums_of(reader, one_by_one) == sums_of(reader, together)
+        assert reader.latencies([one_by_one])[one_by_one] == reader.latencies([together])[together]
+        assert reader.ledger(one_by_one)[-1].stored == len(MADE) == reader.ledger(one_by_one)[-1].emitted
+    assert peek(store_dsn, "SELECT sum(requests), sum(items) FROM tracking.throughput") == [(400, 2800)]
+
+
+def sums_of(reader: Reader, run_id: int) -> list[object]:
+    run = reader.run(run_id)
+    assert run is not None
+    totals = (run.requests, run.items, run.failed_requests, run.throttled_requests, run.emitted)
+    endpoints = [
+        (cell.endpoint, cell.requests, cell.failed, cell.throttled, cell.duration_ms, cell.max_ms, cell.status_5xx)
+        for cell in reader.endpoints(run_id)
+    ]
+    series = [(cell.bucket, cell.requests, cell.items, cell.status_other) for cell in reader.series(run_id)]
+    return [totals, endpoints, series]
+
+
+def test_the_lists_of_latencies_stay_short(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = stock.start(NOW)
+    with stock.store.writer(5.0) as writer:
+        for seq in range(1, 10 * SUM_UP_EVERY + 1):
+            writer.write(single(run_id, seq))
+    stock.close()
+    for table in ("run_endpoints", "run_series", "throughput"):
+        (longest,) = peek(postgres_store_dsn, f"SELECT max(cardinality(histogram)) FROM tracking.{table}")
+        assert longest[0] <= 3 * SUM_UP_EVERY, table
+
+
+def test_a_request_that_is_sent_again_counts_once(stock: Stock, store_dsn: str) -> None:
+    run_id = stock.start(NOW)
+    with stock.store.writer(5.0) as writer:
+        receipts = [writer.write(single(run_id, 1)) for _ in range(3)]
+    assert [receipt.refused for receipt in receipts] == [{}, {}, {}]
+    assert peek(store_dsn, "SELECT requests, items, emitted FROM tracking.runs") == [(1, 7, 1)]
+    assert peek(store_dsn, "SELECT sum(requests) FROM tracking.run_series") == [(1,)]
+
+
+def test_a_switch_that_is_off_for_another_job_is_no_hindrance(stock: Stock) -> None:
+    run_id = stock.start(NOW, job="inventory")
+    with stock.store.keeper(5.0) as keeper:
+        keeper.set_switch(enabled=False, job="crm", actor="ana", reason="")
+    with stock.store.writer(5.0) as writer:
+        assert writer.write(single(run_id, 1)).refused == {}
+    with stock.store.keeper(5.0) as keeper:
+        keeper.set_switch(enabled=False, job="inventory", actor="ana", reason="")
+    with stock.store.writer(5.0) as writer:
+        receipt = writer.write(single(run_id, 2))
+    assert (receipt.refused, receipt.switched_off) == ({run_id: "off"}, {"inventory"})
+
+
+def test_a_lost_request_shows_in_what_the_run_emitted_once_it_has_ended(stock: Stock) -> None:
+    run_id = stock.start(NOW)
+    with stock.store.writer(5.0) as writer:
+        for seq in (1, 2, 5):
+            writer.write(single(run_id, seq))
+    stock.end(run_id, NOW)
+    with stock.store.reader(5.0) as reader:
+        run = reader.run(run_id)
+        assert run is not None
+        assert (run.requests, run.emitted) == (3, 5)
+
+
+@pytest.mark.parametrize("held", LOCK_ORDER)
+def test_locks_are_taken_in_the_one_order(postgres_store_dsn: str, held: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = stock.start(NOW)
+    receipts: list[Receipt] = []
+    with stock.store.writer(30.0) as writer:
+        writer.write(single(run_id, 2))
+        with (
+            psycopg.connect(postgres_store_dsn) as holder,
+            psycopg.connect(postgres_store_dsn, autocommit=True) as watch,
+        ):
+            holder.execute(f"SELECT FROM tracking.{held} FOR UPDATE".encode())
+            writing = threading.Thread(target=lambda: receipts.append(writer.write(single(run_id, 4))))
+            writing.start()
+            wait_until(lambda: is_waiting(watch), "the request waits for the row that is held")
+            free = {table: is_free(watch, table) for table in LOCK_ORDER if table != held}
+            holder.rollback()
+            writing.join()
+    stock.close()
+    before, after = LOCK_ORDER[: LOCK_ORDER.index(held)], LOCK_ORDER[LOCK_ORDER.index(held) + 1 :]
+    assert [receipt.refused for receipt in receipts] == [{}]
+    assert free == {**dict.fromkeys(before, False), **dict.fromkeys(after, True)}
+
+
+def is_waiting(watch: psycopg.Connection[Any]) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return watch.execute(waiting).fetchone() == (1,)
+
+
+def is_free(watch: psycopg.Connection[Any], table: str) -> bool:
+    return len(watch.execute(f"SELECT FROM tracking.{table} FOR UPDATE SKIP LOCKED".encode()).fetchall()) == 1
+
+
+def test_a_run_of_a_week_without_a_partition_is_recorded_all_the_same(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_ids = [stock.start(NOW - timedelta(days=days)) for days in (0, 3650)]
+    of_its_week = f"SELECT tableoid::regclass::text FROM tracking.requests WHERE run_id = {run_ids[0]}"
+    with stock.store.writer(5.0) as writer:
+        writer.write(single(run_ids[0], 1))
+        ((week,),) = peek(postgres_store_dsn, of_its_week)
+        assert week.startswith("tracking.requests_p")
+        with psycopg.connect(postgres_store_dsn, autocommit=True) as connection:
+            connection.execute(f"DROP TABLE {week}".encode())
+        stock.store.initialize()
+        for run_id in run_ids:
+            assert not writer.write(single(run_id, 2)).refused
+    stock.close()
+    ((elsewhere,),) = peek(postgres_store_dsn, of_its_week)
+    assert elsewhere.startswith("tracking.requests_from_")
+    assert elsewhere.endswith("_default")
