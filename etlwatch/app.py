@@ -23,13 +23,13 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
-from etlwatch.commands import APP_COMMANDS, bindings_of
+from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
 from etlwatch.copying import Copying
 from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.numbers import duration
-from etlwatch.model.series import WINDOWS, Window
+from etlwatch.model.series import Window
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.palette import CommandsProvider
 from etlwatch.poller import Lost, Poller, Read
@@ -92,7 +92,7 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
         self.shown: Snapshot | None = None
         self.lost: Lost | None = None
         self.paused = False
-        self.window: Window = WINDOWS[1]
+        self.window: Window = self.settings.window
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
 
@@ -103,7 +103,13 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
         self._drawn_at = 0.0
         self._measured = (monotonic(), 0)
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        self.poller = Poller(open_store, self._deliver, interval=self.settings.interval, watch=Watch(columns=0))
+        self.poller = Poller(
+            open_store,
+            self._deliver,
+            interval=self.settings.interval,
+            watch=Watch(columns=0),
+            thresholds=self.settings.thresholds,
+        )
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = pick_theme(self.settings.theme, os.environ, color_system=self.console.color_system or "truecolor")
@@ -114,6 +120,10 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
     def label(self) -> str:
         """What the store is called: the target's name, else the last part of its own label."""
         return self._label
+
+    def commands_on(self, screen: DashboardScreen) -> tuple[Command, ...]:
+        """Return what works on a screen, with the keys that it has there."""
+        return remapped((*screen.commands, *APP_COMMANDS), self.settings.keymap)
 
     def clock_now(self) -> datetime:
         """Return the store's clock as far as it is known, else this machine's."""
@@ -139,6 +149,9 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Begin polling once the first frame is drawn, and keep the clock going."""
+        self.set_keymap(textual_keymap(self.settings.keymap))
+        for notice in self.settings.notices:
+            self.say(notice, severity="warning")
         self.call_after_refresh(self.poller.start)
         self.set_interval(1.0, self._tick)
         driver = self._driver
@@ -218,9 +231,11 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
         self._drawn_at = self._monotonic()
         for screen in reversed(self.screen_stack):
             if isinstance(screen, DashboardScreen):
-                if snapshot is not None:
-                    screen.show_snapshot(snapshot)
-                screen.refresh_frame()
+                # A last answer may arrive when the screen has been taken down already.
+                if screen.children:
+                    if snapshot is not None:
+                        screen.show_snapshot(snapshot)
+                    screen.refresh_frame()
                 return
 
     def _tick(self) -> None:
@@ -310,7 +325,7 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
 
         screen = self.screen
         if isinstance(screen, DashboardScreen):
-            self.push_screen(HelpScreen(screen.commands))
+            self.push_screen(HelpScreen(screen.commands, self.settings.keymap))
 
 
 def short_label(label: str) -> str:

@@ -1,7 +1,8 @@
 """Every command of the dashboard, declared once: bindings, footer, palette and help are made from these records.
 
 Owns keys and words. Refuses to own what a command does: that is the `action_…` method of the screen or the app that
-lists it. Help and footer show the keys that are declared here and nothing else.
+lists it. Help and footer show the keys that are declared here, or what a keymap makes of them, and nothing else. The
+declarations load nothing of Textual, so that a keymap can be checked without a screen.
 
 Left alone on purpose: ctrl+s and ctrl+q stop and start the output of many terminals, ctrl+d ends shells, ctrl+h is
 backspace.
@@ -10,21 +11,29 @@ backspace.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from textual.binding import Binding, BindingType
+from etlwatch.config.key_names import shown_key
 
-from etlwatch.widgets.footer import Key
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+
+    from etlwatch.widgets.footer import Key
 
 __all__ = [
     "APP_COMMANDS",
+    "EVERYWHERE",
+    "GROUPS",
     "HOME_COMMANDS",
     "MOVE_COMMANDS",
     "RUN_COMMANDS",
     "Command",
     "bindings_of",
     "footer_of",
+    "key_of",
+    "remapped",
+    "textual_keymap",
 ]
 
 
@@ -51,7 +60,10 @@ class Command:
     """What it does, in a few words, for help and palette."""
 
     footer: tuple[str, str, int] | None = None
-    """Key, word and priority in the footer (0 stays longest); None keeps it out."""
+    """Key, word and priority in the footer (0 stays longest); None keeps it out.
+
+    Two keys are its own and that of the command after it.
+    """
 
     priority: bool = False
     """Whether it is done before whatever has the focus sees the key, and before the next key is looked at.
@@ -61,12 +73,16 @@ class Command:
 
 
 MOVE_COMMANDS: Final = (
-    Command(name="move.down", keys="", shown="j ↓", action="", title="", help="one down"),
-    Command(name="move.up", keys="", shown="k ↑", action="", title="", help="one up"),
-    Command(name="move.ends", keys="", shown="g G", action="", title="", help="first, last"),
-    Command(name="move.pages", keys="", shown="pgup pgdn", action="", title="", help="a screenful up, down"),
+    Command(name="move.down", keys="j,down", shown="j ↓", action="", title="", help="one down"),
+    Command(name="move.up", keys="k,up", shown="k ↑", action="", title="", help="one up"),
+    Command(name="move.first", keys="g,home", shown="g home", action="", title="", help="first"),
+    Command(name="move.last", keys="G,end", shown="G end", action="", title="", help="last"),
+    Command(
+        name="move.page_down", keys="pagedown,ctrl+f", shown="pgdn ctrl+f", action="", title="", help="a screenful down"
+    ),
+    Command(name="move.page_up", keys="pageup,ctrl+b", shown="pgup ctrl+b", action="", title="", help="a screenful up"),
 )
-"""What tables and texts understand by themselves; here for the help alone."""
+"""What tables and texts understand by themselves, under the same names."""
 
 APP_COMMANDS: Final = (
     Command(
@@ -308,11 +324,28 @@ RUN_COMMANDS: Final = (
 """What works on the screen of one run."""
 
 
+GROUPS: Final[Mapping[str, tuple[Command, ...]]] = {
+    "app": APP_COMMANDS,
+    "home": HOME_COMMANDS,
+    "run": RUN_COMMANDS,
+    "move": MOVE_COMMANDS,
+}
+"""Every command, by the first part of its name."""
+
+EVERYWHERE: Final = ("app", "move")
+"""The groups that work on every screen beside the screen's own."""
+
+
 def bindings_of(commands: Iterable[Command]) -> list[BindingType]:
-    """Return Textual's bindings of these commands; none for those whose key a widget already knows."""
+    """Return Textual's bindings of these commands.
+
+    One whose key a widget already knows is bound to none, so that a keymap has something to give a key to.
+    """
+    from textual.binding import Binding
+
     return [
         Binding(
-            command.keys,
+            command.keys or _no_key(command.name),
             command.action,
             command.help,
             show=False,
@@ -321,12 +354,50 @@ def bindings_of(commands: Iterable[Command]) -> list[BindingType]:
             priority=command.priority,
         )
         for command in commands
-        if command.keys
+        if command.action
     ]
+
+
+def _no_key(name: str) -> str:
+    """Return a key that no terminal sends: one for each command, since Textual's keymap removes keys, not bindings."""
+    return f"no-key-for-{name}"
+
+
+def textual_keymap(keymap: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return a keymap as Textual takes it."""
+    return {name: ",".join(keys) or _no_key(name) for name, keys in keymap.items()}
+
+
+def remapped(commands: Sequence[Command], keymap: Mapping[str, Sequence[str]]) -> tuple[Command, ...]:
+    """Return commands with the keys that a keymap gives them, wherever they are shown."""
+    if not keymap:
+        return tuple(commands)
+    changed = [_with_keys(command, keymap.get(command.name)) for command in commands]
+    for index, (before, after) in enumerate(zip(commands, changed, strict=True)):
+        if before.footer is None:
+            continue
+        pair = [after, *changed[index + 1 : index + 2]] if " " in before.footer[0] else [after]
+        if any(command.name in keymap for command in pair):
+            keys = [command.shown.split()[0] for command in pair if command.shown]
+            changed[index] = replace(after, footer=(" ".join(keys), *before.footer[1:]) if after.shown else None)
+    return tuple(changed)
+
+
+def _with_keys(command: Command, keys: Sequence[str] | None) -> Command:
+    if keys is None:
+        return command
+    return replace(command, keys=",".join(keys), shown=" ".join(map(shown_key, keys)))
+
+
+def key_of(name: str, commands: Iterable[Command]) -> str:
+    """Return the first key of a command as it is shown; '' where it has none."""
+    return next((command.shown.split()[0] for command in commands if command.name == name and command.shown), "")
 
 
 def footer_of(commands: Sequence[Command], words: Mapping[str, str] | None = None) -> list[Key]:
     """Return the footer's keys in the order of the commands; `words` replaces the word of a command by its name."""
+    from etlwatch.widgets.footer import Key
+
     said = words or {}
     return [
         Key(command.footer[0], said.get(command.name, command.footer[1]), command.footer[2])

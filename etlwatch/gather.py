@@ -15,6 +15,7 @@ from typing import Final
 
 from etlwatch.judging import Judge
 from etlwatch.model.coverage import coverage_of
+from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, Rates, RunDetails, Snapshot
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
@@ -91,10 +92,12 @@ class _Memory:
 class Gatherer:
     """Ask a reader what a Watch needs, remembering what cannot have changed."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, *, thresholds: Thresholds = DEFAULT_THRESHOLDS
+    ) -> None:
         self._monotonic = monotonic
         self._memory = _Memory()
-        self._judge = Judge(budget_s=PASTS_BUDGET_S, monotonic=monotonic)
+        self._judge = Judge(thresholds=thresholds, budget_s=PASTS_BUDGET_S, monotonic=monotonic)
 
     def forget(self) -> None:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""

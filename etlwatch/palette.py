@@ -9,7 +9,8 @@ from typing import Any
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from etlwatch.commands import APP_COMMANDS, Command
+from etlwatch.commands import APP_COMMANDS, Command, remapped
+from etlwatch.settings import Keymap
 
 __all__ = ["CommandsProvider"]
 
@@ -21,7 +22,8 @@ class CommandsProvider(Provider):
 
     def _commands(self) -> Sequence[Command]:
         own: Sequence[Command] = getattr(self.screen, "commands", ())
-        return [command for command in (*own, *APP_COMMANDS) if command.title]
+        keymap: Keymap = getattr(getattr(self.app, "settings", None), "keymap", {})
+        return [command for command in remapped((*own, *APP_COMMANDS), keymap) if command.title]
 
     def _run(self, command: Command) -> partial[Coroutine[Any, Any, bool]]:
         return partial(self.app.run_action, command.action, self.screen)

@@ -17,6 +17,7 @@ from typing import Final
 
 from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_past import read_as_of
+from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.model.snapshot import Snapshot
 from tracking_core.errors import (
     ConfigurationError,
@@ -124,6 +125,7 @@ class Poller:
         watch: Watch | None = None,
         deadline: float = DEADLINE_S,
         backoff: Backoff | None = None,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
     ) -> None:
         """Prepare to poll; `open_store` is called in the thread, so that a driver's import delays no frame.
 
@@ -133,7 +135,7 @@ class Poller:
         self._deliver = deliver
         self._deadline = deadline
         self._backoff = backoff or Backoff()
-        self._gatherer = Gatherer()
+        self._gatherer = Gatherer(thresholds=thresholds)
         self._store: Store | None = None
         self._reader: Reader | None = None
         # Guards what the screens set and the thread reads: interval, watch, forgetting and stopping.

@@ -5,11 +5,18 @@ Owns the settings record. Refuses to own where they come from (flags, environmen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
-__all__ = ["INTERVALS", "READ_ONLY", "Settings"]
+from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.series import WINDOWS, Window
+
+__all__ = ["INTERVALS", "READ_ONLY", "Keymap", "Settings"]
+
+Keymap = Mapping[str, tuple[str, ...]]
+"""Textual's names of keys by command; empty for no key."""
 
 INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between polls that `+` and `-` step through."""
@@ -36,8 +43,23 @@ class Settings:
     store_option: tuple[str, ...] = ()
     """How a command line names this store: `--dsn DSN`, `-t NAME`, or nothing for the default; no password in it."""
 
+    colour: str = "none"
+    """Of that name: `red`, `amber`, `blue` or `none`, so that nobody takes one store for another."""
+
+    window: Window = WINDOWS[1]
+    """How far back the charts look at first."""
+
     zone: tzinfo | None = None
     """In which times are shown; None is the local one."""
+
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    """How far from usual is too far."""
+
+    keymap: Keymap = field(default_factory=dict)
+    """Of the commands that have other keys than declared."""
+
+    notices: tuple[str, ...] = ()
+    """What is said once the dashboard is open."""
 
     may_write: bool = False
     """Whether this dashboard may turn the switch, clean up and close runs."""

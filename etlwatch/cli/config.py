@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured
+from etlwatch.cli.configuration import checked_keymap, configured
 from etlwatch.cli.dashboard import dashboard_options
 from etlwatch.cli.faults import Exit
 from etlwatch.cli.options import format_option
@@ -56,7 +56,9 @@ def show(form: Format) -> None:
 
 
 def _show(form: Format) -> None:
-    rows = list(_rows(configured()))
+    found = configured()
+    checked_keymap(found)
+    rows = list(_rows(found))
     if form is not Format.TABLE:
         output.write_rows(form, rows, fields=FIELDS)
         return
@@ -126,6 +128,7 @@ def validate(file: Path | None) -> int:
     from etlwatch.config.effective import Flags, effective
     from etlwatch.config.errors import ConfigError
     from etlwatch.config.files import Layer, config_paths
+    from etlwatch.config.keymap import keymap_of
 
     paths = config_paths(os.environ)
     if file is not None:
@@ -144,7 +147,7 @@ def validate(file: Path | None) -> int:
     if not problems:
         try:
             # A DSN of the environment is not what is asked about here.
-            effective(Flags(dsn="postgresql://"), os.environ, read)
+            keymap_of(effective(Flags(dsn="postgresql://"), os.environ, read).keys)
         except ConfigError as error:
             problems += map(str, error.problems)
     if not problems:

@@ -18,11 +18,13 @@ from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective
+    from etlwatch.settings import Keymap
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _FLAGS = "etlwatch.flags"
 _CONFIGURED = "etlwatch.configured"
+_NOTICES = "etlwatch.notices"
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -67,12 +69,30 @@ def configured() -> Effective:
         raise click.UsageError(error.summary) from None
     except ConfigurationError as error:
         raise faults.bad_configuration(error) from None
-    for values in files:
-        if values.shares_password:
-            mend = "chmod 600 it, or keep the password in ~/.pgpass or a service file"
-            say(f"note: {values.path} holds a password and others may read it: {mend}")
+    mend = "chmod 600 it, or keep the password in ~/.pgpass or a service file"
+    shared = [values.path for values in files if values.shares_password]
+    context.meta[_NOTICES] = tuple(f"{path} holds a password and others may read it: {mend}" for path in shared)
+    for notice in notices():
+        say(f"note: {notice}")
     context.meta[_CONFIGURED] = found
     return found
+
+
+def notices() -> tuple[str, ...]:
+    """Return what the user should be told about the configuration; a dashboard hides what stands on stderr."""
+    said: tuple[str, ...] = click.get_current_context().meta.get(_NOTICES, ())
+    return said
+
+
+def checked_keymap(config: Effective) -> Keymap:
+    """Return the keys that commands of the dashboard are given; wrong ones are wrong usage."""
+    from etlwatch.config.errors import ConfigError
+    from etlwatch.config.keymap import keymap_of
+
+    try:
+        return keymap_of(config.keys)
+    except ConfigError as error:
+        raise click.UsageError(error.summary) from None
 
 
 def require_permission() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from etlwatch.cli.configuration import configured, remembered_option, write_option
+from etlwatch.cli.configuration import checked_keymap, configured, notices, remembered_option, write_option
 from etlwatch.cli.connect import given_dsn
 from etlwatch.cli.terminal import is_unicode
 from tracking_core.conninfo import SECRET_KEYWORDS, write_pairs
@@ -59,8 +59,12 @@ def open_dashboard() -> int:
 
 
 def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
-    """Return the dashboard's settings; `ascii_only` where the terminal takes nothing else, whatever is configured."""
+    """Return the dashboard's settings; `ascii_only` where the terminal takes nothing else, whatever is configured.
+
+    Raises UsageError for keys that cannot be given as they are configured.
+    """
     from etlwatch.config.values import zone_called
+    from etlwatch.model.series import WINDOWS
     from etlwatch.settings import Settings
 
     return Settings(
@@ -70,7 +74,12 @@ def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
         mouse=config.mouse.value,
         label=config.target.value or "",
         store_option=store_words(config),
+        colour=config.colour.value,
+        window=next(window for window in WINDOWS if window.name == config.window.value),
         zone=zone_called(config.zone.value),
+        thresholds=config.limits,
+        keymap=checked_keymap(config),
+        notices=notices(),
         may_write=config.write.value,
         write_reason=config.write_reason,
     )

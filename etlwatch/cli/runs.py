@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import configured
 from etlwatch.cli.options import format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
@@ -80,7 +81,9 @@ def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     now = reader.now()
     living = reader.live_runs(LIVE_AT_MOST)
     jobs = {run.job for run in living if matches_job(run.job, query.jobs)}
-    judged = {run.run_id: run for run in Judge().judge(reader, living, now=now, jobs=jobs).runs}
+    judged = {
+        run.run_id: run for run in Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=jobs).runs
+    }
     runs: Iterable[Run]
     if query.states and query.states <= {"running", *DERIVED_STATES}:
         runs = judged.values()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import configured
 from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
@@ -64,7 +65,9 @@ def read_detail(reader: Reader, word: str) -> RunDetail:
         run = find_run(reader, word)
         now = reader.now()
         phases = reader.phases([run.run_id])
-        judgement = Judge().judge(reader, _with_living(reader, run), now=now, jobs={run.job})
+        judgement = Judge(thresholds=configured().limits).judge(
+            reader, _with_living(reader, run), now=now, jobs={run.job}
+        )
         return RunDetail(
             run=judgement.runs[0],
             findings=judgement.findings.get(run.run_id, ()),

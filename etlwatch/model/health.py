@@ -179,14 +179,14 @@ def _bytes(value: float) -> str:
     return f"{value / 1_000:.1f}kB" if value < 10_000 else f"{value / 1_000:.0f}kB"
 
 
-def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int) -> Spans:
-    """Return what stands on line 2 while the store does not answer: cause, countdown and the key.
+def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int, retry_key: str = "r") -> Spans:
+    """Return what stands on line 2 while the store does not answer: cause, countdown and the key, if there is one.
 
     Of a cause that is too long its last words stay: drivers say where first and what last.
     """
     seconds = max(0, math.ceil(retry_in_s))
     when = f" Retry {attempt} in {seconds}s" if seconds else f" Retry {attempt} now"
-    countdown = f"{when}; r retries now."
+    countdown = f"{when}; {retry_key} retries now." if retry_key else f"{when}."
     room = width - cell_width(countdown) - cell_width(what) - 7
     said = safe(cause).rstrip(".")
     while cell_width(said) > room and ": " in said:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.screen import Screen
 
-from etlwatch.commands import APP_COMMANDS, Command, footer_of
+from etlwatch.commands import Command, footer_of, key_of
 from etlwatch.model.health import Freshness, banner, freshness_parts, looking_back_parts, tracking_part
 from etlwatch.model.parts import Part
 from etlwatch.model.run_cells import Pen
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["DashboardScreen"]
 
 LABEL_CELLS = 28
-LOOKING_BACK_KEYS = (Key("esc", "now", 0), Key("← →", "scrub", 0))
+NAME_ROLES = {"red": "red bold", "amber": "amber bold", "blue": "blue", "none": "blue"}
+"""How the store's name is written in its target's colour: one that should be seen is bold as well."""
 
 
 class DashboardScreen(Screen[None]):
@@ -115,19 +116,24 @@ class DashboardScreen(Screen[None]):
                 cause=lost.cause,
                 attempt=lost.attempt,
                 retry_in_s=app.retry_in_s(),
+                retry_key=key_of("app.refresh", app.commands_on(self)),
                 width=self.size.width,
             )
             self.query_one("#second", SpanLines).update([line])
         else:
             self.query_one("#second", SpanLines).update(self.second_lines())
         self.mute(muted=lost is not None and app.shown is not None)
-        keys = footer_of((*self.commands, *APP_COMMANDS), self.footer_words())
+        commands = app.commands_on(self)
+        keys = footer_of(commands, self.footer_words())
         if app.moment is not None:
-            keys = [*LOOKING_BACK_KEYS, *(key for key in keys if key.key != "esc")]
+            # A key that ends the looking back does nothing else meanwhile.
+            back = key_of("app.live", commands)
+            keys = [*_looking_back_keys(commands), *(key for key in keys if key.key != back)]
         self.query_one("#footer", Footer).show(keys)
 
     def _left(self) -> list[Part]:
-        name = Part(((clip(safe(self.dashboard.label), LABEL_CELLS), "blue"),), 0, 1)
+        app = self.dashboard
+        name = Part(((clip(safe(app.label), LABEL_CELLS), NAME_ROLES[app.settings.colour]),), 0, 1)
         if self.brief:
             return [name, *self.left_parts()]
         return [Part((("etlwatch", "text bold"),), 3), name, *self.left_parts()]
@@ -171,3 +177,8 @@ class DashboardScreen(Screen[None]):
         if shown is not None:
             self.show_snapshot(shown)
         self.refresh_frame()
+
+
+def _looking_back_keys(commands: Sequence[Command]) -> list[Key]:
+    scrub = " ".join(filter(None, (key_of("app.earlier", commands), key_of("app.later", commands))))
+    return [Key(key, word, 0) for key, word in ((key_of("app.live", commands), "now"), (scrub, "scrub")) if key]

@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command
+from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command, remapped
 from etlwatch.model.spans import Spans
+from etlwatch.settings import Keymap
 from etlwatch.text import pad
 from etlwatch.widgets.scroll_lines import ScrollLines
 
@@ -20,10 +21,14 @@ __all__ = ["HelpScreen", "help_lines"]
 KEY_CELLS = 13
 
 
-def help_lines(commands: Sequence[Command]) -> list[Spans]:
-    """Return the help: a group of the screen's own commands, one of those that work everywhere, one of moving."""
+def help_lines(commands: Sequence[Command], keymap: Keymap | None = None) -> list[Spans]:
+    """Return the help: a group of the screen's own commands, one of those that work everywhere, one of moving.
+
+    A command that a keymap leaves without a key is not among them: the palette has it.
+    """
     lines: list[Spans] = []
-    for title, group in (("here", commands), ("everywhere", APP_COMMANDS), ("moving", MOVE_COMMANDS)):
+    for title, declared in (("here", commands), ("everywhere", APP_COMMANDS), ("moving", MOVE_COMMANDS)):
+        group = [command for command in remapped(declared, keymap or {}) if command.shown]
         if not group:
             continue
         if lines:
@@ -47,9 +52,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q,enter", "close", "close", show=False),
     ]
 
-    def __init__(self, commands: Sequence[Command]) -> None:
+    def __init__(self, commands: Sequence[Command], keymap: Keymap | None = None) -> None:
         super().__init__()
-        self._lines = help_lines(commands)
+        self._lines = help_lines(commands, keymap)
 
     def compose(self) -> ComposeResult:
         """Show the lines in a box."""

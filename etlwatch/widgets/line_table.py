@@ -78,12 +78,12 @@ class LineTable(Widget, can_focus=True):
     ALLOW_SELECT = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", show=False, id="table.down"),
-        Binding("k,up", "move(-1)", "up", show=False, id="table.up"),
-        Binding("g,home", "to_end(-1)", "first", show=False, id="table.first"),
-        Binding("G,end", "to_end(1)", "last", show=False, id="table.last"),
-        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False, id="table.page_down"),
-        Binding("pageup,ctrl+b", "page(-1)", "page up", show=False, id="table.page_up"),
+        Binding("j,down", "move(1)", "down", show=False, id="move.down"),
+        Binding("k,up", "move(-1)", "up", show=False, id="move.up"),
+        Binding("g,home", "to_end(-1)", "first", show=False, id="move.first"),
+        Binding("G,end", "to_end(1)", "last", show=False, id="move.last"),
+        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False, id="move.page_down"),
+        Binding("pageup,ctrl+b", "page(-1)", "page up", show=False, id="move.page_up"),
         Binding("enter", "open", "open", show=False, id="table.open"),
         Binding("space", "mark", "mark", show=False, id="table.mark"),
     ]

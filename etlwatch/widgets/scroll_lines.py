@@ -40,12 +40,12 @@ class ScrollLines(Widget, can_focus=True):
     ALLOW_SELECT = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_lines(1)", "down", show=False, id="text.down"),
-        Binding("k,up", "scroll_lines(-1)", "up", show=False, id="text.up"),
-        Binding("g,home", "to_end(-1)", "first", show=False, id="text.first"),
-        Binding("G,end", "to_end(1)", "last", show=False, id="text.last"),
-        Binding("pagedown,ctrl+f,space", "scroll_page(1)", "page down", show=False, id="text.page_down"),
-        Binding("pageup,ctrl+b", "scroll_page(-1)", "page up", show=False, id="text.page_up"),
+        Binding("j,down", "scroll_lines(1)", "down", show=False, id="move.down"),
+        Binding("k,up", "scroll_lines(-1)", "up", show=False, id="move.up"),
+        Binding("g,home", "to_end(-1)", "first", show=False, id="move.first"),
+        Binding("G,end", "to_end(1)", "last", show=False, id="move.last"),
+        Binding("pagedown,ctrl+f,space", "scroll_page(1)", "page down", show=False, id="move.page_down"),
+        Binding("pageup,ctrl+b", "scroll_page(-1)", "page up", show=False, id="move.page_up"),
         Binding("l,right", "scroll_side(1)", "right", show=False, id="text.right"),
         Binding("h,left", "scroll_side(-1)", "left", show=False, id="text.left"),
     ]

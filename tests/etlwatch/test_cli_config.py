@@ -213,7 +213,7 @@ def test_what_holds_is_shown_with_its_sources(etlwatch: Program, user_file: Path
     write(user_file, '[target.prod]\nservice = "prod"\ncolour = "red"\n[display]\nwindow = "24h"\n')
     write(
         system_file,
-        '[target.prod]\nwrite = true\n[thresholds]\nslow_times_p95 = 1.5\n[keys]\nhome.filter = ["f", "?"]\n',
+        '[target.prod]\nwrite = true\n[thresholds]\nslow_times_p95 = 1.5\n[keys]\nhome.filter = ["f", "f3"]\n',
     )
     rows = etlwatch("config", "show", "-t", "prod", "--theme", "light", "--format", "json").data
     found = {row["key"]: (row["value"], row["layer"], row["place"]) for row in rows}
@@ -225,18 +225,18 @@ def test_what_holds_is_shown_with_its_sources(etlwatch: Program, user_file: Path
     assert found["display.window"] == ("24h", "user", str(user_file))
     assert found["display.interval"] == (1.0, "default", "default")
     assert found["thresholds.slow_times_p95"] == (1.5, "system", str(system_file))
-    assert found["keys.home.filter"] == (["f", "?"], "system", str(system_file))
+    assert found["keys.home.filter"] == (["f", "f3"], "system", str(system_file))
     assert found["target.prod.write"] == (True, "target", f"{system_file} [target.prod]")
 
 
 def test_what_holds_is_a_table_for_people(etlwatch: Program, user_file: Path) -> None:
-    write(user_file, '[keys]\nhome.filter = ["f", "ctrl+f"]\nhome.invert = ""\n')
+    write(user_file, '[keys]\nhome.filter = ["f", "ctrl+t"]\nhome.invert = ""\n')
     for words in (["config"], ["config", "show"]):
         lines = [line.split("  ") for line in etlwatch(*words).out.splitlines()]
         cells = {line[0]: [cell.strip() for cell in line[1:] if cell.strip()] for line in lines}
         assert cells["key"] == ["value", "said by"]
         assert cells["display.mouse"] == ["true", "default"]
-        assert cells["keys.home.filter"] == ["f ctrl+f", str(user_file)]
+        assert cells["keys.home.filter"] == ["f ctrl+t", str(user_file)]
         assert cells["keys.home.invert"] == ["no key", str(user_file)]
 
 
@@ -356,6 +356,89 @@ def test_the_dashboard_knows_whether_it_may_change_anything_and_why(
     assert etlwatch(*words).status == 0
     ((_, settings),) = opened
     assert (settings.may_write, settings.write_reason) == (may_write, reason)
+
+
+def test_keys_window_colour_and_thresholds_reach_the_dashboard(
+    etlwatch: Program, user_file: Path, opened: list[tuple[StoreLocation, Settings]]
+) -> None:
+    write(
+        user_file,
+        """
+        [target.prod]
+        service = "etl"
+        colour = "red"
+        [display]
+        window = "7d"
+        [thresholds]
+        slow_times_p95 = 1.5
+        [keys]
+        home.filter = ["f", "f3"]
+        """,
+    )
+    assert etlwatch("-t", "prod").status == 0
+    ((_, settings),) = opened
+    assert (settings.colour, settings.window.name, settings.thresholds.slow_times_p95) == ("red", "7d", 1.5)
+    assert settings.keymap == {"home.filter": ("f", "f3")}
+    assert settings.store_option == ("--target", "prod")
+    assert settings.notices == ()
+
+
+def test_the_dashboard_says_what_stderr_would_not_show_for_long(
+    etlwatch: Program, user_file: Path, opened: list[tuple[StoreLocation, Settings]]
+) -> None:
+    write(user_file, '[target.a]\ndsn = "postgresql://u:hunter2@h/d"\n', 0o644)
+    assert etlwatch("-t", "a").status == 0
+    ((_, settings),) = opened
+    assert len(settings.notices) == 1
+    assert "chmod 600" in settings.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "store_option"),
+    [
+        (["--dsn", "postgresql://u:hunter2@h/d"], {}, ("--dsn", "user=u host=h dbname=d")),
+        (["--dsn", "postgresql://"], {}, ("--dsn", "postgresql://")),
+        (["--dsn", "sqlite:////var/x.db"], {}, ("--dsn", "sqlite:////var/x.db")),
+        (["-t", "prod"], {}, ("--target", "prod")),
+        ([], {"ETLWATCH_TARGET": "prod"}, ("--target", "prod")),
+        ([], {"TRACKING_DSN": "service=x"}, ()),
+        ([], {}, ()),
+    ],
+)
+def test_a_command_line_to_copy_names_the_store_that_flags_named_and_no_password(
+    etlwatch: Program,
+    user_file: Path,
+    opened: list[tuple[StoreLocation, Settings]],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    environment: dict[str, str],
+    store_option: tuple[str, ...],
+) -> None:
+    write(user_file, targets("service=prod", "service=test"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert etlwatch(*words).status == 0
+    ((_, settings),) = opened
+    assert settings.store_option == store_option
+
+
+@pytest.mark.parametrize("words", [[], ["config", "show"], ["config", "validate"]], ids=" ".join)
+def test_a_wrong_key_is_said_before_the_dashboard_opens(
+    etlwatch: Program, user_file: Path, opened: list[tuple[StoreLocation, Settings]], words: list[str]
+) -> None:
+    write(user_file, '[keys]\nhome.fitler = "f"\n')
+    answer = etlwatch(*words)
+    assert answer.status == 2
+    assert f"{user_file}: keys.home.fitler is no command; accepted: " in answer.complaint
+    assert answer.complaint.endswith("did you mean home.filter?")
+    assert opened == []
+
+
+def test_a_wrong_key_stops_no_command_that_has_no_keys(
+    etlwatch: Program, user_file: Path, stores: dict[str, Stock]
+) -> None:
+    write(user_file, user_file.read_text() + '\n[keys]\nhome.fitler = "f"\n')
+    assert jobs(etlwatch("runs", "-t", "prod", "--format", "json")) == ["job-of-prod"]
 
 
 def test_a_headless_command_with_a_configuration_loads_no_terminal_library(

@@ -1,0 +1,80 @@
+"""The keys that a person chose for commands, held against the commands there are.
+
+Owns what a choice may be: a known command, a key that no other command has at the same time, a way out. What follows
+from a choice everywhere a key is shown is `etlwatch.commands.remapped`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+from etlwatch.commands import EVERYWHERE, GROUPS, Command, remapped
+from etlwatch.config.errors import ConfigError, Problem, nearest, written_key
+from etlwatch.config.key_names import shown_key
+from etlwatch.config.sourced import Sourced
+from etlwatch.settings import Keymap
+
+__all__ = ["Chosen", "keymap_of"]
+
+Chosen = Mapping[str, Sourced[tuple[str, ...]]]
+WAY_OUT = "app.interrupt"
+"""Leaves from anywhere, whatever has the focus."""
+
+
+def keymap_of(chosen: Chosen) -> Keymap:
+    """Return the chosen keys; ConfigError for unknown commands and for keys that would mean two things."""
+    commands = {command.name: command for group in GROUPS.values() for command in group}
+    problems = [problem for name, sourced in chosen.items() for problem in _problems_of(name, sourced, commands)]
+    keymap = {name: sourced.value for name, sourced in chosen.items() if name in commands}
+    if not problems:
+        problems = [_clash(*clash, chosen) for clash in _clashes(keymap)]
+    if problems:
+        raise ConfigError(problems)
+    return keymap
+
+
+def _problems_of(name: str, sourced: Sourced[tuple[str, ...]], commands: Mapping[str, Command]) -> Iterator[Problem]:
+    key = f"keys.{written_key(name)}"
+    if name not in commands:
+        group = name.partition(".")[0]
+        listed = GROUPS.get(group)
+        accepted = (
+            ", ".join(command.name for command in listed) if listed else ", ".join(f"{each}.…" for each in GROUPS)
+        )
+        yield Problem(
+            where=sourced.place, key=key, what="is no command", accepted=accepted, meant=nearest(name, commands)
+        )
+    elif name == WAY_OUT:
+        yield Problem(where=sourced.place, key=key, what="cannot be changed: ctrl+c always leaves")
+
+
+def _clashes(keymap: Keymap) -> Iterator[tuple[Command, Command, str]]:
+    """Yield pairs of commands that work at the same time and would share a key, though they do not by default."""
+    seen: set[tuple[str, str]] = set()
+    everywhere = [command for name in EVERYWHERE for command in GROUPS[name]]
+    for name, group in GROUPS.items():
+        together = everywhere if name in EVERYWHERE else [*group, *everywhere]
+        for before, after in combinations(zip(together, remapped(together, keymap), strict=True), 2):
+            pair = (before[0].name, after[0].name)
+            if pair in seen or not keymap.keys() & set(pair):
+                continue
+            shared = _keys(before[1]) & _keys(after[1]) - (_keys(before[0]) & _keys(after[0]))
+            if shared:
+                seen.add(pair)
+                yield before[0], after[0], min(shared)
+
+
+def _keys(command: Command) -> set[str]:
+    return {key for key in command.keys.split(",") if key}
+
+
+def _clash(first: Command, second: Command, key: str, chosen: Chosen) -> Problem:
+    # Said of the command that was changed; of the first, where both were.
+    changed, other = (first, second) if first.name in chosen else (second, first)
+    return Problem(
+        where=chosen[changed.name].place,
+        key=f"keys.{changed.name}",
+        what=f'and {other.name} ({other.help}) are both on "{shown_key(key)}"',
+        accepted="a key that is free, or another one for the other command too",
+    )
