@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "etlwatch.cli.show:show",
     "errors": "etlwatch.cli.errors:errors",
     "jobs": "etlwatch.cli.jobs:jobs",
+    "compare": "etlwatch.cli.compare:compare",
     "tracking": "etlwatch.cli.control:tracking",
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",

@@ -1,0 +1,158 @@
+"""`etlwatch compare A [B]`: what changed between two runs, or since the last success of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.faults import Unsuccessful
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format
+from etlwatch.cli.runs import LIVE_AT_MOST
+from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import Look, Tone
+from etlwatch.cli.words import state_tone
+from etlwatch.gather_compare import last_success, read_side
+from etlwatch.judging import Judge
+from etlwatch.model.compare import Comparison, compare_runs
+from etlwatch.model.compare_words import (
+    conclusion,
+    difference_text,
+    is_worse,
+    name_text,
+    run_words,
+    same_words,
+    value_text,
+)
+from etlwatch.model.difference import Difference
+from etlwatch.model.numbers import UNKNOWN, percent
+from etlwatch.model.run_cells import Pen
+from tracking_core.records import Run, RunStatus
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader
+
+FIELDS = (
+    "kind", "what", "measure", "unit", "before", "after", "difference", "relative", "share", "changed", "note",
+    "before_run_id", "after_run_id",
+)  # fmt: skip
+
+
+def read_comparison(reader: Reader, word: str, other: str | None) -> tuple[Comparison, datetime]:
+    """Return the comparison of the runs that are named, the second one by default the first one's last success."""
+    with reader.one_view():
+        now = reader.now()
+        after = find_run(reader, word)
+        before = find_run(reader, other) if other is not None else last_success(reader, after)
+        if before is None:
+            raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")
+        if before.run_id == after.run_id:
+            raise Unsuccessful(f"both are the run {after.id}: there is nothing to compare")
+        sides = [replace(read_side(reader, run), run=_judged(reader, run, now)) for run in (after, before)]
+        return compare_runs(*sides, now=now), now
+
+
+def _judged(reader: Reader, run: Run, now: datetime) -> Run:
+    if run.status != RunStatus.RUNNING:
+        return run
+    living = [run, *(each for each in reader.live_runs(LIVE_AT_MOST) if each.run_id != run.run_id)]
+    return Judge().judge(reader, living, now=now, jobs={run.job}).runs[0]
+
+
+def difference_shape(each: Difference, comparison: Comparison) -> dict[str, object]:
+    """Return a difference as data, its keys FIELDS; values are in `unit`, shares 1.0 for all."""
+
+    def exact(value: float | str | None) -> float | str | None:
+        return round(value, 4) if isinstance(value, int | float) else value
+
+    return {
+        "kind": each.kind,
+        "what": each.what,
+        "measure": each.measure or None,
+        "unit": each.unit,
+        "before": exact(each.before),
+        "after": exact(each.after),
+        "difference": exact(each.difference),
+        "relative": exact(each.relative),
+        "share": exact(each.share),
+        "changed": each.remarkable,
+        "note": each.note,
+        "before_run_id": str(comparison.before.run_id),
+        "after_run_id": str(comparison.after.run_id),
+    }
+
+
+def comparison_shape(comparison: Comparison) -> dict[str, object]:
+    """Return a comparison as one object."""
+    return {
+        "after": shapes.run_shape(comparison.after),
+        "before": shapes.run_shape(comparison.before),
+        "difference_s": round(comparison.difference_s, 3),
+        "so_far": comparison.so_far,
+        "differences": [difference_shape(each, comparison) for each in comparison.differences],
+    }
+
+
+def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_of_it: bool) -> Iterator[str]:
+    """Yield a comparison for a person: both runs, the conclusion, what changed, what did not."""
+    pen = Pen(now, None, look.glyphs)
+    for name, run in (("after", comparison.after), ("before", comparison.before)):
+        words = look.paint(look.shown(run_words(run, pen)), state_tone(run.state))
+        yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}"
+    yield look.paint(look.shown(conclusion(comparison, pen)), "bold")
+    yield ""
+    listed: Sequence[Difference] = comparison.differences if all_of_it else comparison.changes
+    if listed:
+        yield from table(_COLUMNS, listed, look)
+    else:
+        yield "nothing else differs"
+    same = same_words(comparison)
+    if same:
+        yield ""
+        yield look.paint(look.shown(same), "dim")
+
+
+def _tone(each: Difference) -> Tone:
+    if not each.remarkable:
+        return "dim"
+    return "amber" if is_worse(each) else ""
+
+
+_COLUMNS: list[Column[Difference]] = [
+    Column(heading="what", full=lambda each: each.kind, leaves=3),
+    Column(heading="", full=name_text, shrinks_to=16),
+    Column(heading="before", full=lambda each: value_text(each, each.before), right=True, shrinks_to=9),
+    Column(heading="after", full=lambda each: value_text(each, each.after), right=True, shrinks_to=9),
+    Column(heading="difference", full=difference_text, right=True, tone=_tone),
+    Column(heading="share", full=lambda each: UNKNOWN if each.share is None else percent(each.share), right=True),
+    Column(heading="why", full=lambda each: each.note, shrinks_to=12, leaves=1),
+]
+
+
+@click.command(epilog=f"A and B are runs: {RUN_FORMS}.")
+@connect.store_option
+@click.argument("run", metavar="A")
+@click.argument("other", metavar="[B]", required=False)
+@click.option("--all", "all_of_it", is_flag=True, help="Also what did not change; json, jsonl and csv always have it.")
+@format_option
+def compare(run: str, other: str | None, all_of_it: bool, form: Format) -> None:
+    """Say what changed between two runs, greatest share first.
+
+    A is held against B, by default the last run of its job that completed before it: phases, endpoints, errors by kind,
+    items, sources, and where the runs came from. A run that goes on is compared so far.
+    """
+    with connect.reader() as reader:
+        comparison, now = read_comparison(reader, run, other)
+    if form is Format.TABLE:
+        output.write_table(lambda look: comparison_lines(comparison, look, now, all_of_it=all_of_it))
+    elif form is Format.JSON:
+        output.write_object(form, comparison_shape(comparison))
+    else:
+        rows = (difference_shape(each, comparison) for each in comparison.differences)
+        output.write_rows(form, rows, fields=FIELDS)
