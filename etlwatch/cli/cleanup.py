@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
-from etlwatch.cli.configuration import require_permission, write_option
+from etlwatch.cli.configuration import require_permission, shown_zone, write_option
 from etlwatch.cli.control import actor
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
@@ -77,14 +77,14 @@ def _write_plan(plan: CleanupPlan, removed: int | None, form: Format) -> None:
 
 def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
     ago = f"{plan.days} day{'' if plan.days == 1 else 's'} ago" if plan.days else "now"
-    yield f"Runs that ended before {look.shown(stamp(plan.cutoff))}, {ago}"
-    zone = zone_of(job.oldest for job in plan.jobs)
+    yield f"Runs that ended before {look.shown(stamp(plan.cutoff, look.zone))}, {ago}"
+    zone = zone_of((job.oldest for job in plan.jobs), look.zone)
     columns: list[Column[CleanupJob]] = [
         Column(heading="job", full=lambda row: row.job, shrinks_to=12),
         Column(heading="runs", full=lambda row: exact(row.runs), right=True),
         Column(heading="requests", full=lambda row: exact(row.requests), right=True),
         Column(heading="errors", full=lambda row: exact(row.errors), right=True),
-        Column(heading=f"oldest {zone}", full=lambda row: local_time(row.oldest), leaves=1),
+        Column(heading=f"oldest {zone}", full=lambda row: local_time(row.oldest, look.zone), leaves=1),
     ]
     yield from table(columns, plan.jobs, look)
     total = f"{_runs(plan.runs)}, {exact(plan.requests)} requests, {exact(plan.errors)} errors"
@@ -121,5 +121,5 @@ def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
         raise
     if is_terminal(sys.stderr):
         sys.stderr.write("\r")
-    say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff)}")
+    say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
     return removed

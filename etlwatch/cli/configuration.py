@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -82,6 +83,19 @@ def notices() -> tuple[str, ...]:
     """Return what the user should be told about the configuration; a dashboard hides what stands on stderr."""
     said: tuple[str, ...] = click.get_current_context().meta.get(_NOTICES, ())
     return said
+
+
+def configured_zone() -> tzinfo | None:
+    """Return the zone in which people write and are shown times; None for the process's own."""
+    from etlwatch.config.values import zone_called
+
+    return zone_called(configured().zone.value)
+
+
+def shown_zone() -> tzinfo | None:
+    """Return the configured zone where a command has asked for the configuration: printing alone reads no file."""
+    context = click.get_current_context(silent=True)
+    return configured_zone() if context is not None and _CONFIGURED in context.meta else None
 
 
 def checked_keymap(config: Effective) -> Keymap:

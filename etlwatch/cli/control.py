@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -14,7 +14,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
 from tracking_core.config import enabled_by
 from tracking_core.identity import host_name, user_name
@@ -121,13 +121,17 @@ def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -
         output.write_rows(form, rows, fields=shapes.SWITCH_FIELDS)
         return
     by_job = {switch.job: switch for switch in switches}
-    zone = zone_of(switch.changed_at for switch in by_job.values())
+    output.write_table(lambda look: table(_switch_columns(by_job, look), rows, look))
+
+
+def _switch_columns(by_job: Mapping[str, Switch], look: Look) -> list[Column[Shape]]:
+    zone = zone_of((switch.changed_at for switch in by_job.values()), look.zone)
 
     def since(row: Shape) -> str:
         switch = by_job.get(str(row["job"]))
-        return "" if switch is None else local_time(switch.changed_at)
+        return "" if switch is None else local_time(switch.changed_at, look.zone)
 
-    columns: list[Column[Shape]] = [
+    return [
         Column(heading="jobs", full=lambda row: str(row["job"]) or "all", shrinks_to=8),
         Column(
             heading="tracking",
@@ -138,7 +142,6 @@ def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -
         Column(heading="by", full=lambda row: str(row["changed_by"] or ""), shrinks_to=8),
         Column(heading="reason", full=lambda row: str(row["reason"] or ""), shrinks_to=8),
     ]
-    output.write_table(lambda look: table(columns, rows, look))
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")

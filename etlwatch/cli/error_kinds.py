@@ -66,14 +66,14 @@ def kind_shape(kind: ErrorKind) -> dict[str, object]:
 
 def kind_table_columns(look: Look, now: datetime, *, one_run: bool) -> list[Column[ErrorKind]]:
     """Return the columns of a table of kinds; without the job where all are of one run."""
-    pen = Pen(now, None, look.glyphs)
+    pen = Pen(now, look.zone, look.glyphs)
 
     def tone(kind: ErrorKind) -> Tone:
         return "dim" if kind.mended else "red"
 
     columns: list[Column[ErrorKind]] = [
         Column(heading="count", full=lambda kind: f"{kind.errors:,}×", right=True),
-        Column(heading="last", full=lambda kind: moment(kind.last_at, now)),
+        Column(heading="last", full=lambda kind: moment(kind.last_at, now, look.zone)),
     ]
     if not one_run:
         columns.append(Column(heading="job", full=lambda kind: kind.job, shrinks_to=12))

@@ -69,14 +69,14 @@ def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[Found]:
     return found
 
 
-def error_columns(rows: Iterable[Found], now: datetime, *, one_run: bool) -> list[Column[Found]]:
+def error_columns(rows: Iterable[Found], look: Look, now: datetime, *, one_run: bool) -> list[Column[Found]]:
     """Return the columns of a table of errors; without run and job where all are of one run."""
-    zone = zone_of(row.error.at for row in rows)
+    zone = zone_of((row.error.at for row in rows), look.zone)
     columns: list[Column[Found]] = [
         Column(
             heading=f"at {zone}",
-            full=lambda row: local_time(row.error.at),
-            brief=lambda row: moment(row.error.at, now),
+            full=lambda row: local_time(row.error.at, look.zone),
+            brief=lambda row: moment(row.error.at, now, look.zone),
         )
     ]
     if not one_run:
@@ -106,7 +106,7 @@ def traceback_lines(error: ErrorRecord, look: Look, *, indent: str, at_most: int
 
 
 def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, tracebacks: bool) -> Iterator[str]:
-    lines = table(error_columns(rows, now, one_run=one_run), rows, look)
+    lines = table(error_columns(rows, look, now, one_run=one_run), rows, look)
     if not tracebacks:
         yield from lines
         return

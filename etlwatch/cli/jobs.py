@@ -79,7 +79,7 @@ def job_shape(row: JobRow) -> dict[str, object]:
 
 def job_lines(rows: Sequence[JobRow], look: Look, now: datetime) -> Iterator[str]:
     """Yield the table, and below it what is late, where something is."""
-    pen = Pen(now, None, look.glyphs)
+    pen = Pen(now, look.zone, look.glyphs)
     full = {row.job: _texts(row, pen, RUNS_SHOWN) for row in rows}
     brief = {row.job: _texts(row, pen, BRIEF_STRIP) for row in rows}
 

@@ -12,9 +12,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import TextIO
 
+from etlwatch.cli.configuration import shown_zone
 from etlwatch.cli.terminal import Look, is_unicode, look_of
 from etlwatch.text import safe
 
@@ -59,8 +61,8 @@ def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
 
 
 def write_table(lines: Lines) -> None:
-    """Write lines made for what stdout can show."""
-    write_lines(lines(look_of(_stdout())))
+    """Write lines made for what stdout can show, times in the configured zone."""
+    write_lines(lines(replace(look_of(_stdout()), zone=shown_zone())))
 
 
 def write_rows(form: Format, rows: Iterable[Shape], *, fields: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
-from etlwatch.cli.configuration import configured
+from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
@@ -143,15 +143,15 @@ def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]
     def failures(run: Run) -> Tone:
         return "red" if run.errors else ""
 
-    zone = zone_of(run.started_at for run in rows)
+    zone = zone_of((run.started_at for run in rows), look.zone)
     return [
         Column(heading="run", full=lambda run: run.id, brief=lambda run: run.id[-6:]),
         Column(heading="state", full=lambda run: state_word(run.state, look), tone=lambda run: state_tone(run.state)),
         Column(heading="job", full=lambda run: run.job, shrinks_to=18),
         Column(
             heading=f"started {zone}",
-            full=lambda run: local_time(run.started_at),
-            brief=lambda run: moment(run.started_at, now),
+            full=lambda run: local_time(run.started_at, look.zone),
+            brief=lambda run: moment(run.started_at, now, look.zone),
             leaves=1,
         ),
         Column(heading="time", full=lambda run: duration(run.duration_s), right=True),
@@ -245,7 +245,7 @@ def runs(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--state'") from None
     try:
-        wanted_filter = parse_filter(" ".join(words))
+        wanted_filter = parse_filter(" ".join(words), configured_zone())
     except FilterError as error:
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     print_runs(RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter), form)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import click
@@ -93,7 +93,7 @@ def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
     """Yield everything about a run for a person."""
     run = detail.run
     yield look.paint(state_word(run.state, look), state_tone(run.state)) + f"  {look.shown(run.job)}  {run.id}"
-    for name, text in _facts(detail):
+    for name, text in _facts(detail, look.zone):
         lines = look.shown(text, newline=True).split("\n")
         yield f"  {look.paint(f'{name:<9}', 'dim')} {lines[0]}"
         yield from (" " * 12 + line for line in lines[1:])
@@ -104,24 +104,25 @@ def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
     yield from _error_lines(detail, look)
 
 
-def _facts(detail: RunDetail) -> Iterator[tuple[str, str]]:
+def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     run = detail.run
-    zone = zone_of([run.started_at, run.ended_at])
+    zone_name = zone_of([run.started_at, run.ended_at], zone)
     for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
         said = finding.because if name == "because" else f"{finding.state}: {finding.because}"
-        yield name, f"{said} (since {local_time(finding.since)})"
+        yield name, f"{said} (since {local_time(finding.since, zone)})"
     if run.notes:
         yield "notes", run.notes
     yield "number", str(run.run_id)
-    yield "started", f"{local_time(run.started_at)} {zone}"
+    yield "started", f"{local_time(run.started_at, zone)} {zone_name}"
     if run.ended_at is None:
         yield "so far", f"{duration(run.duration_s)}; {_usually(detail.past)}"
         eta = estimate(run, detail.phases, detail.past, now=detail.now)
         if eta is not None:
-            yield "ends", f"between {local_time(eta.low)} and {local_time(eta.high)} {zone_of([eta.low, eta.high])}"
+            low, high = (local_time(when, zone) for when in (eta.low, eta.high))
+            yield "ends", f"between {low} and {high} {zone_of([eta.low, eta.high], zone)}"
     else:
         by = f", by {run.ended_by}" if run.ended_by and run.ended_by != "job" else ""
-        yield "ended", f"{local_time(run.ended_at)} {zone}, after {duration(run.duration_s)}{by}"
+        yield "ended", f"{local_time(run.ended_at, zone)} {zone_name}, after {duration(run.duration_s)}{by}"
         yield "usually", _usually(detail.past).removeprefix("usually ")
     yield "by", f"{run.user}@{run.host}, pid {run.pid}"
     if run.command:
@@ -178,7 +179,7 @@ def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
         until = phase.ended_at or detail.run.ended_at or detail.now
         return duration((until - phase.started_at).total_seconds())
 
-    zone = zone_of(phase.started_at for phase in detail.phases)
+    zone = zone_of((phase.started_at for phase in detail.phases), look.zone)
     return [
         Column(heading="", full=lambda phase: str(phase.position), right=True),
         Column(heading="phase", full=lambda phase: phase.phase, shrinks_to=8),
@@ -187,7 +188,7 @@ def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
             full=lambda phase: state_word(phase.status, look),
             tone=lambda phase: state_tone(phase.status),
         ),
-        Column(heading=f"started {zone}", full=lambda phase: local_time(phase.started_at), leaves=2),
+        Column(heading=f"started {zone}", full=lambda phase: local_time(phase.started_at, look.zone), leaves=2),
         Column(heading="time", full=took, right=True),
         Column(heading="done", full=_progress, shrinks_to=32),
         Column(heading="memory MB", full=_memory, right=True, leaves=1),
@@ -260,7 +261,7 @@ def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:
     listed = [Found(error=error, job=detail.run.job) for error in detail.errors[:ERRORS_LISTED]]
     total = max(detail.run.errors, len(detail.errors))
     title = "errors" if total <= len(listed) else f"errors, the newest {len(listed)} of {total:,}"
-    lines = table(error_columns(listed, detail.now, one_run=True), listed, look, indent="  ")
+    lines = table(error_columns(listed, look, detail.now, one_run=True), listed, look, indent="  ")
     yield from _section(title, lines, look)
     if listed and listed[0].error.traceback.strip():
         yield ""

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Literal, TextIO
 
 from etlwatch.model.glyphs import UNICODE, Glyphs, glyphs_for
@@ -31,6 +32,8 @@ class Look:
 
     colour: bool = False
     glyphs: Glyphs = UNICODE
+    zone: tzinfo | None = None
+    """In which times are written; None is the process's own."""
 
     @property
     def is_terminal(self) -> bool:

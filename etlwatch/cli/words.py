@@ -1,12 +1,12 @@
-"""How the values of a run are written in tables: times in the local zone, named once; numbers; states.
+"""How the values of a run are written in tables: times in one zone, named once; numbers; states.
 
-Pure: the moment of reading is an argument, the zone is the process's own.
+Pure: the moment of reading is an argument, and so is the zone, None for the process's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from etlwatch.cli.terminal import Look, Tone
 from etlwatch.model.numbers import UNKNOWN
@@ -31,14 +31,14 @@ def state_word(state: str, look: Look) -> str:
     return f"{look.glyphs.state(state)} {state}" if look.is_terminal else state
 
 
-def local_time(when: datetime | None) -> str:
-    """Return a moment to the second in the local zone, which `zone_of` names."""
-    return UNKNOWN if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+def local_time(when: datetime | None, zone: tzinfo | None) -> str:
+    """Return a moment to the second in a zone, which `zone_of` names."""
+    return UNKNOWN if when is None else f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
-def zone_of(moments: Iterable[datetime | None]) -> str:
-    """Return the name of the local zone at these moments: both names where a clock was changed between them."""
-    names = {when.astimezone().tzname() or "" for when in moments if when is not None}
+def zone_of(moments: Iterable[datetime | None], zone: tzinfo | None) -> str:
+    """Return the name of a zone at these moments: both names where a clock was changed between them."""
+    names = {when.astimezone(zone).tzname() or "" for when in moments if when is not None}
     return "/".join(sorted(names))
 
 

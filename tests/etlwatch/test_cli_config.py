@@ -461,3 +461,24 @@ def test_a_file_named_by_a_variable_is_read_in_a_process_of_its_own(stores: dict
     answer = command("runs", "-t", "test", environment=environment)
     assert (answer.returncode, answer.stderr) == (0, b"")
     assert b"job-of-test" in answer.stdout
+
+
+def test_tables_are_in_the_configured_zone_and_data_in_utc(
+    etlwatch: Program, stores: dict[str, Stock], user_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(user_file, user_file.read_text() + '\n[display]\nzone = "Asia/Kathmandu"\n')
+    began = NOW - timedelta(days=60)
+    there = began.astimezone(ZoneInfo("Asia/Kathmandu"))
+    heading, row = etlwatch("runs", "-t", "prod").out.splitlines()
+    assert f"started {there.tzname()}" in heading
+    assert f"{there:%Y-%m-%d %H:%M:%S}" in row
+    assert f"{there:%Y-%m-%d %H:%M:%S}" in etlwatch("show", "job-of-prod@latest", "-t", "prod").out
+    plan = etlwatch("cleanup", "--older-than", "30d", "--dry-run", "-t", "prod").out
+    assert f"{there:%Y-%m-%d %H:%M:%S}" in plan
+    assert f"{there.tzname()}, 30 days ago" in plan
+    etlwatch("tracking", "off", "-t", "test")
+    assert f"since {there.tzname()}" in etlwatch("tracking", "-t", "test").out
+    (listed,) = etlwatch("runs", "-t", "prod", "--format", "json").data
+    assert listed["started_at"] == began.isoformat(timespec="microseconds")
+    monkeypatch.setenv("ETLWATCH_ZONE", "UTC")
+    assert "started UTC" in etlwatch("runs", "-t", "prod").out
