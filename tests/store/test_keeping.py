@@ -230,6 +230,15 @@ class TestPlan:
         assert len(reader.recent_runs(10)) == 1
         assert reader.audit() == []
 
+    def test_a_cutoff_that_is_given_is_counted_again_as_it_is(self, stock: Stock, keeper: Keeper) -> None:
+        stock.finished(NOW - 50 * DAY, NOW - 40 * DAY)
+        plan = keeper.plan_cleanup(30)
+        assert keeper.plan_cleanup(30, cutoff=plan.cutoff) == plan
+        stock.finished(NOW - 50 * DAY, plan.cutoff - MINUTE, job="came in later")
+        again = keeper.plan_cleanup(30, cutoff=plan.cutoff)
+        assert (again.cutoff, again.runs) == (plan.cutoff, 2)
+        assert keeper.plan_cleanup(30, cutoff=NOW - 45 * DAY).runs == 0
+
     def test_an_empty_store_has_nothing_to_remove(self, keeper: Keeper) -> None:
         plan = keeper.plan_cleanup(0)
         assert (plan.runs, plan.requests, plan.errors, plan.jobs, plan.kept_running) == (0, 0, 0, (), 0)
@@ -439,6 +448,8 @@ class TestCleanup:
         keeper.close()
         with pytest.raises(ValueError, match="a time needs its zone"):
             keeper.cleanup(30, actor=ANA, cutoff=datetime(2026, 1, 1))
+        with pytest.raises(ValueError, match="a time needs its zone"):
+            keeper.plan_cleanup(30, cutoff=datetime(2026, 1, 1))
         with pytest.raises(ValueError, match="a name is needed"):
             keeper.cleanup(30, actor="")
 

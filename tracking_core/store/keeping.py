@@ -124,14 +124,17 @@ class Keeping(Dialect):
                 self._deed(actor, "close run", detail)
         return bool(closed)
 
-    def plan_cleanup(self, days: int) -> CleanupPlan:
+    def plan_cleanup(self, days: int, *, cutoff: datetime | None = None) -> CleanupPlan:
         """Return what a clean-up of finished runs that ended `days` or more days ago would remove.
 
-        Counts come from the runs' own counters. Raises ValueError, before any I/O, for what is no int of 0 or more.
+        A cutoff is kept as it is given: so one counts again what was planned before. Counts come from the runs' own
+        counters. Raises ValueError, before any I/O, for days that are no int of 0 or more and a cutoff without a zone.
         """
         days = days_of(days)
+        if cutoff is not None:
+            to_microseconds(cutoff)
         with self._look():
-            cutoff = self._cutoff(days)
+            cutoff = cutoff or self._cutoff(days)
             found = self._read("plan_jobs", cutoff=self._moment(cutoff))
             kept = self._read("count_kept", cutoff=self._moment(cutoff))[0][0]
         jobs = tuple(
