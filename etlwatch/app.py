@@ -24,21 +24,22 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
-from etlwatch.copying import Copying
+from etlwatch.control import ControlledApp
 from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.numbers import duration
 from etlwatch.model.series import Window
 from etlwatch.model.snapshot import Snapshot
+from etlwatch.model.watching import Watching
 from etlwatch.palette import CommandsProvider
 from etlwatch.poller import Lost, Poller, Read
+from etlwatch.remembered import Remembered, recall, remember, state_file
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.screens.home import HomeScreen
 from etlwatch.settings import INTERVALS, Settings
 from etlwatch.terminal_driver import TerminalDriver
 from etlwatch.theme import THEMES, pick_theme
-from etlwatch.widgets.diff_compositor import CellDiffing
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Store
@@ -61,7 +62,7 @@ STOPPED_STATUS = 143
 STORE_STATUS = 3
 
 
-class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
+class EtlwatchApp(ControlledApp, inherit_bindings=False):
     """The dashboard."""
 
     CSS_PATH = "etlwatch.tcss"
@@ -92,12 +93,16 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
         self.shown: Snapshot | None = None
         self.lost: Lost | None = None
         self.paused = False
-        self.window: Window = self.settings.window
+        self.memory_file = state_file(os.environ)
+        self.memory: Remembered = recall(self.memory_file)
+        self.window: Window = self.memory.window_or(self.settings.window)
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
 
         self.bytes_per_s: float | None = None
         self.failure = ""
+        self.open_store = open_store
+        self.watching = Watching()
         self._label = self.settings.label or label
         self._monotonic = monotonic
         self._drawn_at = 0.0
@@ -212,6 +217,8 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
         self.latest = message.read.snapshot
         self._label = self._label or short_label(message.read.label)
         self.lost = None
+        if not self.latest.looking_back:
+            self.ring(self.latest)
         if not self.paused or self.shown is None:
             self.shown = self.latest
         self._draw(self.shown if not self.paused else None)
@@ -250,6 +257,13 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
             self._draw(None)
 
     # -- commands
+
+    def keep(self, **changed: object) -> None:
+        """Remember something until the next start; fields as in Remembered."""
+        memory = replace(self.memory, **changed)  # type: ignore[arg-type]  # one function for all fields
+        if memory != self.memory:
+            self.memory = memory
+            remember(self.memory_file, memory)
 
     def action_pause(self) -> None:
         """Stop drawing polls, or draw the latest and go on."""
@@ -325,7 +339,8 @@ class EtlwatchApp(Copying, CellDiffing, inherit_bindings=False):
 
         screen = self.screen
         if isinstance(screen, DashboardScreen):
-            self.push_screen(HelpScreen(screen.commands, self.settings.keymap))
+            refused = "" if self.settings.may_write else self.settings.write_reason
+            self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))
 
 
 def short_label(label: str) -> str:

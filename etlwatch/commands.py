@@ -71,6 +71,9 @@ class Command:
     For what must work everywhere, and for what opens a field for text: the letters typed ahead belong into it.
     """
 
+    changes: bool = False
+    """Whether it changes the store: shown greyed, with the reason, where that is not allowed."""
+
 
 MOVE_COMMANDS: Final = (
     Command(name="move.down", keys="j,down", shown="j ↓", action="", title="", help="one down"),
@@ -151,6 +154,24 @@ APP_COMMANDS: Final = (
         action="app.interval(-1)",
         title="Poll more often",
         help="a shorter interval between polls",
+    ),
+    Command(
+        name="app.tracking",
+        keys="T",
+        shown="T",
+        action="app.tracking",
+        title="Tracking: how it stands, turn it on or off",
+        help="the tracking switch: who, when, why, whom it touches",
+        changes=True,
+    ),
+    Command(
+        name="app.cleanup",
+        keys="X",
+        shown="X",
+        action="app.cleanup",
+        title="Clean up old runs",
+        help="a plan of what would go; nothing goes without a typed count",
+        changes=True,
     ),
     Command(
         name="app.copy",
@@ -274,6 +295,23 @@ HOME_COMMANDS: Final = (
         footer=("w", "window", 1),
     ),
     Command(
+        name="home.bell",
+        keys="b",
+        shown="b",
+        action="bell",
+        title="Bell when the run changes state",
+        help="a bell when the run under the cursor changes state",
+    ),
+    Command(
+        name="home.close",
+        keys="C",
+        shown="C",
+        action="close_run",
+        title="Close a lost run",
+        help="mark a lost run as abandoned",
+        changes=True,
+    ),
+    Command(
         name="home.back",
         keys="escape",
         shown="esc",
@@ -310,6 +348,23 @@ RUN_COMMANDS: Final = (
         title="Errors of the run",
         help="its errors and their tracebacks",
         footer=("e", "errors", 2),
+    ),
+    Command(
+        name="run.bell",
+        keys="b",
+        shown="b",
+        action="bell",
+        title="Bell when this run changes state",
+        help="a bell when this run changes state",
+    ),
+    Command(
+        name="run.close",
+        keys="C",
+        shown="C",
+        action="close_run",
+        title="Close this lost run",
+        help="mark this run as abandoned, if it is lost",
+        changes=True,
     ),
     Command(
         name="run.back",

@@ -31,19 +31,27 @@ class CommandsProvider(Provider):
     async def discover(self) -> Hits:
         """Yield all commands in their order."""
         for command in self._commands():
-            title = _titled(command)
+            title = self._titled(command)
             yield DiscoveryHit(title, self._run(command), text=title.plain)
 
     async def search(self, query: str) -> Hits:
         """Yield the commands whose title or key resembles the query."""
         matcher = self.matcher(query)
         for command in self._commands():
-            title = _titled(command)
+            title = self._titled(command)
             score = matcher.match(title.plain)
             if score > 0:
                 yield Hit(score, title, self._run(command), text=title.plain)
 
+    def _titled(self, command: Command) -> Content:
+        """Return title and key in one line: what is found by name is learned as a key.
 
-def _titled(command: Command) -> Content:
-    """Return title and key in one line: what is found by name is learned as a key."""
-    return Content.assemble(f"{command.title:<{TITLE_CELLS}}  ", (command.shown, "$primary"))
+        What may not be done here is greyed, with the reason in place of help.
+        """
+        title = f"{command.title:<{TITLE_CELLS}}  "
+        settings = getattr(self.app, "settings", None)
+        if command.changes and settings is not None and not settings.may_write:
+            return Content.assemble(
+                (title, "$text-muted"), (f"{command.shown}  {settings.write_reason}", "$text-muted")
+            )
+        return Content.assemble(title, (command.shown, "$primary"))

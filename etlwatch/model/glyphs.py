@@ -22,7 +22,7 @@ _ASCII_TEXT: Final = str.maketrans(
         "↑": "^", "▌": ">", "▸": ">", "●": "*", "▲": "!", "║": "=", "■": "#", "□": "o", "✓": "+", "━": "=", "╸": "-",
         "╋": "+", "│": "|", "─": "-", "░": ":", "▒": "%", "█": "#", "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+",
         "▆": "*", "▇": "#", "┌": "+", "┐": "+", "└": "+", "┘": "+", "├": "+", "┤": "+", "┬": "+", "┴": "+", "┼": "+",
-        "“": '"', "”": '"', "’": "'",
+        "♪": "b", "“": '"', "”": '"', "’": "'",
         "␛": "^", "␤": "|", "␉": ">",
     }
 )  # fmt: skip
@@ -40,6 +40,8 @@ class Glyphs:
     """Gutter mark of the cursor's row."""
     mark: str
     """Gutter mark of a row marked for comparison."""
+    bell: str
+    """Gutter mark of a run whose next change of state rings."""
     done: str
     half: str
     passed: str
@@ -108,6 +110,7 @@ UNICODE: Final = Glyphs(
     },
     cursor="▌",
     mark="▸",
+    bell="♪",
     done="━",
     half="╸",
     passed="╋",
@@ -143,6 +146,7 @@ ASCII: Final = Glyphs(
     },
     cursor=">",
     mark="-",
+    bell="b",
     done="=",
     half="-",
     passed="+",

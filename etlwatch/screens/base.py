@@ -15,6 +15,7 @@ from textual.screen import Screen
 from etlwatch.commands import Command, footer_of, key_of
 from etlwatch.model.health import Freshness, banner, freshness_parts, looking_back_parts, tracking_part
 from etlwatch.model.parts import Part
+from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
@@ -63,6 +64,22 @@ class DashboardScreen(Screen[None]):
     def brief(self) -> bool:
         """Whether lines are short: below 110 cells."""
         return self.size.width < 110
+
+    # -- the run that commands are about
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run under the cursor, or the one that the screen is about; None for none."""
+        return None
+
+    def action_close_run(self) -> None:
+        """Close it, if it is lost."""
+        self.dashboard.close_run(self.run_in_hand)
+
+    def action_bell(self) -> None:
+        """Ring when it changes state, or no longer."""
+        self.dashboard.toggle_bell(self.run_in_hand)
+        self.redraw()
 
     # -- for subclasses
 

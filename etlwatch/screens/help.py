@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command, remapped
 from etlwatch.model.spans import Spans
 from etlwatch.settings import Keymap
-from etlwatch.text import pad
+from etlwatch.text import pad, safe
 from etlwatch.widgets.scroll_lines import ScrollLines
 
 __all__ = ["HelpScreen", "help_lines"]
@@ -21,10 +21,11 @@ __all__ = ["HelpScreen", "help_lines"]
 KEY_CELLS = 13
 
 
-def help_lines(commands: Sequence[Command], keymap: Keymap | None = None) -> list[Spans]:
+def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refused: str = "") -> list[Spans]:
     """Return the help: a group of the screen's own commands, one of those that work everywhere, one of moving.
 
-    A command that a keymap leaves without a key is not among them: the palette has it.
+    A command that a keymap leaves without a key is not among them: the palette has it. Commands that change something
+    are greyed where `refused` says why they may not.
     """
     lines: list[Spans] = []
     for title, declared in (("here", commands), ("everywhere", APP_COMMANDS), ("moving", MOVE_COMMANDS)):
@@ -34,7 +35,12 @@ def help_lines(commands: Sequence[Command], keymap: Keymap | None = None) -> lis
         if lines:
             lines.append(())
         lines.append(((title, "dim"),))
-        lines.extend(((pad(command.shown, KEY_CELLS), "blue"), (command.help, "text")) for command in group)
+        for command in group:
+            greyed = bool(refused) and command.changes
+            key_role, role = ("dim", "dim") if greyed else ("blue", "text")
+            lines.append(((pad(command.shown, KEY_CELLS), key_role), (command.help, role)))
+        if refused and any(command.changes for command in group):
+            lines.append(((" " * KEY_CELLS, "plain"), (f"{safe(refused)}", "amber")))
     return lines
 
 
@@ -52,9 +58,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q,enter", "close", "close", show=False),
     ]
 
-    def __init__(self, commands: Sequence[Command], keymap: Keymap | None = None) -> None:
+    def __init__(self, commands: Sequence[Command], keymap: Keymap | None = None, refused: str = "") -> None:
         super().__init__()
-        self._lines = help_lines(commands, keymap)
+        self._lines = help_lines(commands, keymap, refused)
 
     def compose(self) -> ComposeResult:
         """Show the lines in a box."""

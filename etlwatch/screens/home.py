@@ -93,8 +93,11 @@ class HomeScreen(DashboardScreen):
     # -- drawing
 
     def on_mount(self) -> None:
-        """Give the keys to the table."""
+        """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
         self._arrange()
+        remembered = self.dashboard.memory.order
+        if remembered.column in {column.key for column in self.query_one(LineTable).columns}:
+            self.order = remembered
         self.set_focus(self.query_one(LineTable))
 
     def on_resize(self) -> None:
@@ -158,8 +161,15 @@ class HomeScreen(DashboardScreen):
         self._shown = len(ordered)
         pen = self.pen
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
+        watching = self.dashboard.watching
         rows = [
-            Row(key=row.run.run_id, cells=partial(run_cells, row, pen), role=row_role(row), version=(row, hour))
+            Row(
+                key=row.run.run_id,
+                cells=partial(run_cells, row, pen),
+                role=row_role(row),
+                version=(row, hour),
+                badge=pen.glyphs.bell if row.run.run_id in watching else "",
+            )
             for row in ordered
         ]
         table = self.query_one(LineTable)
@@ -192,6 +202,11 @@ class HomeScreen(DashboardScreen):
         """The run under the cursor."""
         key = self.query_one(LineTable).cursor_key
         return self._rows.get(key) if isinstance(key, int) else None
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run under the cursor."""
+        return self.selected
 
     def left_parts(self) -> list[Part]:
         """Return the filter if there is one, and the counts of states."""
@@ -266,6 +281,7 @@ class HomeScreen(DashboardScreen):
 
     def _reorder(self, order: Order) -> None:
         self.order = order
+        self.dashboard.keep(sort=order.column, inverted=order.inverted)
         if self.dashboard.shown is not None:
             self._draw_table(self.dashboard.shown)
 
@@ -273,6 +289,7 @@ class HomeScreen(DashboardScreen):
         """Look back further, or from the longest window to the shortest."""
         app = self.dashboard
         app.window = WINDOWS[(WINDOWS.index(app.window) + 1) % len(WINDOWS)]
+        app.keep(window=app.window.name)
         self._watch()
         self.redraw()
 

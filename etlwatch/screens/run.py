@@ -209,9 +209,17 @@ class RunScreen(DashboardScreen):
         lines = error_lines(group, self.pen) if group else []
         self.query_one("#traceback", ScrollLines).show(lambda _width, _height: lines, from_top=another)
 
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run that the screen is about."""
+        return self.view.row
+
     def left_parts(self) -> list[Part]:
-        """Return where esc leads, and which run this is."""
-        return title_parts(self.view, self.pen, brief=self.brief)
+        """Return where esc leads, which run this is, and whether its next change rings."""
+        parts = title_parts(self.view, self.pen, brief=self.brief)
+        if self.view.run.run_id in self.dashboard.watching:
+            parts.insert(2, Part(((self.pen.glyphs.bell, "blue"),), 1, 1))
+        return parts
 
     def second_lines(self) -> Sequence[Spans]:
         """Return the verdict."""

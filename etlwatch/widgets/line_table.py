@@ -53,6 +53,8 @@ class Row:
     """What `plain` means in its cells: `dim` for what needs nobody."""
     version: object = None
     """With `cells` a function: equal means that nothing has changed."""
+    badge: str = ""
+    """One cell that stands in the gutter where the row is not marked."""
 
     def drawn(self) -> Cells:
         """Return the cells, computed now if they are a function."""
@@ -130,6 +132,7 @@ class LineTable(Widget, can_focus=True):
         empty: str | Spans = "",
         header: bool = True,
         reversed_columns: int = 2,
+        ground: str = "background",
         name: str | None = None,
         id: str | None = None,  # noqa: A002 - Textual's own name
         classes: str | None = None,
@@ -144,6 +147,7 @@ class LineTable(Widget, can_focus=True):
         self._empty: Spans = ((empty, "dim"),) if isinstance(empty, str) else empty
         self._header_lines = 1 if header else 0
         self._reversed_columns = reversed_columns
+        self._ground = ground
         self._rows: tuple[Row, ...] = ()
         self._index: dict[Hashable, int] = {}
         self._cursor = -1
@@ -395,6 +399,7 @@ class LineTable(Widget, can_focus=True):
                 old is None
                 or new is None
                 or old.role != new.role
+                or old.badge != new.badge
                 or (old.key in self._marked) != (new.key in self._marked)
             ):
                 regions.append(Region(0, y, self.size.width, 1))
@@ -429,8 +434,8 @@ class LineTable(Widget, can_focus=True):
             return self._strip((("  ", "plain"), *self._empty), theme, width)
         return self._strip((), theme, width)
 
-    def _strip(self, spans: Spans, theme: str, width: int, *, ground: str = "background") -> Strip:
-        return strip_of(fit(spans, width), theme, ground=ground, muted=self._muted)
+    def _strip(self, spans: Spans, theme: str, width: int, *, ground: str = "") -> Strip:
+        return strip_of(fit(spans, width), theme, ground=ground or self._ground, muted=self._muted)
 
     def _row_strip(self, place: int, theme: str, glyphs: Glyphs, width: int) -> Strip:
         """Return a row's strip; the cursor's is drawn anew each time, the others are kept while they are the same."""
@@ -458,7 +463,7 @@ class LineTable(Widget, can_focus=True):
     def _row_spans(self, row: Row, glyphs: Glyphs, *, gutter: Span) -> Spans:
         """Return a row as spans from the gutter to its last column, `plain` resolved to the row's own role."""
         cells = row.drawn()
-        out: list[Span] = [gutter, (glyphs.mark if row.key in self._marked else " ", "blue")]
+        out: list[Span] = [gutter, (glyphs.mark if row.key in self._marked else row.badge or " ", "blue")]
         x = GUTTER
         own = row.role
         for at in self._placed:

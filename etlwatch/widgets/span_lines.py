@@ -143,6 +143,8 @@ class SpanLines(Widget):
         self._stale = True
         after = self._current(width)
         if len(before) != len(after) and self.styles.is_auto_height:
+            # The number of lines may be the old one again before anything is laid out.
+            self._strips.clear()
             self.refresh(layout=True)
             return
         regions: list[Region] = []

@@ -52,6 +52,11 @@ class Dashboard:
         return [strip.text.rstrip() for strip in compositor.render_strips(self.app.size)]
 
     @property
+    def toasts(self) -> str:
+        """What the toasts on screen say; drawn they are broken into lines."""
+        return "\n".join(str(toast.message) for toast in cast(Any, self.app)._notifications)
+
+    @property
     def text(self) -> str:
         """The screen in front as one text."""
         return "\n".join(self.lines())

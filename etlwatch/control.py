@@ -1,0 +1,110 @@
+"""The part of the app through which people change something, and through which they are told of changes.
+
+Owns the ways into the boxes of switch, clean-up and closing, who may use them, and the bell of watched runs. Refuses to
+own the boxes (`etlwatch.screens`) and the deeds (`etlwatch.deeds`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from etlwatch.copying import Copying
+from etlwatch.model.glyphs import Glyphs
+from etlwatch.model.pane import short_id
+from etlwatch.model.rows import RunRow
+from etlwatch.model.snapshot import Snapshot
+from etlwatch.model.watching import Watching
+from etlwatch.settings import Settings
+from etlwatch.text import safe
+from etlwatch.widgets.diff_compositor import CellDiffing
+
+if TYPE_CHECKING:
+    from etlwatch.poller import Poller
+    from tracking_core.store.base import Store
+
+__all__ = ["ControlledApp"]
+
+
+class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
+    """What the dashboard's app has of this; the attributes are the app's own."""
+
+    settings: Settings
+    glyphs: Glyphs
+    latest: Snapshot | None
+    shown: Snapshot | None
+    moment: datetime | None
+    poller: Poller
+    open_store: Callable[[], Store]
+    watching: Watching
+
+    @property
+    def label(self) -> str:
+        """What the store is called."""
+        raise NotImplementedError
+
+    def clock_now(self) -> datetime:
+        """Return the store's clock as far as it is known."""
+        raise NotImplementedError
+
+    def run_in_hand(self) -> RunRow | None:
+        """Return the run that the screen in front is about."""
+        found = getattr(self.screen, "run_in_hand", None)
+        return found if isinstance(found, RunRow) else None
+
+    def action_tracking(self) -> None:
+        """Open the box of the tracking switch."""
+        from etlwatch.screens.tracking import TrackingBox
+
+        if self._in_the_present():
+            row = self.run_in_hand()
+            self.push_screen(TrackingBox(first=row.run.job if row else None))
+
+    def action_cleanup(self) -> None:
+        """Open the box of the clean-up."""
+        from etlwatch.screens.cleanup import CleanupBox
+
+        if self._in_the_present():
+            self.push_screen(CleanupBox())
+
+    def close_run(self, row: RunRow | None) -> None:
+        """Open the box that closes a run, where there is something to close."""
+        from etlwatch.screens.closing import ClosingBox
+
+        if row is None:
+            self.say("no run is chosen", severity="warning")
+        elif not row.live:
+            self.say(f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning")
+        elif self._in_the_present():
+            self.push_screen(ClosingBox(row))
+
+    def toggle_bell(self, row: RunRow | None) -> None:
+        """Ring when this run changes state, or no longer."""
+        if row is None:
+            self.say("no run is chosen", severity="warning")
+        elif not row.live and row.run.run_id not in self.watching:
+            self.say(f"{named(row)} is {row.run.status}; nothing will change there", severity="warning")
+        elif self.watching.toggle(row.run):
+            self.say(f"a bell rings when {named(row)} changes state")
+        else:
+            self.say(f"no bell for {named(row)} any more")
+
+    def ring(self, snapshot: Snapshot) -> None:
+        """Ring for watched runs that have changed state."""
+        changes = self.watching.changes(snapshot.runs)
+        for change in changes:
+            self.say(change.words, severity=change.severity)
+        if changes:
+            self.bell()
+
+    def _in_the_present(self) -> bool:
+        """Say whether now is on screen; the past cannot be changed."""
+        if self.moment is not None:
+            self.say("this is the past, and it cannot be changed: esc comes back to now", severity="warning")
+        return self.moment is None
+
+
+def named(row: RunRow) -> str:
+    """Return job and short id of a run, safe to show."""
+    return f"{safe(row.run.job)[:60]} {short_id(row.run.id)}"

@@ -1,0 +1,160 @@
+"""What a person changes from the dashboard, done beside the screens: a thread a deed, its outcome as a record.
+
+Owns the order in which the store is asked and changed, the deadlines, and what is said when it does not answer. Refuses
+to own screens and Textual: an outcome is handed to a function, in the thread. Each deed has a connection of its own,
+and every change of the store is one transaction, so that a deed that is cut off leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from etlwatch.model.closing import NotClosed
+from etlwatch.model.removal import CleanupLook, PlanChanged, Removed
+from etlwatch.model.switching import SwitchLook
+from etlwatch.model.trouble import Failed
+from etlwatch.poller import describe_failure
+from tracking_core.identity import host_name, user_name
+from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
+from tracking_core.store.base import Store
+
+__all__ = ["DEED_S", "STEP_S", "actor", "begin", "close_run", "look_at_cleanup", "look_at_switches", "remove", "turn"]
+
+DEED_S: Final = 5.0
+"""How long connecting and each question or small change may take, seconds."""
+
+STEP_S: Final = 30.0
+"""How long one step of a removal, or the counting before it, may take: many rows hang on a run."""
+
+REPORT_EVERY_S: Final = 0.2
+"""A small file goes through hundreds of steps a second; nobody reads faster than this."""
+
+MOST_JOBS: Final = 5_000
+MOST_LIVE: Final = 1_000
+AUDIT_READ: Final = 20
+
+T = TypeVar("T")
+
+
+def actor() -> str:
+    """Return who does this, for the audit: user@host."""
+    return f"{user_name()}@{host_name()}"
+
+
+def begin(work: Callable[[], T], tell: Callable[[T | Failed], object]) -> None:
+    """Do `work` in a thread that nobody waits for, and hand its outcome to `tell` there; errors become a Failed."""
+
+    def run() -> None:
+        outcome: T | Failed
+        try:
+            outcome = work()
+        except Exception as error:  # noqa: BLE001 - said in the box that asked for it
+            outcome = failure_of(error)
+        # The program may have ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            tell(outcome)
+
+    threading.Thread(target=run, name="etlwatch-deed", daemon=True).start()
+
+
+def failure_of(error: BaseException) -> Failed:
+    """Return what went wrong in words, without credentials."""
+    what, cause, _ = describe_failure(error)
+    return Failed(what=what, cause=cause)
+
+
+def look_at_switches(store: Store) -> SwitchLook:
+    """Return the switches, whom they concern and what was done lately, all of one moment."""
+    with store.reader(DEED_S) as reader, reader.one_view():
+        return SwitchLook(
+            at=reader.now(),
+            switches=tuple(reader.switches()),
+            live=tuple(reader.live_runs(MOST_LIVE)),
+            jobs=tuple(reader.job_names(MOST_JOBS)),
+            audit=tuple(reader.audit(AUDIT_READ)),
+        )
+
+
+def turn(store: Store, *, enabled: bool, job: str | None, reason: str) -> Switch:
+    """Turn the switch of all jobs (job None) or of one."""
+    with store.keeper(DEED_S) as keeper:
+        return keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
+
+
+def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | NotClosed:
+    """Close a run that is lost, or `anyway` one that is not; the run as it was, or why nothing was changed."""
+    with store.reader(DEED_S) as reader:
+        run = reader.run(run_id)
+    if run is None:
+        return NotClosed(why="the store no longer holds this run; nothing was changed")
+    if run.status != RunStatus.RUNNING:
+        return NotClosed(why=f"it is already {run.status}; nothing was changed")
+    if run.state != "lost" and not anyway:
+        return NotClosed(why=f"it lives again: it is {run.state}, not lost; nothing was changed")
+    with store.keeper(DEED_S) as keeper:
+        closed = keeper.close_run(run_id, actor=actor(), reason=reason)
+    return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
+
+
+def look_at_cleanup(store: Store, days: int) -> CleanupLook:
+    """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
+
+    A store that holds no run is not asked for more: a keeper would make a file that is not there yet.
+    """
+    with store.reader(DEED_S) as reader:
+        empty = not reader.recent_runs(1)
+        live = [] if empty else reader.live_runs(MOST_LIVE)
+        now = reader.now()
+    if empty:
+        return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
+                                            kept_running=0), at=now, empty=True)  # fmt: skip
+    with store.keeper(STEP_S) as keeper:
+        plan = keeper.plan_cleanup(days)
+    lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)
+    return CleanupLook(plan=plan, at=now, lost=min(lost, plan.kept_running))
+
+
+def remove(
+    store: Store,
+    plan: CleanupPlan,
+    *,
+    stopping: threading.Event,
+    report: Callable[[Removed], object],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Removed | PlanChanged:
+    """Remove what was planned, step by step, until `stopping` is set; how far it came, also when the store is lost.
+
+    What is counted again at the same cutoff and is not what was planned is not touched: PlanChanged has the new plan.
+    """
+    began = reported = monotonic()
+    runs = steps = 0
+
+    def so_far(*, stopped: bool = False, finished: bool = False, failed: Failed | None = None) -> Removed:
+        return Removed(runs=runs, steps=steps, seconds=monotonic() - began, stopped=stopped, finished=finished,
+                       failed=failed)  # fmt: skip
+
+    try:
+        with store.keeper(STEP_S) as keeper:
+            again = keeper.plan_cleanup(plan.days, cutoff=plan.cutoff)
+            if _counted(again) != _counted(plan):
+                return PlanChanged(plan=again)
+            if stopping.is_set():
+                return so_far(stopped=True)
+            for step in keeper.cleanup(plan.days, actor=actor(), cutoff=plan.cutoff):
+                runs, steps = runs + step, steps + 1
+                if stopping.is_set():
+                    return so_far(stopped=True)
+                if monotonic() - reported >= REPORT_EVERY_S:
+                    reported = monotonic()
+                    report(so_far())
+    except Exception as error:  # noqa: BLE001 - what was removed before must be told with it
+        return so_far(failed=failure_of(error))
+    return so_far(finished=True)
+
+
+def _counted(plan: CleanupPlan) -> dict[str, int]:
+    return {job.job: job.runs for job in plan.jobs}

@@ -1,0 +1,252 @@
+"""A clean-up as people see it: what would go and what stays, how far it has come, and how it ended.
+
+Owns the records and the words. Refuses to own the removing (`etlwatch.deeds`) and the box (`etlwatch.screens.cleanup`).
+Counts are written in full: a number that has to be typed is never rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from etlwatch.model.box_lines import labelled_lines, told
+from etlwatch.model.numbers import duration, moment, percent, stamp
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.model.trouble import Failed
+from etlwatch.text import pad, safe
+from tracking_core.records import CleanupJob, CleanupPlan
+
+__all__ = [
+    "PRESETS",
+    "CleanupLook",
+    "PlanChanged",
+    "Removed",
+    "changed_words",
+    "days_line",
+    "outcome_lines",
+    "plan_lines",
+    "progress_lines",
+    "removed_words",
+    "runs_words",
+]
+
+PRESETS: Final = (7, 30, 90, 365)
+"""Days offered by one key."""
+
+LEAST_JOB_CELLS: Final = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupLook:
+    """A plan and what is known around it."""
+
+    plan: CleanupPlan
+    at: datetime
+    """The store's clock when it was made."""
+
+    lost: int = 0
+    """Of the unfinished runs that are kept."""
+
+    empty: bool = False
+    """Whether the store holds no run at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """How far a removal has come."""
+
+    runs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    finished: bool = False
+    failed: Failed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanged:
+    """Nothing was removed: what would go is no longer what was planned."""
+
+    plan: CleanupPlan
+
+
+def runs_words(number: int) -> str:
+    """Return a number of runs in full: `1 run`, `1,287 runs`."""
+    return f"{number:,} run{'' if number == 1 else 's'}"
+
+
+def _ago(days: int) -> str:
+    if days == 0:
+        return "every finished run"
+    return f"{days:,} day{'' if days == 1 else 's'} ago"
+
+
+def days_line(days: int) -> Spans:
+    """Return the presets with the chosen one in brackets, and the keys that choose."""
+    spans: list[Span] = [("d", "blue"), ("  ", "plain")]
+    for preset in PRESETS:
+        chosen = preset == days
+        spans.append((f"[{preset} days]" if chosen else f" {preset} days ", "text bold" if chosen else "dim"))
+    spans += [("   ", "plain"), ("o", "blue")]
+    spans.append((f" [{days:,} days]" if days not in PRESETS else "  other", "text bold" if days not in PRESETS
+                  else "dim"))  # fmt: skip
+    return tuple(spans)
+
+
+def _cutoff_lines(look: CleanupLook, pen: Pen, width: int) -> list[Spans]:
+    """Return the cutoff in the shown zone and in UTC, once where these are the same."""
+    cutoff = look.plan.cutoff
+    local = stamp(cutoff, pen.zone)
+    label = "Runs that ended before"
+    first: list[Span] = [(f"{label}  ", "dim"), (local, "text bold"), (f"  {_ago(look.plan.days)}", "dim")]
+    lines: list[Spans] = [tuple(first)]
+    if cutoff.astimezone(pen.zone).utcoffset() != timedelta(0):
+        lines.append(((" " * (len(label) + 2), "plain"), (stamp(cutoff, UTC), "dim")))
+    return [fit(line, width, ellipsis=pen.glyphs.ellipsis) for line in lines]
+
+
+def _table(plan: CleanupPlan, pen: Pen, width: int, rows: int) -> list[Spans]:
+    """Return the counts by job in at most `rows` lines of jobs, the others folded into the last, and their sum."""
+    jobs = list(plan.jobs)
+    shown = jobs if len(jobs) <= rows else jobs[: max(0, rows - 1)]
+    folded = jobs[len(shown) :]
+    lines = [_numbers(job, job.job, pen) for job in shown]
+    if folded:
+        rest = CleanupJob(
+            job="",
+            runs=sum(job.runs for job in folded),
+            requests=sum(job.requests for job in folded),
+            errors=sum(job.errors for job in folded),
+            oldest=min(job.oldest for job in folded),
+        )
+        lines.append(_numbers(rest, f"{len(folded):,} more job{'' if len(folded) == 1 else 's'}", pen))
+    if not rows:
+        lines = []
+    total = ("all", f"{plan.runs:,}", f"{plan.requests:,}", f"{plan.errors:,}", "")
+    head = ("job", "runs", "requests", "errors", "oldest")
+    cells = [max(len(line[index]) for line in (head, total, *lines)) for index in range(1, 5)]
+    # What tells least goes first where the box is narrow.
+    while cells and width - sum(cells) - 3 * len(cells) < LEAST_JOB_CELLS:
+        cells.pop()
+
+    def drawn(line: tuple[str, ...], first: str, others: str) -> Spans:
+        name_cells = width - sum(cells) - 3 * len(cells)
+        name = pad(line[0], name_cells, ellipsis=pen.glyphs.ellipsis)
+        numbers = [(f"   {line[index]:>{size}}", others if index < 4 else "dim") for index, size in enumerate(cells, 1)]
+        return ((name, first), *numbers)
+
+    return [
+        drawn(head, "dim", "dim"),
+        *[drawn(line, "text", "text") for line in lines],
+        ((pen.glyphs.usual * width, "faint"),),
+        drawn(total, "text bold", "text bold"),
+    ]
+
+
+def _numbers(job: CleanupJob, name: str, pen: Pen) -> tuple[str, ...]:
+    oldest = moment(job.oldest, pen.now, pen.zone)
+    return (safe(name), f"{job.runs:,}", f"{job.requests:,}", f"{job.errors:,}", oldest)
+
+
+def _kept(look: CleanupLook) -> str:
+    kept, lost = look.plan.kept_running, look.lost
+    if not kept:
+        return "every run that has not ended, whatever its age; none is that old"
+    parts = [f"{kept - lost:,} running" if kept > lost else "", f"{lost:,} lost" if lost else ""]
+    return f"{', '.join(part for part in parts if part)}: a run that has not ended is never removed"
+
+
+def plan_lines(look: CleanupLook, pen: Pen, *, actor: str, width: int, rows: int, planning: bool = True) -> list[Spans]:
+    """Return the plan in at most `rows` lines; what is given up first is air, then jobs, then what explains.
+
+    When it is no longer `planning`, what could be chosen before is left out.
+    """
+    plan = look.plan
+    top = [*_cutoff_lines(look, pen, width), *([days_line(plan.days)] if planning else [])]
+    if not plan.runs:
+        word = "The store holds no runs." if look.empty else "Nothing to remove: no finished run ended before then."
+        return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []),
+                *([] if look.empty else labelled_lines("Kept", _kept(look), width))][:rows]  # fmt: skip
+    notes = labelled_lines("Kept", _kept(look), width)
+    if planning:
+        notes += labelled_lines("How", "in small committed steps, esc stops between two; no undo", width)
+        notes += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
+    room = rows - len(top) - len(notes)
+    while notes and room < 4:
+        # The sum and the cutoff are what must never be missing.
+        notes.pop()
+        room += 1
+    if room < 4:
+        del top[1:]
+        room = rows - 1
+    air = 1 if room >= 9 else 0
+    most = max(0, room - 3 - 2 * air)
+    gap: list[Spans] = [()] * air
+    return [*top, *gap, *_table(plan, pen, width, min(most, max(4, most))), *gap, *notes][:rows]
+
+
+def progress_lines(plan: CleanupPlan, done: Removed, pen: Pen, *, width: int, stopping: bool) -> list[Spans]:
+    """Return how far a removal is: numbers, a bar, and that every step is whole."""
+    share = min(1.0, done.runs / plan.runs) if plan.runs else 1.0
+    bar = max(1, width - 6)
+    full = int(bar * share)
+    glyphs = pen.glyphs
+    if stopping:
+        word = "stopping after this step"
+    elif done.runs >= plan.runs:
+        word = "giving space back"
+    else:
+        word = f"{done.runs:,} of {runs_words(plan.runs)} removed" if done.steps else "counting once more"
+    return [
+        ((word, "text bold"), (f"   {duration(done.seconds)}" if done.seconds >= 1 else "", "dim")),
+        (
+            (glyphs.done * full, "blue"),
+            (glyphs.usual * (bar - full), "faint"),
+            (f"{percent(share):>6}", "text"),
+        ),
+        *told("Each step is committed: what is gone is gone, the rest is whole.", width, role="dim"),
+    ]
+
+
+def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans]:
+    """Return how a removal ended: finished, stopped, or cut off, and what that means for the rest."""
+    left = max(0, plan.runs - done.runs)
+    took = f" in {duration(max(done.seconds, 1))}" if done.seconds >= 1 else ""
+    if done.failed is not None:
+        sure = f"{done.runs:,} of {runs_words(plan.runs)} are known to be removed, the last step perhaps too."
+        return [
+            *told(f"! {done.failed.words}.", width, role="amber bold", most=3),
+            *told(f"{sure} Every step is whole: nothing is half removed.", width),
+        ]
+    if done.stopped:
+        head = f"Stopped: {runs_words(done.runs)} removed{took}."
+        rest = f"{left:,} of the plan stay." if left else "Nothing of the plan was left; space is not all given back."
+        return [*told(head, width, role="text bold"), *told(rest, width)]
+    head = f"Removed {runs_words(done.runs)}{took}."
+    if left:
+        rest = f"{left:,} of the plan were gone already: somebody else removed them meanwhile."
+    elif done.runs > plan.runs:
+        rest = f"{done.runs - plan.runs:,} more than planned: they came in while it ran, and had ended before then."
+    else:
+        rest = f"With them {plan.requests:,} requests and {plan.errors:,} errors. It is in the audit."
+    return [*told(head, width, role="text bold"), *told(rest, width)]
+
+
+def removed_words(plan: CleanupPlan, done: Removed) -> str:
+    """Say how a removal ended, in one line, for a toast."""
+    if done.failed is not None:
+        return f"clean-up cut off after {done.runs:,} of {runs_words(plan.runs)}: {done.failed.words}"
+    word = "stopped" if done.stopped else "done"
+    return f"clean-up {word}: {runs_words(done.runs)} of {plan.runs:,} removed"
+
+
+def changed_words(planned: CleanupPlan, now: CleanupPlan) -> str:
+    """Say what has changed between the plan and now."""
+    before, after = planned.runs, now.runs
+    if after == before:
+        what = "other runs"
+    else:
+        what = f"{runs_words(after - before)} more" if after > before else f"{runs_words(before - after)} fewer"
+    return f"nothing was removed: {what} would go now than planned; look again"
