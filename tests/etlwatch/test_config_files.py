@@ -1,6 +1,8 @@
 """Configuration files: what may be in them, and what is said, word for word, of what may not."""
 
 import os
+import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from etlwatch.config import files
 from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import Layer, config_paths, read_raw
+from etlwatch.config.keymap import keymap_of
 from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, read_values
+from etlwatch.config.sourced import Sourced
 from etlwatch.config.values import zone_called
 from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
 
@@ -342,3 +346,13 @@ def test_any_table_is_either_understood_or_complained_about_in_single_lines(tabl
     except ConfigError as error:
         problems = error.problems
     assert all(len(str(problem).split("\n")) == 1 for problem in problems)
+
+
+def test_the_example_that_users_copy_says_what_it_seems_to_say() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    values = read(example)
+    keymap_of({name: Sourced(keys, Layer.USER, "README.md") for name, keys in values.keys.items()})
+    assert values.default_target in values.targets
+    assert values.keys["home.filter"] == ("f", "slash")
+    assert set(tomllib.loads(example)["display"]) == set(DISPLAY)
