@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "cleanup": "etlwatch.cli.cleanup:cleanup",
     "init": "etlwatch.cli.control:init",
     "config": "etlwatch.cli.config:config",
+    "doctor": "etlwatch.cli.doctor:doctor",
     "demo": "etlwatch.cli.demo:demo",
 }
 """Name → where the command is, in the order in which help lists them."""
