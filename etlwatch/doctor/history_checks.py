@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from etlwatch.doctor.findings import Result, failed, ok, skipped, warning
@@ -16,7 +16,6 @@ from tracking_core.records import Run, Switch
 from tracking_core.store.examining import PROBE_JOB
 from tracking_core.store.postgres.examiner import Strays
 
-PARTITIONED = ("requests", "run_series")
 SOON = timedelta(weeks=8)
 """With less than this ahead it is time for `init`."""
 
@@ -38,12 +37,12 @@ def check_partitions(patient: Patient) -> Result:
     return judge_partitions(found, now)
 
 
-def judge_partitions(found: Mapping[str, Sequence[tuple[int, int]]], now: datetime) -> Result:
-    """Judge the run ids [from, to) that the partitions of each table take; a gap ends their reach."""
+def judge_partitions(found: Sequence[tuple[int, int]], now: datetime) -> Result:
+    """Judge the run ids [from, to) that the weekly partitions take; a gap ends their reach."""
     here = first_run_id_at(to_microseconds(now))
-    reach = min(_reach(found.get(table, ()), here) for table in PARTITIONED)
+    reach = _reach(found, here)
     if reach <= here:
-        detail = "New requests go to the default partitions, where no clean-up can drop them: run `etlwatch init`."
+        detail = "New requests go to a default partition, which no clean-up can drop: run `etlwatch init`."
         return failed("none for this week", detail, value=0.0, unit="days")
     until = from_microseconds(run_time_us(reach))
     ahead = until - now
@@ -63,20 +62,20 @@ def _reach(ranges: Sequence[tuple[int, int]], here: int) -> int:
 
 
 def check_strays(patient: Patient) -> Result:
-    """Say what lies in the default partitions, where only runs with an absurd clock go."""
+    """Say what lies in the default partition, where only runs with an absurd clock go."""
     try:
         with patient.postgres() as examiner:
             return judge_strays(examiner.strays(STRAYS_COUNTED))
     except StoreRefused:
-        return skipped("this role may not look into them")
+        return skipped("this role may not look into it")
 
 
 def judge_strays(strays: Strays) -> Result:
-    """Judge the rows in the default partitions."""
-    rows = strays.requests + strays.series
+    """Judge the rows in the default partition."""
+    rows = strays.requests
     if not rows:
         return ok("empty", value=0, unit="rows")
-    more = "+" if max(strays.requests, strays.series) >= STRAYS_COUNTED else ""
+    more = "+" if rows >= STRAYS_COUNTED else ""
     newest = ""
     if strays.newest_run_id is not None:
         made = from_microseconds(run_time_us(strays.newest_run_id))

@@ -135,22 +135,17 @@ SELECT
     (SELECT count(*) FROM pg_listening_channels());
 
 -- name: partitions
--- PostgreSQL only: which run ids each partition takes, from the first to the one after the last; the default one not.
+-- PostgreSQL only: which run ids each weekly partition takes, from the first to the one after the last.
 SELECT
-    parent.relname::text,
-    substring(pg_get_expr(part.relpartbound, part.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint,
-    substring(pg_get_expr(part.relpartbound, part.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint
-FROM pg_inherits
-JOIN pg_class AS part ON part.oid = inhrelid
-JOIN pg_class AS parent ON parent.oid = inhparent
-WHERE parent.relnamespace = 'tracking'::regnamespace
-  AND parent.relkind = 'p'
-  AND pg_get_expr(part.relpartbound, part.oid) <> 'DEFAULT'
-ORDER BY 1, 2;
+    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint,
+    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint
+FROM pg_partition_tree('tracking.requests') AS part
+JOIN pg_class AS week ON week.oid = part.relid
+WHERE part.isleaf AND pg_get_expr(week.relpartbound, week.oid) <> 'DEFAULT'
+ORDER BY 1;
 
 -- name: strays
--- PostgreSQL only: how many rows the default partitions hold, counted up to a limit, and the newest run among them.
+-- PostgreSQL only: how many rows the default partition holds, counted up to a limit, and the newest run among them.
 SELECT
     (SELECT count(*) FROM (SELECT FROM tracking.requests_default LIMIT %(most)s) AS strays),
-    (SELECT count(*) FROM (SELECT FROM tracking.run_series_default LIMIT %(most)s) AS strays),
     (SELECT max(run_id) FROM tracking.requests_default);

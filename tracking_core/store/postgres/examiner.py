@@ -61,10 +61,11 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strays:
-    """What lies in the default partitions, each counted up to a limit."""
+    """What lies in the default partition, beyond all weeks that there are partitions for."""
 
     requests: int
-    series: int
+    """Counted up to a limit."""
+
     newest_run_id: int | None
 
 
@@ -130,16 +131,13 @@ class PostgresExaminer(PostgresConnection, PostgresDialect, Examining):
         prepared, locks, channels = (now - then for now, then in zip(after, before, strict=True))
         return SessionState(prepared=prepared, locks=locks, channels=channels)
 
-    def partitions(self) -> dict[str, list[tuple[int, int]]]:
-        """Return per partitioned table the run ids [from, to) that its partitions take, in order."""
-        found: dict[str, list[tuple[int, int]]] = {}
+    def partitions(self) -> list[tuple[int, int]]:
+        """Return the run ids [from, to) that each weekly partition takes, in order."""
         with self._look():
-            for parent, first, after_last in self._read("partitions"):
-                found.setdefault(parent, []).append((first, after_last))
-        return found
+            return [(first, after_last) for first, after_last in self._read("partitions")]
 
     def strays(self, most: int) -> Strays:
-        """Return what lies in the default partitions, counted up to `most` rows each."""
+        """Return what lies in the default partition, counted up to `most` rows."""
         with self._look():
-            requests, series, newest = self._read("strays", most=most)[0]
-        return Strays(requests=requests, series=series, newest_run_id=newest)
+            requests, newest = self._read("strays", most=most)[0]
+        return Strays(requests=requests, newest_run_id=newest)
