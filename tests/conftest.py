@@ -6,6 +6,7 @@ PostgreSQL is real and never skipped: a server that cannot start fails the tests
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -182,3 +183,13 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("ETLWATCH_SYSTEM_CONFIG", os.devnull)
     # libpq reads ~/.pgpass and ~/.pg_service.conf.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_underway_afterwards() -> Iterator[None]:
+    """Let no run that a test left open beat on in a store that is gone, or be ended when pytest exits."""
+    yield
+    leaving, heartbeat = sys.modules.get("tracking_core.leaving"), sys.modules.get("tracking_core.heartbeat")
+    if leaving is not None and heartbeat is not None:
+        leaving.underway._open.clear()
+        heartbeat.heart._runs.clear()

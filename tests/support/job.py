@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +17,12 @@ DSN = os.environ["JOB_DSN"]
 """
 
 
-def job_process(source: str, dsn: str, **environ: str) -> "subprocess.Popen[str]":
-    """Start a job; its output is piped. The caller waits for it."""
-    return subprocess.Popen(
+@contextmanager
+def job_process(source: str, dsn: str, **environ: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a job beside the block, input and output piped; what is left of it afterwards is killed."""
+    process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(source)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -27,16 +30,17 @@ def job_process(source: str, dsn: str, **environ: str) -> "subprocess.Popen[str]
         env={**os.environ, "JOB_DSN": dsn, **environ},
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        # Children of a job that hangs hold its pipes open.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def run_job(source: str, dsn: str, *, seconds: float = 30, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Run a job to its end and return its exit status and output."""
-    process = job_process(source, dsn, **environ)
-    try:
+    with job_process(source, dsn, **environ) as process:
         out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        # Children of the job that hang hold its pipes open.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -12,6 +12,7 @@ from tracking_core import Run, RunMetrics, SimpleETLTracker
 from tracking_core.config import resolve
 from tracking_core.identity import format_run_id
 from tracking_core.records import DeliveryReport
+from tracking_core.store import open_store
 
 
 @pytest.fixture
@@ -393,3 +394,62 @@ def test_where_neither_store_nor_spool_can_be_reached_nothing_is_recorded(
     assert not tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
     assert not tracker.end_run(run_id, True)
     assert tracker.flush() == DeliveryReport(dropped=3)
+
+
+def test_cleanup_never_removes_a_running_run(tracker: SimpleETLTracker) -> None:
+    running = started(tracker, "running")
+    ended = started(tracker, "ended")
+    tracker.end_run(ended, True)
+    assert tracker.cleanup_old_runs(days=0) == 1
+    assert only_run(tracker).run_id == running
+    assert tracker.end_run(running, True)
+
+
+def test_cleanup_keeps_what_is_younger_by_the_store_s_clock(tracker: SimpleETLTracker) -> None:
+    tracker.end_run(started(tracker), True)
+    assert tracker.cleanup_old_runs() == 0
+    assert tracker.cleanup_old_runs(30) == 0
+    assert tracker.cleanup_old_runs(10**9) == 0
+    assert len(tracker.get_recent_runs()) == 1
+
+
+def test_what_arrives_late_for_a_removed_run_is_refused(tracker: SimpleETLTracker) -> None:
+    run_id = started(tracker)
+    tracker.end_run(run_id, True)
+    assert tracker.cleanup_old_runs(0) == 1
+    assert not tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    assert not tracker.log_error(run_id, "late")
+    assert tracker.get_recent_runs() == []
+    assert tracker.get_run_metrics(run_id) is None
+
+
+@pytest.mark.parametrize("job", [None, "crm"], ids=["all jobs", "this job"])
+def test_the_shared_switch_is_obeyed_and_does_not_end_what_lives(
+    tracker: SimpleETLTracker, store_dsn: str, job: str | None
+) -> None:
+    run_id = started(tracker, job="crm")
+    with open_store(store_dsn).keeper(5) as keeper:
+        keeper.set_switch(enabled=False, job=job, actor="ana", reason="maintenance")
+    assert not SimpleETLTracker(store_dsn).is_enabled() if job is None else SimpleETLTracker(store_dsn).is_enabled()
+    assert not tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    assert not tracker.log_source_count(run_id, "contacts", 1)
+    assert not tracker.log_phase(run_id, "extract", "running")
+    assert not tracker.log_error(run_id, "x")
+    assert not tracker.is_enabled()
+    assert tracker.start_run("refused", job="crm") is None
+    assert (tracker.start_run("another", job="other") is None) == (job is None)
+    assert tracker.end_run(run_id, True)
+    with open_store(store_dsn).keeper(5) as keeper:
+        keeper.set_switch(enabled=True, job=job, actor="ana", reason="done")
+    assert tracker.start_run("again", job="crm") is not None
+    assert tracker.is_enabled()
+
+
+def test_a_run_that_a_person_closed_takes_the_job_s_own_end(tracker: SimpleETLTracker, store_dsn: str) -> None:
+    run_id = started(tracker)
+    with open_store(store_dsn).keeper(5) as keeper:
+        assert keeper.close_run(run_id, actor="ana", reason="looks dead")
+    assert only_run(tracker).status == "abandoned"
+    assert tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    assert tracker.end_run(run_id, True)
+    assert (only_run(tracker).status, only_run(tracker).ended_by) == ("completed", "job")

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from time import perf_counter
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
@@ -64,6 +65,7 @@ class BufferedDelivery:
             spool=spool,
         )
         self._flushes: deque[threading.Event] = deque()
+        self._worst_s = 0.0
         self._forget_thread()
         renew_after_fork(self)
 
@@ -102,9 +104,13 @@ class BufferedDelivery:
         """Accept one request."""
         if not self._switch.here:
             return False
+        began = perf_counter()
         self._intake.request(raw)
         if self._thread is None:
             self._run()
+        took = perf_counter() - began
+        if took > self._worst_s:
+            self._note_worst(raw[0], took)
         return True
 
     def phase(self, raw: RawPhase) -> bool:
@@ -191,6 +197,13 @@ class BufferedDelivery:
             self._run()
         return True
 
+    def _note_worst(self, run_id: int, seconds: float) -> None:
+        """Note the longest call since the last time that events were shipped, for the run that it was about."""
+        self._worst_s = seconds
+        with self._book.lock:
+            for state in self._book.known((run_id,)):
+                state.worst_s = max(state.worst_s, seconds)
+
     def _forget_thread(self) -> None:
         self._thread: threading.Thread | None = None
         self._stop = False
@@ -229,6 +242,7 @@ class BufferedDelivery:
                 return
 
     def _ship(self) -> None:
+        self._worst_s = 0.0
         waiting: list[threading.Event] = []
         with suppress(IndexError):
             while True:

@@ -64,6 +64,8 @@ class Sealer:
         self._counts = counts
         self._health = health
         self._batch_seq = 0
+        self._calls: dict[int, int] = {}
+        """Calls by run since their processor time was shared out."""
 
     def renew(self) -> None:
         """Number batches from 1 again, in a forked child, whose writer id is another one."""
@@ -112,6 +114,7 @@ class Sealer:
         if state.void:
             self._counts.add(dropped=1)
             return
+        self._charge(state, 1)
         row = request_row(raw, state.draw(), self._offset_at(raw[1]))
         draft.requests.append(row)
         if row.error is not None and ADJUSTED in row.error:
@@ -122,12 +125,14 @@ class Sealer:
         draft, state = self._draft(drafts, key.run_id)
         self._counts.add(dropped=cell.requests)
         if not state.void:
+            self._charge(state, cell.requests)
             draft.cells[key] = cell
             state.seq += cell.requests
             state.dropped += cell.requests
 
     def _enter_word(self, drafts: dict[int, _Draft], word: Word) -> None:
         draft, state = self._draft(drafts, word.run_id)
+        self._charge(state, 1)
         if isinstance(word, RunStart):
             # The state carries it until a store is known to hold the run.
             state.start = replace(
@@ -148,6 +153,18 @@ class Sealer:
         elif isinstance(word, RawError):
             draft.errors.append(raised_error(word, state.draw(), self._offset_at(word.at_us)))
 
+    def _charge(self, state: RunState, calls: int) -> None:
+        state.calls += calls
+        self._calls[state.run_id] = self._calls.get(state.run_id, 0) + calls
+
+    def spent(self, cpu_s: float) -> None:
+        """Share processor time among the runs whose events were sealed since this was last said."""
+        calls, self._calls = self._calls, {}
+        total = sum(calls.values())
+        with self._book.lock:
+            for state in self._book.known(calls):
+                state.cpu_s += cpu_s * calls[state.run_id] / total
+
     def _offset_at(self, at_us: int) -> int:
         return self._skew.corrected(at_us) - at_us
 
@@ -167,7 +184,7 @@ class Sealer:
             errors=tuple(draft.errors),
             ends=tuple(draft.ends),
             ledger=tuple(
-                LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped)
+                LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
                 for state in living
                 if state.seq
             ),

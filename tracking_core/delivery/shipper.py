@@ -6,6 +6,7 @@ raises but what is not an Exception.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -112,8 +113,10 @@ class Shipper:
                 return
             self._shipping = True
             try:
+                began = time.thread_time()
                 self._greet()
                 self._ship_waiting()
+                self._sealer.spent(time.thread_time() - began)
                 self._catch_up()
             finally:
                 self._shipping = False
