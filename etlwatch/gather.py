@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from etlwatch.gather_errors import kinds_of_errors
 from etlwatch.judging import Judge
 from etlwatch.model.coverage import coverage_of
 from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
@@ -44,6 +45,9 @@ PAGES_EVERY_S: Final = 60
 DETAIL_EVERY_S: Final = 10
 """How often the series of an open run is read again while it moves: its cells are no finer."""
 
+KINDS_EVERY_S: Final = 60
+"""How often it is asked again what other runs know of the open run's errors."""
+
 PASTS_BUDGET_S: Final = 0.05
 """How long one poll may read what is usual for jobs; the rest follows in the next."""
 
@@ -73,6 +77,7 @@ class _Details:
     stamp: object = None
     slow_stamp: object = None
     errors_stamp: object = None
+    kinds_stamp: object = None
     pages_stamp: object = None
     held: RunDetails | None = None
 
@@ -239,6 +244,12 @@ class Gatherer:
         if run.errors != memory.errors_stamp:
             memory.errors_stamp = run.errors
             held = replace(held, errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else ())
+        # An error storm changes their number with every poll, and what other runs know of them hardly ever.
+        kinds = frozenset(error.fingerprint for error in held.errors)
+        kinds_stamp = (kinds, int(now_s) // KINDS_EVERY_S if moving else stamp)
+        if kinds_stamp != memory.kinds_stamp:
+            memory.kinds_stamp = kinds_stamp
+            held = replace(held, kinds=tuple(kinds_of_errors(reader, run, held.errors)) if kinds else ())
         memory.held = held
         return held
 

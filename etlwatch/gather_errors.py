@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.model.error_groups import ErrorKind, groups_of_run, kind_of, sort_kinds
-from tracking_core.records import ErrorGroup, Phase, PhaseStatus, Run, RunStatus
+from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["ERRORS_OF_RUN", "read_kinds", "read_kinds_of_run"]
+__all__ = ["ERRORS_OF_RUN", "kinds_of_errors", "read_kinds", "read_kinds_of_run"]
 
 ERRORS_OF_RUN: Final = 2_000
 """Errors of one run that are grouped, the newest."""
@@ -33,8 +33,12 @@ def read_kinds(reader: Reader, since: datetime, limit: int = 100) -> list[ErrorK
 
 def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> list[ErrorKind]:
     """Return the kinds of one run's newest errors; raises the reader's StoreError."""
-    seen = groups_of_run(run, reader.errors(run.run_id, limit))
-    return _kinds(reader, seen, {run.run_id: run})
+    return kinds_of_errors(reader, run, reader.errors(run.run_id, limit))
+
+
+def kinds_of_errors(reader: Reader, run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorKind]:
+    """Return the kinds of errors of one run that are known already; raises the reader's StoreError."""
+    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run})
 
 
 def _kinds(reader: Reader, seen: Sequence[ErrorGroup], runs: dict[int, Run | None]) -> list[ErrorKind]:

@@ -5,14 +5,16 @@ one for 80, one for 120 and one for 160 cells and hands the table the one that f
 
     Column(key="job", header="job", width=18, gap=1, grow=1)
     placed(columns, 160)      each column with its left edge and its width there
+    laid_out(columns, cells, 160)   one row as a line, for texts that hold a few rows of a table
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from etlwatch.text import Align
+from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.text import ELLIPSIS, Align
 
-__all__ = ["GUTTER", "Column", "Placed", "placed"]
+__all__ = ["GUTTER", "Column", "Placed", "headers", "laid_out", "placed"]
 
 GUTTER = 2
 """Cells before the first column: the cursor's mark and the mark of a chosen row."""
@@ -70,3 +72,19 @@ def placed(columns: Sequence[Column], width: int) -> tuple[Placed, ...]:
         out.append(Placed(column, x, cells))
         x += column.width + extra
     return tuple(out)
+
+
+def laid_out(columns: Sequence[Column], cells: Mapping[str, Spans], width: int, *, ellipsis: str = ELLIPSIS) -> Spans:
+    """Return the cells of one row, each in its column's place, behind an empty gutter."""
+    out: list[Span] = []
+    x = 0
+    for at in placed(columns, width):
+        out.append((" " * (at.x - x), "plain"))
+        out.extend(fit(cells.get(at.column.key, ()), at.width, at.column.align, ellipsis=ellipsis))
+        x = at.x + at.width
+    return tuple(out)
+
+
+def headers(columns: Sequence[Column], width: int) -> Spans:
+    """Return the line of headers above such rows."""
+    return laid_out(columns, {column.key: ((column.header, "dim"),) for column in columns}, width)

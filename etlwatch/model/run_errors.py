@@ -1,34 +1,71 @@
 """A run's errors: grouped by fingerprint, and one in full with its traceback.
 
-Owns grouping, the cells of the list and the lines of an error. Refuses to own what other runs know of a fingerprint.
-Every text passes `safe`; a traceback keeps its lines and nothing else of what a terminal would act on.
+Owns grouping, the cells of the list and the lines of an error. Refuses to own what other runs know of a fingerprint
+(`etlwatch.model.error_groups`). Every text passes `safe`; a traceback keeps its lines and nothing else of what a
+terminal would act on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final
 
-from etlwatch.model.columns import Column
+from etlwatch.model.columns import Column, headers, laid_out
+from etlwatch.model.error_groups import ErrorKind, known_words, success_words
 from etlwatch.model.numbers import count, moment, stamp
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_view import RunView
-from etlwatch.model.spans import Span, Spans
+from etlwatch.model.spans import Spans
+from etlwatch.model.tracebacks import traceback_lines
 from etlwatch.model.verdict import last_line
-from etlwatch.text import pad, safe
+from etlwatch.text import safe
 from tracking_core.records import ErrorRecord
 
-__all__ = ["ERROR_COLUMNS", "ErrorGroup", "error_cells", "error_lines", "group_errors", "group_line", "groups_words"]
+__all__ = [
+    "ErrorGroup", "error_cells", "error_columns", "error_lines", "errors_block", "group_errors", "groups_of",
+    "groups_words",
+]  # fmt: skip
 
-ERROR_COLUMNS = (
+ERRORS_160: Final = (
     Column(key="count", header="count", width=5, align="right", sortable=False),
     Column(key="first", header="first", width=9, sortable=False),
     Column(key="last", header="last", width=9, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=16, grow=1, sortable=False),
-    Column(key="where", header="where", width=10, grow=1, sortable=False),
-    Column(key="message", header="message", width=16, grow=4, sortable=False),
+    Column(key="kind", header="kind", width=18, gap=1, sortable=False),
+    Column(key="where", header="where", width=14, sortable=False),
+    Column(key="message", header="message", width=40, grow=3, sortable=False),
+    Column(key="known", header="known?", width=42, grow=1, sortable=False),
 )
+ERRORS_120: Final = (
+    Column(key="count", header="count", width=5, align="right", sortable=False),
+    Column(key="first", header="first", width=9, sortable=False),
+    Column(key="last", header="last", width=9, gap=1, sortable=False),
+    Column(key="kind", header="kind", width=16, gap=1, sortable=False),
+    Column(key="where", header="where", width=10, gap=1, sortable=False),
+    Column(key="message", header="message", width=24, gap=1, grow=1, sortable=False),
+    Column(key="brief", header="known?", width=24, sortable=False),
+)
+ERRORS_80: Final = (
+    Column(key="count", header="count", width=5, align="right", sortable=False),
+    Column(key="last", header="last", width=9, gap=1, sortable=False),
+    Column(key="kind", header="kind", width=13, gap=1, sortable=False),
+    Column(key="where", header="where", width=8, gap=1, sortable=False),
+    Column(key="message", header="message", width=20, gap=1, grow=1, sortable=False),
+    Column(key="runs", header="known?", width=10, gap=1, sortable=False),
+)
+BLOCK_80: Final = (
+    Column(key="count", width=4, align="right"),
+    Column(key="kind", width=12, gap=1),
+    Column(key="where", width=10, gap=1),
+    Column(key="message", width=20, gap=1, grow=1),
+    Column(key="runs", width=15, gap=1),
+)
+"""Of the overview in 80 cells, where they stand without headers."""
+
+
+def error_columns(width: int) -> tuple[Column, ...]:
+    """Return the layout of the list of errors for a terminal of `width` cells."""
+    return ERRORS_160 if width >= 160 else ERRORS_120 if width >= 110 else ERRORS_80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +76,18 @@ class ErrorGroup:
     newest: ErrorRecord
     oldest: ErrorRecord
     number: int
+    kind: ErrorKind | None = None
+    """What all runs know of it; None while nobody has asked."""
 
 
-def group_errors(errors: Sequence[ErrorRecord]) -> list[ErrorGroup]:
-    """Return errors by fingerprint, the group with the newest one first."""
+def groups_of(view: RunView) -> list[ErrorGroup]:
+    """Return the errors of a run by kind, as far as they were read."""
+    return group_errors(view.details.errors, view.details.kinds)
+
+
+def group_errors(errors: Sequence[ErrorRecord], kinds: Sequence[ErrorKind] = ()) -> list[ErrorGroup]:
+    """Return errors by fingerprint: kinds that no earlier run had first, then the newest first."""
+    known = {kind.fingerprint: kind for kind in kinds}
     groups: dict[str, list[ErrorRecord]] = {}
     for error in errors:
         groups.setdefault(error.fingerprint, []).append(error)
@@ -52,10 +97,11 @@ def group_errors(errors: Sequence[ErrorRecord]) -> list[ErrorGroup]:
             newest=max(members, key=lambda error: error.at),
             oldest=min(members, key=lambda error: error.at),
             number=len(members),
+            kind=known.get(fingerprint),
         )
         for fingerprint, members in groups.items()
     ]
-    return sorted(made, key=lambda group: group.newest.at, reverse=True)
+    return sorted(made, key=lambda group: (group.kind is not None and group.kind.new, group.newest.at), reverse=True)
 
 
 def groups_words(view: RunView) -> str:
@@ -79,36 +125,36 @@ def error_cells(group: ErrorGroup, pen: Pen) -> dict[str, Spans]:
         "kind": ((safe(newest.error_type), "red"),),
         "where": ((safe(newest.phase or ""), "text"),),
         "message": ((safe(last_line(newest.message)), "text"),),
+        **_known_cells(group.kind, pen),
     }
 
 
-def group_line(group: ErrorGroup, pen: Pen, width: int) -> Spans:
-    """Return a group in one line of the overview."""
-    newest = group.newest
-    brief = width < 110
-    times = f"{moment(group.oldest.at, pen.now, pen.zone)} {moment(newest.at, pen.now, pen.zone)}"
-    kind = 12 if brief else 20
-    where = 10 if brief else 18
-    spans: list[Span] = [(f"{pen.glyphs.text(f'{count(group.number)}×'):>6} ", "text bold")]
-    if not brief:
-        spans.append((f" {pad(times, 19)} ", "dim"))
-    room = max(10, width - sum(len(text) for text, _ in spans) - kind - where - 3)
-    ellipsis = pen.glyphs.ellipsis
-    spans.append((pad(safe(newest.error_type), kind, ellipsis=ellipsis), "red"))
-    spans.append((" " + pad(safe(newest.phase or ""), where, ellipsis=ellipsis), "dim"))
-    spans.append((" " + pad(safe(last_line(newest.message)), room, ellipsis=ellipsis), "text"))
-    return tuple(spans)
+def _known_cells(kind: ErrorKind | None, pen: Pen) -> dict[str, Spans]:
+    """Return what other runs know of a kind, at three lengths; nothing where nobody has asked."""
+    if kind is None:
+        return {}
+    since = moment(kind.seen_since, pen.now, pen.zone)
+    if kind.new:
+        new = ("new", "red bold")
+        return {
+            "known": (new, (f" in this run; first seen {since}", "dim")),
+            "brief": (new, (f" since {since}", "dim")),
+            "runs": (new, (f" {since}", "dim")),
+        }
+    runs = f"{count(kind.all_runs)} run{'' if kind.all_runs == 1 else 's'}"
+    return {
+        "known": ((known_words(kind, pen).replace("known: ", "known  "), "dim"),),
+        "brief": ((f"{runs} since {since}", "dim"),),
+        "runs": ((f"in {runs}", "dim"),),
+    }
 
 
-@lru_cache(maxsize=16)
-def _traceback_lines(traceback: str) -> tuple[Spans, ...]:
-    """Return a traceback line by line; where the error is (`File …`) in text, the rest dim."""
-    lines: list[Spans] = []
-    for line in safe(traceback.replace("\t", "    "), newline=True).split("\n"):
-        stripped = line.lstrip()
-        role = "text" if stripped.startswith("File ") or not line.startswith(" ") else "dim"
-        lines.append(((f" {line}", role),))
-    return tuple(lines)
+def errors_block(groups: Sequence[ErrorGroup], pen: Pen, width: int, *, headed: bool) -> list[Spans]:
+    """Return groups as the overview shows them, a line each, under headers where there is room for them."""
+    columns = error_columns(width) if width >= 110 else BLOCK_80
+    lines = [headers(columns, width)] if headed and groups else []
+    lines += [laid_out(columns, error_cells(group, pen), width, ellipsis=pen.glyphs.ellipsis) for group in groups]
+    return lines
 
 
 def error_lines(group: ErrorGroup, pen: Pen) -> list[Spans]:
@@ -120,9 +166,15 @@ def error_lines(group: ErrorGroup, pen: Pen) -> list[Spans]:
         times += f"; {count(group.number)} alike since {stamp(group.oldest.at, pen.zone)}"
     lines: list[Spans] = [((f" {safe(error.error_type)}", "red bold"), (f"  {times}", "dim"))]
     lines.extend(((f" {line}", "text"),) for line in safe(error.message, newline=True).split("\n"))
+    if group.kind is not None:
+        known = known_words(group.kind, pen)
+        lines.append((
+            (f" {known[: len('new')]}", "red bold" if group.kind.new else "dim"),
+            (f"{known[len('new') :]}; {success_words(group.kind, pen)}", "dim"),
+        ))  # fmt: skip
     lines.append(())
     if error.traceback:
-        lines.extend(_traceback_lines(error.traceback))
+        lines.extend(traceback_lines(error.traceback))
     else:
         lines.append(((" no traceback was recorded with it", "dim"),))
     return lines

@@ -15,7 +15,7 @@ from etlwatch.model.past import Usual
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_charts import latency_chart, throughput_chart
 from etlwatch.model.run_completeness import delivery_words, pages_words, source_words
-from etlwatch.model.run_errors import group_errors, group_line, groups_words
+from etlwatch.model.run_errors import errors_block, groups_of, groups_words
 from etlwatch.model.run_phases import MEGABYTE, WIDE, gantt_lines, phase_legend
 from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Span, Spans, fit
@@ -142,11 +142,10 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     lines = _wide_top(view, pen, width) if wide else _brief_top(view, width)
     rule = pen.glyphs.usual
     gap: list[Spans] = [()] if wide and height > 34 else []
-    groups = group_errors(view.details.errors)
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
     notes = last_line(view.run.notes)
     tail = [*gap, _titled(title, width, rule)]
-    tail += [group_line(group, pen, width) for group in groups[: WIDE_GROUPS if wide else BRIEF_GROUPS]]
+    tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], pen, width, headed=wide)
     tail += [*gap, _titled((("completeness", "text bold"),), width, rule)]
     pages = pages_words(view)
     source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
@@ -164,6 +163,11 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     ]
     return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
             for line in lines]  # fmt: skip
+
+
+def _groups_shown(*, wide: bool, spaced: bool) -> int:
+    """Return how many groups of errors are shown; their headers take the line of one where lines are few."""
+    return BRIEF_GROUPS if not wide else WIDE_GROUPS if spaced else WIDE_GROUPS - 1
 
 
 def _titled(title: Spans, width: int, line: str) -> Spans:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from etlwatch.model.coverage import Coverage
 from etlwatch.model.judged import Outage
@@ -26,6 +27,9 @@ from tracking_core.records import (
     Switch,
     WriterLedger,
 )
+
+if TYPE_CHECKING:
+    from etlwatch.model.error_groups import ErrorKind
 
 __all__ = ["FleetSeries", "Percentiles", "Rates", "RunDetails", "Snapshot"]
 
@@ -79,6 +83,9 @@ class RunDetails:
     source_counts: tuple[SourceCount, ...] = ()
     errors: tuple[ErrorRecord, ...] = ()
     """The newest ones, newest first; `run.errors` says how many there are."""
+
+    kinds: tuple[ErrorKind, ...] = ()
+    """What all runs know of the kinds of these errors; none where nobody asked."""
 
     ledger: tuple[WriterLedger, ...] = ()
     coverage: tuple[Coverage, ...] = ()

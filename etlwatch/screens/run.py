@@ -21,7 +21,7 @@ from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_charts import latency_plot, throughput_plot
 from etlwatch.model.run_completeness import delivery_lines, source_lines
-from etlwatch.model.run_errors import ERROR_COLUMNS, ErrorGroup, error_cells, error_lines, group_errors
+from etlwatch.model.run_errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
 from etlwatch.model.run_overview import overview_lines
 from etlwatch.model.run_phases import gantt_lines, phase_table
 from etlwatch.model.run_view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
@@ -94,7 +94,7 @@ class RunScreen(DashboardScreen):
                     endpoint_columns(80), empty="no requests were recorded", reversed_columns=1, id="endpoints"
                 )
             with Vertical(id="errors"):
-                yield LineTable(ERROR_COLUMNS, empty="no errors were recorded", reversed_columns=1, id="error-list")
+                yield LineTable(error_columns(80), empty="no errors were recorded", reversed_columns=1, id="error-list")
                 yield Rule(id="error-rule")
                 yield ScrollLines(id="traceback")
             yield ScrollLines(self._source, id="source")
@@ -129,6 +129,7 @@ class RunScreen(DashboardScreen):
         self.query_one("#tabs-rule").display = width >= 110 and height >= 30
         self.query_one("#latency").display = height >= 32
         self.query_one("#endpoints", LineTable).columns = endpoint_columns(width)
+        self.query_one("#error-list", LineTable).columns = error_columns(width)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the open tab and the lines above it."""
@@ -183,7 +184,7 @@ class RunScreen(DashboardScreen):
 
     def _draw_errors(self) -> None:
         pen = self.pen
-        groups = group_errors(self.view.details.errors)
+        groups = groups_of(self.view)
         self._groups = {group.fingerprint: group for group in groups}
         self.query_one("#error-list", LineTable).update_rows(
             [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -76,7 +77,6 @@ async def test_a_click_opens_a_tab() -> None:
 
 async def test_phases_show_every_unit_and_memory() -> None:
     run = make_run("import", minutes_ago=5)
-    from dataclasses import replace
 
     phase = replace(
         make_phase(run, "load", 1, "running", rows=40, of_rows=100, files=7),
@@ -187,7 +187,6 @@ async def test_a_moving_run_is_drawn_anew_with_every_poll() -> None:
     store = night()
     async with dashboard(store) as opened:
         await open_slow(opened)
-        from dataclasses import replace
 
         place = next(index for index, run in enumerate(store.runs) if run.requests == 91_200)
         store.clock += timedelta(seconds=61)
@@ -255,3 +254,49 @@ async def test_a_run_with_much_of_everything_fits_the_screen_and_shows_what_runs
         assert "/endpoint/39" in opened.text
         await opened.press("right_square_bracket", "G")
         assert "m" * 10 in opened.text
+
+
+def known_night() -> FakeStore:
+    """Return the night with the run's timeouts known from eight earlier runs of its job."""
+    store = night()
+    earlier = [run for run in store.runs if run.job == "crm_contacts_sync" and run.status == "completed"][:8]
+    for run in earlier:
+        error = make_error(run, 900, error_type="ReadTimeout", message="no answer within 10s", fingerprint="f2")
+        store.error_list.append(error)
+    return store
+
+
+async def test_an_error_says_whether_it_is_new_and_when_its_phase_last_completed() -> None:
+    async with dashboard(known_night(), size=(160, 40)) as opened:
+        await open_slow(opened)
+        block = [line for line in opened.lines() if "ValueError" in line or "ReadTimeout" in line]
+        assert block[0].endswith("new in this run; first seen 02:10"), "what is new comes first"
+        assert "known  22× in 9 runs since" in block[1]
+        await opened.press("e")
+        assert "new in this run; first seen 02:10; load last completed" in opened.text
+        await opened.press("j")
+        assert "known: 22× in 9 runs since" in opened.text
+
+
+async def test_at_eighty_cells_known_is_said_in_a_word() -> None:
+    async with dashboard(known_night()) as opened:
+        await open_slow(opened)
+        assert any(line.endswith("new 02:10") for line in opened.lines())
+        assert any("in 9 runs" in line for line in opened.lines())
+        await opened.press("e")
+        assert any(line.rstrip().endswith("in 9 runs") for line in opened.lines())
+
+
+async def test_what_other_runs_know_of_errors_is_not_asked_with_every_poll() -> None:
+    store = known_night()
+    async with dashboard(store) as opened:
+        screen = await open_slow(opened)
+        asked = store.asked["error_groups_named"]
+        assert asked
+        place = next(index for index, run in enumerate(store.runs) if run.run_id == screen.view.run.run_id)
+        for number in range(3):
+            store.runs[place] = replace(store.runs[place], errors=17 + number)
+            opened.app.poller.watch = replace(opened.app.poller.watch, limit=201 + number)
+            before = opened.app.latest
+            await opened.until(lambda before=before: opened.app.latest is not before)
+        assert store.asked["error_groups_named"] == asked
