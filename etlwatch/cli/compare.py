@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
@@ -62,7 +63,7 @@ def _judged(reader: Reader, run: Run, now: datetime) -> Run:
     if run.status != RunStatus.RUNNING:
         return run
     living = [run, *(each for each in reader.live_runs(LIVE_AT_MOST) if each.run_id != run.run_id)]
-    return Judge().judge(reader, living, now=now, jobs={run.job}).runs[0]
+    return Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs={run.job}).runs[0]
 
 
 def difference_shape(each: Difference, comparison: Comparison) -> dict[str, object]:
@@ -101,7 +102,7 @@ def comparison_shape(comparison: Comparison) -> dict[str, object]:
 
 def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_of_it: bool) -> Iterator[str]:
     """Yield a comparison for a person: both runs, the conclusion, what changed, what did not."""
-    pen = Pen(now, None, look.glyphs)
+    pen = Pen(now, look.zone, look.glyphs)
     for name, run in (("after", comparison.after), ("before", comparison.before)):
         words = look.paint(look.shown(run_words(run, pen)), state_tone(run.state))
         yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import LIVE_AT_MOST, matches_job
@@ -36,14 +37,18 @@ BRIEF_STRIP = 20
 
 def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow], datetime]:
     """Return the rows of the jobs that are meant, by need, and the store's clock."""
+    zone = configured_zone()
     with reader.one_view():
         now = reader.now()
         names = [job for job in reader.job_names(JOBS_AT_MOST) if matches_job(job, patterns)]
         names += [name for name in patterns if name not in names and reader.latest_run_id(name) is not None]
-        histories = [read_history(reader, job) for job in names]
+        histories = [read_history(reader, job, zone) for job in names]
         living = reader.live_runs(LIVE_AT_MOST)
-        judged = {run.run_id: run for run in Judge().judge(reader, living, now=now, jobs=set(names)).runs}
-    rows = (build_job(history, now=now, judged=judged) for history in histories if history.runs)
+        judged = {
+            run.run_id: run
+            for run in Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=set(names)).runs
+        }
+    rows = (build_job(history, now=now, judged=judged, zone=zone) for history in histories if history.runs)
     return sort_jobs(rows), now
 
 

@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, str] = {
     "errors": "etlwatch.cli.errors:errors",
     "jobs": "etlwatch.cli.jobs:jobs",
     "compare": "etlwatch.cli.compare:compare",
+    "stats": "etlwatch.cli.stats:stats",
+    "check": "etlwatch.cli.check:check",
     "tracking": "etlwatch.cli.control:tracking",
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",

@@ -1,0 +1,135 @@
+"""`check` on both stores: one line and an exit status, whatever happens."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from etlwatch.cli import check as check_module
+from tests.etlwatch.cli_program import Answer, Program
+from tests.store.stocking import Stock
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+LINE = re.compile(r"ETLWATCH (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?\n")
+STATUS = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
+
+
+@pytest.fixture
+def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    filled = Stock(store_dsn)
+    yield filled
+    filled.close()
+
+
+def checked(answer: Answer) -> Answer:
+    """Return an answer that is one line, of the convention's form, with the exit status that it says."""
+    match = LINE.fullmatch(answer.out)
+    assert match is not None, answer.out
+    assert answer.status == STATUS[match[1]]
+    assert answer.err == ""
+    return answer
+
+
+def test_a_quiet_store_is_ok(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    assert checked(etlwatch("check", "--dsn", store_dsn)).out.startswith("ETLWATCH OK - no runs yet")
+    stock.finished(NOW - HOUR, NOW, job="crm")
+    assert checked(etlwatch("check", "--dsn", store_dsn)).status == 0
+
+
+def test_a_failed_job_is_critical_until_it_succeeds(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    run_id = stock.start(NOW - HOUR, job="crm")
+    stock.end(run_id, NOW - 50 * MINUTE, status="failed")
+    answer = checked(etlwatch("check", "--dsn", store_dsn))
+    assert answer.status == 2
+    assert "crm failed" in answer.out
+    assert checked(etlwatch("check", "--dsn", store_dsn, "--warning", "failed")).status == 1
+    stock.finished(NOW - 40 * MINUTE, NOW, job="crm")
+    assert checked(etlwatch("check", "--dsn", store_dsn)).status == 0
+
+
+def test_a_job_that_has_not_begun_is_critical(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    for night in range(1, 8):
+        stock.finished(NOW - night * DAY - 2 * HOUR, NOW - night * DAY - HOUR, job="ledger")
+    answer = checked(etlwatch("check", "--dsn", store_dsn))
+    assert answer.status == 2
+    assert "ledger has not begun: due" in answer.out
+    assert checked(etlwatch("check", "--dsn", store_dsn, "--overdue", "3h")).status == 0
+    assert checked(etlwatch("check", "--dsn", store_dsn, "--overdue", "3h", "--max-age", "12h")).status == 2
+
+
+def test_a_slow_run_is_a_warning(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    for night in range(1, 7):
+        stock.finished(NOW - night * DAY, NOW - night * DAY + 10 * MINUTE, job="crm")
+    stock.start(NOW - 30 * MINUTE, job="crm")
+    answer = checked(etlwatch("check", "--dsn", store_dsn, "--job", "c*"))
+    assert answer.status == 1
+    assert "crm slow: 3.0× its p95" in answer.out
+    assert checked(etlwatch("check", "--dsn", store_dsn, "--critical", "slow")).status == 2
+
+
+def test_a_job_that_there_is_not_is_unknown(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    stock.finished(NOW - HOUR, NOW, job="crm")
+    answer = checked(etlwatch("check", "--dsn", store_dsn, "--job", "crn"))
+    assert answer.out == "ETLWATCH UNKNOWN - no run of the job 'crn'\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--bogus"],
+        ["surplus"],
+        ["--critical", "fast"],
+        ["--critical", "slow", "--warning", "slow"],
+        ["--overdue", "soon"],
+        ["--dsn", "mysql://u:hunter2@h/x"],
+        ["--target", "nowhere"],
+    ],
+)
+def test_wrong_usage_is_unknown_and_keeps_passwords(etlwatch: Program, sqlite_store_dsn: str, words: list[str]) -> None:
+    dsn = [] if "--dsn" in words else ["--dsn", sqlite_store_dsn]
+    answer = checked(etlwatch("check", *dsn, *words))
+    assert answer.status == 3
+    assert "hunter2" not in answer.out
+
+
+def test_a_store_that_cannot_answer_is_unknown(etlwatch: Program, tmp_path: object) -> None:
+    answer = checked(etlwatch("check", "--dsn", "postgresql://u:hunter2@127.0.0.1:1/x"))
+    assert answer.status == 3
+    assert "hunter2" not in answer.out
+    assert checked(etlwatch("check", "--dsn", f"sqlite:///{tmp_path}/none.db")).status == 3
+
+
+def test_a_fault_of_our_own_is_unknown_and_no_warning(
+    etlwatch: Program, sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise KeyError("surprise | surprise")
+
+    monkeypatch.setattr(check_module, "read_jobs", broken)
+    answer = checked(etlwatch("check", "--dsn", sqlite_store_dsn))
+    assert answer.status == 3
+    assert "unexpected KeyError" in answer.out
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarms")
+def test_a_check_that_takes_too_long_is_unknown(
+    etlwatch: Program, sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_module, "read_jobs", lambda *_arguments: time.sleep(60))
+    before = signal.getitimer(signal.ITIMER_REAL)[0]
+    answer = checked(etlwatch("check", "--dsn", sqlite_store_dsn, "--timeout", "1s"))
+    assert answer.out == "ETLWATCH UNKNOWN - no answer within 1 s\n"
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > before - 30, "the caller's own alarm stays"

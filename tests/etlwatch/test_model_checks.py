@@ -1,0 +1,150 @@
+"""The one line for a monitoring system: what is how grave, what is named first, what the numbers say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from etlwatch.model.checks import CheckResult, Level, Rules, check_fleet, unknown_line
+from etlwatch.model.jobs import JobRow, build_job, history_of
+from etlwatch.model.judged import Judgement, judge_fleet
+from etlwatch.model.past import JobPast, Usual
+from tests.etlwatch.fleet import NOW, make_run
+from tests.etlwatch.job_night import PARIS, ended_runs, night_jobs
+from tracking_core.records import Run, Switch
+
+USUALLY_20_MINUTES = JobPast(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1500, low=1100, high=1300))
+
+
+def judged(*runs: Run) -> Judgement:
+    return judge_fleet(runs, now=NOW, pasts={"sync": USUALLY_20_MINUTES})
+
+
+def job_of(*runs: Run) -> JobRow:
+    return build_job(history_of(runs[0].job, runs, zone=PARIS), now=NOW, zone=PARIS)
+
+
+def check(judgement: Judgement, *jobs: JobRow, rules: Rules | None = None, **options: object) -> CheckResult:
+    return check_fleet(judgement, jobs, rules=rules or Rules(), now=NOW, zone=PARIS, **options)  # type: ignore[arg-type]
+
+
+def text_of(result: CheckResult) -> str:
+    return result.line.partition(" | ")[0]
+
+
+def test_all_is_well_when_nothing_needs_anybody() -> None:
+    run = make_run("sync", minutes_ago=5)
+    result = check(judged(run), job_of(run, *ended_runs("sync", 10, since=60, every=60)))
+    assert result.level is Level.OK
+    assert text_of(result) == "ETLWATCH OK - 1 job, 1 running; 1 with a rhythm, none overdue"
+
+
+def test_an_empty_store_is_no_fault() -> None:
+    assert text_of(check(judged())) == "ETLWATCH OK - no runs yet"
+
+
+def test_a_late_run_is_a_warning_and_a_lost_one_critical() -> None:
+    slow = make_run("sync", minutes_ago=45)
+    assert check(judged(slow), job_of(slow)).level is Level.WARNING
+    assert "sync slow: 1.8× its p95" in text_of(check(judged(slow), job_of(slow)))
+    lost = make_run("ads", minutes_ago=45, state="lost", number=1, heartbeat_at=NOW - timedelta(minutes=14))
+    result = check(judged(slow, lost), job_of(slow), job_of(lost))
+    assert result.level is Level.CRITICAL
+    assert text_of(result) == "ETLWATCH CRITICAL - ads lost: silent 14m, host is up; sync slow: 1.8× its p95"
+
+
+def test_a_failure_counts_until_it_is_made_good() -> None:
+    failed = check(judged(), job_of(*ended_runs("sync", 10, since=60, failed=(0,))))
+    assert text_of(failed) == "ETLWATCH CRITICAL - sync failed 02:22"
+    assert check(judged(), job_of(*ended_runs("sync", 10, since=60, failed=(1,)))).level is Level.OK
+    again = [make_run("sync", minutes_ago=1), *ended_runs("sync", 10, since=60, failed=(0,))]
+    assert check(judged(again[0]), job_of(*again)).level is Level.CRITICAL, "that it runs again mends nothing yet"
+
+
+def test_a_failure_of_a_job_that_nobody_runs_any_more_is_none() -> None:
+    old = ended_runs("sync", 10, since=60 * 24 * 30, every=60, failed=(0,))
+    assert check(judged(), job_of(*old)).level is Level.OK
+
+
+def test_a_job_that_has_not_begun_is_critical_from_the_lateness_that_is_asked_for() -> None:
+    late = next(row for row in night_jobs() if row.overdue_s is not None)
+    result = check(judged(), late)
+    assert text_of(result) == "ETLWATCH CRITICAL - nightly_ledger has not begun: due 02:00, 1h 12m overdue"
+    assert check(judged(), late, rules=Rules(overdue=timedelta(hours=1))).level is Level.CRITICAL
+    assert check(judged(), late, rules=Rules(overdue=timedelta(hours=2))).level is Level.OK
+
+
+def test_the_age_of_the_last_success_is_checked_where_that_is_asked_for() -> None:
+    row = job_of(*ended_runs("sync", 10, since=300, every=24 * 60))
+    assert check(judged(), row, rules=Rules(max_age=timedelta(hours=6))).level is Level.OK
+    result = check(judged(), row, rules=Rules(max_age=timedelta(hours=4)))
+    assert text_of(result) == "ETLWATCH CRITICAL - sync has not completed for 4h 50m"
+    assert "age=17400s;;14400;0" in result.line
+    never = job_of(*ended_runs("sync", 10, count=2, since=60, failed=(0, 1)))
+    assert (
+        "sync has not completed in its last runs" in check(judged(), never, rules=Rules(max_age=timedelta(days=9))).line
+    )
+
+
+def test_what_is_grave_can_be_said_otherwise() -> None:
+    slow = make_run("sync", minutes_ago=45)
+    rules = Rules(critical=frozenset({"slow"}), warning=frozenset())
+    assert check(judged(slow), job_of(slow), rules=rules).level is Level.CRITICAL
+    nothing = Rules(critical=frozenset(), warning=frozenset())
+    result = check(judged(slow), job_of(slow), rules=nothing)
+    assert result.level is Level.OK
+    assert "slow=1;;;0" in result.line, "the number is told all the same"
+
+
+def test_many_lost_at_once_are_one_problem_with_all_of_them_counted() -> None:
+    gone = [
+        make_run(f"job{n}", minutes_ago=60, state="lost", number=n, heartbeat_at=NOW - timedelta(seconds=600 + n))
+        for n in range(5)
+    ]
+    result = check(judged(*gone), *map(job_of, gone))
+    assert text_of(result) == ("ETLWATCH CRITICAL - tracking outage: 5 runs of 5 jobs on etl-03 went silent within 4s")
+    assert "lost=5;;0;0" in result.line
+
+
+def test_tracking_that_is_off_is_said() -> None:
+    switch = Switch(
+        scope="global", job="", enabled=False, changed_at=NOW - timedelta(hours=1), changed_by="ana", reason="move"
+    )
+    result = check(judged(), switches=[switch, replace(switch, enabled=True)])
+    assert result.level is Level.WARNING
+    assert text_of(result) == "ETLWATCH WARNING - tracking is off since 02:12"
+    one = check(judged(), switches=[replace(switch, scope="job", job="sync")])
+    assert text_of(one) == "ETLWATCH WARNING - tracking of sync is off since 02:12"
+
+
+def test_the_gravest_are_named_and_the_rest_counted() -> None:
+    runs = [make_run(f"job{n}", minutes_ago=60, lasted_s=60, status="failed", number=n) for n in range(7)]
+    text = text_of(check(judged(), *map(job_of, runs)))
+    assert text.startswith("ETLWATCH CRITICAL - job0 failed 02:13; job1 failed 02:13; job2 failed 02:13; 4 more")
+
+
+def test_the_line_is_one_line_with_one_bar_whatever_jobs_are_called() -> None:
+    name = "a|b\n\x1b[31mc"
+    runs = [make_run(name, minutes_ago=60, lasted_s=60, status="failed")]
+    for result in (check(judged(), job_of(*runs)).line, unknown_line(name)):
+        assert "\n" not in result
+        assert "\x1b" not in result
+        assert result.count("|") == (1 if "ETLWATCH C" in result else 0)
+
+
+def test_the_data_is_in_the_form_of_the_convention() -> None:
+    slow = make_run("sync", minutes_ago=45)
+    line = check(judged(slow), job_of(slow), seconds=0.0123).line
+    data = line.partition(" | ")[2].split(" ")
+    assert "time=0.012s;;;0" in data
+    assert "slow=1;0;;0" in data
+    assert "running=1;;;0" in data
+    assert all(re.fullmatch(r"[a-z]+=\d+(\.\d+)?s?;\d*;\d*;0", each) for each in data)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_the_levels_are_the_exit_statuses(level: Level) -> None:
+    assert int(level) == {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}[level.name]
