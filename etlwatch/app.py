@@ -29,7 +29,7 @@ from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.numbers import duration
-from etlwatch.model.series import Window
+from etlwatch.model.series import Window, window_called
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.watching import Watching
 from etlwatch.palette import CommandsProvider
@@ -95,7 +95,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.paused = False
         self.memory_file = state_file(os.environ)
         self.memory: Remembered = recall(self.memory_file)
-        self.window: Window = self.memory.window_or(self.settings.window)
+        self.window: Window = self.memory.window_or(window_called(self.settings.window))
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
 

@@ -16,9 +16,9 @@ from typing import Final
 from etlwatch.gather_errors import kinds_of_errors
 from etlwatch.judging import Judge
 from etlwatch.model.coverage import coverage_of
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, Rates, RunDetails, Snapshot
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -17,8 +17,8 @@ from typing import Final
 
 from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_past import read_as_of
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.model.snapshot import Snapshot
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.errors import (
     ConfigurationError,
     SchemaMissing,

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.model.series import WINDOWS, Window
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 
 __all__ = ["INTERVALS", "READ_ONLY", "Keymap", "Settings"]
 
@@ -46,8 +45,8 @@ class Settings:
     colour: str = "none"
     """Of that name: `red`, `amber`, `blue` or `none`, so that nobody takes one store for another."""
 
-    window: Window = WINDOWS[1]
-    """How far back the charts look at first."""
+    window: str = "1h"
+    """How far back the charts look at first: the name of a window of `etlwatch.model.series`."""
 
     zone: tzinfo | None = None
     """In which times are shown; None is the local one."""

@@ -64,7 +64,6 @@ def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
     Raises UsageError for keys that cannot be given as they are configured.
     """
     from etlwatch.config.values import zone_called
-    from etlwatch.model.series import WINDOWS
     from etlwatch.settings import Settings
 
     return Settings(
@@ -75,7 +74,7 @@ def settings_of(config: Effective, *, ascii_only: bool = False) -> Settings:
         label=config.target.value or "",
         store_option=store_words(config),
         colour=config.colour.value,
-        window=next(window for window in WINDOWS if window.name == config.window.value),
+        window=config.window.value,
         zone=zone_called(config.zone.value),
         thresholds=config.limits,
         keymap=checked_keymap(config),

@@ -16,7 +16,7 @@ from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, rea
 from etlwatch.config.sourced import Sourced, first, said_by
 from etlwatch.config.targets import Target, chosen_target, merged_targets
 from etlwatch.config.values import LOCAL, from_text, text
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.config import StoreLocation, resolve
 
 __all__ = ["VARIABLES", "Effective", "Flags", "effective", "load"]

@@ -6,7 +6,6 @@ password is never repeated.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable
@@ -83,6 +82,9 @@ def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
 
     `likeness` from 0 to 1: the more choices there are, the more like it the nearest one should be.
     """
+    # Imported late: nothing is wrong most of the time.
+    import difflib
+
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
     return by_lower[found[0]] if found else ""

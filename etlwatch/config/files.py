@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,6 +97,8 @@ def parse(data: bytes, path: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _unusable(path, f"line {line} is not UTF-8", accepted="a TOML file in UTF-8") from None
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:

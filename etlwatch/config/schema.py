@@ -17,6 +17,7 @@ from etlwatch.config.values import (
     COLOURS,
     INTERVAL_S,
     THEMES,
+    WINDOWS,
     Check,
     boolean,
     choice,
@@ -27,7 +28,6 @@ from etlwatch.config.values import (
     text,
     zone,
 )
-from etlwatch.model.series import WINDOWS
 from tracking_core.config import StoreLocation
 from tracking_core.conninfo import SECRET_KEYWORDS
 
@@ -83,7 +83,7 @@ DISPLAY: Final[Mapping[str, Check[Any]]] = {
     "ascii": boolean,
     "mouse": boolean,
     "interval": number(*INTERVAL_S, unit="seconds"),
-    "window": choice(*(window.name for window in WINDOWS)),
+    "window": choice(*WINDOWS),
     "zone": zone,
 }
 _TARGET: Final[Mapping[str, Check[Any]]] = {

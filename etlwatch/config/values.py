@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import tzinfo
 from typing import Final, TypeVar
-from zoneinfo import ZoneInfo, available_timezones
 
 from etlwatch.config.errors import Unusable, nearest
 from etlwatch.config.key_names import ACCEPTED_KEYS, parse_key
@@ -24,6 +23,7 @@ __all__ = [
     "INTERVAL_S",
     "LOCAL",
     "THEMES",
+    "WINDOWS",
     "Check",
     "boolean",
     "choice",
@@ -44,6 +44,9 @@ THEMES: Final = ("auto", "dark", "light", "ansi", "mono")
 COLOURS: Final = ("red", "amber", "blue", "none")
 INTERVAL_S: Final = (0.1, 60.0)
 """Seconds between two polls: the shortest and the longest."""
+
+WINDOWS: Final = ("5m", "1h", "24h", "7d")
+"""The names of the chart windows; `etlwatch.model.series` has what they mean."""
 
 LOCAL: Final = "local"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -109,6 +112,8 @@ def zone(value: object) -> str:
     try:
         zone_called(value)
     except (KeyError, ValueError, OSError):
+        from zoneinfo import available_timezones
+
         # A name alone may stand for a region's city: Berlin for Europe/Berlin.
         names = available_timezones()
         cities = {name.rpartition("/")[2].lower(): name for name in sorted(names, reverse=True)}
@@ -119,7 +124,12 @@ def zone(value: object) -> str:
 
 def zone_called(name: str) -> tzinfo | None:
     """Return a zone by its checked name; None is the local one."""
-    return None if name == LOCAL else ZoneInfo(name)
+    if name == LOCAL:
+        return None
+    # Imported late, like all here that costs milliseconds: this runs before the first frame.
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def dsn(value: object) -> StoreLocation:

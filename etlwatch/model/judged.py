@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Finding, Thresholds, findings
+from etlwatch.model.late import Finding, findings
 from etlwatch.model.numbers import span
 from etlwatch.model.past import JobPast
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 

@@ -13,38 +13,14 @@ from typing import Final
 
 from etlwatch.model.numbers import duration_ms, percent, ratio, span
 from etlwatch.model.past import JobPast, Usual
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
-__all__ = ["DEFAULT_THRESHOLDS", "Finding", "Thresholds", "findings", "latest_progress"]
+__all__ = ["Finding", "findings", "latest_progress"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """How far from usual is too far; the configuration file may say otherwise."""
-
-    stalled_after_s: float = 120.0
-    """No run is stalled sooner than after this long without progress."""
-
-    stalled_times_usual: float = 3.0
-    """Nor before this many times the longest pause that its job usually makes."""
-
-    stalled_without_past_s: float = 600.0
-    """How long a run may stand still whose job has no past."""
-
-    throttled_share: float = 0.10
-    """No run is throttled below this share of 429s among its latest requests."""
-
-    throttled_times_usual: float = 3.0
-    throttled_requests: int = 10
-    """Nor with fewer requests than this to judge by."""
-
-    slow_times_p95: float = 1.0
-    """A run is slow from this many times its job's p95 on."""
-
-
-DEFAULT_THRESHOLDS: Final = Thresholds()
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
 

@@ -18,7 +18,7 @@ from etlwatch.model.snapshot import Percentiles
 from tracking_core.histogram import percentile, unpack
 from tracking_core.records import SeriesCell
 
-__all__ = ["WINDOWS", "Column", "Grid", "Window", "columns_of", "grid_of", "latest", "percentiles_of"]
+__all__ = ["WINDOWS", "Column", "Grid", "Window", "columns_of", "grid_of", "latest", "percentiles_of", "window_called"]
 
 SETTLE_S: Final = 2
 """A bucket is asked for this long after its end, since jobs deliver within a second."""
@@ -43,6 +43,11 @@ WINDOWS: Final = (
     Window("24h", 86_400, 60, 60),
     Window("7d", 604_800, 600, 60),
 )
+
+
+def window_called(name: str) -> Window:
+    """Return a window by its name; KeyError for a name that is none's."""
+    return {window.name: window for window in WINDOWS}[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

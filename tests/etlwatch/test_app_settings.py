@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.late import Thresholds
-from etlwatch.model.series import WINDOWS
+from etlwatch.model.thresholds import Thresholds
 from etlwatch.screens.help import HelpScreen
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.run import RunScreen
@@ -93,7 +92,7 @@ async def test_looking_back_shows_the_keys_it_has() -> None:
 
 
 async def test_the_charts_begin_with_the_configured_window() -> None:
-    async with dashboard(night(), size=(120, 40), window=WINDOWS[2]) as opened:
+    async with dashboard(night(), size=(120, 40), window="24h") as opened:
         assert opened.app.window.name == "24h"
         assert opened.app.poller.watch.window.name == "24h"
         await opened.press("w")

@@ -377,7 +377,7 @@ def test_keys_window_colour_and_thresholds_reach_the_dashboard(
     )
     assert etlwatch("-t", "prod").status == 0
     ((_, settings),) = opened
-    assert (settings.colour, settings.window.name, settings.thresholds.slow_times_p95) == ("red", "7d", 1.5)
+    assert (settings.colour, settings.window, settings.thresholds.slow_times_p95) == ("red", "7d", 1.5)
     assert settings.keymap == {"home.filter": ("f", "f3")}
     assert settings.store_option == ("--target", "prod")
     assert settings.notices == ()

@@ -17,8 +17,10 @@ from etlwatch.config.files import Layer, config_paths, read_raw
 from etlwatch.config.keymap import keymap_of
 from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, read_values
 from etlwatch.config.sourced import Sourced
+from etlwatch.config.values import WINDOWS as WINDOW_NAMES
 from etlwatch.config.values import zone_called
-from etlwatch.model.late import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.series import WINDOWS, window_called
+from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 
 PATH = Path("/nowhere/config.toml")
 
@@ -103,6 +105,11 @@ def test_every_threshold_of_the_model_can_be_set_and_its_default_is_accepted() -
     assert list(THRESHOLDS) == [field.name for field in fields(Thresholds)]
     lines = "\n".join(f"{name} = {getattr(DEFAULT_THRESHOLDS, name)}" for name in THRESHOLDS)
     assert Thresholds(**read(f"[thresholds]\n{lines}").thresholds) == DEFAULT_THRESHOLDS  # type: ignore[arg-type]
+
+
+def test_the_windows_are_those_of_the_charts() -> None:
+    assert [window.name for window in WINDOWS] == list(WINDOW_NAMES)
+    assert [window_called(name) for name in WINDOW_NAMES] == list(WINDOWS)
 
 
 def test_every_display_setting_has_a_check() -> None:
