@@ -11,7 +11,7 @@ import operator
 from collections.abc import Mapping
 
 from tracking_core.identity import MAX_RUN_ID
-from tracking_core.records import PhaseStatus
+from tracking_core.states import PhaseStatus
 
 _PHASE_STATUSES = frozenset(str(status) for status in PhaseStatus)
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries, load_all
 from tracking_core.heartbeat import heart
 from tracking_core.locks import held_here, put_off
-from tracking_core.records import RunStatus
+from tracking_core.states import RunStatus
 from tracking_core.store import due
 
 if TYPE_CHECKING:

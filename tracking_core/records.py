@@ -9,28 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from tracking_core.identity import format_run_id
-
-
-class RunStatus(StrEnum):
-    """The stored states of a run; the values are the stored text."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    TERMINATED = "terminated"
-    ABANDONED = "abandoned"
-
-
-class PhaseStatus(StrEnum):
-    """The stored states of a phase; the values are the stored text."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
+from tracking_core.states import PhaseStatus as PhaseStatus
+from tracking_core.states import RunStatus as RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

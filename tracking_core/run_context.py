@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from tracking_core import arguments
-from tracking_core.records import PhaseStatus, RunStatus
 from tracking_core.sanitize import MAX_INTEGER, whole_number
+from tracking_core.states import PhaseStatus, RunStatus
 from tracking_core.tracker import SimpleETLTracker
 
 PROGRESS_INTERVAL_S = 1.0

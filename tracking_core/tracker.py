@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from tracking_core import arguments, config, identity, sanitize
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
-from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.errors import SchemaMissing
-from tracking_core.events import RunStart
 from tracking_core.heartbeat import Pulse, heart
 from tracking_core.leaving import underway
-from tracking_core.records import DeliveryReport, Run, RunMetrics, RunStatus
+from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
 from tracking_core.version import VERSION
 
 if TYPE_CHECKING:
+    from tracking_core.events import RunStart
+    from tracking_core.records import DeliveryReport, Run, RunMetrics
     from tracking_core.run_context import ETLRunContext
     from tracking_core.store.base import Reader, Store
 
@@ -98,6 +98,9 @@ class SimpleETLTracker:
     def _make_delivery(self) -> Delivery:
         settings, spool = self._settings, SpoolAtNeed(self._make_spool)
         if settings.delivery == "immediate":
+            # Imported when it is known which one is needed; importing the package loads neither.
+            from tracking_core.delivery.immediate import ImmediateDelivery
+
             return ImmediateDelivery(
                 self._store, deadline=settings.deadline, switch=self._switch, health=self._health, spool=spool
             )
@@ -141,6 +144,8 @@ class SimpleETLTracker:
         labels = arguments.tags_of(tags)
         if not self._switch.refresh():
             return None
+        from tracking_core.events import RunStart
+
         run_id = identity.new_run_id()
         name = sanitize.clean_key(named or identity.job_from_notes(text) or identity.script_name())
         beats = heart.watch(run_id, name, self._pulse)

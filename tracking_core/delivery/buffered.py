@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
@@ -23,10 +24,12 @@ from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
 from tracking_core.leaving import underway
 from tracking_core.locks import reentrant_lock
-from tracking_core.records import DeliveryReport
 from tracking_core.store import due
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
+
+if TYPE_CHECKING:
+    from tracking_core.records import DeliveryReport
 
 FLUSH_EVERY_S = 1.0
 SPOOL_TIME_S = 0.5

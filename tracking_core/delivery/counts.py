@@ -6,10 +6,14 @@ several batches until a store is known to hold it, so it is counted by the run's
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.runbook import RunState
 from tracking_core.locks import reentrant_lock
-from tracking_core.records import DeliveryReport
+
+if TYPE_CHECKING:
+    from tracking_core.records import DeliveryReport
 
 
 class Counts:
@@ -27,6 +31,9 @@ class Counts:
     @property
     def report(self) -> DeliveryReport:
         """The figures as they are now."""
+        # Imported late: the records cost a job that never asks a good part of what importing this package may.
+        from tracking_core.records import DeliveryReport
+
         with self._lock:
             return DeliveryReport(**self._figures)
 

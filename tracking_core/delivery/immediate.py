@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import (
@@ -37,10 +37,12 @@ from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowRejected
 from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
 from tracking_core.locks import occupied, put_off
-from tracking_core.records import DeliveryReport
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
+
+if TYPE_CHECKING:
+    from tracking_core.records import DeliveryReport
 
 REPLAY_STEP_S = 0.1
 """How long the spool is replayed within one call."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
 from tracking_core.delivery.backlog import Backlog
@@ -26,10 +27,12 @@ from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowRejected
 from tracking_core.events import Batch, Receipt
 from tracking_core.locks import reentrant_lock
-from tracking_core.records import DeliveryReport
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
+
+if TYPE_CHECKING:
+    from tracking_core.records import DeliveryReport
 
 REPLAY_STEP_S = 0.5
 """How long a spool is replayed before new events are looked at again."""

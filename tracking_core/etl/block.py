@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tracking_core.failures import is_clean_exit, is_stop
-from tracking_core.records import PhaseStatus
+from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:
     from tracking_core.etl.context import ETLContext

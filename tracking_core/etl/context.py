@@ -22,7 +22,7 @@ from tracking_core.etl.plain import copy_containers, json_ready
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
 from tracking_core.failures import Failure
-from tracking_core.records import PhaseStatus
+from tracking_core.states import PhaseStatus
 
 logger = logging.getLogger(__name__)
 

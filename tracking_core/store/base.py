@@ -12,25 +12,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from tracking_core.events import Batch, Hello, Receipt
-from tracking_core.records import (
-    AuditEntry,
-    CleanupPlan,
-    EndpointTotals,
-    ErrorGroup,
-    ErrorRecord,
-    Page,
-    Phase,
-    PhaseSample,
-    Run,
-    SeriesCell,
-    SourceCount,
-    Switch,
-    Traffic,
-    WriterLedger,
-)
+if TYPE_CHECKING:
+    from tracking_core.events import Batch, Hello, Receipt
+    from tracking_core.records import (
+        AuditEntry,
+        CleanupPlan,
+        EndpointTotals,
+        ErrorGroup,
+        ErrorRecord,
+        Page,
+        Phase,
+        PhaseSample,
+        Run,
+        SeriesCell,
+        SourceCount,
+        Switch,
+        Traffic,
+        WriterLedger,
+    )
 
 
 class Connection(Protocol):

@@ -1,0 +1,24 @@
+"""The words for the states that are stored; apart from the records, so that a job loads no more than it needs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """The stored states of a run; the values are the stored text."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+    ABANDONED = "abandoned"
+
+
+class PhaseStatus(StrEnum):
+    """The stored states of a phase; the values are the stored text."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
