@@ -13,12 +13,14 @@ from textual.screen import ModalScreen
 from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command, remapped
 from etlwatch.model.spans import Spans
 from etlwatch.settings import Keymap
-from etlwatch.text import pad, safe
+from etlwatch.text import cell_width, pad, safe
 from etlwatch.widgets.scroll_lines import ScrollLines
 
 __all__ = ["HelpScreen", "help_lines"]
 
 KEY_CELLS = 13
+MOST_KEY_CELLS = 24
+"""Keys may be given names longer than any of ours; the help beside them stays readable."""
 
 
 def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refused: str = "") -> list[Spans]:
@@ -28,6 +30,8 @@ def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refuse
     are greyed where `refused` says why they may not.
     """
     lines: list[Spans] = []
+    every = remapped((*commands, *APP_COMMANDS, *MOVE_COMMANDS), keymap or {})
+    width = min(max(KEY_CELLS, *(cell_width(command.shown) + 2 for command in every)), MOST_KEY_CELLS)
     for title, declared in (("here", commands), ("everywhere", APP_COMMANDS), ("moving", MOVE_COMMANDS)):
         group = [command for command in remapped(declared, keymap or {}) if command.shown]
         if not group:
@@ -38,9 +42,9 @@ def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refuse
         for command in group:
             greyed = bool(refused) and command.changes
             key_role, role = ("dim", "dim") if greyed else ("blue", "text")
-            lines.append(((pad(command.shown, KEY_CELLS), key_role), (command.help, role)))
+            lines.append(((pad(command.shown, width), key_role), (command.help, role)))
         if refused and any(command.changes for command in group):
-            lines.append(((" " * KEY_CELLS, "plain"), (f"{safe(refused)}", "amber")))
+            lines.append(((" " * width, "plain"), (f"{safe(refused)}", "amber")))
     return lines
 
 

@@ -1,5 +1,6 @@
 """Targets, permission and `etlwatch config` on the command line."""
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ import pytest
 
 from etlwatch.config import files
 from etlwatch.settings import Settings
-from tests.etlwatch.cli_program import Program, command, python
+from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command, python
 from tests.store.stocking import Stock
+from tests.support.terminal import Terminal
 from tracking_core.config import StoreLocation
 
 TOP = ("default_target", "target", "display", "thresholds", "keys")
@@ -482,3 +484,25 @@ def test_tables_are_in_the_configured_zone_and_data_in_utc(
     assert listed["started_at"] == began.isoformat(timespec="microseconds")
     monkeypatch.setenv("ETLWATCH_ZONE", "UTC")
     assert "started UTC" in etlwatch("runs", "-t", "prod").out
+
+
+def test_a_configured_dashboard_in_a_terminal_has_the_targets_name_zone_and_keys(
+    stores: dict[str, Stock], user_file: Path
+) -> None:
+    more = '\n[display]\nzone = "Asia/Kathmandu"\ntheme = "mono"\n[keys]\napp.quit = "Q"\napp.help = "f1"\n'
+    write(user_file, user_file.read_text().replace("[target.prod]", '[target.prod]\ncolour = "red"') + more)
+    program = [sys.executable, "-c", MAIN, "-t", "prod"]
+    here = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with Terminal(program, columns=120, environment=here) as terminal:
+        terminal.wait_for("job-of-prod")
+        first = terminal.text.splitlines()[0]
+        assert first.split()[:2] == ["etlwatch", "prod"]
+        assert "+0545" in first
+        assert "Q quit" in terminal.text
+        terminal.press("q")
+        terminal.send("\x1bOP")
+        terminal.wait_for("esc closes")
+        terminal.send("\x1b")
+        terminal.wait_for_no("esc closes")
+        terminal.press("Q")
+        assert terminal.wait_for_exit() == 0
