@@ -55,10 +55,10 @@ class Finding:
 
 
 def brief(seconds: float) -> str:
-    """Write a short time: `0.4 µs`, `38 µs`, `1.2ms`, `23ms`, `2.9s`."""
+    """Write a short time: `0.4µs`, `38µs`, `1.2ms`, `23ms`, `2.9s`."""
     if seconds < 0.001:
         microseconds = seconds * 1e6
-        return f"{microseconds:.1f} µs" if microseconds < 10 else f"{microseconds:.0f} µs"
+        return f"{microseconds:.1f}µs" if microseconds < 10 else f"{microseconds:.0f}µs"
     return duration_ms(seconds * 1000)
 
 

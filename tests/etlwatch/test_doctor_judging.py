@@ -33,7 +33,7 @@ OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(4e-7, "0.4 µs"), (3.8e-5, "38 µs"), (0.0012, "1.2ms"), (0.023, "23ms"), (2.9, "2.9s")],
+    [(4e-7, "0.4µs"), (3.8e-5, "38µs"), (0.0012, "1.2ms"), (0.023, "23ms"), (2.9, "2.9s")],
 )
 def test_short_times_are_written_in_the_unit_that_shows_them(seconds: float, text: str) -> None:
     assert brief(seconds) == text

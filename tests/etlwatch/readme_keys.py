@@ -1,0 +1,31 @@
+"""The table of keys in the README, from the commands: `python -m tests.etlwatch.readme_keys` writes it anew."""
+
+from pathlib import Path
+
+from etlwatch.commands import GROUPS, Command
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- keys -->\n", "<!-- end of keys -->"
+WHERE = {"home": "on the runs", "run": "on a run", "app": "everywhere", "move": "in lists and texts"}
+
+
+def table() -> str:
+    """Return the keys as a Markdown table, where they work and what they do."""
+    order = [*(group for group in GROUPS if group not in ("app", "move")), "app", "move"]
+    rows = [_row(WHERE.get(group, group), command) for group in order for command in GROUPS[group] if command.shown]
+    return "\n".join(["| | key | what it does |", "|---|---|---|", *rows]) + "\n"
+
+
+def _row(where: str, command: Command) -> str:
+    keys = " ".join(f"`{key}`" for key in command.shown.split())
+    return f"| {where} | {keys} | {command.help} |".replace("||", "|\\|")
+
+
+def part_of(text: str) -> str:
+    """Return what stands between the marks of the README."""
+    return text.partition(BEGIN)[2].partition(END)[0]
+
+
+if __name__ == "__main__":
+    before = README.read_text(encoding="utf-8")
+    README.write_text(before.replace(BEGIN + part_of(before) + END, BEGIN + table() + END), encoding="utf-8")
