@@ -86,22 +86,22 @@ class Effective:
         """
         if self.write.value or (self.target.value is None and self.write.layer is not Layer.FLAG):
             return ""
-        return self._refused()
+        if self.target.value is None or self.write.layer is Layer.FLAG:
+            return self.write_reason
+        name = written_key(self.target.value)
+        return f"the target {name} is read-only: give --write, or say write = true in [target.{name}]"
 
     @property
     def write_reason(self) -> str:
-        """Why the dashboard may change things, or what it would take: it needs the word for any store."""
-        if not self.write.value:
-            return self._refused()
-        return "--write was given" if self.write.layer is Layer.FLAG else f"the target {self.target.value} says so"
-
-    def _refused(self) -> str:
-        if self.write.layer is Layer.FLAG:
+        """Why the dashboard may change things, or in few words what it would take: it needs the word for any store."""
+        by_flag = self.write.layer is Layer.FLAG
+        if self.write.value:
+            return "--write was given" if by_flag else f"the target {self.target.value} says so"
+        if by_flag:
             return "--read-only was given"
         if self.target.value is None:
             return "read-only: start with --write"
-        name = written_key(self.target.value)
-        return f"the target {name} is read-only: give --write, or say write = true in [target.{name}]"
+        return f"read-only: needs --write, or write = true for {written_key(self.target.value)}"
 
 
 def load(environ: Mapping[str, str]) -> tuple[FileValues, ...]:

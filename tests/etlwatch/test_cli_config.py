@@ -342,7 +342,7 @@ def test_the_dashboard_opens_as_configured(
         (["--write"], True, "--write was given"),
         (["-t", "test"], True, "the target test says so"),
         (["-t", "test", "--read-only"], False, "--read-only was given"),
-        (["-t", "prod"], False, "the target prod is read-only: give --write, or say write = true in [target.prod]"),
+        (["-t", "prod"], False, "read-only: needs --write, or write = true for prod"),
     ],
 )
 def test_the_dashboard_knows_whether_it_may_change_anything_and_why(
