@@ -7,10 +7,13 @@ stand here (see sanitize.py): a store never refuses them for their content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
+from tracking_core import histogram
 from tracking_core.histogram import bucket_of
 from tracking_core.identity import run_time_us
 
@@ -21,6 +24,16 @@ SERIES_FINE_AGE_S = 900
 
 ADJUSTED = "[adjusted] "
 """Begins the mark that a request carries in `error` when a number of it was out of range; alone it is no failure."""
+
+
+_FINE_US = SERIES_FINE_S * 1_000_000
+_WORTH_COLUMNS = 8
+"""From so many requests of a cell on, adding up by columns is cheaper than one by one."""
+
+
+def has_failed(status: int | None) -> bool:
+    """Return whether a status says that a request failed: 400 or more, or none at all."""
+    return not status or status >= 400
 
 
 class RequestRow(NamedTuple):
@@ -47,7 +60,7 @@ class RequestRow(NamedTuple):
             return False
         if self.error is not None and not self.error.startswith(ADJUSTED):
             return True
-        return not self.status or self.status >= 400
+        return has_failed(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +200,12 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Count all that another tally has counted."""
+        if not self.requests:
+            # Most tallies are made of one other: a copy is several times cheaper than adding to nothing.
+            for name in _TALLIED:
+                setattr(self, name, getattr(other, name))
+            self.histogram = dict(other.histogram)
+            return
         self.requests += other.requests
         self.failed += other.failed
         self.throttled += other.throttled
@@ -200,6 +219,13 @@ class Tally:
         self.status_other += other.status_other
         for bucket, count in other.histogram.items():
             self.histogram[bucket] = self.histogram.get(bucket, 0) + count
+
+
+_TALLIED = tuple(field.name for field in fields(Tally) if field.name != "histogram")
+
+
+_first = itemgetter(0)
+R = TypeVar("R", bound=tuple[Any, ...])
 
 
 class CellKey(NamedTuple):
@@ -224,16 +250,66 @@ def series_slot(run_id: int, bucket: int) -> tuple[int, int]:
     return bucket - bucket % SERIES_COARSE_S, SERIES_COARSE_S
 
 
-def tally(rows: tuple[RequestRow, ...] | list[RequestRow]) -> dict[CellKey, Tally]:
-    """Return requests added up into their cells."""
-    cells: dict[CellKey, Tally] = {}
+def by_run(rows: Sequence[R]) -> Iterable[tuple[int, Sequence[R]]]:
+    """Return rows, each of which begins with its run's id, by that id; their order within a run stays."""
+    run_ids = set(map(_first, rows))
+    if len(run_ids) < 2:
+        return [(run_id, rows) for run_id in run_ids]
+    groups: dict[int, list[R]] = {run_id: [] for run_id in run_ids}
     for row in rows:
-        key = cell_of(row.run_id, row.endpoint, row.at_us)
-        cell = cells.get(key)
-        if cell is None:
-            cell = cells[key] = Tally()
-        cell.add_request(row)
-    return cells
+        groups[row[0]].append(row)
+    return groups.items()
+
+
+def tally(rows: Sequence[RequestRow]) -> dict[CellKey, Tally]:
+    """Return requests added up into their cells.
+
+    Cell by cell and then column by column: a third of the time that adding up one request after the other takes.
+    """
+    grouped: dict[tuple[int, str, int], list[RequestRow]] = {}
+    for row in rows:
+        key = row[0], row[3], row[2] // _FINE_US
+        group = grouped.get(key)
+        if group is None:
+            grouped[key] = [row]
+        else:
+            group.append(row)
+    return {
+        CellKey(run_id, endpoint, bucket * SERIES_FINE_S): _tally_of(group)
+        for (run_id, endpoint, bucket), group in grouped.items()
+    }
+
+
+def _tally_of(rows: Sequence[RequestRow]) -> Tally:
+    if len(rows) < _WORTH_COLUMNS:
+        cell = Tally()
+        for row in rows:
+            cell.add_request(row)
+        return cell
+    _, _, _, _, _, _, statuses, items, durations, throttleds, errors = zip(*rows, strict=True)
+    if errors.count(None) == len(errors):
+        alike = Counter(zip(statuses, throttleds, strict=True))
+        failed = sum(count for (status, throttled), count in alike.items() if not throttled and has_failed(status))
+    else:
+        failed = sum(row.failed for row in rows)
+    classes = [0, 0, 0, 0, 0, 0]
+    for status, count in Counter(statuses).items():
+        status_class = (status or 0) // 100
+        classes[status_class if 2 <= status_class <= 5 else 0] += count
+    return Tally(
+        requests=len(rows),
+        failed=failed,
+        throttled=sum(throttleds),
+        items=sum(items),
+        duration_ms=sum(durations),
+        max_ms=max(0, max(durations)),
+        status_2xx=classes[2],
+        status_3xx=classes[3],
+        status_4xx=classes[4],
+        status_5xx=classes[5],
+        status_other=classes[0],
+        histogram=histogram.count(durations),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +336,8 @@ class Batch:
     def run_ids(self) -> set[int]:
         """Return every run that this batch says something about."""
         ids = {key.run_id for key in self.cells}
-        for group in (self.starts, self.requests, self.phases, self.source_counts, self.errors, self.ends, self.ledger):
+        ids.update(map(_first, self.requests))
+        for group in (self.starts, self.phases, self.source_counts, self.errors, self.ends, self.ledger):
             ids.update(event.run_id for event in group)
         return ids
 

@@ -9,7 +9,8 @@ have been joined); readers add them up.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 BUCKETS = 256
@@ -30,6 +31,13 @@ def bucket_of(duration_ms: int) -> int:
     if 0 <= duration_ms < _SMALL:
         return _TABLE[duration_ms]
     return _bucket_of(duration_ms)
+
+
+def count(durations_ms: Sequence[int]) -> dict[int, int]:
+    """Return bucket → count of durations in whole milliseconds, at least one."""
+    if min(durations_ms) >= 0 and max(durations_ms) < _SMALL:
+        return dict(Counter(map(_TABLE.__getitem__, durations_ms)))
+    return dict(Counter(map(bucket_of, durations_ms)))
 
 
 @lru_cache(maxsize=BUCKETS)

@@ -33,6 +33,9 @@ MOST_WORDS = 5_000
 
 LONG_TEXT = 512
 SHIP_FROM = 500
+SHIP_MOST = 2_000
+"""Requests of one batch: more than the 500 that send it off when more wait, since each batch has its own cost."""
+
 SHIP_FROM_BYTES = 1024 * 1024
 _WAIT_STEP_S = 0.5
 """A caller that waits for room is told of it; this is how often it looks whether somebody is still there to tell."""
@@ -132,21 +135,26 @@ class Intake:
 
     def take_requests(self, most: int) -> list[RawRequest]:
         """Return the oldest waiting requests, 1 MiB of them at the most."""
-        taken: list[RawRequest] = []
-        pop = self.requests.popleft
-        size = 0
-        try:
-            while len(taken) < most and size < SHIP_FROM_BYTES:
-                raw = pop()
-                taken.append(raw)
-                size += 100 + len(raw[2]) + (len(raw[9]) if raw[9] else 0)
-        except IndexError:
-            pass
+        taken = self._take_sized(most) if self._long_bytes else self._take_short(most)
         if self._long_bytes:
             long_bytes = sum(map(_long, taken))
             with self._lock:
                 self._long_bytes -= long_bytes
         self._tell_of_room()
+        return taken
+
+    def _take_short(self, most: int) -> list[RawRequest]:
+        # Nobody else takes from this end, so as many as there are now will be there.
+        pop = self.requests.popleft
+        return [pop() for _ in range(min(len(self.requests), most))]
+
+    def _take_sized(self, most: int) -> list[RawRequest]:
+        taken: list[RawRequest] = []
+        size = 0
+        while self.requests and len(taken) < most and size < SHIP_FROM_BYTES:
+            raw = self.requests.popleft()
+            taken.append(raw)
+            size += 100 + len(raw[2]) + (len(raw[9]) if raw[9] else 0)
         return taken
 
     def take_words(self, most: int) -> list[Word]:

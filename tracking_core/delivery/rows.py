@@ -5,7 +5,8 @@ Runs where the delivery has time: at once in an immediate one, on the writer's t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.runbook import RunState
@@ -24,6 +25,8 @@ from tracking_core.sanitize import (
 _MAX_MEMORY_MB = 1e9
 _MOST_NAMES = 4096
 _clean_names: dict[str, str] = {}
+_INTEGER, _NONE, _NUMBER = frozenset({int}), frozenset({type(None)}), frozenset({int, float})
+_new_row = partial(tuple.__new__, RequestRow)
 
 
 def _clean_name(name: str) -> str:
@@ -73,6 +76,54 @@ def request_row(raw: RawRequest, seq: int, offset_us: int) -> RequestRow:
         throttled or code == 429,
         text,
     )
+
+
+def plain_request_rows(raws: Sequence[RawRequest], state: RunState, offset_us: int) -> list[RequestRow] | None:
+    """Return the rows of requests of one run of which none needs anything changed; None when one does.
+
+    The same as `request_row` of each, column by column: a fifth of the time, which the job's own threads wait for.
+    """
+    run_ids, times, endpoints, offsets, limits, statuses, items, durations, throttleds, errors = zip(*raws, strict=True)
+    if (
+        errors.count(None) != len(errors)
+        or not set(map(type, items)) <= _INTEGER
+        or not set(map(type, durations)) <= _NUMBER
+        or not (
+            _are_whole(offsets, MAX_INTEGER) and _are_whole(limits, MAX_INTEGER) and _are_whole(statuses, MAX_STATUS)
+        )
+        or not (min(items) >= 0 and max(items) <= MAX_ITEMS)
+        or not (min(durations) >= 0 and max(durations) <= MAX_DURATION_MS)
+    ):
+        return None
+    try:
+        milliseconds = list(map(round, durations))
+    except ValueError:
+        # A NaN compares with nothing, so the bounds above let it pass.
+        return None
+    names = {name: _clean_name(name) for name in set(endpoints)}
+    if 429 in statuses:
+        throttleds = tuple([said or status == 429 for said, status in zip(throttleds, statuses, strict=True)])
+    columns = (
+        run_ids,
+        state.draw_many(len(raws)),
+        [at_us + offset_us for at_us in times],
+        map(names.__getitem__, endpoints),
+        offsets,
+        limits,
+        statuses,
+        items,
+        milliseconds,
+        throttleds,
+        errors,
+    )
+    return list(map(_new_row, zip(*columns, strict=True)))
+
+
+def _are_whole(column: Sequence[float | None], most: int) -> bool:
+    types = set(map(type, column))
+    if types == _INTEGER:
+        return -most <= min(column) and max(column) <= most  # type: ignore[type-var, operator]
+    return types == _NONE or (types <= _INTEGER | _NONE and _are_whole([n for n in column if n is not None], most))
 
 
 def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:

@@ -76,6 +76,12 @@ class RunState:
         self.seq = seq
         return seq
 
+    def draw_many(self, count: int) -> range:
+        """Return the next sequence numbers; as above."""
+        first = self.seq + 1
+        self.seq = first + count - 1
+        return range(first, first + count)
+
     def took(self, seconds: float, cpu_s: float) -> None:
         """Add what one operation on this run has cost the job."""
         self.calls += 1

@@ -54,6 +54,11 @@ class Skew:
             self._base_us = base_us
             self.offset_us -= step_us
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether one offset holds for all that was recorded before the last look."""
+        return not self._step_us
+
     def corrected(self, at_us: int) -> int:
         """Return the store's time for what the job's clock said, not long before the last look."""
         if self._step_us and self._was_before_the_step(at_us):

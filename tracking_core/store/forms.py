@@ -19,7 +19,8 @@ from tracking_core.clock import from_microseconds, to_microseconds
 LATEST = datetime.max.replace(tzinfo=UTC)
 """What is shown for a stored time that no calendar holds."""
 
-_POSTGRES_EPOCH_US = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+POSTGRES_EPOCH_US = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+"""Where the integers begin that carry times to PostgreSQL and from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ SQLITE = Forms(
 """Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
 
 POSTGRES = Forms(
-    moment=lambda value: _moment_of_microseconds(value + _POSTGRES_EPOCH_US),
+    moment=lambda value: _moment_of_microseconds(value + POSTGRES_EPOCH_US),
     document=_document_of_text,
     packed=tuple,
     joined=_joined_lists,

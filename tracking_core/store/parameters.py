@@ -6,8 +6,10 @@ Pure: nothing here touches a database. The order of every list is the order in w
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from tracking_core.events import (
@@ -17,6 +19,7 @@ from tracking_core.events import (
     PhaseChange,
     RequestRow,
     Tally,
+    by_run,
     series_slot,
 )
 from tracking_core.histogram import pack
@@ -44,6 +47,11 @@ COUNTED = (
     "status_5xx",
     "status_other",
 )
+
+
+# A batch holds hundreds of requests and waits for the interpreter's lock beside the job's own threads: what is asked of
+# each of them is asked in C.
+_run_id, _seq, _at_us = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +176,9 @@ def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
 
 def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[int, int]) -> list[dict[str, Any]]:
     """Return the ledger rows of a batch in key order; runs without an entry of their own follow from their rows."""
-    emitted: dict[int, int] = {}
-    stored: dict[int, int] = dict(errors_by_run)
-    for run_id, seq in _numbered(batch):
-        emitted[run_id] = max(emitted.get(run_id, 0), seq)
-    for row in rows:
-        stored[row.run_id] = stored.get(row.run_id, 0) + 1
+    emitted = _last_numbers(batch)
+    stored = Counter(map(_run_id, rows))
+    stored.update(errors_by_run)
     entries = {entry.run_id: entry for entry in batch.ledger}
     ledgers = []
     for run_id in sorted(emitted.keys() | entries.keys()):
@@ -183,7 +188,7 @@ def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[i
                 "run_id": run_id,
                 "writer_id": batch.writer_id,
                 "emitted": max(emitted.get(run_id, 0), entry.emitted if entry else 0),
-                "stored": stored.get(run_id, 0),
+                "stored": stored[run_id],
                 "dropped": entry.dropped if entry else 0,
                 "overhead": to_json(entry.overhead if entry else {}),
             }
@@ -202,12 +207,8 @@ def additions_to_runs(
     What a keyed batch adds to `emitted` is how far its writer came since its last one, lost events between included.
     Single operations may overtake each other, so they add themselves, and the end of the run adds what was lost.
     """
-    latest: dict[int, int] = {}
-    for run_id, at_us in _timed(batch):
-        latest[run_id] = max(latest.get(run_id, 0), at_us)
-    reached: dict[int, tuple[int, int]] = {}
-    for run_id, seq in _numbered(batch):
-        reached[run_id] = (max(reached.get(run_id, (0, 0))[0], seq), 0)
+    latest = _last_moments(batch)
+    reached = {run_id: (seq, 0) for run_id, seq in _last_numbers(batch).items()}
     for entry in batch.ledger:
         reached[entry.run_id] = (max(reached.get(entry.run_id, (0, 0))[0], entry.emitted), entry.dropped)
     additions = []
@@ -233,13 +234,16 @@ def additions_to_runs(
     return additions
 
 
-def _numbered(batch: Batch) -> Iterable[tuple[int, int]]:
-    yield from ((row.run_id, row.seq) for row in batch.requests)
-    yield from ((error.run_id, error.seq) for error in batch.errors)
+def _last_numbers(batch: Batch) -> dict[int, int]:
+    last = {run_id: max(map(_seq, rows)) for run_id, rows in by_run(batch.requests)}
+    for error in batch.errors:
+        last[error.run_id] = max(last.get(error.run_id, 0), error.seq)
+    return last
 
 
-def _timed(batch: Batch) -> Iterable[tuple[int, int]]:
-    yield from ((row.run_id, row.at_us) for row in batch.requests)
-    yield from ((change.run_id, change.at_us) for change in batch.phases)
-    yield from ((count.run_id, count.at_us) for count in batch.source_counts)
-    yield from ((error.run_id, error.at_us) for error in batch.errors)
+def _last_moments(batch: Batch) -> dict[int, int]:
+    last = {run_id: max(0, max(map(_at_us, rows))) for run_id, rows in by_run(batch.requests)}
+    for group in (batch.phases, batch.source_counts, batch.errors):
+        for event in group:
+            last[event.run_id] = max(last.get(event.run_id, 0), event.at_us)
+    return last
