@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,15 @@ def nothing_underway_afterwards() -> Iterator[None]:
     if leaving is not None and heartbeat is not None:
         leaving.underway._open.clear()
         heartbeat.heart._runs.clear()
+
+
+@pytest.fixture(autouse=True)
+def present(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `NOW` of a test module be the moment at which each test begins, not the one at which all were collected.
+
+    Only where it was the clock's; a module whose NOW is a chosen date keeps it.
+    """
+    collected = getattr(request.module, "NOW", None)
+    now = datetime.now(UTC).replace(microsecond=0)
+    if isinstance(collected, datetime) and timedelta() <= now - collected < timedelta(hours=2):
+        monkeypatch.setattr(request.module, "NOW", now)
