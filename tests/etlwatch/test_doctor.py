@@ -62,6 +62,7 @@ def stock(dsn: str) -> int:
     run_id = filled.start(NOW - timedelta(minutes=30))
     filled.requests(run_id, [(NOW - timedelta(minutes=30 - n), f"/{n % 3}", 200, 1, n) for n in range(30)])
     filled.phase(run_id, "extract", NOW, position=1, counters={"items": {"processed": 1}})
+    filled.source_count(run_id, "items", 30, NOW)
     filled.error(run_id, "broken", NOW)
     filled.end(run_id, NOW)
     filled.close()

@@ -89,7 +89,26 @@ def test_both_dialects_have_the_same_migrations() -> None:
 def test_both_dialects_have_the_same_tables_and_columns(
     sqlite_columns: dict[str, list[str]], postgres_columns: dict[str, list[str]]
 ) -> None:
-    assert sqlite_columns == postgres_columns
+    # In an order of their own each: alignment there, keys first here.
+    assert {table: sorted(columns) for table, columns in sqlite_columns.items()} == {
+        table: sorted(columns) for table, columns in postgres_columns.items()
+    }
+
+
+def test_keys_come_first_in_sqlite_or_some_of_its_versions_would_call_a_sound_file_damaged(
+    sqlite_store_dsn: str,
+) -> None:
+    with closing(sqlite3.connect(sqlite_store_dsn.removeprefix("sqlite:///"))) as file:
+        tables = [
+            name
+            for name, definition in file.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+            if definition.endswith("WITHOUT ROWID")
+        ]
+        assert tables
+        for table in tables:
+            places = [place for (place,) in file.execute("SELECT pk FROM pragma_table_info(?)", [table])]
+            keys = [place for place in places if place]
+            assert places[: len(keys)] == list(range(1, len(keys) + 1)), table
 
 
 @pytest.mark.parametrize("table", sorted(PROMISED))

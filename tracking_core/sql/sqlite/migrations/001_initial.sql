@@ -1,6 +1,8 @@
 -- The same tables as on PostgreSQL, in one file. Times are integer microseconds since 1970-01-01Z; `bucket` is seconds.
 -- Tags, counters and overheads are JSON text; a histogram is a blob of packed little-endian 64-bit integers.
 -- Kept to what SQLite 3.34 knows (no STRICT, no RETURNING): it is what long-lived distributions ship with Python 3.11.
+-- The columns of a primary key come first and in its order: of a table without row ids where they do not, SQLite 3.40.0 to
+-- 3.41.0 says falsely that it holds NULLs where none may be, whenever the file is checked.
 
 CREATE TABLE schema_version (
     version    INTEGER PRIMARY KEY,
@@ -66,9 +68,9 @@ CREATE TABLE phases (
 
 CREATE TABLE phase_series (
     run_id    INTEGER NOT NULL,
+    phase     TEXT    NOT NULL,
     bucket    INTEGER NOT NULL,
     at        INTEGER NOT NULL,
-    phase     TEXT    NOT NULL,
     processed TEXT    NOT NULL DEFAULT '{}',
     memory_mb REAL,
     PRIMARY KEY (run_id, phase, bucket)
@@ -93,6 +95,7 @@ CREATE TABLE requests (
 
 CREATE TABLE run_endpoints (
     run_id       INTEGER NOT NULL,
+    endpoint     TEXT    NOT NULL,
     requests     INTEGER NOT NULL,
     failed       INTEGER NOT NULL,
     throttled    INTEGER NOT NULL,
@@ -104,7 +107,6 @@ CREATE TABLE run_endpoints (
     status_4xx   INTEGER NOT NULL,
     status_5xx   INTEGER NOT NULL,
     status_other INTEGER NOT NULL,
-    endpoint     TEXT    NOT NULL,
     histogram    BLOB    NOT NULL,
     PRIMARY KEY (run_id, endpoint)
 ) WITHOUT ROWID;
@@ -112,9 +114,9 @@ CREATE TABLE run_endpoints (
 CREATE TABLE run_series (
     run_id       INTEGER NOT NULL,
     bucket       INTEGER NOT NULL,
+    width        INTEGER NOT NULL,
     items        INTEGER NOT NULL,
     duration_ms  INTEGER NOT NULL,
-    width        INTEGER NOT NULL,
     requests     INTEGER NOT NULL,
     failed       INTEGER NOT NULL,
     throttled    INTEGER NOT NULL,
@@ -129,8 +131,8 @@ CREATE TABLE run_series (
 
 -- All runs together; sharded as on PostgreSQL, so that a store can move from here to there as it is.
 CREATE TABLE throughput (
-    bucket       INTEGER NOT NULL,
     width        INTEGER NOT NULL,
+    bucket       INTEGER NOT NULL,
     shard        INTEGER NOT NULL,
     requests     INTEGER NOT NULL,
     failed       INTEGER NOT NULL,
@@ -148,9 +150,9 @@ CREATE TABLE throughput (
 
 CREATE TABLE source_counts (
     run_id INTEGER NOT NULL,
+    entity TEXT    NOT NULL,
     items  INTEGER NOT NULL,
     at     INTEGER NOT NULL,
-    entity TEXT    NOT NULL,
     PRIMARY KEY (run_id, entity)
 ) WITHOUT ROWID;
 
