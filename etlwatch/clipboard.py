@@ -16,11 +16,15 @@ MOST_BYTES: Final = 74_994
 """Bytes of text that fit the 100,000 characters of base64 which xterm, tmux and others take."""
 
 
-def clipped_for_clipboard(text: str) -> tuple[str, bool]:
-    """Return what of `text` fits, and whether something was cut off."""
+def clipped_for_clipboard(text: str, *, the_end: bool = False) -> tuple[str, bool]:
+    """Return what of `text` fits, and whether something was cut off: of `the_end` the last whole lines."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MOST_BYTES:
         return text, False
+    if the_end:
+        last = raw[-MOST_BYTES:].decode("utf-8", "ignore")
+        _, newline, whole = last.partition("\n")
+        return (whole if newline and whole else last), True
     return raw[:MOST_BYTES].decode("utf-8", "ignore"), True
 
 

@@ -61,24 +61,25 @@ class Copying(App[Any]):
     def action_copy(self) -> None:
         """Hand the selection to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
-            self.copy(self.screen.copy_text())
+            self.copy(self.screen.copy_text(), the_end=getattr(self.screen, "copies_the_end", False))
 
     def action_copy_command(self) -> None:
         """Hand the screen's command line to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
             self.copy(self.screen.command_line())
 
-    def copy(self, text: str) -> None:
+    def copy(self, text: str, *, the_end: bool = False) -> None:
         """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
         if not text:
             self.say("nothing to copy here", severity="warning")
             return
-        given, cut = clipped_for_clipboard(text)
+        given, cut = clipped_for_clipboard(text, the_end=the_end)
         self.copy_to_clipboard(given)
         if cut:
             path = _keep(text)
             rest = f"; all of it is in {path}" if path else ""
-            self.say(f"too long: its beginning was sent to terminal{rest}", severity="warning")
+            part = f"its last {len(given.splitlines()):,} lines were" if the_end else "its beginning was"
+            self.say(f"too long: {part} sent to terminal{rest}", severity="warning")
             return
         first, *more = given.splitlines() or [""]
         lines = f" and {len(more)} more lines" if more else ""

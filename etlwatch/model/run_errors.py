@@ -163,7 +163,7 @@ def error_lines(group: ErrorGroup, pen: Pen) -> list[Spans]:
     where = f" in {safe(error.phase)}" if error.phase else ""
     times = f"{stamp(error.at, pen.zone)}{where}"
     if group.number > 1:
-        times += f"; {count(group.number)} alike since {stamp(group.oldest.at, pen.zone)}"
+        times += f"; {count(group.number)} alike since {moment(group.oldest.at, pen.now, pen.zone)}"
     lines: list[Spans] = [((f" {safe(error.error_type)}", "red bold"), (f"  {times}", "dim"))]
     lines.extend(((f" {line}", "text"),) for line in safe(error.message, newline=True).split("\n"))
     if group.kind is not None:

@@ -24,7 +24,7 @@ from tracking_core.records import Phase, Run
 
 __all__ = ["TABS", "RunView", "tab_at", "tab_line", "title_parts", "verdict_lines", "view_of"]
 
-TABS: Final = ("overview", "phases", "requests", "errors", "source", "delivery")
+TABS: Final = ("overview", "phases", "requests", "errors", "source", "delivery", "timeline")
 
 
 BRIEF_JOB_CELLS: Final = 24

@@ -263,12 +263,17 @@ class HomeScreen(DashboardScreen):
         if self.selected is not None:
             self._open(self.selected.run.run_id)
 
-    def _open(self, run_id: int) -> None:
+    def action_errors(self) -> None:
+        """Open the errors of the run under the cursor."""
+        if self.selected is not None:
+            self._open(self.selected.run.run_id, "errors")
+
+    def _open(self, run_id: int, tab: str = "overview") -> None:
         from etlwatch.screens.run import RunScreen
 
         row = self._rows.get(run_id)
         if row is not None:
-            self.app.push_screen(RunScreen(row))
+            self.app.push_screen(RunScreen(row, tab))
 
     def action_sort(self, step: int) -> None:
         """Sort by the next column."""

@@ -21,17 +21,19 @@ from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_charts import latency_plot, throughput_plot
 from etlwatch.model.run_completeness import delivery_lines, source_lines
-from etlwatch.model.run_errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
 from etlwatch.model.run_overview import overview_lines
 from etlwatch.model.run_phases import gantt_lines, phase_table
+from etlwatch.model.run_timeline import timeline_lines
 from etlwatch.model.run_view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans, plain_text
 from etlwatch.screens.base import DashboardScreen
+from etlwatch.screens.errors_tab import ErrorsTab
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.line_table import LineTable, Row
 from etlwatch.widgets.plot import PlotChart
+from etlwatch.widgets.prompt import Prompt
 from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.scroll_lines import ScrollLines
 from etlwatch.widgets.span_lines import SpanLines
@@ -65,16 +67,16 @@ class RunScreen(DashboardScreen):
         ContentSwitcher { height: 1fr; }
         #requests PlotChart { height: 1fr; }
         #requests LineTable { height: auto; max-height: 50%; }
-        #errors LineTable { height: auto; max-height: 40%; }
     }
     """
 
-    def __init__(self, row: RunRow) -> None:
+    copies_the_end = True
+    """Of a traceback too long for a clipboard, its end says what happened."""
+
+    def __init__(self, row: RunRow, tab: str = TABS[0]) -> None:
         super().__init__()
         self.view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id))
-        self.tab = TABS[0]
-        self._groups: dict[str, ErrorGroup] = {}
-        self._shown_error: ErrorGroup | None = None
+        self.tab = tab
         self._sort = ("req", False)
         self._plotted: object = None
 
@@ -84,7 +86,7 @@ class RunScreen(DashboardScreen):
         yield SpanLines(id="second")
         yield TabLine(id="tabs")
         yield Rule(id="tabs-rule")
-        with ContentSwitcher(initial=TABS[0]):
+        with ContentSwitcher(initial=self.tab):
             yield ScrollLines(self._overview, id="overview")
             yield ScrollLines(self._phases, id="phases")
             with Vertical(id="requests"):
@@ -93,12 +95,11 @@ class RunScreen(DashboardScreen):
                 yield LineTable(
                     endpoint_columns(80), empty="no requests were recorded", reversed_columns=1, id="endpoints"
                 )
-            with Vertical(id="errors"):
-                yield LineTable(error_columns(80), empty="no errors were recorded", reversed_columns=1, id="error-list")
-                yield Rule(id="error-rule")
-                yield ScrollLines(id="traceback")
+            yield ErrorsTab(id="errors")
             yield ScrollLines(self._source, id="source")
             yield ScrollLines(self._delivery, id="delivery")
+            yield ScrollLines(self._timeline, id="timeline")
+        yield Prompt("/", id="prompt")
         yield Footer(id="footer")
 
     # -- drawing
@@ -129,7 +130,7 @@ class RunScreen(DashboardScreen):
         self.query_one("#tabs-rule").display = width >= 110 and height >= 30
         self.query_one("#latency").display = height >= 32
         self.query_one("#endpoints", LineTable).columns = endpoint_columns(width)
-        self.query_one("#error-list", LineTable).columns = error_columns(width)
+        self.query_one(ErrorsTab).lay_out(width)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the open tab and the lines above it."""
@@ -141,7 +142,7 @@ class RunScreen(DashboardScreen):
         if self.tab == "requests":
             self._draw_requests()
         elif self.tab == "errors":
-            self._draw_errors()
+            self.query_one(ErrorsTab).show(self.view, self.pen)
         else:
             self.query_one(f"#{self.tab}", ScrollLines).renew()
 
@@ -159,6 +160,9 @@ class RunScreen(DashboardScreen):
 
     def _delivery(self, _width: int, _height: int) -> Sequence[Spans]:
         return delivery_lines(self.view, self.pen)
+
+    def _timeline(self, width: int, _height: int) -> Sequence[Spans]:
+        return timeline_lines(self.view, self.pen, width=width)
 
     def _draw_requests(self) -> None:
         """Draw the plots when the series is another one, and the table of endpoints."""
@@ -181,39 +185,6 @@ class RunScreen(DashboardScreen):
         self.query_one("#throughput", PlotChart).show(throughput_plot(view, pen, columns))
         if self.query_one("#latency").display:
             self.query_one("#latency", PlotChart).show(latency_plot(view, pen, columns))
-
-    def _draw_errors(self) -> None:
-        pen = self.pen
-        groups = groups_of(self.view)
-        self._groups = {group.fingerprint: group for group in groups}
-        self.query_one("#error-list", LineTable).update_rows(
-            [
-                Row(key=group.fingerprint, cells=partial(error_cells, group, pen), version=(group, pen.now.date()))
-                for group in groups
-            ]
-        )
-        self._draw_error()
-
-    @property
-    def selected_error(self) -> ErrorGroup | None:
-        """The error under the cursor of the errors tab."""
-        key = self.query_one("#error-list", LineTable).cursor_key
-        return self._groups.get(key) if isinstance(key, str) else None
-
-    def _draw_error(self) -> None:
-        """Draw the error under the cursor; another one from its first line."""
-        group = self.selected_error
-        if group == self._shown_error:
-            return
-        another = group is None or self._shown_error is None or group.fingerprint != self._shown_error.fingerprint
-        self._shown_error = group
-        lines = error_lines(group, self.pen) if group else []
-        self.query_one("#traceback", ScrollLines).show(lambda _width, _height: lines, from_top=another)
-
-    @property
-    def run_in_hand(self) -> RunRow | None:
-        """The run that the screen is about."""
-        return self.view.row
 
     def left_parts(self) -> list[Part]:
         """Return where esc leads, which run this is, and whether its next change rings."""
@@ -245,16 +216,8 @@ class RunScreen(DashboardScreen):
     def _focus_tab(self) -> None:
         """Give the keys to what the open tab is about."""
         target = {"requests": "endpoints", "errors": "error-list"}.get(self.tab, self.tab)
-        self.query_one(f"#{target}").focus()
-
-    @on(LineTable.RowHighlighted, "#error-list")
-    def _error_highlighted(self) -> None:
-        self._draw_error()
-
-    @on(LineTable.RowOpened, "#error-list")
-    def _error_opened(self) -> None:
-        """Let the keys scroll the traceback; esc gives them back to the list."""
-        self.query_one("#traceback").focus()
+        # At once, not with the next message: a field that is opened now must keep the keys.
+        self.set_focus(self.query_one(f"#{target}"))
 
     @on(LineTable.SortRequested, "#endpoints")
     def _sort_requested(self, message: LineTable.SortRequested) -> None:
@@ -263,19 +226,69 @@ class RunScreen(DashboardScreen):
         self._draw_requests()
 
     def action_back(self) -> None:
-        """Back one step: from a traceback to the list, from the screen to the runs."""
-        if self.focused is not None and self.focused.id == "traceback":
+        """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
+        errors = self.query_one(ErrorsTab)
+        if self.searching:
+            self._close_prompt()
+            errors.search("")
+        elif self.tab == "errors" and errors.words:
+            errors.search("")
+        elif self.focused is not None and self.focused.id == "traceback":
             self._focus_tab()
+        else:
+            self.app.pop_screen()
+
+    # -- searching the errors
+
+    @property
+    def searching(self) -> bool:
+        """Whether the prompt is open."""
+        return self.query_one(Prompt).asking
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action may run now: in the prompt its own key is a letter."""
+        return not self.searching if action == "search" else super().check_action(action, parameters)
+
+    def action_search(self) -> None:
+        """Open the prompt on the errors."""
+        if self.tab != "errors":
+            self.action_show_tab("errors")
+        self.query_one("#footer").display = False
+        self.query_one(Prompt).ask(self.query_one(ErrorsTab).words)
+
+    def action_next_hit(self, step: int) -> None:
+        """Go to the next place of what is searched for."""
+        errors = self.query_one(ErrorsTab)
+        if self.tab == "errors" and errors.words:
+            errors.step(step)
+            self.dashboard.say(plain_text(errors.says()))
+
+    def _close_prompt(self) -> None:
+        self.query_one(Prompt).leave()
+        self.query_one("#footer").display = True
+        self._focus_tab()
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        if not self.searching or isinstance(message, Prompt.Entered):
             return
-        self.app.pop_screen()
+        errors = self.query_one(ErrorsTab)
+        errors.search(message.text)
+        self.query_one(Prompt).says(errors.says())
+
+    @on(Prompt.Entered)
+    def _entered(self) -> None:
+        self._close_prompt()
+        if self.query_one(ErrorsTab).words:
+            self.query_one("#traceback").focus()
 
     # -- copying
 
     def copy_text(self) -> str:
         """Return the error under the cursor with its traceback, else the run's id and verdict."""
-        if self.tab == "errors" and self.selected_error is not None:
-            newest = self.selected_error.newest
-            return newest.traceback or f"{newest.error_type}: {newest.message}"
+        error = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
+        if error:
+            return error
         verdict = " ".join(plain_text(line).strip() for line in self.second_lines())
         return f"{self.view.run.id} {self.view.run.job}: {verdict}"
 

@@ -131,6 +131,16 @@ class ScrollLines(Widget, can_focus=True):
             self._top = top
             self.refresh()
 
+    def bring(self, line: int, column: int = 0, cells: int = 1) -> None:
+        """Bring a place into view, with the lines before it as context."""
+        width, height = self.size
+        if not self._top <= line < self._top + height - 1:
+            self._go_to(line - height // 3)
+        left = self._left if self._left <= column <= self._left + width - cells else max(0, column + cells - width // 2)
+        if left != self._left:
+            self._left = left
+            self.refresh()
+
     def action_scroll_lines(self, by: int) -> None:
         """Scroll by lines."""
         self._go_to(self._top + by)

@@ -37,7 +37,7 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
         lines = opened.lines()
     assert lines[0].startswith(" prod ‹ crm_contacts_sync 0007  01:30 etl-03")
     assert lines[1].startswith(" ▲ slow since 02:26. Running 1h 42m, 1.8× its p95 of 56m (29 runs).")
-    assert lines[3] == " [overview]  phases  requests  errors 16  source  delivery"
+    assert lines[3] == " [overview]  phases  requests  errors 16  source  delivery  timeline"
     assert lines[5].startswith(" time      1h 42m     51m     56m 1.8×   p95         3.0s")
     assert lines[9].startswith("─ phases  ━ done  ─ usual  │ p95  ░ expected end ─")
     assert lines[10].startswith(" ✓ step1     1m 00s        ━")
@@ -46,7 +46,7 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
     assert lines[17].startswith("   14× ReadTimeout  load       no answer within 10s")
     assert lines[20] == " source   774,000 of 1,048,210 fetched 74%"
     assert lines[21] == " delivery 104,409 of 104,412 stored; 3 on their way; 0 dropped"
-    assert lines[23].startswith(" [ ] tabs  e errors  esc runs")
+    assert lines[23].startswith(" [ ] tabs  e errors  / search  esc runs")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -166,7 +166,7 @@ async def test_sources_are_counted_against_what_was_fetched_and_loaded() -> None
     async with dashboard(store) as opened:
         await opened.press("enter")
         await opened.until(lambda: "900 of 1,000 fetched 90%" in opened.text)
-        await opened.press("left_square_bracket", "left_square_bracket")
+        await opened.press(*["left_square_bracket"] * 3)
         row = next(line for line in opened.lines() if line.startswith(" contacts"))
         assert row.split() == ["contacts", "1,000", "900", "90%", "890"]
         assert not any(line.startswith(" mails") for line in opened.lines()), "a report neither reads nor writes"
@@ -178,7 +178,8 @@ async def test_a_run_without_anything_says_so_on_every_tab() -> None:
         await opened.until(lambda: "no phases were recorded" in opened.text)
         assert "errors  none recorded" in opened.text
         for words in ("no phases were recorded", "no requests were recorded", "no errors were recorded",
-                      "the source was not counted, and no phase", "no ledger was recorded"):  # fmt: skip
+                      "the source was not counted, and no phase", "no ledger was recorded",
+                      "begin       bare on etl-03"):  # fmt: skip
             await opened.press("right_square_bracket")
             assert words in opened.text
 
@@ -300,3 +301,82 @@ async def test_what_other_runs_know_of_errors_is_not_asked_with_every_poll() -> 
             before = opened.app.latest
             await opened.until(lambda before=before: opened.app.latest is not before)
         assert store.asked["error_groups_named"] == asked
+
+
+def deep_failure() -> FakeStore:
+    """Return a failed run with an error of 10,000 lines and another one."""
+    run = make_run("deep", minutes_ago=5, lasted_s=60, status="failed", errors=2)
+    frames = [f'  File "deep.py", line {number}, in recurse\n    step({number})' for number in range(5_000)]
+    text = "\n".join(["Traceback (most recent call last):", *frames, "RecursionError: too deep"])
+    errors = [
+        make_error(run, 2, traceback=text, fingerprint="deep", error_type="RecursionError", message="too deep"),
+        make_error(run, 1, message="no step(7) here"),
+    ]
+    return FakeStore(runs=[run], error_list=errors)
+
+
+async def test_a_search_goes_to_each_place_in_every_error_with_the_lines_before_it() -> None:
+    async with dashboard(deep_failure()) as opened:
+        await opened.press("e")
+        await opened.until(lambda: "line 3, in recurse" in opened.text)
+        await opened.press("slash", *"STEP(7", "right_parenthesis")
+        assert "1 of 2 in 2 kinds of error" in opened.text
+        await opened.press("enter")
+        assert "step(7)" in opened.text
+        assert "line 6, in recurse" in opened.text, "with its context"
+        await opened.press("n")
+        assert "no step(7) here" in opened.text
+        await opened.press("N")
+        assert "step(7)" in opened.text
+        assert "no step(7) here" not in "\n".join(opened.lines()[8:])
+        await opened.press("escape", "escape")
+        assert isinstance(opened.app.screen, RunScreen), "the search, then the traceback are left first"
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
+
+
+async def test_a_search_for_what_is_nowhere_says_so_and_escape_ends_it() -> None:
+    async with dashboard(deep_failure()) as opened:
+        await opened.press("enter", "slash", *"zebra")
+        assert "found nowhere" in opened.text
+        assert isinstance(opened.app.screen, RunScreen)
+        assert opened.app.screen.tab == "errors"
+        await opened.press("escape")
+        assert "found nowhere" not in opened.text
+        assert isinstance(opened.app.screen, RunScreen)
+
+
+async def test_of_a_traceback_too_long_for_a_clipboard_its_last_lines_are_copied() -> None:
+    async with dashboard(deep_failure(), size=(120, 30)) as opened:
+        await opened.press("e")
+        await opened.until(lambda: "line 3, in recurse" in opened.text)
+        await opened.press("y")
+        assert opened.app.clipboard.endswith("RecursionError: too deep")
+        assert opened.app.clipboard.startswith(("  File", "    step"))
+        assert "too long: its last" in opened.text
+
+
+async def test_the_list_of_runs_opens_the_errors_of_a_run() -> None:
+    async with dashboard(deep_failure()) as opened:
+        await opened.press("e")
+        assert isinstance(opened.app.screen, RunScreen)
+        assert "[errors 2]" in opened.text
+
+
+async def test_the_timeline_tells_what_happened_in_order() -> None:
+    store = known_night()
+    async with dashboard(store, size=(120, 40)) as opened:
+        await open_slow(opened)
+        await opened.press("left_square_bracket")
+        lines = opened.lines()
+        assert "[timeline]" in opened.text
+        assert any(
+            line.startswith(" 01:30:14        +0s  begin       crm_contacts_sync on etl-03, pid 4121") for line in lines
+        )
+        assert any("source      950k contacts counted" in line for line in lines)
+        assert any(
+            "error       2× ValueError in load" in line or "error       ValueError in load" in line for line in lines
+        )
+        assert "running for 1h 42m" in next(line for line in reversed(lines) if "now" in line)
+        times = [line[1:9] for line in lines if line[3:4] == ":" and line[6:7] == ":"]
+        assert times == sorted(times)
