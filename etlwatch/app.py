@@ -238,8 +238,8 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self._drawn_at = self._monotonic()
         for screen in reversed(self.screen_stack):
             if isinstance(screen, DashboardScreen):
-                # A last answer may arrive when the screen has been taken down already.
-                if screen.children:
+                # A last answer may arrive while the screen is being taken down, part by part.
+                if screen.query("#health") and screen.query("#footer"):
                     if snapshot is not None:
                         screen.show_snapshot(snapshot)
                     screen.refresh_frame()

@@ -170,7 +170,7 @@ APP_COMMANDS: Final = (
         shown="X",
         action="app.cleanup",
         title="Clean up old runs",
-        help="a plan of what would go; nothing goes without a typed count",
+        help="a plan of what would go, carried out on a typed count",
         changes=True,
     ),
     Command(
@@ -365,6 +365,7 @@ RUN_COMMANDS: Final = (
         action="bell",
         title="Bell when this run changes state",
         help="a bell when this run changes state",
+        footer=("b", "bell", 4),
     ),
     Command(
         name="run.close",

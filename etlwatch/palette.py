@@ -11,6 +11,7 @@ from textual.content import Content
 
 from etlwatch.commands import APP_COMMANDS, Command, remapped
 from etlwatch.settings import Keymap
+from etlwatch.text import clip, safe
 
 __all__ = ["CommandsProvider"]
 
@@ -51,7 +52,9 @@ class CommandsProvider(Provider):
         title = f"{command.title:<{TITLE_CELLS}}  "
         settings = getattr(self.app, "settings", None)
         if command.changes and settings is not None and not settings.may_write:
-            return Content.assemble(
-                (title, "$text-muted"), (f"{command.shown}  {settings.write_reason}", "$text-muted")
+            # One line each: a palette that wraps is twice as long.
+            reason = clip(
+                safe(settings.write_reason), max(0, self.app.size.width - len(title) - len(command.shown) - 8)
             )
+            return Content.assemble((f"{title}{command.shown}  {reason}", "$text-muted"))
         return Content.assemble(title, (command.shown, "$primary"))

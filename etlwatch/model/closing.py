@@ -44,7 +44,7 @@ def closing_lines(row: RunRow, pen: Pen, *, actor: str, width: int, rows: int) -
         lines += labelled_lines("Against", f"{against}, and its own end wins later.", width, role="amber")
     elif row.verdict.because:
         lines += labelled_lines("Because", safe(row.verdict.because), width, most=2)
-    lines += labelled_lines("Then", "it is abandoned, ended at its last sign of life", width)
+    lines += labelled_lines("Then", "it becomes abandoned, as having lasted until its last sign of life", width)
     if run.state == "lost":
         lines += labelled_lines("", "should its job live after all, the job's own end wins", width, role="dim")
     lines += labelled_lines("As", f"{safe(actor)}, written to the audit", width)

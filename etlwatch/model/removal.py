@@ -99,11 +99,12 @@ def _cutoff_lines(look: CleanupLook, pen: Pen, width: int) -> list[Spans]:
     """Return the cutoff in the shown zone and in UTC, once where these are the same."""
     cutoff = look.plan.cutoff
     local = stamp(cutoff, pen.zone)
-    label = "Runs that ended before"
-    first: list[Span] = [(f"{label}  ", "dim"), (local, "text bold"), (f"  {_ago(look.plan.days)}", "dim")]
-    lines: list[Spans] = [tuple(first)]
+    # Whatever else is cut, the cutoff is not.
+    labels = ("Runs that ended before  ", "Ended before  ", "")
+    label = next((each for each in labels if len(each) + len(local) <= width), "")
+    lines: list[Spans] = [((label, "dim"), (local, "text bold"), (f"  {_ago(look.plan.days)}", "dim"))]
     if cutoff.astimezone(pen.zone).utcoffset() != timedelta(0):
-        lines.append(((" " * (len(label) + 2), "plain"), (stamp(cutoff, UTC), "dim")))
+        lines.append(((" " * len(label), "plain"), (stamp(cutoff, UTC), "dim")))
     return [fit(line, width, ellipsis=pen.glyphs.ellipsis) for line in lines]
 
 

@@ -137,9 +137,9 @@ def scope_cells(scope: Scope, look: SwitchLook, pen: Pen) -> Mapping[str, Spans]
 def standing(scope: Scope, pen: Pen) -> str:
     """Say how a switch stands, since when, by whom and why."""
     switch = scope.switch
-    word = "on" if scope.enabled else "off"
+    word = "on by itself, but off with all jobs" if scope.overruled else "on" if scope.enabled else "off"
     if switch is None:
-        return f"{word}; nobody has turned it"
+        return word if scope.overruled else f"{word}; nobody has turned it"
     why = f": {safe(switch.reason)}" if switch.reason.strip() else ""
     by = f" by {safe(switch.changed_by)}" if switch.changed_by else ""
     return f"{word} since {moment(switch.changed_at, pen.now, pen.zone)}{by}{why}"
@@ -189,7 +189,7 @@ def audit_line(entry: AuditEntry, pen: Pen, *, width: int) -> Spans:
     """Return one deed in a line: when, by whom, what, and to what."""
     when = moment(entry.at, pen.now, pen.zone)
     by = clip(safe(entry.actor), max(8, width // 4), ellipsis=pen.glyphs.ellipsis)
-    return ((f"{when:<10} ", "dim"), (f"{by} ", "text"), (_deed_words(entry), "dim"))
+    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_deed_words(entry), "dim"))
 
 
 def _deed_words(entry: AuditEntry) -> str:

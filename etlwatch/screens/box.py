@@ -19,11 +19,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from etlwatch.deeds import begin
+from etlwatch.model.parts import Part, lay_out
 from etlwatch.model.run_cells import Pen
-from etlwatch.model.spans import Spans, fit
+from etlwatch.model.spans import Spans
 from etlwatch.model.trouble import Failed
 from etlwatch.text import clip, safe
 from etlwatch.widgets.choice import Choice
+from etlwatch.widgets.footer import Key
 from etlwatch.widgets.span_lines import SpanLines
 
 if TYPE_CHECKING:
@@ -42,16 +44,35 @@ FRAME_CELLS = 6
 """Edges and padding at both sides."""
 
 
+class Hint(SpanLines):
+    """The keys at the right of the choices, as many as there is room for."""
+
+    DEFAULT_CSS = "Hint { width: 1fr; height: 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(ground="bar", id=id)
+        self._keys: tuple[Key, ...] = ()
+
+    def show(self, keys: Sequence[Key]) -> None:
+        """Show other keys."""
+        self._keys = tuple(keys)
+        self.renew()
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return those that fit, at the right."""
+        parts = [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in self._keys]
+        return [lay_out((), parts, width, margin=0, ellipsis=self.glyphs.ellipsis)]
+
+
 class Box(ModalScreen[None]):
     """A box; subclasses fill it."""
 
     DEFAULT_CSS = """
     Box {
-        #box { width: 74; max-width: 100%; max-height: 100%; }
+        #box { width: 74; height: auto; max-width: 100%; max-height: 100%; }
         #lines { height: auto; }
         #choices { height: 1; margin: 1 0 0 0; }
         #choices Choice:first-of-type { margin: 0 2 0 0; }
-        #hint { width: 1fr; height: 1; }
         .tight #choices { margin: 0; }
     }
     """
@@ -106,9 +127,9 @@ class Box(ModalScreen[None]):
         """Return what the box says, in at most `rows` lines of `width` cells."""
         raise NotImplementedError
 
-    def hint(self) -> Spans:
-        """Return what stands at the right of the choices."""
-        return ()
+    def keys(self) -> Sequence[Key]:
+        """Return the keys that stand at the right of the choices."""
+        return (Key("Y", "as command"),)
 
     def command_words(self) -> list[str]:
         """Return the command that does the same, without the program's name and the store's."""
@@ -128,7 +149,7 @@ class Box(ModalScreen[None]):
             with Horizontal(id="choices"):
                 yield Choice("Cancel", id="cancel")
                 yield from self.choices()
-                yield SpanLines(ground="bar", id="hint")
+                yield Hint(id="hint")
 
     def on_mount(self) -> None:
         """Put the keys on Cancel."""
@@ -148,6 +169,7 @@ class Box(ModalScreen[None]):
         box = self.query_one("#box")
         tight = rows < 23
         box.set_class(tight, "tight")
+        # Here and not in a rule: the app's own style sheet is stronger than a widget's.
         box.styles.padding = (0, 2) if tight else (1, 2, 0, 2)
         wide = max(10, min(WIDEST, columns if columns < 60 else columns - MARGINS))
         box.styles.width = wide
@@ -157,15 +179,11 @@ class Box(ModalScreen[None]):
         left = rows - 3 - others - (0 if tight else 2)
         width = wide - FRAME_CELLS
         self.query_one("#lines", SpanLines).update(list(self.lines(width, max(1, left)))[: max(1, left)])
-        self.query_one("#hint", SpanLines).update([fit(self.hint(), self._hint_cells(width), "right")])
+        self.query_one(Hint).show(self.keys())
 
     def middle_shown(self) -> Iterable[Widget]:
         """Return the parts between lines and choices that take a line each."""
         return [widget for widget in self.query("#box > Field") if widget.display]
-
-    def _hint_cells(self, width: int) -> int:
-        taken = sum(len(choice.label) + 8 for choice in self.query(Choice) if choice.display)
-        return max(0, width - taken)
 
     def say_refused(self) -> list[Spans]:
         """Return the line that says why nothing may be changed; none when it may."""

@@ -36,6 +36,7 @@ from etlwatch.model.trouble import Failed
 from etlwatch.screens.box import Box
 from etlwatch.widgets.choice import Choice
 from etlwatch.widgets.field import Field
+from etlwatch.widgets.footer import Key
 
 __all__ = ["CleanupBox"]
 
@@ -289,9 +290,9 @@ class CleanupBox(Box):
         room = rows - len(ending)
         return [*plan_lines(look, pen, actor=actor(), width=width, rows=room, planning=False), *ending]
 
-    def hint(self) -> Spans:
-        """Return the key of the command."""
-        return (("Y", "blue"), (" as command", "dim")) if self.stage is Stage.PLANNED else ()
+    def keys(self) -> Sequence[Key]:
+        """Return the key of the command, as long as there is something to decide."""
+        return super().keys() if self.stage in (Stage.COUNTING, Stage.PLANNED) else ()
 
     def command_words(self) -> list[str]:
         """Return the command that does the same."""

@@ -80,10 +80,6 @@ class ClosingBox(Box):
         room = max(1, rows - len(ending))
         return [*closing_lines(self._row, self.pen, actor=actor(), width=width, rows=room), *ending]
 
-    def hint(self) -> Spans:
-        """Return the key of the command."""
-        return (("Y", "blue"), (" as command", "dim"))
-
     @on(Choice.Taken, "#act")
     def _close(self) -> None:
         if not self.unlocked:

@@ -43,8 +43,8 @@ def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refuse
             greyed = bool(refused) and command.changes
             key_role, role = ("dim", "dim") if greyed else ("blue", "text")
             lines.append(((pad(command.shown, width), key_role), (command.help, role)))
-        if refused and any(command.changes for command in group):
-            lines.append(((" " * width, "plain"), (f"{safe(refused)}", "amber")))
+        if refused and declared is APP_COMMANDS:
+            lines.append(((safe(refused), "amber"),))
     return lines
 
 

@@ -34,6 +34,7 @@ from etlwatch.screens.box import Box
 from etlwatch.text import safe
 from etlwatch.widgets.choice import Choice
 from etlwatch.widgets.field import Field
+from etlwatch.widgets.footer import Key
 from etlwatch.widgets.line_table import LineTable, Row
 from etlwatch.widgets.span_lines import SpanLines
 from tracking_core.records import Switch
@@ -170,10 +171,9 @@ class TrackingBox(Box):
             lines += [(), *labelled_lines("Audit", shown, width)]
         return lines[: max(0, rows)]
 
-    def hint(self) -> Spans:
+    def keys(self) -> Sequence[Key]:
         """Return the keys of the list."""
-        turn: Spans = () if self.refused else (("enter", "blue"), (" turn  ", "dim"))
-        return (*turn, ("r", "blue"), (" read again", "dim"))
+        return (*(() if self.refused else (Key("enter", "turn"),)), Key("r", "read again", 2))
 
     @on(LineTable.RowHighlighted)
     def _highlighted(self) -> None:
@@ -232,24 +232,19 @@ class TurningBox(Box):
         where = self.dashboard.label
         says: list[Spans] = [self._says] if self._says else []
         lines = [
-            *labelled_lines("Store", safe(where), width),
+            *labelled_lines("Store", safe(where), width, most=1),
             *labelled_lines("Now", standing(scope, pen), width, most=2),
             *labelled_lines("Then", consequence(scope, look, enable=self.enable), width, most=3),
-            *labelled_lines("As", f"{safe(actor())}, written to the audit", width),
         ]
-        room = max(1, min(6, rows - len(lines) - len(says) - 2))
+        name = labelled_lines("As", f"{safe(actor())}, written to the audit", width)
+        room = max(1, min(6, rows - len(lines) - len(name) - len(says) - 2))
         verb = "may record again" if self.enable else "can only end once it is off"
         live: list[Spans] = []
         if touched:
             live = [((f"{len(touched):,} live run{'' if len(touched) == 1 else 's'} {verb}:", "text bold"),)]
         live += runs_lines(touched, pen, width=width - 8, most=room)
-        return [*lines[:-1], *labelled_lines("Live", live, width), lines[-1], *says, *([()] if rows > 10 else [])][
-            -rows:
-        ]
-
-    def hint(self) -> Spans:
-        """Return the key of the command."""
-        return (("Y", "blue"), (" as command", "dim"))
+        gap: list[Spans] = [()] if rows > 10 else []
+        return [*lines, *labelled_lines("Live", live, width), *name, *says, *gap][-rows:]
 
     @on(Input.Submitted)
     def _entered(self) -> None:

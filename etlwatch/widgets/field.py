@@ -84,7 +84,8 @@ class Field(Horizontal):
         yield self._says
 
     def on_mount(self) -> None:
-        """Give the input its width."""
+        """Give the input its width, all of it to type in: the app's own style sheet is stronger than a widget's."""
+        self._input.styles.padding = 0
         if self._cells is not None:
             self._input.styles.width = self._cells
         self._says.styles.width = 0 if self._cells is None else "1fr"

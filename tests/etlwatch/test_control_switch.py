@@ -37,6 +37,7 @@ async def turning(opened: Dashboard, *keys: str) -> TurningBox:
     await opened.press(*keys, "enter")
     screen = opened.app.screen
     assert isinstance(screen, TurningBox)
+    await opened.until(lambda: actor() in opened.text)
     return screen
 
 
