@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.tracking_core import sample_batches
 from tracking_core.delivery.base import RawRequest
-from tracking_core.delivery.rows import plain_request_rows, request_row
+from tracking_core.delivery.rows import plain_columns, request_row
 from tracking_core.delivery.runbook import RunState
-from tracking_core.events import RequestRow, Tally, by_run, cell_of, tally
+from tracking_core.events import RequestColumns, RequestRow, Tally, cell_of, tally
 
 RUN = sample_batches.RUN
 PLAIN: RawRequest = (RUN, 1_790_000_000_000_000, "/a", 0, 100, 200, 7, 12.5, False, None)
@@ -60,20 +61,20 @@ def one_by_one(raws: list[RawRequest], seq: int, offset_us: int) -> list[Request
 @given(plain_requests, st.integers(-(2**40), 2**40))
 def test_plain_requests_are_made_into_the_same_rows_at_once(raws: list[RawRequest], offset_us: int) -> None:
     state = RunState(run_id=RUN, writer_id=1, seq=41)
-    rows = plain_request_rows(raws, state, offset_us)
-    assert rows == one_by_one(raws, 42, offset_us)
-    assert {type(row) for row in rows} == {RequestRow}
+    columns = plain_columns(raws, state, offset_us)
+    assert columns is not None
+    assert list(RequestColumns([columns])) == one_by_one(raws, 42, offset_us)
     assert state.seq == 41 + len(raws)
 
 
 @given(raw_requests)
 def test_what_would_have_to_be_changed_is_left_to_the_way_that_marks_it(raws: list[RawRequest]) -> None:
     state = RunState(run_id=RUN, writer_id=1)
-    rows = plain_request_rows(raws, state, 0)
-    if rows is None:
+    columns = plain_columns(raws, state, 0)
+    if columns is None:
         assert state.seq == 0
     else:
-        assert rows == one_by_one(raws, 1, 0)
+        assert list(RequestColumns([columns])) == one_by_one(raws, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_what_would_have_to_be_changed_is_left_to_the_way_that_marks_it(raws: li
 def test_one_request_with_an_odd_value_is_not_plain(position: int, value: object) -> None:
     odd = (*PLAIN[:position], value, *PLAIN[position + 1 :])
     for raws in ([odd], [PLAIN, odd], [odd, PLAIN]):
-        assert plain_request_rows(raws, RunState(run_id=RUN, writer_id=1), 0) is None  # type: ignore[arg-type]
+        assert plain_columns(raws, RunState(run_id=RUN, writer_id=1), 0) is None  # type: ignore[arg-type]
 
 
 def added_one_by_one(rows: list[RequestRow]) -> dict[object, Tally]:
@@ -125,9 +126,19 @@ def test_tallies_add_up(first: list[RequestRow], second: list[RequestRow]) -> No
     assert together == tally(first + second)
 
 
-@given(rows)
-def test_rows_by_run_keep_their_order_within_a_run(rows: list[RequestRow]) -> None:
-    grouped = dict(by_run(rows))
-    assert set(grouped) == {row.run_id for row in rows}
-    for run_id, of_run in grouped.items():
-        assert list(of_run) == [row for row in rows if row.run_id == run_id]
+@given(rows, rows)
+def test_columns_are_looked_at_as_the_rows_they_hold(first: list[RequestRow], second: list[RequestRow]) -> None:
+    columns = RequestColumns((*RequestColumns.of(first).blocks, *RequestColumns.of(second).blocks))
+    both = (*first, *second)
+    assert len(columns) == len(both)
+    assert list(columns) == list(both)
+    assert {type(row) for row in columns} <= {RequestRow}
+    assert columns == both
+    assert both == columns
+    assert columns[1:] == both[1:]
+    assert tally(columns) == tally(both)
+    assert columns.run_ids() == {row.run_id for row in both}
+    assert columns.by_run() == Counter(row.run_id for row in both)
+    assert columns.greatest(1) == {
+        run_id: max(row.seq for row in both if row.run_id == run_id) for run_id in columns.run_ids()
+    }

@@ -6,7 +6,7 @@ totals); batches that nobody has seen may be joined. Talks to nobody and keeps n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -64,7 +64,7 @@ def bytes_of(batch: Batch) -> int:
 def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
     """Return a batch without what it says of these runs, their ends excepted."""
 
-    def kept(events: tuple[E, ...]) -> tuple[E, ...]:
+    def kept(events: Sequence[E]) -> tuple[E, ...]:
         return tuple(event for event in events if event.run_id not in run_ids)  # type: ignore[attr-defined]
 
     return replace(
@@ -153,7 +153,7 @@ def joined(first: Batch, second: Batch) -> Batch:
         writer_id=first.writer_id,
         batch_seq=first.batch_seq,
         starts=tuple(starts.values()),
-        requests=first.requests + second.requests,
+        requests=(*first.requests, *second.requests),
         cells=fewer(cells),
         phases=_newest(first.phases + second.phases, _phase_key, _later_phase),
         source_counts=_newest(first.source_counts + second.source_counts, _count_key, _later_count),

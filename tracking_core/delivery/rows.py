@@ -6,11 +6,11 @@ Runs where the delivery has time: at once in an immediate one, on the writer's t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.runbook import RunState
 from tracking_core.events import ADJUSTED, CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
+from tracking_core.request_rows import Columns
 from tracking_core.sanitize import (
     MAX_DURATION_MS,
     MAX_INTEGER,
@@ -26,7 +26,6 @@ _MAX_MEMORY_MB = 1e9
 _MOST_NAMES = 4096
 _clean_names: dict[str, str] = {}
 _INTEGER, _NONE, _NUMBER = frozenset({int}), frozenset({type(None)}), frozenset({int, float})
-_new_row = partial(tuple.__new__, RequestRow)
 
 
 def _clean_name(name: str) -> str:
@@ -78,10 +77,10 @@ def request_row(raw: RawRequest, seq: int, offset_us: int) -> RequestRow:
     )
 
 
-def plain_request_rows(raws: Sequence[RawRequest], state: RunState, offset_us: int) -> list[RequestRow] | None:
-    """Return the rows of requests of one run of which none needs anything changed; None when one does.
+def plain_columns(raws: Sequence[RawRequest], state: RunState, offset_us: int) -> Columns | None:
+    """Return the rows, as columns, of requests of one run of which none needs anything changed; None when one does.
 
-    The same as `request_row` of each, column by column: a fifth of the time, which the job's own threads wait for.
+    The same as `request_row` of each in a tenth of the time, which the job's own threads wait for.
     """
     run_ids, times, endpoints, offsets, limits, statuses, items, durations, throttleds, errors = zip(*raws, strict=True)
     if (
@@ -103,11 +102,11 @@ def plain_request_rows(raws: Sequence[RawRequest], state: RunState, offset_us: i
     names = {name: _clean_name(name) for name in set(endpoints)}
     if 429 in statuses:
         throttleds = tuple([said or status == 429 for said, status in zip(throttleds, statuses, strict=True)])
-    columns = (
+    return (
         run_ids,
         state.draw_many(len(raws)),
         [at_us + offset_us for at_us in times],
-        map(names.__getitem__, endpoints),
+        endpoints if all(map(str.__eq__, names, names.values())) else list(map(names.__getitem__, endpoints)),
         offsets,
         limits,
         statuses,
@@ -116,7 +115,6 @@ def plain_request_rows(raws: Sequence[RawRequest], state: RunState, offset_us: i
         throttleds,
         errors,
     )
-    return list(map(_new_row, zip(*columns, strict=True)))
 
 
 def _are_whole(column: Sequence[float | None], most: int) -> bool:

@@ -19,7 +19,7 @@ from tracking_core.delivery.intake import SHIP_MOST, Intake, Word
 from tracking_core.delivery.rows import (
     counted_source,
     phase_change,
-    plain_request_rows,
+    plain_columns,
     raised_error,
     request_row,
     run_end,
@@ -38,9 +38,9 @@ from tracking_core.events import (
     RunEnd,
     RunStart,
     Tally,
-    by_run,
     tally,
 )
+from tracking_core.request_rows import Columns, RequestColumns
 
 MOST_WORDS = 200
 ROWS_AT_A_TIME = 250
@@ -51,7 +51,10 @@ ROWS_AT_A_TIME = 250
 class _Draft:
     """A batch of one writer id while it is being filled."""
 
-    requests: list[RequestRow] = field(default_factory=list)
+    blocks: list[Columns] = field(default_factory=list)
+    rows: list[RequestRow] = field(default_factory=list)
+    """Those that are not in a block yet."""
+
     cells: dict[CellKey, Tally] = field(default_factory=dict)
     phases: list[PhaseChange] = field(default_factory=list)
     source_counts: list[CountedSource] = field(default_factory=list)
@@ -128,21 +131,22 @@ class Sealer:
         return draft, state
 
     def _enter_requests(self, drafts: dict[int, _Draft], requests: list[RawRequest]) -> None:
-        for run_id, of_run in by_run(requests):
+        for run_id, of_run in _by_run(requests):
             with self._book.lock:
                 draft, state = self._draft(drafts, run_id)
-                rows = None
+                plain = None
                 if self._skew.is_steady and not state.void:
                     with suppress(Exception):
-                        rows = plain_request_rows(of_run, state, self._skew.offset_us)
-            if rows is None:
-                before = len(draft.requests)
+                        plain = plain_columns(of_run, state, self._skew.offset_us)
+            if plain is None:
                 self._enter(drafts, of_run, self._enter_request)
-                rows = draft.requests[before:]
+                found = RequestColumns.of(draft.rows)
+                draft.rows.clear()
             else:
-                self._charge(state, len(rows))
-                draft.requests += rows
-            draft.add(tally(rows))
+                self._charge(state, len(of_run))
+                found = RequestColumns([plain])
+            draft.blocks += found.blocks
+            draft.add(tally(found))
 
     def _enter_request(self, drafts: dict[int, _Draft], raw: RawRequest) -> None:
         draft, state = self._draft(drafts, raw[0])
@@ -151,7 +155,7 @@ class Sealer:
             return
         self._charge(state, 1)
         row = request_row(raw, state.draw(), self._offset_at(raw[1]))
-        draft.requests.append(row)
+        draft.rows.append(row)
         if row.error is not None and ADJUSTED in row.error:
             self._health.adjusted(row.error.rpartition(ADJUSTED)[2])
 
@@ -209,7 +213,7 @@ class Sealer:
             writer_id=writer_id,
             batch_seq=self.next_key(),
             starts=tuple(state.start for state in living if state.start is not None and not state.confirmed),
-            requests=tuple(draft.requests),
+            requests=RequestColumns(draft.blocks) if draft.blocks else (),
             cells=draft.cells,
             phases=tuple(draft.phases),
             source_counts=tuple(draft.source_counts),
@@ -221,3 +225,13 @@ class Sealer:
                 if state.seq
             ),
         )
+
+
+def _by_run(requests: list[RawRequest]) -> Iterable[tuple[int, list[RawRequest]]]:
+    """Return requests by their run's id; their order within a run stays."""
+    groups: dict[int, list[RawRequest]] = {raw[0]: [] for raw in requests}
+    if len(groups) == 1:
+        return [(requests[0][0], requests)]
+    for raw in requests:
+        groups[raw[0]].append(raw)
+    return groups.items()

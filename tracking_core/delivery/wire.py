@@ -45,7 +45,7 @@ def encode(batch: Batch) -> bytes:
             content[name] = [_as_object(record) for record in records]
     if batch.requests:
         content["columns"] = RequestRow._fields
-        content["requests"] = batch.requests
+        content["requests"] = [*batch.requests]
     if batch.cells:
         content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")

@@ -6,10 +6,8 @@ Pure: nothing here touches a database. The order of every list is the order in w
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any
 
 from tracking_core.events import (
@@ -17,9 +15,9 @@ from tracking_core.events import (
     Batch,
     CellKey,
     PhaseChange,
+    RequestColumns,
     RequestRow,
     Tally,
-    by_run,
     series_slot,
 )
 from tracking_core.histogram import pack
@@ -49,9 +47,7 @@ COUNTED = (
 )
 
 
-# A batch holds hundreds of requests and waits for the interpreter's lock beside the job's own threads: what is asked of
-# each of them is asked in C.
-_run_id, _seq, _at_us = itemgetter(0), itemgetter(1), itemgetter(2)
+_SEQ, _AT_US = RequestRow._fields.index("seq"), RequestRow._fields.index("at_us")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +101,11 @@ def only(batch: Batch, taken: Iterable[int]) -> Batch:
 
 def request_columns(rows: Sequence[RequestRow]) -> dict[str, list[object]]:
     """Return rows turned into columns, by the names of the table."""
-    names = [name if name != "at_us" else "at" for name in RequestRow._fields]
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    columns = RequestColumns.of(rows)
+    return {
+        name if name != "at_us" else "at": list(columns.column(position))
+        for position, name in enumerate(RequestRow._fields)
+    }
 
 
 def packed(counts: Tally) -> list[int]:
@@ -177,7 +176,7 @@ def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
 def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[int, int]) -> list[dict[str, Any]]:
     """Return the ledger rows of a batch in key order; runs without an entry of their own follow from their rows."""
     emitted = _last_numbers(batch)
-    stored = Counter(map(_run_id, rows))
+    stored = RequestColumns.of(rows).by_run()
     stored.update(errors_by_run)
     entries = {entry.run_id: entry for entry in batch.ledger}
     ledgers = []
@@ -235,14 +234,14 @@ def additions_to_runs(
 
 
 def _last_numbers(batch: Batch) -> dict[int, int]:
-    last = {run_id: max(map(_seq, rows)) for run_id, rows in by_run(batch.requests)}
+    last = RequestColumns.of(batch.requests).greatest(_SEQ)
     for error in batch.errors:
         last[error.run_id] = max(last.get(error.run_id, 0), error.seq)
     return last
 
 
 def _last_moments(batch: Batch) -> dict[int, int]:
-    last = {run_id: max(0, max(map(_at_us, rows))) for run_id, rows in by_run(batch.requests)}
+    last = RequestColumns.of(batch.requests).greatest(_AT_US)
     for group in (batch.phases, batch.source_counts, batch.errors):
         for event in group:
             last[event.run_id] = max(last.get(event.run_id, 0), event.at_us)

@@ -15,7 +15,7 @@ from psycopg import Cursor, errors
 
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import StoreLocation
-from tracking_core.events import Batch, Hello, Receipt, RequestRow, Tally, tally
+from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, Tally, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.forms import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import values
@@ -163,10 +163,10 @@ class PostgresWriter(PostgresConnection):
         with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"].text) as copy:
             copy.set_types(COPY_TYPES)
             write_row = copy.write_row
-            run_ids, seqs, times, *rest = zip(*batch.requests, strict=True)
-            moments = [at_us - POSTGRES_EPOCH_US for at_us in times]
-            for row in zip(run_ids, repeat(writer_id), seqs, moments, *rest, strict=False):
-                write_row(row)
+            for run_ids, seqs, times, *rest in RequestColumns.of(batch.requests).blocks:
+                moments = [at_us - POSTGRES_EPOCH_US for at_us in times]
+                for row in zip(run_ids, repeat(writer_id), seqs, moments, *rest, strict=False):
+                    write_row(row)
 
     def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
         columns = parameters.request_columns(batch.requests)

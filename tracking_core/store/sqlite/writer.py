@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 from tracking_core.config import StoreLocation
-from tracking_core.events import SERIES_FINE_S, Batch, Hello, Receipt, RequestRow, RunEnd, RunStart, Tally, tally
+from tracking_core.events import (
+    SERIES_FINE_S,
+    Batch,
+    Hello,
+    Receipt,
+    RequestColumns,
+    RequestRow,
+    RunEnd,
+    RunStart,
+    Tally,
+    tally,
+)
 from tracking_core.store import parameters, queries
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 
@@ -109,23 +120,23 @@ class SqliteWriter(SqliteConnection):
     def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
         if not batch.requests:
             return ()
-        run_ids, *columns = zip(*batch.requests, strict=True)
-        rows = list(zip(run_ids, repeat(batch.writer_id), *columns, strict=False))
         insert = self._sql["insert_requests"]
-        if batch.batch_seq is not None:
-            before = self.raw.total_changes
-            insert_many = _of_many_rows(insert)
-            whole = len(rows) - len(rows) % ROWS_AT_A_TIME
-            for first in range(0, whole, ROWS_AT_A_TIME):
-                values = list(chain.from_iterable(rows[first : first + ROWS_AT_A_TIME]))
-                self.raw.execute(insert_many, values)
-            self.raw.executemany(insert, rows[whole:])
-            if self.raw.total_changes - before == len(rows):
-                return batch.requests
-            raise sqlite3.IntegrityError(f"a batch of {len(rows)} requests meets some that came by another way")
-        return [
-            request for request, row in zip(batch.requests, rows, strict=True) if self.raw.execute(insert, row).rowcount
-        ]
+        rows = _with_writer(batch)
+        if batch.batch_seq is None:
+            return [
+                row
+                for row, values in zip(batch.requests, rows, strict=True)
+                if self.raw.execute(insert, values).rowcount
+            ]
+        before = self.raw.total_changes
+        insert_many = _of_many_rows(insert)
+        count = len(batch.requests)
+        for _ in range(count // ROWS_AT_A_TIME):
+            self.raw.execute(insert_many, list(chain.from_iterable(islice(rows, ROWS_AT_A_TIME))))
+        self.raw.executemany(insert, rows)
+        if self.raw.total_changes - before != count:
+            raise sqlite3.IntegrityError(f"a batch of {count} requests meets some that came by another way")
+        return batch.requests
 
     def _add_sums(self, writer_id: int, sums: parameters.Sums, now_us: int) -> None:
         if not sums.runs:
@@ -248,6 +259,11 @@ class SqliteWriter(SqliteConnection):
             if self.raw.execute(self._sql["end_run"], row).rowcount:
                 ended.add(end.run_id)
         return frozenset(ended)
+
+
+def _with_writer(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    for run_ids, *columns in RequestColumns.of(batch.requests).blocks:
+        yield from zip(run_ids, repeat(batch.writer_id), *columns, strict=False)
 
 
 @cache
