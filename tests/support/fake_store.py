@@ -1,6 +1,6 @@
 """A store in memory that obeys: it fails where a test tells it to and keeps what it was given. Holds no SQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import TracebackType
@@ -32,6 +32,8 @@ class FakeStore:
         self.running: set[int] = set()
         self.store_us = 0
         self.version = 1
+        self.on_batch: Callable[[Batch], object] = lambda _batch: None
+        """Called when a batch has arrived; what it raises the writer raises."""
 
     def say(self, verb: str) -> None:
         """Note a call and fail it if a test wants that."""
@@ -60,6 +62,7 @@ class FakeStore:
     def take(self, batch: Batch) -> Receipt:
         """Answer as a store does: unknown runs are refused, switched off ones too, an end ends once."""
         self.batches.append(batch)
+        self.on_batch(batch)
         jobs_off = bool(self.off)
         for start in batch.starts:
             if start.run_id not in self.known and not jobs_off:

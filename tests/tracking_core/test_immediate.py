@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.clocks import ManualClock
 from tests.support.fake_store import FakeStore
+from tests.tracking_core.memory_spool import MemorySpool
 from tracking_core import ETLRunContext, SimpleETLTracker
-from tracking_core.delivery.base import RawCount, RawEnd, RawPhase, Replay
+from tracking_core.delivery.base import RawCount, RawEnd, RawPhase, RawRequest, Replay
+from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.errors import RowRejected, StoreRefused, StoreUnavailable
@@ -347,6 +349,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.store, self.clock, self.spool, self.switch = FakeStore(), ManualClock(), Kept(), TrackingSwitch({})
+        self.memory = MemorySpool()
         self.delivery = ImmediateDelivery(
             lambda: self.store, deadline=1, switch=self.switch, clock=self.clock, spool=self.spool
         )
@@ -457,3 +460,101 @@ def test_a_long_lived_process_does_not_remember_every_run(monkeypatch: pytest.Mo
     forgotten = book.state(1)
     assert (forgotten.seq, forgotten.start) == (0, None)
     assert forgotten.writer_id != book.writer_id
+
+
+# -- the spool and what comes back from it -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spooling(bench: Bench) -> Bench:
+    """Return a bench whose spool gives back what it took, and whose breaker lets every call through."""
+    bench.delivery._spool = bench.memory
+    bench.delivery._breaker = Breaker(lambda: 1.0)
+    return bench
+
+
+def raw(run_id: int = 5) -> RawRequest:
+    return (run_id, 0, "/a", 0, 1, 200, 1, 1.0, False, None)
+
+
+def test_what_was_spooled_is_sent_with_the_next_call_and_counted_once(spooling: Bench) -> None:
+    spooling.store.failing = {"write"}
+    spooling.begin(5)
+    spooling.delivery.request(raw())
+    assert spooling.delivery.flush(None) == DeliveryReport(spooled=2)
+    spooling.store.failing = set()
+    spooling.clock.seconds += 60
+    spooling.delivery.request(raw())
+    assert spooling.delivery.flush(None) == DeliveryReport(sent=3)
+    assert spooling.memory.is_empty
+
+
+def test_a_run_whose_start_came_through_the_spool_is_known_from_then_on(spooling: Bench) -> None:
+    spooling.store.failing = {"write"}
+    spooling.begin(5)
+    spooling.store.failing = set()
+    spooling.clock.seconds += 60
+    assert spooling.delivery.flush(None) == DeliveryReport(sent=1)
+    spooling.delivery.request(raw())
+    assert [len(batch.starts) for batch in spooling.store.batches] == [1, 0]
+
+
+def test_spooled_events_of_a_removed_run_are_lost_and_counted(spooling: Bench) -> None:
+    spooling.begin(5)
+    spooling.store.failing = {"write"}
+    spooling.delivery.request(raw())
+    spooling.store.failing = set()
+    spooling.store.known.clear()
+    spooling.clock.seconds += 60
+    assert spooling.delivery.flush(None) == DeliveryReport(sent=1, dropped=1)
+
+
+def test_a_second_end_changes_nothing_and_asks_nobody(spooling: Bench) -> None:
+    spooling.begin(5)
+    spooling.store.failing = {"write"}
+    assert spooling.delivery.end(RawEnd(5, 0, "completed", None, "job"))
+    calls = len(spooling.store.calls)
+    assert not spooling.delivery.end(RawEnd(5, 0, "failed", None, "job"))
+    assert len(spooling.store.calls) == calls
+    assert len(spooling.memory.batches) == 1
+
+
+def test_the_end_s_ledger_says_how_many_events_nobody_took(spooling: Bench) -> None:
+    spooling.begin(5)
+    spooling.memory.full = True
+    spooling.store.failing = {"write"}
+    for _ in range(3):
+        assert not spooling.delivery.request(raw())
+    spooling.store.failing = set()
+    spooling.clock.seconds += 60
+    spooling.delivery.end(RawEnd(5, 0, "completed", None, "job"))
+    (entry,) = [entry for entry in spooling.store.events("ledger") if entry.emitted]
+    assert (entry.emitted, entry.dropped) == (3, 3)
+
+
+def test_after_ctrl_c_the_store_is_tried_again(spooling: Bench) -> None:
+    spooling.begin(5)
+    spooling.store.failing, spooling.store.fault = {"write"}, KeyboardInterrupt()
+    for _ in range(3):
+        spooling.clock.seconds += 60
+        with pytest.raises(KeyboardInterrupt):
+            spooling.delivery.request(raw())
+    spooling.store.failing = set()
+    spooling.clock.seconds += 60
+    assert spooling.delivery.request(raw())
+    assert len(spooling.store.events("requests")) == 1
+
+
+def test_the_store_is_asked_for_its_clock_once(spooling: Bench) -> None:
+    spooling.store.store_us = spooling.clock.us
+    spooling.begin(5)
+    for _ in range(5):
+        spooling.delivery.request(raw())
+    assert spooling.store.calls.count("hello") == 1
+
+
+def test_the_first_run_s_start_carries_the_store_s_clock_already(spooling: Bench) -> None:
+    spooling.store.store_us = spooling.clock.us + HOUR_US
+    spooling.begin(5)
+    (start,) = spooling.store.events("starts")
+    assert (start.started_us, start.clock_offset_ms) == (spooling.clock.us + HOUR_US, 3_600_000)

@@ -67,10 +67,15 @@ class BufferedDelivery:
             clock=self._clock,
             spool=spool,
         )
+        self._begin()
+        renew_after_fork(self)
+
+    def _begin(self) -> None:
+        # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
+        self._starting = reentrant_lock()
         self._flushes: deque[threading.Event] = deque()
         self._worst_s = 0.0
         self._forget_thread()
-        renew_after_fork(self)
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
@@ -162,6 +167,7 @@ class BufferedDelivery:
         """
         thread, self._stop = self._thread, True
         if thread is threading.current_thread():
+            # A `__del__` or a log handler on the writer's own thread: it ends when it is through with this batch.
             return
         self._intake.wake()
         with ExitStack() as hurry:
@@ -189,8 +195,7 @@ class BufferedDelivery:
         self._book.renew()
         self._intake.renew()
         self._shipper.renew()
-        self._flushes = deque()
-        self._forget_thread()
+        self._begin()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -210,8 +215,6 @@ class BufferedDelivery:
     def _forget_thread(self) -> None:
         self._thread: threading.Thread | None = None
         self._stop = False
-        # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
-        self._starting = reentrant_lock()
 
     def _run(self) -> bool:
         """Start the thread unless it runs; False, with everything shipped at once, where no thread can start."""
@@ -236,13 +239,21 @@ class BufferedDelivery:
 
     def _loop(self) -> None:
         thread = threading.current_thread()
-        while self._thread is thread:
-            stopping = self._stop
-            if not stopping:
-                self._intake.rest(self._shipper.rest_s(FLUSH_EVERY_S))
-            self._ship()
-            if stopping:
-                return
+        try:
+            while self._thread is thread:
+                stopping = self._stop
+                if not stopping:
+                    self._intake.rest(self._shipper.rest_s(FLUSH_EVERY_S))
+                self._ship()
+                if stopping:
+                    self._shipper.let_go()
+                    return
+        finally:
+            if self._thread is thread:
+                self._forget_thread()
+                # Who asked for a flush in the meantime gets it from the next one.
+                if self._flushes or not self._intake.is_empty:
+                    self._run()
 
     def _ship(self) -> None:
         self._worst_s = 0.0

@@ -1,0 +1,52 @@
+"""A spool in memory that replays as the one on the disk does."""
+
+from collections.abc import Callable
+
+from tracking_core.delivery.base import Replay
+from tracking_core.delivery.batches import events_in, events_of
+from tracking_core.errors import StoreUnavailable
+from tracking_core.events import Batch, Receipt
+
+
+class MemorySpool:
+    """A spool in memory that can be full."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.full = False
+        self.closed = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self.batches
+
+    def take(self, batch: Batch) -> bool:
+        """Keep a batch, unless the test has filled the spool."""
+        if not self.full:
+            self.batches.append(batch)
+        return not self.full
+
+    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+        """Send what waits until the store fails."""
+        outcome = Replay()
+        while self.batches:
+            try:
+                receipt = write(self.batches[0])
+            except StoreUnavailable as error:
+                outcome.error = str(error)
+                break
+            batch = self.batches.pop(0)
+            lost = events_of(batch, receipt.refused)
+            outcome.batches += 1
+            outcome.own_lost += lost
+            outcome.own_sent += events_in(batch) - lost
+        return outcome
+
+    def close(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+    def renew(self) -> None:
+        """Begin empty."""
+        self.batches = []

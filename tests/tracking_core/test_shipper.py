@@ -1,0 +1,539 @@
+"""Sealed batches on their way: exact numbers and figures, the spool, the breaker, poison, bounded memory."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.clocks import ManualClock
+from tests.support.fake_store import FakeStore
+from tests.tracking_core.memory_spool import MemorySpool
+from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
+from tracking_core.delivery import backlog as backlog_module
+from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, Replay
+from tracking_core.delivery.breaker import Breaker
+from tracking_core.delivery.health import Health
+from tracking_core.delivery.intake import SHIP_MOST, Intake
+from tracking_core.delivery.runbook import RunBook
+from tracking_core.delivery.shipper import Shipper
+from tracking_core.delivery.spool import DiskSpool
+from tracking_core.errors import RowRejected, StoreUnavailable
+from tracking_core.events import Batch, Receipt
+from tracking_core.failures import Failure
+from tracking_core.records import DeliveryReport
+from tracking_core.store.parameters import add_up
+from tracking_core.switch import TrackingSwitch
+
+HOUR_US = 3_600_000_000
+
+
+class Bench:
+    """A shipper on a bench: every part of it at hand, time standing still."""
+
+    def __init__(self, overload: str = "aggregate") -> None:
+        self.store, self.clock, self.spool = FakeStore(), ManualClock(us=BEGAN_US), MemorySpool()
+        self.switch, self.book, self.intake = TrackingSwitch({}), RunBook(), Intake(overload=overload)
+        self.store.store_us = BEGAN_US
+        self.breaker = Breaker(lambda: 0.0)
+        self.shipper = Shipper(
+            lambda: self.store,  # type: ignore[arg-type, return-value]
+            self.intake,
+            self.book,
+            deadline=1,
+            switch=self.switch,
+            health=Health(),
+            clock=self.clock,
+            spool=self.spool,
+            breaker=self.breaker,
+        )
+
+    def begin(self, run_id: int = RUN) -> None:
+        start = start_of(run_id)
+        self.book.begin(start, self.clock.monotonic())
+        self.intake.word(start)
+
+    def log(self, count: int, *, run_id: int = RUN, error: str | None = None) -> None:
+        for page in range(count):
+            self.intake.request((run_id, self.clock.us, f"/{page % 2}", page, 10, 200, 1, 5.0, False, error))
+
+    def fail(self, message: str = "oops", run_id: int = RUN) -> None:
+        failure = Failure(error_type="E", message=message, traceback="Traceback …", fingerprint="f00d")
+        self.intake.word(RawError(run_id, self.clock.us, None, failure))
+
+    def phase(self, status: str = "running", run_id: int = RUN) -> None:
+        self.intake.word(RawPhase(run_id, self.clock.us, "extract", status, {}, {"a": 1}, None))
+
+    def end(self, run_id: int = RUN) -> None:
+        self.intake.word(RawEnd(run_id, self.clock.us, "completed", None, "job"))
+
+    def ship(self, seconds: float = 0.0) -> DeliveryReport:
+        self.clock.seconds += seconds
+        self.clock.us += round(seconds * 1_000_000)
+        self.shipper.ship()
+        return self.shipper.report
+
+    def down(self) -> None:
+        self.store.failing = {"writer", "write"}
+
+    def up(self) -> None:
+        self.store.failing = set()
+
+    def totals(self) -> dict[int, int]:
+        """Return what the store counts of each run: batches with a known key count once."""
+        counted: dict[int, int] = {}
+        seen = set()
+        for batch in self.store.batches:
+            if (batch.writer_id, batch.batch_seq) in seen:
+                continue
+            seen.add((batch.writer_id, batch.batch_seq))
+            for run_id, cell in add_up(batch.cells).runs.items():
+                counted[run_id] = counted.get(run_id, 0) + cell.requests
+        return counted
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.begin()
+    return made
+
+
+# -- sealing -----------------------------------------------------------------------------------------------------------
+
+
+def test_requests_and_errors_are_numbered_without_a_gap_across_batches(bench: Bench) -> None:
+    bench.log(SHIP_MOST + 200)
+    bench.fail()
+    bench.ship()
+    bench.log(3)
+    bench.ship()
+    rows, errors = bench.store.events("requests"), bench.store.events("errors")
+    assert sorted([row.seq for row in rows] + [error.seq for error in errors]) == list(range(1, SHIP_MOST + 205))
+    assert [batch.batch_seq for batch in bench.store.batches] == list(range(1, len(bench.store.batches) + 1))
+    assert max(len(batch.requests) for batch in bench.store.batches) == SHIP_MOST
+
+
+def test_each_run_has_its_own_numbers(bench: Bench) -> None:
+    bench.begin(OTHER_RUN)
+    bench.log(2)
+    bench.log(3, run_id=OTHER_RUN)
+    bench.ship()
+    rows = bench.store.events("requests")
+    assert [(row.run_id, row.seq) for row in rows] == [(RUN, 1), (RUN, 2), *((OTHER_RUN, seq) for seq in (1, 2, 3))]
+
+
+def test_a_batch_says_how_far_its_writer_has_come(bench: Bench) -> None:
+    bench.log(4)
+    bench.fail()
+    bench.ship()
+    assert [(entry.run_id, entry.emitted, entry.dropped) for entry in bench.store.events("ledger")] == [(RUN, 5, 0)]
+
+
+def test_a_start_goes_along_until_a_receipt_confirms_it(bench: Bench) -> None:
+    bench.down()
+    for _ in range(3):
+        bench.log(1)
+        bench.ship()
+    bench.up()
+    bench.ship(1.0)
+    bench.log(1)
+    bench.ship()
+    bench.log(1)
+    bench.ship()
+    assert [len(batch.starts) for batch in bench.store.batches] == [1, 1, 1, 0, 0]
+
+
+def test_nothing_is_sent_when_nothing_was_said(bench: Bench) -> None:
+    bench.ship()
+    sent = len(bench.store.batches)
+    bench.ship(5.0)
+    assert len(bench.store.batches) == sent
+
+
+def test_what_comes_while_a_batch_is_on_its_way_is_left_for_the_next_time(bench: Bench) -> None:
+    bench.log(500)
+    # A job that logs as fast as its batches are sent must not keep a flush waiting for ever.
+    bench.store.on_batch = lambda _batch: bench.log(500)
+    bench.ship()
+    assert len(bench.store.batches) <= 2
+    assert len(bench.intake.requests) >= 500
+
+
+def test_an_event_that_nobody_foresaw_does_not_take_the_others_along(bench: Bench) -> None:
+    bench.log(2)
+    bench.intake.requests.append((RUN, "no time", "/a", 0, 1, 200, 1, 1.0, False, None))  # type: ignore[arg-type]
+    bench.log(2)
+    assert bench.ship() == DeliveryReport(sent=5, dropped=1)
+
+
+def test_the_duration_of_a_run_is_the_monotonic_clock_s(bench: Bench) -> None:
+    bench.clock.seconds += 12.5
+    bench.clock.us -= HOUR_US
+    bench.end()
+    bench.ship()
+    assert bench.store.events("ends")[0].duration_ms == 12_500
+
+
+def test_the_first_events_carry_the_store_s_clock_already(bench: Bench) -> None:
+    bench.store.store_us = BEGAN_US + HOUR_US
+    bench.log(1)
+    bench.phase()
+    bench.ship()
+    (start,), (row,), (phase,) = (bench.store.events(kind) for kind in ("starts", "requests", "phases"))
+    assert start.started_us == row.at_us == phase.at_us == BEGAN_US + HOUR_US
+    assert start.clock_offset_ms == 3_600_000
+
+
+def test_a_store_of_another_version_is_said_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.store.version = 3
+    for _ in range(3):
+        bench.log(1)
+        bench.ship()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "schema version 3, this program knows 1" in caplog.text
+    assert len(bench.store.events("requests")) == 3
+
+
+# -- the spool and the breaker -----------------------------------------------------------------------------------------
+
+
+def test_what_the_store_does_not_take_is_spooled_and_sent_when_it_works_again(bench: Bench) -> None:
+    bench.down()
+    bench.log(3)
+    assert bench.ship() == DeliveryReport(spooled=4)
+    bench.log(2)
+    bench.end()
+    assert bench.ship() == DeliveryReport(spooled=7)
+    bench.up()
+    assert bench.ship(0.5) == DeliveryReport(spooled=7)
+    assert bench.ship(0.5) == DeliveryReport(sent=7)
+    assert bench.totals() == {RUN: 5}
+    assert bench.spool.is_empty
+
+
+def test_a_dead_store_is_left_alone_between_two_tries(bench: Bench) -> None:
+    bench.down()
+    for _ in range(10):
+        bench.log(1)
+        bench.ship()
+    assert bench.store.calls.count("writer") == 1
+    bench.ship(1.0)
+    assert bench.store.calls.count("writer") == 2
+
+
+def test_the_writer_rests_no_longer_than_until_the_next_try_when_something_waits(bench: Bench) -> None:
+    assert bench.shipper.rest_s(1.0) == 1.0
+    bench.down()
+    bench.log(1)
+    bench.ship()
+    bench.clock.seconds += 0.75
+    assert bench.shipper.rest_s(1.0) == pytest.approx(0.25)
+    bench.clock.seconds += 10
+    assert 0 < bench.shipper.rest_s(1.0) < 0.1
+
+
+def test_a_batch_whose_answer_was_lost_is_sent_again_under_its_key(bench: Bench) -> None:
+    bench.ship()
+
+    def lose_the_answer(_batch: Batch) -> None:
+        bench.store.on_batch = lambda _batch: None
+        raise StoreUnavailable("connection reset")
+
+    bench.store.on_batch = lose_the_answer
+    bench.log(4)
+    assert bench.ship() == DeliveryReport(sent=1, spooled=4)
+    assert bench.ship(1.0) == DeliveryReport(sent=5)
+    first, again = bench.store.batches[-2:]
+    assert first == again
+    assert bench.totals() == {RUN: 4}
+
+
+def test_a_failed_connection_is_closed_and_another_one_opened(bench: Bench) -> None:
+    bench.ship()
+    bench.store.failing = {"write"}
+    bench.log(1)
+    bench.ship()
+    assert (bench.store.opened, bench.store.closed) == (1, 1)
+    bench.up()
+    bench.ship(1.0)
+    assert (bench.store.opened, bench.store.closed) == (2, 1)
+
+
+def test_ctrl_c_loses_nothing_and_reaches_the_caller(bench: Bench) -> None:
+    bench.store.failing, bench.store.fault = {"write"}, KeyboardInterrupt()
+    bench.log(3)
+    with pytest.raises(KeyboardInterrupt):
+        bench.ship()
+    bench.up()
+    assert bench.ship(1.0) == DeliveryReport(sent=4)
+
+
+def test_spools_of_dead_processes_are_looked_for_once_a_minute(bench: Bench, tmp_path: Path) -> None:
+    asked: list[bool] = []
+    replay = bench.spool.replay
+
+    def remember(write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+        asked.append(others)
+        return replay(write)
+
+    bench.spool.replay = remember  # type: ignore[method-assign]
+    bench.ship()
+    assert asked == [True]
+    for _ in range(59):
+        bench.ship(1.0)
+    assert asked == [True]
+    bench.ship(1.0)
+    assert asked == [True, True]
+
+
+def test_a_dead_process_s_batches_are_sent_and_not_counted_as_one_s_own(tmp_path: Path) -> None:
+    bench = Bench()
+    dead = DiskSpool(bench.store.label, (tmp_path,))
+    assert dead.take(batch_of(5, starts=(start_of(),)))
+    dead.close()
+    mine = DiskSpool(bench.store.label, (tmp_path,))
+    bench.shipper._spool = mine
+    # The spool on the disk measures its time itself.
+    bench.clock.seconds = time.monotonic()
+    bench.begin(OTHER_RUN)
+    assert bench.ship() == DeliveryReport(sent=1)
+    assert bench.totals() == {RUN: 5}
+
+
+# -- the switch --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_begun_while_the_switch_is_off_is_dropped_whole_and_counted(bench: Bench) -> None:
+    bench.store.off = frozenset({"job"})
+    bench.log(3)
+    assert bench.ship() == DeliveryReport(dropped=4)
+    bench.store.off = frozenset()
+    bench.log(2)
+    bench.end()
+    assert bench.ship() == DeliveryReport(dropped=7)
+    assert bench.store.known == set()
+
+
+def test_a_live_run_s_events_are_dropped_while_the_switch_is_off_and_its_end_is_not(bench: Bench) -> None:
+    bench.ship()
+    bench.store.off = frozenset({"*"})
+    bench.log(2)
+    bench.end()
+    report = bench.ship()
+    assert report == DeliveryReport(sent=1, dropped=3) or report.sent + report.dropped == 4
+    assert bench.store.running == set()
+
+
+def test_the_switch_turned_on_again_is_noticed_with_the_next_batch(bench: Bench) -> None:
+    bench.ship()
+    bench.store.off = frozenset({"job"})
+    bench.log(2)
+    bench.ship()
+    assert bench.switch.shared_off("job")
+    bench.store.off = frozenset()
+    bench.log(3)
+    assert bench.ship() == DeliveryReport(sent=4, dropped=2)
+    assert not bench.switch.shared_off("job")
+
+
+def test_nothing_is_spooled_for_a_job_that_was_last_seen_switched_off(bench: Bench) -> None:
+    bench.ship()
+    bench.store.off = frozenset({"job"})
+    bench.log(1)
+    bench.ship()
+    bench.down()
+    bench.log(4)
+    assert bench.ship() == DeliveryReport(sent=1, dropped=5)
+    bench.end()
+    bench.ship()
+    assert [len(batch.requests) for batch in bench.spool.batches] == [0]
+    assert len(bench.spool.batches[0].ends) == 1
+
+
+def test_a_removed_run_s_events_are_dropped_and_counted(bench: Bench) -> None:
+    bench.ship()
+    bench.store.known.clear()
+    bench.log(3)
+    assert bench.ship() == DeliveryReport(sent=1, dropped=3)
+
+
+# -- poison ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 37, 500])
+def test_a_poison_row_does_not_take_its_batch_along(bench: Bench, count: int) -> None:
+    def reject(batch: Batch) -> None:
+        if any(row.error == "poison" for row in batch.requests):
+            bench.store.batches.pop()
+            raise RowRejected("odd")
+
+    bench.store.on_batch = reject
+    bench.log(count)
+    bench.log(1, error="poison")
+    bench.fail()
+    bench.phase()
+    assert bench.ship() == DeliveryReport(sent=count + 3, dropped=1)
+    assert bench.totals() == {RUN: count}
+    assert len(bench.store.events("errors")) == len(bench.store.events("phases")) == 1
+    keys = [batch.batch_seq for batch in bench.store.batches]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_poison_word_is_dropped_alone(bench: Bench) -> None:
+    def reject(batch: Batch) -> None:
+        if any(error.message == "poison" for error in batch.errors):
+            bench.store.batches.pop()
+            raise RowRejected("odd")
+
+    bench.store.on_batch = reject
+    bench.log(20)
+    bench.fail("poison")
+    bench.fail("harmless")
+    bench.end()
+    assert bench.ship() == DeliveryReport(sent=23, dropped=1)
+    assert [error.message for error in bench.store.events("errors")] == ["harmless"]
+    assert bench.store.running == set()
+
+
+# -- neither store nor spool -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cramped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a bench whose store is down and whose spool is full, with room for five batches."""
+    monkeypatch.setattr(backlog_module, "MOST_BATCHES", 5)
+    bench.down()
+    bench.spool.full = True
+    return bench
+
+
+def test_what_nobody_takes_waits_in_memory_and_is_sent_when_the_store_works_again(cramped: Bench) -> None:
+    for _ in range(3):
+        cramped.log(4)
+        assert cramped.ship() == DeliveryReport()
+    cramped.up()
+    assert cramped.ship(1.0) == DeliveryReport(sent=13)
+    assert cramped.totals() == {RUN: 12}
+    assert len(cramped.store.events("requests")) == 12
+
+
+def test_memory_is_bounded_totals_stay_exact_and_words_are_all_kept(cramped: Bench) -> None:
+    for _ in range(40):
+        cramped.log(10)
+        cramped.fail()
+        cramped.ship()
+        assert len(cramped.shipper._backlog) <= 5
+    cramped.phase("completed")
+    cramped.end()
+    cramped.ship()
+    dropped = cramped.shipper.report.dropped
+    assert dropped > 300
+    cramped.up()
+    report = cramped.ship(1.0)
+    assert report == DeliveryReport(sent=443 - dropped, dropped=dropped)
+    assert cramped.totals() == {RUN: 400}
+    assert len(cramped.store.events("errors")) == 40
+    assert len(cramped.store.events("ends")) == 1
+    assert len(cramped.store.events("requests")) == 400 - dropped
+    last = cramped.store.events("ledger")[-1]
+    assert (last.emitted, last.dropped) == (440, dropped)
+    assert last.emitted == len(cramped.store.events("requests")) + 40 + dropped
+
+
+def test_memory_is_bounded_in_bytes_too(cramped: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "MOST_BYTES", 100_000)
+    for _ in range(4):
+        cramped.log(10, error="x" * 20_000)
+        cramped.fail("y" * 60_000)
+        cramped.ship()
+    assert cramped.shipper._backlog._bytes() <= 100_000
+    cramped.up()
+    cramped.ship(1.0)
+    assert cramped.totals() == {RUN: 40}
+    assert len(cramped.store.events("errors")) == 4
+
+
+def test_the_batch_that_a_store_may_have_seen_keeps_its_key_and_is_never_joined(cramped: Bench) -> None:
+    cramped.store.failing = {"write"}
+    for _ in range(20):
+        cramped.log(10)
+        cramped.ship()
+    seen = cramped.shipper._backlog.first
+    assert add_up(seen.cells).runs[RUN].requests == 10
+    assert seen.batch_seq == 1
+
+
+def test_leaving_puts_into_the_spool_what_waits_in_memory(cramped: Bench) -> None:
+    cramped.log(4)
+    cramped.ship()
+    cramped.spool.full = False
+    cramped.shipper.let_go()
+    assert cramped.shipper.report == DeliveryReport(spooled=5)
+    assert cramped.spool.closed == 1
+
+
+def test_what_cannot_be_spooled_at_the_end_is_counted_as_dropped(cramped: Bench) -> None:
+    cramped.log(4)
+    cramped.ship()
+    cramped.shipper.let_go()
+    assert cramped.shipper.report == DeliveryReport(dropped=5)
+
+
+def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "MOST_BATCHES", 2)
+    bench = Bench("wait")
+    bench.begin()
+    bench.down()
+    bench.spool.full = True
+    bench.log(5 * SHIP_MOST)
+    for _ in range(20):
+        bench.ship()
+    assert len(bench.shipper._backlog) == 2
+    assert len(bench.intake.requests) == 3 * SHIP_MOST
+    bench.up()
+    for _ in range(3):
+        bench.ship(1.0)
+    assert len(bench.store.events("requests")) == 5 * SHIP_MOST
+    assert bench.shipper.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
+
+
+def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracking_core.delivery.intake.MOST_REQUESTS", 10)
+    bench.log(25)
+    assert bench.ship() == DeliveryReport(sent=11, dropped=15)
+    assert bench.totals() == {RUN: 25}
+    assert [(entry.emitted, entry.dropped) for entry in bench.store.events("ledger")] == [(25, 15)]
+
+
+# -- from within, and in a child ---------------------------------------------------------------------------------------
+
+
+def test_a_call_from_within_does_not_disturb_the_batch_under_way(bench: Bench) -> None:
+    bench.store.on_batch = lambda _batch: (bench.shipper.ship(), bench.shipper.let_go())  # type: ignore[func-returns-value]
+    bench.log(3)
+    assert bench.ship() == DeliveryReport(sent=4)
+    assert bench.store.closed == 0
+
+
+def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_nothing(bench: Bench) -> None:
+    bench.log(2)
+    bench.ship()
+    bench.book.renew()
+    bench.intake.renew()
+    bench.shipper.renew()
+    assert bench.shipper.report == DeliveryReport()
+    bench.log(1)
+    bench.ship()
+    assert (bench.store.opened, bench.store.closed) == (2, 0)
+    parent, child = bench.store.batches[0], bench.store.batches[-1]
+    assert parent.writer_id != child.writer_id
+    assert (child.batch_seq, child.requests[0].seq) == (1, 1)
+
+
+def test_a_count_of_a_source_is_sent(bench: Bench) -> None:
+    bench.intake.word(RawCount(RUN, bench.clock.us, "contacts", 12))
+    bench.ship()
+    assert [(count.entity, count.items) for count in bench.store.events("source_counts")] == [("contacts", 12)]
