@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.gather_errors import kinds_of_errors
+from etlwatch.gather_listing import FIRST_PAGE, Listing
 from etlwatch.judging import Judge
 from etlwatch.model.coverage import coverage_of
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
@@ -23,9 +24,6 @@ from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
 from tracking_core.store.base import Reader
 
 __all__ = ["MOST_ERRORS", "Gatherer", "Watch"]
-
-MOST_LIVE: Final = 300
-"""Live runs listed beside the newest ones; runs that were lost and never closed would add up for ever."""
 
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
@@ -56,7 +54,7 @@ PASTS_BUDGET_S: Final = 0.05
 class Watch:
     """What is on screen; replaced whole when that changes."""
 
-    limit: int = 200
+    limit: int = FIRST_PAGE
     """Newest runs to list."""
 
     window: Window = WINDOWS[1]
@@ -91,6 +89,7 @@ class _Memory:
     percentiles: dict[int, tuple[int, Percentiles]] = field(default_factory=dict)
     phases: dict[int, tuple[Run, tuple[Phase, ...]]] = field(default_factory=dict)
     last_errors: dict[int, tuple[int, ErrorRecord | None]] = field(default_factory=dict)
+    listing: Listing = field(default_factory=Listing)
     details: _Details = field(default_factory=_Details)
 
 
@@ -114,8 +113,8 @@ class Gatherer:
         began = self._monotonic()
         with reader.one_view():
             now = reader.now()
-            newest = reader.recent_runs(watch.limit)
-            runs = _with_live(newest, reader.live_runs(MOST_LIVE))
+            listed = self._memory.listing.read(reader, watch.limit, at_s=began)
+            runs = listed.runs
             now_s = now.timestamp()
             phases = self._phases(reader, runs)
             judged = self._judge.judge(reader, runs, now=now, phases=phases, every_job=True)
@@ -127,7 +126,7 @@ class Gatherer:
                 findings=judged.findings,
                 pasts=judged.pasts,
                 outage=judged.outage,
-                complete=len(newest) < watch.limit,
+                complete=listed.complete,
                 phases=phases,
                 percentiles=self._percentiles(reader, runs),
                 rates=self._rates(reader, runs, now_s),
@@ -145,7 +144,7 @@ class Gatherer:
         wanted = [
             run.run_id
             for run in runs
-            if run.status == RunStatus.RUNNING or run.run_id not in known or known[run.run_id][0] != run
+            if run.status == RunStatus.RUNNING or run.run_id not in known or _differ(known[run.run_id][0], run)
         ]
         asked: dict[int, list[Phase]] = {}
         for phase in reader.phases(wanted) if wanted else ():
@@ -261,8 +260,6 @@ def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | 
     return replace(details, run=next((run for run in runs if run.run_id == details.run_id), details.run))
 
 
-def _with_live(newest: Sequence[Run], live: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the newest runs and those still alive, each once, newest first."""
-    known = {run.run_id for run in newest}
-    older = [run for run in live if run.run_id not in known]
-    return (*newest, *sorted(older, key=lambda run: (run.started_at, run.run_id), reverse=True))
+def _differ(one: Run, other: Run) -> bool:
+    """Say whether a run has changed; of thousands that are remembered most are the same object."""
+    return one is not other and one != other

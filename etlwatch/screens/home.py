@@ -7,6 +7,7 @@ Owns filter, order, window and cursor of the runs table, and which row its pane 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from textual import on
@@ -15,6 +16,7 @@ from textual.containers import Horizontal
 
 from etlwatch.commands import HOME_COMMANDS, bindings_of
 from etlwatch.gather import Watch
+from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
 from etlwatch.model.filter import Filter, FilterError, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
 from etlwatch.model.health import Counts, count_states, headline, outage_line, state_parts
@@ -245,6 +247,18 @@ class HomeScreen(DashboardScreen):
     @on(LineTable.RowHighlighted)
     def _row_highlighted(self) -> None:
         self._draw_pane()
+        self._ask_for_more()
+
+    def _ask_for_more(self) -> None:
+        """List more runs when the cursor comes to the end of those that are listed."""
+        shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.query_one(LineTable)
+        if shown is None or shown.complete or table.cursor_index < len(table.rows) - 1:
+            return
+        limit = poller.watch.limit
+        if limit >= MOST_LISTED:
+            self.dashboard.say(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
+        elif len(shown.runs) >= limit:
+            poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, MOST_LISTED))
 
     @on(LineTable.RowOpened)
     def _row_opened(self, message: LineTable.RowOpened) -> None:

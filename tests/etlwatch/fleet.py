@@ -244,7 +244,9 @@ class FakeReader:
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         runs = sorted(self._ask("recent_runs").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
-        return [run for run in runs if before is None or (run.started_at, run.run_id) < before][:limit]
+        found = [run for run in runs if before is None or (run.started_at, run.run_id) < before][:limit]
+        self._store.asked["runs read"] += len(found)
+        return found
 
     def live_runs(self, limit: int = 1000) -> list[Run]:
         live = [run for run in self._ask("live_runs").runs if run.status == "running"]

@@ -107,8 +107,23 @@ async def test_of_a_thousand_runs_the_newest_are_listed_and_the_rest_is_not_aske
     store = FakeStore(runs=[make_run(f"job{n}", minutes_ago=n, lasted_s=30, number=n) for n in range(1, 1_001)])
     async with dashboard(store) as opened:
         assert len(table(opened).rows) == 200
+        assert store.asked["runs read"] == 200
         await opened.press("G")
         assert "job200" in opened.text
+
+
+async def test_at_the_end_of_the_list_more_runs_are_listed_until_there_are_no_more() -> None:
+    store = FakeStore(runs=[make_run(f"job{n}", minutes_ago=n, lasted_s=30, number=n) for n in range(1, 1_001)])
+    async with dashboard(store) as opened:
+        for listed in (700, 1_000):
+            await opened.press("G")
+            await opened.until(lambda listed=listed: len(table(opened).rows) == listed)
+        assert table(opened).cursor_index == 699, "the cursor stays on its run"
+        await opened.press("G")
+        assert "job1000" in opened.text
+        asked = opened.app.poller.watch
+        await opened.press("k", "G")
+        assert opened.app.poller.watch == asked
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,0 +1,127 @@
+"""Which runs are listed: the newest, every living one, and as many older ones as somebody has paged to.
+
+Owns the paging, and what of it needs no second question. Refuses to own everything else that is asked about runs
+(`etlwatch.gather`). A poll reads the newest page and the living runs, whatever is listed below: a run that has ended
+does not change any more. What can change it all the same (a clean-up, a late delivery) is found by reading one older
+page again now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tracking_core.records import Run, RunStatus
+from tracking_core.store.base import Reader
+
+__all__ = ["FIRST_PAGE", "MOST_LISTED", "OLDER_PAGE", "Listing"]
+
+FIRST_PAGE: Final = 200
+"""Newest runs that every poll reads."""
+
+OLDER_PAGE: Final = 500
+"""Runs by which the list grows when somebody comes to its end."""
+
+MOST_LISTED: Final = 5_000
+"""Runs beyond which it does not grow: a filter, or the command line, finds what is older."""
+
+MOST_LIVE: Final = 300
+"""Live runs listed beside the newest ones; runs that were lost and never closed would add up for ever."""
+
+AGAIN_EVERY_S: Final = 10.0
+"""How often one older page is read again, each in its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The runs of one poll."""
+
+    runs: tuple[Run, ...]
+    """Newest first."""
+
+    complete: bool
+    """Whether the store holds no older ones."""
+
+
+def _place(run: Run) -> tuple[datetime, int]:
+    return (run.started_at, run.run_id)
+
+
+class Listing:
+    """Read the runs that a list shows, remembering the older ones."""
+
+    def __init__(self) -> None:
+        self._older: tuple[Run, ...] = ()
+        """Runs below the newest page, newest first."""
+
+        self._first: tuple[Run, ...] = ()
+        self._at_end = False
+        self._again_at = 0.0
+        self._again_below = 0
+
+    def read(self, reader: Reader, limit: int, *, at_s: float) -> Listed:
+        """Return the newest `limit` runs and the living ones; `at_s` is a clock in seconds that only goes forward."""
+        first = tuple(reader.recent_runs(min(limit, FIRST_PAGE)))
+        living = reader.live_runs(MOST_LIVE)
+        if len(first) < min(limit, FIRST_PAGE) or limit <= FIRST_PAGE:
+            self._older, self._first = (), first
+            return Listed(_joined(first, living), len(first) < min(limit, FIRST_PAGE))
+        older = self._still_older(reader, first, living, limit - len(first))
+        older = self._again(reader, older, at_s)
+        while len(older) < limit - len(first) and not self._at_end:
+            wanted = min(OLDER_PAGE, limit - len(first) - len(older))
+            page = reader.recent_runs(wanted, before=_place((older or first)[-1]))
+            older = (*older, *page)
+            self._at_end = len(page) < wanted
+        self._older, self._first = older, first
+        return Listed(_joined((*first, *older), living), self._at_end)
+
+    def _still_older(self, reader: Reader, first: Sequence[Run], living: Iterable[Run], most: int) -> tuple[Run, ...]:
+        """Return what is known below the newest page: of runs that have ended since, as they ended."""
+        floor = _place(first[-1])
+        slid = [run for run in self._first if _place(run) < floor]
+        if not self._older and not slid:
+            self._at_end = False
+        if len(slid) == len(self._first):
+            # More runs have begun than a page holds: between the two nothing is known.
+            self._at_end = False
+            return ()
+        now = {run.run_id: run for run in living}
+        known: list[Run] = []
+        for run in (*slid, *(run for run in self._older if _place(run) < floor)):
+            if run.status != RunStatus.RUNNING:
+                known.append(run)
+                continue
+            fresh = now.get(run.run_id) or reader.run(run.run_id)
+            if fresh is not None:
+                known.append(fresh)
+        if len(known) > most:
+            self._at_end = False
+        return tuple(known[:most])
+
+    def _again(self, reader: Reader, older: tuple[Run, ...], at_s: float) -> tuple[Run, ...]:
+        """Read one of the older pages again when it is time."""
+        if not older or at_s - self._again_at < AGAIN_EVERY_S:
+            return older
+        self._again_at = at_s
+        begin = self._again_below if self._again_below < len(older) else 0
+        page = older[begin : begin + OLDER_PAGE]
+        self._again_below = begin + len(page)
+        above = older[begin - 1] if begin else self._first[-1] if self._first else page[0]
+        if above is page[0]:
+            return older
+        last = _place(page[-1])
+        fresh = [run for run in reader.recent_runs(len(page), before=_place(above)) if _place(run) >= last]
+        known = {run.run_id: run for run in page}
+        # The same object where nothing changed, so that nothing is asked or drawn again for it.
+        same = [known[run.run_id] if known.get(run.run_id) == run else run for run in fresh]
+        return (*older[:begin], *same, *older[begin + len(page) :])
+
+
+def _joined(listed: Sequence[Run], living: Iterable[Run]) -> tuple[Run, ...]:
+    """Return the listed runs and those still alive, each once, newest first."""
+    known = {run.run_id for run in listed}
+    others = [run for run in living if run.run_id not in known]
+    return (*listed, *sorted(others, key=_place, reverse=True))
