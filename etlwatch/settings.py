@@ -20,7 +20,7 @@ Keymap = Mapping[str, tuple[str, ...]]
 INTERVALS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between polls that `+` and `-` step through."""
 
-READ_ONLY: Final = "read-only: start with --write, or say write = true for this target"
+READ_ONLY: Final = "read-only: start with --write"
 """Why nothing may be changed unless somebody said so."""
 
 
