@@ -117,13 +117,12 @@ def scope_columns(width: int) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def scope_cells(scope: Scope, look: SwitchLook, pen: Pen) -> Mapping[str, Spans]:
-    """Return a row of the table of switches."""
+def scope_cells(scope: Scope, live: int, pen: Pen) -> Mapping[str, Spans]:
+    """Return a row of the table of switches; `live` are the runs it touches."""
     switch = scope.switch
     state: Span = ("on", "dim") if scope.enabled else ("off", "amber bold")
     if scope.overruled:
         state = ("off (all)", "amber")
-    live = len(look.touched(scope.job))
     return {
         "job": ((ALL_JOBS, "text bold") if scope.job is None else (safe(scope.job), "plain"),),
         "state": (state,),

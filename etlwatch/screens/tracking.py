@@ -6,7 +6,9 @@ with Cancel in front. Refuses to own the words (`etlwatch.model.switching`) and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -97,18 +99,25 @@ class TrackingBox(Box):
             self._look, self._failed = look, None
             found = scopes(look, first=self._first)
             self._scopes = {scope.job: scope for scope in found}
-            pen = self.pen
-            self.query_one(LineTable).update_rows(
-                [
-                    Row(
-                        key=("all",) if scope.job is None else scope.job,
-                        cells=scope_cells(scope, look, pen),
-                        role="plain" if scope.job is None or look.touched(scope.job) else "dim",
-                    )
-                    for scope in found
-                ]
-            )
+            self.query_one(LineTable).update_rows(self._rows(look, found))
         self.draw()
+
+    def _rows(self, look: SwitchLook, found: Iterable[Scope]) -> list[Row]:
+        """Return a row for each switch; its cells are written when it is drawn, for there may be thousands."""
+        pen = self.pen
+        by_job = Counter(run.job for run in look.live)
+        rows: list[Row] = []
+        for scope in found:
+            live = len(look.live) if scope.job is None else by_job[scope.job]
+            rows.append(
+                Row(
+                    key=("all",) if scope.job is None else scope.job,
+                    cells=partial(scope_cells, scope, live, pen),
+                    role="plain" if scope.job is None or live else "dim",
+                    version=(scope, live, look.at),
+                )
+            )
+        return rows
 
     @property
     def chosen(self) -> Scope | None:

@@ -87,6 +87,16 @@ async def test_more_live_runs_than_fit_are_counted(store: ControlStore) -> None:
         assert "more  " in opened.text
 
 
+async def test_thousands_of_jobs_are_listed_and_the_last_one_can_be_turned(store: ControlStore) -> None:
+    store.runs += [make_run(f"z{index:04}", minutes_ago=9_000, lasted_s=1, number=index) for index in range(5_000)]
+    async with dashboard(store, may_write=True) as opened:
+        await listed(opened)
+        await opened.press("G", "enter", "tab", "enter")
+        await opened.until(lambda: store.deeds)
+        assert store.deeds[0][:2] == ("turn", False)
+        assert str(store.deeds[0][2]).startswith("z4")
+
+
 async def test_cancel_has_the_keys_and_nothing_is_turned(store: ControlStore) -> None:
     async with dashboard(store, may_write=True) as opened:
         await turning(opened)
