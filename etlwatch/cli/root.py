@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "tracking": "etlwatch.cli.control:tracking",
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",
+    "spool": "etlwatch.cli.spool:spool",
     "init": "etlwatch.cli.control:init",
     "config": "etlwatch.cli.config:config",
     "doctor": "etlwatch.cli.doctor:doctor",

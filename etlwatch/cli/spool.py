@@ -1,0 +1,163 @@
+"""`etlwatch spool`: what jobs could not deliver and left on this machine, and its delivery now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from etlwatch.cli import connect, output
+from etlwatch.cli.faults import Unsuccessful, store_fault
+from etlwatch.cli.options import format_option
+from etlwatch.cli.output import Format, Shape
+from etlwatch.cli.table import Column, table
+from etlwatch.cli.terminal import say
+from etlwatch.model.numbers import bytes_, span
+from tracking_core.config import spool_directories
+from tracking_core.delivery.base import Replay
+from tracking_core.delivery.spool import DiskSpool, replay_file
+from tracking_core.delivery.spool_file import SpoolFile, rejected, waiting
+from tracking_core.errors import StoreUnavailable
+from tracking_core.events import Batch, Receipt
+from tracking_core.identity import format_run_id
+from tracking_core.store.base import Store, Writer
+
+FILE_FIELDS = ("file", "store", "batches", "bytes", "age_s", "in_use", "rejected")
+REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "expired", "left", "refused", "error")
+
+
+@click.group(invoke_without_command=True)
+@connect.store_option
+@click.pass_context
+def spool(context: click.Context) -> None:
+    """Show or deliver what jobs left in the spool.
+
+    A job whose store does not take something keeps it in files of its own and delivers them itself when it can; the
+    next job on this machine does it otherwise, or you with `etlwatch spool replay`. Alone it shows the files.
+    """
+    if context.invoked_subcommand is None:
+        _show(Format.TABLE)
+
+
+@spool.command()
+@connect.store_option
+@format_option
+def status(form: Format) -> None:
+    """List the files that wait, for any store, oldest first."""
+    _show(form)
+
+
+def _show(form: Format) -> None:
+    directories = spool_directories()
+    files = waiting(directories)
+    if form is not Format.TABLE:
+        output.write_rows(form, map(_file_shape, files), fields=FILE_FIELDS)
+        return
+    aside = rejected(directories)
+    if not files:
+        say("nothing waits")
+    if aside:
+        say(f"{len(aside)} file(s) of rejected batches lie beside, the first is {aside[0]}")
+    columns: list[Column[SpoolFile]] = [
+        Column(heading="store", full=lambda file: file.store or "?", shrinks_to=16),
+        Column(heading="batches", full=lambda file: f"{file.batches:,}"),
+        Column(heading="size", full=lambda file: bytes_(file.bytes)),
+        Column(heading="age", full=lambda file: span(file.age_s)),
+        Column(heading="job", full=lambda file: "lives" if file.in_use else "gone"),
+        Column(heading="file", full=lambda file: str(file.path), shrinks_to=12),
+    ]
+    output.write_table(lambda look: table(columns, files, look))
+
+
+def _file_shape(file: SpoolFile) -> Shape:
+    return {
+        "file": str(file.path),
+        "store": file.store,
+        "batches": file.batches,
+        "bytes": file.bytes,
+        "age_s": round(file.age_s, 3),
+        "in_use": file.in_use,
+        "rejected": file.rejected,
+    }
+
+
+@spool.command()
+@connect.store_option
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@format_option
+def replay(files: tuple[Path, ...], form: Format) -> None:
+    """Deliver what waits for the store, or FILES whatever store they were meant for.
+
+    Doing it again is harmless: what is stored already is recognised. Files of living jobs are left to them. Exit status
+    1 when something was refused, rejected or is left.
+    """
+    with connect.store() as store:
+        done = _replay(store, files)
+    if form is Format.TABLE:
+        output.write_lines([_summary(done)])
+    else:
+        output.write_rows(form, [_replay_shape(done)], fields=REPLAY_FIELDS)
+    for run_id, reason in sorted(done.refused.items()):
+        say(f"run {format_run_id(run_id)}: refused, {reason}")
+    if done.error:
+        raise store_fault(StoreUnavailable(done.error), connect.location())
+    if done.refused or done.rejected or done.left:
+        raise Unsuccessful("not all of it was delivered; `etlwatch spool status` lists what is left")
+
+
+def _replay(store: Store, files: Sequence[Path]) -> Replay:
+    writer: list[Writer] = []
+
+    def write(batch: Batch) -> Receipt:
+        # Connected only when something waits.
+        if not writer:
+            writer.append(store.writer(connect.CHANGE_SECONDS))
+        return writer[0].write(batch)
+
+    directories = spool_directories()
+    place = DiskSpool(store.label, directories)
+    try:
+        if files:
+            return _added([replay_file(path, write) for path in files])
+        return place.replay(write)
+    finally:
+        place.close()
+        for connection in writer:
+            connection.close()
+
+
+def _added(replays: Sequence[Replay]) -> Replay:
+    total = Replay()
+    for each in replays:
+        total.batches += each.batches
+        total.sent += each.sent
+        total.lost += each.lost
+        total.rejected += each.rejected
+        total.expired += each.expired
+        total.left += each.left
+        total.refused.update(each.refused)
+        total.error = total.error or each.error
+    return total
+
+
+def _summary(done: Replay) -> str:
+    words = [f"{done.sent:,} events in {done.batches:,} batches delivered"]
+    words += [f"{done.lost:,} refused"] if done.lost else []
+    words += [f"{done.rejected:,} batches rejected"] if done.rejected else []
+    words += [f"{done.expired:,} files too old"] if done.expired else []
+    words += [f"{done.left:,} files left"] if done.left else []
+    return ", ".join(words)
+
+
+def _replay_shape(done: Replay) -> Shape:
+    return {
+        "batches": done.batches,
+        "sent": done.sent,
+        "lost": done.lost,
+        "rejected": done.rejected,
+        "expired": done.expired,
+        "left": done.left,
+        "refused": {format_run_id(run_id): reason for run_id, reason in done.refused.items()},
+        "error": done.error,
+    }

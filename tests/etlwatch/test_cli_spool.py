@@ -1,0 +1,82 @@
+"""`spool status` and `spool replay`: what waits, its delivery, and what does not rise from the dead."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.etlwatch.cli_program import Program
+from tests.support.ports import free_port
+from tests.tracking_core.sample_batches import RUN, batch_of, end, start_of
+from tracking_core import SimpleETLTracker
+from tracking_core.config import resolve, spool_directories
+from tracking_core.delivery.spool import DiskSpool
+from tracking_core.identity import format_run_id
+from tracking_core.store import open_store
+
+
+@pytest.fixture
+def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
+
+
+def leave(dsn: str, count: int = 3) -> Path:
+    """Leave a run of so many requests in the spool, as a job that is gone; return its file."""
+    spool = DiskSpool(resolve(dsn).label, spool_directories())
+    assert spool.take(batch_of(count, starts=(start_of(),), ends=(end(),)))
+    spool.close()
+    (path,) = spool_directories()[0].glob("*/*.spool")
+    return path
+
+
+def test_status_lists_what_waits(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    empty = etlwatch("spool", "--dsn", sqlite_store_dsn)
+    assert (empty.status, empty.err) == (0, "nothing waits\n")
+    path = leave(sqlite_store_dsn)
+    (file,) = etlwatch("spool", "status", "--format", "json").data
+    assert (file["file"], file["batches"], file["in_use"]) == (str(path), 1, False)
+    assert file["store"] == resolve(sqlite_store_dsn).label
+    assert "gone" in etlwatch("spool", "status").out
+
+
+def test_replay_delivers_once_and_removes_the_file(etlwatch: Program, store_dsn: str) -> None:
+    path = leave(store_dsn)
+    done = etlwatch("spool", "replay", "--dsn", store_dsn)
+    assert (done.status, done.out) == (0, "4 events in 1 batches delivered\n")
+    assert not path.exists()
+    (run,) = SimpleETLTracker(store_dsn).get_recent_runs()
+    assert (run.run_id, run.requests, run.status) == (RUN, 3, "completed")
+    assert etlwatch("spool", "replay", "--dsn", store_dsn, "--format", "json").data[0]["sent"] == 0
+
+
+def test_a_spool_replayed_after_its_run_was_cleaned_up_is_refused_and_nothing_rises_from_the_dead(
+    etlwatch: Program, store_dsn: str
+) -> None:
+    leave(store_dsn)
+    assert etlwatch("spool", "replay", "--dsn", store_dsn).status == 0
+    assert SimpleETLTracker(store_dsn).cleanup_old_runs(0) == 1
+    spool = DiskSpool(resolve(store_dsn).label, spool_directories())
+    assert spool.take(batch_of(2, batch_seq=2, first=10, starts=(start_of(),), ends=(end(),)))
+    spool.close()
+    done = etlwatch("spool", "replay", "--dsn", store_dsn, "--format", "json")
+    assert done.status == 1
+    assert done.data[0]["refused"] == {format_run_id(RUN): "removed"}
+    assert (done.data[0]["sent"], done.data[0]["lost"]) == (0, 3)
+    assert format_run_id(RUN) in done.err
+    with open_store(store_dsn).reader(5.0) as reader:
+        assert reader.run(RUN) is None
+        assert reader.endpoints(RUN) == []
+
+
+def test_a_named_file_is_delivered_to_the_store_at_hand(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    path = leave("postgresql://renamed.example/tracking")
+    assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn).out.startswith("0 events")
+    assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, str(path)).status == 0
+    assert SimpleETLTracker(sqlite_store_dsn).get_recent_runs()[0].requests == 3
+
+
+def test_a_store_that_cannot_answer_leaves_the_file(etlwatch: Program) -> None:
+    dsn = f"postgresql://127.0.0.1:{free_port()}/nowhere"
+    path = leave(dsn)
+    done = etlwatch("spool", "replay", "--dsn", dsn)
+    assert done.status == 3
+    assert path.exists()
