@@ -79,7 +79,7 @@ def judge_deadline(took: float) -> Result:
 def check_breaker(patient: Patient) -> Result:
     """Call on after a call has failed: the breaker answers in the store's place."""
     with (peers.silent if patient.is_postgres else peers.held_file)() as store:
-        delivery, _ = probe.immediate(store, DEADLINE_S)
+        delivery, _ = probe.immediate(lambda: store, DEADLINE_S)
         nobody = _nobody()
         delivery.begin(probe.start_of(nobody))
         took = []
@@ -103,7 +103,7 @@ def judge_breaker(took: Sequence[float]) -> Result:
 def check_buffered_without_store(patient: Patient) -> Result:
     """Begin a run and record into it with buffered delivery while the store says nothing."""
     with (peers.silent if patient.is_postgres else peers.held_file)() as store:
-        delivery, _ = probe.buffered(store, DEADLINE_S)
+        delivery, _ = probe.buffered(lambda: store, DEADLINE_S)
         nobody = _nobody()
         try:
             began = time.perf_counter()

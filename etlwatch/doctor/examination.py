@@ -7,6 +7,7 @@ check does leaves here but findings, and ctrl-c.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tracking_core.store import due
 LIMIT_S = 10.0
 WRITING_LIMIT_S = 25.0
 GRACE_S = 1.0
+THREADS = "doctor: "
 REMOVAL_S = 10.0
 
 
@@ -107,9 +109,19 @@ def examine(
                 patient.absent = "the store cannot answer"
             yield Finding(check=check.name, promise=check.promise, result=result)
     finally:
+        _stop(patient)
         if patient.probes:
             with suppress(Exception), due.within(REMOVAL_S):
                 forget_probes(patient)
+
+
+def _stop(patient: Patient) -> None:
+    """Let a check that still runs write no more, and wait for what it has on its way."""
+    patient.stopped.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith(THREADS) and thread.ident is not None:
+            with due.hurrying(thread.ident, time.monotonic() + GRACE_S):
+                thread.join(2 * GRACE_S)
 
 
 def _tried(check: Check, patient: Patient) -> Result:
@@ -129,7 +141,7 @@ def _tried(check: Check, patient: Patient) -> Result:
             answers.put(failed(_one_line(f"{type(error).__name__}: {error}")))
 
     # On a thread of its own: what asks the operating system about a dead network disk may never come back.
-    threading.Thread(target=try_it, name=f"doctor {check.name}", daemon=True).start()
+    threading.Thread(target=try_it, name=f"{THREADS}{check.name}", daemon=True).start()
     try:
         return answers.get(timeout=check.limit_s + GRACE_S)
     except Empty:

@@ -6,11 +6,13 @@ Owns what one check has to know from another: whether the store answers, whether
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
+from tracking_core.errors import StoreUnavailable
 from tracking_core.store import open_store
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Patient:
     probes: list[Probe] = field(default_factory=list)
     """What was written and is not removed yet."""
 
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set when the examination is over: what still runs of a check must not write any more."""
+
     def __post_init__(self) -> None:
         if self.read_only:
             self.no_probe = "--read-only"
@@ -54,7 +59,9 @@ class Patient:
         return self.location.kind == "postgres"
 
     def store(self) -> Store:
-        """Return the store; nothing is connected yet."""
+        """Return the store, nothing is connected yet; StoreUnavailable once the examination is over."""
+        if self.stopped.is_set():
+            raise StoreUnavailable("the examination is over")
         return open_store(self.location)
 
     def examiner(self, *, may_write: bool = False) -> PostgresExaminer | SqliteExaminer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -128,22 +128,18 @@ class Overheard(Health):
         self.cause = self.cause or f"the store says: {reason}"
 
 
-def immediate(store: Store, deadline: float) -> tuple[ImmediateDelivery, Overheard]:
+def immediate(open_store: Callable[[], Store], deadline: float) -> tuple[ImmediateDelivery, Overheard]:
     """Return an immediate delivery as a tracker has one, but with no spool and whatever the environment says."""
     overheard = Overheard()
     switch = TrackingSwitch(environ={})
-    return ImmediateDelivery(
-        lambda: store, deadline=deadline, switch=switch, spool=NoSpool(), health=overheard
-    ), overheard
+    return ImmediateDelivery(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=overheard), overheard
 
 
-def buffered(store: Store, deadline: float) -> tuple[BufferedDelivery, Overheard]:
+def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[BufferedDelivery, Overheard]:
     """Return a buffered delivery as a tracker has one, but with no spool and whatever the environment says."""
     overheard = Overheard()
     switch = TrackingSwitch(environ={})
-    return BufferedDelivery(
-        lambda: store, deadline=deadline, switch=switch, spool=NoSpool(), health=overheard
-    ), overheard
+    return BufferedDelivery(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=overheard), overheard
 
 
 def forget_probes(patient: Patient) -> int:

@@ -29,7 +29,7 @@ PATIENCE_S = 15.0
 def check_immediate(patient: Patient) -> Result:
     """Record a whole run with immediate delivery and read it back."""
     probe = probes.new_probe(patient)
-    delivery, overheard = probes.immediate(patient.store(), patient.deadline)
+    delivery, overheard = probes.immediate(patient.store, patient.deadline)
     taken = [delivery.begin(probes.start_of(probe))]
     took = []
     for index in range(IMMEDIATE_REQUESTS):
@@ -49,7 +49,7 @@ def check_immediate(patient: Patient) -> Result:
 def check_buffered(patient: Patient) -> Result:
     """Record a whole run with buffered delivery and read it back."""
     probe = probes.new_probe(patient)
-    delivery, overheard = probes.buffered(patient.store(), patient.deadline)
+    delivery, overheard = probes.buffered(patient.store, patient.deadline)
     try:
         taken = [delivery.begin(probes.start_of(probe))]
         began = time.perf_counter()

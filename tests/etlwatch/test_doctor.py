@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -19,7 +22,7 @@ from etlwatch.doctor import probe as probes
 from etlwatch.doctor.examination import CHECKS, Check, examine
 from etlwatch.doctor.findings import Finding, Result, Verdict
 from etlwatch.doctor.patient import Patient
-from tests.etlwatch.cli_program import Program
+from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.store.stocking import Stock
 from tests.support.ports import free_port
 from tests.support.postgres import GUARDED_ROLE, PostgresServer
@@ -257,6 +260,24 @@ def test_the_spool_is_left_as_it_was(sqlite_store_dsn: str, tmp_path: Path) -> N
     assert not (tmp_path / "xdg_state_home").exists()
 
 
+def test_ctrl_c_ends_it_with_130_and_leaves_no_probe(store_dsn: str) -> None:
+    before = contents(store_dsn)
+    program = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "doctor", "--dsn", store_dsn, "--format", "jsonl"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # The first probe is there, and is not removed before others have been written.
+    wait_until(lambda: program.poll() is not None or contents(store_dsn)["runs"], "a probe is there")
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate(timeout=30)
+    assert program.returncode == 130
+    assert "Traceback" not in said
+    assert contents(store_dsn) == before
+
+
 # -- what it finds -----------------------------------------------------------------------------------------------------
 
 
@@ -393,7 +414,7 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
     result = look(sqlite_store_dsn, "spooled", environ=environ)["spooled"]
     assert result.verdict == Verdict.WARNING
     assert result.figure == "1 batches wait, 1 for other stores"
-    assert "spool replay" in result.detail
+    assert "the next job" in result.detail
 
 
 def test_a_spool_that_cannot_be_made_is_found(sqlite_store_dsn: str, tmp_path: Path) -> None:
