@@ -103,7 +103,7 @@ def judge_spooled(files: Sequence[SpoolFile], label: str) -> Result:
     if dead:
         oldest = span(max(file.age_s for file in dead))
         left = f"Left by {len(dead)} dead processes up to {oldest} ago"
-        detail = f"{left}; the next job that records here sends them."
+        detail = f"{left}; the next job sends them, or `etlwatch spool replay`."
         return warning(figure, detail, value=batches, unit="batches")
     if rejected:
         detail = "Batches that nobody would have are kept beside them, in `.rejected` files."

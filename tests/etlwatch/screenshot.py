@@ -16,7 +16,7 @@ SIZE = (120, 32)
 
 async def picture() -> str:
     """Return the home screen as SVG."""
-    async with dashboard(night(), size=SIZE) as opened:
+    async with dashboard(night(), size=SIZE, interval=1.0) as opened:
         svg = opened.app.export_screenshot(title="etlwatch")
     return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 

@@ -414,7 +414,7 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
     result = look(sqlite_store_dsn, "spooled", environ=environ)["spooled"]
     assert result.verdict == Verdict.WARNING
     assert result.figure == "1 batches wait, 1 for other stores"
-    assert "the next job" in result.detail
+    assert "spool replay" in result.detail
 
 
 def test_a_spool_that_cannot_be_made_is_found(sqlite_store_dsn: str, tmp_path: Path) -> None:
