@@ -28,6 +28,7 @@ __all__ = [
     "HOME_COMMANDS",
     "MOVE_COMMANDS",
     "RUN_COMMANDS",
+    "ZOOM_COMMANDS",
     "Command",
     "bindings_of",
     "footer_of",
@@ -321,6 +322,15 @@ HOME_COMMANDS: Final = (
         changes=True,
     ),
     Command(
+        name="home.zoom",
+        keys="z",
+        shown="z",
+        action="zoom",
+        title="Zoom into the charts",
+        help="a chart at full size, with a time cursor",
+        footer=("z", "zoom", 3),
+    ),
+    Command(
         name="home.back",
         keys="escape",
         shown="esc",
@@ -403,6 +413,15 @@ RUN_COMMANDS: Final = (
         help="searching: the place before",
     ),
     Command(
+        name="run.zoom",
+        keys="z",
+        shown="z",
+        action="zoom",
+        title="Zoom into the run's charts",
+        help="its requests at full size, with a time cursor",
+        footer=("z", "zoom", 3),
+    ),
+    Command(
         name="run.back",
         keys="escape,backspace",
         shown="esc",
@@ -414,11 +433,75 @@ RUN_COMMANDS: Final = (
 )
 """What works on the screen of one run."""
 
+ZOOM_COMMANDS: Final = (
+    Command(
+        name="zoom.next",
+        keys="z,right_square_bracket,j,down",
+        shown="z ] j ↓",
+        action="next_chart(1)",
+        title="Next chart",
+        help="throughput, latency, what is not 2xx",
+        footer=("z", "next chart", 0),
+    ),
+    Command(
+        name="zoom.previous",
+        keys="Z,left_square_bracket,k,up",
+        shown="Z [ k ↑",
+        action="next_chart(-1)",
+        title="Previous chart",
+        help="the chart before",
+    ),
+    Command(
+        name="zoom.earlier",
+        keys="left,h",
+        shown="← h",
+        action="move_cursor(-1)",
+        title="",
+        help="the time cursor a column earlier",
+        footer=("← →", "cursor", 0),
+    ),
+    Command(
+        name="zoom.later",
+        keys="right,l",
+        shown="→ l",
+        action="move_cursor(1)",
+        title="",
+        help="the time cursor a column later",
+    ),
+    Command(
+        name="zoom.page_earlier",
+        keys="pageup,H",
+        shown="pgup H",
+        action="move_cursor(-10)",
+        title="",
+        help="the time cursor ten columns earlier",
+    ),
+    Command(
+        name="zoom.page_later",
+        keys="pagedown,L",
+        shown="pgdn L",
+        action="move_cursor(10)",
+        title="",
+        help="the time cursor ten columns later",
+    ),
+    Command(
+        name="zoom.back",
+        keys="escape,backspace",
+        shown="esc",
+        action="back",
+        title="Back",
+        help="back to where the chart was opened",
+        footer=("esc", "back", 0),
+    ),
+)
+"""What works on a chart at full size."""
+
 
 GROUPS: Final[Mapping[str, tuple[Command, ...]]] = {
     "app": APP_COMMANDS,
     "home": HOME_COMMANDS,
     "run": RUN_COMMANDS,
+    "zoom": ZOOM_COMMANDS,
     "move": MOVE_COMMANDS,
 }
 """Every command, by the first part of its name."""

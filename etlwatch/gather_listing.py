@@ -89,17 +89,14 @@ class Listing:
             self._at_end = False
             return ()
         now = {run.run_id: run for run in living}
-        known: list[Run] = []
-        for run in (*slid, *(run for run in self._older if _place(run) < floor)):
-            if run.status != RunStatus.RUNNING:
-                known.append(run)
-                continue
-            fresh = now.get(run.run_id) or reader.run(run.run_id)
-            if fresh is not None:
-                known.append(fresh)
+        begin = next((place for place, run in enumerate(self._older) if _place(run) < floor), len(self._older))
+        known: list[Run | None] = [*slid, *self._older[begin:]]
+        for place, run in enumerate(known):
+            if run is not None and run.status == RunStatus.RUNNING:
+                known[place] = now.get(run.run_id) or reader.run(run.run_id)
         if len(known) > most:
             self._at_end = False
-        return tuple(known[:most])
+        return tuple(run for run in known[:most] if run is not None)
 
     def _again(self, reader: Reader, older: tuple[Run, ...], at_s: float) -> tuple[Run, ...]:
         """Read one of the older pages again when it is time."""

@@ -96,30 +96,57 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
     return PhaseNow(position=ordered.index(phase) + 1, count=count, name=phase.phase, share=share)
 
 
-def build_rows(snapshot: Snapshot, pasts: Mapping[str, Past] | None = None) -> tuple[RunRow, ...]:
-    """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given."""
+def build_rows(
+    snapshot: Snapshot, pasts: Mapping[str, Past] | None = None, *, kept: Mapping[int, RunRow] | None = None
+) -> tuple[RunRow, ...]:
+    """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given.
+
+    `kept` are the rows of an earlier snapshot: one whose run has ended and was not read again is taken from there,
+    so that thousands of them cost a look each.
+    """
     known = _pasts(snapshot) if pasts is None else pasts
     good = made_good(snapshot.runs)
-    return tuple(
-        RunRow(
-            run=run,
-            verdict=judge_run(
-                run,
-                now=snapshot.at,
-                last_error=snapshot.last_errors.get(run.run_id),
-                good_again=run.run_id in good,
-                findings=snapshot.findings.get(run.run_id, ()),
-            ),
-            phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
-            rates=snapshot.rates.get(run.run_id),
-            percentiles=snapshot.percentiles.get(run.run_id),
-            past=known.get(run.job, _NO_PAST),
+    before = kept or {}
+    rows = []
+    for run in snapshot.runs:
+        row = before.get(run.run_id)
+        if row is None or not _holds(row, run, snapshot, known, made_good=run.run_id in good):
+            row = _row(run, snapshot, known, made_good=run.run_id in good)
+        rows.append(row)
+    return tuple(rows)
+
+
+def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, Past], *, made_good: bool) -> bool:
+    """Say whether a row of an ended run says what would be said now; of a living one the clock alone says more."""
+    return (
+        row.run is run
+        and run.status != RunStatus.RUNNING
+        and row.verdict.made_good == made_good
+        and row.percentiles is snapshot.percentiles.get(run.run_id)
+        and row.last_error is snapshot.last_errors.get(run.run_id)
+        and row.history is snapshot.pasts.get(run.job, NO_PAST)
+        and row.past == pasts.get(run.job, _NO_PAST)
+    )
+
+
+def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, Past], *, made_good: bool) -> RunRow:
+    return RunRow(
+        run=run,
+        verdict=judge_run(
+            run,
+            now=snapshot.at,
             last_error=snapshot.last_errors.get(run.run_id),
+            good_again=made_good,
             findings=snapshot.findings.get(run.run_id, ()),
-            history=snapshot.pasts.get(run.job, NO_PAST),
-            eta=_eta(run, snapshot),
-        )
-        for run in snapshot.runs
+        ),
+        phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
+        rates=snapshot.rates.get(run.run_id),
+        percentiles=snapshot.percentiles.get(run.run_id),
+        past=pasts.get(run.job, _NO_PAST),
+        last_error=snapshot.last_errors.get(run.run_id),
+        findings=snapshot.findings.get(run.run_id, ()),
+        history=snapshot.pasts.get(run.job, NO_PAST),
+        eta=_eta(run, snapshot),
     )
 
 

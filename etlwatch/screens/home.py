@@ -141,7 +141,7 @@ class HomeScreen(DashboardScreen):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw a snapshot: every part of the screen from the same one."""
-        self._all = build_rows(snapshot)
+        self._all = build_rows(snapshot, kept=self._rows)
         by_need = sort_rows(self._all, Order())
         width = self.size.width
         pen = self.pen
@@ -288,6 +288,12 @@ class HomeScreen(DashboardScreen):
         row = self._rows.get(run_id)
         if row is not None:
             self.app.push_screen(RunScreen(row, tab))
+
+    def action_zoom(self) -> None:
+        """Show the charts at full size."""
+        from etlwatch.screens.zoom import ZoomScreen
+
+        self.app.push_screen(ZoomScreen())
 
     def action_sort(self, step: int) -> None:
         """Sort by the next column."""

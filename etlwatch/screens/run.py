@@ -238,6 +238,12 @@ class RunScreen(DashboardScreen):
         else:
             self.app.pop_screen()
 
+    def action_zoom(self) -> None:
+        """Show the run's requests at full size."""
+        from etlwatch.screens.zoom import ZoomScreen
+
+        self.app.push_screen(ZoomScreen(self.view.row))
+
     # -- searching the errors
 
     @property

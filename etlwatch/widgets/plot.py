@@ -37,6 +37,9 @@ _USUAL_MARKER: Final = "·"
 _FULL: Final = "█"
 _LABEL_CELLS: Final = 4
 
+_NO_GROUNDS: Final = ("plain", "text", "dim")
+"""Inks of words and lines, which a theme has no ground of."""
+
 _ESCAPE: Final = re.compile(r"\x1b\[([0-9;]*)m")
 _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
 
@@ -140,7 +143,7 @@ def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
             over = role in ("blue", "dim") and set(piece) <= {_CURSOR_MARKER, _USUAL_MARKER}
             filled = over and out and (out[-1][0][-1] == _FULL or " on " in out[-1][1])
             ground = out[-1][1].split(" on ")[-1] if filled else ""
-            out.append((piece, f"{role} on {ground}" if ground else role))
+            out.append((piece, f"{role} on {ground}" if ground and ground not in _NO_GROUNDS else role))
     return merge((glyphs.text(text), role) for text, role in out)
 
 

@@ -1,5 +1,6 @@
 """Rows, verdicts, order and cells of the runs table."""
 
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -318,3 +319,17 @@ def test_stepping_goes_round_the_visible_columns_only() -> None:
     assert seen == ["job", "time", "ratio", "state"]
     assert next_order(Order(), -1, visible).column == "ratio"
     assert next_order(Order("p95"), 1, visible).column == "state"
+
+
+def test_a_row_of_an_ended_run_is_kept_until_something_about_it_changes() -> None:
+    done = make_run("sync", minutes_ago=60, lasted_s=60, status="failed")
+    alive = make_run("sync", minutes_ago=5)
+    first = Snapshot(at=NOW, read_at=0.0, poll_ms=0.0, runs=(alive, done))
+    rows = build_rows(first)
+    kept = {row.run.run_id: row for row in rows}
+    again = build_rows(first, kept=kept)
+    assert again[1] is rows[1]
+    assert again[0] is not rows[0], "a living run is older now"
+    success = make_run("sync", minutes_ago=20, lasted_s=60)
+    mended = build_rows(replace(first, runs=(alive, success, done)), kept=kept)
+    assert mended[2].verdict.made_good

@@ -1,0 +1,69 @@
+"""Charts at full size: which one, where the time cursor is, and what is under it."""
+
+from __future__ import annotations
+
+import pytest
+
+from etlwatch.screens.home import HomeScreen
+from etlwatch.screens.run import RunScreen
+from etlwatch.screens.zoom import ZoomScreen
+from tests.etlwatch.dashboard import Dashboard, dashboard
+from tests.etlwatch.fleet import FakeStore, make_run
+from tests.etlwatch.night import night
+
+SIZES = [(80, 24), (120, 30), (160, 40)]
+
+
+async def zoomed(opened: Dashboard) -> ZoomScreen:
+    """Open the charts of all runs and wait until they are drawn."""
+    await opened.press("z")
+    await opened.until(lambda: "█" in opened.text and "/s" in opened.lines()[1])
+    screen = opened.app.screen
+    assert isinstance(screen, ZoomScreen)
+    return screen
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_z_goes_from_chart_to_chart_and_escape_goes_back(size: tuple[int, int]) -> None:
+    async with dashboard(night(), size=size) as opened:
+        await zoomed(opened)
+        titles = []
+        for _ in range(4):
+            titles.append(opened.lines()[2].split("  ")[0].strip())
+            await opened.press("z")
+        assert titles == ["throughput", "latency", "not 2xx", "throughput"]
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
+
+
+async def test_the_cursor_stays_on_its_moment_from_chart_to_chart_and_says_its_values() -> None:
+    async with dashboard(night(), size=(120, 30)) as opened:
+        await zoomed(opened)
+        newest = opened.lines()[1]
+        await opened.press(*["left"] * 40)
+        earlier = opened.lines()[1]
+        assert earlier != newest
+        assert all(word in earlier for word in ("/s", "p50", "p95", "p99", "429", "5xx"))
+        await opened.press("z")
+        assert opened.lines()[1] == earlier
+        assert any("│" in line for line in opened.lines()[3:-2])
+        await opened.press(*["right"] * 40)
+        assert opened.lines()[1] == newest
+
+
+async def test_a_run_is_zoomed_into_and_left_again() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        await opened.press("j", "j", "j", "j", "enter", "z")
+        await opened.until(lambda: isinstance(opened.app.screen, ZoomScreen) and "█" in opened.text)
+        assert "crm_contacts_sync" in opened.lines()[0]
+        assert "p95" in opened.lines()[1]
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, RunScreen)
+
+
+async def test_where_nothing_was_requested_the_chart_says_so() -> None:
+    async with dashboard(FakeStore(runs=[make_run("bare")])) as opened:
+        await opened.press("enter", "z")
+        assert "nothing was recorded in this time" in opened.text
+        await opened.press("left", "z", "escape", "escape")
+        assert isinstance(opened.app.screen, HomeScreen)
