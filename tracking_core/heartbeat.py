@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from tracking_core.forks import Step, around_forks, wait_until_gone
 from tracking_core.locks import occupied, reentrant_lock
 from tracking_core.store import due
 from tracking_core.store.base import Store
@@ -64,7 +65,7 @@ class Heart:
         self._beaten: dict[str, float] = {}
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+        self._stopped = self._paused = False
         # Guards the starting of the thread; re-entrant, since a signal's handler may come in between.
         self._starting = reentrant_lock()
 
@@ -92,6 +93,18 @@ class Heart:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(until - self._monotonic(), 0))
 
+    def pause(self) -> None:
+        """End the thread before a fork."""
+        self._paused = True
+        self._signals.put(None)
+        wait_until_gone(self._thread)
+
+    def resume(self) -> None:
+        """Start a thread again after a fork, in the parent, if runs live."""
+        self._paused, self._thread = False, None
+        if self._runs:
+            self._run()
+
     def beat_due(self) -> float | None:
         """Beat for every store whose turn it is; return the seconds until the next turn, None without runs."""
         groups: dict[str, list[_Beating]] = {}
@@ -112,7 +125,7 @@ class Heart:
 
     def _run(self) -> bool:
         with self._starting:
-            if self._thread is not None and self._thread.is_alive():
+            if self._paused or (self._thread is not None and self._thread.is_alive()):
                 return True
             if self._stopped or due.is_leaving():
                 return False
@@ -132,7 +145,7 @@ class Heart:
         with suppress(Exception):
             importlib.import_module("tracking_core.delivery.spool")
             importlib.import_module("tracking_core.failures")
-        while not self._stopped and self._thread is threading.current_thread():
+        while not (self._stopped or self._paused) and self._thread is threading.current_thread():
             rest: float | None = 1.0
             # The thread outlives whatever happens in one beat.
             with suppress(Exception):
@@ -155,3 +168,5 @@ def _beat(group: list[_Beating]) -> None:
 
 heart = Heart()
 """The one of this process."""
+
+around_forks(Step.THREADS, heart.pause, heart.resume)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import importlib
 import os
 import signal
 import sys
@@ -29,7 +28,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries, load_all
+from tracking_core import forks
+from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
 from tracking_core.heartbeat import heart
 from tracking_core.locks import held_here, put_off
 from tracking_core.states import RunStatus
@@ -96,7 +96,7 @@ class Underway:
         self._signalled = self._sent_again = False
         self._pause_s = _FIRST_PAUSE_S
         self._until: float | None = None
-        self._hooked_forks = self._hooked_threads = False
+        self._hooked_threads = False
         self._finalizer: Finalize[object] | None = None
 
     def renew(self) -> None:
@@ -130,12 +130,7 @@ class Underway:
 
     def hook(self) -> None:
         """Set the hooks that are not set yet and can be set from here."""
-        if not self._hooked_forks:
-            self._hooked_forks = True
-            # Hooks before a fork run in reverse order. Ours waits for threads that import something, which may need
-            # logging's lock; so it must be the later one, and come before logging's own has taken that lock.
-            importlib.import_module("logging")
-            os.register_at_fork(before=load_all)
+        forks.hook()
         if not self._hooked_threads:
             self._hooked_threads = True
             _chain_thread_hook(self._thread_died)

@@ -174,6 +174,12 @@ class KeptDelivery(ImmediateDelivery):
             self._let_go()
             self._connection_lock.release()
 
+    def pause(self) -> None:
+        """Close the connection before a fork, unless it is in use."""
+        if self._connection_lock.acquire(blocking=False):
+            self._let_go()
+            self._connection_lock.release()
+
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, with a connection of its own."""
         super().renew_in_child()

@@ -1,5 +1,6 @@
 """P6 and P7: fork, spawn, forkserver, pools and threads: nothing hangs, nothing is doubled, only the creator ends."""
 
+import textwrap
 from typing import Any
 
 import pytest
@@ -58,6 +59,30 @@ def test_a_forked_child_records_into_its_parent_s_run_as_another_writer(store_ds
     result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
     assert (result.returncode, result.stderr) == (0, "")
     assert stored(store_dsn) == (22, 22, 6, 22, 22, 22)
+    assert only_run(store_dsn).status == "completed"
+
+
+def test_a_fork_finds_no_thread_of_ours_and_they_go_on_afterwards(store_dsn: str, delivery: str) -> None:
+    # The first of the hooks to be registered is the last one before the fork.
+    job = """
+    seen = []
+    os.register_at_fork(before=lambda: seen.append([thread.name for thread in threading.enumerate()]))
+    tracker = SimpleETLTracker(DSN, heartbeat_interval=0.2)
+    with ETLRunContext(tracker, "forking") as run:
+        for page in range(3):
+            run.log_request("/parent", page, 1, 200, 1, 1)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+        assert seen == [["MainThread"]] * 3, seen
+        time.sleep(1.5)
+        (now,) = tracker.get_recent_runs()
+        assert (now.requests, now.state) == (3, "running"), now
+    """
+    preamble_first = "import os, threading\n"
+    result = run_job(preamble_first + textwrap.dedent(job), store_dsn, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stderr) == (0, "")
     assert only_run(store_dsn).status == "completed"
 
 
@@ -227,3 +252,25 @@ def test_logging_from_a_finalizer_and_from_a_log_handler_counts_and_does_not_han
     assert result.returncode == 0
     assert stored(store_dsn) == (180, 180, 1, 180, 180, 180)
     assert peek(store_dsn, "SELECT max(seq) FROM tracking.requests") == [(180,)]
+
+
+def test_the_old_tracker_s_connection_is_neither_used_nor_closed_by_a_child(store_dsn: str) -> None:
+    job = """
+    import warnings
+    from tracking_core import get_etl_tracker
+    warnings.simplefilter("ignore", DeprecationWarning)
+    tracker = get_etl_tracker(DSN)
+    tracker.start_run("old")
+    for number in range(3):
+        child = os.fork()
+        if child == 0:
+            tracker.log_request(f"/child {number}", 0, 1, 200, 1, 1)
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        tracker.log_request("/parent", number, 1, 200, 1, 1)
+    tracker.end_run(True)
+    """
+    result = run_job(job, store_dsn)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert stored(store_dsn) == (6, 6, 4, 6, 6, 6)
+    assert only_run(store_dsn).status == "completed"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from tracking_core.forks import Step, around_forks
 from tracking_core.locks import reentrant_lock
 
 if TYPE_CHECKING:
@@ -124,6 +125,14 @@ class Delivery(Protocol):
 
     def load(self) -> None:
         """Import what talking to the store needs: called before a fork, whose child could not if a thread is at it."""
+        ...
+
+    def pause(self) -> None:
+        """End threads before a fork; what is said meanwhile waits."""
+        ...
+
+    def resume(self) -> None:
+        """Start threads again after a fork, in the parent."""
         ...
 
     def renew_in_child(self) -> None:
@@ -264,10 +273,19 @@ def living_deliveries() -> list[Delivery]:
     return list(_living)
 
 
-def load_all() -> None:
-    """Import what the deliveries of this process need, and wait for threads that are at it: before a fork."""
+def _load_all() -> None:
     for delivery in living_deliveries():
         delivery.load()
+
+
+def _pause_all() -> None:
+    for delivery in living_deliveries():
+        delivery.pause()
+
+
+def _resume_all() -> None:
+    for delivery in living_deliveries():
+        delivery.resume()
 
 
 def _renew_all() -> None:
@@ -275,4 +293,6 @@ def _renew_all() -> None:
         delivery.renew_in_child()
 
 
+around_forks(Step.LOAD, _load_all, lambda: None)
+around_forks(Step.THREADS, _pause_all, _resume_all)
 os.register_at_fork(after_in_child=_renew_all)

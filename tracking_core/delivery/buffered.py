@@ -22,6 +22,7 @@ from tracking_core.delivery.intake import Intake, Word
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
+from tracking_core.forks import wait_until_gone
 from tracking_core.leaving import underway
 from tracking_core.locks import reentrant_lock
 from tracking_core.store import due
@@ -75,6 +76,7 @@ class BufferedDelivery:
         self._starting = reentrant_lock()
         self._flushes: deque[threading.Event] = deque()
         self._worst_s = 0.0
+        self._paused = self._resumes = False
         self._forget_thread()
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
@@ -190,6 +192,21 @@ class BufferedDelivery:
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 
+    def pause(self) -> None:
+        """End the thread before a fork, and its connection; what is said meanwhile waits for another one."""
+        thread = self._thread
+        self._paused, self._resumes = True, thread is not None
+        self._intake.wake()
+        wait_until_gone(thread)
+        if thread is None or not thread.is_alive():
+            self._shipper.disconnect()
+
+    def resume(self) -> None:
+        """Start a thread again after a fork, if there was one or something waits."""
+        self._paused = False
+        if self._resumes or self._flushes or not self._intake.is_empty:
+            self._run()
+
     def renew_in_child(self) -> None:
         """Become another writer in a forked child: what the parent accepted is the parent's to deliver."""
         self._book.renew()
@@ -219,7 +236,7 @@ class BufferedDelivery:
     def _run(self) -> bool:
         """Start the thread unless it runs; False, with everything shipped at once, where no thread can start."""
         with self._starting:
-            if self._thread is not None:
+            if self._thread is not None or self._paused:
                 return True
             if due.is_leaving():
                 self._ship()
@@ -244,6 +261,8 @@ class BufferedDelivery:
                 stopping = self._stop
                 if not stopping:
                     self._intake.rest(self._shipper.rest_s(FLUSH_EVERY_S))
+                if self._paused:
+                    return
                 self._ship()
                 if stopping:
                     self._shipper.let_go()

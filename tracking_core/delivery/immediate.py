@@ -217,6 +217,12 @@ class ImmediateDelivery:
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 
+    def pause(self) -> None:
+        """Do nothing: there is no thread."""
+
+    def resume(self) -> None:
+        """Do nothing: there is no thread."""
+
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, which counts what it delivers from nothing."""
         self._book.renew()

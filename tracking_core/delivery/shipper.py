@@ -133,7 +133,7 @@ class Shipper:
                 batch = self._backlog.pop()
                 if not self._spooled(batch):
                     self._given_up(batch)
-            self._disconnect()
+            self.disconnect()
             self._spool.close()
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -210,9 +210,10 @@ class Shipper:
         now = self._clock.monotonic()
         self._breaker.failed(now, now - began)
         self._health.failed(error, self._label())
-        self._disconnect()
+        self.disconnect()
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Close the connection; the next batch opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):
@@ -295,7 +296,7 @@ class Shipper:
         now = self._clock.monotonic()
         if replayed.error:
             self._breaker.failed(now, now - began)
-            self._disconnect()
+            self.disconnect()
         elif replayed.batches:
             self._breaker.worked()
         else:

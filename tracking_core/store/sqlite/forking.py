@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from tracking_core.forks import Step, around_forks, hook
+
 PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""
 
@@ -94,4 +96,6 @@ class Gate:
 gate = Gate()
 """The one of this process."""
 
-os.register_at_fork(before=gate.before_fork, after_in_parent=gate.after_fork, after_in_child=gate.renew)
+around_forks(Step.STORES, gate.before_fork, gate.after_fork)
+os.register_at_fork(after_in_child=gate.renew)
+hook()
