@@ -182,18 +182,18 @@ class PostgresWriter(PostgresConnection):
         self._sql["add_endpoints"].run(
             raw,
             {
-                "run_id": [key[0] for key, _ in sums.endpoints],
+                "run_id": values.array_of([key[0] for key, _ in sums.endpoints]),
                 "endpoint": [key[1] for key, _ in sums.endpoints],
-                "max_ms": [cell.max_ms for _, cell in sums.endpoints],
+                "max_ms": values.array_of([cell.max_ms for _, cell in sums.endpoints]),
                 **values.counted([cell for _, cell in sums.endpoints]),
             },
         )
         self._sql["add_series"].run(
             raw,
             {
-                "run_id": [key[0] for key, _ in sums.series],
-                "bucket": [key[1] for key, _ in sums.series],
-                "width": [key[2] for key, _ in sums.series],
+                "run_id": values.array_of([key[0] for key, _ in sums.series]),
+                "bucket": values.array_of([key[1] for key, _ in sums.series]),
+                "width": values.array_of([key[2] for key, _ in sums.series]),
                 **values.counted([cell for _, cell in sums.series]),
             },
         )
@@ -201,7 +201,7 @@ class PostgresWriter(PostgresConnection):
             raw,
             {
                 "shard": writer_id % parameters.SHARDS,
-                "bucket": [bucket for bucket, _ in sums.throughput],
+                "bucket": values.array_of([bucket for bucket, _ in sums.throughput]),
                 **values.counted([cell for _, cell in sums.throughput]),
             },
         )
