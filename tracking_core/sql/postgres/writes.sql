@@ -361,9 +361,12 @@ ON CONFLICT DO NOTHING
 RETURNING seq;
 
 -- name: save_ledger
--- How far a writer has come with a run.
+-- How far a writer has come with each run of a batch, in key order.
 INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
-VALUES (%(run_id)s, %(writer_id)s, %(emitted)s, %(stored)s, %(dropped)s, %(overhead)s::jsonb)
+SELECT new.run_id, %(writer_id)s, new.emitted, new.stored, new.dropped, new.overhead::jsonb
+FROM unnest(
+    %(run_id)s::bigint[], %(emitted)s::bigint[], %(stored)s::bigint[], %(dropped)s::bigint[], %(overhead)s::text[])
+    AS new (run_id, emitted, stored, dropped, overhead)
 ON CONFLICT (run_id, writer_id) DO UPDATE SET
     emitted = greatest(old.emitted, excluded.emitted),
     stored = old.stored + excluded.stored,
@@ -375,17 +378,21 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
 SELECT run_id FROM tracking.runs WHERE run_id = ANY(%(run_ids)s) ORDER BY run_id FOR UPDATE;
 
 -- name: add_to_run
--- What a batch adds to a run's own counters; last, so that the lock is short.
-UPDATE tracking.runs SET
-    requests = requests + %(requests)s,
-    items = items + %(items)s,
-    failed_requests = failed_requests + %(failed)s,
-    throttled_requests = throttled_requests + %(throttled)s,
-    errors = errors + %(errors)s,
-    emitted = emitted + %(emitted)s,
-    dropped = dropped + %(dropped)s,
-    progress_at = greatest(progress_at, %(progress_at)s::timestamptz)
-WHERE run_id = %(run_id)s;
+-- What a batch adds to the counters of its runs, which are locked by then; last, so that the locks are short.
+UPDATE tracking.runs AS run SET
+    requests = run.requests + new.requests,
+    items = run.items + new.items,
+    failed_requests = run.failed_requests + new.failed,
+    throttled_requests = run.throttled_requests + new.throttled,
+    errors = run.errors + new.errors,
+    emitted = run.emitted + new.emitted,
+    dropped = run.dropped + new.dropped,
+    progress_at = greatest(run.progress_at, new.progress_at)
+FROM unnest(
+    %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[],
+    %(errors)s::bigint[], %(emitted)s::bigint[], %(dropped)s::bigint[], %(progress_at)s::timestamptz[])
+    AS new (run_id, requests, items, failed, throttled, errors, emitted, dropped, progress_at)
+WHERE run.run_id = new.run_id;
 
 -- name: end_run
 -- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +62,14 @@ def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
         "throttled": request.throttled,
         "error": request.error,
         "histogram": array_of(parameters.packed(cell)),
+    }
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], *, texts: Collection[str]) -> dict[str, Any]:
+    """Return rows of equal names as columns: numbers as array literals, those named in `texts` as lists."""
+    return {
+        name: [row[name] for row in rows] if name in texts else array_of([row[name] for row in rows])
+        for name in rows[0]
     }
 
 

@@ -252,8 +252,10 @@ class PostgresWriter(PostgresConnection):
         rows: Sequence[RequestRow],
         errors_by_run: Mapping[int, int],
     ) -> None:
-        for entry in parameters.ledger_of(batch, rows, errors_by_run):
-            self._sql["save_ledger"].run(raw, entry)
+        entries = parameters.ledger_of(batch, rows, errors_by_run)
+        if entries:
+            columns = values.columns_of(entries, texts={"overhead"})
+            self._sql["save_ledger"].run(raw, {**columns, "writer_id": batch.writer_id})
 
     def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
         for change in batch.phases:
@@ -308,8 +310,10 @@ class PostgresWriter(PostgresConnection):
         additions = parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress)
         if len(additions) > 1:
             self._sql["lock_runs"].run(raw, {"run_ids": [addition["run_id"] for addition in additions]})
-        for addition in additions:
-            self._sql["add_to_run"].run(raw, {**addition, "progress_at": values.moment(addition["progress_us"])})
+        if additions:
+            moments = [values.moment(addition["progress_us"]) for addition in additions]
+            columns = values.columns_of(additions, texts={"progress_us"})
+            self._sql["add_to_run"].run(raw, {**columns, "progress_at": moments})
 
 
 def _is_one_request(batch: Batch) -> bool:
