@@ -162,7 +162,8 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
 RETURNING clock_timestamp();
 
 -- name: add_endpoints
--- What a batch adds to the endpoints of its runs, in key order.
+-- What a batch adds to the endpoints of its runs, in key order. These few rows change with every batch: latencies are
+-- summed up only when the list has grown long.
 INSERT INTO tracking.run_endpoints AS old (
     run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
@@ -188,11 +189,14 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
     status_4xx = old.status_4xx + excluded.status_4xx,
     status_5xx = old.status_5xx + excluded.status_5xx,
     status_other = old.status_other + excluded.status_other,
-    histogram = (
-        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-        FROM (
-            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
+    histogram = CASE
+        WHEN cardinality(old.histogram) + cardinality(excluded.histogram) <= 160
+        THEN array_cat(old.histogram, excluded.histogram)
+        ELSE (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums) END;
 
 -- name: add_series
 -- What a batch adds to the series of its runs, in key order.
