@@ -36,6 +36,9 @@ class Learning:
                 elif reason == "off" and state.start is not None and not state.confirmed:
                     state.void = True
                     self._counts.start(state, "dropped")
+                elif reason == "unknown" and state.start is not None:
+                    # A store that was set back does not hold it any more: the next batch carries it again.
+                    state.confirmed = False
         for run_id, reason in receipt.refused.items():
             self._health.refused(run_id, reason)
 
