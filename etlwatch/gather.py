@@ -46,6 +46,9 @@ DETAIL_EVERY_S: Final = 10
 KINDS_EVERY_S: Final = 60
 """How often it is asked again what other runs know of the open run's errors."""
 
+ENDPOINTS_A_POLL: Final = 500
+"""Runs whose endpoints are asked for in one poll while a filter names any; the rest follow in the next."""
+
 PASTS_BUDGET_S: Final = 0.05
 """How long one poll may read what is usual for jobs; the rest follows in the next."""
 
@@ -60,6 +63,9 @@ class Watch:
     window: Window = WINDOWS[1]
     columns: int = 45
     """Columns of the fleet's charts; 0 when none is shown."""
+
+    endpoints: bool = False
+    """Whether a filter needs the endpoints of the listed runs."""
 
     open_run: int | None = None
     """The run whose details are shown."""
@@ -89,6 +95,7 @@ class _Memory:
     percentiles: dict[int, tuple[int, Percentiles]] = field(default_factory=dict)
     phases: dict[int, tuple[Run, tuple[Phase, ...]]] = field(default_factory=dict)
     last_errors: dict[int, tuple[int, ErrorRecord | None]] = field(default_factory=dict)
+    endpoints: dict[int, tuple[object, frozenset[str]]] = field(default_factory=dict)
     listing: Listing = field(default_factory=Listing)
     details: _Details = field(default_factory=_Details)
 
@@ -131,6 +138,7 @@ class Gatherer:
                 percentiles=self._percentiles(reader, runs),
                 rates=self._rates(reader, runs, now_s),
                 last_errors=self._last_errors(reader, runs),
+                endpoints=self._endpoints(reader, runs, now_s) if watch.endpoints else {},
                 fleet=self._fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
                 details=_judged_as(judged.runs, self._details(reader, watch.open_run, now_s)),
@@ -194,6 +202,20 @@ class Gatherer:
             kept[run.run_id] = (run.errors, newest[0] if newest else None)
         self._memory.last_errors = kept
         return {run_id: error for run_id, (_, error) in kept.items() if error is not None}
+
+    def _endpoints(self, reader: Reader, runs: Sequence[Run], now_s: float) -> Mapping[int, frozenset[str]]:
+        """Ask for the endpoints of runs once, of living ones as often as their details."""
+        slot = int(now_s) // DETAIL_EVERY_S
+        stamps = {run.run_id: slot if run.status == RunStatus.RUNNING else run.requests for run in runs if run.requests}
+        known = self._memory.endpoints
+        kept = {run_id: known[run_id] for run_id in stamps if run_id in known}
+        stale = [run_id for run_id, stamp in stamps.items() if run_id not in kept or kept[run_id][0] != stamp]
+        asked = dict.fromkeys(stale[:ENDPOINTS_A_POLL], frozenset[str]())
+        for totals in reader.endpoints_of_runs(list(asked)) if asked else ():
+            asked[totals.run_id] |= {totals.endpoint}
+        kept.update((run_id, (stamps[run_id], endpoints)) for run_id, endpoints in asked.items())
+        self._memory.endpoints = kept
+        return {run_id: endpoints for run_id, (_, endpoints) in kept.items()}
 
     def _fleet(self, reader: Reader, watch: Watch, now_s: float) -> FleetSeries:
         """Ask for the throughput of all runs when a bucket has closed or the window has changed."""

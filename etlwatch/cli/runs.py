@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -60,12 +60,12 @@ class RunQuery:
         bounds = (None if self.since is None else now - self.since, self.filter.oldest(now))
         return max((bound for bound in bounds if bound is not None), default=None)
 
-    def takes(self, run: Run, now: datetime) -> bool:
-        """Return whether a run is asked for; `now` is the store's clock."""
+    def takes(self, run: Run, now: datetime, endpoints: Collection[str] | None = None) -> bool:
+        """Return whether a run is asked for; `now` is the store's clock, `endpoints` those it asked if known."""
         return (
             (not self.states or run.state in self.states)
             and matches_job(run.job, self.jobs)
-            and self.filter.matches(run, now=now)
+            and self.filter.matches(run, now=now, endpoints=endpoints)
         )
 
 
@@ -93,16 +93,21 @@ def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     else:
         runs = _newest(reader, PAGE if query.narrow else min(query.limit, PAGE))
     runs = (judged.get(run.run_id, run) for run in runs)
-    yield from islice(_until(runs, query, now), query.limit)
+    yield from islice(_until(reader, runs, query, now), query.limit)
 
 
-def _until(runs: Iterable[Run], query: RunQuery, now: datetime) -> Iterator[Run]:
+def _until(reader: Reader, runs: Iterable[Run], query: RunQuery, now: datetime) -> Iterator[Run]:
     oldest = query.oldest(now)
     for run in runs:
         if oldest is not None and run.started_at < oldest:
             return
-        if query.takes(run, now):
+        endpoints = _endpoints_of(reader, run) if query.filter.endpoints else None
+        if query.takes(run, now, endpoints):
             yield run
+
+
+def _endpoints_of(reader: Reader, run: Run) -> frozenset[str]:
+    return frozenset(totals.endpoint for totals in reader.endpoints(run.run_id)) if run.requests else frozenset()
 
 
 def _jobs(reader: Reader, patterns: Iterable[str]) -> set[str]:

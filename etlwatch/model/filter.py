@@ -3,7 +3,7 @@
 Owns its grammar, its words for errors and what each field looks at. Refuses to own where runs come from and how a
 match is shown.
 
-    state:failed,lost job:sync* since:24h dur>10m !demo "exact words"
+    state:failed,lost job:sync* since:24h dur>10m endpoint:/contacts !demo "exact words"
 
 Terms are joined by *and*, values of one term by comma and *or*; `!` (or `-`) before a term turns it round; `*` and `?`
 are wildcards; case does not matter. Fields that hold text take `:`, those that hold numbers also `>`, `<`, `>=`, `<=`
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
@@ -34,6 +34,9 @@ _BEHIND: Final = ("stalled", "throttled", "slow")
 
 Predicate = Callable[[Run, str, datetime], bool]
 """Takes a run, the state it is shown in, and now."""
+
+EndpointTerm = Callable[[Collection[str]], bool]
+"""Takes the endpoints of a run."""
 
 _TERM: Final = re.compile(
     r"""(?P<not>[!-]?)(?:(?P<field>[A-Za-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>(?:"[^"]*"?|[^\s"])*)"""
@@ -56,6 +59,9 @@ class Filter:
 
     text: str = ""
     terms: tuple[Predicate, ...] = ()
+    endpoints: tuple[EndpointTerm, ...] = ()
+    """What it says of the endpoints of a run, which a run does not hold itself."""
+
     bounds: tuple[Callable[[datetime], datetime], ...] = ()
     """Of each `since:` that is not turned round, the moment it means at a time."""
 
@@ -64,12 +70,20 @@ class Filter:
         return max((bound(now) for bound in self.bounds), default=None)
 
     def __bool__(self) -> bool:
-        return bool(self.terms)
+        return bool(self.terms or self.endpoints)
 
-    def matches(self, run: Run, *, now: datetime, state: str = "") -> bool:
-        """Return whether a run passes; `now` is the store's clock, `state` what it is shown as if not `run.state`."""
+    def matches(self, run: Run, *, now: datetime, state: str = "", endpoints: Collection[str] | None = None) -> bool:
+        """Return whether a run passes; `now` is the store's clock, `state` what it is shown as if not `run.state`.
+
+        `endpoints` are those it asked, None while that is unknown: a filter that names any lets no such run pass.
+        """
         shown = state or run.state
-        return all(term(run, shown, now) for term in self.terms)
+        if not all(term(run, shown, now) for term in self.terms):
+            return False
+        if not self.endpoints:
+            return True
+        asked = () if not run.requests else endpoints
+        return asked is not None and all(term(asked) for term in self.endpoints)
 
 
 EVERY_RUN: Final = Filter()
@@ -172,7 +186,7 @@ _NUMBER_FIELDS: Final[Mapping[str, Callable[[str, str], Predicate]]] = {
     "throttled": _number_field(lambda run: run.throttled_requests, _thousands),
 }
 _ALIASES: Final = {"duration": "dur", "time": "dur", "requests": "req", "errors": "err", "note": "notes", "tags": "tag"}
-FIELDS: Final = ("state", *_TEXT_FIELDS, "since", "until", *_NUMBER_FIELDS)
+FIELDS: Final = ("state", *_TEXT_FIELDS, "endpoint", "since", "until", *_NUMBER_FIELDS)
 """Every field that a filter may name."""
 
 
@@ -225,6 +239,12 @@ def _field(name: str, op: str, values: list[str], zone: tzinfo | None) -> Predic
     return _any_of([build(value) for value in values])
 
 
+def _endpoint_term(op: str, values: list[str], *, turned: bool) -> EndpointTerm:
+    if op not in (":", "="):
+        raise FilterError(f"endpoint holds text: write endpoint:{values[0]}")
+    return lambda asked: any(_like(value, each) for value in values for each in asked) != turned
+
+
 def _time_limit(field: str, value: str, zone: tzinfo | None) -> Predicate:
     """Compare a run's start with a moment that is resolved anew each time, so that `since:1h` moves with the clock."""
     parse_moment(value, datetime.now(UTC), zone)  # refuse nonsense now, not at the first run
@@ -247,15 +267,20 @@ def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
     """
     terms: list[Predicate] = []
     bounds: list[Callable[[datetime], datetime]] = []
+    endpoints: list[EndpointTerm] = []
     for match in _TERM.finditer(text):
         if match["field"] is None:
             word = match["quoted"] if match["quoted"] is not None else match["word"]
             predicate = _word(word) if word.strip("!") else None
         else:
             values = _values(match["op"], match["value"])
+            if match["field"].lower() == "endpoint":
+                if values:
+                    endpoints.append(_endpoint_term(match["op"], values, turned=bool(match["not"])))
+                continue
             predicate = _field(match["field"], match["op"], values, zone) if values else None
             if predicate is not None and match["field"].lower() == "since" and not match["not"]:
                 bounds.append(partial(parse_moment, values[0], zone=zone))
         if predicate is not None:
             terms.append(_not(predicate) if match["not"] else predicate)
-    return Filter(text=text.strip(), terms=tuple(terms), bounds=tuple(bounds))
+    return Filter(text=text.strip(), terms=tuple(terms), endpoints=tuple(endpoints), bounds=tuple(bounds))

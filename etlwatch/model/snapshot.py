@@ -131,6 +131,9 @@ class Snapshot:
     last_errors: Mapping[int, ErrorRecord] = field(default_factory=dict)
     """The newest error of runs that recorded any, as far as it was asked for."""
 
+    endpoints: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """The endpoints that runs asked, while a filter names any, as far as they were read."""
+
     fleet: FleetSeries = field(default_factory=FleetSeries)
     switches: tuple[Switch, ...] = ()
     details: RunDetails | None = None

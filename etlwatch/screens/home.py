@@ -137,7 +137,13 @@ class HomeScreen(DashboardScreen):
         """Ask for as much as is on screen."""
         app = self.dashboard
         columns = self._layout.chart_columns if self._layout else 0
-        app.poller.watch = Watch(limit=app.poller.watch.limit, window=app.window, columns=columns, moment=app.moment)
+        app.poller.watch = Watch(
+            limit=app.poller.watch.limit,
+            window=app.window,
+            columns=columns,
+            endpoints=bool(self.filter.endpoints),
+            moment=app.moment,
+        )
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw a snapshot: every part of the screen from the same one."""
@@ -156,8 +162,12 @@ class HomeScreen(DashboardScreen):
         self._draw_charts(snapshot.fleet)
         self._draw_pane()
 
+    def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
+        asked = snapshot.endpoints.get(row.run.run_id)
+        return self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state, endpoints=asked)
+
     def _draw_table(self, snapshot: Snapshot) -> None:
-        taken = [row for row in self._all if self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state)]
+        taken = [row for row in self._all if self._takes(row, snapshot)]
         ordered = sort_rows(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
         self._shown = len(ordered)
@@ -367,6 +377,8 @@ class HomeScreen(DashboardScreen):
             says = ((safe(error), "amber"),)
             if not self.filtering:
                 self.dashboard.say(str(error), severity="warning")
+        if bool(self.filter.endpoints) != self.dashboard.poller.watch.endpoints:
+            self._watch()
         if self.dashboard.shown is not None:
             self._draw_table(self.dashboard.shown)
             self._draw_pane()

@@ -6,7 +6,13 @@ from etlwatch.commands import GROUPS, Command
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- end of keys -->"
-WHERE = {"home": "on the runs", "run": "on a run", "app": "everywhere", "move": "in lists and texts"}
+WHERE = {
+    "home": "on the runs",
+    "run": "on a run",
+    "zoom": "on a chart",
+    "app": "everywhere",
+    "move": "in lists and texts",
+}
 
 
 def table() -> str:

@@ -15,7 +15,7 @@ from etlwatch.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.night import night
-from tracking_core.records import Switch
+from tracking_core.records import EndpointTotals, Switch
 
 SIZES = [(80, 24), (120, 30), (160, 40), (200, 50)]
 
@@ -303,3 +303,27 @@ async def test_a_poll_does_not_touch_filter_window_or_order() -> None:
         assert opened.lines()[0].startswith(" prod  /job:crm*  ")
         assert "job ↑" in opened.text
         assert " w 24h" in opened.lines()[23]
+
+
+async def test_runs_are_filtered_by_endpoint_which_is_asked_once_and_only_then() -> None:
+    runs = [make_run(f"job{n}", minutes_ago=n, lasted_s=30, number=n, requests=5) for n in range(1, 4)]
+    store = FakeStore(
+        runs=runs,
+        endpoint_list=[
+            EndpointTotals(run_id=run.run_id, endpoint=name, requests=5)
+            for run, name in zip(runs, ("/contacts", "/orders", "/contacts"), strict=True)
+        ],
+    )
+    async with dashboard(store) as opened:
+        before = store.asked["endpoints_of_runs"]
+        await opened.press("slash", *"endpoint:/con", "enter")
+        await opened.until(lambda: [row.key for row in table(opened).rows] == [runs[0].run_id, runs[2].run_id])
+        asked = store.asked["endpoints_of_runs"]
+        assert asked > before
+        opened.app.poller.watch = replace(opened.app.poller.watch, limit=300)
+        latest = opened.app.latest
+        await opened.until(lambda: opened.app.latest is not latest)
+        assert store.asked["endpoints_of_runs"] == asked
+        await opened.press("escape")
+        assert len(table(opened).rows) == 3
+        assert not opened.app.poller.watch.endpoints

@@ -157,3 +157,26 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_times_without_a_zone_are_read_in_the_readers_zone(text: str, expected: datetime) -> None:
     assert parse_moment(text, NOW, PARIS) == expected
+
+
+def test_a_run_is_found_by_an_endpoint_that_it_asked() -> None:
+    run, quiet = make_run("sync", requests=9), make_run("quiet")
+    named = parse_filter("endpoint:/contacts")
+    assert named.matches(run, now=NOW, endpoints={"/v2/contacts", "/companies"})
+    assert not named.matches(run, now=NOW, endpoints={"/companies"})
+    assert not named.matches(quiet, now=NOW)
+    turned = parse_filter("!endpoint:/v2/*,/companies")
+    assert not turned.matches(run, now=NOW, endpoints={"/v2/contacts"})
+    assert turned.matches(run, now=NOW, endpoints={"/orders"})
+    assert turned.matches(quiet, now=NOW)
+
+
+def test_a_run_whose_endpoints_are_unknown_passes_no_filter_that_names_any() -> None:
+    run = make_run("sync", requests=9)
+    assert not parse_filter("endpoint:/contacts").matches(run, now=NOW)
+    assert not parse_filter("!endpoint:/contacts").matches(run, now=NOW)
+
+
+def test_an_endpoint_is_text() -> None:
+    with pytest.raises(FilterError, match="endpoint holds text"):
+        parse_filter("endpoint>5")
