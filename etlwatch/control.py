@@ -53,22 +53,22 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         found = getattr(self.screen, "run_in_hand", None)
         return found if isinstance(found, RunRow) else None
 
-    def action_tracking(self) -> None:
-        """Open the box of the tracking switch."""
+    async def action_tracking(self) -> None:
+        """Open the box of the tracking switch; keys typed ahead are its own, not those of the screen below."""
         from etlwatch.screens.tracking import TrackingBox
 
         if self._in_the_present():
             row = self.run_in_hand()
-            self.push_screen(TrackingBox(first=row.run.job if row else None))
+            await self.push_screen(TrackingBox(first=row.run.job if row else None))
 
-    def action_cleanup(self) -> None:
+    async def action_cleanup(self) -> None:
         """Open the box of the clean-up."""
         from etlwatch.screens.cleanup import CleanupBox
 
         if self._in_the_present():
-            self.push_screen(CleanupBox())
+            await self.push_screen(CleanupBox())
 
-    def close_run(self, row: RunRow | None) -> None:
+    async def close_run(self, row: RunRow | None) -> None:
         """Open the box that closes a run, where there is something to close."""
         from etlwatch.screens.closing import ClosingBox
 
@@ -77,7 +77,7 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         elif not row.live:
             self.say(f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning")
         elif self._in_the_present():
-            self.push_screen(ClosingBox(row))
+            await self.push_screen(ClosingBox(row))
 
     def toggle_bell(self, row: RunRow | None) -> None:
         """Ring when this run changes state, or no longer."""

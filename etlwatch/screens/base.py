@@ -72,9 +72,9 @@ class DashboardScreen(Screen[None]):
         """The run under the cursor, or the one that the screen is about; None for none."""
         return None
 
-    def action_close_run(self) -> None:
+    async def action_close_run(self) -> None:
         """Close it, if it is lost."""
-        self.dashboard.close_run(self.run_in_hand)
+        await self.dashboard.close_run(self.run_in_hand)
 
     def action_bell(self) -> None:
         """Ring when it changes state, or no longer."""

@@ -197,7 +197,12 @@ class Box(ModalScreen[None]):
 
     def action_cancel(self) -> None:
         """Close the box; nothing is changed."""
-        self.dismiss()
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the box, once: a key typed ahead may ask for it again before it is gone."""
+        if self.is_current:
+            self.dismiss()
 
     def action_copy_command(self) -> None:
         """Hand the command that does the same to the terminal's clipboard."""

@@ -239,7 +239,7 @@ class CleanupBox(Box):
             self._stopping.set()
             self.draw()
         else:
-            self.dismiss()
+            self.leave()
 
     # -- drawing
 

@@ -102,7 +102,7 @@ class ClosingBox(Box):
         self.dashboard.poller.refresh()
         if isinstance(result, Run):
             self.dashboard.say(self._words(result))
-            self.dismiss()
+            self.leave()
             return
         if isinstance(result, NotClosed):
             # What it says is the last word on this run: there is nothing to try again.

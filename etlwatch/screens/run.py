@@ -186,6 +186,11 @@ class RunScreen(DashboardScreen):
         if self.query_one("#latency").display:
             self.query_one("#latency", PlotChart).show(latency_plot(view, pen, columns))
 
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run that the screen is about."""
+        return self.view.row
+
     def left_parts(self) -> list[Part]:
         """Return where esc leads, which run this is, and whether its next change rings."""
         parts = title_parts(self.view, self.pen, brief=self.brief)

@@ -192,14 +192,14 @@ class TrackingBox(Box):
 
     @on(LineTable.RowOpened)
     @on(Choice.Taken, "#act")
-    def _go_on(self) -> None:
+    async def _go_on(self) -> None:
         scope, look = self.chosen, self._look
         if scope is None or look is None:
             return
         if self.refused:
             self.dashboard.say(self.refused, severity="warning")
             return
-        self.app.push_screen(TurningBox(scope, look, turned=self.action_read))
+        await self.app.push_screen(TurningBox(scope, look, turned=self.action_read))
 
     def command_words(self) -> list[str]:
         """Return the command that shows the switches."""
@@ -282,7 +282,7 @@ class TurningBox(Box):
             return
         app.say(self._words(result))
         app.poller.refresh()
-        self.dismiss()
+        self.leave()
         self._turned()
 
     def command_words(self) -> list[str]:

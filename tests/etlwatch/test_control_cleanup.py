@@ -77,6 +77,16 @@ async def test_cancel_has_the_keys_and_enter_changes_nothing(store: ControlStore
         assert store.open_keepers == 0
 
 
+async def test_keys_typed_ahead_close_one_box_and_nothing_below_it(store: ControlStore) -> None:
+    async with dashboard(store, may_write=True) as opened:
+        cleanup = await planned(opened)
+        cleanup.action_cancel()
+        cleanup.action_cancel()
+        await opened.pilot.pause()
+        assert len(opened.app.screen_stack) == 1
+        assert not isinstance(opened.app.screen, CleanupBox)
+
+
 @pytest.mark.parametrize("typed", ["1286", "12", "", "12870", "0"])
 async def test_only_the_very_count_unlocks_the_removal(store: ControlStore, typed: str) -> None:
     async with dashboard(store, may_write=True) as opened:
