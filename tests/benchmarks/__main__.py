@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import imports, table, write_batches, write_calls, write_immediate, write_together
+from tests.benchmarks import imports, screen, table, write_batches, write_calls, write_immediate, write_together
 from tests.benchmarks.measuring import Effort, Finding
 from tests.benchmarks.places import Places, open_places
 
@@ -23,6 +23,11 @@ SUITES: dict[str, dict[str, Topic]] = {
         "batches": write_batches.findings,
         "together": write_together.findings,
         "import": lambda places, effort: imports.findings(effort),
+    },
+    "screen": {
+        "start": screen.start,
+        "rest": screen.rest,
+        "keys": screen.keys,
     },
 }
 

@@ -22,7 +22,7 @@ class Finding:
     what: str
     ours: float
     unit: str
-    """`µs`, `ms`, `s` or `MB`: less is better; `rows/s`: more is better; `×`: the figure is a ratio itself."""
+    """`µs`, `ms`, `s`, `MB`, `bytes/s` or `% of a core`: less is better; `rows/s`: more; `×`: a ratio itself."""
 
     peer: str = ""
     theirs: float | None = None
