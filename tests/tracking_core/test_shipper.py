@@ -498,6 +498,19 @@ def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert bench.shipper.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
 
 
+def test_where_callers_wait_not_even_bytes_cost_detail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "MOST_BYTES", 1_000_000)
+    bench = Bench("wait")
+    bench.begin()
+    bench.down()
+    bench.spool.full = True
+    bench.log(5 * SHIP_MOST)
+    for _ in range(20):
+        bench.ship()
+    assert bench.shipper.report.dropped == 0
+    assert len(bench.shipper._backlog) == 2
+
+
 def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

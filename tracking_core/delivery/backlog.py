@@ -25,8 +25,9 @@ class _Waiting:
 class Backlog:
     """The batches of one shipper that nobody took, oldest first."""
 
-    def __init__(self, detail_lost: Callable[[dict[int, int]], dict[int, int]]) -> None:
+    def __init__(self, detail_lost: Callable[[dict[int, int]], dict[int, int]], *, keeps_detail: bool = False) -> None:
         self._detail_lost = detail_lost
+        self._keeps_detail = keeps_detail
         self._waiting: list[_Waiting] = []
 
     def __len__(self) -> int:
@@ -43,9 +44,9 @@ class Backlog:
         return self._waiting[0].batch
 
     def add(self, batch: Batch) -> None:
-        """Keep a batch, at the cost of detail when there is no room."""
+        """Keep a batch, at the cost of detail when there is no room; not where callers wait when it is full."""
         self._waiting.append(_Waiting(batch, bytes_of(batch)))
-        while len(self._waiting) > MOST_BATCHES or self._bytes() > MOST_BYTES:
+        while not self._keeps_detail and (len(self._waiting) > MOST_BATCHES or self._bytes() > MOST_BYTES):
             if not (self._leave_out_detail() or self._join() or self._shorten()):
                 return
 

@@ -71,7 +71,7 @@ class Shipper:
         self._skew = Skew(clock)
         self._learning = Learning(book, switch, self._counts, health)
         self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
-        self._backlog = Backlog(self._detail_lost)
+        self._backlog = Backlog(self._detail_lost, keeps_detail=intake.waits)
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
         self._begin()
