@@ -10,7 +10,16 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import imports, screen, table, write_batches, write_calls, write_immediate, write_together
+from tests.benchmarks import (
+    imports,
+    reading,
+    screen,
+    table,
+    write_batches,
+    write_calls,
+    write_immediate,
+    write_together,
+)
 from tests.benchmarks.measuring import Effort, Finding
 from tests.benchmarks.places import Places, open_places
 
@@ -24,6 +33,7 @@ SUITES: dict[str, dict[str, Topic]] = {
         "together": write_together.findings,
         "import": lambda places, effort: imports.findings(effort),
     },
+    "read": {"questions": reading.findings},
     "screen": {
         "start": screen.start,
         "rest": screen.rest,
