@@ -266,7 +266,7 @@ HOME_COMMANDS: Final = (
         shown="/",
         action="filter",
         title="Filter the runs",
-        help="state:failed job:sync* since:24h endpoint:/v2 !demo",
+        help="state:failed,lost job:sync* since:24h endpoint:/v2",
         footer=("/", "filter", 1),
         priority=True,
     ),
