@@ -112,9 +112,11 @@ def test_ctrl_c_that_nobody_catches_terminates_the_run(store_dsn: str) -> None:
     SimpleETLTracker(DSN).start_run("interrupted")
     signal.raise_signal(signal.SIGINT)
     """
-    untracked = run_job(job, store_dsn, TRACKING_ENABLED="off")
+    untracked = run_job("signal.raise_signal(signal.SIGINT)", store_dsn)
+    off = run_job(job, store_dsn, TRACKING_ENABLED="off")
     tracked = run_job(job, store_dsn)
-    assert (tracked.returncode, tracked.stderr) == (untracked.returncode, untracked.stderr)
+    assert tracked.returncode == off.returncode == untracked.returncode
+    assert tracked.stderr == off.stderr
     assert (only_run(store_dsn).status, only_run(store_dsn).ended_by) == ("terminated", "signal SIGINT")
 
 

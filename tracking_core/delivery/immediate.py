@@ -198,17 +198,21 @@ class ImmediateDelivery:
 
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Return the report; what waits in the spool is replayed first, for at most `timeout` seconds."""
+        self._replay_waiting(timeout)
+        return self._counts.report
+
+    def leave(self, until: float) -> None:
+        """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
+        # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
+        self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
+        self._spool.close()
+
+    def _replay_waiting(self, timeout: float | None) -> None:
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
             with ExitStack() as bounds:
                 if timeout is not None:
                     bounds.enter_context(due.within(timeout))
                 self._replay(timeout, others=False)
-        return self._counts.report
-
-    def leave(self, until: float) -> None:
-        """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
-        self.flush(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
-        self._spool.close()
 
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
