@@ -1,7 +1,9 @@
 """Immediate delivery: one connection an operation, exact events, and nothing that a store does reaches the job."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +19,7 @@ from tracking_core.delivery.runbook import RunBook
 from tracking_core.errors import RowRejected, StoreRefused, StoreUnavailable
 from tracking_core.events import Batch, Receipt, RunStart
 from tracking_core.records import DeliveryReport
+from tracking_core.store import due
 from tracking_core.switch import TrackingSwitch
 
 HOUR_US = 3_600_000_000
@@ -558,3 +561,15 @@ def test_the_first_run_s_start_carries_the_store_s_clock_already(spooling: Bench
     spooling.begin(5)
     (start,) = spooling.store.events("starts")
     assert (start.started_us, start.clock_offset_ms) == (spooling.clock.us + HOUR_US, 3_600_000)
+
+
+def test_one_deadline_holds_for_all_that_a_call_does(spooling: Bench) -> None:
+    left: list[float] = []
+    spooling.store.on_batch = lambda _batch: left.append(due.moment(math.inf) - time.monotonic())
+    spooling.begin(5)
+    spooling.delivery.request(raw())
+    spooling.delivery.end(RawEnd(5, 0, "completed", None, "job"))
+    assert len(left) == 3
+    # The bench's deadline is a second, however many operations a call is made of.
+    assert all(0 < seconds <= 1 for seconds in left)
+    assert due.moment(math.inf) == math.inf

@@ -1,5 +1,6 @@
 """The spool: what it keeps comes back exactly, whoever replays it, and nobody else may read or forge it."""
 
+import fcntl
 import json
 import os
 import signal
@@ -276,15 +277,19 @@ def test_a_file_that_is_being_made_is_not_taken_for_a_dead_process_s(
     directory: Path, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker, other = DiskSpool(LABEL, (directory,)), DiskSpool(LABEL, (directory,))
-    write_whole = spool_file.write_whole
+    flock, busy = fcntl.flock, [False]
 
-    def meddled(descriptor: int, content: bytes) -> None:
-        other.replay(sink.write)
-        write_whole(descriptor, content)
+    def meddled(descriptor: int, operation: int) -> None:
+        if not busy[0]:
+            busy[0] = True
+            other.replay(sink.write)
+            busy[0] = False
+        flock(descriptor, operation)
 
-    monkeypatch.setattr(spool_file, "write_whole", meddled)
+    monkeypatch.setattr(spool_file.fcntl, "flock", meddled)
     fill(maker, 2)
     assert len(files(directory)) == 1
+    monkeypatch.undo()
     maker.close()
     assert other.replay(sink.write).batches == 2
 
