@@ -128,7 +128,8 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     def commands_on(self, screen: DashboardScreen) -> tuple[Command, ...]:
         """Return what works on a screen, with the keys that it has there."""
-        return remapped((*screen.commands, *APP_COMMANDS), self.settings.keymap)
+        everywhere = [replace(each, footer=screen.in_footer.get(each.name, each.footer)) for each in APP_COMMANDS]
+        return remapped((*screen.commands, *everywhere), self.settings.keymap)
 
     def clock_now(self) -> datetime:
         """Return the store's clock as far as it is known, else this machine's."""
@@ -309,6 +310,26 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if action == "command_palette":
             return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
+
+    def action_jobs(self) -> None:
+        """Show all jobs; once is enough."""
+        from etlwatch.screens.jobs import JobsScreen
+
+        self._show_board(JobsScreen)
+
+    def action_all_errors(self) -> None:
+        """Show the errors of all runs."""
+        from etlwatch.screens.errors import ErrorsScreen
+
+        self._show_board(ErrorsScreen)
+
+    def _show_board(self, kind: type[DashboardScreen]) -> None:
+        """Show a screen of which there is one: go back to it where it is open, so that no pile of them grows."""
+        if any(isinstance(screen, kind) for screen in self.screen_stack):
+            while not isinstance(self.screen, kind):
+                self.pop_screen()
+        else:
+            self.push_screen(kind())
 
     def action_refresh_now(self) -> None:
         """Ask the store at once."""

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APP_COMMANDS",
+    "COMPARE_COMMANDS",
+    "ERRORS_COMMANDS",
     "EVERYWHERE",
     "GROUPS",
     "HOME_COMMANDS",
+    "JOBS_COMMANDS",
     "MOVE_COMMANDS",
     "RUN_COMMANDS",
     "ZOOM_COMMANDS",
@@ -155,6 +158,24 @@ APP_COMMANDS: Final = (
         action="app.interval(-1)",
         title="Poll more often",
         help="a shorter interval between polls",
+    ),
+    Command(
+        name="app.jobs",
+        keys="J",
+        shown="J",
+        action="app.jobs",
+        title="Jobs",
+        help="one line a job: last runs, success, drift, what is late",
+        footer=("J", "jobs", 3),
+    ),
+    Command(
+        name="app.errors",
+        keys="E",
+        shown="E",
+        action="app.all_errors",
+        title="Errors of all runs",
+        help="by kind: how often, new or known, mended or not",
+        footer=("E", "errors", 6),
     ),
     Command(
         name="app.tracking",
@@ -296,6 +317,24 @@ HOME_COMMANDS: Final = (
         help="turn the order round",
     ),
     Command(
+        name="home.mark",
+        keys="",
+        shown="space",
+        action="mark",
+        title="Mark the run",
+        help="mark the run under the cursor for a comparison",
+        footer=("space", "mark", 4),
+    ),
+    Command(
+        name="home.compare",
+        keys="equals_sign",
+        shown="=",
+        action="compare",
+        title="Compare runs",
+        help="two marked runs, or this one with its last success",
+        footer=("=", "compare", 4),
+    ),
+    Command(
         name="home.window",
         keys="w",
         shown="w",
@@ -367,6 +406,15 @@ RUN_COMMANDS: Final = (
         title="Errors of the run",
         help="its errors and their tracebacks",
         footer=("e", "errors", 2),
+    ),
+    Command(
+        name="run.compare",
+        keys="equals_sign",
+        shown="=",
+        action="compare",
+        title="Compare with its last success",
+        help="what changed since the last success of its job",
+        footer=("=", "compare", 3),
     ),
     Command(
         name="run.bell",
@@ -496,12 +544,134 @@ ZOOM_COMMANDS: Final = (
 )
 """What works on a chart at full size."""
 
+JOBS_COMMANDS: Final = (
+    Command(
+        name="jobs.open",
+        keys="",
+        shown="enter",
+        action="open",
+        title="Runs of the job",
+        help="the runs of the job under the cursor",
+        footer=("enter", "runs of job", 0),
+    ),
+    Command(
+        name="jobs.filter",
+        keys="slash",
+        shown="/",
+        action="filter",
+        title="Filter the jobs",
+        help="sync* !demo state:overdue,failed",
+        footer=("/", "filter", 1),
+        priority=True,
+    ),
+    Command(
+        name="jobs.sort_left",
+        keys="less_than_sign",
+        shown="<",
+        action="sort(-1)",
+        title="Sort the jobs by the column to the left",
+        help="sort by the column to the left",
+        footer=("< >", "sort", 1),
+    ),
+    Command(
+        name="jobs.sort_right",
+        keys="greater_than_sign",
+        shown=">",
+        action="sort(1)",
+        title="Sort the jobs by the column to the right",
+        help="sort by the column to the right",
+    ),
+    Command(
+        name="jobs.invert",
+        keys="I",
+        shown="I",
+        action="invert",
+        title="Invert the order of the jobs",
+        help="turn the order round",
+    ),
+    Command(
+        name="jobs.back",
+        keys="escape,backspace",
+        shown="esc",
+        action="back",
+        title="Back to the runs",
+        help="all jobs again, then back to the runs",
+        footer=("esc", "runs", 0),
+    ),
+)
+"""What works on the list of jobs."""
+
+COMPARE_COMMANDS: Final = (
+    Command(
+        name="compare.all",
+        keys="a",
+        shown="a",
+        action="all",
+        title="Show all figures",
+        help="also what did not change",
+        footer=("a", "all figures", 0),
+    ),
+    Command(
+        name="compare.swap",
+        keys="x",
+        shown="x",
+        action="swap",
+        title="Swap the two runs",
+        help="hold the first run against the second",
+        footer=("x", "swap", 2),
+    ),
+    Command(
+        name="compare.back",
+        keys="escape,backspace",
+        shown="esc",
+        action="back",
+        title="Back from the comparison",
+        help="back to where it was asked for",
+        footer=("esc", "back", 0),
+    ),
+)
+"""What works on two runs side by side."""
+
+ERRORS_COMMANDS: Final = (
+    Command(
+        name="errors.open",
+        keys="",
+        shown="enter",
+        action="open",
+        title="The newest run with such errors",
+        help="the errors of the newest run that has them",
+        footer=("enter", "open run", 0),
+    ),
+    Command(
+        name="errors.window",
+        keys="w",
+        shown="w",
+        action="window",
+        title="Change how far back errors are looked for",
+        help="24 hours, 7 days, 30 days",
+        footer=("w", "window", 0),
+    ),
+    Command(
+        name="errors.back",
+        keys="escape,backspace",
+        shown="esc",
+        action="back",
+        title="Back to the runs",
+        help="back to the runs",
+        footer=("esc", "runs", 0),
+    ),
+)
+"""What works on the errors of all runs."""
+
 
 GROUPS: Final[Mapping[str, tuple[Command, ...]]] = {
     "app": APP_COMMANDS,
     "home": HOME_COMMANDS,
     "run": RUN_COMMANDS,
     "zoom": ZOOM_COMMANDS,
+    "jobs": JOBS_COMMANDS,
+    "compare": COMPARE_COMMANDS,
+    "errors": ERRORS_COMMANDS,
     "move": MOVE_COMMANDS,
 }
 """Every command, by the first part of its name."""

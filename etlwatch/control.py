@@ -59,7 +59,7 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
 
         if self._in_the_present():
             row = self.run_in_hand()
-            await self.push_screen(TrackingBox(first=row.run.job if row else None))
+            await self.push_screen(TrackingBox(first=row.run.job if row else getattr(self.screen, "job_in_hand", None)))
 
     async def action_cleanup(self) -> None:
         """Open the box of the clean-up."""

@@ -13,17 +13,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from etlwatch.gather_boards import BoardsGatherer
 from etlwatch.gather_errors import kinds_of_errors
-from etlwatch.gather_listing import FIRST_PAGE, Listing
+from etlwatch.gather_listing import FIRST_PAGE, MOST_OF_JOB, Listing
 from etlwatch.judging import Judge
+from etlwatch.model.boards import AskedBoard
 from etlwatch.model.coverage import coverage_of
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, Rates, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_ERRORS", "Gatherer", "Watch"]
+__all__ = ["MOST_ERRORS", "Gatherer", "Watch", "newest_runs"]
 
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
@@ -70,6 +73,12 @@ class Watch:
     open_run: int | None = None
     """The run whose details are shown."""
 
+    job: str | None = None
+    """The only job whose newest runs are listed; None for all."""
+
+    board: AskedBoard | None = None
+    """What beside the runs is on screen."""
+
     moment: datetime | None = None
     """The past moment that is looked at; None for now."""
 
@@ -109,18 +118,20 @@ class Gatherer:
         self._monotonic = monotonic
         self._memory = _Memory()
         self._judge = Judge(thresholds=thresholds, budget_s=PASTS_BUDGET_S, monotonic=monotonic)
+        self._boards = BoardsGatherer(monotonic)
 
     def forget(self) -> None:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
         self._memory = _Memory()
         self._judge.forget()
+        self._boards.forget()
 
     def read(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return one snapshot; raises the reader's StoreError. Not thread-safe: one poller owns a gatherer."""
         began = self._monotonic()
         with reader.one_view():
             now = reader.now()
-            listed = self._memory.listing.read(reader, watch.limit, at_s=began)
+            listed = self._memory.listing.read(reader, watch.limit, at_s=began, job=watch.job)
             runs = listed.runs
             now_s = now.timestamp()
             phases = self._phases(reader, runs)
@@ -133,6 +144,7 @@ class Gatherer:
                 findings=judged.findings,
                 pasts=judged.pasts,
                 outage=judged.outage,
+                job=watch.job,
                 complete=listed.complete,
                 phases=phases,
                 percentiles=self._percentiles(reader, runs),
@@ -142,6 +154,7 @@ class Gatherer:
                 fleet=self._fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
                 details=_judged_as(judged.runs, self._details(reader, watch.open_run, now_s)),
+                board=self._boards.read(reader, watch.board, judged.runs, now),
             )
         done = self._monotonic()
         return replace(snapshot, read_at=done, poll_ms=(done - began) * 1000)
@@ -273,6 +286,13 @@ class Gatherer:
             held = replace(held, kinds=tuple(kinds_of_errors(reader, run, held.errors)) if kinds else ())
         memory.held = held
         return held
+
+
+def newest_runs(reader: Reader, watch: Watch) -> list[Run]:
+    """Return the newest runs to list that began before the moment that is looked at."""
+    if watch.job is not None:
+        return reader.runs_of_job(watch.job, min(watch.limit, MOST_OF_JOB), before=watch.moment)
+    return reader.recent_runs(watch.limit, before=None if watch.moment is None else (watch.moment, MAX_RUN_ID))
 
 
 def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:

@@ -16,7 +16,7 @@ from typing import Final
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["FIRST_PAGE", "MOST_LISTED", "OLDER_PAGE", "Listing"]
+__all__ = ["FIRST_PAGE", "MOST_LISTED", "MOST_OF_JOB", "OLDER_PAGE", "Listing"]
 
 FIRST_PAGE: Final = 200
 """Newest runs that every poll reads."""
@@ -26,6 +26,9 @@ OLDER_PAGE: Final = 500
 
 MOST_LISTED: Final = 5_000
 """Runs beyond which it does not grow: a filter, or the command line, finds what is older."""
+
+MOST_OF_JOB: Final = 500
+"""Runs of a single job that are listed: each poll reads all of them."""
 
 MOST_LIVE: Final = 300
 """Live runs listed beside the newest ones; runs that were lost and never closed would add up for ever."""
@@ -61,8 +64,14 @@ class Listing:
         self._again_at = 0.0
         self._again_below = 0
 
-    def read(self, reader: Reader, limit: int, *, at_s: float) -> Listed:
-        """Return the newest `limit` runs and the living ones; `at_s` is a clock in seconds that only goes forward."""
+    def read(self, reader: Reader, limit: int, *, at_s: float, job: str | None = None) -> Listed:
+        """Return the newest `limit` runs and the living ones; `at_s` is a clock in seconds that only goes forward.
+
+        Of a single job at most MOST_OF_JOB, beside the living ones of all: nothing else that is shown may miss them.
+        """
+        if job is not None:
+            own = reader.runs_of_job(job, min(limit, MOST_OF_JOB))
+            return Listed(_joined(own, reader.live_runs(MOST_LIVE)), len(own) < min(limit, MOST_OF_JOB))
         first = tuple(reader.recent_runs(min(limit, FIRST_PAGE)))
         living = reader.live_runs(MOST_LIVE)
         if len(first) < min(limit, FIRST_PAGE) or limit <= FIRST_PAGE:

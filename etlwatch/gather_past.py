@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from etlwatch.gather import MOST_ERRORS, Watch
+from etlwatch.gather import MOST_ERRORS, Watch, newest_runs
+from etlwatch.gather_boards import board_as_of
 from etlwatch.model.as_of import NOTHING_YET, phases_as_of, run_as_of
 from etlwatch.model.series import grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
-from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import Phase, PhaseSample, Run, RunStatus
 from tracking_core.store.base import Reader
 
@@ -37,7 +38,7 @@ def read_as_of(
         now = reader.now()
         moment = min(moment, now)
         seconds = int(moment.timestamp())
-        newest = reader.recent_runs(watch.limit, before=(moment, MAX_RUN_ID))
+        newest = newest_runs(reader, replace(watch, moment=moment))
         today = _together(newest, reader.runs_alive_at(moment, moment - ALIVE_FOR))
         open_ids = [run.run_id for run in today if run.ended_at is None or run.ended_at > moment]
         traffic = reader.traffic_until(open_ids, seconds)
@@ -51,11 +52,13 @@ def read_as_of(
             read_at=0.0,
             poll_ms=0.0,
             runs=runs,
+            job=watch.job,
             complete=len(newest) < watch.limit,
             phases=_phases(reader, runs, moment),
             rates=_rates(reader, runs, moment),
             fleet=_fleet(reader, watch, moment),
             details=_details(reader, watch.open_run, moment),
+            board=board_as_of(reader, watch.board, moment, partial(_details_of, reader, moment)),
             looking_back=True,
         )
     done = monotonic()
@@ -103,9 +106,11 @@ def _fleet(reader: Reader, watch: Watch, moment: datetime) -> FleetSeries:
 
 
 def _details(reader: Reader, run_id: int | None, moment: datetime) -> RunDetails | None:
-    """Return the open run as it stood; endpoints and ledger, kept for whole runs only, are left out of a part."""
-    if run_id is None:
-        return None
+    return None if run_id is None else _details_of(reader, moment, run_id)
+
+
+def _details_of(reader: Reader, moment: datetime, run_id: int) -> RunDetails:
+    """Return a run as it stood; endpoints and ledger, kept for whole runs only, are left out of a part."""
     run = reader.run(run_id)
     if run is None or run.started_at > moment:
         return RunDetails(run=None, run_id=run_id)

@@ -103,7 +103,7 @@ def comparison_shape(comparison: Comparison) -> dict[str, object]:
 def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_of_it: bool) -> Iterator[str]:
     """Yield a comparison for a person: both runs, the conclusion, what changed, what did not."""
     pen = Pen(now, look.zone, look.glyphs)
-    for name, run in (("after", comparison.after), ("before", comparison.before)):
+    for name, run in (("before", comparison.before), ("after", comparison.after)):
         words = look.paint(look.shown(run_words(run, pen)), state_tone(run.state))
         yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}"
     yield look.paint(look.shown(conclusion(comparison, pen)), "bold")

@@ -78,7 +78,7 @@ class Unusable(Exception):
 
 
 def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
-    """Return the choice that a word resembles most, '' when it resembles none; case is no difference.
+    """Return the choice that a word resembles most, '' when it resembles none; of equals the first, whatever its case.
 
     `likeness` from 0 to 1: the more choices there are, the more like it the nearest one should be.
     """
@@ -86,8 +86,9 @@ def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
     import difflib
 
     by_lower = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
-    return by_lower[found[0]] if found else ""
+    like = {each: difflib.SequenceMatcher(None, each, word.lower()).ratio() for each in by_lower}
+    best = max(like, key=lambda each: like[each], default="")
+    return by_lower[best] if best and like[best] >= likeness else ""
 
 
 def shown_value(value: object) -> str:

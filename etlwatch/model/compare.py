@@ -141,7 +141,7 @@ def _waiting(after: RunDetails, before: RunDetails) -> Iterator[Difference]:
     """Yield the time spent waiting for each endpoint."""
     new, old = _waits(after), _waits(before)
     for endpoint in dict.fromkeys([*new, *old]):
-        then_s, now_s = old.get(endpoint, 0.0), new.get(endpoint, 0.0)
+        then_s, now_s = old.get(endpoint), new.get(endpoint)
         unfinished = is_live(after)
         yield _timed("endpoint", endpoint, then_s, now_s, unfinished=unfinished, total=_longer(after, before))
 

@@ -111,7 +111,9 @@ def conclusion(comparison: Comparison, pen: Pen) -> str:
         said += f": {signed(difference_s, span(abs(difference_s)))}{_times(difference_s, comparison)}"
     first = next((each for each in comparison.changes if each.share is not None and each.kind != "endpoint"), None)
     if first is not None and first.share is not None:
-        said += f"; {name_text(first)} {difference_text(first)} is {percent(first.share)} of it"
+        what = f"{name_text(first)} {difference_text(first)}"
+        # What others made good again is more than all of it.
+        said += f"; {what} is {percent(first.share)} of it" if first.share <= 1 else f"; {what} alone is more than that"
     return pen.glyphs.text(f"{said}.")
 
 
@@ -157,11 +159,12 @@ COMPARE_120: Final = (
     Column(key="note", header="why", width=26, grow=1, sortable=False),
 )
 COMPARE_80: Final = (
-    Column(key="what", header="what", width=31, grow=1, sortable=False),
+    Column(key="what", header="what", width=30, grow=1, sortable=False),
     Column(key="before", header="before", width=9, align="right", sortable=False),
     Column(key="after", header="after", width=9, align="right", sortable=False),
     Column(key="difference", header="difference", width=10, align="right", sortable=False),
     Column(key="share", header="share", width=6, align="right", gap=1, sortable=False),
+    Column(key="margin", width=1, gap=0, sortable=False),
 )
 
 

@@ -41,6 +41,9 @@ class ErrorKind:
     """'' when its run was removed."""
 
     run_id: int
+    run: Run | None = None
+    """The run of the newest one; None when it was removed."""
+
     errors: int
     """Within the stretch or the run."""
 
@@ -83,6 +86,7 @@ def kind_of(
         phase=seen.phase,
         job=run.job if run is not None else "",
         run_id=seen.run_id,
+        run=run,
         errors=seen.errors,
         first_at=seen.first_at,
         last_at=seen.last_at,
@@ -130,9 +134,11 @@ def sort_kinds(kinds: Iterable[ErrorKind]) -> list[ErrorKind]:
 def known_words(kind: ErrorKind, pen: Pen) -> str:
     """Say whether a kind is new: `new in this run; first seen 03:01`, `known: 14× in 9 runs since Tue 02:10`."""
     since = moment(kind.seen_since, pen.now, pen.zone)
-    if kind.new:
-        return f"new in this run; first seen {since}"
     runs = f"{count(kind.all_runs)} run{'' if kind.all_runs == 1 else 's'}"
+    if kind.new and kind.all_runs == 1:
+        return f"new in this run; first seen {since}"
+    if kind.new:
+        return pen.glyphs.text(f"new: {count(kind.all_errors)}× in {runs} since {since}")
     return pen.glyphs.text(f"known: {count(kind.all_errors)}× in {runs} since {since}")
 
 
@@ -170,8 +176,9 @@ KINDS_80: Final = (
     Column(key="last", header="last", width=9, sortable=False),
     Column(key="job", header="job", width=17, gap=1, sortable=False),
     Column(key="kind", header="kind", width=14, gap=1, sortable=False),
-    Column(key="message", header="message", width=20, gap=1, grow=1, sortable=False),
+    Column(key="message", header="message", width=19, gap=1, grow=1, sortable=False),
     Column(key="state", header="known?", width=6, gap=1, sortable=False),
+    Column(key="margin", width=1, gap=0, sortable=False),
 )
 
 
@@ -196,7 +203,7 @@ def kind_cells(kind: ErrorKind, pen: Pen) -> dict[str, Spans]:
         "message": ((safe(last_line(kind.message)), "plain"),),
         "state": ((state, state_role),),
         "known": (
-            (("new", state_role), (f"; first seen {moment(kind.seen_since, pen.now, pen.zone)}", "dim"))
+            (("new", state_role), (known_words(kind, pen).removeprefix("new").replace(" in this run", "", 1), "dim"))
             if kind.new
             else ((known_words(kind, pen).replace("known: ", "known  "), "dim"),)
         ),

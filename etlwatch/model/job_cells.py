@@ -56,7 +56,7 @@ JOBS_160: Final = (
     _strip_column(30, "last 30 runs (half = p95)", 2),
     *_NUMBERS,
     Column(key="began", header="last began", width=11, gap=4),
-    Column(key="next", header="next", width=30, gap=3, grow=1),
+    Column(key="next", header="next", width=50, gap=3, grow=1),
 )
 JOBS_120: Final = (
     _JOB,
@@ -69,7 +69,7 @@ JOBS_80: Final = (
     _strip_column(20, "last 20 (half=p95)", 1),
     Column(key="success", header="success", width=7, align="right", gap=3),
     Column(key="usual", header="usual", width=6, align="right"),
-    Column(key="next", header="next", width=19),
+    Column(key="next", header="next", width=20),
 )
 
 
@@ -142,12 +142,13 @@ def next_spans(row: JobRow, pen: Pen, *, brief: bool = False) -> Spans:
     glyphs = pen.glyphs
     if row.overdue_s is not None:
         due = "" if brief or row.expected is None else f" ({clock(row.expected.at, pen.zone)})"
-        return ((f"overdue {late_by(row.overdue_s)}{due}", "amber"),)
+        return ((f"overdue {late_by(row.overdue_s)}{due}", "amber strong"),)
     live = row.live
     if live is not None:
         over = ratio(row.past.duration_s.ratio(live.duration_s), only_above=True) if live.state == "slow" else ""
         words = f"now {glyphs.state(live.state)}{' ' if over else ''}{glyphs.text(over)}"
-        return ((words, STATE_TONES.get(live.state, "text")),)
+        tone = STATE_TONES.get(live.state)
+        return ((words, f"{tone} strong" if tone else "text"),)
     if row.expected is None:
         return ((glyphs.text(UNKNOWN), "dim"),)
     if row.expected.at <= pen.now:

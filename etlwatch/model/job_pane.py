@@ -36,7 +36,7 @@ def job_parts(counts: JobCounts) -> list[Part]:
     for number, word, tone, priority in (
         (counts.overdue, "overdue", "amber", 0),
         (counts.trouble, "with trouble", "amber", 0),
-        (counts.well, "ok", "text", 4),
+        (counts.well, "ok", "text", 2),
         (counts.given_up, "over", "dim", 6),
     ):
         if number:
@@ -158,7 +158,13 @@ def last_words(row: JobRow, run: Run, pen: Pen) -> str:
     """Say of a run when it began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
     usual = row.past.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""
-    lasted = "for" if run.status == RunStatus.RUNNING else "in" if run.status == RunStatus.COMPLETED else "after"
-    how = f"{safe(run.state)} {lasted}"
+    lasted = run.duration_s
+    if run.state == "lost":
+        how = "lost after"
+        lasted = ((run.heartbeat_at or run.started_at) - run.started_at).total_seconds()
+    elif run.status == RunStatus.RUNNING:
+        how = "running for"
+    else:
+        how = f"{safe(run.state)} {'in' if run.status == RunStatus.COMPLETED else 'after'}"
     where = f", from {safe(run.host)}" if run.host else ""
-    return f"{moment(run.started_at, pen.now, pen.zone)}, {how} {span(run.duration_s)}{compared}{where}"
+    return f"{moment(run.started_at, pen.now, pen.zone)}, {how} {span(lasted)}{compared}{where}"

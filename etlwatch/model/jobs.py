@@ -18,7 +18,10 @@ from etlwatch.model.rhythm import Expected, Rhythm, next_after, rhythm_of
 from etlwatch.model.verdict import BEHIND, RANKS
 from tracking_core.records import Run, RunStatus
 
-__all__ = ["RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of", "sort_jobs"]
+__all__ = [
+    "RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of", "is_sortable",
+    "sort_jobs",
+]  # fmt: skip
 
 RUNS_SHOWN: Final = 30
 """How many of a job's last runs are looked at."""
@@ -222,3 +225,8 @@ _KEYS: Final[dict[str, tuple[Callable[[JobRow], float | str | None], bool]]] = {
     "next": (lambda row: row.expected.at.timestamp() if row.expected else None, False),
 }
 """Columns that can be sorted by."""
+
+
+def is_sortable(column: str) -> bool:
+    """Return whether jobs can be sorted by a column."""
+    return column in _KEYS

@@ -29,6 +29,7 @@ from tracking_core.records import (
 )
 
 if TYPE_CHECKING:
+    from etlwatch.model.boards import AnyBoard
     from etlwatch.model.error_groups import ErrorKind
 
 __all__ = ["FleetSeries", "Percentiles", "Rates", "RunDetails", "Snapshot"]
@@ -111,6 +112,9 @@ class Snapshot:
     runs: tuple[Run, ...] = ()
     """The newest ones and every live one, newest first, each with its derived state and the proof of it."""
 
+    job: str | None = None
+    """The only job whose newest runs are among them; None for all. The living ones are of all jobs."""
+
     findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
     """By run, all that proves it lost or behind, gravest first."""
 
@@ -138,6 +142,9 @@ class Snapshot:
     switches: tuple[Switch, ...] = ()
     details: RunDetails | None = None
     """Of the open run, if one is open."""
+
+    board: AnyBoard | None = None
+    """Jobs, kinds of errors or two runs side by side, if one of these is on screen."""
 
     looking_back: bool = False
     """Whether `at` is a past moment that somebody asked for: what was not sampled then is missing here."""

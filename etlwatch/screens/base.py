@@ -7,7 +7,7 @@ own what a screen is about: subclasses draw that in `show_snapshot`, from one sn
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.screen import Screen
@@ -39,6 +39,9 @@ class DashboardScreen(Screen[None]):
 
     commands: ClassVar[tuple[Command, ...]] = ()
     """What works here beside APP_COMMANDS; bindings, footer, palette and help follow from it."""
+
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {}
+    """How this screen's footer shows commands for every screen: key, word and priority by name; None for not at all."""
 
     ALLOW_SELECT = False
     AUTO_FOCUS = ""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from etlwatch.commands import HOME_COMMANDS, bindings_of
+from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
 from etlwatch.model.filter import Filter, FilterError, parse_filter
@@ -49,7 +50,7 @@ NO_RUNS = "no runs yet: a job that imports tracking_core appears here by itself;
 class HomeScreen(DashboardScreen):
     """The list of runs."""
 
-    commands = HOME_COMMANDS
+    commands: ClassVar[tuple[Command, ...]] = HOME_COMMANDS
     BINDINGS = bindings_of(HOME_COMMANDS)
 
     DEFAULT_CSS = """
@@ -61,6 +62,9 @@ class HomeScreen(DashboardScreen):
         #second { height: 1; }
     }
     """
+
+    job: str | None = None
+    """The only job whose runs are listed; None for all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +117,7 @@ class HomeScreen(DashboardScreen):
     def _arrange(self) -> None:
         """Show what there is room for."""
         width, height = self.app.size
-        layout = home_layout(width, height)
+        layout = self.layout_of(width, height)
         self.query_one(LineTable).columns = run_columns(width)
         self.query_one("#charts").styles.width = width // 3 * 3
         if layout == self._layout:
@@ -133,11 +137,15 @@ class HomeScreen(DashboardScreen):
         self._fleet = None
         self._watch()
 
-    def _watch(self) -> None:
-        """Ask for as much as is on screen."""
+    def layout_of(self, width: int, height: int) -> HomeLayout:
+        """Return what there is room for."""
+        return home_layout(width, height)
+
+    def watched(self) -> Watch:
+        """Return what is asked for: as much as is on screen."""
         app = self.dashboard
         columns = self._layout.chart_columns if self._layout else 0
-        app.poller.watch = Watch(
+        return Watch(
             limit=app.poller.watch.limit,
             window=app.window,
             columns=columns,
@@ -145,9 +153,15 @@ class HomeScreen(DashboardScreen):
             moment=app.moment,
         )
 
+    def _watch(self) -> None:
+        self.dashboard.poller.watch = self.watched()
+
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Draw a snapshot: every part of the screen from the same one."""
-        self._all = build_rows(snapshot, kept=self._rows)
+        """Draw a snapshot: every part of the screen from the same one; not one that was read for another list."""
+        if snapshot.job != self.job:
+            return
+        rows = build_rows(snapshot, kept=self._rows)
+        self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
         by_need = sort_rows(self._all, Order())
         width = self.size.width
         pen = self.pen
@@ -262,7 +276,7 @@ class HomeScreen(DashboardScreen):
     def _ask_for_more(self) -> None:
         """List more runs when the cursor comes to the end of those that are listed."""
         shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.query_one(LineTable)
-        if shown is None or shown.complete or table.cursor_index < len(table.rows) - 1:
+        if shown is None or shown.complete or shown.job != self.job or table.cursor_index < len(table.rows) - 1:
             return
         limit = poller.watch.limit
         if limit >= MOST_LISTED:
@@ -319,6 +333,27 @@ class HomeScreen(DashboardScreen):
         self.dashboard.keep(sort=order.column, inverted=order.inverted)
         if self.dashboard.shown is not None:
             self._draw_table(self.dashboard.shown)
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or unmark it."""
+        self.query_one(LineTable).action_mark()
+
+    def action_compare(self) -> None:
+        """Compare two marked runs, a marked one and that under the cursor, or this one with its last success."""
+        from etlwatch.screens.compare import CompareScreen
+
+        marked = [key for key in self.query_one(LineTable).marked if isinstance(key, int)]
+        chosen = self.selected.run.run_id if self.selected else None
+        if len(marked) == 1 and chosen is not None and chosen not in marked:
+            marked.append(chosen)
+        if len(marked) == 2:
+            # Ids sort by time: the later run is held against the earlier one.
+            before, after = sorted(marked)
+            self.app.push_screen(CompareScreen(after, before))
+        elif len(marked) > 2:
+            self.dashboard.say(f"{len(marked)} runs are marked; two can be compared", severity="warning")
+        elif marked or chosen is not None:
+            self.app.push_screen(CompareScreen(marked[0] if marked else chosen or 0))
 
     def action_window(self) -> None:
         """Look back further, or from the longest window to the shortest."""

@@ -230,6 +230,12 @@ class RunScreen(DashboardScreen):
         self._sort = (message.column, not inverted if message.column == column else False)
         self._draw_requests()
 
+    def action_compare(self) -> None:
+        """Compare the run with the last success of its job."""
+        from etlwatch.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(self.view.run.run_id))
+
     def action_back(self) -> None:
         """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
         errors = self.query_one(ErrorsTab)

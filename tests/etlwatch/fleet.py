@@ -28,6 +28,7 @@ from tracking_core.records import (
     SeriesCell,
     SourceCount,
     Switch,
+    Traffic,
     WriterLedger,
 )
 
@@ -289,12 +290,37 @@ class FakeReader:
         pauses = self._ask("pauses_of_runs").pauses
         return {run_id: pauses[run_id] for run_id in run_ids if run_id in pauses}
 
-    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
-        return grouped(error for error in self._ask("error_groups").error_list if error.at >= since)[:limit]
+    def runs_alive_at(self, at: datetime, since: datetime, limit: int = 1000) -> list[Run]:
+        runs = self._ask("runs_alive_at").runs
+        found = [run for run in runs if since <= run.started_at <= at and (run.ended_at is None or run.ended_at > at)]
+        return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
-    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
-        wanted = set(fingerprints)
-        return grouped(error for error in self._ask("error_groups_named").error_list if error.fingerprint in wanted)
+    def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
+        lists = self._ask("traffic_until").series_lists
+        cells = {run_id: [cell for cell in lists.get(run_id, ()) if cell.bucket < until] for run_id in run_ids}
+        return {
+            run_id: Traffic(requests=sum(cell.requests for cell in own), items=sum(cell.items for cell in own))
+            for run_id, own in cells.items()
+            if own
+        }
+
+    def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
+        wanted = set(run_ids)
+        return [
+            each for each in self._ask("samples_until").sample_list if each.run_id in wanted and each.bucket < until
+        ]
+
+    def errors_until(self, run_ids: Sequence[int], at: datetime) -> dict[int, int]:
+        errors = Counter(error.run_id for error in self._ask("errors_until").error_list if error.at <= at)
+        return {run_id: errors[run_id] for run_id in run_ids if errors[run_id]}
+
+    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+        errors = self._ask("error_groups").error_list
+        return grouped(each for each in errors if since <= each.at and (before is None or each.at < before))[:limit]
+
+    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
+        errors, wanted = self._ask("error_groups_named").error_list, set(fingerprints)
+        return grouped(each for each in errors if each.fingerprint in wanted and (before is None or each.at < before))
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         store = self._ask("phases")

@@ -10,6 +10,9 @@ WHERE = {
     "home": "on the runs",
     "run": "on a run",
     "zoom": "on a chart",
+    "jobs": "on the jobs",
+    "compare": "on two runs",
+    "errors": "on all errors",
     "app": "everywhere",
     "move": "in lists and texts",
 }

@@ -11,22 +11,31 @@ from textual.command import CommandPalette
 
 from etlwatch.app import EtlwatchApp
 from etlwatch.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard
-from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, MOVE_COMMANDS, RUN_COMMANDS, Command, footer_of
+from etlwatch.commands import APP_COMMANDS, GROUPS, HOME_COMMANDS, MOVE_COMMANDS, Command, footer_of
 from etlwatch.copying import copied_file
+from etlwatch.screens.compare import CompareScreen
+from etlwatch.screens.errors import ErrorsScreen
 from etlwatch.screens.help import HelpScreen, help_lines
 from etlwatch.screens.home import HomeScreen
+from etlwatch.screens.jobs import JobsScreen
 from etlwatch.screens.run import RunScreen
+from etlwatch.screens.zoom import ZoomScreen
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import FakeStore
 from tests.etlwatch.night import night
 
-ALL = (*APP_COMMANDS, *HOME_COMMANDS, *RUN_COMMANDS)
+SCREENS = {
+    "home": HomeScreen, "run": RunScreen, "jobs": JobsScreen, "compare": CompareScreen, "errors": ErrorsScreen,
+    "zoom": ZoomScreen,
+}  # fmt: skip
+ALL = tuple(command for name, group in GROUPS.items() if name != "move" for command in group)
 
 
 def test_names_are_unique_and_keys_do_not_collide() -> None:
     names = [command.name for command in (*ALL, *MOVE_COMMANDS)]
     assert len(set(names)) == len(names)
-    for group in (HOME_COMMANDS, RUN_COMMANDS):
+    # On a chart the arrows move its own cursor, which stands before the scrubbing of everything.
+    for group in (GROUPS[name] for name in SCREENS if name != "zoom"):
         # Leaving the past stands before a screen's own esc, and only while the past is looked at.
         everywhere = [command for command in APP_COMMANDS if command.name != "app.live"]
         keys = [key for command in (*group, *everywhere) for key in command.keys.split(",") if key]
@@ -41,7 +50,7 @@ def test_keys_that_terminals_and_shells_keep_for_themselves_are_left_alone() -> 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
 def test_every_command_has_somebody_who_does_it(command: Command) -> None:
     method = "action_" + re.sub(r"\(.*", "", command.action).removeprefix("app.")
-    owner = EtlwatchApp if command in APP_COMMANDS else HomeScreen if command in HOME_COMMANDS else RunScreen
+    owner = {**SCREENS, "app": EtlwatchApp}[command.name.partition(".")[0]]
     assert callable(getattr(owner, method))
 
 
@@ -91,7 +100,7 @@ async def test_the_palette_finds_and_runs_a_command_of_the_screen_below(key: str
 
 
 async def test_the_palette_holds_no_command_of_textuals_own() -> None:
-    async with dashboard(night(), size=(120, 40)) as opened:
+    async with dashboard(night(), size=(120, 60)) as opened:
         await opened.press("colon")
         await opened.until(lambda: "Quit" in opened.text)
         assert "Theme" not in opened.text

@@ -274,7 +274,7 @@ async def test_an_error_says_whether_it_is_new_and_when_its_phase_last_completed
         assert block[0].endswith("new in this run; first seen 02:10"), "what is new comes first"
         assert "known  22× in 9 runs since" in block[1]
         await opened.press("e")
-        assert "new in this run; first seen 02:10; load last completed" in opened.text
+        assert "new: 3× in 2 runs since 02:10; load last completed" in opened.text
         await opened.press("j")
         assert "known: 22× in 9 runs since" in opened.text
 

@@ -71,8 +71,8 @@ def test_a_person_reads_what_changed_and_what_is_the_same(
     etlwatch: Program, runs: tuple[int, int, int], store_dsn: str
 ) -> None:
     lines = etlwatch("compare", "crm@latest", "--dsn", store_dsn).out.splitlines()
-    assert lines[0].startswith("after   crm  ")
-    assert lines[1].startswith("before  crm  ")
+    assert lines[0].startswith("before  crm  ")
+    assert lines[1].startswith("after   crm  ")
     assert lines[2].startswith("30m 00s against 10m 00s: +20m, 3.0× as long")
     assert lines[4].split() == ["what", "before", "after", "difference", "share"]
     assert lines[5].split() == ["endpoint", "/contacts", "time", "5m", "00s", "20m", "00s", "+15m", "75%"]

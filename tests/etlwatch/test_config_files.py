@@ -68,7 +68,7 @@ throttled_requests = 20
 "home.filter" = ["f", "ctrl+f"]
 app.quit = ""
 [keys.run]
-errors = "E"
+errors = "V"
 """
 
 
@@ -88,7 +88,7 @@ def test_a_file_says_all_there_is_to_say() -> None:
         theme="mono", ascii=True, mouse=False, interval=0.5, window="24h", zone="Europe/Berlin"
     )
     assert values.thresholds == {"stalled_after_s": 300.0, "throttled_share": 0.5, "throttled_requests": 20}
-    assert values.keys == {"home.filter": ("f", "ctrl+f"), "app.quit": (), "run.errors": ("E",)}
+    assert values.keys == {"home.filter": ("f", "ctrl+f"), "app.quit": (), "run.errors": ("V",)}
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "[display]\n[keys]\n[target]\n"])

@@ -43,7 +43,7 @@ def test_tables_and_texts_know_the_moves_by_their_names_and_keys() -> None:
 
 
 def test_free_keys_are_taken_as_they_are() -> None:
-    keys = {"home.filter": ("f", "f3"), "app.quit": (), "move.down": ("v",), "run.errors": ("E",)}
+    keys = {"home.filter": ("f", "f3"), "app.quit": (), "move.down": ("v",), "run.errors": ("V",)}
     assert keymap_of(chosen(keys)) == keys
     assert keymap_of({}) == {}
 

@@ -292,6 +292,10 @@ def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, rea
     assert [recent.errors for recent in reader.error_groups(NOW - MINUTE)] == [1]
     assert reader.error_groups(NOW + MINUTE) == []
     assert reader.error_groups_named([]) == []
+    (then,) = reader.error_groups(NOW - 3 * HOUR, before=NOW)
+    assert (then.errors, then.runs, then.last_at, then.message) == (2, 1, NOW - HOUR, "old")
+    assert reader.error_groups_named(["f00d"], before=NOW) == [then]
+    assert reader.error_groups_named(["f00d"], before=NOW - 2 * HOUR) == []
 
 
 def test_phases_come_in_their_order_with_counters_and_memory(stock: Stock, reader: Reader) -> None:

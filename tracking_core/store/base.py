@@ -177,12 +177,12 @@ class Reader(Connection, Protocol):
         """Return the newest errors of a run, or of all runs."""
         ...
 
-    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
-        """Return the errors since a moment by kind, the newest kind first."""
+    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first."""
         ...
 
-    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
-        """Return kinds of errors by their fingerprints, over all time."""
+    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
+        """Return kinds of errors by their fingerprints, over all time before a moment."""
         ...
 
     def ledger(self, run_id: int) -> list[WriterLedger]:

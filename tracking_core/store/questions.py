@@ -193,16 +193,19 @@ class Questions(Dialect):
             found = self._ask_of_run("errors_of_run", run_id, limit=limit)
         return [rows.error(row, self.forms) for row in found]
 
-    def error_groups(self, since: datetime, limit: int = 100) -> list[ErrorGroup]:
-        """Return the errors since a moment by kind, the newest kind first."""
-        found = self._ask("error_groups", since=self._moment(since), limit=max(limit, 0))
+    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first."""
+        before_at = None if before is None else self._moment(before)
+        found = self._ask("error_groups", since=self._moment(since), before_at=before_at, limit=max(limit, 0))
         return [rows.error_group(row, self.forms) for row in found]
 
-    def error_groups_named(self, fingerprints: Sequence[str]) -> list[ErrorGroup]:
-        """Return kinds of errors by their fingerprints, over all time."""
+    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
+        """Return kinds of errors by their fingerprints, over all time before a moment."""
         if not fingerprints:
             return []
-        found = self._ask("error_groups_named", fingerprints=self._list(sorted(set(fingerprints))))
+        before_at = None if before is None else self._moment(before)
+        wanted = self._list(sorted(set(fingerprints)))
+        found = self._ask("error_groups_named", fingerprints=wanted, before_at=before_at)
         return [rows.error_group(row, self.forms) for row in found]
 
     def ledger(self, run_id: int) -> list[WriterLedger]:

@@ -218,7 +218,7 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says.
+-- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment.
 SELECT
     kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
     newest.run_id, newest.phase, newest.error_type, newest.message
@@ -226,14 +226,14 @@ FROM (
     SELECT
         fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
     FROM tracking.errors
-    WHERE at >= %(since)s
+    WHERE at >= %(since)s AND at < coalesce(%(before_at)s::timestamptz, 'infinity')
     GROUP BY fingerprint
     ORDER BY max(at) DESC
     LIMIT %(limit)s) AS kind
 CROSS JOIN LATERAL (
     SELECT run_id, phase, error_type, message
     FROM tracking.errors AS error
-    WHERE error.fingerprint = kind.fingerprint
+    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
     ORDER BY error.at DESC
     LIMIT 1) AS newest
 ORDER BY kind.last_at DESC;
@@ -247,12 +247,12 @@ FROM (
     SELECT
         fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
     FROM tracking.errors
-    WHERE fingerprint = ANY(%(fingerprints)s::text[])
+    WHERE fingerprint = ANY(%(fingerprints)s::text[]) AND at < coalesce(%(before_at)s::timestamptz, 'infinity')
     GROUP BY fingerprint) AS kind
 CROSS JOIN LATERAL (
     SELECT run_id, phase, error_type, message
     FROM tracking.errors AS error
-    WHERE error.fingerprint = kind.fingerprint
+    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
     ORDER BY error.at DESC
     LIMIT 1) AS newest
 ORDER BY kind.last_at DESC;

@@ -218,7 +218,7 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says.
+-- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment.
 SELECT
     kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
     newest.run_id, newest.phase, newest.error_type, newest.message
@@ -226,13 +226,14 @@ FROM (
     SELECT
         fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
     FROM errors
-    WHERE at >= :since
+    WHERE at >= :since AND at < coalesce(:before_at, 9223372036854775807)
     GROUP BY fingerprint
     ORDER BY max(at) DESC
     LIMIT :limit) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
-    WHERE error.fingerprint = kind.fingerprint ORDER BY error.at DESC LIMIT 1)
+    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
+    ORDER BY error.at DESC LIMIT 1)
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
@@ -244,11 +245,12 @@ FROM (
     SELECT
         fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
     FROM errors
-    WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints))
+    WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints)) AND at < coalesce(:before_at, 9223372036854775807)
     GROUP BY fingerprint) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
-    WHERE error.fingerprint = kind.fingerprint ORDER BY error.at DESC LIMIT 1)
+    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
+    ORDER BY error.at DESC LIMIT 1)
 ORDER BY kind.last_at DESC;
 
 -- name: runs_alive_at

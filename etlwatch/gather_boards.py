@@ -1,0 +1,137 @@
+"""The questions of the boards beside the runs: jobs, kinds of errors, comparisons; asked while one is on screen.
+
+Owns how often each is asked, and the answers that still hold. Refuses to own the questions themselves
+(`etlwatch.gather_jobs`, `etlwatch.gather_errors`, `etlwatch.gather_compare`). Nothing is kept of a board that has been
+left: the histories of a thousand jobs are tens of megabytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from etlwatch.gather_compare import last_success, read_side
+from etlwatch.gather_errors import read_kinds
+from etlwatch.gather_jobs import JOBS_AT_MOST, JobsGatherer, read_history
+from etlwatch.model.boards import (
+    AnyBoard,
+    AskedBoard,
+    AskedErrors,
+    AskedJobs,
+    AskedRuns,
+    ErrorsBoard,
+    JobsBoard,
+    RunsBoard,
+)
+from etlwatch.model.snapshot import RunDetails
+from tracking_core.records import Run
+from tracking_core.store.base import Reader
+
+__all__ = ["MOST_KINDS", "BoardsGatherer", "board_as_of"]
+
+JOBS_BUDGET_S: Final = 0.15
+"""How long one poll may read histories; the rest follows in the next."""
+
+ERRORS_EVERY_S: Final = 10.0
+"""How often errors are grouped again."""
+
+MOST_KINDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a comparison, and what its run was like when it was read."""
+
+    stamp: object
+    details: RunDetails
+
+
+class BoardsGatherer:
+    """Answer what a board asks for. Not thread-safe: one poller owns it."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._asked: AskedBoard | None = None
+        self._jobs: JobsGatherer | None = None
+        self._errors: tuple[float, ErrorsBoard] | None = None
+        self._ended: dict[int, Run] = {}
+        self._sides: dict[int, _Side] = {}
+        self._reference: int | None = None
+
+    def read(self, reader: Reader, asked: AskedBoard | None, runs: Sequence[Run], now: datetime) -> AnyBoard | None:
+        """Return the board that is asked for; `runs` are the judged ones of the list. Raises StoreError."""
+        if asked != self._asked:
+            self.forget()
+            self._asked = asked
+        if isinstance(asked, AskedJobs):
+            return self._jobs_board(reader, asked, runs)
+        if isinstance(asked, AskedErrors):
+            return self._errors_board(reader, asked, now)
+        if isinstance(asked, AskedRuns):
+            return self._runs_board(reader, asked, runs)
+        return None
+
+    def _jobs_board(self, reader: Reader, asked: AskedJobs, runs: Sequence[Run]) -> JobsBoard:
+        if self._jobs is None:
+            self._jobs = JobsGatherer(zone=asked.zone, budget_s=JOBS_BUDGET_S, monotonic=self._monotonic)
+        histories = self._jobs.read(reader, runs)
+        return JobsBoard(histories=histories, complete=self._jobs.complete)
+
+    def _errors_board(self, reader: Reader, asked: AskedErrors, now: datetime) -> ErrorsBoard:
+        at = self._monotonic()
+        if self._errors is None or at - self._errors[0] >= ERRORS_EVERY_S:
+            since = now - timedelta(seconds=asked.window_s)
+            kinds = read_kinds(reader, since, MOST_KINDS, known=self._ended)
+            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds)))
+        return self._errors[1]
+
+    def _runs_board(self, reader: Reader, asked: AskedRuns, runs: Sequence[Run]) -> RunsBoard:
+        judged = {run.run_id: run for run in runs}
+        after = self._side(reader, asked.after, judged.get(asked.after))
+        before_id = asked.before
+        if before_id is None and after.run is not None:
+            if self._reference is None:
+                found = last_success(reader, after.run)
+                self._reference = found.run_id if found is not None else None
+            before_id = self._reference
+        before = self._side(reader, before_id, judged.get(before_id)) if before_id is not None else None
+        return RunsBoard(after=after, before=before)
+
+    def _side(self, reader: Reader, run_id: int, judged: Run | None) -> RunDetails:
+        """Ask for one side where its run has changed since it was last asked for."""
+        run = reader.run(run_id)
+        if run is None:
+            return RunDetails(run=None, run_id=run_id)
+        stamp = (run.status, run.requests, run.errors, run.progress_at, run.ended_at)
+        known = self._sides.get(run_id)
+        if known is None or known.stamp != stamp:
+            known = self._sides[run_id] = _Side(stamp, read_side(reader, run))
+        return replace(known.details, run=judged or run)
+
+
+def board_as_of(
+    reader: Reader, asked: AskedBoard | None, moment: datetime, details_as_of: Callable[[int], RunDetails]
+) -> AnyBoard | None:
+    """Return a board as it stood at a past moment; `details_as_of` reads a run so. Raises StoreError."""
+    if isinstance(asked, AskedJobs):
+        names = reader.job_names(JOBS_AT_MOST)
+        histories = [read_history(reader, job, asked.zone, before=moment) for job in names]
+        return JobsBoard(histories=tuple(history for history in histories if history.runs), complete=True)
+    if isinstance(asked, AskedErrors):
+        since = moment - timedelta(seconds=asked.window_s)
+        return ErrorsBoard(since=since, kinds=tuple(read_kinds(reader, since, MOST_KINDS, before=moment)))
+    if isinstance(asked, AskedRuns):
+        after = details_as_of(asked.after)
+        reference = asked.before
+        if reference is None and after.run is not None:
+            found = last_success(reader, after.run)
+            reference = found.run_id if found is not None else None
+        return RunsBoard(after=after, before=None if reference is None else details_as_of(reference))
+    return None

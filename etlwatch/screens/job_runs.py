@@ -1,0 +1,70 @@
+"""The runs of one job: the list of runs without the charts of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from etlwatch.commands import HOME_COMMANDS, bindings_of
+from etlwatch.gather import Watch
+from etlwatch.model.layout import HomeLayout
+from etlwatch.model.parts import Part
+from etlwatch.screens.home import HomeScreen
+from etlwatch.text import safe
+
+__all__ = ["JobRunsScreen"]
+
+COMMANDS = tuple(
+    replace(command, title="Back to the jobs", help="all runs of the job again, then back", footer=("esc", "back", 0))
+    if command.name == "home.back"
+    else command
+    for command in HOME_COMMANDS
+    if command.name != "home.window"
+)
+
+
+class JobRunsScreen(HomeScreen):
+    """The list of runs of one job."""
+
+    commands = COMMANDS
+    BINDINGS = bindings_of(COMMANDS)
+
+    job: str
+
+    def __init__(self, job: str) -> None:
+        super().__init__()
+        self.job = job
+
+    def layout_of(self, width: int, height: int) -> HomeLayout:
+        """Return the layout without charts: they would be of all jobs."""
+        layout = super().layout_of(width, height)
+        return replace(layout, chart_rows=0, chart_columns=0, sparks=False, spaced=False)
+
+    def watched(self) -> Watch:
+        """Return what is asked for: the newest runs of the job."""
+        return replace(super().watched(), job=self.job)
+
+    @property
+    def job_in_hand(self) -> str | None:
+        """The job whose runs these are."""
+        return self.job
+
+    def left_parts(self) -> list[Part]:
+        """Return where esc leads, the job, and the counts of its runs."""
+        back = f"{self.pen.glyphs.back} jobs"
+        return [
+            Part(((back, "dim"),), 2, 2),
+            Part(((safe(self.job), "text bold"),), 0, 2),
+            *super().left_parts(),
+        ]
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that lists these runs."""
+        return ["runs", "--job", self.job, *([self.filter.text] if self.filter else [])]
+
+    def action_clear_filter(self) -> None:
+        """Leave the prompt, show all runs of the job, or go back."""
+        if self.filtering or self.filter:
+            super().action_clear_filter()
+        else:
+            self.app.pop_screen()
