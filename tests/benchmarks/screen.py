@@ -15,6 +15,9 @@ from tests.benchmarks.places import Places
 from tests.benchmarks.screen_programs import JOB, Watched, etlwatch, moving, pg_activity, sleeping, stock, table
 
 TABLE, ACTIVITY = "Textual DataTable", "pg_activity"
+SLEEP_SHOWN = "PgSleep"
+"""What pg_activity shows of a sleeping query at this width: what it waits for, not its text."""
+
 RUNS = 20
 SETTLE_S = 4.0
 REST_S = 20
@@ -34,7 +37,7 @@ def start(places: Places, effort: Effort) -> list[Finding]:
         stock(dsn, 200)
         programs: dict[str, Start] = {"ours": (lambda: etlwatch(dsn), JOB), TABLE: (lambda: table(200), JOB)}
         if activity is not None:
-            programs[ACTIVITY] = (lambda: pg_activity(activity), "pg_sleep")
+            programs[ACTIVITY] = (lambda: pg_activity(activity), SLEEP_SHOWN)
         first_bytes: dict[str, list[float]] = {name: [] for name in programs}
 
         def case(name: str) -> float:
@@ -100,7 +103,7 @@ def _at_rest(commands: dict[str, list[str]], effort: Effort) -> tuple[dict[str, 
     with ExitStack() as stack:
         programs = {name: stack.enter_context(Watched(command)) for name, command in commands.items()}
         for name, program in programs.items():
-            program.wait_for("pg_sleep" if name == ACTIVITY else JOB)
+            program.wait_for(SLEEP_SHOWN if name == ACTIVITY else JOB)
         time.sleep(SETTLE_S)
         before = {name: _mark(program) for name, program in programs.items()}
         time.sleep(effort.size(REST_S))

@@ -41,7 +41,8 @@ PATIENCE_S = 60.0
 HERE = "tests.benchmarks.screen_programs"
 
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X].*?(?:\x1b\\|\x07)|[ -/]*[0-Z\\-~])", re.DOTALL)
-_SYNCHRONISED_QUERY, _SYNCHRONISED_ANSWER = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
+_ANSWERS = {b"\x1b[?2026$p": b"\x1b[?2026;2$y", b"\x1b[6n": b"\x1b[1;1R", b"\x1b[c": b"\x1b[?62;22c"}
+"""What terminals say when asked for synchronised updates, the cursor's place, their kind; silence costs some 5 s."""
 
 
 def etlwatch(dsn: str) -> list[str]:
@@ -152,8 +153,9 @@ class Watched:
             except OSError:
                 return
             now = time.perf_counter()
-            if _SYNCHRONISED_QUERY in chunk:
-                os.write(self._master, _SYNCHRONISED_ANSWER)
+            for query, answer in _ANSWERS.items():
+                if query in chunk:
+                    os.write(self._master, answer)
             with self._changed:
                 self._chunks.append((now, chunk))
                 self._changed.notify_all()
