@@ -493,7 +493,7 @@ def test_a_configured_dashboard_in_a_terminal_has_the_targets_name_zone_and_keys
     write(user_file, user_file.read_text().replace("[target.prod]", '[target.prod]\ncolour = "red"') + more)
     program = [sys.executable, "-c", MAIN, "-t", "prod"]
     here = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    with Terminal(program, columns=120, environment=here) as terminal:
+    with Terminal(program, columns=200, environment=here) as terminal:
         terminal.wait_for("job-of-prod")
         first = terminal.text.splitlines()[0]
         assert first.split()[:2] == ["etlwatch", "prod"]

@@ -103,7 +103,7 @@ async def test_the_switch_reaches_the_jobs_and_the_list(stock: Stock, store_dsn:
 
 
 def test_a_lost_run_is_closed_and_one_that_is_not_is_left(stock: Stock) -> None:
-    lost = stock.start(NOW - HOUR, heartbeat_interval_s=0.001)
+    lost = stock.start(NOW - HOUR, heartbeat_interval_s=0.000_001)
     alive = stock.start(NOW, heartbeat_interval_s=3_600.0)
     stock.beat(alive)
     ended = stock.finished(NOW - HOUR, NOW)

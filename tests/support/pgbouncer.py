@@ -19,6 +19,7 @@ from tests.support.unprivileged import alive
 from tests.support.waiting import wait_until
 
 # `any` takes every user and logs in as the one of the database line: the server's own rules are tested without it.
+# One refused login (a database being copied, say) must not keep every client waiting for the default of 15 seconds.
 # No startup parameter is ignored, so that a client which sends `options` is refused as it would be in production.
 CONFIGURATION = """\
 [databases]
@@ -35,6 +36,7 @@ min_pool_size = 0
 reserve_pool_size = 0
 max_client_conn = 500
 server_reset_query =
+server_login_retry = 0.2
 pidfile = {directory}/pid
 """
 
