@@ -8,7 +8,6 @@ lone surrogates pass through.
 from __future__ import annotations
 
 import re
-import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -69,20 +68,6 @@ class Failure:
             traceback=keep_ends(_traceback_of(error, message), TRACEBACK_LIMIT_BYTES),
             fingerprint=fingerprint_of(error_type, message, error.__traceback__),
         )
-
-
-def is_clean_exit(error: BaseException) -> bool:
-    """Return whether it is `sys.exit()` or `sys.exit(0)`: a way out of a block that went well."""
-    return isinstance(error, SystemExit) and error.code in (None, 0)
-
-
-def is_stop(error: BaseException) -> bool:
-    """Return whether somebody stopped the block from outside: ctrl-c, or a cancelled task."""
-    if isinstance(error, KeyboardInterrupt):
-        return True
-    # Looked up, not imported: a job without asyncio need not pay for it.
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from tracking_core import arguments
+from tracking_core.endings import is_clean_exit, is_stop
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
 from tracking_core.tracker import SimpleETLTracker
@@ -74,15 +74,15 @@ class ETLRunContext:
     ) -> None:
         """End the run as the block ended; the exception goes on its way."""
         creator, self._pid = self._pid, None
-        if error is not None and not _is_clean_exit(error) and not _is_stop(error):
+        if error is not None and not is_clean_exit(error) and not is_stop(error):
             self._record(error)
-        self.success = error is None or _is_clean_exit(error)
+        self.success = error is None or is_clean_exit(error)
         # A forked child that leaves the block it inherited ends nothing: the run is its parent's.
         if self._is_attached or creator != os.getpid():
             return
-        if error is None or _is_clean_exit(error):
+        if error is None or is_clean_exit(error):
             self.tracker.end_as(self.run_id, RunStatus.COMPLETED)
-        elif _is_stop(error):
+        elif is_stop(error):
             by = "signal SIGINT" if isinstance(error, KeyboardInterrupt) else "job"
             self.tracker.end_as(self.run_id, RunStatus.TERMINATED, _message_of(error), ended_by=by)
         else:
@@ -175,29 +175,16 @@ class PhaseContext:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Complete or fail the phase as the block ended; the exception goes on its way."""
-        if error is None or _is_clean_exit(error):
+        if error is None or is_clean_exit(error):
             self._tell(PhaseStatus.COMPLETED)
             return
-        if not _is_stop(error):
+        if not is_stop(error):
             self._run._record(error, self.phase_name)
         self._tell(PhaseStatus.FAILED)
 
     def _tell(self, status: PhaseStatus) -> None:
         self._told_at = monotonic()
         self._run.log_phase(self.phase_name, status, totals=self.totals, processed=self.processed)
-
-
-def _is_clean_exit(error: BaseException) -> bool:
-    return isinstance(error, SystemExit) and (error.code is None or error.code == 0)
-
-
-def _is_stop(error: BaseException) -> bool:
-    """Return whether somebody stopped the block from outside: ctrl-c, or a cancelled task (which ctrl-c becomes)."""
-    if isinstance(error, KeyboardInterrupt):
-        return True
-    # Looked up, not imported: a job without asyncio need not pay for it.
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 def _message_of(error: BaseException) -> str:

@@ -249,13 +249,6 @@ class LineTable(Widget, can_focus=True):
         self._move_to(place)
         return True
 
-    def unmark_all(self) -> None:
-        """Forget every mark."""
-        marked, self._marked = self._marked, set()
-        for key in marked:
-            self._strips.pop(key, None)
-            self._refresh_row(self._index.get(key, -1))
-
     # -- cursor and scrolling
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tracking_core.failures import is_clean_exit, is_stop
+from tracking_core.endings import is_clean_exit, is_stop
 from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:
