@@ -1,0 +1,128 @@
+"""The record of a command, and what is made from such records: bindings, keymap, shown keys, footer.
+
+Refuses to own the commands themselves. Loads nothing of Textual before a screen asks for bindings, so that a keymap can
+be checked without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from etlwatch.config.key_names import shown_key
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+
+    from etlwatch.widgets.footer import Key
+
+__all__ = ["Command", "bindings_of", "footer_of", "key_of", "remapped", "textual_keymap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing a person can do."""
+
+    name: str
+    """Unique; the binding's id, by which a keymap may give it another key."""
+
+    keys: str
+    """Textual's names, commas between: `less_than_sign`, `colon,ctrl+p`."""
+
+    shown: str
+    """The keys as people know them: `<`, `: ctrl+p`."""
+
+    action: str
+    """Textual's action: `sort(-1)`."""
+
+    title: str
+    """What it is called in the palette; '' keeps it out of there."""
+
+    help: str
+    """What it does, in a few words, for help and palette."""
+
+    footer: tuple[str, str, int] | None = None
+    """Key, word and priority in the footer (0 stays longest); None keeps it out.
+
+    Two keys are its own and that of the command after it.
+    """
+
+    priority: bool = False
+    """Whether it is done before whatever has the focus sees the key, and before the next key is looked at.
+
+    For what must work everywhere, and for what opens a field for text: the letters typed ahead belong into it.
+    """
+
+    changes: bool = False
+    """Whether it changes the store: shown greyed, with the reason, where that is not allowed."""
+
+
+def bindings_of(commands: Iterable[Command]) -> list[BindingType]:
+    """Return Textual's bindings of these commands.
+
+    One whose key a widget already knows is bound to none, so that a keymap has something to give a key to.
+    """
+    from textual.binding import Binding
+
+    return [
+        Binding(
+            command.keys or _no_key(command.name),
+            command.action,
+            command.help,
+            show=False,
+            key_display=command.shown,
+            id=command.name,
+            priority=command.priority,
+        )
+        for command in commands
+        if command.action
+    ]
+
+
+def _no_key(name: str) -> str:
+    """Return a key that no terminal sends: one for each command, since Textual's keymap removes keys, not bindings."""
+    return f"no-key-for-{name}"
+
+
+def textual_keymap(keymap: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return a keymap as Textual takes it."""
+    return {name: ",".join(keys) or _no_key(name) for name, keys in keymap.items()}
+
+
+def remapped(commands: Sequence[Command], keymap: Mapping[str, Sequence[str]]) -> tuple[Command, ...]:
+    """Return commands with the keys that a keymap gives them, wherever they are shown."""
+    if not keymap:
+        return tuple(commands)
+    changed = [_with_keys(command, keymap.get(command.name)) for command in commands]
+    for index, (before, after) in enumerate(zip(commands, changed, strict=True)):
+        if before.footer is None:
+            continue
+        pair = [after, *changed[index + 1 : index + 2]] if " " in before.footer[0] else [after]
+        if any(command.name in keymap for command in pair):
+            keys = [command.shown.split()[0] for command in pair if command.shown]
+            changed[index] = replace(after, footer=(" ".join(keys), *before.footer[1:]) if after.shown else None)
+    return tuple(changed)
+
+
+def _with_keys(command: Command, keys: Sequence[str] | None) -> Command:
+    if keys is None:
+        return command
+    return replace(command, keys=",".join(keys), shown=" ".join(map(shown_key, keys)))
+
+
+def key_of(name: str, commands: Iterable[Command]) -> str:
+    """Return the first key of a command as it is shown; '' where it has none."""
+    return next((command.shown.split()[0] for command in commands if command.name == name and command.shown), "")
+
+
+def footer_of(commands: Sequence[Command], words: Mapping[str, str] | None = None) -> list[Key]:
+    """Return the footer's keys in the order of the commands; `words` replaces the word of a command by its name."""
+    from etlwatch.widgets.footer import Key
+
+    said = words or {}
+    return [
+        Key(command.footer[0], said.get(command.name, command.footer[1]), command.footer[2])
+        for command in commands
+        if command.footer is not None
+    ]
