@@ -15,9 +15,8 @@ from typing import Final
 
 from etlwatch.judging import read_past
 from etlwatch.model.as_of import run_as_of
-from etlwatch.model.baseline import MOST_RUNS
 from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, history_of
-from etlwatch.model.past import past_of
+from etlwatch.model.past import MOST_RUNS, past_of
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
-from etlwatch.model.baseline import MOST_RUNS
 from etlwatch.model.judged import Judgement, judge_fleet
-from etlwatch.model.past import JobPast, past_of
+from etlwatch.model.past import MOST_RUNS, JobPast, past_of
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader

@@ -15,16 +15,14 @@ from typing import Final
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.numbers import Number, count
+from etlwatch.model.past import MINIMUM_RUNS
 from etlwatch.model.spans import Spans, merge
 
-__all__ = ["BAR_CELLS", "ENOUGH_RUNS", "PROGRESS_CELLS", "duration_bar", "is_over", "progress_bar", "runs_so_far"]
+__all__ = ["BAR_CELLS", "PROGRESS_CELLS", "duration_bar", "is_over", "progress_bar", "runs_so_far"]
 
 BAR_CELLS: Final = 9
 MARK_CELL: Final = 4
 PROGRESS_CELLS: Final = 6
-
-ENOUGH_RUNS: Final = 5
-"""Past runs from which on a p95 is worth comparing with; SCREENS: no invented normal."""
 
 
 def is_over(seconds: Number, p95: Number) -> bool:
@@ -58,7 +56,7 @@ def duration_bar(seconds: Number, p95: Number, *, runs: int | None, glyphs: Glyp
     least one half is drawn, and `»` ends a bar that leaves. Fewer than five runs: `runs_so_far`. A duration that
     is not known leaves the mark alone.
     """
-    if runs is None or runs < ENOUGH_RUNS or p95 is None:
+    if runs is None or runs < MINIMUM_RUNS or p95 is None:
         return runs_so_far(runs)
     ratio = _ratio(seconds, p95)
     if ratio is None:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from etlwatch.model.baseline import quantile
-from etlwatch.model.past import MINIMUM_RUNS, NO_PAST, JobPast
+from etlwatch.model.past import MINIMUM_RUNS, NO_PAST, JobPast, quantile
 from etlwatch.model.rhythm import Expected, Rhythm, next_after, rhythm_of
 from etlwatch.model.verdict import BEHIND, RANKS
 from tracking_core.records import Run, RunStatus

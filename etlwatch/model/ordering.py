@@ -21,7 +21,7 @@ _KEYS: Final[dict[str, tuple[_Key, bool]]] = {
     "job": (lambda row: row.run.job.casefold(), False),
     "start": (lambda row: row.run.started_at.timestamp(), True),
     "time": (lambda row: row.run.duration_s, True),
-    "ratio": (lambda row: row.ratio if row.past.runs else None, True),
+    "ratio": (lambda row: row.ratio, True),
     "phase": (lambda row: row.phase.name.casefold() if row.phase else None, False),
     "done": (lambda row: row.phase.share if row.phase else None, True),
     "req": (lambda row: row.run.requests, True),

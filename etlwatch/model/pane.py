@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etlwatch.model.bars import ENOUGH_RUNS
 from etlwatch.model.eta import eta_words
 from etlwatch.model.numbers import ago, count, duration, moment, percent, rate, ratio, span
+from etlwatch.model.past import MINIMUM_RUNS
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.spans import Spans
@@ -30,7 +30,7 @@ def short_id(run_id_text: str) -> str:
 def pane_title(row: RunRow, pen: Pen, *, width: int = 80) -> Spans:
     """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
     (words, role), *_ = state_spans(row, pen.glyphs)
-    over = ratio(row.ratio, only_above=True) if row.past.runs >= ENOUGH_RUNS and row.live else ""
+    over = ratio(row.ratio, only_above=True) if row.live else ""
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     excess = f" {pen.glyphs.text(over)} p95" if over else ""
     return (
@@ -50,8 +50,8 @@ def labelled(label: str, text: str | Spans) -> Spans:
 def usual_words(row: RunRow) -> str:
     """Say what the job usually takes, or how little is known of that."""
     past = row.past
-    if past.runs >= ENOUGH_RUNS:
-        return f"usually {span(past.usual_s)}, p95 {span(past.p95_s)} ({past.runs} runs)"
+    if past.runs >= MINIMUM_RUNS:
+        return f"usually {span(past.duration_s.usual)}, p95 {span(past.duration_s.p95)} ({past.runs} runs)"
     if past.runs:
         return f"{past.runs} completed run{'s' if past.runs > 1 else ''} before: too few to compare with"
     return "no completed run to compare with"
@@ -80,7 +80,7 @@ def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
 
 
 def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
-    known = row.past.runs >= ENOUGH_RUNS
+    known = row.past.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
     if row.verdict.needs_you:
         since = row.verdict.since

@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from etlwatch.model.baseline import MOST_RUNS, quantile
 from tracking_core import histogram
-from tracking_core.records import EndpointTotals, Phase, Run
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
 
-__all__ = ["MINIMUM_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "usual_of"]
+__all__ = [
+    "MINIMUM_RUNS", "MOST_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "pasts_of_listed", "quantile",
+    "usual_of",
+]  # fmt: skip
+
+MOST_RUNS: Final = 30
+"""Completed runs that are looked back upon; older ones say little about now."""
 
 MINIMUM_RUNS: Final = 5
 """Fewer past runs than this are no normal (SCREENS: `3 runs` instead of a bar)."""
@@ -93,6 +98,14 @@ class JobPast:
 NO_PAST: Final = JobPast()
 
 
+def quantile(ascending: Sequence[float], share: float) -> float | None:
+    """Return the value at or below which `share` (0 to 1) of the ascending values lie, by nearest rank."""
+    if not ascending:
+        return None
+    rank = max(1, -(-int(len(ascending) * share * 1_000) // 1_000))
+    return ascending[min(rank, len(ascending)) - 1]
+
+
 def usual_of(values: Iterable[float | None]) -> Usual:
     """Return what is usual among values; None among them says that a run had no such figure."""
     known = sorted(value for value in values if value is not None)
@@ -145,6 +158,17 @@ def past_of(
         phases=_phases(own_phases),
         endpoint_p95_ms=_endpoints(by_run.values()),
     )
+
+
+def pasts_of_listed(runs: Iterable[Run]) -> Mapping[str, JobPast]:
+    """Return what the jobs among `runs`, newest first, usually take, until their pasts have been read: nothing else."""
+    durations: dict[str, list[float]] = {}
+    for run in runs:
+        if run.status == RunStatus.COMPLETED:
+            kept = durations.setdefault(run.job, [])
+            if len(kept) < MOST_RUNS:
+                kept.append(run.duration_s)
+    return {job: JobPast(runs=len(values), duration_s=usual_of(values)) for job, values in durations.items()}
 
 
 def _grouped(endpoints: Iterable[EndpointTotals]) -> dict[int, list[EndpointTotals]]:

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from etlwatch.model.baseline import Past, baselines
 from etlwatch.model.eta import Eta, estimate
 from etlwatch.model.late import Finding
-from etlwatch.model.past import NO_PAST, JobPast
+from etlwatch.model.past import NO_PAST, JobPast, pasts_of_listed
 from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.verdict import Verdict, judge_run, made_good
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 
 __all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
-
-_NO_PAST = Past()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +41,12 @@ class RunRow:
     phase: PhaseNow | None = None
     rates: Rates | None = None
     percentiles: Percentiles | None = None
-    past: Past = _NO_PAST
+    past: JobPast = NO_PAST
+    """What is usual for its job, as far as it is known."""
+
     last_error: ErrorRecord | None = None
     findings: tuple[Finding, ...] = ()
     """All that proves it lost or behind, gravest first."""
-
-    history: JobPast = NO_PAST
-    """All that is known of its job's past; its duration stands in `past` as well."""
 
     eta: Eta | None = None
     """When it is expected to end; None where nothing says so."""
@@ -68,7 +64,7 @@ class RunRow:
     @property
     def ratio(self) -> float | None:
         """Duration over the job's p95; None without one."""
-        return self.run.duration_s / self.past.p95_s if self.past.p95_s else None
+        return self.past.duration_s.ratio(self.run.duration_s)
 
 
 def share_done(phase: Phase) -> float | None:
@@ -97,7 +93,7 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
 
 
 def build_rows(
-    snapshot: Snapshot, pasts: Mapping[str, Past] | None = None, *, kept: Mapping[int, RunRow] | None = None
+    snapshot: Snapshot, pasts: Mapping[str, JobPast] | None = None, *, kept: Mapping[int, RunRow] | None = None
 ) -> tuple[RunRow, ...]:
     """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given.
 
@@ -116,20 +112,21 @@ def build_rows(
     return tuple(rows)
 
 
-def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, Past], *, made_good: bool) -> bool:
+def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_good: bool) -> bool:
     """Say whether a row of an ended run says what would be said now; of a living one the clock alone says more."""
+    past = pasts.get(run.job, NO_PAST)
     return (
         row.run is run
         and run.status != RunStatus.RUNNING
         and row.verdict.made_good == made_good
         and row.percentiles is snapshot.percentiles.get(run.run_id)
         and row.last_error is snapshot.last_errors.get(run.run_id)
-        and row.history is snapshot.pasts.get(run.job, NO_PAST)
-        and row.past == pasts.get(run.job, _NO_PAST)
+        # One that was read stays the same object; to compare thousands of them field by field would cost.
+        and (row.past is past or row.past == past)
     )
 
 
-def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, Past], *, made_good: bool) -> RunRow:
+def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_good: bool) -> RunRow:
     return RunRow(
         run=run,
         verdict=judge_run(
@@ -142,27 +139,22 @@ def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, Past], *, made_good: 
         phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
         rates=snapshot.rates.get(run.run_id),
         percentiles=snapshot.percentiles.get(run.run_id),
-        past=pasts.get(run.job, _NO_PAST),
+        past=pasts.get(run.job, NO_PAST),
         last_error=snapshot.last_errors.get(run.run_id),
         findings=snapshot.findings.get(run.run_id, ()),
-        history=snapshot.pasts.get(run.job, NO_PAST),
-        eta=_eta(run, snapshot),
+        eta=_eta(run, snapshot, pasts.get(run.job, NO_PAST)),
     )
 
 
-def _pasts(snapshot: Snapshot) -> Mapping[str, Past]:
+def _pasts(snapshot: Snapshot) -> Mapping[str, JobPast]:
     """Return what the jobs usually take: as it was read, and until then as the listed runs tell."""
-    read = {
-        job: Past(runs=past.runs, usual_s=past.duration_s.usual, p95_s=past.duration_s.p95)
-        for job, past in snapshot.pasts.items()
-    }
-    unread = [run for run in snapshot.runs if run.job not in read]
-    return {**baselines(unread), **read}
+    unread = [run for run in snapshot.runs if run.job not in snapshot.pasts]
+    return {**pasts_of_listed(unread), **snapshot.pasts}
 
 
-def _eta(run: Run, snapshot: Snapshot) -> Eta | None:
+def _eta(run: Run, snapshot: Snapshot, past: JobPast) -> Eta | None:
     """Return when a living run is expected to end, from its phases and its job's past."""
     if run.status != RunStatus.RUNNING:
         return None
     phases = snapshot.phases.get(run.run_id, ())
-    return estimate(run, phases, snapshot.pasts.get(run.job, NO_PAST), now=snapshot.at)
+    return estimate(run, phases, past, now=snapshot.at)

@@ -65,11 +65,11 @@ def _time(row: RunRow) -> Spans:
 
 
 def _bar(row: RunRow, pen: Pen) -> Spans:
-    return duration_bar(row.run.duration_s, row.past.p95_s, runs=row.past.runs, glyphs=pen.glyphs)
+    return duration_bar(row.run.duration_s, row.past.duration_s.p95, runs=row.past.runs, glyphs=pen.glyphs)
 
 
 def _ratio(row: RunRow, pen: Pen) -> Spans:
-    return _one(pen.glyphs.text(ratio(row.ratio, only_above=True)), "amber") if row.past.runs >= 5 else ()
+    return _one(pen.glyphs.text(ratio(row.ratio, only_above=True)), "amber")
 
 
 def _phase(row: RunRow) -> Spans:

@@ -50,7 +50,7 @@ class Fact:
 
 def run_facts(view: RunView) -> dict[str, Fact]:
     """Return the figures of a run by short name; what is usual only where there is enough history."""
-    run, row, past = view.run, view.row, view.row.history
+    run, row, past = view.run, view.row, view.row.past
     speed = (
         row.rates.requests if row.rates else run.requests / run.duration_s if run.duration_s and run.requests else None
     )
@@ -104,13 +104,13 @@ def _slower(label: str, value: float | None, usual: Usual, write: Callable[[floa
 
 
 def _errors(view: RunView) -> Fact:
-    fact = _compared("errors", view.run.errors, view.row.history.errors, count)
+    fact = _compared("errors", view.run.errors, view.row.past.errors, count)
     return replace(fact, role="red") if view.run.errors and fact.role == "text" else fact
 
 
 def _memory(view: RunView) -> Fact:
     """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
-    usual = view.row.history.memory_mb
+    usual = view.row.past.memory_mb
     held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
     known = [value for value in held if value is not None]
     limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]

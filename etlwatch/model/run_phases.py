@@ -55,7 +55,7 @@ def phase_legend(view: RunView, pen: Pen) -> Spans:
     """Return the title of the phases' rule: what the glyphs of the gantt mean, as far as they are drawn."""
     glyphs = pen.glyphs
     legend: list[Span] = [("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim")]
-    if any(known.duration_s.usual is not None for known in view.row.history.phases):
+    if any(known.duration_s.usual is not None for known in view.row.past.phases):
         legend += [(f"  {glyphs.usual} ", "faint"), ("usual", "dim"), (f"  {glyphs.line} ", "faint"), ("p95", "dim")]
         if view.row.live:
             legend += [(f"  {glyphs.expected} ", "faint"), ("expected end", "dim")]
@@ -69,7 +69,7 @@ def phases_to_show(view: RunView) -> list[Phase]:
         return phases
     told = {phase.phase for phase in phases}
     last = max(phase.position for phase in phases)
-    coming = [known for known in view.row.history.phases if known.phase not in told and known.position > last]
+    coming = [known for known in view.row.past.phases if known.phase not in told and known.position > last]
     return phases + [
         Phase(
             run_id=view.run.run_id,
@@ -94,7 +94,7 @@ class _Ahead:
 def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
     """Return the cells of one phase over the scale: done, usual, p95, expected end."""
     live = view.row.live
-    known = view.row.history.phase(phase.phase)
+    known = view.row.past.phase(phase.phase)
     usual = known.duration_s.usual if known is not None else None
     p95 = known.duration_s.p95 if known is not None else None
     begun = phase.started_at.timestamp() if phase.started_at else None
@@ -105,7 +105,7 @@ def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ah
             return with_now((), scale, now, glyphs=pen.glyphs) if live else ()
         start, ahead.at = ahead.at, ahead.at + usual
         return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=pen.glyphs)
-    rest = rest_of_phase(phase, view.row.history, now=pen.now) if live and ended is None else None
+    rest = rest_of_phase(phase, view.row.past, now=pen.now) if live and ended is None else None
     expected = (now + rest[0], now + rest[1]) if rest is not None else None
     ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
     done = phase.status == PhaseStatus.COMPLETED
@@ -186,12 +186,12 @@ def _gantt_head(width: int) -> Spans:
 
 def _beyond(view: RunView, phase: Phase, seconds: float | None) -> str:
     """Return how many times its usual p95 a phase has taken; '' up to once."""
-    known = view.row.history.phase(phase.phase)
+    known = view.row.past.phase(phase.phase)
     return ratio(known.duration_s.ratio(seconds), only_above=True) if known is not None else ""
 
 
 def _usually(view: RunView, phase: Phase) -> str:
-    known = view.row.history.phase(phase.phase)
+    known = view.row.past.phase(phase.phase)
     return span(known.duration_s.usual) if known is not None and known.duration_s.usual is not None else ""
 
 

@@ -73,7 +73,7 @@ def _life(view: RunView, pen: Pen) -> Iterator[Event]:
 
 
 def _phases(view: RunView) -> Iterator[Event]:
-    usual = {known.phase: known.duration_s for known in view.row.history.phases}
+    usual = {known.phase: known.duration_s for known in view.row.past.phases}
     for phase in view.phases:
         name = safe(phase.phase)
         if phase.started_at is None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from etlwatch.model.bars import ENOUGH_RUNS
 from etlwatch.model.numbers import ago, clock, count, duration, moment, ratio, span
 from etlwatch.model.pane import short_id, usual_words
 from etlwatch.model.parts import Part
+from etlwatch.model.past import MINIMUM_RUNS
 from etlwatch.model.rows import RunRow, build_rows
 from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.snapshot import RunDetails, Snapshot
@@ -105,8 +105,8 @@ def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
 def _sentences(view: RunView, pen: Pen) -> list[str]:
     """Say what state a run is in, since when, and why, in sentences; the state's own word stands before them."""
     row, run = view.row, view.run
-    known = row.past.runs >= ENOUGH_RUNS
-    over = ratio(row.ratio, only_above=True) if known else ""
+    known = row.past.runs >= MINIMUM_RUNS
+    over = ratio(row.ratio, only_above=True)
     if view.gone:
         return ["This run has been removed from the store; what is shown is what was last read."]
     since = row.verdict.since
@@ -114,7 +114,7 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
         said = [f"since {moment(since, pen.now, pen.zone)}."] if row.verdict.needs_you and since else []
         length = f"{'Running' if said else 'for'} {duration(run.duration_s)}"
         if over:
-            length += f", {over} its p95 of {span(row.past.p95_s)} ({row.past.runs} runs)"
+            length += f", {over} its p95 of {span(row.past.duration_s.p95)} ({row.past.runs} runs)"
         elif known:
             length += f", {usual_words(row)}"
         else:

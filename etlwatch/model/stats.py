@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.model.baseline import quantile
+from etlwatch.model.past import quantile
 from etlwatch.model.series import Column, columns_of, latest
 from tracking_core.records import Run, RunStatus, SeriesCell
 

@@ -6,11 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.baseline import Past, baselines
 from etlwatch.model.glyphs import ASCII, UNICODE
 from etlwatch.model.judged import judge_fleet
 from etlwatch.model.ordering import SORTABLE, Order, next_order, sort_rows
-from etlwatch.model.past import JobPast, Usual
+from etlwatch.model.past import JobPast, Usual, pasts_of_listed
 from etlwatch.model.rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.model.run_cells import Pen, row_role, run_cells
 from etlwatch.model.run_columns import RUNS_80, RUNS_160
@@ -144,10 +143,10 @@ def test_progress_is_that_of_the_unit_with_the_most_to_do_and_not_clamped() -> N
 def test_the_past_of_a_job_is_its_newest_thirty_completed_runs() -> None:
     runs = [make_run("a", minutes_ago=index, lasted_s=100 + index, number=index) for index in range(1, 41)]
     failed = make_run("a", minutes_ago=1, lasted_s=9_999, status="failed")
-    past = baselines([failed, *runs])["a"]
+    past = pasts_of_listed([failed, *runs])["a"]
     assert past.runs == 30
-    assert past.usual_s == 115
-    assert past.p95_s == 129
+    assert past.duration_s.usual == 115
+    assert past.duration_s.p95 == 129
 
 
 def test_with_fewer_than_five_runs_there_is_a_number_instead_of_a_bar() -> None:
@@ -158,7 +157,7 @@ def test_with_fewer_than_five_runs_there_is_a_number_instead_of_a_bar() -> None:
 
 
 def test_with_five_runs_a_long_one_crosses_the_mark() -> None:
-    past = {"sync": Past(runs=5, usual_s=300, p95_s=400)}
+    past = {"sync": JobPast(runs=5, duration_s=Usual(runs=5, usual=300, p95=400))}
     row = build_rows(snapshot_of(make_run(minutes_ago=12)), past)[0]
     assert texts(row)["bar"].startswith("━━━━╋━")
     assert texts(row)["ratio"] == "1.8×"
@@ -233,7 +232,7 @@ def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
     assert "; also slow: it has run 30m" in row.verdict.because
     assert row.verdict.since == NOW - timedelta(minutes=15)
     assert texts(row)["ratio"] == "2.5×"
-    assert row.history is past
+    assert row.past is past
 
 
 def test_the_end_of_a_run_is_a_range_and_far_off_a_day() -> None:
