@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -108,23 +107,3 @@ class DeadlineConnection(psycopg.Connection[Any]):
         except (DeadlineExceeded, KeyboardInterrupt, SystemExit):
             self.pgconn.finish()
             raise
-
-
-@contextmanager
-def quiet_pipeline(raw: DeadlineConnection) -> Iterator[None]:
-    """Run statements without waiting for each answer.
-
-    The error of a statement leaves the pipeline as if there were none and is raised afterwards: psycopg would log a
-    warning of its own for each one, into the job's log.
-    """
-    failure: psycopg.Error | None = None
-    try:
-        with raw.pipeline():
-            try:
-                yield
-            except psycopg.Error as error:
-                failure = error
-    except psycopg.Error as error:
-        raise (failure or error) from None
-    if failure is not None:
-        raise failure

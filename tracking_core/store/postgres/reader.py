@@ -10,8 +10,8 @@ from tracking_core.errors import StoreError
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.deadline import quiet_pipeline
 from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
 

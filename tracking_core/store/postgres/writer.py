@@ -20,7 +20,8 @@ from tracking_core.store import parameters, queries
 from tracking_core.store.forms import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import values
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.deadline import DeadlineConnection, quiet_pipeline
+from tracking_core.store.postgres.deadline import DeadlineConnection
+from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.postgres.statements import statements
 
 COPY_FROM_ROWS = 40
