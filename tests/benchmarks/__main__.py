@@ -14,6 +14,7 @@ from tests.benchmarks import (
     imports,
     reading,
     screen,
+    screen_soak,
     table,
     write_batches,
     write_calls,
@@ -38,6 +39,7 @@ SUITES: dict[str, dict[str, Topic]] = {
         "start": screen.start,
         "rest": screen.rest,
         "keys": screen.keys,
+        "soak": screen_soak.findings,
     },
 }
 

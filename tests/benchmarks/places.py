@@ -104,8 +104,10 @@ def isolated(directory: Path) -> Iterator[None]:
     """Keep the user's own settings, data and spools out of what is measured."""
     before = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(("TRACKING_", "PG", "MLFLOW_", "OTEL_")):
+        if name.startswith(("TRACKING_", "PG", "MLFLOW_", "OTEL_", "PYTHONDONTWRITE")):
             del os.environ[name]
+    # Without compiled modules a start is mostly compiling, which an installed program never does; not in the tree.
+    os.environ["PYTHONPYCACHEPREFIX"] = str(directory / "pycache")
     for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
         os.environ[name] = str(directory / name.lower())
     try:

@@ -45,9 +45,10 @@ _ANSWERS = {b"\x1b[?2026$p": b"\x1b[?2026;2$y", b"\x1b[6n": b"\x1b[1;1R", b"\x1b
 """What terminals say when asked for synchronised updates, the cursor's place, their kind; silence costs some 5 s."""
 
 
-def etlwatch(dsn: str) -> list[str]:
+def etlwatch(dsn: str, *options: str) -> list[str]:
     """Return the command of the dashboard on a store."""
-    return [sys.executable, "-c", "import sys; from etlwatch.cli import main; sys.exit(main())", "--dsn", dsn]
+    start = "import sys; from etlwatch.cli import main; sys.exit(main())"
+    return [sys.executable, "-c", start, "--dsn", dsn, *options]
 
 
 def table(rows: int, *, moving: bool = False) -> list[str]:
