@@ -30,7 +30,7 @@ SKEW_S = 2.0
 # S read, I insert, U update, D delete: what a job's own writing needs of each table.
 NEEDED = {
     "runs": "SIU", "requests": "SI", "run_endpoints": "SIU", "run_series": "SIU", "throughput": "SIUD",
-    "phases": "SIU", "phase_series": "SIU", "source_counts": "SIU", "errors": "SI", "batches": "SI", "writers": "SIU",
+    "phases": "SIU", "phase_series": "SIU", "source_counts": "SIU", "errors": "SI", "batches": "SIUD", "writers": "SIU",
     "switches": "S", "removed_runs": "S", "retention": "S", "schema_version": "S", "audit": "I",
 }  # fmt: skip
 REMOVED_FROM = (

@@ -311,7 +311,7 @@ def test_a_role_that_may_not_remove_writes_no_probe(postgres_server: PostgresSer
         postgres_store_dsn,
         "GRANT USAGE ON SCHEMA tracking TO {role}",
         "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA tracking TO {role}",
-        "GRANT DELETE ON tracking.throughput TO {role}",
+        "GRANT DELETE ON tracking.throughput, tracking.batches TO {role}",
     )
     found = look(as_guarded(postgres_server, postgres_store_dsn), "store", "role", "immediate run")
     assert found["role"].verdict == Verdict.OK

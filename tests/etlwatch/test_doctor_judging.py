@@ -94,7 +94,14 @@ def server(*, in_recovery: bool = False, read_only: bool = False, announced_pid:
 
 def rights(*, delete: bool = True, own: bool = True) -> list[TableRights]:
     return [
-        TableRights(table=table, read=True, insert=True, update=True, delete=delete or table == "throughput", own=own)
+        TableRights(
+            table=table,
+            read=True,
+            insert=True,
+            update=True,
+            delete=delete or table in ("throughput", "batches"),
+            own=own,
+        )
         for table in store_checks.NEEDED
     ]
 

@@ -23,12 +23,12 @@ from tracking_core.store import rows
 from tracking_core.store.dialect import Dialect
 from tracking_core.store.parameters import to_json
 from tracking_core.store.retention import (
-    SPOOL_OUTLIVED,
     Candidate,
     Pace,
     Tally,
     cutoff_of,
     first_step,
+    forgotten_before,
     refused_before,
 )
 from tracking_core.store.rows import Row
@@ -224,7 +224,7 @@ class Keeping(Dialect):
         wanted = self._list(run_ids)
         for block in REMOVED_WITH_A_RUN:
             self._do(block, run_ids=wanted)
-        self._do("leave_tombstones", run_ids=wanted, since=self._moment(now - SPOOL_OUTLIVED), now=self._now())
+        self._do("leave_tombstones", run_ids=wanted, since=self._moment(forgotten_before(now)), now=self._now())
         if self._do("remove_runs", run_ids=wanted, cutoff=self._moment(cutoff)) != len(run_ids):
             raise _RunsChanged
         if self.writers_overlap:
@@ -233,7 +233,7 @@ class Keeping(Dialect):
                 self._do(block, run_ids=wanted)
 
     def _purge(self, now: datetime) -> Iterator[int]:
-        before = self._moment(now - SPOOL_OUTLIVED)
+        before = self._moment(forgotten_before(now))
         for block in PURGES:
             purged = self.pace.purge
             while purged == self.pace.purge:

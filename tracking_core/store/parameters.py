@@ -33,6 +33,10 @@ Shards stand apart only where writers meet: wider cells are joined into shard 0,
 WIDENINGS = ((10, 60, KEEP_FINE_S), (60, 600, KEEP_MINUTES_S))
 """(width, wider, age in seconds from which cells of that width are due)."""
 
+FORGET_EVERY = 64
+FORGET_AT_MOST = 128
+"""Of so many keyed batches one forgets at most so many old batch keys: twice as many as came since the last one."""
+
 COUNTED = (
     "requests",
     "failed",
@@ -78,6 +82,14 @@ def add_up(cells: Mapping[CellKey, Tally]) -> Sums:
         throughput=sorted(throughput.items()),
         runs=runs,
     )
+
+
+def forgets_batches(batch: Batch) -> bool:
+    """Return whether a batch clears away batch keys that have outlived every spool, so that a store stays bounded.
+
+    The writer's id, which is random, says which of its batches do: so those of short jobs have their turn as well.
+    """
+    return batch.batch_seq is not None and batch.batch_seq % FORGET_EVERY == batch.writer_id % FORGET_EVERY
 
 
 def only(batch: Batch, taken: Iterable[int]) -> Batch:

@@ -29,12 +29,17 @@ def cutoff_of(days: int, now: datetime, latest_end: datetime | None) -> datetime
         return EPOCH
 
 
+def forgotten_before(now: datetime) -> datetime:
+    """Return the moment before which a batch key or a tombstone was made that no spool can ask for any more."""
+    return now - SPOOL_OUTLIVED
+
+
 def refused_before(days: int, cutoff: datetime, now: datetime) -> datetime:
     """Return the moment before which an unknown finished run must have ended to be refused from now on.
 
     A clean-up of everything says nothing about what a spool still holds of other runs: its tombstones do.
     """
-    return min(cutoff, now) if days else min(cutoff, now - SPOOL_OUTLIVED)
+    return min(cutoff, now) if days else min(cutoff, forgotten_before(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,13 @@ INSERT INTO tracking.batches (writer_id, batch_seq) VALUES (%(writer_id)s, %(bat
 ON CONFLICT DO NOTHING
 RETURNING batch_seq;
 
+-- name: forget_batches
+-- Keys of batches that no spool can hold any more, a few at a time; those that another writer forgets are skipped.
+DELETE FROM tracking.batches
+WHERE (writer_id, batch_seq) IN (
+    SELECT writer_id, batch_seq FROM tracking.batches
+    WHERE at < %(before)s ORDER BY at LIMIT %(most)s FOR UPDATE SKIP LOCKED);
+
 -- name: carry_run
 -- Make the row of a run that this store does not hold. Not for one that a clean-up removed, not for one that ended
 -- before the last clean-up's cutoff, and not while tracking is switched off.
@@ -382,21 +389,27 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
 SELECT run_id FROM tracking.runs WHERE run_id = ANY(%(run_ids)s) ORDER BY run_id FOR UPDATE;
 
 -- name: add_to_run
--- What a batch adds to the counters of its runs, which are locked by then; last, so that the locks are short.
-UPDATE tracking.runs AS run SET
-    requests = run.requests + new.requests,
-    items = run.items + new.items,
-    failed_requests = run.failed_requests + new.failed,
-    throttled_requests = run.throttled_requests + new.throttled,
-    errors = run.errors + new.errors,
-    emitted = run.emitted + new.emitted,
-    dropped = run.dropped + new.dropped,
-    progress_at = greatest(run.progress_at, new.progress_at)
-FROM unnest(
-    %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[],
-    %(errors)s::bigint[], %(emitted)s::bigint[], %(dropped)s::bigint[], %(progress_at)s::timestamptz[])
-    AS new (run_id, requests, items, failed, throttled, errors, emitted, dropped, progress_at)
-WHERE run.run_id = new.run_id;
+-- What a batch adds to the counters of its runs, which are locked by then; last, so that the locks are short. A run that
+-- a clean-up removed since the batch began fails it with a division by zero, so that nothing is left of what it wrote.
+WITH added AS (
+    UPDATE tracking.runs AS run SET
+        requests = run.requests + new.requests,
+        items = run.items + new.items,
+        failed_requests = run.failed_requests + new.failed,
+        throttled_requests = run.throttled_requests + new.throttled,
+        errors = run.errors + new.errors,
+        emitted = run.emitted + new.emitted,
+        dropped = run.dropped + new.dropped,
+        progress_at = greatest(run.progress_at, new.progress_at)
+    FROM unnest(
+        %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[],
+        %(throttled)s::bigint[], %(errors)s::bigint[], %(emitted)s::bigint[], %(dropped)s::bigint[],
+        %(progress_at)s::timestamptz[])
+        AS new (run_id, requests, items, failed, throttled, errors, emitted, dropped, progress_at)
+    WHERE run.run_id = new.run_id
+    RETURNING run.run_id
+)
+SELECT 1 / (count(*) = cardinality(%(run_id)s::bigint[]))::integer FROM added;
 
 -- name: end_run
 -- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row

@@ -8,6 +8,12 @@ BEGIN IMMEDIATE;
 -- The key of a batch; nothing is inserted when it was taken before.
 INSERT OR IGNORE INTO batches (writer_id, batch_seq, at) VALUES (:writer_id, :batch_seq, :now);
 
+-- name: forget_batches
+-- Keys of batches that no spool can hold any more, a few at a time.
+DELETE FROM batches
+WHERE (writer_id, batch_seq) IN (
+    SELECT writer_id, batch_seq FROM batches WHERE at < :before ORDER BY at LIMIT :most);
+
 -- name: carry_run
 -- Make the row of a run that this store does not hold. Not for one that a clean-up removed, not for one that ended
 -- before the last clean-up's cutoff, and not while tracking is switched off.

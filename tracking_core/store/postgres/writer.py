@@ -23,6 +23,7 @@ from tracking_core.store.postgres.connection import PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.postgres.statements import statements
+from tracking_core.store.retention import forgotten_before
 
 COPY_FROM_ROWS = 40
 """From this many rows on COPY is cheaper than arrays."""
@@ -53,8 +54,9 @@ class PostgresWriter(PostgresConnection):
                 return self._log_request(raw, batch)
             try:
                 return self._write(raw, batch, copy=batch.batch_seq is not None)
-            except errors.UniqueViolation:
-                # Some of its rows came by another way, which COPY cannot pass over.
+            except (errors.UniqueViolation, errors.DivisionByZero):
+                # Some of its rows came by another way, which COPY cannot pass over; or a clean-up removed one of its
+                # runs meanwhile, which is refused now.
                 return self._write(raw, batch, copy=False)
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
@@ -155,6 +157,9 @@ class PostgresWriter(PostgresConnection):
                 if end.run_id in here
             ]
             ended = frozenset(run_id for run_id, cursor in ends if cursor.fetchone() is not None)
+            if parameters.forgets_batches(whole):
+                before = forgotten_before(from_microseconds(known.store_us))
+                self._sql["forget_batches"].run(raw, {"before": before, "most": parameters.FORGET_AT_MOST})
             raw.execute("COMMIT")
         return ended
 

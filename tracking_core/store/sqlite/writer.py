@@ -9,6 +9,7 @@ from functools import cache
 from itertools import chain, islice, repeat
 from typing import Any
 
+from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.events import (
     SERIES_FINE_S,
@@ -23,6 +24,7 @@ from tracking_core.events import (
     tally,
 )
 from tracking_core.store import parameters, queries
+from tracking_core.store.retention import forgotten_before
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 
 WIDEN_EVERY_S = 60.0
@@ -53,6 +55,9 @@ class SqliteWriter(SqliteConnection):
                 raw.execute(self._sql["carry_run"], {**_start_parameters(start, batch.ends), "now": now_us})
             known = self._known(batch, now_us)
             ended = self._write_rows(batch, known, now_us)
+            if parameters.forgets_batches(batch):
+                before = to_microseconds(forgotten_before(from_microseconds(now_us)))
+                raw.execute(self._sql["forget_batches"], {"before": before, "most": parameters.FORGET_AT_MOST})
             raw.commit()
         return Receipt(refused=known.refused, ended=ended, switched_off=known.switched_off, store_us=now_us)
 
