@@ -29,6 +29,7 @@ from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.numbers import duration
+from etlwatch.model.ordering import Order
 from etlwatch.model.series import Window, window_called
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.watching import Watching
@@ -265,6 +266,10 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if memory != self.memory:
             self.memory = memory
             remember(self.memory_file, memory)
+
+    def keep_order(self, name: str, order: Order) -> None:
+        """Remember how a list is sorted."""
+        self.keep(orders={**self.memory.orders, name: order})
 
     def action_pause(self) -> None:
         """Stop drawing polls, or draw the latest and go on."""

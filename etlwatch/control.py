@@ -6,7 +6,7 @@ own the boxes (`etlwatch.screens`) and the deeds (`etlwatch.deeds`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,20 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             self.say(f"a bell rings when {named(row)} changes state")
         else:
             self.say(f"no bell for {named(row)} any more")
+
+    def toggle_bells(self, rows: Sequence[RunRow]) -> None:
+        """Ring when any of these runs changes state, or, where all of them ring already, no longer."""
+        live = [row for row in rows if row.live]
+        silent = [row for row in live if row.run.run_id not in self.watching]
+        for row in silent or live:
+            self.watching.toggle(row.run)
+        runs = f"{len(silent or live)} run{'' if len(silent or live) == 1 else 's'}"
+        if not live:
+            self.say("none of the marked runs is alive; nothing will change there", severity="warning")
+        elif silent:
+            self.say(f"a bell rings when {runs} of those marked change{'s' if len(silent) == 1 else ''} state")
+        else:
+            self.say(f"no bell for {runs} any more")
 
     def ring(self, snapshot: Snapshot) -> None:
         """Ring for watched runs that have changed state."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from etlwatch.model.error_groups import ErrorKind, groups_of_run, kind_of, sort_kinds
+from etlwatch.model.error_groups import ErrorKind, groups_of_run, kind_of
+from etlwatch.model.kind_list import KINDS
 from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.store.base import Reader
 
@@ -65,7 +66,7 @@ def _kinds(
         run = runs.get(group.run_id)
         what, when = successes.of(run.job, group.phase) if run is not None else ("", None)
         made.append(kind_of(group, always.get(group.fingerprint), run, succeeded=what, succeeded_at=when))
-    return sort_kinds(made)
+    return KINDS.sort(made)
 
 
 @dataclass(slots=True)

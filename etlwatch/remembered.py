@@ -1,4 +1,4 @@
-"""What the dashboard remembers between starts: how the runs are sorted, and the window of the charts.
+"""What the dashboard remembers between starts: how its lists are sorted, and the window of the charts.
 
 Owns a tiny file of one's own, `$XDG_STATE_HOME/etlwatch/dashboard.json`. Whatever is wrong with it, the dashboard opens
 with its own defaults; whatever keeps it from being written is passed over: nobody's night depends on it.
@@ -10,11 +10,11 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from etlwatch.model.ordering import SORTABLE, Order
+from etlwatch.model.ordering import Order
 from etlwatch.model.series import WINDOWS, Window
 from tracking_core.config import home_directory, make_private_directory
 
@@ -27,15 +27,15 @@ MOST_BYTES: Final = 4_096
 class Remembered:
     """What is remembered; the fields are the keys of the file."""
 
-    sort: str = Order().column
-    inverted: bool = False
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    """By the name of a list; whether it has such a column is the list's to say."""
+
     window: str = ""
     """'' where none was ever chosen."""
 
-    @property
-    def order(self) -> Order:
-        """The order of the runs."""
-        return Order(self.sort, self.inverted)
+    def order_of(self, name: str) -> Order:
+        """Return the order of a list; its default where none was ever chosen."""
+        return self.orders.get(name, Order())
 
     def window_or(self, default: Window) -> Window:
         """Return the remembered window, or the default."""
@@ -58,12 +58,18 @@ def recall(path: Path) -> Remembered:
         return Remembered()
     if not isinstance(found, dict):
         return Remembered()
-    sort, inverted, window = found.get("sort"), found.get("inverted"), found.get("window")
+    orders, window = found.get("orders"), found.get("window")
     return Remembered(
-        sort=sort if isinstance(sort, str) and sort in SORTABLE else Order().column,
-        inverted=inverted is True,
+        orders={name: Order(*order) for name, order in orders.items() if _is_order(order)}
+        if isinstance(orders, dict)
+        else {},
         window=window if isinstance(window, str) and any(window == each.name for each in WINDOWS) else "",
     )
+
+
+def _is_order(value: object) -> bool:
+    """Say whether this is a column and whether its order is turned round."""
+    return isinstance(value, list) and [type(each) for each in value] == [str, bool]
 
 
 def remember(path: Path, what: Remembered) -> None:
@@ -74,7 +80,8 @@ def remember(path: Path, what: Remembered) -> None:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(what), file)
+                orders = {name: [order.column, order.inverted] for name, order in what.orders.items()}
+                json.dump({"orders": orders, "window": what.window}, file)
             beside.replace(path)
         except OSError:
             beside.unlink(missing_ok=True)

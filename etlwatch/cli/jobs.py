@@ -19,8 +19,9 @@ from etlwatch.cli.words import state_tone
 from etlwatch.gather_jobs import JOBS_AT_MOST, read_history
 from etlwatch.judging import Judge
 from etlwatch.model.job_cells import job_cells
+from etlwatch.model.job_list import JOBS
 from etlwatch.model.job_pane import jobs_headline
-from etlwatch.model.jobs import RUNS_SHOWN, JobRow, build_job, sort_jobs
+from etlwatch.model.jobs import RUNS_SHOWN, JobRow, build_job
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import plain_text
 
@@ -49,7 +50,7 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow
             for run in Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=set(names)).runs
         }
     rows = (build_job(history, now=now, judged=judged, zone=zone) for history in histories if history.runs)
-    return sort_jobs(rows), now
+    return JOBS.sort(rows), now
 
 
 def job_shape(row: JobRow) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
+from etlwatch.commands.listing import filter_and_sort, mark
 
 __all__ = ["COMPARE_COMMANDS", "ERRORS_COMMANDS", "JOBS_COMMANDS"]
 
@@ -18,41 +19,8 @@ JOBS_COMMANDS: Final = (
         help="the runs of the job under the cursor",
         footer=("enter", "runs of job", 0),
     ),
-    Command(
-        name="jobs.filter",
-        keys="slash",
-        shown="/",
-        action="filter",
-        title="Filter the jobs",
-        help="sync* !demo state:overdue,failed",
-        footer=("/", "filter", 1),
-        priority=True,
-    ),
-    Command(
-        name="jobs.sort_left",
-        keys="less_than_sign",
-        shown="<",
-        action="sort(-1)",
-        title="Sort the jobs by the column to the left",
-        help="sort by the column to the left",
-        footer=("< >", "sort", 1),
-    ),
-    Command(
-        name="jobs.sort_right",
-        keys="greater_than_sign",
-        shown=">",
-        action="sort(1)",
-        title="Sort the jobs by the column to the right",
-        help="sort by the column to the right",
-    ),
-    Command(
-        name="jobs.invert",
-        keys="I",
-        shown="I",
-        action="invert",
-        title="Invert the order of the jobs",
-        help="turn the order round",
-    ),
+    *filter_and_sort("jobs", "jobs", "sync* !demo state:overdue,failed"),
+    mark("jobs", "job", "y"),
     Command(
         name="jobs.back",
         keys="escape,backspace",
@@ -115,13 +83,15 @@ ERRORS_COMMANDS: Final = (
         help="24 hours, 7 days, 30 days",
         footer=("w", "window", 0),
     ),
+    *filter_and_sort("errors", "errors", "timeout job:crm* state:new,open"),
+    mark("errors", "error", "y"),
     Command(
         name="errors.back",
         keys="escape,backspace",
         shown="esc",
         action="back",
         title="Back to the runs",
-        help="back to the runs",
+        help="all errors again, then back to the runs",
         footer=("esc", "runs", 0),
     ),
 )

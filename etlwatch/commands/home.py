@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
+from etlwatch.commands.listing import filter_and_sort, mark
 
 __all__ = ["HOME_COMMANDS"]
 
@@ -27,50 +28,8 @@ HOME_COMMANDS: Final = (
         help="its errors and their tracebacks",
         footer=("e", "errors", 3),
     ),
-    Command(
-        name="home.filter",
-        keys="slash",
-        shown="/",
-        action="filter",
-        title="Filter the runs",
-        help="state:failed,lost job:sync* since:24h endpoint:/v2",
-        footer=("/", "filter", 1),
-        priority=True,
-    ),
-    Command(
-        name="home.sort_left",
-        keys="less_than_sign",
-        shown="<",
-        action="sort(-1)",
-        title="Sort by the column to the left",
-        help="sort by the column to the left",
-        footer=("< >", "sort", 1),
-    ),
-    Command(
-        name="home.sort_right",
-        keys="greater_than_sign",
-        shown=">",
-        action="sort(1)",
-        title="Sort by the column to the right",
-        help="sort by the column to the right",
-    ),
-    Command(
-        name="home.invert",
-        keys="I",
-        shown="I",
-        action="invert",
-        title="Invert the order",
-        help="turn the order round",
-    ),
-    Command(
-        name="home.mark",
-        keys="",
-        shown="space",
-        action="mark",
-        title="Mark the run",
-        help="mark the run under the cursor for a comparison",
-        footer=("space", "mark", 4),
-    ),
+    *filter_and_sort("home", "runs", "state:failed,lost job:sync* since:24h endpoint:/v2"),
+    mark("home", "run", "= y b", ("space", "mark", 4)),
     Command(
         name="home.compare",
         keys="equals_sign",
@@ -119,9 +78,9 @@ HOME_COMMANDS: Final = (
         name="home.back",
         keys="escape",
         shown="esc",
-        action="clear_filter",
-        title="Clear the filter",
-        help="show all runs again",
+        action="back",
+        title="Clear the filter and the marks",
+        help="show all runs again; forget the marks",
     ),
 )
 """What works on the list of runs."""

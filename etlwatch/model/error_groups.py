@@ -23,7 +23,7 @@ from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
 __all__ = [
     "KINDS_80", "KINDS_120", "KINDS_160", "ErrorKind", "groups_of_run", "kind_cells", "kind_columns", "kind_of",
-    "kind_pane", "kind_title", "kinds_headline", "known_words", "sort_kinds", "success_words",
+    "kind_pane", "kind_title", "kinds_headline", "known_words", "success_words",
 ]  # fmt: skip
 
 
@@ -123,11 +123,6 @@ def groups_of_run(run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
     return sorted(groups, key=lambda group: group.last_at, reverse=True)
 
 
-def sort_kinds(kinds: Iterable[ErrorKind]) -> list[ErrorKind]:
-    """Return kinds in the order in which they need somebody: new ones, those not mended, then the newest first."""
-    return sorted(kinds, key=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.fingerprint))
-
-
 # -- words
 
 
@@ -152,32 +147,32 @@ def success_words(kind: ErrorKind, pen: Pen) -> str:
 
 
 KINDS_160: Final = (
-    Column(key="count", header="count", width=6, align="right", sortable=False),
-    Column(key="runs", header="runs", width=5, align="right", gap=1, sortable=False),
-    Column(key="last", header="last", width=9, sortable=False),
-    Column(key="job", header="job", width=18, grow=1, sortable=False),
-    Column(key="phase", header="phase", width=10, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=18, sortable=False),
-    Column(key="message", header="message", width=38, gap=1, grow=3, sortable=False),
-    Column(key="known", header="known?", width=37, sortable=False),
+    Column(key="count", header="count", width=6, align="right"),
+    Column(key="runs", header="runs", width=5, align="right", gap=1),
+    Column(key="last", header="last", width=9),
+    Column(key="job", header="job", width=18, grow=1),
+    Column(key="phase", header="phase", width=10, gap=1),
+    Column(key="kind", header="kind", width=18),
+    Column(key="message", header="message", width=38, gap=1, grow=3),
+    Column(key="known", header="known?", width=37),
 )
 KINDS_120: Final = (
-    Column(key="count", header="count", width=6, align="right", sortable=False),
-    Column(key="runs", header="runs", width=4, align="right", gap=1, sortable=False),
-    Column(key="last", header="last", width=9, sortable=False),
-    Column(key="job", header="job", width=18, sortable=False),
-    Column(key="phase", header="phase", width=8, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=16, sortable=False),
-    Column(key="message", header="message", width=38, gap=1, grow=3, sortable=False),
-    Column(key="state", header="known?", width=6, sortable=False),
+    Column(key="count", header="count", width=6, align="right"),
+    Column(key="runs", header="runs", width=4, align="right", gap=1),
+    Column(key="last", header="last", width=9),
+    Column(key="job", header="job", width=18),
+    Column(key="phase", header="phase", width=8, gap=1),
+    Column(key="kind", header="kind", width=16),
+    Column(key="message", header="message", width=38, gap=1, grow=3),
+    Column(key="state", header="known?", width=6),
 )
 KINDS_80: Final = (
-    Column(key="count", header="count", width=5, align="right", sortable=False),
-    Column(key="last", header="last", width=9, sortable=False),
-    Column(key="job", header="job", width=17, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=14, gap=1, sortable=False),
-    Column(key="message", header="message", width=19, gap=1, grow=1, sortable=False),
-    Column(key="state", header="known?", width=6, gap=1, sortable=False),
+    Column(key="count", header="count", width=5, align="right"),
+    Column(key="last", header="last", width=9),
+    Column(key="job", header="job", width=17, gap=1),
+    Column(key="kind", header="kind", width=14, gap=1),
+    Column(key="message", header="message", width=19, gap=1, grow=1),
+    Column(key="state", header="known?", width=6, gap=1),
     Column(key="margin", width=1, gap=0, sortable=False),
 )
 

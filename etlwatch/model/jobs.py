@@ -1,13 +1,13 @@
 """One line a job: its last runs, its success rate, what is usual and where that is going, and when it is next.
 
-Owns what follows from a job's runs: rate, trend, rhythm, whether it is late to begin, and the order of jobs. Refuses
-to own how that is written (`etlwatch.model.job_cells`) and what it is read with (`etlwatch.gather_jobs`). Living runs
-are judged elsewhere (`etlwatch.judging`); `now` is the store's clock.
+Owns what follows from a job's runs: rate, trend, rhythm, and whether it is late to begin. Refuses to own in which order
+jobs stand (`etlwatch.model.job_list`), how they are written (`etlwatch.model.job_cells`) and what they are read with
+(`etlwatch.gather_jobs`). Living runs are judged elsewhere (`etlwatch.judging`); `now` is the store's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
@@ -18,8 +18,7 @@ from etlwatch.model.verdict import BEHIND, RANKS
 from tracking_core.records import Run, RunStatus
 
 __all__ = [
-    "RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of", "is_sortable",
-    "sort_jobs",
+    "RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of",
 ]  # fmt: skip
 
 RUNS_SHOWN: Final = 30
@@ -199,33 +198,3 @@ def count_jobs(rows: Iterable[JobRow]) -> JobCounts:
     """Count jobs by shape."""
     ranks = [row.rank for row in rows]
     return JobCounts(overdue=ranks.count(0), trouble=ranks.count(1), well=ranks.count(2), given_up=ranks.count(3))
-
-
-def sort_jobs(rows: Iterable[JobRow], column: str = "need", *, inverted: bool = False) -> list[JobRow]:
-    """Return jobs in order: by need (late first, then with trouble, by name), or by a column of the table."""
-    by_need = sorted(rows, key=lambda row: (row.rank, row.job.casefold(), row.job))
-    if column == "need":
-        return by_need[::-1] if inverted else by_need
-    read, greatest_first = _KEYS[column]
-    known = [row for row in by_need if read(row) is not None]
-    unknown = [row for row in by_need if read(row) is None]
-    known.sort(key=read, reverse=greatest_first != inverted)  # type: ignore[arg-type]  # one column holds one type
-    return known + unknown
-
-
-_KEYS: Final[dict[str, tuple[Callable[[JobRow], float | str | None], bool]]] = {
-    # column: (key, whether the greatest comes first unless inverted)
-    "job": (lambda row: row.job.casefold(), False),
-    "success": (lambda row: row.completed / row.counted if row.counted else None, False),
-    "usual": (lambda row: row.past.duration_s.usual, True),
-    "p95": (lambda row: row.past.duration_s.p95, True),
-    "trend": (lambda row: row.trend, True),
-    "began": (lambda row: row.last.started_at.timestamp() if row.last else None, True),
-    "next": (lambda row: row.expected.at.timestamp() if row.expected else None, False),
-}
-"""Columns that can be sorted by."""
-
-
-def is_sortable(column: str) -> bool:
-    """Return whether jobs can be sorted by a column."""
-    return column in _KEYS

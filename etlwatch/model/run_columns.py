@@ -1,7 +1,7 @@
-"""The runs table's three layouts (SCREENS "Columns at 160"), as data.
+"""The runs table's three layouts (SCREENS "Columns at 160"), as data, and how runs are ordered by them.
 
-Owns which columns a width has room for. Refuses to own what stands in them. Keys of the cells: state, job, start, time,
-bar, ratio, phase, progress, done, eta, req, rate, items, err, p95, note.
+Owns which columns a width has room for, and their sort keys. Refuses to own what stands in them. Keys of the cells:
+state, job, start, time, bar, ratio, phase, progress, done, eta, req, rate, items, err, p95, note.
 
     run_columns(width)      the layout for a terminal of that width; job and note grow with it
 """
@@ -9,8 +9,10 @@ bar, ratio, phase, progress, done, eta, req, rate, items, err, p95, note.
 from typing import Final
 
 from etlwatch.model.columns import Column
+from etlwatch.model.ordering import Ordering
+from etlwatch.model.rows import RunRow
 
-__all__ = ["RUNS_80", "RUNS_120", "RUNS_160", "run_columns"]
+__all__ = ["RUNS", "RUNS_80", "RUNS_120", "RUNS_160", "run_columns"]
 
 _STATE: Final = Column(key="state", header="state", width=12)
 _JOB: Final = Column(key="job", header="job", width=18, gap=1, grow=1)
@@ -80,3 +82,29 @@ RUNS_160: Final = (
 def run_columns(width: int) -> tuple[Column, ...]:
     """Return the layout for a terminal of `width` cells."""
     return RUNS_160 if width >= 160 else RUNS_120 if width >= 120 else RUNS_80
+
+
+def _by_need(row: RunRow) -> tuple[int, int, float, int]:
+    """Rank first; among the living the longest running first, among the ended the last ended first."""
+    if row.run.ended_at is None:
+        return (row.verdict.rank, 0, row.run.started_at.timestamp(), row.run.run_id)
+    return (row.verdict.rank, 1, -row.run.ended_at.timestamp(), -row.run.run_id)
+
+
+RUNS: Final[Ordering[RunRow]] = Ordering(
+    by_need=_by_need,
+    keys={
+        "job": (lambda row: row.run.job.casefold(), False),
+        "start": (lambda row: row.run.started_at.timestamp(), True),
+        "time": (lambda row: row.run.duration_s, True),
+        "ratio": (lambda row: row.ratio, True),
+        "phase": (lambda row: row.phase.name.casefold() if row.phase else None, False),
+        "done": (lambda row: row.phase.share if row.phase else None, True),
+        "req": (lambda row: row.run.requests, True),
+        "rate": (lambda row: row.rates.requests if row.rates else None, True),
+        "items": (lambda row: row.run.items, True),
+        "err": (lambda row: row.trouble, True),
+        "p95": (lambda row: row.percentiles.p95 if row.percentiles else None, True),
+    },
+)
+"""How runs are ordered."""

@@ -72,7 +72,7 @@ class CompareScreen(DashboardScreen):
         yield SpanLines(id="second")
         yield SpanLines(id="sides")
         yield SpanLines([()], id="gap")
-        yield LineTable(COMPARE_80, empty="reading both runs…", reversed_columns=1, id="differences")
+        yield LineTable(COMPARE_80, empty="reading both runs…", reversed_columns=1, markable=False, id="differences")
         yield SpanLines(id="same")
         yield Footer(id="footer")
 

@@ -1,6 +1,7 @@
 """The screen of the errors of all runs, by kind: what is new first, what is mended last.
 
-Owns the window and the cursor of its table. Refuses to own the facts and the words (`etlwatch.model.error_groups`).
+Owns how far back it looks. Refuses to own the facts and the words (`etlwatch.model.error_groups`), and what every list
+does (`etlwatch.screens.listing`).
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
-from textual import on
-from textual.app import ComposeResult
-
 from etlwatch.commands import ERRORS_COMMANDS, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.model.boards import AskedErrors, ErrorsBoard
+from etlwatch.model.columns import Column
 from etlwatch.model.error_groups import (
-    KINDS_80,
     ErrorKind,
     kind_cells,
     kind_columns,
@@ -24,39 +22,33 @@ from etlwatch.model.error_groups import (
     kind_title,
     kinds_headline,
 )
+from etlwatch.model.kind_list import KIND_WORDS, KINDS
+from etlwatch.model.list_filter import ListFilter
 from etlwatch.model.numbers import count
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
 from etlwatch.model.verdict import judge_run
-from etlwatch.screens.base import DashboardScreen
-from etlwatch.widgets.footer import Footer
-from etlwatch.widgets.header import HealthLine
-from etlwatch.widgets.line_table import LineTable, Row
-from etlwatch.widgets.rule import Rule
-from etlwatch.widgets.span_lines import SpanLines
+from etlwatch.screens.listing import ListScreen
+from etlwatch.text import safe
+from etlwatch.widgets.line_table import Row
 
 __all__ = ["ErrorsScreen"]
 
 WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
-PANE_LINES: Final = 2
-WIDE_PANE_LINES: Final = 3
 
 
-class ErrorsScreen(DashboardScreen):
+class ErrorsScreen(ListScreen):
     """The kinds of errors of all runs."""
 
     commands = ERRORS_COMMANDS
     BINDINGS = bindings_of(ERRORS_COMMANDS)
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {"app.errors": None}
 
-    DEFAULT_CSS = """
-    ErrorsScreen {
-        #second { height: 1; }
-        #gap { height: 1; }
-    }
-    """
+    rows_id = "kinds"
+    ordering = KINDS
+    empty = "reading the errors…"
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,26 +56,15 @@ class ErrorsScreen(DashboardScreen):
         self._kinds: dict[str, ErrorKind] = {}
         self._known = False
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts out; which of them are shown follows from the size."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
-        yield SpanLines([()], id="gap")
-        yield LineTable(KINDS_80, empty="reading the errors…", reversed_columns=1, id="kinds")
-        yield Rule(id="rule")
-        yield SpanLines(id="pane")
-        yield Footer(id="footer")
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the kinds' columns."""
+        return kind_columns(width)
+
+    def parse(self, text: str) -> ListFilter[ErrorKind]:
+        """Return the filter of kinds that a line means."""
+        return KIND_WORDS.parse(text)
 
     # -- drawing
-
-    def on_mount(self) -> None:
-        """Give the keys to the table."""
-        self._arrange()
-        self.set_focus(self.query_one(LineTable))
-
-    def on_resize(self) -> None:
-        """Choose the layout for the new size."""
-        self._arrange()
 
     def on_screen_resume(self) -> None:
         """Ask for the errors while they are in front."""
@@ -92,14 +73,6 @@ class ErrorsScreen(DashboardScreen):
         limit = app.poller.watch.limit
         app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
 
-    def _arrange(self) -> None:
-        width, height = self.app.size
-        self.query_one(LineTable).columns = kind_columns(width)
-        self.query_one("#gap").display = width >= 120 and height >= 28
-        self.query_one("#second").display = height >= 8
-        self.query("#rule, #pane").set(display=height >= 13)
-        self.query_one("#pane").styles.height = WIDE_PANE_LINES if height >= 20 else PANE_LINES
-
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the kinds of a snapshot; one that was read for another screen holds none, and changes nothing."""
         board = snapshot.board
@@ -107,10 +80,16 @@ class ErrorsScreen(DashboardScreen):
             return
         self._kinds = {kind.fingerprint: kind for kind in board.kinds}
         self._known = True
+        self.draw_table()
+        self.draw_pane()
+
+    def draw_table(self) -> None:
+        """Draw the kinds that pass the filter."""
         pen = self.pen
-        table = self.query_one(LineTable)
-        table.set_empty(f"no errors in the last {WINDOWS[self.window][0]}; w looks further back")
-        table.update_rows(
+        taken = KINDS.sort((kind for kind in self._kinds.values() if self.filter.matches(kind)), self.order)
+        self.taken, self.there_are = len(taken), len(self._kinds)
+        self.table.set_empty(self._empty())
+        self.table.update_rows(
             [
                 Row(
                     key=kind.fingerprint,
@@ -118,21 +97,30 @@ class ErrorsScreen(DashboardScreen):
                     role="dim" if kind.mended else "plain",
                     version=(kind, pen.now.astimezone(pen.zone).date()),
                 )
-                for kind in board.kinds
-            ]
+                for kind in taken
+            ],
+            sort=KINDS.arrow(self.order),
         )
-        self._draw_pane()
 
-    def _draw_pane(self) -> None:
-        kind, pen = self.selected, self.pen
-        self.query_one(Rule).show(kind_title(kind, pen) if kind else ())
-        lines = WIDE_PANE_LINES if self.size.height >= 20 else PANE_LINES
-        self.query_one("#pane", SpanLines).update(kind_pane(kind, pen)[:lines] if kind else ())
+    def _empty(self) -> str:
+        if not self._known:
+            return self.empty
+        if self._kinds:
+            return f"no error fits {safe(self.filter.text)}; esc shows all"
+        return f"no errors in the last {WINDOWS[self.window][0]}; w looks further back"
+
+    def title_of_selected(self) -> Spans:
+        """Return kind, job and run."""
+        return kind_title(self.selected, self.pen) if self.selected else ()
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return the message, since when it is known, and its last run."""
+        return kind_pane(self.selected, self.pen) if self.selected else ()
 
     @property
     def selected(self) -> ErrorKind | None:
         """The kind under the cursor."""
-        key = self.query_one(LineTable).cursor_key
+        key = self.table.cursor_key
         return self._kinds.get(key) if isinstance(key, str) else None
 
     @property
@@ -152,7 +140,7 @@ class ErrorsScreen(DashboardScreen):
             parts.append(
                 Part(((f"{count(len(self._kinds))} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
             )
-        return parts
+        return [parts[0], *self.found_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return how many there are and which is the newest new one."""
@@ -161,12 +149,13 @@ class ErrorsScreen(DashboardScreen):
         return [kinds_headline(list(self._kinds.values()), self.pen, brief=self.brief)]
 
     def footer_words(self) -> dict[str, str]:
-        """Name the present window."""
-        return {"errors.window": WINDOWS[self.window][0]}
+        """Name the present window, and where esc leads."""
+        words = {"errors.window": WINDOWS[self.window][0]}
+        return words | ({"errors.back": "all errors"} if self.filter else {})
 
-    def copy_text(self) -> str:
-        """Return the kind under the cursor."""
-        kind = self.selected
+    def copied(self, key: object) -> str:
+        """Return a kind and its newest message."""
+        kind = self._kinds.get(key) if isinstance(key, str) else None
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
     def command_words(self) -> Sequence[str]:
@@ -174,14 +163,6 @@ class ErrorsScreen(DashboardScreen):
         return ["errors", "--group", "--since", WINDOWS[self.window][0]]
 
     # -- commands
-
-    @on(LineTable.RowHighlighted)
-    def _row_highlighted(self) -> None:
-        self._draw_pane()
-
-    @on(LineTable.RowOpened)
-    def _row_opened(self) -> None:
-        self.action_open()
 
     def action_open(self) -> None:
         """Show the errors of the newest run that has the kind under the cursor."""
@@ -198,7 +179,3 @@ class ErrorsScreen(DashboardScreen):
         self.window = (self.window + 1) % len(WINDOWS)
         self.on_screen_resume()
         self.refresh_frame()
-
-    def action_back(self) -> None:
-        """Back to the runs."""
-        self.app.pop_screen()

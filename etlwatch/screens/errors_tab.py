@@ -42,7 +42,9 @@ class ErrorsTab(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the list above the error."""
-        yield LineTable(error_columns(80), empty="no errors were recorded", reversed_columns=1, id="error-list")
+        yield LineTable(
+            error_columns(80), empty="no errors were recorded", reversed_columns=1, markable=False, id="error-list"
+        )
         yield Rule(id="error-rule")
         yield ScrollLines(id="traceback")
 

@@ -1,45 +1,41 @@
 """The first screen: how the fleet is, what to look at, and every run there is.
 
-Owns filter, order, window and cursor of the runs table, and which row its pane is about. Refuses to own the facts
-(`etlwatch.model`) and the drawing of its parts (`etlwatch.widgets`).
+Owns the window of the charts and what the keys do with the run under the cursor. Refuses to own the facts
+(`etlwatch.model`), the drawing of its parts (`etlwatch.widgets`) and what every list does
+(`etlwatch.screens.listing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.widget import Widget
 
 from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
-from etlwatch.model.filter import Filter, FilterError, parse_filter
+from etlwatch.model.columns import Column
+from etlwatch.model.filter import Filter, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
 from etlwatch.model.health import Counts, count_states, headline, outage_line, state_parts
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
-from etlwatch.model.ordering import Order, next_order, sort_rows
 from etlwatch.model.pane import pane_lines, pane_title
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow, build_rows
 from etlwatch.model.run_cells import row_role, run_cells
-from etlwatch.model.run_columns import RUNS_80, run_columns
+from etlwatch.model.run_columns import RUNS, run_columns
 from etlwatch.model.series import WINDOWS
 from etlwatch.model.snapshot import FleetSeries, Snapshot
 from etlwatch.model.spans import Spans
-from etlwatch.screens.base import DashboardScreen
+from etlwatch.screens.listing import ListScreen
 from etlwatch.text import safe
 from etlwatch.widgets.charts import BlockChart, SparkLines
-from etlwatch.widgets.footer import Footer
-from etlwatch.widgets.header import HealthLine
-from etlwatch.widgets.line_table import LineTable, Row
-from etlwatch.widgets.prompt import Prompt
-from etlwatch.widgets.rule import Rule
+from etlwatch.widgets.line_table import Row
 from etlwatch.widgets.span_lines import SpanLines
 
 __all__ = ["HomeScreen"]
@@ -47,19 +43,22 @@ __all__ = ["HomeScreen"]
 NO_RUNS = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
 
 
-class HomeScreen(DashboardScreen):
+class HomeScreen(ListScreen):
     """The list of runs."""
 
     commands: ClassVar[tuple[Command, ...]] = HOME_COMMANDS
     BINDINGS = bindings_of(HOME_COMMANDS)
+
+    rows_id = "runs"
+    ordering = RUNS
+    empty = "connecting…"
+    reversed_columns = 2
 
     DEFAULT_CSS = """
     HomeScreen {
         #charts { height: auto; padding: 0 0 0 1; }
         #charts BlockChart { margin: 0 3 0 0; }
         #charts #not-ok { margin: 0 2 0 0; }
-        .gap { height: 1; }
-        #second { height: 1; }
     }
     """
 
@@ -68,57 +67,35 @@ class HomeScreen(DashboardScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.filter = Filter()
-        self.order = Order()
-        self._filter_before = ""
         self._rows: dict[int, RunRow] = {}
         self._all: tuple[RunRow, ...] = ()
-        self._shown = 0
         self._headline: Spans = ()
         self._counts = Counts()
         self._fleet: FleetSeries | None = None
         self._layout: HomeLayout | None = None
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts out; which of them are shown follows from the size."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
-        yield SpanLines([()], id="gap-above", classes="gap")
-        with Horizontal(id="charts"):
-            yield BlockChart(id="throughput")
-            yield BlockChart(id="latency")
-            yield BlockChart(id="not-ok")
-        yield SpanLines([()], id="gap-below", classes="gap")
-        yield SparkLines(id="sparks")
-        yield LineTable(RUNS_80, empty="connecting…", id="runs")
-        yield Rule(id="rule")
-        yield SpanLines(id="pane")
-        yield Prompt("/", id="prompt")
-        yield Footer(id="footer")
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the runs' columns."""
+        return run_columns(width)
+
+    def above_the_table(self) -> Iterable[Widget]:
+        """Lay out the charts; which of them are shown follows from the size."""
+        charts = Horizontal(BlockChart(id="throughput"), BlockChart(id="latency"), BlockChart(id="not-ok"), id="charts")
+        return SpanLines([()], classes="gap"), charts, SpanLines([()], classes="gap"), SparkLines(id="sparks")
+
+    def parse(self, text: str) -> Filter:
+        """Return the filter of runs that a line means."""
+        return parse_filter(text, self.dashboard.settings.zone if text else None)
 
     # -- drawing
-
-    def on_mount(self) -> None:
-        """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
-        self._arrange()
-        remembered = self.dashboard.memory.order
-        if remembered.column in {column.key for column in self.query_one(LineTable).columns}:
-            self.order = remembered
-        self.set_focus(self.query_one(LineTable))
-
-    def on_resize(self) -> None:
-        """Choose the layout for the new size."""
-        self._arrange()
 
     def on_screen_resume(self) -> None:
         """Ask for what this screen shows again."""
         self._watch()
 
-    def _arrange(self) -> None:
+    def lay_out(self, width: int, height: int) -> None:
         """Show what there is room for."""
-        width, height = self.app.size
         layout = self.layout_of(width, height)
-        self.query_one(LineTable).columns = run_columns(width)
         self.query_one("#charts").styles.width = width // 3 * 3
         if layout == self._layout:
             return
@@ -130,10 +107,9 @@ class HomeScreen(DashboardScreen):
             (layout.spaced, ".gap"),
             (layout.sparks, "#sparks"),
             (layout.headline, "#second"),
-            (bool(layout.pane_lines), "#rule, #pane"),
         ):
             self.query(names).set(display=wanted)
-        self.query_one("#pane").styles.height = max(1, layout.pane_lines)
+        self.give_pane(layout.pane_lines)
         self._fleet = None
         self._watch()
 
@@ -162,7 +138,7 @@ class HomeScreen(DashboardScreen):
             return
         rows = build_rows(snapshot, kept=self._rows)
         self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
-        by_need = sort_rows(self._all, Order())
+        by_need = RUNS.sort(self._all)
         width = self.size.width
         pen = self.pen
         outage = snapshot.outage
@@ -172,19 +148,23 @@ class HomeScreen(DashboardScreen):
             else headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
         )
         self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
-        self._draw_table(snapshot)
+        self.draw_table()
         self._draw_charts(snapshot.fleet)
-        self._draw_pane()
+        self.draw_pane()
 
     def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
         asked = snapshot.endpoints.get(row.run.run_id)
-        return self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state, endpoints=asked)
+        return bool(self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state, endpoints=asked))
 
-    def _draw_table(self, snapshot: Snapshot) -> None:
+    def draw_table(self) -> None:
+        """Draw the runs that pass the filter."""
+        snapshot = self.dashboard.shown
+        if snapshot is None:
+            return
         taken = [row for row in self._all if self._takes(row, snapshot)]
-        ordered = sort_rows(taken, self.order)
+        ordered = RUNS.sort(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
-        self._shown = len(ordered)
+        self.taken, self.there_are = len(ordered), len(self._all)
         pen = self.pen
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
         watching = self.dashboard.watching
@@ -198,9 +178,8 @@ class HomeScreen(DashboardScreen):
             )
             for row in ordered
         ]
-        table = self.query_one(LineTable)
-        table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else NO_RUNS)
-        table.update_rows(rows, sort=(self.order.column, self.order.descending))
+        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else NO_RUNS)
+        self.table.update_rows(rows, sort=RUNS.arrow(self.order))
 
     def _draw_charts(self, fleet: FleetSeries) -> None:
         """Draw the charts when their series is another one: a bucket has closed, or the window changed."""
@@ -216,17 +195,20 @@ class HomeScreen(DashboardScreen):
         elif self._layout.sparks:
             self.query_one(SparkLines).show(fleet_sparks(fleet, zone))
 
-    def _draw_pane(self) -> None:
+    def title_of_selected(self) -> Spans:
+        """Return the run's verdict, job and id."""
         row = self.selected
-        pen = self.pen
-        self.query_one(Rule).show(pane_title(row, pen, width=self.size.width) if row else ())
-        room = self._layout.pane_lines if self._layout else 2
-        self.query_one("#pane", SpanLines).update(pane_lines(row, pen)[:room] if row else ())
+        return pane_title(row, self.pen, width=self.size.width) if row else ()
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return since when, why, and its errors."""
+        row = self.selected
+        return pane_lines(row, self.pen) if row else ()
 
     @property
     def selected(self) -> RunRow | None:
         """The run under the cursor."""
-        key = self.query_one(LineTable).cursor_key
+        key = self.table.cursor_key
         return self._rows.get(key) if isinstance(key, int) else None
 
     @property
@@ -242,11 +224,7 @@ class HomeScreen(DashboardScreen):
         parts = state_parts(self._counts, brief=brief)
         if not brief and parts and self.size.width >= 150:
             parts[0] = Part(parts[0].spans, parts[0].priority, 3)
-        if self.filter:
-            text = f"/{safe(self.filter.text)}"
-            numbers = f"  {count(self._shown)} of {count(len(self._all))}"
-            parts.insert(0, Part(((text, "blue"), (numbers, "dim")), 0, 2))
-        return parts
+        return [*self.found_parts(), *parts]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""
@@ -258,9 +236,10 @@ class HomeScreen(DashboardScreen):
         """Name the present window."""
         return {"home.window": self.dashboard.window.name}
 
-    def copy_text(self) -> str:
-        """Return the selected run's id."""
-        return self.selected.run.id if self.selected else ""
+    def copied(self, key: object) -> str:
+        """Return a run's id."""
+        row = self._rows.get(key) if isinstance(key, int) else None
+        return row.run.id if row else ""
 
     def command_words(self) -> Sequence[str]:
         """Return the command that lists these runs."""
@@ -268,14 +247,14 @@ class HomeScreen(DashboardScreen):
 
     # -- commands
 
-    @on(LineTable.RowHighlighted)
-    def _row_highlighted(self) -> None:
-        self._draw_pane()
+    def draw_pane(self) -> None:
+        """Draw what is said of the run under the cursor, and list older runs when it is the last."""
+        super().draw_pane()
         self._ask_for_more()
 
     def _ask_for_more(self) -> None:
         """List more runs when the cursor comes to the end of those that are listed."""
-        shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.query_one(LineTable)
+        shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.table
         if shown is None or shown.complete or shown.job != self.job or table.cursor_index < len(table.rows) - 1:
             return
         limit = poller.watch.limit
@@ -284,34 +263,16 @@ class HomeScreen(DashboardScreen):
         elif len(shown.runs) >= limit:
             poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, MOST_LISTED))
 
-    @on(LineTable.RowOpened)
-    def _row_opened(self, message: LineTable.RowOpened) -> None:
-        if isinstance(message.key, int):
-            self._open(message.key)
-
-    @on(LineTable.SortRequested)
-    def _sort_requested(self, message: LineTable.SortRequested) -> None:
-        if message.column == self.order.column:
-            self.action_invert()
-        elif message.column in {column.key for column in self.query_one(LineTable).columns}:
-            self._reorder(Order(message.column))
-
-    def action_open(self) -> None:
+    def action_open(self, tab: str = "overview") -> None:
         """Open the run under the cursor."""
+        from etlwatch.screens.run import RunScreen
+
         if self.selected is not None:
-            self._open(self.selected.run.run_id)
+            self.app.push_screen(RunScreen(self.selected, tab))
 
     def action_errors(self) -> None:
         """Open the errors of the run under the cursor."""
-        if self.selected is not None:
-            self._open(self.selected.run.run_id, "errors")
-
-    def _open(self, run_id: int, tab: str = "overview") -> None:
-        from etlwatch.screens.run import RunScreen
-
-        row = self._rows.get(run_id)
-        if row is not None:
-            self.app.push_screen(RunScreen(row, tab))
+        self.action_open("errors")
 
     def action_zoom(self) -> None:
         """Show the charts at full size."""
@@ -319,30 +280,23 @@ class HomeScreen(DashboardScreen):
 
         self.app.push_screen(ZoomScreen())
 
-    def action_sort(self, step: int) -> None:
-        """Sort by the next column."""
-        visible = [column.key for column in self.query_one(LineTable).columns]
-        self._reorder(next_order(self.order, step, visible))
+    def leave(self) -> None:
+        """Stay: this is the first screen."""
 
-    def action_invert(self) -> None:
-        """Turn the order round."""
-        self._reorder(Order(self.order.column, not self.order.inverted))
-
-    def _reorder(self, order: Order) -> None:
-        self.order = order
-        self.dashboard.keep(sort=order.column, inverted=order.inverted)
-        if self.dashboard.shown is not None:
-            self._draw_table(self.dashboard.shown)
-
-    def action_mark(self) -> None:
-        """Mark the run under the cursor, or unmark it."""
-        self.query_one(LineTable).action_mark()
+    def action_bell(self) -> None:
+        """Ring when the marked runs, or the one under the cursor, change state, or no longer."""
+        marked = [self._rows[key] for key in self.table.marked if isinstance(key, int) and key in self._rows]
+        if marked:
+            self.dashboard.toggle_bells(marked)
+            self.redraw()
+        else:
+            super().action_bell()
 
     def action_compare(self) -> None:
         """Compare two marked runs, a marked one and that under the cursor, or this one with its last success."""
         from etlwatch.screens.compare import CompareScreen
 
-        marked = [key for key in self.query_one(LineTable).marked if isinstance(key, int)]
+        marked = [key for key in self.table.marked if isinstance(key, int)]
         chosen = self.selected.run.run_id if self.selected else None
         if len(marked) == 1 and chosen is not None and chosen not in marked:
             marked.append(chosen)
@@ -363,59 +317,8 @@ class HomeScreen(DashboardScreen):
         self._watch()
         self.redraw()
 
-    # -- the filter
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether an action may run now: in the prompt its own key is a letter."""
-        return not self.filtering if action == "filter" else super().check_action(action, parameters)
-
-    def action_filter(self) -> None:
-        """Open the prompt on the present filter."""
-        self._filter_before = self.filter.text
-        self.query_one("#footer").display = False
-        self.query_one(Prompt).ask(self.filter.text)
-        self._apply_filter(self.filter.text)
-
-    @property
-    def filtering(self) -> bool:
-        """Whether the prompt is open."""
-        return self.query_one(Prompt).asking
-
-    def action_clear_filter(self) -> None:
-        """Leave the prompt, or show all runs."""
-        if self.filtering:
-            self._close_prompt(self._filter_before)
-        elif self.filter:
-            self._apply_filter("")
-
-    @on(Prompt.Typed)
-    def _typed(self, message: Prompt.Typed) -> None:
-        if self.filtering and not isinstance(message, Prompt.Entered):
-            self._apply_filter(message.text)
-
-    @on(Prompt.Entered)
-    def _entered(self, message: Prompt.Entered) -> None:
-        self._close_prompt(message.text)
-
-    def _close_prompt(self, text: str) -> None:
-        self.query_one(Prompt).leave()
-        self.query_one("#footer").display = True
-        self.set_focus(self.query_one(LineTable))
-        self._apply_filter(text)
-
-    def _apply_filter(self, text: str) -> None:
-        """Filter by `text`, or say what is wrong with it and keep the last one that was understood."""
-        says: Spans = ()
-        try:
-            self.filter = parse_filter(text, self.dashboard.settings.zone)
-        except FilterError as error:
-            says = ((safe(error), "amber"),)
-            if not self.filtering:
-                self.dashboard.say(str(error), severity="warning")
+    def apply_filter(self, text: str) -> None:
+        """Filter by `text`; where it names endpoints, ask for those of the runs."""
+        super().apply_filter(text)
         if bool(self.filter.endpoints) != self.dashboard.poller.watch.endpoints:
             self._watch()
-        if self.dashboard.shown is not None:
-            self._draw_table(self.dashboard.shown)
-            self._draw_pane()
-        self.query_one(Prompt).says(says or ((f"{count(self._shown)} of {count(len(self._all))}", "dim"),))
-        self.refresh_frame()

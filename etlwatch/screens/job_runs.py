@@ -62,9 +62,6 @@ class JobRunsScreen(HomeScreen):
         """Return the command that lists these runs."""
         return ["runs", "--job", self.job, *([self.filter.text] if self.filter else [])]
 
-    def action_clear_filter(self) -> None:
-        """Leave the prompt, show all runs of the job, or go back."""
-        if self.filtering or self.filter:
-            super().action_clear_filter()
-        else:
-            self.app.pop_screen()
+    def leave(self) -> None:
+        """Back to the jobs."""
+        self.app.pop_screen()

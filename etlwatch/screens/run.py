@@ -93,7 +93,11 @@ class RunScreen(DashboardScreen):
                 yield PlotChart(id="throughput")
                 yield PlotChart(id="latency")
                 yield LineTable(
-                    endpoint_columns(80), empty="no requests were recorded", reversed_columns=1, id="endpoints"
+                    endpoint_columns(80),
+                    empty="no requests were recorded",
+                    reversed_columns=1,
+                    markable=False,
+                    id="endpoints",
                 )
             yield ErrorsTab(id="errors")
             yield ScrollLines(self._source, id="source")

@@ -132,6 +132,7 @@ class LineTable(Widget, can_focus=True):
         empty: str | Spans = "",
         header: bool = True,
         reversed_columns: int = 2,
+        markable: bool = True,
         ground: str = "background",
         name: str | None = None,
         id: str | None = None,  # noqa: A002 - Textual's own name
@@ -140,7 +141,7 @@ class LineTable(Widget, can_focus=True):
         """Make an empty table.
 
         `empty` stands below the header when there are no rows; `reversed_columns` leading columns are reversed for
-        the cursor in themes without a ground for it.
+        the cursor in themes without a ground for it. Rows can be marked where somebody asks for `marked`.
         """
         super().__init__(name=name, id=id, classes=classes, markup=False)
         self._columns = tuple(columns)
@@ -152,6 +153,7 @@ class LineTable(Widget, can_focus=True):
         self._index: dict[Hashable, int] = {}
         self._cursor = -1
         self._top = 0
+        self._markable = markable
         self._marked: set[Hashable] = set()
         self._sort: tuple[str, bool] | None = None
         self._muted = False
@@ -191,6 +193,11 @@ class LineTable(Widget, can_focus=True):
     def marked(self) -> frozenset[Hashable]:
         """The keys marked with space, of rows that are still there."""
         return frozenset(key for key in self._marked if key in self._index)
+
+    def unmark(self) -> None:
+        """Forget all marks."""
+        self._marked.clear()
+        self.refresh()
 
     @property
     def visible_range(self) -> range:
@@ -320,7 +327,7 @@ class LineTable(Widget, can_focus=True):
     def action_mark(self) -> None:
         """Mark or unmark the row under the cursor and go on to the next."""
         key = self.cursor_key
-        if key is None:
+        if key is None or not self._markable:
             return
         self._marked ^= {key}
         self._refresh_row(self._cursor)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from textual.widgets import Input
 
-from etlwatch.model.ordering import SORTABLE
+from etlwatch.model.run_columns import RUNS
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.run import RunScreen
 from etlwatch.widgets.line_table import LineTable
@@ -190,10 +190,10 @@ async def test_every_column_can_be_sorted_by() -> None:
         home = opened.app.screen
         assert isinstance(home, HomeScreen)
         seen = []
-        for _ in range(len(SORTABLE)):
+        for _ in range(len(RUNS.columns)):
             seen.append(home.order.column)
             await opened.press("greater_than_sign")
-        assert sorted(seen) == sorted(SORTABLE)
+        assert sorted(seen) == sorted(RUNS.columns)
 
 
 async def test_a_click_on_a_header_sorts_and_a_second_one_inverts() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from etlwatch.model.ordering import Order
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.job_runs import JobRunsScreen
 from etlwatch.screens.jobs import JobsScreen
@@ -166,15 +167,15 @@ async def test_jobs_are_sorted_by_keys_and_by_a_click() -> None:
     async with dashboard(store(), size=(160, 40)) as opened:
         screen = await open_jobs(opened)
         await opened.press("greater_than_sign")
-        assert screen.order == ("job", False)
+        assert screen.order == Order("job")
         assert keys(screen)[0] == "ads_metrics_pull"
         await opened.press("I")
         assert keys(screen)[0] == "warehouse_orders"
         await opened.press("less_than_sign")
-        assert screen.order == ("need", False)
+        assert screen.order == Order()
         await opened.pilot.click("#jobs", offset=(72, 0))
         await opened.pilot.pause()
-        assert screen.order == ("usual", False)
+        assert screen.order == Order("usual")
         assert keys(screen)[0] == "warehouse_orders"
 
 

@@ -16,11 +16,11 @@ from etlwatch.model.health import (
     state_parts,
     tracking_part,
 )
-from etlwatch.model.ordering import Order, sort_rows
 from etlwatch.model.pane import pane_lines, pane_title
 from etlwatch.model.parts import lay_out
 from etlwatch.model.rows import RunRow, build_rows
 from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_columns import RUNS
 from etlwatch.model.snapshot import Rates, Snapshot
 from etlwatch.model.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
@@ -32,7 +32,7 @@ PEN = Pen(NOW, PARIS)
 
 def rows_of(*runs: Run, **parts: object) -> list[RunRow]:
     snapshot = Snapshot(at=NOW, read_at=0.0, poll_ms=0.4, runs=runs, **parts)  # type: ignore[arg-type]
-    return sort_rows(build_rows(snapshot), Order())
+    return RUNS.sort(build_rows(snapshot))
 
 
 LOST = make_run("crm_contacts_sync", minutes_ago=58, state="lost", heartbeat_at=NOW - timedelta(minutes=14))

@@ -9,8 +9,10 @@ import pytest
 
 from etlwatch.model.glyphs import ASCII
 from etlwatch.model.job_cells import JOBS_80, JOBS_120, JOBS_160, job_cells, job_columns
+from etlwatch.model.job_list import JOBS
 from etlwatch.model.job_pane import job_pane, job_parts, job_title, jobs_headline
-from etlwatch.model.jobs import JobRow, build_job, count_jobs, history_of, sort_jobs
+from etlwatch.model.jobs import JobRow, build_job, count_jobs, history_of
+from etlwatch.model.ordering import Order
 from etlwatch.model.past import past_of
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import plain_text, spans_width
@@ -64,7 +66,7 @@ def test_the_drawn_rows() -> None:
 
 
 def test_the_drawn_order_and_line_one() -> None:
-    rows = sort_jobs(night_jobs())
+    rows = JOBS.sort(night_jobs())
     assert [row.job for row in rows] == [
         "nightly_ledger", "ads_metrics_pull", "crm_contacts_sync", "warehouse_orders", "invoices_export",
         "product_catalog",
@@ -74,7 +76,7 @@ def test_the_drawn_order_and_line_one() -> None:
 
 
 def test_the_drawn_headline_and_pane() -> None:
-    rows = sort_jobs(night_jobs())
+    rows = JOBS.sort(night_jobs())
     assert plain_text(jobs_headline(rows, PEN, brief=False)) == (
         " nightly_ledger has not begun: expected at 02:00 CET (28 of 30 nights within 3m), now 1h 12m overdue."
     )
@@ -224,7 +226,7 @@ def test_what_is_known_of_an_ok_job_is_when_it_is_next() -> None:
 
 
 def test_trouble_without_lateness_is_named_in_line_two() -> None:
-    rows = [row for row in sort_jobs(night_jobs()) if row.overdue_s is None]
+    rows = [row for row in JOBS.sort(night_jobs()) if row.overdue_s is None]
     assert plain_text(jobs_headline(rows, PEN, brief=False)) == (
         " Nothing is overdue. ads_metrics_pull failed, crm_contacts_sync lost, warehouse_orders stalled."
     )
@@ -237,11 +239,11 @@ def test_an_empty_store_has_no_jobs_yet() -> None:
 
 def test_jobs_are_sorted_by_any_column_the_unknown_last() -> None:
     rows = night_jobs()
-    assert sort_jobs(rows, "usual")[0].job == "warehouse_orders"
-    assert sort_jobs(rows, "usual")[-1].job == "product_catalog"
-    assert sort_jobs(rows, "usual", inverted=True)[-1].job == "product_catalog"
-    assert sort_jobs(rows, "success")[0].job == "product_catalog"
-    assert [row.job for row in sort_jobs(rows, inverted=True)] == [row.job for row in sort_jobs(rows)][::-1]
+    assert JOBS.sort(rows, Order("usual"))[0].job == "warehouse_orders"
+    assert JOBS.sort(rows, Order("usual"))[-1].job == "product_catalog"
+    assert JOBS.sort(rows, Order("usual", inverted=True))[-1].job == "product_catalog"
+    assert JOBS.sort(rows, Order("success"))[0].job == "product_catalog"
+    assert [row.job for row in JOBS.sort(rows, Order(inverted=True))] == [row.job for row in JOBS.sort(rows)][::-1]
 
 
 def test_hostile_names_are_made_safe() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from etlwatch.model.glyphs import ASCII, UNICODE
 from etlwatch.model.judged import judge_fleet
-from etlwatch.model.ordering import SORTABLE, Order, next_order, sort_rows
+from etlwatch.model.ordering import Order
 from etlwatch.model.past import JobPast, Usual, pasts_of_listed
 from etlwatch.model.rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.model.run_cells import Pen, row_role, run_cells
-from etlwatch.model.run_columns import RUNS_80, RUNS_160
+from etlwatch.model.run_columns import RUNS, RUNS_80, RUNS_160
 from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.spans import plain_text
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
@@ -274,14 +274,14 @@ def fleet() -> tuple[RunRow, ...]:
 
 
 def jobs(order: Order) -> list[str]:
-    return [row.run.job for row in sort_rows(fleet(), order)]
+    return [row.run.job for row in RUNS.sort(fleet(), order)]
 
 
 def test_the_default_order_is_what_needs_somebody_first() -> None:
     assert jobs(Order()) == [
         "silent", "broken", "old", "fresh", "stopped", "left", "done-late", "done-early", "mended", "mended",
     ]  # fmt: skip
-    assert sort_rows(fleet(), Order())[-1].run.status == "failed"
+    assert RUNS.sort(fleet(), Order())[-1].run.status == "failed"
 
 
 def test_inverting_the_default_order_turns_it_round() -> None:
@@ -298,11 +298,11 @@ def test_numbers_begin_with_the_greatest_and_words_with_the_first() -> None:
 def test_the_unknown_stands_last_in_either_direction() -> None:
     run = make_run("timed", minutes_ago=5)
     rows = build_rows(snapshot_of(run, make_run("untimed"), percentiles={run.run_id: Percentiles(p50=1, p95=2, p99=3)}))
-    assert [row.run.job for row in sort_rows(rows, Order("p95"))] == ["timed", "untimed"]
-    assert [row.run.job for row in sort_rows(rows, Order("p95", inverted=True))] == ["timed", "untimed"]
+    assert [row.run.job for row in RUNS.sort(rows, Order("p95"))] == ["timed", "untimed"]
+    assert [row.run.job for row in RUNS.sort(rows, Order("p95", inverted=True))] == ["timed", "untimed"]
 
 
-@pytest.mark.parametrize("column", SORTABLE)
+@pytest.mark.parametrize("column", RUNS.columns)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_every_column_sorts_a_mixed_fleet_without_losing_a_run(column: str, inverted: bool) -> None:
     assert sorted(jobs(Order(column, inverted))) == sorted(jobs(Order()))
@@ -313,11 +313,11 @@ def test_stepping_goes_round_the_visible_columns_only() -> None:
     order = Order()
     seen = []
     for _ in range(4):
-        order = next_order(order, 1, visible)
+        order = RUNS.next(order, 1, visible)
         seen.append(order.column)
     assert seen == ["job", "time", "ratio", "state"]
-    assert next_order(Order(), -1, visible).column == "ratio"
-    assert next_order(Order("p95"), 1, visible).column == "state"
+    assert RUNS.next(Order(), -1, visible).column == "ratio"
+    assert RUNS.next(Order("p95"), 1, visible).column == "state"
 
 
 def test_a_row_of_an_ended_run_is_kept_until_something_about_it_changes() -> None:

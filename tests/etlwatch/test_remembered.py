@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from etlwatch.model.ordering import Order
 from etlwatch.remembered import Remembered, recall, remember, state_file
+from etlwatch.screens.errors import ErrorsScreen
+from etlwatch.screens.jobs import JobsScreen
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.night import night
 
 
 def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "etlwatch" / "dashboard.json"
-    remember(path, Remembered(sort="err", inverted=True, window="24h"))
-    assert recall(path) == Remembered(sort="err", inverted=True, window="24h")
+    remember(path, Remembered(orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h"))
+    assert recall(path) == Remembered(orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert [each.name for each in path.parent.iterdir()] == ["dashboard.json"]
@@ -26,7 +30,8 @@ def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
     "text",
     [
         b"", b"{", b"null", b"[1, 2]", b'"sort"', b"\xff\xfe\x00", b"[" * 4_000, b"{" * 100_000,
-        b'{"sort": 3, "inverted": "yes", "window": ["1h"]}', b'{"sort": "password", "window": "99y"}',
+        b'{"orders": 3, "window": ["1h"]}', b'{"orders": {"runs": "err", "jobs": [1, 2]}, "window": "99y"}',
+        b'{"orders": {"runs": ["err", 1], "jobs": ["job"], "kinds": []}}',
     ],
 )  # fmt: skip
 def test_garbage_means_the_defaults(tmp_path: Path, text: bytes) -> None:
@@ -37,13 +42,13 @@ def test_garbage_means_the_defaults(tmp_path: Path, text: bytes) -> None:
 
 def test_what_makes_sense_is_taken_from_a_file_that_is_half_wrong(tmp_path: Path) -> None:
     path = tmp_path / "dashboard.json"
-    path.write_text('{"sort": "items", "inverted": 1, "window": "7d", "added later": true}')
-    assert recall(path) == Remembered(sort="items", window="7d")
+    path.write_text('{"orders": {"runs": ["items", true], "jobs": 1}, "window": "7d", "added later": true}')
+    assert recall(path) == Remembered(orders={"runs": Order("items", inverted=True)}, window="7d")
 
 
 def test_a_place_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "etlwatch").write_text("a file where a directory should be")
-    remember(tmp_path / "etlwatch" / "dashboard.json", Remembered(sort="err"))
+    remember(tmp_path / "etlwatch" / "dashboard.json", Remembered(orders={"runs": Order("err")}))
     assert recall(tmp_path / "etlwatch" / "dashboard.json") == Remembered()
     assert recall(tmp_path) == Remembered()
 
@@ -64,9 +69,28 @@ async def test_sort_and_window_come_back_with_the_next_start() -> None:
 
 
 async def test_a_column_that_has_no_room_is_not_sorted_by() -> None:
-    remember(state_file(os.environ), Remembered(sort="items"))
+    remember(state_file(os.environ), Remembered(orders={"runs": Order("items")}))
     async with dashboard(night(), size=(80, 24)) as opened:
         assert "state ↓" in opened.lines()[5]
     async with dashboard(night(), size=(160, 40)) as opened:
         assert "↓" in opened.text
         assert "state ↓" not in opened.text
+
+
+async def test_each_list_remembers_its_own_order() -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("J", "greater_than_sign", "E", "greater_than_sign", "I")
+    async with dashboard(night()) as again:
+        assert "state ↓" in again.lines()[5]
+        await again.press("J")
+        assert cast(JobsScreen, again.app.screen).order == Order("job")
+        await again.press("E")
+        assert cast(ErrorsScreen, again.app.screen).order == Order("count", inverted=True)
+
+
+async def test_a_column_that_no_list_has_is_not_sorted_by() -> None:
+    remember(state_file(os.environ), Remembered(orders={"runs": Order("password"), "jobs": Order("err")}))
+    async with dashboard(night()) as opened:
+        assert "state ↓" in opened.lines()[5]
+        await opened.press("J")
+        assert cast(JobsScreen, opened.app.screen).order == Order()

@@ -1,0 +1,64 @@
+"""What works on every list: opening, filtering, sorting, marking, going back; made once for each of them.
+
+A command belongs to one list, by the first part of its name: a keymap may give it another key there alone.
+"""
+
+from __future__ import annotations
+
+from etlwatch.commands.command import Command
+
+__all__ = ["filter_and_sort", "mark"]
+
+
+def filter_and_sort(group: str, things: str, example: str) -> tuple[Command, ...]:
+    """Return the commands that choose and order the things of a list; `example` is a filter to learn from."""
+    return (
+        Command(
+            name=f"{group}.filter",
+            keys="slash",
+            shown="/",
+            action="filter",
+            title=f"Filter the {things}",
+            help=example,
+            footer=("/", "filter", 1),
+            priority=True,
+        ),
+        Command(
+            name=f"{group}.sort_left",
+            keys="less_than_sign",
+            shown="<",
+            action="sort(-1)",
+            title=f"Sort the {things} by the column to the left",
+            help="sort by the column to the left",
+            footer=("< >", "sort", 1),
+        ),
+        Command(
+            name=f"{group}.sort_right",
+            keys="greater_than_sign",
+            shown=">",
+            action="sort(1)",
+            title=f"Sort the {things} by the column to the right",
+            help="sort by the column to the right",
+        ),
+        Command(
+            name=f"{group}.invert",
+            keys="I",
+            shown="I",
+            action="invert",
+            title=f"Invert the order of the {things}",
+            help="turn the order round",
+        ),
+    )
+
+
+def mark(group: str, thing: str, use: str, footer: tuple[str, str, int] | None = None) -> Command:
+    """Return the command that marks a thing of a list; `use` says what acts on marked ones."""
+    return Command(
+        name=f"{group}.mark",
+        keys="",
+        shown="space",
+        action="mark",
+        title=f"Mark the {thing}",
+        help=f"mark the {thing} under the cursor for {use}",
+        footer=footer,
+    )

@@ -1,0 +1,134 @@
+"""What every list does alike: filter, order, marks and what acts on them, and the steps that esc goes back."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from etlwatch.model.ordering import Order
+from etlwatch.screens.errors import ErrorsScreen
+from etlwatch.screens.home import HomeScreen
+from etlwatch.screens.jobs import JobsScreen
+from etlwatch.screens.listing import ListScreen
+from tests.etlwatch.dashboard import Dashboard, dashboard
+from tests.etlwatch.fleet import FakeStore, make_error, make_run
+from tests.etlwatch.job_night import night_runs
+from tests.etlwatch.night import night
+
+OPENED_BY = {HomeScreen: (), JobsScreen: ("J",), ErrorsScreen: ("E",)}
+
+
+def store() -> FakeStore:
+    runs = [run for runs in night_runs().values() for run in runs]
+    kinds = [("ReadTimeout", "crm took too long"), ("ValueError", "bad date"), ("KeyError", "'id'")]
+    errors = [
+        make_error(run, error_type=kind, message=message, fingerprint=kind)
+        for run, (kind, message) in zip(runs[-3:], kinds, strict=True)
+    ]
+    return FakeStore(runs=runs, error_list=errors)
+
+
+async def list_of(opened: Dashboard, kind: type[ListScreen]) -> ListScreen:
+    await opened.press(*OPENED_BY[kind])
+    screen = opened.app.screen
+    assert isinstance(screen, kind)
+    if kind is ErrorsScreen:
+        await opened.press("w", "w")
+    await opened.until(lambda: len(screen.table.rows) >= 3)
+    await opened.pilot.pause()
+    return screen
+
+
+@pytest.mark.parametrize("kind", OPENED_BY)
+async def test_escape_goes_back_from_the_prompt_then_the_filter_then_the_marks(kind: type[ListScreen]) -> None:
+    async with dashboard(store(), size=(160, 40)) as opened:
+        screen = await list_of(opened, kind)
+        there_are = len(screen.table.rows)
+        await opened.press("space", "space")
+        assert "2 marked" in opened.lines()[0]
+        await opened.press("slash", *"zzz")
+        assert screen.table.rows == ()
+        assert "zzz; esc shows all" in opened.text
+        await opened.press("enter")
+        assert f"/zzz  0 of {there_are}" in opened.lines()[0]
+        await opened.press("escape")
+        assert len(screen.table.rows) == there_are
+        assert "2 marked" in opened.lines()[0]
+        await opened.press("escape")
+        assert "marked" not in opened.lines()[0]
+        assert opened.app.screen is screen
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
+
+
+@pytest.mark.parametrize("kind", OPENED_BY)
+async def test_an_unfinished_filter_is_told_in_the_prompt_and_keeps_the_last_one(kind: type[ListScreen]) -> None:
+    async with dashboard(store(), size=(160, 40)) as opened:
+        screen = await list_of(opened, kind)
+        before = len(screen.table.rows)
+        await opened.press("slash", *"state:")
+        assert len(screen.table.rows) == before
+        await opened.press(*"nonsense")
+        assert "nonsense" in opened.lines()[-1]
+        assert len(screen.table.rows) == before
+
+
+@pytest.mark.parametrize("kind", OPENED_BY)
+async def test_every_column_that_can_be_sorted_by_is_reached_and_comes_round(kind: type[ListScreen]) -> None:
+    async with dashboard(store(), size=(160, 40)) as opened:
+        screen = await list_of(opened, kind)
+        keys = {row.key for row in screen.table.rows}
+        seen = []
+        for _ in screen.ordering.columns:
+            seen.append(screen.order.column)
+            await opened.press("greater_than_sign")
+            await opened.press("I")
+            assert {row.key for row in screen.table.rows} == keys
+        assert sorted(seen) == sorted(screen.ordering.columns)
+        assert screen.order.column == Order().column
+
+
+async def test_what_is_marked_is_copied_in_the_order_of_the_list() -> None:
+    async with dashboard(night()) as opened:
+        home = cast(HomeScreen, opened.app.screen)
+        shown = [home._rows[cast(int, row.key)].run.id for row in home.table.rows]
+        await opened.press("j", "space", "g", "space", "G")
+        assert home.copy_text().split() == shown[:2]
+        await opened.press("escape")
+        assert home.copy_text() == shown[-1]
+
+
+async def test_a_bell_is_hung_on_all_marked_runs_that_live_and_taken_off_again() -> None:
+    runs = [make_run(f"job{n}", number=n, minutes_ago=5) for n in range(3)]
+    done = make_run("done", number=9, minutes_ago=50, lasted_s=60)
+    async with dashboard(FakeStore(runs=[*runs, done])) as opened:
+        await opened.press("g", "space", "space", "G", "space", "b")
+        assert "a bell rings when 2 runs of those marked change state" in opened.toasts
+        assert sum(run.run_id in opened.app.watching for run in (*runs, done)) == 2
+        await opened.press("b")
+        assert "no bell for 2 runs any more" in opened.toasts
+        assert not any(run.run_id in opened.app.watching for run in runs)
+
+
+async def test_errors_are_looked_for_by_word_field_and_state() -> None:
+    async with dashboard(store(), size=(120, 30)) as opened:
+        screen = cast(ErrorsScreen, await list_of(opened, ErrorsScreen))
+        for text, found in (
+            ("too long", {"ReadTimeout"}),
+            ("!timeout", {"ValueError", "KeyError"}),
+            ("kind:*error", {"ValueError", "KeyError"}),
+            ("state:new kind:keyerror", {"KeyError"}),
+            ("state:known", set()),
+        ):
+            screen.apply_filter(text)
+            assert {row.key for row in screen.table.rows} == found, text
+        screen.apply_filter("jop:crm")
+        await opened.pilot.pause()
+        assert "'jop' is no field of an error; write words, job:…, phase:…, kind:…, state:…" in opened.toasts
+
+
+async def test_a_table_whose_marks_nothing_acts_on_takes_none() -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("enter", "e", "space")
+        assert opened.app.screen.query_one("#error-list").marked == frozenset()  # type: ignore[attr-defined]
