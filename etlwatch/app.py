@@ -23,6 +23,7 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
+from etlwatch.colours import pick_theme
 from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
 from etlwatch.control import ControlledApp
 from etlwatch.gather import Watch
@@ -40,7 +41,7 @@ from etlwatch.screens.base import DashboardScreen
 from etlwatch.screens.home import HomeScreen
 from etlwatch.settings import INTERVALS, Settings
 from etlwatch.terminal_driver import TerminalDriver
-from etlwatch.theme import THEMES, pick_theme
+from etlwatch.theme import THEMES
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Store

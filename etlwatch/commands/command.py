@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etlwatch.config.key_names import shown_key
+from etlwatch.model.footer_line import Key
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
-
-    from etlwatch.widgets.footer import Key
 
 __all__ = ["Command", "bindings_of", "footer_of", "key_of", "remapped", "textual_keymap"]
 
@@ -118,8 +117,6 @@ def key_of(name: str, commands: Iterable[Command]) -> str:
 
 def footer_of(commands: Sequence[Command], words: Mapping[str, str] | None = None) -> list[Key]:
     """Return the footer's keys in the order of the commands; `words` replaces the word of a command by its name."""
-    from etlwatch.widgets.footer import Key
-
     said = words or {}
     return [
         Key(command.footer[0], said.get(command.name, command.footer[1]), command.footer[2])

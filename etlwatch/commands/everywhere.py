@@ -180,13 +180,25 @@ APP_COMMANDS: Final = (
 """What works on every screen."""
 
 MOVE_COMMANDS: Final = (
-    Command(name="move.down", keys="j,down", shown="j ↓", action="", title="", help="one down"),
-    Command(name="move.up", keys="k,up", shown="k ↑", action="", title="", help="one up"),
-    Command(name="move.first", keys="g,home", shown="g home", action="", title="", help="first"),
-    Command(name="move.last", keys="G,end", shown="G end", action="", title="", help="last"),
+    Command(name="move.down", keys="j,down", shown="j ↓", action="move(1)", title="", help="one down"),
+    Command(name="move.up", keys="k,up", shown="k ↑", action="move(-1)", title="", help="one up"),
+    Command(name="move.first", keys="g,home", shown="g home", action="to_end(-1)", title="", help="first"),
+    Command(name="move.last", keys="G,end", shown="G end", action="to_end(1)", title="", help="last"),
     Command(
-        name="move.page_down", keys="pagedown,ctrl+f", shown="pgdn ctrl+f", action="", title="", help="a screenful down"
+        name="move.page_down",
+        keys="pagedown,ctrl+f",
+        shown="pgdn ctrl+f",
+        action="page(1)",
+        title="",
+        help="a screenful down",
     ),
-    Command(name="move.page_up", keys="pageup,ctrl+b", shown="pgup ctrl+b", action="", title="", help="a screenful up"),
+    Command(
+        name="move.page_up",
+        keys="pageup,ctrl+b",
+        shown="pgup ctrl+b",
+        action="page(-1)",
+        title="",
+        help="a screenful up",
+    ),
 )
 """What tables and texts understand by themselves, under the same names."""

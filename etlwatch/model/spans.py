@@ -1,7 +1,7 @@
 """The words for styled text: what the model hands to the widgets instead of colours.
 
 Owns the vocabulary of roles and the small arithmetic on runs of text. Refuses to own colours: a theme resolves a
-role (`etlwatch.theme`), so that the same spans serve dark, light, sixteen colours and none.
+role (`etlwatch.colours`), so that the same spans serve dark, light, sixteen colours and none.
 
 A span is `(text, role)`. A role is `INK [bold] [on GROUND]`: `"dim"`, `"amber bold"`, `"chart-p50 on chart-p95"`.
 Inks: `plain` (the row's own), text, dim, faint, blue, amber, red, amber-fill, chart-p99, chart-p95, chart-p50.
@@ -11,9 +11,10 @@ Grounds: background, bar, selected, and every ink that fills an area.
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from etlwatch.model.glyphs import Glyphs
 from etlwatch.text import ELLIPSIS, Align, cell_width, clip
 
-__all__ = ["Span", "Spans", "fit", "join", "merge", "plain_text", "spans_width"]
+__all__ = ["Span", "Spans", "fit", "in_glyphs", "join", "merge", "plain_text", "spans_width"]
 
 Span: TypeAlias = tuple[str, str]
 Spans: TypeAlias = tuple[Span, ...]
@@ -87,3 +88,8 @@ def _clipped(spans: Spans, width: int, ellipsis: str) -> Spans:
     if left > 0:
         out.append((" " * left, "plain"))
     return tuple(out)
+
+
+def in_glyphs(spans: Iterable[Span], glyphs: Glyphs) -> Spans:
+    """Return spans in a set of glyphs: unchanged, or in ASCII, names from the store included."""
+    return tuple((glyphs.text(text), role) for text, role in spans)

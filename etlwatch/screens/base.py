@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.screen import Screen
 
 from etlwatch.commands import Command, footer_of, key_of
+from etlwatch.model.footer_line import Key
 from etlwatch.model.health import Freshness, banner, freshness_parts, looking_back_parts, tracking_part
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
@@ -20,7 +21,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
 from etlwatch.text import clip, safe
-from etlwatch.widgets.footer import Footer, Key
+from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.span_lines import SpanLines
 

@@ -19,13 +19,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from etlwatch.deeds import begin
+from etlwatch.model.footer_line import Key
 from etlwatch.model.parts import Part, lay_out
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Spans
 from etlwatch.model.trouble import Failed
 from etlwatch.text import clip, safe
 from etlwatch.widgets.choice import Choice
-from etlwatch.widgets.footer import Key
 from etlwatch.widgets.span_lines import SpanLines
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from etlwatch.deeds import actor, look_at_cleanup, remove
 from etlwatch.model.box_lines import told
+from etlwatch.model.footer_line import Key
 from etlwatch.model.removal import (
     PRESETS,
     CleanupLook,
@@ -36,7 +37,6 @@ from etlwatch.model.trouble import Failed
 from etlwatch.screens.box import Box
 from etlwatch.widgets.choice import Choice
 from etlwatch.widgets.field import Field
-from etlwatch.widgets.footer import Key
 
 __all__ = ["CleanupBox"]
 

@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from etlwatch.deeds import actor, look_at_switches, turn
 from etlwatch.model.box_lines import labelled_lines
+from etlwatch.model.footer_line import Key
 from etlwatch.model.spans import Spans
 from etlwatch.model.switching import (
     Scope,
@@ -36,7 +37,6 @@ from etlwatch.screens.box import Box
 from etlwatch.text import safe
 from etlwatch.widgets.choice import Choice
 from etlwatch.widgets.field import Field
-from etlwatch.widgets.footer import Key
 from etlwatch.widgets.line_table import LineTable, Row
 from etlwatch.widgets.span_lines import SpanLines
 from tracking_core.records import Switch

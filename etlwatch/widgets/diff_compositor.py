@@ -74,7 +74,7 @@ def _look(style: Style, colours: ColorSystem) -> Look:
     return Look(attributes, codes[0], codes[1], link)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=1024)
 def _segment_cells(text: str, style: Style | None, colours: ColorSystem) -> tuple[Cell, ...]:
     """Return the cells of one segment; a blank keeps only what shows on a blank."""
     look = _PLAIN if style is None else _look(style, colours)

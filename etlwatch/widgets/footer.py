@@ -1,28 +1,15 @@
-"""The last line of every screen: the keys that matter here, as many as fit.
+"""The last line of every screen as a widget. Refuses to own what it says (`etlwatch.model.footer_line`).
 
-Owns the look of a key and its word, and which go first when the line is too short. Refuses to own the commands.
-
-    Footer().show([Key("enter", "open", priority=0), Key("q", "quit", priority=3)])
+Footer().show([Key("enter", "open", priority=0), Key("q", "quit", priority=3)])
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from etlwatch.model.parts import Part, lay_out
+from etlwatch.model.footer_line import Key, footer_line
 from etlwatch.model.spans import Spans
 from etlwatch.widgets.span_lines import SpanLines
 
-__all__ = ["Footer", "Key"]
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key and what it does."""
-
-    key: str
-    word: str
-    priority: int = 1
-    """The highest number is dropped first; 0 is never."""
+__all__ = ["Footer"]
 
 
 class Footer(SpanLines):
@@ -42,5 +29,4 @@ class Footer(SpanLines):
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the keys that fit, in their order."""
-        parts = [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in self._keys]
-        return [lay_out(parts, (), width, ellipsis=self.glyphs.ellipsis)]
+        return [footer_line(self._keys, width, ellipsis=self.glyphs.ellipsis)]

@@ -1,7 +1,7 @@
 """Lines of spans that scroll: overviews, tracebacks, help.
 
-Owns the view onto the lines, up and down and sideways. Refuses to own what they say. Ten thousand lines cost what the
-ones on screen cost.
+Owns the lines and the view onto them sideways; up and down is `Moving`'s. Refuses to own what they say. Ten thousand
+lines cost what the ones on screen cost.
 
     view = ScrollLines(lambda width, height: lines)
     view.renew()                    compute them again; only lines that differ are drawn
@@ -12,40 +12,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
-from etlwatch.model.spans import Spans, spans_width
-from etlwatch.widgets.span_lines import glyphs_of, in_glyphs, strip_of
+from etlwatch.model.spans import Spans, in_glyphs, spans_width
+from etlwatch.widgets.moving import Moving
+from etlwatch.widgets.span_lines import glyphs_of, strip_of
 
 __all__ = ["ScrollLines"]
 
-WHEEL_LINES = 3
 SIDE_STEP = 8
 
 LinesFor = Callable[[int, int], Sequence[Spans]]
 """Takes width and height in cells."""
 
 
-class ScrollLines(Widget, can_focus=True):
+class ScrollLines(Moving):
     """A scrolling text; see the module."""
 
     DEFAULT_CSS = """
     ScrollLines { height: 1fr; width: 1fr; }
     """
 
-    ALLOW_SELECT = False
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "scroll_lines(1)", "down", show=False, id="move.down"),
-        Binding("k,up", "scroll_lines(-1)", "up", show=False, id="move.up"),
-        Binding("g,home", "to_end(-1)", "first", show=False, id="move.first"),
-        Binding("G,end", "to_end(1)", "last", show=False, id="move.last"),
-        Binding("pagedown,ctrl+f,space", "scroll_page(1)", "page down", show=False, id="move.page_down"),
-        Binding("pageup,ctrl+b", "scroll_page(-1)", "page up", show=False, id="move.page_up"),
+        Binding("space", "page(1)", "page down", show=False),
         Binding("l,right", "scroll_side(1)", "right", show=False, id="text.right"),
         Binding("h,left", "scroll_side(-1)", "left", show=False, id="text.left"),
     ]
@@ -58,25 +49,12 @@ class ScrollLines(Widget, can_focus=True):
         id: str | None = None,  # noqa: A002 - Textual's own name
         classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes, markup=False)
+        super().__init__(id=id, classes=classes)
         self._lines_for: LinesFor = lines_for or (lambda _width, _height: ())
         self._lines: Sequence[Spans] = ()
         self._ground = ground
         self._made_for: tuple[int, int] | None = None
-        self._top = 0
         self._left = 0
-        self._muted = False
-
-    @property
-    def muted(self) -> bool:
-        """Whether everything recedes, because it is no longer true (a lost connection)."""
-        return self._muted
-
-    @muted.setter
-    def muted(self, value: bool) -> None:
-        if value != self._muted:
-            self._muted = value
-            self.refresh()
 
     @property
     def lines(self) -> Sequence[Spans]:
@@ -84,9 +62,9 @@ class ScrollLines(Widget, can_focus=True):
         return self._current()
 
     @property
-    def top(self) -> int:
-        """The first line in view."""
-        return self._top
+    def line_count(self) -> int:
+        """How many lines there are, those out of view included."""
+        return len(self._current())
 
     def show(self, lines_for: LinesFor, *, from_top: bool = False) -> None:
         """Show other lines; `from_top` forgets where the view was."""
@@ -122,36 +100,15 @@ class ScrollLines(Widget, can_focus=True):
             self._made_for = wanted
         return self._lines
 
-    def _clamped(self, top: int) -> int:
-        return max(0, min(top, len(self._current()) - self.size.height))
-
-    def _go_to(self, top: int) -> None:
-        top = self._clamped(top)
-        if top != self._top:
-            self._top = top
-            self.refresh()
-
     def bring(self, line: int, column: int = 0, cells: int = 1) -> None:
         """Bring a place into view, with the lines before it as context."""
         width, height = self.size
         if not self._top <= line < self._top + height - 1:
-            self._go_to(line - height // 3)
+            self.view_from(line - height // 3)
         left = self._left if self._left <= column <= self._left + width - cells else max(0, column + cells - width // 2)
         if left != self._left:
             self._left = left
             self.refresh()
-
-    def action_scroll_lines(self, by: int) -> None:
-        """Scroll by lines."""
-        self._go_to(self._top + by)
-
-    def action_scroll_page(self, direction: int) -> None:
-        """Scroll by a screenful, one line kept."""
-        self._go_to(self._top + direction * max(1, self.size.height - 1))
-
-    def action_to_end(self, direction: int) -> None:
-        """Scroll to the first or the last line."""
-        self._go_to(0 if direction < 0 else len(self._current()))
 
     def action_scroll_side(self, direction: int) -> None:
         """Scroll sideways, as far as the widest line in view."""
@@ -161,16 +118,6 @@ class ScrollLines(Widget, can_focus=True):
         if left != self._left:
             self._left = left
             self.refresh()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        event.stop()
-        self.action_scroll_lines(WHEEL_LINES)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        event.stop()
-        self.action_scroll_lines(-WHEEL_LINES)
 
     def on_resize(self) -> None:
         """Keep the view on the lines there are."""

@@ -18,23 +18,18 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from etlwatch.colours import palette, role_style
 from etlwatch.model.glyphs import UNICODE, Glyphs
-from etlwatch.model.spans import Span, Spans, fit
+from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width
-from etlwatch.theme import palette, role_style
 
-__all__ = ["SpanLines", "changed_range", "glyphs_of", "in_glyphs", "strip_of"]
+__all__ = ["SpanLines", "changed_range", "glyphs_of", "strip_of"]
 
 
 def glyphs_of(widget: Widget) -> Glyphs:
     """Return the glyphs that the widget's app draws with."""
     glyphs = getattr(widget.app, "glyphs", UNICODE)
     return glyphs if isinstance(glyphs, Glyphs) else UNICODE
-
-
-def in_glyphs(spans: Iterable[Span], glyphs: Glyphs) -> Spans:
-    """Return spans in a set of glyphs: unchanged, or in ASCII, names from the store included."""
-    return tuple((glyphs.text(text), role) for text, role in spans)
 
 
 def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", muted: bool = False) -> Strip:
