@@ -154,12 +154,18 @@ def boot_id() -> str:
 
 _SECRET_FLAG = re.compile(r"(pass|secret|token|key|dsn|credential)", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]*@")
-_KEYWORD_PASSWORD = re.compile(r"\b((?:pass\w*|secret|token|api_?key)\s*[=:]\s*)('[^']*'|\S+)", re.IGNORECASE)
+_KEYWORD_PASSWORD = re.compile(
+    r"((?<![/\w])(?:\w*(?:passw(?:or)?d|passphrase|secret|token|(?:api|access)_?key)|pass|mysql_pwd)\s*[=:]\s*)"
+    r"('[^']*'|\"[^\"]*\"|\S+)",
+    re.IGNORECASE,
+)
+_AUTHORIZATION = re.compile(r"(authorization\s*:\s*(?:[a-z]+\s+)?)[^\s'\"]+", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """Return text with passwords of URLs and of `password=…` pairs replaced by `***`."""
-    return _KEYWORD_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
+    """Return text with passwords of URLs, of `password=…` and `PGPASSWORD=…` pairs, and HTTP credentials as `***`."""
+    text = _KEYWORD_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
+    return _AUTHORIZATION.sub(r"\1***", text)
 
 
 def command_line(argv: list[str] | None = None) -> str:

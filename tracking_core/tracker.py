@@ -72,6 +72,8 @@ class SimpleETLTracker:
         self._switch = TrackingSwitch()
         self._asked_switch = False
         self._last_job: str | None = None
+        # Runs of whoever started this process: it says how they end, by the exit status that it sees.
+        self._handed: set[int] = set()
         self._delivery = self._make_delivery()
         self._request = self._delivery.request
         self._pulse = Pulse(
@@ -136,14 +138,17 @@ class SimpleETLTracker:
         """Begin a run and return its id, whatever the store does; None only when tracking is off.
 
         `job` names the pipeline, so that its runs can be compared; by default $TRACKING_JOB, else the first line of the
-        notes without dates, numbers and uuids, else the script's name. Raises TypeError for a job that is no text and
-        tags that are no mapping.
+        notes without dates, numbers and uuids, else the script's name. Under `etlwatch exec` a process's first run is
+        the one that was begun there (see handover.py). Raises TypeError for a job that is no text and tags that are no
+        mapping.
         """
         text = arguments.optional_text_of(notes)
         named = arguments.job_name_of(job) or config.job_of(os.environ)
         labels = arguments.tags_of(tags)
         if not self._switch.refresh():
             return None
+        if "TRACKING_HANDED_RUN" in os.environ and (handed := self._take_handed_run()) is not None:
+            return handed
         from tracking_core.events import RunStart
 
         run_id = identity.new_run_id()
@@ -171,6 +176,17 @@ class SimpleETLTracker:
             return None
         underway.began(run_id, self._delivery)
         return run_id
+
+    def _take_handed_run(self) -> int | None:
+        from tracking_core import handover
+
+        start = handover.take(os.environ, self._location.label)
+        if start is None:
+            return None
+        self.adopt(start.run_id, start)
+        self._handed.add(start.run_id)
+        self._last_job = start.job
+        return start.run_id
 
     def attach(self, run_id: int) -> ETLRunContext:
         """Return a context that records into a run begun elsewhere and does not end it.
@@ -207,6 +223,9 @@ class SimpleETLTracker:
         text = arguments.optional_text_of(notes)
         if known is None:
             return False
+        if known in self._handed and status is RunStatus.COMPLETED:
+            # A success is one when the process has ended as one; a failure stands at once.
+            return True
         try:
             return self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
         finally:

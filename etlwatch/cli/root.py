@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "etlwatch.cli.compare:compare",
     "stats": "etlwatch.cli.stats:stats",
     "check": "etlwatch.cli.check:check",
+    "exec": "etlwatch.cli.exec:exec_command",
     "tracking": "etlwatch.cli.control:tracking",
     "close": "etlwatch.cli.control:close",
     "cleanup": "etlwatch.cli.cleanup:cleanup",

@@ -1,0 +1,45 @@
+"""`etlwatch exec`: any command as a tracked run, its exit status ours."""
+
+from __future__ import annotations
+
+import click
+
+from etlwatch.cli import connect
+from etlwatch.cli.faults import strike_out
+from etlwatch.cli.terminal import say
+
+KEPT_KIB = 16
+MOST_KIB = 48
+"""What of it, with all that stands around it, fits the text of an error."""
+
+
+@click.command(
+    "exec",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Exit status: that of COMMAND; 128 + n where signal n ended it, 127 not found, 126 not executable.",
+)
+@connect.store_option
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
+@click.option("--job", "-j", required=True, metavar="NAME", help="The pipeline's name: its runs are compared.")
+@click.option("--notes", metavar="TEXT", help="What is said of this run.")
+@click.option(
+    "--stderr",
+    "kept_kib",
+    type=click.IntRange(0, MOST_KIB),
+    default=KEPT_KIB,
+    metavar="KIB",
+    help=f"How much of its last words to keep; 0 leaves its stderr alone.  [default: {KEPT_KIB}]",
+)
+def exec_command(command: tuple[str, ...], job: str, notes: str | None, kept_kib: int) -> int:
+    """Run COMMAND as a tracked run.
+
+    It gets our streams, our signals and our terminal, and runs whatever the store does. How it ended is recorded within
+    a second: its exit status or the signal, whether memory ran out, its peak memory, the end of what it wrote to
+    stderr. What it records itself through tracking_core goes into the same run.
+
+    Passwords are struck out of the command line that is recorded where they stand in a DSN or an option of that name.
+    """
+    from etlwatch.execution.tracked import Order, execute
+
+    order = Order(command=command, job=job, notes=notes, keep_stderr=kept_kib * 1024)
+    return execute(order, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))

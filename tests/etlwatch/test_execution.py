@@ -1,0 +1,117 @@
+"""Death certificates without processes: what an end means, what memory proves, what is kept of stderr."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from etlwatch.execution.memory import MIB, Kills, MemoryFacts, kills, size
+from etlwatch.execution.outcome import Outcome
+from etlwatch.execution.stderr import readable
+
+GIB = 1024 * MIB
+
+
+def memory(
+    *, before: int | None = 0, after: int | None = 0, anywhere: tuple[int, int] | None = None, bound: bool = False
+) -> MemoryFacts:
+    return MemoryFacts(
+        peak=int(1.9 * GIB),
+        peak_is_bound=bound,
+        before=Kills(in_group=before, anywhere=anywhere and anywhere[0], limit=2 * GIB),
+        after=Kills(in_group=after, anywhere=anywhere and anywhere[1], limit=2 * GIB),
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "exit_status", "status", "ended_by"),
+    [
+        (Outcome(exit_code=0), 0, "completed", "job"),
+        (Outcome(exit_code=0, asked_to_stop=15), 0, "completed", "job"),
+        (Outcome(exit_code=3), 3, "failed", "job"),
+        (Outcome(exit_code=143, asked_to_stop=15), 143, "terminated", "signal SIGTERM"),
+        (Outcome(killed_by=signal.SIGTERM), 143, "terminated", "signal SIGTERM"),
+        (Outcome(killed_by=signal.SIGKILL), 137, "failed", "signal SIGKILL"),
+        (Outcome(killed_by=signal.SIGSEGV, asked_to_stop=15), 139, "failed", "signal SIGSEGV"),
+        (Outcome(refusal=FileNotFoundError(2, "No such file", "x")), 127, "failed", "job"),
+        (Outcome(refusal=PermissionError(13, "Permission denied", "x")), 126, "failed", "job"),
+    ],
+)
+def test_an_end_is_an_exit_status_and_a_state(outcome: Outcome, exit_status: int, status: str, ended_by: str) -> None:
+    assert (outcome.exit_status, outcome.status, outcome.ended_by) == (exit_status, status, ended_by)
+    assert (outcome.error("") is None) == (status != "failed")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            memory(before=4, after=5),
+            ", probably out of memory: peak 1.9 GiB, limit 2.0 GiB, oom_kill count rose in the cgroup",
+        ),
+        (
+            memory(before=None, after=None, anywhere=(7, 8), bound=True),
+            ", probably out of memory: limit 2.0 GiB, oom_kill count of the kernel rose",
+        ),
+        (memory(before=None, after=None), ", perhaps out of memory: peak 1.9 GiB, limit 2.0 GiB"),
+        (MemoryFacts(after=Kills(in_group=0)), ", not by the kernel: its oom_kill count did not rise"),
+        (MemoryFacts(), ""),
+    ],
+)
+def test_a_kill_is_put_down_to_memory_only_with_proof(facts: MemoryFacts, told: str) -> None:
+    assert Outcome(killed_by=signal.SIGKILL, memory=facts).headline == f"killed by SIGKILL (9){told}"
+    assert Outcome(killed_by=signal.SIGSEGV, memory=facts).headline == "killed by SIGSEGV (11)"
+    assert Outcome(exit_code=137, memory=facts).headline == f"exit status 137, as a shell says SIGKILL (9){told}"
+
+
+def test_a_certificate_holds_figures_and_the_last_words() -> None:
+    error = Outcome(exit_code=1, cpu_s=75, memory=memory()).error("stderr:\nlast words")
+    assert (type(error).__name__, str(error)) == ("ExitStatus", "exit status 1")
+    assert getattr(error, "__notes__", None) == ["peak memory 1.9 GiB of 2.0 GiB, CPU 1m 15s", "stderr:\nlast words"]
+
+
+def test_a_peak_that_is_only_a_bound_is_said_to_be_one_and_not_stored() -> None:
+    facts = MemoryFacts(peak=20 * MIB, peak_is_bound=True)
+    assert (facts.peak_words, facts.peak_mb) == ("peak memory below 20 MiB", None)
+    assert MemoryFacts(peak=20 * MIB).peak_mb == 20
+
+
+def test_kills_and_limit_are_read_from_the_nearest_group_and_all_above(tmp_path: Path) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "groups"
+    own = groups / "system.slice" / "nightly.service"
+    (proc / "self").mkdir(parents=True)
+    own.mkdir(parents=True)
+    (proc / "self" / "cgroup").write_text("4:memory:/old\n0::/system.slice/nightly.service\n")
+    (proc / "vmstat").write_text("nr_free_pages 5\noom_kill 12\n")
+    (own / "memory.max").write_text("max\n")
+    (own.parent / "memory.max").write_text(f"{2 * GIB}\n")
+    (own.parent / "memory.events").write_text("oom 3\noom_kill 2\n")
+    assert kills(proc, groups) == Kills(in_group=2, anywhere=12, limit=2 * GIB)
+    (own / "memory.events").write_text("oom 1\noom_kill 1\n")
+    assert kills(proc, groups).in_group == 1
+
+
+def test_what_the_system_does_not_say_is_unknown(tmp_path: Path) -> None:
+    assert kills(tmp_path / "proc", tmp_path / "groups") == Kills()
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("0::/../elsewhere\n")
+    assert kills(tmp_path / "proc", tmp_path / "groups") == Kills()
+
+
+def test_sizes_are_written_as_people_say_them() -> None:
+    assert [size(n) for n in (900, 5 * MIB, 812 * MIB, int(1.9 * GIB))] == ["0.0 MiB", "5.0 MiB", "812 MiB", "1.9 GiB"]
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        (b"\x1b[31;1mERROR\x1b[0m no disk\n", "ERROR no disk"),
+        (b"\x1b]0;title\x07done\x1b(B", "done"),
+        (b" 10%|#\r 50%|##\r100%|###\nnext\r\n", "100%|###\nnext"),
+        (b"caf\xe9 \xff", "caf\ufffd \ufffd"),
+        (b"\n\nPGPASSWORD=secret psql failed\n\n", "PGPASSWORD=*** psql failed"),
+        (b"", ""),
+    ],
+)
+def test_last_words_are_kept_readable(output: bytes, text: str) -> None:
+    assert readable(output) == text
