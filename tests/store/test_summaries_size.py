@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,8 @@ import psycopg
 import pytest
 
 from tests.store.stocking import Stock
+from tests.support.postgres import OwnPostgres
+from tracking_core.store import open_store
 
 RAW = "requests"
 SUMMARIES = ("run_endpoints", "run_series", "throughput")
@@ -21,6 +24,21 @@ SHARE = 0.25
 FLUSH_S = 10
 TIDY_S = 300
 ENDPOINTS = ("/api/v2/contacts", "/api/v2/companies", "/api/v2/opportunities")
+
+
+@pytest.fixture
+def store_dsn(request: pytest.FixtureRequest, kind: str, private_postgres: Callable[[], OwnPostgres]) -> str:
+    """Return the DSN of a store on a server of its own.
+
+    A transaction in any other database of a shared one keeps the room of updated rows from being used again, and how
+    many neighbours there are is chance. A pooler in between stores the same bytes.
+    """
+    if kind == "sqlite":
+        dsn: str = request.getfixturevalue("sqlite_store_dsn")
+        return dsn
+    dsn = private_postgres().superuser_dsn
+    open_store(dsn).initialize()
+    return dsn
 
 
 def record_run(dsn: str, *, rate: int, seconds: int) -> None:
@@ -78,6 +96,7 @@ def sizes(dsn: str) -> dict[str, int]:
     return dict(rows)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 @pytest.mark.parametrize(
     ("rate", "seconds"), [(1, 3600), (2, 3600), (200, 300)], ids=["slow", "less slow", "fast for five minutes"]
 )
