@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.gather_boards import BoardsGatherer
+from etlwatch.gather_compare import read_reference
 from etlwatch.gather_errors import kinds_of_errors
 from etlwatch.gather_listing import FIRST_PAGE, MOST_OF_JOB, Listing
 from etlwatch.judging import Judge
@@ -254,6 +255,9 @@ class Gatherer:
         if run is None:
             memory.held = held
             return held
+        if held.reference is None:
+            # What was a success before this run began is one for good.
+            held = replace(held, reference=read_reference(reader, run))
         moving = run.status == RunStatus.RUNNING
         stamp = (run.requests, run.progress_at, run.status, run.emitted, run.dropped)
         if moving or stamp != memory.stamp:

@@ -6,13 +6,14 @@ Owns these questions, for `etlwatch compare` and the screens alike. Refuses to o
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from etlwatch.model.snapshot import RunDetails
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["last_success", "read_side"]
+__all__ = ["last_success", "read_reference", "read_side"]
 
 ERRORS_COMPARED: Final = 1_000
 """Errors of each run that are compared by kind, the newest."""
@@ -22,6 +23,17 @@ def last_success(reader: Reader, run: Run) -> Run | None:
     """Return the newest completed run of a run's job that began before it; None without one."""
     found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at)
     return found[0] if found else None
+
+
+def read_reference(reader: Reader, run: Run, *, by: datetime | None = None) -> RunDetails:
+    """Return the last success before a run, one without a run where there is none; raises the reader's StoreError.
+
+    Only one that had completed `by` a moment, if that is given.
+    """
+    found = last_success(reader, run)
+    if found is None or (by is not None and (found.ended_at is None or found.ended_at > by)):
+        return RunDetails(run=None, run_id=0)
+    return read_side(reader, found)
 
 
 def read_side(reader: Reader, run: Run) -> RunDetails:

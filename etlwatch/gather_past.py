@@ -15,6 +15,7 @@ from typing import Final
 
 from etlwatch.gather import MOST_ERRORS, Watch, newest_runs
 from etlwatch.gather_boards import board_as_of
+from etlwatch.gather_compare import read_reference
 from etlwatch.model.as_of import NOTHING_YET, phases_as_of, run_as_of
 from etlwatch.model.series import grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
@@ -106,7 +107,10 @@ def _fleet(reader: Reader, watch: Watch, moment: datetime) -> FleetSeries:
 
 
 def _details(reader: Reader, run_id: int | None, moment: datetime) -> RunDetails | None:
-    return None if run_id is None else _details_of(reader, moment, run_id)
+    if run_id is None:
+        return None
+    found = _details_of(reader, moment, run_id)
+    return found if found.run is None else replace(found, reference=read_reference(reader, found.run, by=moment))
 
 
 def _details_of(reader: Reader, moment: datetime, run_id: int) -> RunDetails:

@@ -42,7 +42,7 @@ RUN_COMMANDS: Final = (
         action="compare",
         title="Compare with its last success",
         help="what changed since the last success of its job",
-        footer=("=", "compare", 3),
+        footer=("=", "compare", 1),
     ),
     Command(
         name="run.bell",

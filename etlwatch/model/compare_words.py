@@ -36,7 +36,7 @@ from tracking_core.records import Run, RunStatus
 
 __all__ = [
     "COMPARE_80", "COMPARE_120", "COMPARE_160", "brief_lines", "compare_cells", "compare_columns", "conclusion",
-    "difference_text", "is_worse", "name_text", "run_words", "same_words", "value_text",
+    "difference_text", "is_worse", "name_text", "run_words", "same_words", "success_words", "value_text",
 ]  # fmt: skip
 
 MEGABYTE: Final = 1_048_576
@@ -109,12 +109,36 @@ def conclusion(comparison: Comparison, pen: Pen) -> str:
         return pen.glyphs.text(f"{said}: it is not over yet.")
     else:
         said += f": {signed(difference_s, span(abs(difference_s)))}{_times(difference_s, comparison)}"
+    first = _greatest(comparison)
+    return pen.glyphs.text(f"{said}{f'; {first}' if first else ''}.")
+
+
+def _greatest(comparison: Comparison, whole: str = "it") -> str:
+    """Say which phase is most of the difference: `load +46m is 90% of it`; '' where none tells."""
     first = next((each for each in comparison.changes if each.share is not None and each.kind != "endpoint"), None)
-    if first is not None and first.share is not None:
-        what = f"{name_text(first)} {difference_text(first)}"
-        # What others made good again is more than all of it.
-        said += f"; {what} is {percent(first.share)} of it" if first.share <= 1 else f"; {what} alone is more than that"
-    return pen.glyphs.text(f"{said}.")
+    if first is None or first.share is None:
+        return ""
+    what = f"{name_text(first)} {difference_text(first)}"
+    # What others made good again is more than all of it.
+    if first.share > 1:
+        return f"{what} alone is more than {'that' if whole == 'it' else whole}"
+    return f"{what} is {percent(first.share)} of {whole}"
+
+
+def success_words(comparison: Comparison, pen: Pen) -> str:
+    """Say how long the earlier run took and what most of the difference is: `Sun 22:00 took 51m; load +46m is 90% …`.
+
+    A run that goes on and is not over yet differs in what it has reached.
+    """
+    before = comparison.before
+    said = f"{moment(before.started_at, pen.now, pen.zone)} took {span(before.duration_s)}"
+    first = _greatest(comparison, "the difference")
+    if not first and comparison.changes:
+        change_of = comparison.changes[0]
+        values = f"{value_text(change_of, change_of.before)} → {value_text(change_of, change_of.after)}"
+        first = f"{name_text(change_of)} {difference_text(change_of) or values}"
+    first = first or "nothing differs much"
+    return pen.glyphs.text(f"{said}; {first}")
 
 
 def run_words(run: Run, pen: Pen) -> str:
@@ -210,11 +234,12 @@ def brief_lines(comparison: Comparison, pen: Pen, *, width: int, most: int) -> l
         each for each in comparison.changes if each.kind in ("phase", "run", "error") and each.difference is not None
     ]
     lines: list[Spans] = []
+    name_cells = 20 if width >= 70 else 14
     for each in changes[:most]:
         values = f"{value_text(each, each.before)} → {value_text(each, each.after)}"
         note = safe(each.note) if each.share is not None else values
         line: Spans = (
-            (f" {pad(name_text(each), 14, ellipsis=pen.glyphs.ellipsis)}", "dim"),
+            (f" {pad(name_text(each), name_cells, ellipsis=pen.glyphs.ellipsis)}", "dim"),
             (f"{pen.glyphs.text(difference_text(each)):>8}", "amber" if is_worse(each) else "text"),
             (f"{pen.glyphs.text(percent(each.share)):>6}", "text" if each.share is not None else "dim"),
             (f"   {pen.glyphs.text(note)}", "text"),

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from etlwatch.model.charts import chart_lines
-from etlwatch.model.numbers import UNKNOWN, bytes_, count, duration, duration_ms, rate, ratio, share, span
+from etlwatch.model.compare import compare_runs
+from etlwatch.model.compare_words import brief_lines, success_words
+from etlwatch.model.numbers import UNKNOWN, bytes_, count, duration, duration_ms, moment, rate, ratio, share, span
 from etlwatch.model.pane import labelled
 from etlwatch.model.past import Usual
 from etlwatch.model.run_cells import Pen
@@ -31,6 +33,12 @@ MUCH_LESS = 0.7
 CHART_ROWS = 3
 WIDE_GROUPS, BRIEF_GROUPS = 4, 2
 """Groups of errors that the overview shows; their tab has all."""
+
+BESIDE = 140
+"""Cells from which the last success stands beside the completeness."""
+
+CHANGES = 3
+"""Changes since the last success that are named there; the comparison has all."""
 
 LOWEST_WIDE = 23
 """Lines below which charts beside the figures would push everything else out."""
@@ -143,14 +151,9 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     rule = pen.glyphs.usual
     gap: list[Spans] = [()] if wide and height > 34 else []
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
-    notes = last_line(view.run.notes)
     tail = [*gap, _titled(title, width, rule)]
     tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], pen, width, headed=wide)
-    tail += [*gap, _titled((("completeness", "text bold"),), width, rule)]
-    pages = pages_words(view)
-    source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
-    tail += [labelled("source", source), labelled("delivery", delivery_words(view))]
-    tail += [labelled("notes", safe(notes))] if notes else []
+    tail += [*gap, *_completeness(view, pen, width)]
     # What is below the phases is worth more than the tenth phase: the phases tab has them all.
     frame = len(lines) + len(gap) + (4 if wide else 2) + len(tail)
     room = max(3, height - frame)
@@ -163,6 +166,48 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
     ]
     return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
             for line in lines]  # fmt: skip
+
+
+def _completeness(view: RunView, pen: Pen, width: int) -> list[Spans]:
+    """Return what says whether the run is whole, and what differs from its job's last success: beside it where wide."""
+    rule = pen.glyphs.usual
+    pages = pages_words(view)
+    notes = last_line(view.run.notes)
+    source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
+    whole = [labelled("source", source), labelled("delivery", delivery_words(view))]
+    whole += [labelled("notes", safe(notes))] if notes else []
+    title: Spans = (("completeness", "text bold"),)
+    reference = view.details.reference
+    compared = reference is not None and reference.run is not None and view.details.run is not None
+    comparison = compare_runs(view.details, reference, now=pen.now) if reference is not None and compared else None
+    if width < BESIDE:
+        said = success_words(comparison, pen) if comparison else no_success_words(view) if reference else ""
+        return [_titled(title, width, rule), *whole, *([labelled("success", said)] if said else [])]
+    left = width // 2 + 2
+    right = width - left
+    heading: Spans = (("against its last success", "text bold"),)
+    if comparison is None:
+        lines: list[Spans] = [((f" {no_success_words(view)}" if reference else "", "dim"),)]
+    else:
+        before = comparison.before
+        when = f"  {moment(before.started_at, pen.now, pen.zone)}, {span(before.duration_s)}"
+        heading = (*heading, (when, "dim"))
+        lines = brief_lines(comparison, pen, width=right, most=CHANGES) or [((" nothing differs much", "dim"),)]
+    rows = max(len(whole), len(lines))
+    return [
+        (*fit(_titled(title, left - 2, rule), left), *_titled(heading, right, rule)),
+        *(
+            (*fit(one, left, ellipsis=pen.glyphs.ellipsis), *other)
+            for one, other in zip(
+                [*whole, *[()] * (rows - len(whole))], [*lines, *[()] * (rows - len(lines))], strict=True
+            )
+        ),
+    ]
+
+
+def no_success_words(view: RunView) -> str:
+    """Say that there is nothing to hold the run against."""
+    return f"no run of {safe(view.run.job)} completed before this one"
 
 
 def _groups_shown(*, wide: bool, spaced: bool) -> int:

@@ -95,6 +95,9 @@ class RunDetails:
     coverage_cut: bool = False
     """Whether there were more pages than are looked at, so that nothing is said of them."""
 
+    reference: RunDetails | None = None
+    """The last success of its job before it, without a run where there was none; None where nobody asked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:

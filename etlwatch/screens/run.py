@@ -6,8 +6,9 @@ Owns which tab is open and the cursor of each. Refuses to own what stands in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -60,6 +61,10 @@ class RunScreen(DashboardScreen):
 
     commands = RUN_COMMANDS
     BINDINGS = bindings_of(RUN_COMMANDS)
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
+        "app.copy": ("y", "copy", 2),
+        "app.pause": ("p", "pause", 4),
+    }
 
     DEFAULT_CSS = """
     RunScreen {
@@ -131,7 +136,7 @@ class RunScreen(DashboardScreen):
     def _arrange(self) -> None:
         width, height = self.app.size
         self.query_one("#second").styles.height = 2 if width < 110 and height >= 12 else 1
-        self.query_one("#tabs-rule").display = width >= 110 and height >= 30
+        self.query_one("#tabs-rule").display = width >= 110 and height >= 34
         self.query_one("#latency").display = height >= 32
         self.query_one("#endpoints", LineTable).columns = endpoint_columns(width)
         self.query_one(ErrorsTab).lay_out(width)

@@ -46,7 +46,37 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
     assert lines[17].startswith("   14× ReadTimeout  load       no answer within 10s")
     assert lines[20] == " source   774,000 of 1,048,210 fetched 74%"
     assert lines[21] == " delivery 104,409 of 104,412 stored; 3 on their way; 0 dropped"
-    assert lines[23].startswith(" [ ] tabs  e errors  / search  esc runs")
+    assert lines[22] == " success  00:30 took 49m; load +1h 13m alone is more than the difference"
+    assert lines[23].startswith(" [ ] tabs  e errors  = compare  / search")
+
+
+async def test_at_a_hundred_and_sixty_cells_the_last_success_stands_beside_the_completeness() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        await open_slow(opened)
+        lines = opened.lines()
+    head = next(place for place, line in enumerate(lines) if "against its last success" in line)
+    assert lines[head].startswith("─ completeness ─")
+    assert "against its last success  00:30, 49m ──" in lines[head]
+    assert lines[head + 1].startswith(" source   774,000 of 1,048,210 fetched 74%")
+    assert lines[head + 1].split()[-6:] == ["load", "+1h", "13m", "136%", "so", "far"]
+    assert "ReadTimeout in load      +14" in lines[head + 2]
+
+
+async def test_the_last_success_is_read_once_for_each_run_that_is_opened() -> None:
+    store = night()
+    async with dashboard(store) as opened:
+        await open_slow(opened)
+        store.asked.clear()
+        opened.app.poller.interval = 0.1
+        await opened.until(lambda: store.asked["run"] >= 3)
+        assert store.asked["runs_of_job"] == 0, "what was a success then is one now"
+        assert "success  00:30 took 49m" in opened.text
+
+
+async def test_a_run_without_a_success_before_it_says_so_in_the_overview() -> None:
+    async with dashboard(FakeStore(runs=[make_run("crm", minutes_ago=5)])) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: "success  no run of crm completed before this one" in opened.text)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -200,8 +200,8 @@ def test_both_runs_are_needed() -> None:
 
 def test_the_drawn_lines_against_the_last_success() -> None:
     lines = [plain_text(line).rstrip() for line in brief_lines(drawn(), PEN, width=76, most=3)]
-    assert lines[0] == " load              +49m   97%   /contacts 0.8s → 3.0s at p95; so far"
-    assert lines[1] == " fetch          +1m 40s    3%"
+    assert lines[0] == " load                    +49m   97%   /contacts 0.8s → 3.0s at p95; so far"
+    assert lines[1] == " fetch                +1m 40s    3%"
 
 
 def test_the_conclusion_names_the_greatest_share() -> None:
