@@ -8,7 +8,7 @@ page again now and then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -57,7 +57,10 @@ class Listing:
 
     def __init__(self) -> None:
         self._older: tuple[Run, ...] = ()
-        """Runs below the newest page, newest first."""
+        """Runs below the newest page, newest first; the same object as long as none of them changes."""
+
+        self._places: tuple[int, ...] = ()
+        """Where among them the living ones are."""
 
         self._first: tuple[Run, ...] = ()
         self._at_end = False
@@ -73,10 +76,13 @@ class Listing:
             own = reader.runs_of_job(job, min(limit, MOST_OF_JOB))
             return Listed(_joined(own, reader.live_runs(MOST_LIVE)), len(own) < min(limit, MOST_OF_JOB))
         first = tuple(reader.recent_runs(min(limit, FIRST_PAGE)))
-        living = reader.live_runs(MOST_LIVE)
-        if len(first) < min(limit, FIRST_PAGE) or limit <= FIRST_PAGE:
-            self._older, self._first = (), first
-            return Listed(_joined(first, living), len(first) < min(limit, FIRST_PAGE))
+        if len(first) < min(limit, FIRST_PAGE):
+            self._keep(first, ())
+            return Listed(first, complete=True)
+        living = reader.live_runs(MOST_LIVE, before=_place(first[-1])) if first else []
+        if limit <= FIRST_PAGE:
+            self._keep(first, ())
+            return Listed(_joined(first, living), complete=False)
         older = self._still_older(reader, first, living, limit - len(first))
         older = self._again(reader, older, at_s)
         while len(older) < limit - len(first) and not self._at_end:
@@ -84,8 +90,15 @@ class Listing:
             page = reader.recent_runs(wanted, before=_place((older or first)[-1]))
             older = (*older, *page)
             self._at_end = len(page) < wanted
-        self._older, self._first = older, first
-        return Listed(_joined((*first, *older), living), self._at_end)
+        self._keep(first, older)
+        known = {older[place].run_id for place in self._places}
+        others = [run for run in living if run.run_id not in known]
+        return Listed((*first, *older, *sorted(others, key=_place, reverse=True)), self._at_end)
+
+    def _keep(self, first: tuple[Run, ...], older: tuple[Run, ...]) -> None:
+        if older is not self._older:
+            self._places = tuple(place for place, run in enumerate(older) if run.status == RunStatus.RUNNING)
+        self._first, self._older = first, older
 
     def _still_older(self, reader: Reader, first: Sequence[Run], living: Iterable[Run], most: int) -> tuple[Run, ...]:
         """Return what is known below the newest page: of runs that have ended since, as they ended."""
@@ -97,15 +110,28 @@ class Listing:
             # More runs have begun than a page holds: between the two nothing is known.
             self._at_end = False
             return ()
-        now = {run.run_id: run for run in living}
-        begin = next((place for place, run in enumerate(self._older) if _place(run) < floor), len(self._older))
-        known: list[Run | None] = [*slid, *self._older[begin:]]
-        for place, run in enumerate(known):
-            if run is not None and run.status == RunStatus.RUNNING:
-                known[place] = now.get(run.run_id) or reader.run(run.run_id)
-        if len(known) > most:
+        if slid or (self._older and _place(self._older[0]) >= floor):
+            begin = next((place for place, run in enumerate(self._older) if _place(run) < floor), len(self._older))
+            self._keep(self._first, (*slid, *self._older[begin:]))
+        if len(self._older) > most:
             self._at_end = False
-        return tuple(run for run in known[:most] if run is not None)
+            self._keep(self._first, self._older[:most])
+        if self._places:
+            self._renew_living(reader, {run.run_id: run for run in living})
+        return self._older
+
+    def _renew_living(self, reader: Reader, living: Mapping[int, Run]) -> None:
+        """Put the living ones among the older runs there as they are now, or as they have ended."""
+        runs: list[Run | None] = list(self._older)
+        for place in self._places:
+            run_id = self._older[place].run_id
+            runs[place] = living.get(run_id) or reader.run(run_id)
+        older = tuple([run for run in runs if run is not None])
+        if len(older) == len(self._older):
+            self._places = tuple(place for place in self._places if older[place].status == RunStatus.RUNNING)
+            self._older = older
+        else:
+            self._keep(self._first, older)
 
     def _again(self, reader: Reader, older: tuple[Run, ...], at_s: float) -> tuple[Run, ...]:
         """Read one of the older pages again when it is time."""

@@ -7,6 +7,7 @@ reads no more of them than fit its budget, and judges a run once the past of its
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ class Judge:
     def forget(self) -> None:
         """Forget every answer."""
         self._known: dict[str, _Known] = {}
+        self._completed_at: dict[str, datetime] = {}
         self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
         self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
 
@@ -85,50 +87,57 @@ class Judge:
         now: datetime,
         phases: Mapping[int, Sequence[Phase]] | None = None,
         jobs: Collection[str] | None = None,
+        living: Collection[Run] | None = None,
+        changed: Iterable[Run] | None = None,
         every_job: bool = False,
     ) -> Judgement:
         """Return the judgement on runs as a reader gave them; raises the reader's StoreError.
 
         `phases` are those of the living runs, asked for when they are not given. Only runs of `jobs` are held against
-        their past, None for all. `every_job` also reads what is usual for jobs without a living run.
+        their past, None for all. `living` are the runs that nobody has ended, looked for when they are not given;
+        `changed` those that the last judgement was not given as they are, None for all.
+        `every_job` also reads what is usual for jobs without a living run.
         """
-        living = [
-            run
-            for run in runs
-            if run.status == RunStatus.RUNNING and run.state != "lost" and (jobs is None or run.job in jobs)
-        ]
-        self._read_pasts(reader, runs, living, every_job=every_job)
+        if living is None:
+            living = [run for run in runs if run.status == RunStatus.RUNNING]
+        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        self._note_completions(runs if changed is None else changed)
+        self._read_pasts(reader, runs, heard, every_job=every_job)
         pasts = {job: known.past for job, known in self._known.items()}
         if phases is None:
-            phases = _by_run(reader.phases([run.run_id for run in living])) if living else {}
+            phases = _by_run(reader.phases([run.run_id for run in heard])) if heard else {}
         judgement = judge_fleet(
             runs,
             now=now,
-            pasts={run.job: pasts[run.job] for run in living if run.job in pasts and self._known[run.job].in_full},
+            living=living,
+            pasts={run.job: pasts[run.job] for run in heard if run.job in pasts and self._known[run.job].in_full},
             phases=phases,
-            series=self._own_traffic(reader, living, now),
-            endpoints=self._own_endpoints(reader, living, now, pasts),
+            series=self._own_traffic(reader, heard, now),
+            endpoints=self._own_endpoints(reader, heard, now, pasts),
             thresholds=self._thresholds,
         )
         return replace(judgement, pasts=pasts)
 
-    def _read_pasts(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
-        completed_at: dict[str, datetime | None] = {}
+    def _note_completions(self, runs: Iterable[Run]) -> None:
+        """Remember of each job when its newest completed run ended."""
         for run in runs:
-            ended = run.ended_at if run.status == RunStatus.COMPLETED else None
-            known = completed_at.get(run.job)
-            completed_at[run.job] = ended if known is None else max(known, ended or known)
+            if run.status == RunStatus.COMPLETED and run.ended_at is not None:
+                self._completed_at[run.job] = max(self._completed_at.get(run.job, run.ended_at), run.ended_at)
+
+    def _read_pasts(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
+        listed = dict.fromkeys(map(_job_of, runs))
         full = dict.fromkeys(run.job for run in living)
-        wanted = [*full, *(job for job in completed_at if job not in full)] if every_job else [*full]
-        self._known = {job: known for job, known in self._known.items() if job in completed_at}
+        wanted = [*full, *(job for job in listed if job not in full)] if every_job else [*full]
+        self._known = {job: known for job, known in self._known.items() if job in listed}
+        completed_at = self._completed_at = {job: at for job, at in self._completed_at.items() if job in listed}
         began = self._monotonic()
         for job in wanted:
-            if not self._is_stale(job, completed_at[job], in_full=job in full, at=began):
+            if not self._is_stale(job, completed_at.get(job), in_full=job in full, at=began):
                 continue
             self._known[job] = _Known(
                 past=read_past(reader, job, in_full=job in full),
                 in_full=job in full,
-                completed_at=completed_at[job],
+                completed_at=completed_at.get(job),
                 read_at=began,
             )
             if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
@@ -164,6 +173,7 @@ class Judge:
         return p95 is not None and (now - run.started_at).total_seconds() > self._thresholds.slow_times_p95 * p95
 
 
+_job_of = operator.attrgetter("job")
 _OfRun = TypeVar("_OfRun", Phase, EndpointTotals)
 
 

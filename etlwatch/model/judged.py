@@ -6,7 +6,9 @@ to own the reading of pasts (`etlwatch.judging`) and every word of layout. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -70,6 +72,7 @@ def judge_fleet(
     *,
     now: datetime,
     pasts: Mapping[str, JobPast],
+    living: Collection[Run] | None = None,
     phases: Mapping[int, Sequence[Phase]] | None = None,
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
@@ -77,14 +80,17 @@ def judge_fleet(
 ) -> Judgement:
     """Return the judgement on runs; one whose job is not in `pasts` keeps the state that needs no past.
 
-    `phases`, `series` and `endpoints` are of the living runs, by run, as far as they are known.
+    `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
+    are theirs, by run, as far as they are known.
     """
-    outage = outage_of(runs)
+    if living is None:
+        living = [run for run in runs if run.status == RunStatus.RUNNING]
+    outage = outage_of(living)
     found: dict[int, tuple[Finding, ...]] = {}
-    for run in runs:
+    for run in living:
         if run.state == "lost":
-            found[run.run_id] = (_lost(run, runs, outage, now),)
-        elif run.status == RunStatus.RUNNING and run.job in pasts:
+            found[run.run_id] = (_lost(run, living, outage, now),)
+        elif run.job in pasts:
             late = findings(
                 run,
                 pasts[run.job],
@@ -96,8 +102,11 @@ def judge_fleet(
             )
             if late:
                 found[run.run_id] = late
-    judged = tuple(_with(run, found.get(run.run_id, ())) for run in runs)
-    return Judgement(runs=judged, findings=found, pasts=pasts, outage=outage)
+    judged = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
+    return Judgement(runs=tuple(map(judged.get, map(_id_of, runs), runs)), findings=found, pasts=pasts, outage=outage)
+
+
+_id_of = operator.attrgetter("run_id")
 
 
 def stands(finding: Finding) -> str:
@@ -107,8 +116,6 @@ def stands(finding: Finding) -> str:
 
 def _with(run: Run, found: Sequence[Finding]) -> Run:
     """Return a run whose state is the first that holds, and whose evidence lists all of them."""
-    if not found:
-        return run
     first, *others = found
     evidence = "; ".join([first.because, *map(stands, others)])
     # A lost run's state began when its silence had lasted long enough, which the reader says.
@@ -173,13 +180,13 @@ def _last_beat(run: Run) -> datetime:
 
 def _struck(lost: Sequence[Run], alive: Sequence[Run]) -> Outage | None:
     """Return the largest group of lost runs, the newest of equals, that fell silent together, if it is large enough."""
-    best: list[Run] = []
+    best: Sequence[Run] = ()
+    beats = [_last_beat(run) for run in lost]
     for end in range(len(lost) - 1, LEAST_OUTAGE - 2, -1):
-        last = lost[end]
-        apart = timedelta(seconds=2 * (last.heartbeat_interval_s or _DEFAULT_INTERVAL_S))
-        group = [run for run in lost[: end + 1] if _last_beat(last) - _last_beat(run) <= apart]
-        if len(group) > len(best):
-            best = group
+        apart = timedelta(seconds=2 * (lost[end].heartbeat_interval_s or _DEFAULT_INTERVAL_S))
+        begin = bisect_left(beats, beats[end] - apart)
+        if end + 1 - begin > len(best):
+            best = lost[begin : end + 1]
     if len(best) < LEAST_OUTAGE:
         return None
     since, until = _last_beat(best[0]), _last_beat(best[-1])

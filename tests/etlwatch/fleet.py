@@ -249,8 +249,12 @@ class FakeReader:
         self._store.asked["runs read"] += len(found)
         return found
 
-    def live_runs(self, limit: int = 1000) -> list[Run]:
-        live = [run for run in self._ask("live_runs").runs if run.status == "running"]
+    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        live = [
+            run
+            for run in self._ask("live_runs").runs
+            if run.status == "running" and (before is None or (run.started_at, run.run_id) < before)
+        ]
         return sorted(live, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
     def run(self, run_id: int) -> Run | None:
@@ -339,8 +343,10 @@ class FakeReader:
         store.asked["latencies of runs"] += len(run_ids)
         return {run_id: store.histograms[run_id] for run_id in run_ids if run_id in store.histograms}
 
-    def series(self, run_id: int) -> list[SeriesCell]:
-        return list(self._ask("series").run_cells)
+    def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
+        found = [cell for cell in self._ask("series").run_cells if cell.bucket >= since]
+        self._store.asked["cells read"] += len(found)
+        return found
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         store = self._ask("recent_traffic")

@@ -10,7 +10,8 @@ from queue import Queue
 
 import pytest
 
-from etlwatch.gather import ERRORS_A_POLL, Gatherer, Watch
+from etlwatch.gather import Gatherer, Watch
+from etlwatch.gather_facts import ERRORS_A_POLL
 from etlwatch.model.series import WINDOWS
 from etlwatch.poller import Backoff, Lost, Poller, Read, describe_failure
 from tests.etlwatch.fleet import FakeStore, make_cell, make_error, make_phase, make_run
@@ -101,6 +102,32 @@ def test_new_requests_bring_new_latencies_of_that_run_alone() -> None:
     store.runs[0] = replace(store.runs[0], requests=101)
     poll(gatherer, store)
     assert store.asked["latencies of runs"] == 1
+
+
+def test_a_poll_of_thousands_asks_about_those_that_changed_and_forgets_those_that_went() -> None:
+    runs = [
+        make_run(f"job{n % 7}", minutes_ago=n, lasted_s=30, number=n, requests=5, errors=n % 2) for n in range(1, 901)
+    ]
+    store = FakeStore(
+        runs=runs,
+        phase_list=[make_phase(run, "load", 1) for run in runs],
+        histograms={run.run_id: {50: 5} for run in runs},
+    )
+    gatherer, watch = Gatherer(), Watch(limit=800)
+    first = poll(gatherer, store, watch)
+    assert (len(first.runs), len(first.phases), len(first.percentiles)) == (800, 800, 800)
+    store.asked = Counter()
+    new = make_run("new", minutes_ago=0.5, requests=3)
+    store.runs = [new, *runs[:400], *runs[401:]]
+    store.phase_list.append(make_phase(new, "list", 1))
+    store.histograms[new.run_id] = {40: 3}
+    second = poll(gatherer, store, watch)
+    assert second.runs[0] == new
+    assert second.phases[new.run_id][0].phase == "list"
+    assert {new.run_id} == second.percentiles.keys() - first.percentiles.keys()
+    assert (store.asked["phases of runs"], store.asked["latencies of runs"]) == (1, 1)
+    assert len(first.phases) == 800, "what a screen was given stays as it is"
+    assert second.phases.keys() == second.percentiles.keys() == {run.run_id for run in second.runs}
 
 
 def test_a_finished_run_whose_record_changed_is_asked_about_again() -> None:

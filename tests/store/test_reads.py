@@ -179,6 +179,14 @@ def test_live_runs_are_those_that_nobody_has_ended(stock: Stock, reader: Reader)
     assert [run.run_id for run in reader.live_runs(1)] == [second]
 
 
+def test_live_runs_are_read_on_from_a_run(stock: Stock, reader: Reader) -> None:
+    first, second, third = (stock.start(NOW - n * HOUR) for n in (3, 2, 2))
+    newest = reader.live_runs()[0]
+    assert newest.run_id == third
+    assert [run.run_id for run in reader.live_runs(before=(newest.started_at, newest.run_id))] == [second, first]
+    assert reader.live_runs(before=(NOW - 3 * HOUR, first)) == []
+
+
 def test_a_run_is_found_by_the_end_of_its_characters(stock: Stock, reader: Reader) -> None:
     base = stock.start(NOW - HOUR, run_id=(1 << 60) + 31)
     other = stock.start(NOW, run_id=(1 << 61) + 31)
@@ -367,6 +375,8 @@ def test_a_series_is_fine_in_a_runs_first_quarter_of_an_hour(stock: Stock, reade
     assert (late.bucket, late.width, late.requests) == (seconds(NOW) // 60 * 60, 60, 2)
     assert (late.items, late.failed, late.duration_ms, late.status_2xx, late.status_5xx) == (5, 1, 50, 1, 1)
     assert sum(histogram.unpack(late.histogram).values()) == 2
+    assert reader.series(run_id, late.bucket) == [late]
+    assert reader.series(run_id, early.bucket) == [early, late]
 
 
 def test_recent_traffic_counts_cells_that_begin_after_a_moment(stock: Stock, reader: Reader) -> None:

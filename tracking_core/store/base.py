@@ -83,8 +83,8 @@ class Reader(Connection, Protocol):
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
         ...
 
-    def live_runs(self, limit: int = 1000) -> list[Run]:
-        """Return the runs whose stored status is running, newest first."""
+    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
         ...
 
     def run(self, run_id: int) -> Run | None:
@@ -129,8 +129,8 @@ class Reader(Connection, Protocol):
         """Return the latency histogram (bucket → count) of each of these runs."""
         ...
 
-    def series(self, run_id: int) -> list[SeriesCell]:
-        """Return a run's requests over time, by bucket."""
+    def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
+        """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
         ...
 
     def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:

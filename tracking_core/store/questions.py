@@ -52,12 +52,11 @@ class Questions(Dialect):
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
-        before_at, before_id = (None, None) if before is None else (self._moment(before[0]), before[1])
-        return self._runs("recent_runs", before_at=before_at, before_id=before_id, limit=max(limit, 0))
+        return self._runs("recent_runs", limit=max(limit, 0), **self._place(before))
 
-    def live_runs(self, limit: int = 1000) -> list[Run]:
-        """Return the runs whose stored status is running, newest first."""
-        return self._runs("live_runs", limit=max(limit, 0))
+    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
+        return self._runs("live_runs", limit=max(limit, 0), **self._place(before))
 
     def run(self, run_id: int) -> Run | None:
         """Return one run; None when the store does not hold it."""
@@ -115,9 +114,9 @@ class Questions(Dialect):
             found.setdefault(run_id, []).append(packed)
         return {run_id: histogram.unpack(self.forms.joined(packed)) for run_id, packed in found.items()}
 
-    def series(self, run_id: int) -> list[SeriesCell]:
-        """Return a run's requests over time, by bucket."""
-        return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id)]
+    def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
+        """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
+        return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id, since=since)]
 
     def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
         """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
@@ -222,6 +221,10 @@ class Questions(Dialect):
 
     def _runs(self, block: str, **parameters: object) -> list[Run]:
         return self._records.of(self._ask(block, now=self._now(), **parameters))
+
+    def _place(self, before: tuple[datetime, int] | None) -> dict[str, object]:
+        at, run_id = (None, None) if before is None else (self._moment(before[0]), before[1])
+        return {"before_at": at, "before_id": run_id}
 
     def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
         return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []

@@ -32,7 +32,8 @@ ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
 -- name: live_runs
--- The runs that nobody has ended, newest first, from the index that holds only them.
+-- The runs that nobody has ended, or those of them older than a given run, newest first, from the index that holds
+-- only them.
 SELECT
     run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
@@ -40,6 +41,8 @@ SELECT
     coalesce(%(now)s::timestamptz, now()) AS read_at
 FROM tracking.runs
 WHERE status = 'running'
+  AND (started_at, run_id)
+    < (coalesce(%(before_at)s::timestamptz, 'infinity'), coalesce(%(before_id)s::bigint, 9223372036854775807))
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
@@ -100,12 +103,12 @@ FROM tracking.run_endpoints
 WHERE run_id = ANY(%(run_ids)s::bigint[]);
 
 -- name: series
--- The requests of one run over time.
+-- The requests of one run over time, from a moment on.
 SELECT
     bucket, width, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
 FROM tracking.run_series
-WHERE run_id = %(run_id)s
+WHERE run_id = %(run_id)s AND bucket >= %(since)s
 ORDER BY bucket, width;
 
 -- name: recent_traffic
