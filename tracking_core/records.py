@@ -304,6 +304,24 @@ class CleanupPlan:
     kept_running: int
     """Runs that are not finished and would otherwise be old enough: never removed."""
 
+    keep_last_success: bool = False
+    """Whether each job's last success stays, however old it is."""
+
+    last_successes: int = 0
+    """How many runs that concerns, whether they stay or not."""
+
+    dropped_weeks: int = 0
+    """Weeks of requests that go at once, with nothing else in them; PostgreSQL only, as are the next three."""
+
+    dropped_bytes: int = 0
+    """What these weeks take on the disk."""
+
+    cut_weeks: int = 0
+    """Weeks that hold something else as well: what goes is deleted from them row by row."""
+
+    waiting_requests: int = 0
+    """Requests of removed runs that are seen nowhere any more and leave the disk once all of their week is old."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupJob:

@@ -209,14 +209,18 @@ class Keeper(Connection, Protocol):
         """Mark a running run as abandoned; False when it is not running (compare-and-set)."""
         ...
 
-    def plan_cleanup(self, days: int, *, cutoff: datetime | None = None) -> CleanupPlan:
+    def plan_cleanup(
+        self, days: int, *, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> CleanupPlan:
         """Return what a clean-up of finished runs that ended `days` or more days ago would remove.
 
         A cutoff is kept as it is given: so one counts again what was planned before.
         """
         ...
 
-    def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
+    def cleanup(
+        self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> Iterator[int]:
         """Remove finished runs that ended before the cutoff (the planned one if given); yield the runs of each step."""
         ...
 

@@ -24,7 +24,9 @@ from tracking_core.store.dialect import Dialect
 from tracking_core.store.parameters import to_json
 from tracking_core.store.retention import (
     Candidate,
+    Cleanup,
     Pace,
+    RequestsFate,
     Tally,
     cutoff_of,
     first_step,
@@ -33,8 +35,7 @@ from tracking_core.store.retention import (
 )
 from tracking_core.store.rows import Row
 
-REMOVED_WITH_A_RUN = (
-    "remove_requests",
+SUMMARIES_OF_A_RUN = (
     "remove_endpoints",
     "remove_series",
     "remove_phases",
@@ -43,12 +44,10 @@ REMOVED_WITH_A_RUN = (
     "remove_errors",
     "remove_writers",
 )
-"""In the order in which every transaction locks the tables (DESIGN 2); the runs themselves come last."""
+"""In the order in which every transaction locks the tables (DESIGN 2); before them the requests, last the runs."""
 
 PATIENCE = 20
 """How many steps in a row may be taken back because their runs changed meanwhile."""
-
-PURGES = ("purge_tombstones", "purge_batches")
 
 
 class _RunsChanged(Exception):
@@ -60,6 +59,9 @@ class Keeping(Dialect):
 
     label: str
     pace: Pace
+    removed_with_a_run: ClassVar[tuple[str, ...]] = SUMMARIES_OF_A_RUN
+    """The blocks that remove what hangs on some runs, in the order of their locks."""
+
     writers_overlap: ClassVar[bool]
     """Whether others write while a change is being made."""
 
@@ -82,6 +84,18 @@ class Keeping(Dialect):
     @abstractmethod
     def _record(self, **parameters: object) -> int:
         """Insert an audit entry inside `_change`; return its id."""
+
+    def _lighten(self, _run: Candidate, _cutoff: datetime, /) -> Iterator[int]:
+        """Remove parts of a run that is too large for one step before its turn, in steps that yield 0."""
+        return iter(())
+
+    def _fate_of_requests(self, _days: int, _cutoff: datetime, _now: datetime, _spared: list[int], /) -> RequestsFate:
+        """Return what a clean-up would do with requests beside removing their runs; inside `_look`."""
+        return RequestsFate()
+
+    def _clear_requests(self, _under_way: Cleanup, /) -> Iterator[int]:
+        """Give back what the requests of removed runs take, in steps that yield 0."""
+        return iter(())
 
     def _tidy(self) -> Iterator[int]:
         """Give space back after a clean-up, in steps that yield 0."""
@@ -124,7 +138,9 @@ class Keeping(Dialect):
                 self._deed(actor, "close run", detail)
         return bool(closed)
 
-    def plan_cleanup(self, days: int, *, cutoff: datetime | None = None) -> CleanupPlan:
+    def plan_cleanup(
+        self, days: int, *, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> CleanupPlan:
         """Return what a clean-up of finished runs that ended `days` or more days ago would remove.
 
         A cutoff is kept as it is given: so one counts again what was planned before. Counts come from the runs' own
@@ -134,9 +150,13 @@ class Keeping(Dialect):
         if cutoff is not None:
             to_microseconds(cutoff)
         with self._look():
-            cutoff = cutoff or self._cutoff(days)
-            found = self._read("plan_jobs", cutoff=self._moment(cutoff))
+            now, latest_end = self._clock()
+            cutoff = cutoff or cutoff_of(days, now, latest_end)
+            successes = self._last_successes(cutoff)
+            spared = successes if keep_last_success else []
+            found = self._read("plan_jobs", cutoff=self._moment(cutoff), spared=self._list(spared))
             kept = self._read("count_kept", cutoff=self._moment(cutoff))[0][0]
+            fate = self._fate_of_requests(days, cutoff, now, spared)
         jobs = tuple(
             CleanupJob(job=job, runs=runs, requests=requests, errors=errors, oldest=self.forms.moment(oldest))
             for job, runs, requests, errors, oldest in found
@@ -149,102 +169,127 @@ class Keeping(Dialect):
             errors=sum(job.errors for job in jobs),
             jobs=jobs,
             kept_running=kept,
+            keep_last_success=keep_last_success,
+            last_successes=len(successes),
+            **asdict(fate),
         )
 
-    def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
+    def cleanup(
+        self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> Iterator[int]:
         """Remove finished runs that ended before the cutoff (the planned one if given); yield the runs of each step.
 
-        A step is one transaction; one that removes parts of a large run or gives space back yields 0. Whoever stops
-        asking cancels the rest. The audit says at any time how far it came. Raises ValueError, before any I/O, for
-        days that are no int of 0 or more, for a cutoff without a zone and for an actor without a name.
+        A step is one transaction; one that removes requests or gives space back yields 0. Whoever stops asking cancels
+        the rest. The audit says at any time how far it came. Raises ValueError, before any I/O, for days that are no
+        int of 0 or more, for a cutoff without a zone and for an actor without a name.
         """
         days = days_of(days)
         actor = clean_key(_named("actor", actor))
         if cutoff is not None:
             to_microseconds(cutoff)
-        return self._cleanup(days, actor, cutoff)
+        return self._cleanup(days, actor, cutoff, keep_last_success)
 
-    def _cleanup(self, days: int, actor: str, planned: datetime | None) -> Iterator[int]:
-        tally = Tally()
+    def _cleanup(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Iterator[int]:
+        under_way = self._begin(days, actor, planned, keep_last_success)
+        yield from self._remove_runs(under_way)
+        yield from self._clear_requests(under_way)
+        yield from self._purge(under_way.now)
+        yield from self._tidy()
+        with self._change():
+            self._amend(under_way, finished=True)
+
+    def _begin(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Cleanup:
         with self._change():
             now, latest_end = self._clock()
             cutoff = planned or cutoff_of(days, now, latest_end)
+            spared = self._last_successes(cutoff) if keep_last_success else []
             self._do("raise_cutoff", cutoff=self._moment(refused_before(days, cutoff, now)))
-            deed = self._deed(actor, "cleanup", _detail(days, cutoff, tally, finished=False))
+            under_way = Cleanup(
+                days=days,
+                cutoff=cutoff,
+                now=now,
+                spared=tuple(spared),
+                keeps_last_success=keep_last_success,
+                deed=self._deed(actor, "cleanup", {}),
+                tally=Tally(),
+            )
+            self._amend(under_way)
+        return under_way
+
+    def _remove_runs(self, under_way: Cleanup) -> Iterator[int]:
         taken_back = 0
         while taken_back < PATIENCE:
             with self._look():
-                chosen = self._choose(cutoff)
+                chosen = self._choose(under_way)
             if not chosen:
-                break
-            if chosen[0].requests > self.pace.weight:
-                yield from self._trim(chosen[0], cutoff)
+                return
+            if chosen[0].weight(requests=self.pace.requests) > self.pace.weight:
+                yield from self._lighten(chosen[0], under_way.cutoff)
             try:
                 with self._change():
-                    self._remove([candidate.run_id for candidate in chosen], cutoff, now)
-                    tally.add(chosen)
-                    detail = to_json(_detail(days, cutoff, tally, finished=False))
-                    self._do("amend_deed", id=deed, detail=detail)
+                    self._remove([candidate.run_id for candidate in chosen], under_way)
+                    under_way.tally.add(chosen)
+                    self._amend(under_way)
             except _RunsChanged:
                 taken_back += 1
                 continue
             taken_back = 0
             yield len(chosen)
-        else:
-            raise StoreUnavailable(f"{self.label}: its old runs change faster than they can be removed")
-        yield from self._purge(now)
-        yield from self._tidy()
-        with self._change():
-            self._do("amend_deed", id=deed, detail=to_json(_detail(days, cutoff, tally, finished=True)))
+        raise StoreUnavailable(f"{self.label}: its old runs change faster than they can be removed")
 
-    def _choose(self, cutoff: datetime) -> list[Candidate]:
-        found = self._read("choose_runs", cutoff=self._moment(cutoff), most=self.pace.runs)
+    def _choose(self, under_way: Cleanup) -> list[Candidate]:
+        found = self._read(
+            "choose_runs",
+            cutoff=self._moment(under_way.cutoff),
+            spared=self._list(under_way.spared),
+            most=self.pace.runs,
+        )
         candidates = [
             Candidate(run_id=run_id, requests=requests, errors=errors, duration_ms=duration_ms)
             for run_id, requests, errors, duration_ms in found
         ]
         return first_step(candidates, self.pace)
 
-    def _trim(self, run: Candidate, cutoff: datetime) -> Iterator[int]:
-        while True:
-            with self._look():
-                bound = self._read("bound_of_requests", run_id=run.run_id, most=self.pace.weight)
-            if not bound:
-                return
-            writer_id, seq = bound[0]
-            with self._change():
-                trimmed = self._do(
-                    "trim_requests", run_id=run.run_id, writer_id=writer_id, seq=seq, cutoff=self._moment(cutoff)
-                )
-            if not trimmed:
-                return
-            yield 0
-
-    def _remove(self, run_ids: list[int], cutoff: datetime, now: datetime) -> None:
+    def _remove(self, run_ids: list[int], under_way: Cleanup) -> None:
         wanted = self._list(run_ids)
-        for block in REMOVED_WITH_A_RUN:
-            self._do(block, run_ids=wanted)
-        self._do("leave_tombstones", run_ids=wanted, since=self._moment(forgotten_before(now)), now=self._now())
-        if self._do("remove_runs", run_ids=wanted, cutoff=self._moment(cutoff)) != len(run_ids):
+        since = self._moment(forgotten_before(under_way.now))
+        self._remove_what_hangs_on(wanted)
+        self._do("leave_tombstones", run_ids=wanted, since=since, now=self._now())
+        if self._do("remove_runs", run_ids=wanted, cutoff=self._moment(under_way.cutoff)) != len(run_ids):
             raise _RunsChanged
         if self.writers_overlap:
             # A batch that was on its way has written its rows after they were removed and its run's counters before.
-            for block in REMOVED_WITH_A_RUN:
-                self._do(block, run_ids=wanted)
+            self._remove_what_hangs_on(wanted)
+
+    def _remove_what_hangs_on(self, run_ids: object) -> None:
+        for block in self.removed_with_a_run:
+            self._do(block, run_ids=run_ids)
 
     def _purge(self, now: datetime) -> Iterator[int]:
         before = self._moment(forgotten_before(now))
-        for block in PURGES:
-            purged = self.pace.purge
-            while purged == self.pace.purge:
-                with self._change():
-                    purged = self._do(block, before=before, most=self.pace.purge)
-                if purged:
-                    yield 0
+        purged = self.pace.purge
+        while purged == self.pace.purge:
+            with self._change():
+                purged = self._do("purge_batches", before=before, most=self.pace.purge)
+            if purged:
+                yield 0
+        purged = self.pace.runs
+        while purged == self.pace.runs:
+            with self._change():
+                run_ids = [run_id for (run_id,) in self._read("old_tombstones", before=before, most=self.pace.runs)]
+                purged = len(run_ids)
+                if self.writers_overlap:
+                    # A single request that was on its way, unlike a batch, is not taken back when its run goes.
+                    self._remove_what_hangs_on(self._list(run_ids))
+                self._do("purge_tombstones", run_ids=self._list(run_ids))
+            if purged:
+                yield 0
 
-    def _cutoff(self, days: int) -> datetime:
-        now, latest_end = self._clock()
-        return cutoff_of(days, now, latest_end)
+    def _last_successes(self, cutoff: datetime) -> list[int]:
+        return [run_id for (run_id,) in self._read("last_successes", cutoff=self._moment(cutoff))]
+
+    def _amend(self, under_way: Cleanup, *, finished: bool = False) -> None:
+        self._do("amend_deed", id=under_way.deed, detail=to_json(under_way.detail(finished=finished)))
 
     def _clock(self) -> tuple[datetime, datetime | None]:
         now, latest_end = self._read("clock", now=self._now())[0]
@@ -252,10 +297,6 @@ class Keeping(Dialect):
 
     def _deed(self, actor: str, action: str, detail: Mapping[str, object]) -> int:
         return self._record(now=self._now(), actor=actor, action=action, detail=to_json(detail))
-
-
-def _detail(days: int, cutoff: datetime, tally: Tally, *, finished: bool) -> dict[str, object]:
-    return {"days": days, "cutoff": cutoff.isoformat(), **asdict(tally), "finished": finished}
 
 
 def _named(what: str, name: str) -> str:

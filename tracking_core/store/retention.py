@@ -7,7 +7,7 @@ live as long: what a spool still holds of either is recognised. Beyond that the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from tracking_core.clock import EPOCH
@@ -55,6 +55,9 @@ class Pace:
     purge: int
     """The most batch keys or tombstones a step."""
 
+    requests: bool = True
+    """Whether the requests of a run go in the step that removes it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -65,11 +68,13 @@ class Candidate:
     errors: int
     duration_ms: int | None
 
-    @property
-    def weight(self) -> int:
-        """Its rows in requests' worth: a cell of the series weighs four, an error with its traceback twenty."""
+    def weight(self, *, requests: bool) -> int:
+        """Return its rows in requests' worth, the requests themselves included or not.
+
+        A cell of the series weighs four, an error with its traceback twenty.
+        """
         cells = min(self.requests, 90 + (self.duration_ms or 0) // 60_000)
-        return self.requests + 4 * cells + 20 * self.errors + 10
+        return (self.requests if requests else 0) + 4 * cells + 20 * self.errors + 10
 
 
 def first_step(candidates: Sequence[Candidate], pace: Pace) -> list[Candidate]:
@@ -77,11 +82,24 @@ def first_step(candidates: Sequence[Candidate], pace: Pace) -> list[Candidate]:
     chosen: list[Candidate] = []
     weight = 0
     for candidate in candidates[: pace.runs]:
-        weight += candidate.weight
+        weight += candidate.weight(requests=pace.requests)
         if chosen and weight > pace.weight:
             break
         chosen.append(candidate)
     return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestsFate:
+    """What becomes of the requests of the runs that go; all 0 where they go row by row with their runs."""
+
+    dropped_weeks: int = 0
+    dropped_bytes: int = 0
+    cut_weeks: int = 0
+    """Weeks that hold something else as well: what goes is deleted from them."""
+
+    waiting_requests: int = 0
+    """Seen nowhere any more, and on the disk until the whole of their week is older than a cutoff."""
 
 
 @dataclass(slots=True)
@@ -91,9 +109,38 @@ class Tally:
     runs: int = 0
     requests: int = 0
     errors: int = 0
+    weeks: int = 0
+    """Weeks of requests that were dropped whole, those that never held any not counted."""
 
     def add(self, gone: Sequence[Candidate]) -> None:
         """Count runs that are gone."""
         self.runs += len(gone)
         self.requests += sum(candidate.requests for candidate in gone)
         self.errors += sum(candidate.errors for candidate in gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleanup:
+    """A clean-up under way: what was asked for, on which clock, and how far it is."""
+
+    days: int
+    cutoff: datetime
+    now: datetime
+    spared: tuple[int, ...]
+    """Runs that stay although they are old: each job's last success, where that was asked for."""
+
+    keeps_last_success: bool
+    deed: int
+    """Its audit entry."""
+
+    tally: Tally
+
+    def detail(self, *, finished: bool) -> dict[str, object]:
+        """Return what the audit says of it."""
+        return {
+            "days": self.days,
+            "cutoff": self.cutoff.isoformat(),
+            "keep_last_success": self.keeps_last_success,
+            **asdict(self.tally),
+            "finished": finished,
+        }

@@ -56,13 +56,23 @@ SELECT job FROM runs WHERE run_id = :run_id;
 -- What a clean-up would remove, by job, from the runs' own counters.
 SELECT job, count(*), sum(requests), sum(errors), min(ended_at)
 FROM runs
-WHERE ended_at < :cutoff AND status <> 'running'
+WHERE ended_at < :cutoff AND status <> 'running' AND run_id NOT IN (SELECT value FROM json_each(:spared))
 GROUP BY job
 ORDER BY count(*) DESC, job;
 
 -- name: count_kept
 -- Runs that are old and not finished.
 SELECT count(*) FROM runs WHERE status = 'running' AND started_at < :cutoff;
+
+-- name: last_successes
+-- The last success of each job, where it is so old that it would go.
+SELECT run.run_id
+FROM (SELECT DISTINCT job FROM runs WHERE ended_at < :cutoff AND status = 'completed') AS old
+JOIN runs AS run ON run.run_id = (
+    SELECT run_id FROM runs AS success
+    WHERE success.job = old.job AND success.status = 'completed'
+    ORDER BY started_at DESC, run_id DESC LIMIT 1)
+WHERE run.ended_at < :cutoff;
 
 -- name: raise_cutoff
 -- From now on a finished run that this store does not hold is refused when it ended before this moment.
@@ -73,12 +83,12 @@ ON CONFLICT (only_row) DO UPDATE SET cutoff = max(retention.cutoff, excluded.cut
 -- The next runs to remove, those that ended first at the head; how much each of them holds decides how many go at once.
 SELECT run_id, requests, errors, duration_ms
 FROM runs
-WHERE ended_at < :cutoff AND status <> 'running'
+WHERE ended_at < :cutoff AND status <> 'running' AND run_id NOT IN (SELECT value FROM json_each(:spared))
 ORDER BY ended_at, run_id
 LIMIT :most;
 
 -- name: bound_of_requests
--- Where the first so many requests of a run end; no row when it has no more than that.
+-- SQLite only: where the first so many requests of a run end; no row when it has no more than that.
 SELECT writer_id, seq
 FROM requests
 WHERE run_id = :run_id
@@ -86,7 +96,7 @@ ORDER BY writer_id, seq
 LIMIT 1 OFFSET :most;
 
 -- name: trim_requests
--- The first requests of a run that is too large for one step, if it may still be removed.
+-- SQLite only: the first requests of a run that is too large for one step, if it may still be removed.
 DELETE FROM requests
 WHERE run_id = :run_id
   AND (writer_id, seq) < (:writer_id, :seq)
@@ -94,7 +104,7 @@ WHERE run_id = :run_id
     SELECT 1 FROM runs WHERE run_id = :run_id AND ended_at < :cutoff AND status <> 'running');
 
 -- name: remove_requests
--- What is left of the requests of these runs; first, as in every transaction that touches several tables.
+-- SQLite only: what is left of the requests of these runs; first, as in every transaction that touches several tables.
 DELETE FROM requests WHERE run_id IN (SELECT value FROM json_each(:run_ids));
 
 -- name: remove_endpoints
@@ -138,11 +148,13 @@ ON CONFLICT (run_id) DO NOTHING;
 DELETE FROM runs
 WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND ended_at < :cutoff AND status <> 'running';
 
--- name: purge_tombstones
+-- name: old_tombstones
 -- Tombstones that have outlived every spool.
-DELETE FROM removed_runs
-WHERE run_id IN (
-    SELECT run_id FROM removed_runs WHERE removed_at < :before ORDER BY removed_at LIMIT :most);
+SELECT run_id FROM removed_runs WHERE removed_at < :before ORDER BY removed_at LIMIT :most;
+
+-- name: purge_tombstones
+-- These tombstones.
+DELETE FROM removed_runs WHERE run_id IN (SELECT value FROM json_each(:run_ids));
 
 -- name: purge_batches
 -- Batch keys that have outlived every spool.

@@ -9,18 +9,17 @@ from typing import ClassVar
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
 from tracking_core.store import queries
-from tracking_core.store.keeping import Keeping
 from tracking_core.store.migrate import check_readable
-from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.dialect import DIALECT, take_times_as_integers
+from tracking_core.store.postgres.weeks import RequestWeeks
 from tracking_core.store.retention import Pace
 from tracking_core.store.rows import Row
 
 
-class PostgresKeeper(PostgresConnection, PostgresDialect, Keeping):
+class PostgresKeeper(RequestWeeks):
     """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
 
-    pace = Pace(runs=200, weight=50_000, purge=20_000)
+    pace = Pace(runs=200, weight=50_000, purge=20_000, requests=False)
     writers_overlap: ClassVar[bool] = True
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import ClassVar
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
 from tracking_core.store import queries
-from tracking_core.store.keeping import Keeping
+from tracking_core.store.keeping import SUMMARIES_OF_A_RUN, Keeping
 from tracking_core.store.migrate import check_readable
-from tracking_core.store.retention import Pace
+from tracking_core.store.retention import Candidate, Pace
 from tracking_core.store.rows import Row
 from tracking_core.store.sqlite.connection import SqliteConnection
 from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
@@ -20,6 +21,7 @@ from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
 class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
     """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
 
+    removed_with_a_run: ClassVar[tuple[str, ...]] = ("remove_requests", *SUMMARIES_OF_A_RUN)
     pace = Pace(runs=50, weight=5_000, purge=2_000)
     writers_overlap: ClassVar[bool] = False
 
@@ -56,6 +58,21 @@ class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
 
     def _record(self, **parameters: object) -> int:
         return int(self.raw.execute(self._sql["record_deed"], parameters).lastrowid or 0)
+
+    def _lighten(self, run: Candidate, cutoff: datetime, /) -> Iterator[int]:
+        while True:
+            with self._look():
+                bound = self._read("bound_of_requests", run_id=run.run_id, most=self.pace.weight)
+            if not bound:
+                return
+            writer_id, seq = bound[0]
+            with self._change():
+                trimmed = self._do(
+                    "trim_requests", run_id=run.run_id, writer_id=writer_id, seq=seq, cutoff=self._moment(cutoff)
+                )
+            if not trimmed:
+                return
+            yield 0
 
     def _tidy(self) -> Iterator[int]:
         before, free = 0, self._free_pages()

@@ -1,0 +1,189 @@
+"""Raw requests of removed runs on PostgreSQL: weeks dropped whole, and rows deleted where that cannot be.
+
+A run goes with all its summaries in one step, and nothing shows raw requests of a run that is not there. So its rows
+may wait for their week, which is dropped once all of it is older than the cutoff and nothing in it is kept. Row by row
+goes what lies in a week that something else holds, or outside all weeks; and everything, when every finished run goes
+(days=0: jobs may well be recording in those weeks) or when the role owns no tables.
+
+Owns which weeks are dropped and how long that may keep writers waiting; not what is removed with a run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from psycopg import errors, sql
+
+from tracking_core.clock import to_microseconds
+from tracking_core.identity import MAX_RUN_ID, first_run_id_at
+from tracking_core.store.keeping import Keeping
+from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.dialect import PostgresDialect
+from tracking_core.store.retention import Cleanup, RequestsFate
+
+LOCK_WAIT_MS = 50
+"""How long a drop waits for each of its locks (block, week, the block's default) before it lets everybody pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """One week of requests."""
+
+    name: str
+    block: str
+    """The table that it hangs below."""
+
+    first: int
+    beyond: int
+    """It takes the run ids from `first` on and before `beyond`."""
+
+    owned: bool
+    """Whether this role may drop it."""
+
+    bytes: int
+    """What it takes on the disk; 0 where nothing was ever written."""
+
+    stays: bool
+    """Whether it holds a run that is not removed."""
+
+    requests: int
+    """How many requests the runs have that are removed."""
+
+    @property
+    def last(self) -> int:
+        """The greatest run id that it takes."""
+        return self.beyond - 1
+
+    def is_past(self, limit: int) -> bool:
+        """Return whether all its run ids are smaller than a limit."""
+        return self.beyond <= limit
+
+    def goes_whole(self, limit: int) -> bool:
+        """Return whether it can be dropped, given the first run id that is too young."""
+        return self.owned and self.is_past(limit) and not self.stays
+
+
+def too_young(cutoff: datetime, now: datetime) -> int:
+    """Return the first run id of a clean-up's cutoff; a week of the future never goes, whatever is asked for."""
+    return first_run_id_at(to_microseconds(min(cutoff, now)))
+
+
+def gaps(weeks: Sequence[Week]) -> list[tuple[int, int]]:
+    """Return the run ids (first, last) for which there is no week: their requests lie in a default partition."""
+    found = []
+    first = 0
+    for week in weeks:
+        if first < week.first:
+            found.append((first, week.first - 1))
+        first = week.beyond
+    return [*found, (first, MAX_RUN_ID)]
+
+
+class RequestWeeks(PostgresConnection, PostgresDialect, Keeping):
+    """The part of the keeper that clears raw requests away."""
+
+    _sql: Mapping[str, str]
+    """The blocks of keeping.sql."""
+
+    pauses: ClassVar[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.4, 0.8)
+    """Seconds between the rounds in which weeks are tried that somebody uses: writers in a hurry, or a dump."""
+
+    pause: Callable[[float], None] = staticmethod(time.sleep)
+
+    def _fate_of_requests(self, days: int, cutoff: datetime, now: datetime, spared: list[int], /) -> RequestsFate:
+        limit = too_young(cutoff, now)
+        weeks = self._weeks(cutoff, spared, limit)
+        if days == 0 or not any(week.owned for week in weeks):
+            return RequestsFate()
+        dropped = [week for week in weeks if week.goes_whole(limit) and week.bytes]
+        others = [week for week in weeks if week.requests and not week.goes_whole(limit)]
+        return RequestsFate(
+            dropped_weeks=len(dropped),
+            dropped_bytes=sum(week.bytes for week in dropped),
+            cut_weeks=sum(week.is_past(limit) or not week.owned for week in others),
+            waiting_requests=sum(week.requests for week in others if week.owned and not week.is_past(limit)),
+        )
+
+    def _clear_requests(self, under_way: Cleanup, /) -> Iterator[int]:
+        limit = too_young(under_way.cutoff, under_way.now)
+        with self._look():
+            weeks = self._weeks(under_way.cutoff, under_way.spared, limit)
+        if under_way.days == 0:
+            going, by_rows = [], weeks
+        else:
+            going = [week for week in weeks if week.goes_whole(limit)]
+            by_rows = [
+                week
+                for week in weeks
+                if not week.goes_whole(limit) and (week.is_past(limit) or (week.first < limit and not week.owned))
+            ]
+        yield from self._drop_weeks(going, under_way)
+        for first, last in [*gaps(weeks), *((week.first, week.last) for week in by_rows if week.bytes)]:
+            yield from self._remove_orphans(first, last)
+
+    def _weeks(self, cutoff: datetime, spared: Sequence[int], limit: int) -> list[Week]:
+        found = self._read("weeks", cutoff=self._moment(cutoff), spared=self._list(spared), limit=limit)
+        return [
+            Week(
+                name=name,
+                block=block,
+                first=first,
+                beyond=beyond,
+                owned=owned,
+                bytes=size,
+                stays=stays,
+                requests=requests,
+            )
+            for name, block, first, beyond, owned, size, stays, requests in found
+        ]
+
+    def _drop_weeks(self, weeks: Sequence[Week], under_way: Cleanup) -> Iterator[int]:
+        """Drop weeks; those that somebody uses all the time are left for the next clean-up."""
+        for pause in (0.0, *self.pauses):
+            if not weeks:
+                return
+            if pause:
+                self.pause(pause)
+            busy = []
+            for week in weeks:
+                if not self._drop(week, under_way):
+                    busy.append(week)
+                yield 0
+            weeks = busy
+
+    def _drop(self, week: Week, under_way: Cleanup) -> bool:
+        """Drop a week unless a run has come into it; False when somebody uses it, and nothing has changed then."""
+        with self.operation() as raw:
+            try:
+                with raw.transaction():
+                    self._do("be_impatient", milliseconds=str(LOCK_WAIT_MS))
+                    raw.execute(self._naming("lock_block", block=week.block))
+                    if not self._read("week_in_use", first=week.first, last=week.last)[0][0]:
+                        raw.execute(self._naming("drop_week", week=week.name))
+                        under_way.tally.weeks += bool(week.bytes)
+                        self._amend(under_way)
+            except errors.LockNotAvailable:
+                return False
+        return True
+
+    def _remove_orphans(self, first: int, last: int) -> Iterator[int]:
+        """Delete the requests of runs that are gone, among the run ids of one week or of none."""
+        bounds = {"first": first, "last": last}
+        while True:
+            with self._look():
+                run_ids = [run_id for (run_id,) in self._read("orphans", **bounds, most=self.pace.runs)]
+            if not run_ids:
+                return
+            removed = self.pace.weight
+            while removed == self.pace.weight:
+                with self._change():
+                    removed = self._do("remove_orphans", **bounds, run_ids=self._list(run_ids), most=self.pace.weight)
+                yield 0
+
+    def _naming(self, statement: str, **tables: str) -> sql.Composed:
+        named = {name: sql.Identifier(table) for name, table in tables.items()}
+        return sql.SQL(self._sql[statement]).format(**named)
