@@ -13,6 +13,7 @@ from collections.abc import Callable
 from tests.benchmarks import (
     imports,
     reading,
+    removing,
     screen,
     screen_soak,
     table,
@@ -35,6 +36,7 @@ SUITES: dict[str, dict[str, Topic]] = {
         "import": lambda places, effort: imports.findings(effort),
     },
     "read": {"questions": reading.findings},
+    "keep": {"clean-up": removing.findings},
     "screen": {
         "start": screen.start,
         "rest": screen.rest,
