@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from tests.store.stocking import Stock
 from tests.support.peek import peek
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
-from tracking_core.events import Batch, Receipt, RequestRow, tally
+from tracking_core.events import Batch, LedgerEntry, Receipt, RequestRow, RunEnd, tally
+from tracking_core.records import WriterLedger
 from tracking_core.store.base import Reader, Writer
 from tracking_core.store.postgres.writer import SUM_UP_EVERY
 
@@ -107,16 +109,68 @@ def test_a_switch_that_is_off_for_another_job_is_no_hindrance(stock: Stock) -> N
     assert (receipt.refused, receipt.switched_off) == ({run_id: "off"}, {"inventory"})
 
 
-def test_a_lost_request_shows_in_what_the_run_emitted_once_it_has_ended(stock: Stock) -> None:
+def test_a_lost_request_shows_in_what_the_run_emitted(stock: Stock) -> None:
     run_id = stock.start(NOW)
     with stock.store.writer(5.0) as writer:
         for seq in (1, 2, 5):
             writer.write(single(run_id, seq))
-    stock.end(run_id, NOW)
+    assert requests_and_emitted(stock, run_id) == (3, 5)
+
+
+def requests_and_emitted(stock: Stock, run_id: int) -> tuple[int, int]:
     with stock.store.reader(5.0) as reader:
         run = reader.run(run_id)
-        assert run is not None
-        assert (run.requests, run.emitted) == (3, 5)
+    assert run is not None
+    return run.requests, run.emitted
+
+
+def end_that_counts(run_id: int, *, emitted: int, dropped: int = 0) -> Batch:
+    end = RunEnd(run_id=run_id, status="completed", ended_us=to_microseconds(NOW), duration_ms=None, ended_by="job")
+    entry = LedgerEntry(run_id=run_id, emitted=emitted, dropped=dropped)
+    return Batch(writer_id=WRITER_ID, batch_seq=None, ends=(end,), ledger=(entry,))
+
+
+def test_what_arrives_behind_the_end_that_counted_it_is_not_counted_as_emitted_again(stock: Stock) -> None:
+    run_id = stock.start(NOW)
+    with stock.store.writer(5.0) as writer:
+        for seq in (2, 1):
+            writer.write(single(run_id, seq))
+        assert writer.write(end_that_counts(run_id, emitted=5, dropped=1)).ended == {run_id}
+        for seq in (4, 3):
+            writer.write(single(run_id, seq))
+        assert requests_and_emitted(stock, run_id) == (4, 5)
+        writer.write(single(run_id, 6))
+        assert requests_and_emitted(stock, run_id) == (5, 6)
+        (entry,) = (each for each in reader_ledger(stock, run_id) if each.writer_id == WRITER_ID)
+    assert (entry.emitted, entry.stored, entry.dropped, entry.missing) == (6, 5, 1, 0)
+
+
+def reader_ledger(stock: Stock, run_id: int) -> list[WriterLedger]:
+    with stock.store.reader(5.0) as reader:
+        return reader.ledger(run_id)
+
+
+def test_requests_that_race_the_end_of_their_run_are_counted_as_emitted_once(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = stock.start(NOW)
+    batches = [single(run_id, 1), single(run_id, 2), end_that_counts(run_id, emitted=3), single(run_id, 3)]
+    with (
+        contextlib.ExitStack() as writers,
+        psycopg.connect(postgres_store_dsn) as holder,
+        psycopg.connect(postgres_store_dsn, autocommit=True) as watch,
+    ):
+        holder.execute("SELECT FROM tracking.runs FOR UPDATE")
+        threads = []
+        for number, batch in enumerate(batches, start=1):
+            writer = writers.enter_context(stock.store.writer(30.0))
+            threads.append(threading.Thread(target=writer.write, args=[batch]))
+            threads[-1].start()
+            wait_until(lambda many=number: waiting(watch) == many, "all wait for the run or for one another")  # type: ignore[misc]
+        holder.rollback()
+        for thread in threads:
+            thread.join()
+    assert requests_and_emitted(stock, run_id) == (3, 3)
+    stock.close()
 
 
 @pytest.mark.parametrize("held", LOCK_ORDER)
@@ -133,7 +187,7 @@ def test_locks_are_taken_in_the_one_order(postgres_store_dsn: str, held: str) ->
             holder.execute(f"SELECT FROM tracking.{held} FOR UPDATE".encode())
             writing = threading.Thread(target=lambda: receipts.append(writer.write(single(run_id, 4))))
             writing.start()
-            wait_until(lambda: is_waiting(watch), "the request waits for the row that is held")
+            wait_until(lambda: waiting(watch) == 1, "the request waits for the row that is held")
             free = {table: is_free(watch, table) for table in LOCK_ORDER if table != held}
             holder.rollback()
             writing.join()
@@ -143,9 +197,9 @@ def test_locks_are_taken_in_the_one_order(postgres_store_dsn: str, held: str) ->
     assert free == {**dict.fromkeys(before, False), **dict.fromkeys(after, True)}
 
 
-def is_waiting(watch: psycopg.Connection[Any]) -> bool:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return watch.execute(waiting).fetchone() == (1,)
+def waiting(watch: psycopg.Connection[Any]) -> int:
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return int(watch.execute(count).fetchall()[0][0])
 
 
 def is_free(watch: psycopg.Connection[Any], table: str) -> bool:

@@ -147,8 +147,8 @@ class Known:
 
     taken: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
-    progress: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Run → (emitted, dropped) as this writer's ledger had it; every run that the store holds has an entry."""
+    here: set[int] = field(default_factory=set)
+    """The runs that the store holds, taken or not."""
 
     switched_off: frozenset[str] = frozenset()
     store_us: int = 0
@@ -159,14 +159,14 @@ def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
     jobs = {start.run_id: start.job for start in batch.starts}
     known = Known()
     off: set[str] = set()
-    for run_id, job, removed, all_off, job_off, emitted, dropped, store_us in rows:
+    for run_id, job, removed, all_off, job_off, store_us in rows:
         known.store_us = store_us
         if all_off:
             off.add("*")
         if job_off:
             off.add(job)
         if job is not None:
-            known.progress[run_id] = (emitted, dropped)
+            known.here.add(run_id)
             if all_off or job_off:
                 known.refused[run_id] = "off"
             else:
@@ -208,27 +208,19 @@ def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[i
 
 
 def additions_to_runs(
-    batch: Batch,
-    by_run: Mapping[int, Tally],
-    errors_by_run: Mapping[int, int],
-    progress: Mapping[int, tuple[int, int]],
+    batch: Batch, by_run: Mapping[int, Tally], errors_by_run: Mapping[int, int]
 ) -> list[dict[str, Any]]:
     """Return what a batch adds to each run's own counters, in key order.
 
-    What a keyed batch adds to `emitted` is how far its writer came since its last one, lost events between included.
-    Single operations may overtake each other, so they add themselves, and the end of the run adds what was lost.
+    What was emitted and dropped the store takes from its ledger, where the batch has a word for the run (`in_ledger`):
+    how far the writer came since its last word, lost events between included. Single operations may overtake each other
+    and the end of their run; only the ledger's row, once it is locked, says what has been counted already.
     """
     latest = _last_moments(batch)
-    reached = {run_id: (seq, 0) for run_id, seq in _last_numbers(batch).items()}
-    for entry in batch.ledger:
-        reached[entry.run_id] = (max(reached.get(entry.run_id, (0, 0))[0], entry.emitted), entry.dropped)
+    in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}
     additions = []
-    for run_id in sorted(by_run.keys() | latest.keys() | reached.keys()):
+    for run_id in sorted(by_run.keys() | latest.keys() | in_ledger):
         cell = by_run.get(run_id) or Tally()
-        before = progress.get(run_id, (0, 0))
-        now = reached.get(run_id, (0, 0))
-        errors = errors_by_run.get(run_id, 0)
-        emitted = cell.requests + errors if batch.batch_seq is None else max(now[0] - before[0], 0)
         additions.append(
             {
                 "run_id": run_id,
@@ -236,9 +228,8 @@ def additions_to_runs(
                 "items": cell.items,
                 "failed": cell.failed,
                 "throttled": cell.throttled,
-                "errors": errors,
-                "emitted": emitted,
-                "dropped": max(now[1] - before[1], 0),
+                "errors": errors_by_run.get(run_id, 0),
+                "in_ledger": run_id in in_ledger,
                 "progress_us": latest.get(run_id),
             }
         )

@@ -28,21 +28,17 @@ WHERE NOT EXISTS (SELECT FROM tracking.removed_runs AS removed WHERE removed.run
 ON CONFLICT (run_id) DO NOTHING;
 
 -- name: runs_of_batch
--- For every run that a batch speaks of: is it here, was it removed, is tracking switched off for it, how far has this
--- writer come with it.
+-- For every run that a batch speaks of: is it here, was it removed, is tracking switched off for it.
 SELECT
     wanted.run_id,
     run.job,
     removed.run_id IS NOT NULL AS removed,
     EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
     EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'job' AND job = run.job) AS job_off,
-    coalesce(writer.emitted, 0) AS emitted,
-    coalesce(writer.dropped, 0) AS dropped,
     clock_timestamp() AS store_time
 FROM unnest(%(run_ids)s::bigint[]) AS wanted (run_id)
 LEFT JOIN tracking.runs AS run ON run.run_id = wanted.run_id
-LEFT JOIN tracking.removed_runs AS removed ON removed.run_id = wanted.run_id
-LEFT JOIN tracking.writers AS writer ON writer.run_id = wanted.run_id AND writer.writer_id = %(writer_id)s;
+LEFT JOIN tracking.removed_runs AS removed ON removed.run_id = wanted.run_id;
 
 -- name: hello
 -- The store's clock, and which version of the tables it has.
@@ -91,20 +87,23 @@ WITH stored AS (
       AND (SELECT true FROM tracking.switches AS off
            WHERE NOT off.enabled AND CASE off.job WHEN '' THEN true ELSE off.job = run.job END LIMIT 1) IS NULL
     RETURNING run_id
+), writer AS (
+    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
+    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored
+    ON CONFLICT (run_id, writer_id) DO UPDATE SET
+        emitted = greatest(old.emitted, excluded.emitted),
+        stored = old.stored + excluded.stored,
+        emitted_before = old.emitted
+    RETURNING emitted - emitted_before AS advance
 ), total AS (
     UPDATE tracking.runs SET
         requests = requests + 1,
         items = items + %(items)s,
         failed_requests = failed_requests + %(failed)s,
         throttled_requests = throttled_requests + %(throttled_count)s,
-        emitted = emitted + 1,
+        emitted = emitted + (SELECT advance FROM writer),
         progress_at = greatest(progress_at, %(at)s)
     WHERE run_id = (SELECT run_id FROM stored)
-), writer AS (
-    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored)
-    SELECT run_id, %(writer_id)s, %(seq)s, 1 FROM stored
-    ON CONFLICT (run_id, writer_id) DO UPDATE SET
-        emitted = greatest(old.emitted, excluded.emitted), stored = old.stored + excluded.stored
 ), everyone AS (
     INSERT INTO tracking.throughput AS old (
         bucket, width, shard, requests, failed, throttled, items, duration_ms,
@@ -382,6 +381,8 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
     emitted = greatest(old.emitted, excluded.emitted),
     stored = old.stored + excluded.stored,
     dropped = greatest(old.dropped, excluded.dropped),
+    emitted_before = old.emitted,
+    dropped_before = old.dropped,
     overhead = old.overhead || excluded.overhead;
 
 -- name: lock_runs
@@ -391,6 +392,7 @@ SELECT run_id FROM tracking.runs WHERE run_id = ANY(%(run_ids)s) ORDER BY run_id
 -- name: add_to_run
 -- What a batch adds to the counters of its runs, which are locked by then; last, so that the locks are short. A run that
 -- a clean-up removed since the batch began fails it with a division by zero, so that nothing is left of what it wrote.
+-- What was emitted and dropped is what the batch's ledger has just added, where it has a word for the run.
 WITH added AS (
     UPDATE tracking.runs AS run SET
         requests = run.requests + new.requests,
@@ -398,14 +400,15 @@ WITH added AS (
         failed_requests = run.failed_requests + new.failed,
         throttled_requests = run.throttled_requests + new.throttled,
         errors = run.errors + new.errors,
-        emitted = run.emitted + new.emitted,
-        dropped = run.dropped + new.dropped,
+        emitted = run.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
+        dropped = run.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
         progress_at = greatest(run.progress_at, new.progress_at)
     FROM unnest(
         %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[],
-        %(throttled)s::bigint[], %(errors)s::bigint[], %(emitted)s::bigint[], %(dropped)s::bigint[],
-        %(progress_at)s::timestamptz[])
-        AS new (run_id, requests, items, failed, throttled, errors, emitted, dropped, progress_at)
+        %(throttled)s::bigint[], %(errors)s::bigint[], %(in_ledger)s::boolean[], %(progress_at)s::timestamptz[])
+        AS new (run_id, requests, items, failed, throttled, errors, in_ledger, progress_at)
+    LEFT JOIN tracking.writers AS writer
+        ON new.in_ledger AND writer.run_id = new.run_id AND writer.writer_id = %(writer_id)s
     WHERE run.run_id = new.run_id
     RETURNING run.run_id
 )
@@ -413,8 +416,7 @@ SELECT 1 / (count(*) = cardinality(%(run_id)s::bigint[]))::integer FROM added;
 
 -- name: end_run
 -- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row
--- comes back when nothing was changed. What was emitted is put right: single operations count what came, not what
--- is missing between them.
+-- comes back when nothing was changed.
 WITH before AS (
     SELECT run_id, status, ended_by FROM tracking.runs WHERE run_id = %(run_id)s FOR UPDATE
 ), ended AS (
@@ -427,9 +429,7 @@ WITH before AS (
             WHEN %(notes)s::text IS NULL THEN run.notes
             WHEN run.notes IS NULL OR run.notes = '' THEN %(notes)s
             ELSE run.notes || E'\n' || %(notes)s END,
-        ended_by = %(ended_by)s,
-        emitted = greatest(run.emitted, (
-            SELECT sum(writer.emitted) FROM tracking.writers AS writer WHERE writer.run_id = %(run_id)s))
+        ended_by = %(ended_by)s
     FROM before
     WHERE run.run_id = before.run_id
       AND (before.status = 'running' OR (before.status = 'abandoned' AND before.ended_by LIKE 'person %%'))

@@ -29,21 +29,17 @@ WHERE NOT EXISTS (SELECT 1 FROM removed_runs AS removed WHERE removed.run_id = :
   AND NOT EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND job IN ('', :job));
 
 -- name: runs_of_batch
--- For a run that a batch speaks of: is it here, was it removed, is tracking switched off for it, how far has this
--- writer come with it.
+-- For a run that a batch speaks of: is it here, was it removed, is tracking switched off for it.
 SELECT
     wanted.run_id,
     run.job,
     removed.run_id IS NOT NULL AS removed,
     EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND scope = 'global') AS all_off,
     EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND scope = 'job' AND job = run.job) AS job_off,
-    coalesce(writer.emitted, 0) AS emitted,
-    coalesce(writer.dropped, 0) AS dropped,
     :now AS store_time
 FROM (SELECT :run_id AS run_id) AS wanted
 LEFT JOIN runs AS run ON run.run_id = wanted.run_id
-LEFT JOIN removed_runs AS removed ON removed.run_id = wanted.run_id
-LEFT JOIN writers AS writer ON writer.run_id = wanted.run_id AND writer.writer_id = :writer_id;
+LEFT JOIN removed_runs AS removed ON removed.run_id = wanted.run_id;
 
 -- name: hello
 -- The store's clock, and which version of the tables it has.
@@ -207,20 +203,25 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
     emitted = max(old.emitted, excluded.emitted),
     stored = old.stored + excluded.stored,
     dropped = max(old.dropped, excluded.dropped),
+    emitted_before = old.emitted,
+    dropped_before = old.dropped,
     overhead = json_patch(old.overhead, excluded.overhead);
 
 -- name: add_to_run
--- What a batch adds to a run's own counters.
+-- What a batch adds to a run's own counters. What was emitted and dropped is what its ledger has just added, where it
+-- has a word for the run.
 UPDATE runs SET
     requests = requests + :requests,
     items = items + :items,
     failed_requests = failed_requests + :failed,
     throttled_requests = throttled_requests + :throttled,
     errors = errors + :errors,
-    emitted = emitted + :emitted,
-    dropped = dropped + :dropped,
+    emitted = runs.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
+    dropped = runs.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
     progress_at = max(coalesce(progress_at, :progress_at), coalesce(:progress_at, progress_at))
-WHERE run_id = :run_id;
+FROM (SELECT :in_ledger AS in_ledger) AS new
+LEFT JOIN writers AS writer ON new.in_ledger AND writer.run_id = :run_id AND writer.writer_id = :writer_id
+WHERE runs.run_id = :run_id;
 
 -- name: audit_end
 -- SQLite only: PostgreSQL audits in the statement that ends the run. A job's own end wins over a person's close.
@@ -229,8 +230,7 @@ SELECT :now, 'job', 'end after close', json_object('run_id', CAST(run_id AS TEXT
 FROM runs WHERE run_id = :run_id AND status = 'abandoned' AND ended_by LIKE 'person %';
 
 -- name: end_run
--- Compare and set: only a running run ends, or one that a person closed while its job lived. What was emitted is put
--- right: single operations count what came, not what is missing between them.
+-- Compare and set: only a running run ends, or one that a person closed while its job lived.
 UPDATE runs SET
     status = :status,
     ended_at = max(started_at, :ended_at),
@@ -239,8 +239,7 @@ UPDATE runs SET
         WHEN :notes IS NULL THEN notes
         WHEN notes IS NULL OR notes = '' THEN :notes
         ELSE notes || char(10) || :notes END,
-    ended_by = :ended_by,
-    emitted = max(emitted, coalesce((SELECT sum(emitted) FROM writers WHERE writers.run_id = :run_id), 0))
+    ended_by = :ended_by
 WHERE run_id = :run_id AND (status = 'running' OR (status = 'abandoned' AND ended_by LIKE 'person %'));
 
 -- name: beat

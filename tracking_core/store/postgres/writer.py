@@ -101,8 +101,7 @@ class PostgresWriter(PostgresConnection):
         return Receipt(refused=known.refused, switched_off=known.switched_off, store_us=known.store_us)
 
     def _runs_of(self, raw: DeadlineConnection, batch: Batch) -> Cursor[Any]:
-        wanted = {"run_ids": sorted(batch.run_ids()), "writer_id": batch.writer_id}
-        return self._sql["runs_of_batch"].run(raw, wanted)
+        return self._sql["runs_of_batch"].run(raw, {"run_ids": sorted(batch.run_ids())})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
         return parameters.judge_runs([(*row[:-1], to_microseconds(row[-1])) for row in rows], batch)
@@ -144,17 +143,16 @@ class PostgresWriter(PostgresConnection):
             if len(stored_rows) < len(batch.requests):
                 cells = tally(list(stored_rows))
         sums = parameters.add_up(cells)
-        here = set(known.progress)
         with quiet_pipeline(raw):
             self._add_sums(raw, batch.writer_id, sums, known.store_us)
             stored_errors = self._insert_errors(raw, batch)
             self._save_ledgers(raw, batch, stored_rows, stored_errors)
             self._save_phases(raw, batch)
-            self._add_to_runs(raw, batch, sums.runs, stored_errors, known)
+            self._add_to_runs(raw, batch, sums.runs, stored_errors)
             ends = [
                 (end.run_id, self._sql["end_run"].run(raw, values.of_end(end)))
                 for end in whole.ends
-                if end.run_id in here
+                if end.run_id in known.here
             ]
             ended = frozenset(run_id for run_id, cursor in ends if cursor.fetchone() is not None)
             if parameters.forgets_batches(whole):
@@ -311,15 +309,14 @@ class PostgresWriter(PostgresConnection):
         batch: Batch,
         by_run: Mapping[int, Tally],
         errors_by_run: Mapping[int, int],
-        known: parameters.Known,
     ) -> None:
-        additions = parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress)
+        additions = parameters.additions_to_runs(batch, by_run, errors_by_run)
         if len(additions) > 1:
             self._sql["lock_runs"].run(raw, {"run_ids": [addition["run_id"] for addition in additions]})
         if additions:
             moments = [values.moment(addition["progress_us"]) for addition in additions]
             columns = values.columns_of(additions, texts={"progress_us"})
-            self._sql["add_to_run"].run(raw, {**columns, "progress_at": moments})
+            self._sql["add_to_run"].run(raw, {**columns, "writer_id": batch.writer_id, "progress_at": moments})
 
 
 def _is_one_request(batch: Batch) -> bool:

@@ -53,7 +53,7 @@ class SqliteWriter(SqliteConnection):
                 return Receipt(duplicate=True, store_us=now_us)
             for start in batch.starts:
                 raw.execute(self._sql["carry_run"], {**_start_parameters(start, batch.ends), "now": now_us})
-            known = self._known(batch, now_us)
+            known = self._judge(sorted(batch.run_ids()), now_us, batch)
             ended = self._write_rows(batch, known, now_us)
             if parameters.forgets_batches(batch):
                 before = to_microseconds(forgotten_before(from_microseconds(now_us)))
@@ -71,7 +71,7 @@ class SqliteWriter(SqliteConnection):
                 for run_id in sorted(run_ids)
                 if raw.execute(self._sql["beat"], {"run_id": run_id, "now": now_us}).rowcount
             }
-            known = self._judge(sorted(alive), 0, now_us, Batch(writer_id=0, batch_seq=None))
+            known = self._judge(sorted(alive), now_us, Batch(writer_id=0, batch_seq=None))
             raw.commit()
         return Receipt(
             refused={run_id: "ended" for run_id in run_ids if run_id not in alive},
@@ -95,16 +95,9 @@ class SqliteWriter(SqliteConnection):
         key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq, "now": now_us}
         return bool(self.raw.execute(self._sql["claim_batch"], key).rowcount)
 
-    def _known(self, batch: Batch, now_us: int) -> parameters.Known:
-        return self._judge(sorted(batch.run_ids()), batch.writer_id, now_us, batch)
-
-    def _judge(self, run_ids: Sequence[int], writer_id: int, now_us: int, batch: Batch) -> parameters.Known:
-        rows = [
-            self.raw.execute(
-                self._sql["runs_of_batch"], {"run_id": run_id, "writer_id": writer_id, "now": now_us}
-            ).fetchone()
-            for run_id in run_ids
-        ]
+    def _judge(self, run_ids: Sequence[int], now_us: int, batch: Batch) -> parameters.Known:
+        ask = self._sql["runs_of_batch"]
+        rows = [self.raw.execute(ask, {"run_id": run_id, "now": now_us}).fetchone() for run_id in run_ids]
         return parameters.judge_runs(rows, batch)
 
     def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int) -> frozenset[int]:
@@ -119,8 +112,8 @@ class SqliteWriter(SqliteConnection):
         for entry in parameters.ledger_of(batch, stored_rows, stored_errors):
             self.raw.execute(self._sql["save_ledger"], entry)
         self._save_phases(batch)
-        self._add_to_runs(batch, sums.runs, stored_errors, known)
-        return self._end_runs(whole.ends, set(known.progress), now_us)
+        self._add_to_runs(batch, sums.runs, stored_errors)
+        return self._end_runs(whole.ends, known.here, now_us)
 
     def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
         if not batch.requests:
@@ -241,10 +234,9 @@ class SqliteWriter(SqliteConnection):
         batch: Batch,
         by_run: Mapping[int, Tally],
         errors_by_run: Mapping[int, int],
-        known: parameters.Known,
     ) -> None:
-        for addition in parameters.additions_to_runs(batch, by_run, errors_by_run, known.progress):
-            addition["progress_at"] = addition.pop("progress_us")
+        for addition in parameters.additions_to_runs(batch, by_run, errors_by_run):
+            addition.update(progress_at=addition.pop("progress_us"), writer_id=batch.writer_id)
             self.raw.execute(self._sql["add_to_run"], addition)
 
     def _end_runs(self, ends: Sequence[RunEnd], here: set[int], now_us: int) -> frozenset[int]:

@@ -184,13 +184,17 @@ CREATE TABLE tracking.batches (
 );
 CREATE INDEX batches_by_time ON tracking.batches (at);
 
+-- How far each writer has come with a run. What its last word added to `emitted` and `dropped` is what the run's own
+-- counters grow by: only under this row's lock is it known what another word of the same writer has added already.
 CREATE TABLE tracking.writers (
-    run_id    bigint NOT NULL,
-    writer_id bigint NOT NULL,
-    emitted   bigint NOT NULL DEFAULT 0,
-    stored    bigint NOT NULL DEFAULT 0,
-    dropped   bigint NOT NULL DEFAULT 0,
-    overhead  jsonb  NOT NULL DEFAULT '{}',
+    run_id         bigint NOT NULL,
+    writer_id      bigint NOT NULL,
+    emitted        bigint NOT NULL DEFAULT 0,
+    stored         bigint NOT NULL DEFAULT 0,
+    dropped        bigint NOT NULL DEFAULT 0,
+    emitted_before bigint NOT NULL DEFAULT 0,
+    dropped_before bigint NOT NULL DEFAULT 0,
+    overhead       jsonb  NOT NULL DEFAULT '{}',
     PRIMARY KEY (run_id, writer_id)
 ) WITH (fillfactor = 70);
 

@@ -180,13 +180,17 @@ CREATE TABLE batches (
 ) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (at);
 
+-- How far each writer has come with a run. What its last word added to `emitted` and `dropped` is what the run's own
+-- counters grow by.
 CREATE TABLE writers (
-    run_id    INTEGER NOT NULL,
-    writer_id INTEGER NOT NULL,
-    emitted   INTEGER NOT NULL DEFAULT 0,
-    stored    INTEGER NOT NULL DEFAULT 0,
-    dropped   INTEGER NOT NULL DEFAULT 0,
-    overhead  TEXT    NOT NULL DEFAULT '{}',
+    run_id         INTEGER NOT NULL,
+    writer_id      INTEGER NOT NULL,
+    emitted        INTEGER NOT NULL DEFAULT 0,
+    stored         INTEGER NOT NULL DEFAULT 0,
+    dropped        INTEGER NOT NULL DEFAULT 0,
+    emitted_before INTEGER NOT NULL DEFAULT 0,
+    dropped_before INTEGER NOT NULL DEFAULT 0,
+    overhead       TEXT    NOT NULL DEFAULT '{}',
     PRIMARY KEY (run_id, writer_id)
 ) WITHOUT ROWID;
 
