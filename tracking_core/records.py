@@ -242,6 +242,8 @@ class ErrorGroup:
     phase: str | None
     error_type: str
     message: str
+    cut: bool = False
+    """Whether there were more than are counted, so that `errors` and `runs` are the least that they can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from etlwatch.cli.selectors import find_run
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.gather_errors import read_kinds, read_kinds_of_run
-from etlwatch.model.error_groups import ErrorKind, known_words, success_words
+from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, success_words
 from etlwatch.model.numbers import moment
 from etlwatch.model.run_cells import Pen
 from tracking_core.identity import format_run_id
@@ -25,7 +25,7 @@ WINDOW = timedelta(days=7)
 KINDS_READ = 1_000
 FIELDS = (
     "fingerprint", "error_type", "message", "phase", "job", "errors", "first_at", "last_at", "seen_errors", "seen_runs",
-    "seen_since", "new", "mended", "succeeded_at", "run_id", "id",
+    "seen_since", "more", "new", "mended", "succeeded_at", "run_id", "id",
 )  # fmt: skip
 
 
@@ -43,7 +43,10 @@ def find_kinds(
 
 
 def kind_shape(kind: ErrorKind) -> dict[str, object]:
-    """Return a kind as data, its keys FIELDS; `seen_…` are over all time, `run_id` is the newest run that had it."""
+    """Return a kind as data, its keys FIELDS; `seen_…` are over all time, `run_id` is the newest run that had it.
+
+    `more` says that not all were counted.
+    """
     return {
         "fingerprint": kind.fingerprint,
         "error_type": kind.error_type,
@@ -56,6 +59,7 @@ def kind_shape(kind: ErrorKind) -> dict[str, object]:
         "seen_errors": kind.all_errors,
         "seen_runs": kind.all_runs,
         "seen_since": shapes.moment(kind.seen_since),
+        "more": kind.cut or kind.all_cut,
         "new": kind.new,
         "mended": kind.mended,
         "succeeded_at": shapes.moment(kind.succeeded_at),
@@ -72,7 +76,7 @@ def kind_table_columns(look: Look, now: datetime, *, one_run: bool) -> list[Colu
         return "dim" if kind.mended else "red"
 
     columns: list[Column[ErrorKind]] = [
-        Column(heading="count", full=lambda kind: f"{kind.errors:,}×", right=True),
+        Column(heading="count", full=lambda kind: f"{kind.errors:,}{'+' if kind.cut else ''}×", right=True),
         Column(heading="last", full=lambda kind: moment(kind.last_at, now, look.zone)),
     ]
     if not one_run:
@@ -85,7 +89,7 @@ def kind_table_columns(look: Look, now: datetime, *, one_run: bool) -> list[Colu
         Column(
             heading="known?",
             full=lambda kind: known_words(kind, pen),
-            brief=lambda kind: "new" if kind.new else f"{kind.all_runs:,} runs",
+            brief=lambda kind: "new" if kind.new else runs_words(kind),
         ),
         Column(heading="last success", full=lambda kind: success_words(kind, pen), shrinks_to=12, leaves=1),
     ]

@@ -23,7 +23,7 @@ from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
 __all__ = [
     "KINDS_80", "KINDS_120", "KINDS_160", "ErrorKind", "groups_of_run", "kind_cells", "kind_columns", "kind_of",
-    "kind_pane", "kind_title", "kinds_headline", "known_words", "success_words",
+    "kind_pane", "kind_title", "kinds_headline", "known_words", "runs_words", "success_words",
 ]  # fmt: skip
 
 
@@ -47,12 +47,18 @@ class ErrorKind:
     errors: int
     """Within the stretch or the run."""
 
+    cut: bool = False
+    """Whether these are more than were counted."""
+
     first_at: datetime
     last_at: datetime
     all_errors: int
     """Whenever they happened, as are the next two."""
 
     all_runs: int
+    all_cut: bool = False
+    """Whether both are more than were counted."""
+
     seen_since: datetime
     new: bool
     """Whether no run before the newest one had it."""
@@ -88,12 +94,14 @@ def kind_of(
         run_id=seen.run_id,
         run=run,
         errors=seen.errors,
+        cut=seen.cut,
         first_at=seen.first_at,
         last_at=seen.last_at,
-        all_errors=whole.errors,
-        all_runs=whole.runs,
+        all_errors=max(whole.errors, seen.errors),
+        all_runs=max(whole.runs, seen.runs),
+        all_cut=whole.cut,
         seen_since=whole.first_at,
-        new=whole.runs == 1 or (run is not None and whole.first_at >= run.started_at),
+        new=(whole.runs == 1 and not whole.cut) or (run is not None and whole.first_at >= run.started_at),
         succeeded=succeeded,
         succeeded_at=succeeded_at,
     )
@@ -129,12 +137,21 @@ def groups_of_run(run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
 def known_words(kind: ErrorKind, pen: Pen) -> str:
     """Say whether a kind is new: `new in this run; first seen 03:01`, `known: 14× in 9 runs since Tue 02:10`."""
     since = moment(kind.seen_since, pen.now, pen.zone)
-    runs = f"{count(kind.all_runs)} run{'' if kind.all_runs == 1 else 's'}"
     if kind.new and kind.all_runs == 1:
         return f"new in this run; first seen {since}"
-    if kind.new:
-        return pen.glyphs.text(f"new: {count(kind.all_errors)}× in {runs} since {since}")
-    return pen.glyphs.text(f"known: {count(kind.all_errors)}× in {runs} since {since}")
+    what = f"{counted(kind.all_errors, cut=kind.all_cut)}× in {runs_words(kind)} since {since}"
+    return pen.glyphs.text(f"new: {what}" if kind.new else f"known: {what}")
+
+
+def runs_words(kind: ErrorKind) -> str:
+    """Say in how many runs a kind was seen: `1 run`, `9 runs`, `at least 9`: `9+ runs`."""
+    one = kind.all_runs == 1 and not kind.all_cut
+    return f"{counted(kind.all_runs, cut=kind.all_cut)} run{'' if one else 's'}"
+
+
+def counted(number: int, *, cut: bool) -> str:
+    """Return a number for people; `10,000+` where counting ended there."""
+    return f"{count(number)}+" if cut else count(number)
 
 
 def success_words(kind: ErrorKind, pen: Pen) -> str:
@@ -189,8 +206,8 @@ def kind_cells(kind: ErrorKind, pen: Pen) -> dict[str, Spans]:
     state = "new" if kind.new else "known"
     state_role = f"{ink} bold" if kind.new and not kind.mended else "dim"
     return {
-        "count": ((text(f"{count(kind.errors)}×"), "plain" if kind.mended else "text bold"),),
-        "runs": ((count(kind.all_runs), "dim"),),
+        "count": ((text(f"{counted(kind.errors, cut=kind.cut)}×"), "plain" if kind.mended else "text bold"),),
+        "runs": ((counted(kind.all_runs, cut=kind.all_cut), "dim"),),
         "last": ((moment(kind.last_at, pen.now, pen.zone), "dim"),),
         "job": ((safe(kind.job) or text("–"), "plain"),),
         "phase": ((safe(kind.phase or ""), "dim"),),
@@ -212,7 +229,12 @@ def kinds_headline(kinds: Sequence[ErrorKind], pen: Pen, *, brief: bool) -> Span
     new = [kind for kind in kinds if kind.new and not kind.mended]
     total = sum(kind.errors for kind in kinds)
     kinds_word = f"{count(len(kinds))} kind{'' if len(kinds) == 1 else 's'}"
-    said: Spans = ((f" {count(total)} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
+    said: Spans = (
+        (
+            f" {counted(total, cut=any(kind.cut for kind in kinds))} error{'' if total == 1 else 's'} of {kinds_word}",
+            "text",
+        ),
+    )
     if not new:
         return (*said, ("; none of them is new.", "text"))
     first = max(new, key=lambda kind: kind.last_at)

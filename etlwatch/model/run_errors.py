@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etlwatch.model.columns import Column, headers, laid_out
-from etlwatch.model.error_groups import ErrorKind, known_words, success_words
+from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, success_words
 from etlwatch.model.numbers import count, moment, stamp
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_view import RunView
@@ -141,7 +141,7 @@ def _known_cells(kind: ErrorKind | None, pen: Pen) -> dict[str, Spans]:
             "brief": (new, (f" since {since}", "dim")),
             "runs": (new, (f" {since}", "dim")),
         }
-    runs = f"{count(kind.all_runs)} run{'' if kind.all_runs == 1 else 's'}"
+    runs = runs_words(kind)
     return {
         "known": ((known_words(kind, pen).replace("known: ", "known  "), "dim"),),
         "brief": ((f"{runs} since {since}", "dim"),),

@@ -14,8 +14,10 @@ from etlwatch.model.error_groups import (
     KINDS_120,
     KINDS_160,
     ErrorKind,
+    groups_of_run,
     kind_cells,
     kind_columns,
+    kind_of,
     kind_pane,
     kind_title,
     kinds_headline,
@@ -57,6 +59,19 @@ def test_what_no_run_had_before_is_new_and_comes_first() -> None:
         "ReadTimeout", False, 4, 6, 5,
     )  # fmt: skip
     assert known_words(known, PEN) == "known: 6× in 5 runs since Thu 04:52"
+
+
+def test_what_was_not_counted_to_the_end_is_at_least_that_and_not_new_for_want_of_an_older_run() -> None:
+    _, known = kinds(store())
+    cut = replace(known, all_errors=10_000, all_runs=1, all_cut=True, cut=True)
+    assert known_words(cut, PEN) == "known: 10.0k+× in 1+ runs since Thu 04:52"
+    assert plain_text(kind_cells(cut, PEN)["count"]) == "4+×"
+    assert plain_text(kinds_headline([cut], PEN, brief=True)).startswith(" 4+ errors of 1 kind")
+    tonight = make_run("crm", minutes_ago=100)
+    (storm,) = groups_of_run(tonight, [make_error(tonight, 1)])
+    earlier = tonight.started_at - timedelta(days=1)
+    assert not kind_of(storm, replace(storm, cut=True, first_at=earlier), tonight).new
+    assert kind_of(storm, replace(storm, first_at=earlier), tonight).new
 
 
 def test_the_last_success_of_the_same_phase_is_told() -> None:

@@ -85,6 +85,7 @@ def parameters(
         "completed": False,
         "moment": NOW if now is None else to_microseconds(NOW),
         "fingerprints": fingerprints,
+        "most": 100,
         "since": end - 3600,
         "until": end,
     }
@@ -116,7 +117,7 @@ def sqlite_plan(file: sqlite3.Connection, statement: str, given: dict[str, objec
     return [detail for *_, detail in file.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
 
 
-DERIVED = {"kind", "names", "busy"}
+DERIVED = {"kind", "names", "busy", "latest", "of_run", "wanted"}
 """What a question makes for itself: a handful of groups or names, read as a whole."""
 
 

@@ -17,7 +17,7 @@ from tracking_core import histogram
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreError, StoreUnavailable
 from tracking_core.identity import format_run_id
-from tracking_core.store import open_store
+from tracking_core.store import open_store, questions
 from tracking_core.store.base import Reader
 from tracking_core.store.postgres.reader import PostgresReader
 from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader
@@ -304,6 +304,24 @@ def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, rea
     assert (then.errors, then.runs, then.last_at, then.message) == (2, 1, NOW - HOUR, "old")
     assert reader.error_groups_named(["f00d"], before=NOW) == [then]
     assert reader.error_groups_named(["f00d"], before=NOW - 2 * HOUR) == []
+
+
+def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = stock.start(NOW - HOUR), stock.start(NOW - HOUR)
+    stock.error(first, "old", NOW - HOUR)
+    for seconds_ago in range(3):
+        stock.error(second, "new", NOW - timedelta(seconds=seconds_ago))
+    monkeypatch.setattr(questions, "ERRORS_COUNTED", 3)
+    monkeypatch.setattr(questions, "ERRORS_OF_KIND_COUNTED", 2)
+    (group,) = reader.error_groups(NOW - 2 * HOUR)
+    assert (group.errors, group.cut) == (3, True)
+    (group,) = reader.error_groups(NOW - MINUTE)
+    assert (group.errors, group.runs, group.cut) == (3, 1, False)
+    (always,) = reader.error_groups_named(["f00d"])
+    assert (always.errors, always.runs, always.cut) == (2, 1, True)
+    assert (always.first_at, always.last_at) == (NOW - HOUR, NOW), "the first is found, however many came after it"
 
 
 def test_phases_come_in_their_order_with_counters_and_memory(stock: Stock, reader: Reader) -> None:

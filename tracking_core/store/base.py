@@ -166,7 +166,7 @@ class Reader(Connection, Protocol):
         ...
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        """Return the paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
+        """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
         ...
 
     def source_counts(self, run_id: int) -> list[SourceCount]:

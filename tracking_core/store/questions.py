@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from tracking_core import histogram
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
@@ -32,8 +33,15 @@ from tracking_core.store.dialect import Dialect
 from tracking_core.store.rows import Row
 
 _BITS_A_CHARACTER = 5
+_BY_PAGE = itemgetter(0, 1, 2)
 FINEST_STEP_S = 10
 """The narrowest cell of all runs together; steps are multiples of it."""
+
+ERRORS_COUNTED = 100_000
+"""Errors of all runs that are counted by kind, the newest: what a storm left is read within a tenth of a second."""
+
+ERRORS_OF_KIND_COUNTED = 10_000
+"""Errors of one kind that are counted over all time, the newest."""
 
 
 class Questions(Dialect):
@@ -173,10 +181,14 @@ class Questions(Dialect):
         return {run_id: errors for run_id, errors in found}  # noqa: C416 - rows are sequences to the type checker
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        """Return the paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
+        """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks.
+
+        Which of them, where there are more than `limit`, is not said.
+        """
+        found = self._ask_of_run("pages", run_id, limit=max(limit, 0))
         return [
             Page(endpoint=endpoint, page_offset=offset, page_limit=size, items=items, whole=bool(whole))
-            for endpoint, offset, size, items, whole in self._ask_of_run("pages", run_id, limit=max(limit, 0))
+            for endpoint, offset, _, size, items, whole in sorted(found, key=_BY_PAGE)
         ]
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
@@ -193,19 +205,33 @@ class Questions(Dialect):
         return [rows.error(row, self.forms) for row in found]
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return the errors since a moment, and before another, by kind, the newest kind first."""
+        """Return the errors since a moment, and before another, by kind, the newest kind first.
+
+        Of more than ERRORS_COUNTED the newest are counted, and each group says so.
+        """
         before_at = None if before is None else self._moment(before)
-        found = self._ask("error_groups", since=self._moment(since), before_at=before_at, limit=max(limit, 0))
-        return [rows.error_group(row, self.forms) for row in found]
+        found = self._ask(
+            "error_groups",
+            since=self._moment(since),
+            before_at=before_at,
+            most=ERRORS_COUNTED + 1,
+            limit=max(limit, 0),
+        )
+        return [rows.error_group(row, self.forms, most=ERRORS_COUNTED) for row in found]
 
     def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return kinds of errors by their fingerprints, over all time before a moment."""
+        """Return kinds of errors by their fingerprints, over all time before a moment.
+
+        Of more than ERRORS_OF_KIND_COUNTED of one kind the newest are counted, and its group says so.
+        """
         if not fingerprints:
             return []
         before_at = None if before is None else self._moment(before)
         wanted = self._list(sorted(set(fingerprints)))
-        found = self._ask("error_groups_named", fingerprints=wanted, before_at=before_at)
-        return [rows.error_group(row, self.forms) for row in found]
+        found = self._ask(
+            "error_groups_named", fingerprints=wanted, before_at=before_at, most=ERRORS_OF_KIND_COUNTED + 1
+        )
+        return [rows.error_group(row, self.forms, most=ERRORS_OF_KIND_COUNTED) for row in found]
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what each writer of a run emitted and what of it is stored."""

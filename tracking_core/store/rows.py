@@ -243,13 +243,14 @@ def error(row: Row, forms: Forms) -> ErrorRecord:
     )
 
 
-def error_group(row: Row, forms: Forms) -> ErrorGroup:
-    """Return a kind of error."""
-    fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message = row
+def error_group(row: Row, forms: Forms, *, most: int) -> ErrorGroup:
+    """Return a kind of error; more than `most` that were counted say that there are others."""
+    fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message, counted = row
     return ErrorGroup(
         fingerprint=fingerprint,
-        errors=errors,
+        errors=min(errors, most),
         runs=runs,
+        cut=counted > most,
         first_at=forms.moment(first_at),
         last_at=forms.moment(last_at),
         run_id=run_id,

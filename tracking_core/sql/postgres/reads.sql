@@ -221,17 +221,26 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment.
+-- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment. Of a
+-- storm the newest are counted; the last column says how many were.
 SELECT
     kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted
 FROM (
     SELECT
-        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
-    FROM tracking.errors
-    WHERE at >= %(since)s AND at < coalesce(%(before_at)s::timestamptz, 'infinity')
+        fingerprint, sum(errors)::bigint AS errors, count(*) AS runs, min(first_at) AS first_at,
+        max(last_at) AS last_at, (sum(sum(errors)) OVER ())::bigint AS counted
+    FROM (
+        SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at
+        FROM (
+            SELECT fingerprint, run_id, at
+            FROM tracking.errors
+            WHERE at >= %(since)s AND at < coalesce(%(before_at)s::timestamptz, 'infinity')
+            ORDER BY at DESC
+            LIMIT %(most)s) AS latest
+        GROUP BY fingerprint, run_id) AS of_run
     GROUP BY fingerprint
-    ORDER BY max(at) DESC
+    ORDER BY max(last_at) DESC
     LIMIT %(limit)s) AS kind
 CROSS JOIN LATERAL (
     SELECT run_id, phase, error_type, message
@@ -242,23 +251,32 @@ CROSS JOIN LATERAL (
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
--- The same for given kinds, whenever they happened.
+-- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
 SELECT
-    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message
-FROM (
-    SELECT
-        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
-    FROM tracking.errors
-    WHERE fingerprint = ANY(%(fingerprints)s::text[]) AND at < coalesce(%(before_at)s::timestamptz, 'infinity')
-    GROUP BY fingerprint) AS kind
+    wanted.fingerprint, kind.errors, kind.runs, oldest.at, newest.at,
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors
+FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
 CROSS JOIN LATERAL (
-    SELECT run_id, phase, error_type, message
+    SELECT count(*) AS errors, count(DISTINCT run_id) AS runs
+    FROM (
+        SELECT run_id
+        FROM tracking.errors AS error
+        WHERE error.fingerprint = wanted.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
+        ORDER BY error.at DESC
+        LIMIT %(most)s) AS latest) AS kind
+CROSS JOIN LATERAL (
+    SELECT at
     FROM tracking.errors AS error
-    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
+    WHERE error.fingerprint = wanted.fingerprint
+    ORDER BY error.at
+    LIMIT 1) AS oldest
+CROSS JOIN LATERAL (
+    SELECT at, run_id, phase, error_type, message
+    FROM tracking.errors AS error
+    WHERE error.fingerprint = wanted.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
     ORDER BY error.at DESC
     LIMIT 1) AS newest
-ORDER BY kind.last_at DESC;
+ORDER BY newest.at DESC;
 
 -- name: runs_alive_at
 -- The runs that had begun and not ended at a past moment, newest first; `since` bounds how far back it looks.

@@ -221,17 +221,26 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment.
+-- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment. Of a
+-- storm the newest are counted; the last column says how many were.
 SELECT
     kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted
 FROM (
     SELECT
-        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
-    FROM errors
-    WHERE at >= :since AND at < coalesce(:before_at, 9223372036854775807)
+        fingerprint, sum(errors) AS errors, count(*) AS runs, min(first_at) AS first_at, max(last_at) AS last_at,
+        sum(sum(errors)) OVER () AS counted
+    FROM (
+        SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at
+        FROM (
+            SELECT fingerprint, run_id, at
+            FROM errors
+            WHERE at >= :since AND at < coalesce(:before_at, 9223372036854775807)
+            ORDER BY at DESC
+            LIMIT :most) AS latest
+        GROUP BY fingerprint, run_id) AS of_run
     GROUP BY fingerprint
-    ORDER BY max(at) DESC
+    ORDER BY max(last_at) DESC
     LIMIT :limit) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
@@ -240,21 +249,28 @@ JOIN errors AS newest ON newest.rowid = (
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
--- The same for given kinds, whenever they happened.
+-- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
 SELECT
-    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message
+    kind.fingerprint, kind.errors, kind.runs, kind.first_at, newest.at,
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors
 FROM (
     SELECT
-        fingerprint, count(*) AS errors, count(DISTINCT run_id) AS runs, min(at) AS first_at, max(at) AS last_at
-    FROM errors
-    WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints)) AND at < coalesce(:before_at, 9223372036854775807)
-    GROUP BY fingerprint) AS kind
+        wanted.value AS fingerprint,
+        (SELECT count(*) FROM (
+            SELECT 1 FROM errors AS error
+            WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
+            ORDER BY error.at DESC LIMIT :most) AS latest) AS errors,
+        (SELECT count(DISTINCT run_id) FROM (
+            SELECT run_id FROM errors AS error
+            WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
+            ORDER BY error.at DESC LIMIT :most) AS latest) AS runs,
+        (SELECT at FROM errors AS error WHERE error.fingerprint = wanted.value ORDER BY error.at LIMIT 1) AS first_at
+    FROM json_each(:fingerprints) AS wanted) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
     WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
     ORDER BY error.at DESC LIMIT 1)
-ORDER BY kind.last_at DESC;
+ORDER BY newest.at DESC;
 
 -- name: runs_alive_at
 -- The runs that had begun and not ended at a past moment, newest first; `since` bounds how far back it looks.
