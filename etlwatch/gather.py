@@ -15,10 +15,11 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.gather_boards import BoardsGatherer
-from etlwatch.gather_details import MOST_ERRORS, DetailsGatherer
+from etlwatch.gather_details import DetailsGatherer
 from etlwatch.gather_facts import RunFacts
 from etlwatch.gather_listing import FIRST_PAGE, MOST_OF_JOB, Listing
 from etlwatch.judging import Judge
+from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import AskedBoard
 from etlwatch.model.series import WINDOWS, Grid, Window, grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
@@ -27,7 +28,7 @@ from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_ERRORS", "Gatherer", "Watch", "newest_runs"]
+__all__ = ["Gatherer", "Watch", "newest_runs"]
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
@@ -157,7 +158,8 @@ class Gatherer:
 def newest_runs(reader: Reader, watch: Watch) -> list[Run]:
     """Return the newest runs to list that began before the moment that is looked at."""
     if watch.job is not None:
-        return reader.runs_of_job(watch.job, min(watch.limit, MOST_OF_JOB), before=watch.moment)
+        before = None if watch.moment is None else just_after(watch.moment)
+        return reader.runs_of_job(watch.job, min(watch.limit, MOST_OF_JOB), before=before)
     return reader.recent_runs(watch.limit, before=None if watch.moment is None else (watch.moment, MAX_RUN_ID))
 
 

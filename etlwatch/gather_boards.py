@@ -16,6 +16,7 @@ from typing import Final
 from etlwatch.gather_compare import last_success, read_side
 from etlwatch.gather_errors import read_kinds
 from etlwatch.gather_jobs import JOBS_AT_MOST, JobsGatherer, read_history
+from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import (
     AnyBoard,
     AskedBoard,
@@ -122,16 +123,16 @@ def board_as_of(
     """Return a board as it stood at a past moment; `details_as_of` reads a run so. Raises StoreError."""
     if isinstance(asked, AskedJobs):
         names = reader.job_names(JOBS_AT_MOST)
-        histories = [read_history(reader, job, asked.zone, before=moment) for job in names]
+        histories = [read_history(reader, job, asked.zone, moment=moment) for job in names]
         return JobsBoard(histories=tuple(history for history in histories if history.runs), complete=True)
     if isinstance(asked, AskedErrors):
         since = moment - timedelta(seconds=asked.window_s)
-        return ErrorsBoard(since=since, kinds=tuple(read_kinds(reader, since, MOST_KINDS, before=moment)))
+        return ErrorsBoard(since=since, kinds=tuple(read_kinds(reader, since, MOST_KINDS, before=just_after(moment))))
     if isinstance(asked, AskedRuns):
         after = details_as_of(asked.after)
         reference = asked.before
         if reference is None and after.run is not None:
-            found = last_success(reader, after.run)
+            found = last_success(reader, after.run, completed_by=moment)
             reference = found.run_id if found is not None else None
         return RunsBoard(after=after, before=None if reference is None else details_as_of(reference))
     return None

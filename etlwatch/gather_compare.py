@@ -19,9 +19,9 @@ ERRORS_COMPARED: Final = 1_000
 """Errors of each run that are compared by kind, the newest."""
 
 
-def last_success(reader: Reader, run: Run) -> Run | None:
-    """Return the newest completed run of a run's job that began before it; None without one."""
-    found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at)
+def last_success(reader: Reader, run: Run, *, completed_by: datetime | None = None) -> Run | None:
+    """Return the newest completed run of a run's job that began before it, and was over by a moment; None without."""
+    found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at, completed_by=completed_by)
     return found[0] if found else None
 
 
@@ -30,10 +30,8 @@ def read_reference(reader: Reader, run: Run, *, by: datetime | None = None) -> R
 
     Only one that had completed `by` a moment, if that is given.
     """
-    found = last_success(reader, run)
-    if found is None or (by is not None and (found.ended_at is None or found.ended_at > by)):
-        return RunDetails(run=None, run_id=0)
-    return read_side(reader, found)
+    found = last_success(reader, run, completed_by=by)
+    return RunDetails(run=None, run_id=0) if found is None else read_side(reader, found)
 
 
 def read_side(reader: Reader, run: Run) -> RunDetails:

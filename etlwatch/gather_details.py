@@ -17,7 +17,7 @@ from etlwatch.model.snapshot import RunDetails
 from tracking_core.records import Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_ERRORS", "DetailsGatherer"]
+__all__ = ["MOST_ERRORS", "DetailsGatherer", "with_coverage"]
 
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
@@ -97,9 +97,7 @@ class DetailsGatherer:
         pages = (now_s // PAGES_EVERY_S, bool(run.requests)) if moving else stamp
         if run.requests and pages != stamps.pages:
             stamps.pages = pages
-            found = reader.pages(run_id, MOST_PAGES + 1) if run.requests <= MOST_SEARCHED else []
-            cut = len(found) > MOST_PAGES or run.requests > MOST_SEARCHED
-            held = replace(held, coverage=() if cut else coverage_of(found), coverage_cut=cut)
+            held = with_coverage(reader, held, run)
         if run.errors != stamps.errors:
             stamps.errors = run.errors
             held = replace(held, errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else ())
@@ -111,6 +109,13 @@ class DetailsGatherer:
             found_kinds = tuple(kinds_of_errors(reader, run, held.errors)) if fingerprints else ()
             held = replace(held, kinds=found_kinds)
         return held
+
+
+def with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:
+    """Return the details of a run with the holes and overlaps among its pages: reads raw requests."""
+    found = reader.pages(run.run_id, MOST_PAGES + 1) if run.requests <= MOST_SEARCHED else []
+    cut = len(found) > MOST_PAGES or run.requests > MOST_SEARCHED
+    return replace(details, coverage=() if cut else coverage_of(found), coverage_cut=cut)
 
 
 def _series(reader: Reader, run: Run, known: Sequence[SeriesCell]) -> tuple[SeriesCell, ...]:

@@ -50,9 +50,14 @@ def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> l
     return kinds_of_errors(reader, run, reader.errors(run.run_id, limit))
 
 
-def kinds_of_errors(reader: Reader, run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorKind]:
-    """Return the kinds of errors of one run that are known already; raises the reader's StoreError."""
-    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run})
+def kinds_of_errors(
+    reader: Reader, run: Run, errors: Iterable[ErrorRecord], *, before: datetime | None = None
+) -> list[ErrorKind]:
+    """Return the kinds of errors of one run that are known already, as they stood before a past moment if one is given.
+
+    Raises the reader's StoreError.
+    """
+    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run}, before)
 
 
 def _kinds(

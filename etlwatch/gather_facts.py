@@ -17,7 +17,7 @@ from etlwatch.model.snapshot import Percentiles
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["ERRORS_A_POLL", "RunFacts"]
+__all__ = ["ENDPOINTS_A_POLL", "ERRORS_A_POLL", "RunFacts"]
 
 ERRORS_A_POLL: Final = 10
 """Runs whose last error is asked for in one poll; the rest follow in the next."""

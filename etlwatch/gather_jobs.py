@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from etlwatch.judging import read_past
-from etlwatch.model.as_of import run_as_of
+from etlwatch.model.as_of import just_after, run_as_of
 from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, history_of
 from etlwatch.model.past import MOST_RUNS, past_of
 from tracking_core.records import Run, RunStatus
@@ -32,14 +32,15 @@ STARTS_AT_MOST: Final = 200
 """Beginnings read of a job whose shown runs do not cover a week: whether it rests at night, or at the weekend."""
 
 
-def read_history(reader: Reader, job: str, zone: tzinfo | None = None, *, before: datetime | None = None) -> JobHistory:
-    """Return the history of a job, as it stood before a past moment if one is given; raises the reader's StoreError."""
+def read_history(reader: Reader, job: str, zone: tzinfo | None = None, *, moment: datetime | None = None) -> JobHistory:
+    """Return the history of a job, as it stood at a past moment if one is given; raises the reader's StoreError."""
+    before = just_after(moment) if moment is not None else None
     runs = reader.runs_of_job(job, RUNS_SHOWN, before=before)
-    if before is not None:
-        runs = [run_as_of(run, before) for run in runs]
+    if moment is not None:
+        runs = [run_as_of(run, moment) for run in runs]
     completed = [run for run in runs if run.status == RunStatus.COMPLETED]
     all_read = len(runs) < RUNS_SHOWN or len(completed) >= MOST_RUNS
-    past = past_of(completed) if all_read else read_past(reader, job, before=before, in_full=False)
+    past = past_of(completed) if all_read else read_past(reader, job, completed_by=moment, in_full=False)
     starts = [run.started_at for run in runs]
     if len(runs) == RUNS_SHOWN and starts[0] - starts[-1] < WEEK_AND_A_DAY:
         starts = [run.started_at for run in reader.runs_of_job(job, STARTS_AT_MOST, before=before)]

@@ -32,12 +32,19 @@ PAST_HOLDS_S: Final = 600.0
 """A past is read again after this long whatever happened: runs may have been removed."""
 
 
-def read_past(reader: Reader, job: str, *, before: datetime | None = None, in_full: bool = True) -> JobPast:
-    """Return the past of a job, of its last completed runs that began before a moment.
+def read_past(
+    reader: Reader,
+    job: str,
+    *,
+    before: datetime | None = None,
+    completed_by: datetime | None = None,
+    in_full: bool = True,
+) -> JobPast:
+    """Return the past of a job, of its last completed runs that began before a moment, or had completed by one.
 
     Without `in_full` only what the runs themselves hold: durations, requests, items, errors.
     """
-    runs = reader.runs_of_job(job, MOST_RUNS, completed=True, before=before)
+    runs = reader.runs_of_job(job, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
     run_ids = [run.run_id for run in runs]
     if not in_full or not run_ids:
         return past_of(runs)

@@ -135,6 +135,7 @@ class Poller:
         self._deliver = deliver
         self._deadline = deadline
         self._backoff = backoff or Backoff()
+        self._thresholds = thresholds
         self._gatherer = Gatherer(thresholds=thresholds)
         self._store: Store | None = None
         self._reader: Reader | None = None
@@ -202,7 +203,7 @@ class Poller:
     def _look(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return what a watch shows: now, or a past moment."""
         if watch.moment is not None:
-            return read_as_of(reader, watch, watch.moment)
+            return read_as_of(reader, watch, watch.moment, thresholds=self._thresholds)
         return self._gatherer.read(reader, watch)
 
     def _poll_once(self) -> float:

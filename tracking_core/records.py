@@ -139,6 +139,9 @@ class PhaseSample:
     bucket: int
     """Seconds since 1970-01-01Z."""
 
+    at: datetime
+    """When in the bucket it was told last: what came before that in the same bucket is not kept."""
+
     processed: Mapping[str, int]
     """Cumulative, per unit."""
 

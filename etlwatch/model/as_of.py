@@ -1,29 +1,103 @@
 """What a run looked like at a past moment, from what is stored of it; what was not sampled is unknown, never guessed.
 
-Owns the projection of a run and its phases, as they are read now, back to a moment. Known for certain: what had begun
-and ended by then, the requests in closed cells of its series, errors by their time, the last sample of each phase, and
-that a run which is silent today was silent then already if its last heartbeat is old enough. Not known: a heartbeat
-that was followed by later ones, notes, ledger and source counts of that hour.
+Owns the projection of a run and its phases, as they are read now, back to a moment, and the word for what cannot be
+projected. Known for certain: what had begun and ended by then, the requests in closed cells of its series, errors by
+their time, the last sample of each phase, and that a run which is silent today was silent then already if its last
+heartbeat is old enough. Not known: a silence that ended again, notes, delivery, endpoints and memory peaks of that
+hour. Verdicts follow from this in `etlwatch.model.late_as_of`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
 
+from etlwatch.model.series import percentiles_of
+from etlwatch.model.snapshot import Percentiles, Rates
+from tracking_core.histogram import merge
 from tracking_core.liveness import judge
-from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, Traffic
+from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, SeriesCell, Traffic
 
-__all__ = ["NOTHING_YET", "phases_as_of", "run_as_of"]
+__all__ = ["KEPT_FOR_WHOLE_RUNS", "NOTHING_YET", "Stored", "just_after", "phases_as_of", "run_as_of"]
 
-NOTHING_YET = Traffic()
+RATE_S: Final = 120
+"""Over how many seconds before the moment a rate is taken: two of the widest cells."""
+
+KEPT_FOR_WHOLE_RUNS: Final = frozenset({"endpoints", "delivery", "pages", "memory peak"})
+"""What is stored of a run as a whole alone, so that nobody knows how it stood while the run went on."""
 
 
-def run_as_of(run: Run, moment: datetime, *, traffic: Traffic = NOTHING_YET, errors: int = 0) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What is stored of a run up to a moment."""
+
+    until: int = 0
+    """The moment, in whole seconds since 1970-01-01Z."""
+
+    traffic: Traffic = field(default_factory=Traffic)
+    """All requests in cells that had closed."""
+
+    cells: tuple[SeriesCell, ...] = ()
+    """The latest cells that had begun, ascending."""
+
+    since: int = 0
+    """From where on these are all there are; seconds since 1970-01-01Z."""
+
+    samples: tuple[PhaseSample, ...] = ()
+    """The last samples of each phase whose buckets had begun, ascending."""
+
+    errors: int = 0
+    last_error_at: datetime | None = None
+    counted_at: tuple[datetime, ...] = ()
+    """When the source was counted by then, as far as it was asked for."""
+
+    @property
+    def closed(self) -> tuple[SeriesCell, ...]:
+        """The cells that had closed: all that is in them had happened."""
+        return tuple(cell for cell in self.cells if cell.bucket + cell.width <= self.until)
+
+    @property
+    def open(self) -> tuple[SeriesCell, ...]:
+        """The cells that were being filled: of what is in them some came later, and nobody knows how much."""
+        return tuple(cell for cell in self.cells if cell.bucket + cell.width > self.until)
+
+    @property
+    def closed_until(self) -> int:
+        """Where the known part of its series ends, seconds since 1970-01-01Z."""
+        return min((cell.bucket for cell in self.open), default=self.until)
+
+    @property
+    def percentiles(self) -> Percentiles | None:
+        """Its latencies by then; None where its series was not read from its beginning."""
+        if sum(cell.requests for cell in self.closed) != self.traffic.requests:
+            return None
+        return percentiles_of(merge(cell.histogram for cell in self.closed))
+
+    def rates(self, began: datetime) -> Rates:
+        """Return what it did in the last closed cells before the moment, per second."""
+        end = self.closed_until
+        begin = max(end - RATE_S, int(began.timestamp()))
+        lately = [cell for cell in self.closed if cell.bucket + cell.width > begin]
+        seconds = max(end - begin, 1)
+        return Rates(
+            requests=sum(cell.requests for cell in lately) / seconds, items=sum(cell.items for cell in lately) / seconds
+        )
+
+
+NOTHING_YET: Final = Stored()
+
+
+def just_after(moment: datetime) -> datetime:
+    """Return the next instant: before it is what had happened by the moment, the moment itself included."""
+    return moment + timedelta(microseconds=1)
+
+
+def run_as_of(run: Run, moment: datetime, stored: Stored = NOTHING_YET) -> Run:
     """Return a run as it stood at `moment`; one that had ended by then is as it is today, but for late arrivals.
 
-    `traffic` and `errors` are what it had by then. ValueError for a run that had not begun.
+    ValueError for a run that had not begun.
     """
     if run.started_at > moment:
         raise ValueError(f"run {run.id} began at {run.started_at.isoformat()}, after {moment.isoformat()}")
@@ -47,11 +121,11 @@ def run_as_of(run: Run, moment: datetime, *, traffic: Traffic = NOTHING_YET, err
         ended_by=None,
         notes=_notes_at_start(run),
         duration_s=(moment - run.started_at).total_seconds(),
-        requests=traffic.requests,
-        items=traffic.items,
-        failed_requests=traffic.failed,
-        throttled_requests=traffic.throttled,
-        errors=errors,
+        requests=stored.traffic.requests,
+        items=stored.traffic.items,
+        failed_requests=stored.traffic.failed,
+        throttled_requests=stored.traffic.throttled,
+        errors=stored.errors,
         progress_at=progress,
         emitted=0,
         dropped=0,
@@ -61,9 +135,9 @@ def run_as_of(run: Run, moment: datetime, *, traffic: Traffic = NOTHING_YET, err
 def phases_as_of(phases: Iterable[Phase], samples: Iterable[PhaseSample], moment: datetime) -> tuple[Phase, ...]:
     """Return a run's phases as they stood at `moment`: those to come as pending, counters from the last sample by then.
 
-    A phase whose progress was never sampled keeps its totals and shows no processed count.
+    `samples` ascend. A phase whose progress was never sampled keeps its totals and shows no processed count.
     """
-    last: Mapping[str, PhaseSample] = {sample.phase: sample for sample in samples}
+    last: Mapping[str, PhaseSample] = {sample.phase: sample for sample in samples if sample.at <= moment}
     return tuple(_phase_as_of(phase, last.get(phase.phase), moment) for phase in phases)
 
 

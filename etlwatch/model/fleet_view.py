@@ -74,6 +74,10 @@ def _title(name: str, figures: Sequence[tuple[str, str, str]], width: int) -> Sp
     return tuple(title)
 
 
+def _rate_now(read: _Fleet) -> str:
+    return f"{rate(read.now.rate)}/s" if read.now.rate is not None else UNKNOWN
+
+
 def _alarm(value: float | None) -> str:
     return "amber bold" if value is not None and value >= ALARMING_SHARE else "text"
 
@@ -88,7 +92,7 @@ def _throughput(read: _Fleet) -> Chart:
     rates = tuple(column.rate for column in read.columns)
     top = nice_top(max((value for value in rates if value is not None), default=None))
     return Chart(
-        title=(("throughput", "dim"), ("  ", "plain"), (f"{rate(read.now.rate or 0)}/s", "text bold")),
+        title=(("throughput", "dim"), ("  ", "plain"), (_rate_now(read), "text bold")),
         layers=(Layer(values=rates, role="chart-p99"),),
         top=top,
         top_label=count_label(top),
@@ -147,7 +151,7 @@ def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None) -> tuple[Spark,
     return (
         Spark(
             label="throughput",
-            value=(f"{rate(read.now.rate or 0)}/s", "text bold"),
+            value=(_rate_now(read), "text bold"),
             values=rates,
             top=nice_top(max((value for value in rates if value is not None), default=None)),
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -77,12 +77,25 @@ def judge_fleet(
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    late: Callable[[Run, JobPast], tuple[Finding, ...]] | None = None,
 ) -> Judgement:
     """Return the judgement on runs; one whose job is not in `pasts` keeps the state that needs no past.
 
     `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
-    are theirs, by run, as far as they are known.
+    are theirs, by run, as far as they are known. `late` finds otherwise in which ways a living run is behind.
     """
+
+    def behind(run: Run, past: JobPast) -> tuple[Finding, ...]:
+        return findings(
+            run,
+            past,
+            now=now,
+            phases=(phases or {}).get(run.run_id, ()),
+            series=(series or {}).get(run.run_id, ()),
+            endpoints=(endpoints or {}).get(run.run_id, ()),
+            thresholds=thresholds,
+        )
+
     if living is None:
         living = [run for run in runs if run.status == RunStatus.RUNNING]
     outage = outage_of(living)
@@ -91,17 +104,9 @@ def judge_fleet(
         if run.state == "lost":
             found[run.run_id] = (_lost(run, living, outage, now),)
         elif run.job in pasts:
-            late = findings(
-                run,
-                pasts[run.job],
-                now=now,
-                phases=(phases or {}).get(run.run_id, ()),
-                series=(series or {}).get(run.run_id, ()),
-                endpoints=(endpoints or {}).get(run.run_id, ()),
-                thresholds=thresholds,
-            )
-            if late:
-                found[run.run_id] = late
+            proofs = (late or behind)(run, pasts[run.job])
+            if proofs:
+                found[run.run_id] = proofs
     judged = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
     return Judgement(runs=tuple(map(judged.get, map(_id_of, runs), runs)), findings=found, pasts=pasts, outage=outage)
 

@@ -13,13 +13,13 @@ from typing import Final
 
 from etlwatch.model.numbers import duration_ms, percent, ratio, span
 from etlwatch.model.past import JobPast, Usual
+from etlwatch.model.stretch import last_stretch
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
-__all__ = ["Finding", "findings", "latest_progress"]
-
+__all__ = ["RECENT_S", "Finding", "findings", "latest_progress"]
 
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
@@ -137,15 +137,9 @@ def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thres
 
 
 def _beginning_of_throttling(series: Sequence[SeriesCell], limit: float, now: datetime) -> datetime:
-    """Return where the stretch of throttled cells that reaches until now begins."""
-    began = int(now.timestamp())
-    for cell in reversed(series):
-        if not cell.requests:
-            continue
-        if cell.throttled / cell.requests < limit / 2:
-            break
-        began = cell.bucket
-    return from_microseconds(began * 1_000_000)
+    """Return where the last stretch of throttled cells begins."""
+    found = last_stretch(series, lambda cell: cell.throttled / cell.requests >= limit / 2 if cell.requests else None)
+    return now if found is None else from_microseconds(found[0] * 1_000_000)
 
 
 def _slow(

@@ -94,6 +94,8 @@ def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
     ends = ends_words(row, pen).removeprefix("ends ")
     if ends:
         lines.append(labelled("ends", ends))
+    if row.verdict.because:
+        lines.append(labelled("unknown", safe(row.verdict.because)))
     doing = doing_words(row)
     if doing:
         lines.append(labelled("doing", doing))

@@ -135,6 +135,7 @@ def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_goo
             last_error=snapshot.last_errors.get(run.run_id),
             good_again=made_good,
             findings=snapshot.findings.get(run.run_id, ()),
+            doubts=snapshot.doubts.get(run.run_id, ()),
         ),
         phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
         rates=snapshot.rates.get(run.run_id),

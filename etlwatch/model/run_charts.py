@@ -36,10 +36,10 @@ def run_columns_over_time(
 ) -> tuple[Column, ...]:
     """Return the run's requests in `columns` columns from its beginning to `axis_end`, else to its end or now."""
     since, until = view.began_s, view.end_s(pen)
-    if axis_end is not None and axis_end > until:
-        return columns_of(view.details.series, since, (axis_end - since) / max(1, columns), max(1, columns), until)
+    step = (max(until, axis_end or 0.0) - since) / max(1, columns)
+    known = view.details.series_until
     # A cell begins before the run does: what is in it happened since the beginning all the same.
-    return columns_of(view.details.series, since, (until - since) / max(1, columns), max(1, columns), until)
+    return columns_of(view.details.series, since, step, max(1, columns), until if known is None else min(until, known))
 
 
 def time_ticks(start: float, end: float, pen: Pen, *, most: int = 6) -> tuple[tuple[float, str], ...]:

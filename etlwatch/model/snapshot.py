@@ -31,6 +31,7 @@ from tracking_core.records import (
 if TYPE_CHECKING:
     from etlwatch.model.boards import AnyBoard
     from etlwatch.model.error_groups import ErrorKind
+    from etlwatch.model.late_as_of import Doubt
 
 __all__ = ["FleetSeries", "Percentiles", "Rates", "RunDetails", "Snapshot"]
 
@@ -89,6 +90,12 @@ class RunDetails:
     """What all runs know of the kinds of these errors; none where nobody asked."""
 
     ledger: tuple[WriterLedger, ...] = ()
+    series_until: int | None = None
+    """Where the known part of its series ends, seconds since 1970-01-01Z; None where that is now."""
+
+    unknown: frozenset[str] = frozenset()
+    """What of it is not known for the moment that is looked at: words of `as_of.KEPT_FOR_WHOLE_RUNS`."""
+
     coverage: tuple[Coverage, ...] = ()
     """Of the endpoints that were paged."""
 
@@ -121,6 +128,9 @@ class Snapshot:
     findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
     """By run, all that proves it lost or behind, gravest first."""
 
+    doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+    """By run, the verdicts that what is stored of a past moment leaves open."""
+
     pasts: Mapping[str, JobPast] = field(default_factory=dict)
     """What is usual for the jobs of these runs, as far as it is known; more of it for those with a living run."""
 
@@ -140,6 +150,9 @@ class Snapshot:
 
     endpoints: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """The endpoints that runs asked, while a filter names any, as far as they were read."""
+
+    perhaps_later: frozenset[int] = frozenset()
+    """Runs of which some endpoints may have been asked after `at` only: they went on after the past moment."""
 
     fleet: FleetSeries = field(default_factory=FleetSeries)
     switches: tuple[Switch, ...] = ()

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.model.late import Finding
+from etlwatch.model.late_as_of import Doubt
 from etlwatch.model.numbers import span
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
@@ -85,8 +86,13 @@ def judge_run(
     last_error: ErrorRecord | None = None,
     good_again: bool = False,
     findings: Sequence[Finding] = (),
+    doubts: Sequence[Doubt] = (),
 ) -> Verdict:
-    """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state."""
+    """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state.
+
+    `doubts` are the verdicts that what is stored of a past moment leaves open.
+    """
+    unsure = "; ".join(doubt.because for doubt in doubts)
     state = run.state
     since = run.state_since or run.ended_at or run.started_at
     rank = RANKS.get(state, RANKS["running"])
@@ -112,11 +118,13 @@ def judge_run(
         )
     if state in BEHIND:
         note = findings[0].note if findings else run.evidence
-        return Verdict(state=state, tone="amber", rank=rank, since=since, note=note, because=run.evidence)
+        because = "; ".join(filter(None, (run.evidence, unsure)))
+        return Verdict(state=state, tone="amber", rank=rank, since=since, note=note, because=because)
     if state in ("terminated", "abandoned"):
         return Verdict(state=state, tone="plain", rank=rank, since=since, note=_ending(run), because=_ending(run))
     tone = "dim" if state == "completed" else "plain"
-    return Verdict(state=state, tone=tone, rank=rank, since=since, note=last_line(run.notes))
+    note = f"{' or '.join(doubt.state for doubt in doubts)}: unknown" if doubts else last_line(run.notes)
+    return Verdict(state=state, tone=tone, rank=rank, since=since, note=note, because=unsure)
 
 
 def last_line(text: str | None) -> str:

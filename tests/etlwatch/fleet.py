@@ -270,24 +270,36 @@ class FakeReader:
         return sorted({run.job for run in self._ask("job_names").runs})[:limit]
 
     def runs_of_job(
-        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+        self,
+        job: str,
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
     ) -> list[Run]:
         found = [
             run
             for run in self._ask("runs_of_job").runs
             if run.job == job
-            and (run.status == "completed" or not completed)
+            and (run.status == "completed" or not (completed or completed_by))
             and (before is None or run.started_at < before)
+            and (completed_by is None or (run.ended_at is not None and run.ended_at <= completed_by))
         ]
         return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
         return [totals for totals in self._ask("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]
 
-    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
+    def series_of_runs(
+        self, run_ids: Sequence[int], since: int, *, until: int | None = None
+    ) -> dict[int, list[SeriesCell]]:
         lists = self._ask("series_of_runs").series_lists
+        end = until or 2**62
         return {
-            run_id: [cell for cell in lists[run_id] if cell.bucket >= since] for run_id in run_ids if run_id in lists
+            run_id: [cell for cell in lists[run_id] if since <= cell.bucket < end]
+            for run_id in run_ids
+            if run_id in lists
         }
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -301,7 +313,9 @@ class FakeReader:
 
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
         lists = self._ask("traffic_until").series_lists
-        cells = {run_id: [cell for cell in lists.get(run_id, ()) if cell.bucket < until] for run_id in run_ids}
+        cells = {
+            run_id: [cell for cell in lists.get(run_id, ()) if cell.bucket + cell.width <= until] for run_id in run_ids
+        }
         return {
             run_id: Traffic(requests=sum(cell.requests for cell in own), items=sum(cell.items for cell in own))
             for run_id, own in cells.items()
@@ -309,14 +323,16 @@ class FakeReader:
         }
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
-        wanted = set(run_ids)
-        return [
-            each for each in self._ask("samples_until").sample_list if each.run_id in wanted and each.bucket < until
-        ]
+        found: dict[tuple[int, str], list[PhaseSample]] = {}
+        for each in sorted(self._ask("samples_until").sample_list, key=lambda sample: sample.bucket):
+            if each.run_id in set(run_ids) and each.bucket <= until:
+                found.setdefault((each.run_id, each.phase), []).append(each)
+        return [sample for samples in found.values() for sample in samples[-2:]]
 
-    def errors_until(self, run_ids: Sequence[int], at: datetime) -> dict[int, int]:
-        errors = Counter(error.run_id for error in self._ask("errors_until").error_list if error.at <= at)
-        return {run_id: errors[run_id] for run_id in run_ids if errors[run_id]}
+    def errors_until(self, run_ids: Sequence[int], at: datetime) -> dict[int, tuple[int, datetime]]:
+        errors = [error for error in self._ask("errors_until").error_list if error.at <= at]
+        moments = {run_id: [error.at for error in errors if error.run_id == run_id] for run_id in run_ids}
+        return {run_id: (len(found), max(found)) for run_id, found in moments.items() if found}
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
         errors = self._ask("error_groups").error_list
@@ -364,8 +380,14 @@ class FakeReader:
     def source_counts(self, run_id: int) -> list[SourceCount]:
         return [count for count in self._ask("source_counts").source_list if count.run_id == run_id]
 
-    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
-        errors = [error for error in self._ask("errors").error_list if run_id is None or error.run_id == run_id]
+    def errors(
+        self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        errors = [
+            error
+            for error in self._ask("errors").error_list
+            if (run_id is None or error.run_id == run_id) and (until is None or error.at <= until)
+        ]
         return sorted(errors, key=lambda error: error.at, reverse=True)[:limit]
 
     def ledger(self, run_id: int) -> list[WriterLedger]:

@@ -43,7 +43,7 @@ async def test_a_typed_moment_shows_the_store_as_it_stood_and_esc_comes_back(sto
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
         assert "later" not in opened.text
-        assert [line for line in opened.lines() if "alive-then" in line and "running" in line]
+        assert [line for line in opened.lines() if "alive-then" in line and "stalled" in line]
         assert "as of " in opened.lines()[0]
         assert opened.lines()[-1].startswith(" esc now  ← → scrub")
         await opened.press("escape")
@@ -75,7 +75,7 @@ async def test_the_open_run_is_shown_as_of_then_too(stock: Stock) -> None:
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
         await opened.pilot.pause()
         assert "alive-then" in opened.text
-        assert "running" in opened.lines()[1].lower()
+        assert "stalled since" in opened.lines()[1]
         details = opened.app.shown.details if opened.app.shown else None
         assert details is not None
         assert details.run is not None

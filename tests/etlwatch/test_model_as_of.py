@@ -9,7 +9,7 @@ import pytest
 
 from etlwatch.gather import Watch
 from etlwatch.gather_past import read_as_of
-from etlwatch.model.as_of import phases_as_of, run_as_of
+from etlwatch.model.as_of import Stored, phases_as_of, run_as_of
 from tests.etlwatch.test_model_late import done, phase_of, run_of
 from tests.store.stocking import Stock
 from tracking_core.records import PhaseSample, Traffic
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 def test_a_run_that_ended_later_was_running_then() -> None:
     run = done(1, 60, requests=500, items=900, errors=3, ended_by="job", notes="sync\nall done")
     then = run.started_at + 20 * MINUTE
-    seen = run_as_of(run, then, traffic=Traffic(requests=40, items=80, failed=2, throttled=1), errors=1)
+    seen = run_as_of(run, then, Stored(traffic=Traffic(requests=40, items=80, failed=2, throttled=1), errors=1))
     assert (seen.status, seen.state, seen.ended_at, seen.ended_by) == ("running", "running", None, None)
     assert (seen.requests, seen.items, seen.failed_requests, seen.throttled_requests, seen.errors) == (40, 80, 2, 1, 1)
     assert seen.duration_s == 20 * 60
@@ -56,7 +56,9 @@ def test_phases_show_the_last_sample_and_leave_the_rest_unknown() -> None:
         phase_of("load", 2, began + 10 * MINUTE, began + 50 * MINUTE, counters=counters, peak_memory_mb=300.0),
         phase_of("verify", 3, began + 50 * MINUTE, NOW, counters=counters),
     ]
-    sample = PhaseSample(run_id=1, phase="load", bucket=0, processed={"rows": 40}, memory_mb=120.0)
+    sample = PhaseSample(
+        run_id=1, phase="load", bucket=0, at=began + 20 * MINUTE, processed={"rows": 40}, memory_mb=120.0
+    )
     done_one, current, coming = phases_as_of(phases, [sample], began + 30 * MINUTE)
     assert done_one is phases[0]
     assert (current.status, current.counters, current.memory_mb) == (

@@ -235,6 +235,9 @@ def test_a_jobs_past_is_its_newest_runs_all_or_completed(stock: Stock, reader: R
     assert [run.run_id for run in reader.runs_of_job("inventory", 9, completed=True)] == [newer, old]
     assert [run.run_id for run in reader.runs_of_job("inventory", 1, completed=True)] == [newer]
     assert [run.run_id for run in reader.runs_of_job("inventory", 9, before=NOW - HOUR)] == [old]
+    assert [run.run_id for run in reader.runs_of_job("inventory", 1, completed_by=NOW)] == [newer]
+    assert [run.run_id for run in reader.runs_of_job("inventory", 1, completed_by=NOW - MINUTE)] == [old]
+    assert reader.runs_of_job("inventory", 1, completed_by=NOW - 2 * HOUR - MINUTE) == []
 
 
 def test_several_runs_answer_at_once_for_endpoints_and_series(stock: Stock, reader: Reader) -> None:
@@ -251,6 +254,9 @@ def test_several_runs_answer_at_once_for_endpoints_and_series(stock: Stock, read
     assert {run_id: [cell.requests for cell in cells] for run_id, cells in series.items()} == {first: [1], second: [1]}
     assert series[second][0].throttled == 1
     assert [cell.requests for cell in reader.series_of_runs([first], 0)[first]] == [1, 1]
+    assert [cell.bucket for cell in reader.series_of_runs([first], 0, until=series[first][0].bucket)[first]] == [
+        seconds(NOW - HOUR) // 10 * 10
+    ]
 
 
 def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock: Stock, reader: Reader) -> None:
@@ -270,9 +276,14 @@ def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock:
     traffic = reader.traffic_until(ids, seconds(at))
     assert list(traffic) == [alive]
     assert (traffic[alive].requests, traffic[alive].throttled, traffic[alive].items) == (2, 1, 5)
-    (sample,) = reader.samples_until(ids, seconds(at))
-    assert (sample.run_id, sample.phase, sample.processed) == (alive, "load", {"items": 9})
-    assert reader.errors_until(ids, at) == {alive: 1}
+    samples = [(each.run_id, each.phase, each.at, each.processed) for each in reader.samples_until(ids, seconds(at))]
+    assert samples == [
+        (alive, "load", at - 20 * MINUTE, {"items": 5}),
+        (alive, "load", at - 10 * MINUTE, {"items": 9}),
+    ]
+    assert reader.errors_until(ids, at) == {alive: (1, at - MINUTE)}
+    assert [error.message for error in reader.errors(alive, until=at)] == ["before"]
+    assert [error.message for error in reader.errors(until=at)] == ["before"]
 
 
 def test_a_pause_is_the_longest_stretch_without_requests(stock: Stock, reader: Reader) -> None:

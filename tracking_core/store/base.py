@@ -104,9 +104,15 @@ class Reader(Connection, Protocol):
         ...
 
     def runs_of_job(
-        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+        self,
+        job: str,
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
     ) -> list[Run]:
-        """Return the newest runs of a job that began before a moment, all or only the completed ones."""
+        """Return the newest runs of a job that began before a moment: all, the completed ones, or those by a moment."""
         ...
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
@@ -133,8 +139,10 @@ class Reader(Connection, Protocol):
         """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
         ...
 
-    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
-        """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
+    def series_of_runs(
+        self, run_ids: Sequence[int], since: int, *, until: int | None = None
+    ) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs in cells that begin in [since, until), seconds since 1970-01-01Z."""
         ...
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -158,11 +166,11 @@ class Reader(Connection, Protocol):
         ...
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
-        """Return the last sample of each phase of these runs up to `until` (seconds since 1970-01-01Z)."""
+        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first."""
         ...
 
-    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, int]:
-        """Return how many errors these runs had recorded by a moment; runs without any are left out."""
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
+        """Return how many errors these runs had by a moment, and when the last was; runs without any are left out."""
         ...
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
@@ -173,8 +181,10 @@ class Reader(Connection, Protocol):
         """Return a run's source counts by entity."""
         ...
 
-    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
-        """Return the newest errors of a run, or of all runs."""
+    def errors(
+        self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs, up to a moment."""
         ...
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:

@@ -93,11 +93,26 @@ class Questions(Dialect):
         return [job for (job,) in self._ask("job_names", limit=max(limit, 0))]
 
     def runs_of_job(
-        self, job: str, limit: int, *, completed: bool = False, before: datetime | None = None
+        self,
+        job: str,
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
     ) -> list[Run]:
-        """Return the newest runs of a job that began before a moment, all or only the completed ones."""
-        before_at = None if before is None else self._moment(before)
-        return self._runs("runs_of_job", job=job, completed=completed, before_at=before_at, limit=max(limit, 0))
+        """Return the newest runs of a job that began before a moment, all or only the completed ones.
+
+        `completed_by` leaves only those that had completed by that moment.
+        """
+        return self._runs(
+            "runs_of_job",
+            job=job,
+            completed=completed or completed_by is not None,
+            before_at=self._moment_or_none(before),
+            moment=self._moment_or_none(completed_by),
+            limit=max(limit, 0),
+        )
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         """Return the phases of these runs by (run_id, position)."""
@@ -126,10 +141,15 @@ class Questions(Dialect):
         """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
         return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id, since=since)]
 
-    def series_of_runs(self, run_ids: Sequence[int], since: int) -> dict[int, list[SeriesCell]]:
-        """Return the requests of several runs over time, in cells from `since` (seconds since 1970-01-01Z) on."""
+    def series_of_runs(
+        self, run_ids: Sequence[int], since: int, *, until: int | None = None
+    ) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs over time, in cells that begin in [since, until).
+
+        Both are seconds since 1970-01-01Z; without `until` all later cells.
+        """
         found: dict[int, list[SeriesCell]] = {}
-        for row in self._ask_of_runs("series_of_runs", run_ids, since=since):
+        for row in self._ask_of_runs("series_of_runs", run_ids, since=since, until=until):
             found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
         return found
 
@@ -171,14 +191,20 @@ class Questions(Dialect):
         }
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
-        """Return the last sample of each phase of these runs up to `until` (seconds since 1970-01-01Z)."""
+        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first.
+
+        `until` is in seconds since 1970-01-01Z. Two, since the newer one may have been renewed after that.
+        """
         found = self._ask_of_runs("samples_until", run_ids, until=until)
         return [rows.phase_sample(row, self.forms) for row in found]
 
-    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, int]:
-        """Return how many errors these runs had recorded by a moment; runs without any are left out."""
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
+        """Return how many errors these runs had recorded by a moment, and when the last of them was.
+
+        Runs without any are left out.
+        """
         found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment))
-        return {run_id: errors for run_id, errors in found}  # noqa: C416 - rows are sequences to the type checker
+        return {run_id: (errors, self.forms.moment(last)) for run_id, errors, last in found}
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
         """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks.
@@ -195,13 +221,15 @@ class Questions(Dialect):
         """Return a run's source counts by entity."""
         return [rows.source_count(row, self.forms) for row in self._ask_of_run("source_counts", run_id)]
 
-    def errors(self, run_id: int | None = None, limit: int = 100) -> list[ErrorRecord]:
-        """Return the newest errors of a run, or of all runs."""
-        limit = max(limit, 0)
+    def errors(
+        self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs, up to a moment."""
+        limit, moment = max(limit, 0), self._moment_or_none(until)
         if run_id is None:
-            found = self._ask("errors", limit=limit)
+            found = self._ask("errors", limit=limit, moment=moment)
         else:
-            found = self._ask_of_run("errors_of_run", run_id, limit=limit)
+            found = self._ask_of_run("errors_of_run", run_id, limit=limit, moment=moment)
         return [rows.error(row, self.forms) for row in found]
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
@@ -209,7 +237,7 @@ class Questions(Dialect):
 
         Of more than ERRORS_COUNTED the newest are counted, and each group says so.
         """
-        before_at = None if before is None else self._moment(before)
+        before_at = self._moment_or_none(before)
         found = self._ask(
             "error_groups",
             since=self._moment(since),
@@ -226,7 +254,7 @@ class Questions(Dialect):
         """
         if not fingerprints:
             return []
-        before_at = None if before is None else self._moment(before)
+        before_at = self._moment_or_none(before)
         wanted = self._list(sorted(set(fingerprints)))
         found = self._ask(
             "error_groups_named", fingerprints=wanted, before_at=before_at, most=ERRORS_OF_KIND_COUNTED + 1
@@ -251,6 +279,9 @@ class Questions(Dialect):
     def _place(self, before: tuple[datetime, int] | None) -> dict[str, object]:
         at, run_id = (None, None) if before is None else (self._moment(before[0]), before[1])
         return {"before_at": at, "before_id": run_id}
+
+    def _moment_or_none(self, moment: datetime | None) -> object:
+        return None if moment is None else self._moment(moment)
 
     def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
         return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []

@@ -151,9 +151,14 @@ def phase(row: Row, forms: Forms) -> Phase:
 
 def phase_sample(row: Row, forms: Forms) -> PhaseSample:
     """Return what a phase's progress looked like at some time."""
-    run_id, name, bucket, processed, memory_mb = row
+    run_id, name, bucket, at, processed, memory_mb = row
     return PhaseSample(
-        run_id=run_id, phase=name, bucket=bucket, processed=forms.document(processed), memory_mb=memory_mb
+        run_id=run_id,
+        phase=name,
+        bucket=bucket,
+        at=forms.moment(at),
+        processed=forms.document(processed),
+        memory_mb=memory_mb,
     )
 
 

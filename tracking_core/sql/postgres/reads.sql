@@ -82,7 +82,7 @@ ORDER BY run_id, position, phase;
 
 -- name: phase_samples
 -- How the phases of one run went.
-SELECT run_id, phase, bucket, processed::text, memory_mb
+SELECT run_id, phase, bucket, at, processed::text, memory_mb
 FROM tracking.phase_series
 WHERE run_id = %(run_id)s
 ORDER BY phase, bucket;
@@ -135,17 +135,18 @@ WHERE run_id = %(run_id)s
 ORDER BY entity;
 
 -- name: errors
--- The newest errors of all runs.
+-- The newest errors of all runs, up to a moment.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 FROM tracking.errors
+WHERE at <= coalesce(%(moment)s::timestamptz, 'infinity')
 ORDER BY at DESC
 LIMIT %(limit)s;
 
 -- name: errors_of_run
--- The newest errors of one run.
+-- The newest errors of one run, up to a moment.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 FROM tracking.errors
-WHERE run_id = %(run_id)s
+WHERE run_id = %(run_id)s AND at <= coalesce(%(moment)s::timestamptz, 'infinity')
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT %(limit)s;
 
@@ -179,7 +180,7 @@ WITH RECURSIVE names AS (
 SELECT job FROM names WHERE job IS NOT NULL LIMIT %(limit)s;
 
 -- name: runs_of_job
--- The newest runs of one job that began before a moment, all of them or the completed ones.
+-- The newest runs of one job that began before a moment; all of them, or those that had completed by another.
 SELECT
     run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
@@ -188,7 +189,8 @@ SELECT
 FROM tracking.runs
 WHERE job = %(job)s
   AND started_at < coalesce(%(before_at)s::timestamptz, 'infinity')
-  AND (NOT %(completed)s OR status = 'completed')
+  AND (NOT %(completed)s
+       OR (status = 'completed' AND ended_at <= coalesce(%(moment)s::timestamptz, 'infinity')))
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
@@ -202,12 +204,13 @@ WHERE run_id = ANY(%(run_ids)s::bigint[])
 ORDER BY run_id, requests DESC, endpoint;
 
 -- name: series_of_runs
--- The requests of several runs over time, from a moment on.
+-- The requests of several runs over time, in cells that begin in a stretch of time.
 SELECT
     run_id, bucket, width, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
 FROM tracking.run_series
-WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket >= %(since)s
+WHERE run_id = ANY(%(run_ids)s::bigint[])
+  AND bucket >= %(since)s AND bucket < coalesce(%(until)s::bigint, 9223372036854775807)
 ORDER BY run_id, bucket, width;
 
 -- name: pauses_of_runs
@@ -299,15 +302,20 @@ WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket + width <= %(until)s
 GROUP BY run_id;
 
 -- name: samples_until
--- The last sample of each phase up to a past moment.
-SELECT DISTINCT ON (run_id, phase) run_id, phase, bucket, processed::text, memory_mb
-FROM tracking.phase_series
-WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket <= %(until)s
-ORDER BY run_id, phase, bucket DESC;
+-- The last two samples of each phase whose buckets had begun by a past moment: the newest may have been renewed later.
+SELECT run_id, phase, bucket, at, processed::text, memory_mb
+FROM (
+    SELECT
+        run_id, phase, bucket, at, processed, memory_mb,
+        row_number() OVER (PARTITION BY run_id, phase ORDER BY bucket DESC) AS place
+    FROM tracking.phase_series
+    WHERE run_id = ANY(%(run_ids)s::bigint[]) AND bucket <= %(until)s) AS latest
+WHERE place <= 2
+ORDER BY run_id, phase, bucket;
 
 -- name: errors_until
--- How many errors runs had by a past moment.
-SELECT run_id, count(*)
+-- How many errors runs had by a past moment, and when the last of these was.
+SELECT run_id, count(*), max(at)
 FROM tracking.errors
 WHERE run_id = ANY(%(run_ids)s::bigint[]) AND at <= %(moment)s
 GROUP BY run_id;

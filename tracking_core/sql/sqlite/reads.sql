@@ -82,7 +82,7 @@ ORDER BY run_id, position, phase;
 
 -- name: phase_samples
 -- How the phases of one run went.
-SELECT run_id, phase, bucket, processed, memory_mb
+SELECT run_id, phase, bucket, at, processed, memory_mb
 FROM phase_series
 WHERE run_id = :run_id
 ORDER BY phase, bucket;
@@ -135,17 +135,18 @@ WHERE run_id = :run_id
 ORDER BY entity;
 
 -- name: errors
--- The newest errors of all runs.
+-- The newest errors of all runs, up to a moment.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 FROM errors
+WHERE at <= coalesce(:moment, 9223372036854775807)
 ORDER BY at DESC
 LIMIT :limit;
 
 -- name: errors_of_run
--- The newest errors of one run.
+-- The newest errors of one run, up to a moment.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 FROM errors
-WHERE run_id = :run_id
+WHERE run_id = :run_id AND at <= coalesce(:moment, 9223372036854775807)
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT :limit;
 
@@ -179,7 +180,7 @@ WITH RECURSIVE names AS (
 SELECT job FROM names WHERE job IS NOT NULL LIMIT :limit;
 
 -- name: runs_of_job
--- The newest runs of one job that began before a moment, all of them or the completed ones.
+-- The newest runs of one job that began before a moment; all of them, or those that had completed by another.
 SELECT
     run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
     progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
@@ -188,7 +189,7 @@ SELECT
 FROM runs
 WHERE job = :job
   AND started_at < coalesce(:before_at, 9223372036854775807)
-  AND (NOT :completed OR status = 'completed')
+  AND (NOT :completed OR (status = 'completed' AND ended_at <= coalesce(:moment, 9223372036854775807)))
 ORDER BY started_at DESC, run_id DESC
 LIMIT :limit;
 
@@ -202,12 +203,13 @@ WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 ORDER BY run_id, requests DESC, endpoint;
 
 -- name: series_of_runs
--- The requests of several runs over time, from a moment on.
+-- The requests of several runs over time, in cells that begin in a stretch of time.
 SELECT
     run_id, bucket, width, requests, failed, throttled, items, duration_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram
 FROM run_series
-WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket >= :since
+WHERE run_id IN (SELECT value FROM json_each(:run_ids))
+  AND bucket >= :since AND bucket < coalesce(:until, 9223372036854775807)
 ORDER BY run_id, bucket, width;
 
 -- name: pauses_of_runs
@@ -293,15 +295,20 @@ WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket + width <= :u
 GROUP BY run_id;
 
 -- name: samples_until
--- The last sample of each phase up to a past moment; beside a max() SQLite takes the other columns from its row.
-SELECT run_id, phase, max(bucket), processed, memory_mb
-FROM phase_series
-WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket <= :until
-GROUP BY run_id, phase;
+-- The last two samples of each phase whose buckets had begun by a past moment: the newest may have been renewed later.
+SELECT run_id, phase, bucket, at, processed, memory_mb
+FROM (
+    SELECT
+        run_id, phase, bucket, at, processed, memory_mb,
+        row_number() OVER (PARTITION BY run_id, phase ORDER BY bucket DESC) AS place
+    FROM phase_series
+    WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND bucket <= :until) AS latest
+WHERE place <= 2
+ORDER BY run_id, phase, bucket;
 
 -- name: errors_until
--- How many errors runs had by a past moment.
-SELECT run_id, count(*)
+-- How many errors runs had by a past moment, and when the last of these was.
+SELECT run_id, count(*), max(at)
 FROM errors
 WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND at <= :moment
 GROUP BY run_id;
