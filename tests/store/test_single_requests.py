@@ -206,20 +206,46 @@ def is_free(watch: psycopg.Connection[Any], table: str) -> bool:
     return len(watch.execute(f"SELECT FROM tracking.{table} FOR UPDATE SKIP LOCKED".encode()).fetchall()) == 1
 
 
-def test_a_run_of_a_week_without_a_partition_is_recorded_all_the_same(postgres_store_dsn: str) -> None:
+def test_a_run_of_a_week_without_a_partition_is_recorded_and_its_requests_move_when_the_week_is_made_again(
+    postgres_store_dsn: str,
+) -> None:
     stock = Stock(postgres_store_dsn)
     run_ids = [stock.start(NOW - timedelta(days=days)) for days in (0, 3650)]
-    of_its_week = f"SELECT tableoid::regclass::text FROM tracking.requests WHERE run_id = {run_ids[0]}"
+    of_its_week = (
+        f"SELECT seq, tableoid::regclass::text FROM tracking.requests WHERE run_id = {run_ids[0]} ORDER BY seq"
+    )
     with stock.store.writer(5.0) as writer:
         writer.write(single(run_ids[0], 1))
-        ((week,),) = peek(postgres_store_dsn, of_its_week)
+        ((_, week),) = peek(postgres_store_dsn, of_its_week)
         assert week.startswith("tracking.requests_p")
         with psycopg.connect(postgres_store_dsn, autocommit=True) as connection:
             connection.execute(f"DROP TABLE {week}".encode())
-        stock.store.initialize()
         for run_id in run_ids:
             assert not writer.write(single(run_id, 2)).refused
+        ((_, elsewhere),) = peek(postgres_store_dsn, of_its_week)
+        assert elsewhere.startswith("tracking.requests_from_")
+        assert elsewhere.endswith("_default")
+        stock.store.initialize()
+        writer.write(single(run_ids[0], 3))
     stock.close()
-    ((elsewhere,),) = peek(postgres_store_dsn, of_its_week)
-    assert elsewhere.startswith("tracking.requests_from_")
-    assert elsewhere.endswith("_default")
+    assert peek(postgres_store_dsn, of_its_week) == [(2, week), (3, week)]
+
+
+def test_requests_of_a_clock_far_ahead_move_when_time_has_come_so_far(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = stock.start(NOW + timedelta(days=600))
+    with stock.store.writer(5.0) as writer:
+        writer.write(single(run_id, 1))
+    where = f"SELECT tableoid::regclass::text FROM tracking.requests WHERE run_id = {run_id}"
+    ((week,),) = peek(postgres_store_dsn, where)
+    block = "SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = %s::regclass"
+    with psycopg.connect(postgres_store_dsn, autocommit=True) as connection:
+        # As before this block was made.
+        ((above,),) = connection.execute(block, [week]).fetchall()
+        connection.execute("CREATE TABLE kept AS TABLE tracking.requests")
+        connection.execute(f"DROP TABLE {above}".encode())
+        connection.execute("INSERT INTO tracking.requests TABLE kept")
+        assert peek(postgres_store_dsn, where) == [("tracking.requests_default",)]
+        stock.store.initialize()
+    stock.close()
+    assert peek(postgres_store_dsn, where) == [(week,)]

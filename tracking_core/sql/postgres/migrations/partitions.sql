@@ -1,39 +1,63 @@
--- Weekly partitions of requests, from five weeks ago (the life of a spool) to two years ahead; those that are there stay.
+-- Weekly partitions of requests, from five weeks ago (the life of a spool) to two years ahead, but none before the week of
+-- the last clean-up's cutoff; those that are there stay, those that somebody dropped are made again.
 -- They hang below blocks of thirteen weeks: a connection that inserts reads the bounds of all partitions of one level,
--- and 10 + 14 of them take a fifth of the time of 110. A block is made with all its weeks; what finds none there (its
--- partition was dropped) goes to the block's default. A run id holds milliseconds since 2020-01-01Z above 22 bits of
--- counter. Weeks begin on Monday, UTC.
+-- and 10 + 14 of them take a fifth of the time of 110. What finds no week in its block goes to the block's default, and
+-- what finds no block to the table's: from there it moves when its place is made. A run id holds milliseconds since
+-- 2020-01-01Z above 22 bits of counter. Weeks begin on Monday, UTC.
 DO $partitions$
 DECLARE
     first_monday constant timestamp := '2020-01-06';
     block_length constant interval := '91 days';
     today        constant timestamp := date_trunc('week', now() AT TIME ZONE 'UTC');
-    block timestamp;
-    week  timestamp;
-    above text;
+    oldest       constant timestamp := greatest(today - interval '35 days', (
+        SELECT least(today, date_trunc('week', cutoff AT TIME ZONE 'UTC')) FROM tracking.retention));
+    place record;
+    astray boolean;
 BEGIN
-    FOR block IN
-        SELECT start FROM generate_series(first_monday, today + interval '728 days', block_length) AS start
-        WHERE start + block_length > today - interval '35 days'
+    FOR place IN
+        WITH blocks AS (
+            SELECT start, to_char(start, '"requests_from_"IYYY"w"IW') AS name
+            FROM generate_series(first_monday, today + interval '728 days', block_length) AS start
+            WHERE start + block_length > oldest
+        ), places AS (
+            SELECT 'requests' AS above, name, start, block_length AS length FROM blocks
+            UNION ALL
+            SELECT blocks.name, to_char(week, '"requests_p"IYYY"w"IW'), week, interval '7 days'
+            FROM blocks, generate_series(start, start + block_length - interval '7 days', interval '7 days') AS week
+            WHERE week >= oldest
+        )
+        SELECT
+            above, name, length = block_length AS is_block,
+            ((extract(epoch FROM start)::bigint * 1000 - 1577836800000) << 22)::text AS first,
+            ((extract(epoch FROM start + length)::bigint * 1000 - 1577836800000) << 22)::text AS beyond
+        FROM places
+        ORDER BY start, length DESC
     LOOP
-        above := to_char(block, '"requests_from_"IYYY"w"IW');
-        CONTINUE WHEN to_regclass(format('tracking.%I', above)) IS NOT NULL;
+        CONTINUE WHEN to_regclass(format('tracking.%I', place.name)) IS NOT NULL;
+        -- From the top down, as writers lock: nothing may come to the default between the look and the making.
+        EXECUTE format('LOCK TABLE ONLY tracking.%I IN ACCESS EXCLUSIVE MODE', place.above);
         EXECUTE format(
-            'CREATE TABLE tracking.%I PARTITION OF tracking.requests FOR VALUES FROM (%s) TO (%s)'
-            ' PARTITION BY RANGE (run_id)',
-            above,
-            ((extract(epoch FROM block)::bigint * 1000 - 1577836800000) << 22)::text,
-            ((extract(epoch FROM block + block_length)::bigint * 1000 - 1577836800000) << 22)::text);
-        EXECUTE format('CREATE TABLE tracking.%I PARTITION OF tracking.%I DEFAULT', above || '_default', above);
-        FOR week IN SELECT generate_series(block, block + block_length - interval '7 days', interval '7 days') LOOP
-            CONTINUE WHEN week < today - interval '35 days';
+            'SELECT EXISTS (SELECT FROM tracking.%I WHERE run_id >= %s AND run_id < %s)',
+            place.above || '_default', place.first, place.beyond) INTO astray;
+        IF astray THEN
             EXECUTE format(
-                'CREATE TABLE tracking.%I PARTITION OF tracking.%I FOR VALUES FROM (%s) TO (%s)',
-                to_char(week, '"requests_p"IYYY"w"IW'),
-                above,
-                ((extract(epoch FROM week)::bigint * 1000 - 1577836800000) << 22)::text,
-                ((extract(epoch FROM week + interval '7 days')::bigint * 1000 - 1577836800000) << 22)::text);
-        END LOOP;
+                'CREATE TABLE tracking.requests_astray AS SELECT * FROM tracking.%I WHERE run_id >= %s AND run_id < %s',
+                place.above || '_default', place.first, place.beyond);
+            EXECUTE format(
+                'DELETE FROM tracking.%I WHERE run_id >= %s AND run_id < %s',
+                place.above || '_default', place.first, place.beyond);
+        END IF;
+        EXECUTE format(
+            'CREATE TABLE tracking.%I PARTITION OF tracking.%I FOR VALUES FROM (%s) TO (%s)%s',
+            place.name, place.above, place.first, place.beyond,
+            CASE WHEN place.is_block THEN ' PARTITION BY RANGE (run_id)' ELSE '' END);
+        IF place.is_block THEN
+            EXECUTE format('CREATE TABLE tracking.%I PARTITION OF tracking.%I DEFAULT', place.name || '_default', place.name);
+        END IF;
+        IF astray THEN
+            INSERT INTO tracking.requests SELECT * FROM tracking.requests_astray;
+            DROP TABLE tracking.requests_astray;
+        END IF;
     END LOOP;
 END
 $partitions$;
