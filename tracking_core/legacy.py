@@ -12,6 +12,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.breaker import Breaker
@@ -24,7 +25,8 @@ from tracking_core.store import due
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
 
-MIGRATION_GUIDE = "docs/migration.md"
+MIGRATION_GUIDE = Path(__file__).with_name("docs") / "migration.md"
+"""Within the package, so that whoever installed it from a wheel has it too."""
 
 _inherited: list[Writer] = []
 """Connections that a forked child got from its parent: kept, since closing them would end the parent's."""

@@ -15,7 +15,7 @@ from tests.etlwatch.cli_program import PROJECT, command, python
 from tests.etlwatch.readme_keys import README, part_of, table
 
 TEXT = README.read_text(encoding="utf-8")
-GUIDE = (PROJECT / "docs" / "migration.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "tracking_core" / "docs" / "migration.md").read_text(encoding="utf-8")
 PICTURE = PROJECT / "docs" / "dashboard.svg"
 MOST_BYTES = 200_000
 
