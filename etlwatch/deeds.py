@@ -100,7 +100,7 @@ def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | 
     return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
 
 
-def look_at_cleanup(store: Store, days: int) -> CleanupLook:
+def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupLook:
     """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
 
     A store that holds no run is not asked for more: a keeper would make a file that is not there yet.
@@ -113,7 +113,7 @@ def look_at_cleanup(store: Store, days: int) -> CleanupLook:
         return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
                                             kept_running=0), at=now, empty=True)  # fmt: skip
     with store.keeper(STEP_S) as keeper:
-        plan = keeper.plan_cleanup(days)
+        plan = keeper.plan_cleanup(days, keep_last_success=keep_last_success)
     lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)
     return CleanupLook(plan=plan, at=now, lost=min(lost, plan.kept_running))
 
@@ -131,26 +131,30 @@ def remove(
     What is counted again at the same cutoff and is not what was planned is not touched: PlanChanged has the new plan.
     """
     began = reported = monotonic()
-    runs = steps = 0
+    runs = steps = weeks_left = 0
+    cutoff, keeping = plan.cutoff, plan.keep_last_success
 
     def so_far(*, stopped: bool = False, finished: bool = False, failed: Failed | None = None) -> Removed:
-        return Removed(runs=runs, steps=steps, seconds=monotonic() - began, stopped=stopped, finished=finished,
-                       failed=failed)  # fmt: skip
+        return Removed(runs=runs, steps=steps, weeks_left=weeks_left, seconds=monotonic() - began, stopped=stopped,
+                       finished=finished, failed=failed)  # fmt: skip
 
     try:
         with store.keeper(STEP_S) as keeper:
-            again = keeper.plan_cleanup(plan.days, cutoff=plan.cutoff)
+            again = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping)
             if _counted(again) != _counted(plan):
                 return PlanChanged(plan=again)
             if stopping.is_set():
                 return so_far(stopped=True)
-            for step in keeper.cleanup(plan.days, actor=actor(), cutoff=plan.cutoff):
+            for step in keeper.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
                 runs, steps = runs + step, steps + 1
                 if stopping.is_set():
                     return so_far(stopped=True)
                 if monotonic() - reported >= REPORT_EVERY_S:
                     reported = monotonic()
                     report(so_far())
+            if plan.dropped_weeks:
+                # What somebody was using all the time could not be dropped.
+                weeks_left = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
     except Exception as error:  # noqa: BLE001 - what was removed before must be told with it
         return so_far(failed=failure_of(error))
     return so_far(finished=True)

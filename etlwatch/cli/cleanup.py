@@ -18,7 +18,8 @@ from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, is_terminal, say
 from etlwatch.cli.words import exact, local_time, zone_of
-from etlwatch.model.numbers import stamp
+from etlwatch.model.numbers import bytes_, stamp
+from etlwatch.model.removal import weeks_left_words, weeks_words
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
     callback=parsed_by(parse_days),
     help="How long ago a run must have ended, in whole days: 30d, 2w; 0d is every finished run.",
 )
+@click.option("--keep-last-success", is_flag=True, help="Keep each job's last success, however old it is.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @format_option
-def cleanup(days: int, dry_run: bool, yes: bool, form: Format) -> None:
+def cleanup(days: int, keep_last_success: bool, dry_run: bool, yes: bool, form: Format) -> None:
     """Remove finished runs that ended long ago.
 
     All that belongs to them goes with them; a run that has not ended is never removed. Without --yes it shows what
@@ -52,12 +54,12 @@ def cleanup(days: int, dry_run: bool, yes: bool, form: Format) -> None:
     if not dry_run:
         require_permission()
     with connect.keeper() as keeper:
-        plan = keeper.plan_cleanup(days)
+        plan = keeper.plan_cleanup(days, keep_last_success=keep_last_success)
         if form is Format.TABLE:
             output.write_table(lambda look: _plan_lines(plan, look))
         removed = None
-        if not dry_run and plan.runs:
-            if not yes:
+        if not dry_run and (plan.runs or plan.dropped_weeks):
+            if plan.runs and not yes:
                 _confirm(plan)
             removed = _remove(keeper, plan)
         elif not dry_run:
@@ -91,6 +93,17 @@ def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
     yield f"Together {total}" if plan.runs else "Nothing to remove"
     if plan.kept_running:
         yield f"Kept {_runs(plan.kept_running)} that began before then and did not end"
+    if plan.keep_last_success and plan.last_successes:
+        yield f"Kept {_runs(plan.last_successes)}: each job's last success"
+    elif plan.last_successes:
+        jobs = "a job" if plan.last_successes == 1 else f"{plan.last_successes:,} jobs"
+        yield f"Among them the last success of {jobs}: --keep-last-success keeps it"
+    if plan.dropped_weeks:
+        yield f"Drops {weeks_words(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)} on the disk"
+    if plan.cut_weeks:
+        yield f"Deletes from {weeks_words(plan.cut_weeks)} of requests in which others stay"
+    if plan.waiting_requests:
+        yield f"{exact(plan.waiting_requests)} requests are seen nowhere any more and go once all of their week is old"
 
 
 def _runs(number: int) -> str:
@@ -109,10 +122,11 @@ def _confirm(plan: CleanupPlan) -> None:
 
 def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
     removed = 0
+    cutoff, keeping = plan.cutoff, plan.keep_last_success
     try:
-        for step in keeper.cleanup(plan.days, actor=actor(), cutoff=plan.cutoff):
+        for step in keeper.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
             removed += step
-            if is_terminal(sys.stderr):
+            if step and is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{removed:,} of {_runs(plan.runs)} removed")
                 sys.stderr.flush()
     except KeyboardInterrupt:
@@ -122,4 +136,7 @@ def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
     if is_terminal(sys.stderr):
         sys.stderr.write("\r")
     say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
+    if plan.dropped_weeks:
+        left = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
+        say(weeks_left_words(left) or f"dropped {weeks_words(plan.dropped_weeks)} of requests")
     return removed

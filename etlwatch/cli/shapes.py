@@ -211,6 +211,12 @@ def plan_shape(plan: CleanupPlan, *, removed: int | None) -> dict[str, object]:
         "requests": plan.requests,
         "errors": plan.errors,
         "kept_running": plan.kept_running,
+        "keep_last_success": plan.keep_last_success,
+        "last_successes": plan.last_successes,
+        "dropped_weeks": plan.dropped_weeks,
+        "dropped_bytes": plan.dropped_bytes,
+        "cut_weeks": plan.cut_weeks,
+        "waiting_requests": plan.waiting_requests,
         "removed": removed,
         "jobs": [
             {

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from etlwatch.model.box_lines import labelled_lines, told
-from etlwatch.model.numbers import duration, moment, percent, stamp
+from etlwatch.model.box_lines import LABEL_CELLS, labelled_lines, told
+from etlwatch.model.numbers import bytes_, duration, moment, percent, stamp
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.model.trouble import Failed
-from etlwatch.text import pad, safe
+from etlwatch.text import cell_width, pad, safe
 from tracking_core.records import CleanupJob, CleanupPlan
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "progress_lines",
     "removed_words",
     "runs_words",
+    "weeks_left_words",
+    "weeks_words",
 ]
 
 PRESETS: Final = (7, 30, 90, 365)
@@ -59,6 +61,9 @@ class Removed:
 
     runs: int = 0
     steps: int = 0
+    weeks_left: int = 0
+    """Weeks of requests that somebody was using; the next clean-up drops them."""
+
     seconds: float = 0.0
     stopped: bool = False
     finished: bool = False
@@ -75,6 +80,19 @@ class PlanChanged:
 def runs_words(number: int) -> str:
     """Return a number of runs in full: `1 run`, `1,287 runs`."""
     return f"{number:,} run{'' if number == 1 else 's'}"
+
+
+def weeks_words(number: int) -> str:
+    """Return a number of weeks in full: `1 week`, `21 weeks`."""
+    return f"{number:,} week{'' if number == 1 else 's'}"
+
+
+def weeks_left_words(number: int) -> str:
+    """Say that weeks could not be dropped; '' when none was left."""
+    if not number:
+        return ""
+    used, dropped = ("is", "it") if number == 1 else ("are", "them")
+    return f"{weeks_words(number)} of requests {used} in use: the next clean-up drops {dropped}"
 
 
 def _ago(days: int) -> str:
@@ -151,12 +169,45 @@ def _numbers(job: CleanupJob, name: str, pen: Pen) -> tuple[str, ...]:
     return (safe(name), f"{job.runs:,}", f"{job.requests:,}", f"{job.errors:,}", oldest)
 
 
-def _kept(look: CleanupLook) -> str:
+def _kept(look: CleanupLook, width: int, *, planning: bool) -> list[Spans]:
+    """Return what stays, and the key that keeps each job's last success too, where there is one so old."""
     kept, lost = look.plan.kept_running, look.lost
-    if not kept:
-        return "every run that has not ended, whatever its age; none is that old"
     parts = [f"{kept - lost:,} running" if kept > lost else "", f"{lost:,} lost" if lost else ""]
-    return f"{', '.join(part for part in parts if part)}: a run that has not ended is never removed"
+    words = ", ".join(part for part in parts if part) or "every run that has not ended"
+    successes = look.plan.last_successes
+    if not successes:
+        words += ": a run that has not ended is never removed" if kept else ", whatever its age; none is that old"
+        return labelled_lines("Kept", words, width)
+    if look.plan.keep_last_success:
+        words += f", the last success of each job ({successes:,})"
+    lines = labelled_lines("Kept", words, width)
+    if planning:
+        keeps = f"keeps the last success of each job ({successes:,})"
+        does = "lets it go" if look.plan.keep_last_success else keeps
+        if cell_width(words) + cell_width(does) + 4 + LABEL_CELLS <= width:
+            return [(*lines[0], ("   ", "plain"), ("s", "blue"), (f" {does}", "dim"))]
+        lines.append(((" " * LABEL_CELLS, "plain"), ("s", "blue"), (f" {does}", "dim")))
+    return lines
+
+
+def _how(plan: CleanupPlan) -> str:
+    """Say how it goes about it, and what of it is not over afterwards."""
+    if not (plan.dropped_weeks or plan.cut_weeks or plan.waiting_requests):
+        return "in small committed steps, esc stops between two; no undo"
+    cut = (
+        f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks_words(plan.cut_weeks)} of requests"
+    )
+    parts = [
+        f"drops {weeks_words(plan.dropped_weeks)} of requests" if plan.dropped_weeks else "",
+        cut if plan.cut_weeks else "",
+    ]
+    words = [", ".join(part for part in parts if part)]
+    words.append(f"{bytes_(plan.dropped_bytes)} back" if plan.dropped_weeks else "")
+    words.append("no undo")
+    if plan.waiting_requests:
+        # Whoever looks at the disk afterwards will wonder.
+        words.append(f"{plan.waiting_requests:,} requests wait unseen until their week is over")
+    return "; ".join(word for word in words if word)
 
 
 def plan_lines(look: CleanupLook, pen: Pen, *, actor: str, width: int, rows: int, planning: bool = True) -> list[Spans]:
@@ -168,11 +219,16 @@ def plan_lines(look: CleanupLook, pen: Pen, *, actor: str, width: int, rows: int
     top = [*_cutoff_lines(look, pen, width), *([days_line(plan.days)] if planning else [])]
     if not plan.runs:
         word = "The store holds no runs." if look.empty else "Nothing to remove: no finished run ended before then."
-        return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []),
-                *([] if look.empty else labelled_lines("Kept", _kept(look), width))][:rows]  # fmt: skip
-    notes = labelled_lines("Kept", _kept(look), width)
+        notes = [] if look.empty else _kept(look, width, planning=planning)
+        if plan.dropped_weeks:
+            earlier = (
+                f"{weeks_words(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)}, of runs removed before"
+            )
+            notes += labelled_lines("Drops", f"{earlier}: Y is the command that does it", width)
+        return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []), *notes][:rows]
+    notes = _kept(look, width, planning=planning)
     if planning:
-        notes += labelled_lines("How", "in small committed steps, esc stops between two; no undo", width)
+        notes += labelled_lines("How", _how(plan), width)
         notes += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
     room = rows - len(top) - len(notes)
     while notes and room < 4:
@@ -228,6 +284,8 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
     head = f"Removed {runs_words(done.runs)}{took}."
     if left:
         rest = f"{left:,} of the plan were gone already: somebody else removed them meanwhile."
+    elif done.weeks_left:
+        rest = f"{weeks_left_words(done.weeks_left)}."
     elif done.runs > plan.runs:
         rest = f"{done.runs - plan.runs:,} more than planned: they came in while it ran, and had ended before then."
     else:

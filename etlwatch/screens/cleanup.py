@@ -59,6 +59,7 @@ class CleanupBox(Box):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "next_days", "other days", show=False),
         Binding("o", "other_days", "days of one's own", show=False),
+        Binding("s", "keep_successes", "keep each job's last success", show=False),
         Binding("r", "count", "count again", show=False),
     ]
 
@@ -66,6 +67,7 @@ class CleanupBox(Box):
         """Prepare a clean-up of what ended `days` or more days ago."""
         super().__init__()
         self.days = days
+        self.keeps_successes = False
         self.stage = Stage.COUNTING
         self._look: CleanupLook | None = None
         self._removed = Removed()
@@ -104,7 +106,7 @@ class CleanupBox(Box):
         self.stage, self._look = Stage.COUNTING, None
         self._removed = Removed()
         self._asked += 1
-        asked, days = self._asked, self.days
+        asked, days, keeping = self._asked, self.days, self.keeps_successes
         self.query_one("#count", Field).input.value = ""
         self.query_one("#cancel").focus()
         self.draw()
@@ -113,7 +115,7 @@ class CleanupBox(Box):
             if asked == self._asked:
                 self._counted(look)
 
-        self.do(lambda store: look_at_cleanup(store, days), counted, lambda _: "")
+        self.do(lambda store: look_at_cleanup(store, days, keep_last_success=keeping), counted, lambda _: "")
 
     def _counted(self, look: CleanupLook | Failed) -> None:
         if isinstance(look, Failed):
@@ -129,6 +131,13 @@ class CleanupBox(Box):
             return
         later = [preset for preset in PRESETS if preset > self.days]
         self._choose(later[0] if later else PRESETS[0])
+
+    def action_keep_successes(self) -> None:
+        """Keep each job's last success, or no longer, and count again."""
+        if self.stage in (Stage.REMOVING, Stage.OVER):
+            return
+        self.keeps_successes = not self.keeps_successes
+        self.action_count()
 
     def action_other_days(self) -> None:
         """Ask for a number of days."""
@@ -296,7 +305,8 @@ class CleanupBox(Box):
 
     def command_words(self) -> list[str]:
         """Return the command that does the same."""
-        return ["cleanup", "--older-than", f"{self.days}d", "--yes"]
+        keeping = ["--keep-last-success"] if self.keeps_successes else []
+        return ["cleanup", "--older-than", f"{self.days}d", *keeping, "--yes"]
 
 
 def _unlocks(runs: int) -> str:

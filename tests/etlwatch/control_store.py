@@ -42,6 +42,11 @@ DRAWN_PLAN = make_plan(
 )
 """The plan of the drawn screen."""
 
+WEEKS_PLAN = replace(
+    DRAWN_PLAN, dropped_weeks=21, dropped_bytes=2_254_857_830, cut_weeks=1, waiting_requests=38_120, last_successes=5
+)
+"""The same on PostgreSQL, where requests are dropped by the week."""
+
 
 @dataclass
 class ControlStore(FakeStore):
@@ -135,14 +140,20 @@ class FakeKeeper:
             ]
         return self._store.closable
 
-    def plan_cleanup(self, days: int, *, cutoff: datetime | None = None) -> CleanupPlan:
+    def plan_cleanup(
+        self, days: int, *, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> CleanupPlan:
         self._store.wait()
         if cutoff is not None and self._store.later_plans:
             self._store.plan = self._store.later_plans.pop(0)
-        return replace(self._store.plan, days=days, cutoff=cutoff or NOW - days * DAY)
+        return replace(
+            self._store.plan, days=days, cutoff=cutoff or NOW - days * DAY, keep_last_success=keep_last_success
+        )
 
-    def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
-        self._store.deeds.append(("cleanup", days, cutoff))
+    def cleanup(
+        self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> Iterator[int]:
+        self._store.deeds.append(("cleanup", days, cutoff, *(["keep last success"] if keep_last_success else [])))
         for step in self._store.steps or [self._store.plan.runs]:
             self._store.wait()
             if isinstance(step, Exception):

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
@@ -75,6 +76,42 @@ def test_zero_days_mean_every_finished_run_and_no_other(etlwatch: Program, store
     assert (answer.status, answer.data["removed"]) == (0, 5)
     (run,) = etlwatch("runs", "--dsn", store_dsn, "--format", "json").data
     assert run["job"] == "still running"
+
+
+def test_the_last_success_of_each_job_stays_when_it_is_asked_for(
+    etlwatch: Program, store_dsn: str, kept: set[int]
+) -> None:
+    ask = ["cleanup", "--older-than", "30d", "--dsn", store_dsn]
+    hint = etlwatch(*ask, "--dry-run").out
+    assert "Among them the last success of a job: --keep-last-success keeps it" in hint
+    plan = etlwatch(*ask, "--keep-last-success", "--dry-run", "--format", "json").data
+    assert (plan["runs"], plan["keep_last_success"], plan["last_successes"]) == (2, True, 1)
+    assert "Kept 1 run: each job's last success" in etlwatch(*ask, "--keep-last-success", "--dry-run").out
+    assert "removed 2 runs" in etlwatch(*ask, "--keep-last-success", "--yes").err
+    left = etlwatch("runs", "--dsn", store_dsn, "--format", "json").data
+    assert {int(run["run_id"]) for run in left} > kept
+    assert {run["job"] for run in left} == {"import", "still running", "sync", "ended lately"}
+
+
+def test_weeks_of_requests_are_named_dropped_and_told_of(etlwatch: Program, postgres_store_dsn: str) -> None:
+    dsn = postgres_store_dsn
+    day = (NOW - 28 * DAY).replace(hour=0, minute=0, second=0)
+    monday = day - day.weekday() * DAY
+    stock = Stock(dsn)
+    stock.finished(monday, monday + HOUR, requests=4)
+    stock.close()
+    ask = ["cleanup", "--older-than", "14d", "--dsn", dsn]
+    plan = etlwatch(*ask, "--dry-run", "--format", "json").data
+    assert (plan["dropped_weeks"], plan["cut_weeks"], plan["waiting_requests"]) == (1, 0, 0)
+    assert plan["dropped_bytes"] > 0
+    assert "Drops 1 week of requests, " in etlwatch(*ask, "--dry-run").out
+    with psycopg.connect(dsn) as dump:
+        dump.execute("SELECT count(*) FROM tracking.requests")
+        assert "1 week of requests is in use: the next clean-up drops it" in etlwatch(*ask, "--yes").err
+    # No run is left to remove; what its requests take is given back all the same.
+    answer = etlwatch(*ask, "--yes")
+    assert (answer.status, "dropped 1 week of requests" in answer.err) == (0, True)
+    assert etlwatch(*ask, "--yes").err == ""
 
 
 def in_terminal(dsn: str) -> Terminal:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from etlwatch.screens.cleanup import CleanupBox, Stage
 from etlwatch.settings import READ_ONLY
 from etlwatch.widgets.choice import Choice
-from tests.etlwatch.control_store import ControlStore, control_night, make_plan
+from tests.etlwatch.control_store import WEEKS_PLAN, ControlStore, control_night, make_plan
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tracking_core.errors import StoreRefused, StoreUnavailable
 
@@ -174,6 +175,68 @@ async def test_the_command_that_does_the_same_can_be_copied_also_while_the_count
         await planned(opened)
         await opened.press("1", "Y")
         assert opened.app.clipboard == "etlwatch cleanup --older-than 30d --yes"
+
+
+async def test_weeks_that_are_dropped_and_what_waits_for_its_own_are_named(store: ControlStore) -> None:
+    store.plan = WEEKS_PLAN
+    async with dashboard(store, may_write=True) as opened:
+        await planned(opened)
+        for words in (
+            "Kept    3 running   s keeps the last success of each job (5)",
+            "How     drops 21 weeks of requests, cuts 1; 2.1G back; no undo;",
+            "        38,120 requests wait unseen until their week is over",
+            "Type 1287 to confirm",
+        ):
+            assert words in opened.text, words
+
+
+async def test_a_plan_that_only_cuts_weeks_says_so(store: ControlStore) -> None:
+    store.plan = replace(WEEKS_PLAN, dropped_weeks=0, dropped_bytes=0, waiting_requests=0)
+    async with dashboard(store, may_write=True) as opened:
+        await planned(opened)
+        assert "How     deletes from 1 week of requests; no undo" in opened.text
+
+
+async def test_requests_removed_before_are_said_to_wait_for_a_clean_up_where_no_run_goes(store: ControlStore) -> None:
+    store.plan = replace(make_plan(), dropped_weeks=2, dropped_bytes=2 << 20)
+    async with dashboard(store, may_write=True) as opened:
+        await planned(opened)
+        assert "Nothing to remove: no finished run ended before then." in opened.text
+        assert "Drops   2 weeks of requests, 2M, of runs removed before: Y is" in opened.text
+
+
+async def test_one_key_keeps_the_last_success_of_each_job_and_counts_again(store: ControlStore) -> None:
+    store.plan = WEEKS_PLAN
+    async with dashboard(store, may_write=True) as opened:
+        cleanup = await planned(opened)
+        await opened.press("1", "s")
+        await opened.until(lambda: cleanup.stage is Stage.PLANNED)
+        await opened.pilot.pause()
+        assert "Kept    3 running, the last success of each job (5)   s lets it go" in opened.text
+        assert "Type 1287 to confirm  [          ]" in opened.text, "what was typed for the other plan is gone"
+        await opened.press("Y")
+        assert opened.app.clipboard == "etlwatch cleanup --older-than 30d --keep-last-success --yes"
+        await removed(opened)
+        assert changes(store)[0] == ("cleanup", 30, WEEKS_PLAN.cutoff, "keep last success")
+
+
+async def test_the_last_success_is_let_go_again_by_the_same_key(store: ControlStore) -> None:
+    store.plan = WEEKS_PLAN
+    async with dashboard(store, may_write=True) as opened:
+        cleanup = await planned(opened)
+        for _ in range(2):
+            await opened.press("s")
+            await opened.until(lambda: cleanup.stage is Stage.PLANNED)
+        await opened.pilot.pause()
+        assert "s keeps the last success of each job (5)" in opened.text
+
+
+async def test_weeks_that_somebody_was_using_are_told_at_the_end(store: ControlStore) -> None:
+    store.plan = WEEKS_PLAN
+    async with dashboard(store, may_write=True) as opened:
+        await planned(opened)
+        await removed(opened)
+        assert "21 weeks of requests are in use: the next clean-up drops them." in opened.text
 
 
 async def test_a_store_that_does_not_answer_is_said_in_the_box(store: ControlStore) -> None:

@@ -73,7 +73,7 @@ async def test_a_clean_up_from_plan_to_audit(stock: Stock, store_dsn: str) -> No
         await opened.until(lambda: box.stage is Stage.PLANNED)
         await opened.pilot.pause()
         assert "[@click=app.quit]x[/] ␛]0;owned␇ 名前" in opened.text
-        assert "1 lost: a run that has not ended is never removed" in opened.text
+        assert "1 lost   s keeps the last success of each job (2)" in opened.text
         await opened.press("5", "enter", "enter")
         await opened.until(lambda: box.stage is Stage.OVER)
         await opened.pilot.pause()

@@ -454,6 +454,55 @@ class TestCleanup:
             keeper.cleanup(30, actor="")
 
 
+class TestLastSuccess:
+    @pytest.fixture
+    def successes(self, stock: Stock) -> set[int]:
+        """Record what has a last success worth keeping, and what has not; return those that are."""
+        old = NOW - 60 * DAY
+        stock.finished(old, old + HOUR, job="retired")
+        kept = {stock.finished(old + DAY, old + DAY + HOUR, job="retired")}
+        failed = stock.start(old + 2 * DAY, job="retired")
+        stock.end(failed, old + 2 * DAY + HOUR, status="failed")
+        stock.finished(old, old + HOUR, job="nightly")
+        kept.add(stock.finished(NOW - DAY, NOW - DAY + HOUR, job="nightly"))
+        never = stock.start(old, job="never succeeded")
+        stock.end(never, old + HOUR, status="failed")
+        return kept
+
+    def test_it_stays_however_old_it_is_when_it_is_asked_for(
+        self, stock: Stock, keeper: Keeper, reader: Reader, successes: set[int]
+    ) -> None:
+        plan = keeper.plan_cleanup(30, keep_last_success=True)
+        assert (plan.runs, plan.keep_last_success, plan.last_successes) == (4, True, 1)
+        assert {job.job: job.runs for job in plan.jobs} == {"retired": 2, "nightly": 1, "never succeeded": 1}
+        assert sum(keeper.cleanup(30, actor=ANA, cutoff=plan.cutoff, keep_last_success=True)) == 4
+        assert remaining(reader) == successes
+        assert reader.audit()[0].detail["keep_last_success"] is True
+        again = keeper.plan_cleanup(30, keep_last_success=True)
+        assert (again.runs, again.last_successes) == (0, 1)
+
+    def test_it_goes_otherwise_and_the_plan_says_how_many(
+        self, stock: Stock, keeper: Keeper, reader: Reader, successes: set[int]
+    ) -> None:
+        plan = keeper.plan_cleanup(30)
+        assert (plan.runs, plan.keep_last_success, plan.last_successes) == (5, False, 1)
+        assert sum(keeper.cleanup(30, actor=ANA)) == 5
+        assert len(remaining(reader)) == 1
+
+    def test_zero_days_keep_it_too(self, stock: Stock, keeper: Keeper, reader: Reader, successes: set[int]) -> None:
+        assert keeper.plan_cleanup(0, keep_last_success=True).last_successes == 2
+        assert sum(keeper.cleanup(0, actor=ANA, keep_last_success=True)) == 4
+        assert remaining(reader) == successes
+
+    def test_what_it_holds_stays_whole(self, stock: Stock, keeper: Keeper, store_dsn: str) -> None:
+        run_id = whole_run(stock, NOW - 40 * DAY)
+        before = rows_of(store_dsn, run_id)
+        in_small_steps(keeper, runs=1)
+        whole_run(stock, NOW - 41 * DAY)
+        assert sum(keeper.cleanup(30, actor=ANA, keep_last_success=True)) == 1
+        assert rows_of(store_dsn, run_id) == before
+
+
 def literal(dsn: str, moment: datetime) -> str:
     return str(to_microseconds(moment)) if dsn.startswith("sqlite") else f"'{moment.isoformat()}'"
 

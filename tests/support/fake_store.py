@@ -134,7 +134,9 @@ class FakeConnection:
         """Return no run."""
         self._store.say("run")
 
-    def cleanup(self, days: int, *, actor: str, cutoff: datetime | None = None) -> Iterator[int]:
+    def cleanup(
+        self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
+    ) -> Iterator[int]:
         """Remove two runs, then one."""
         self._store.say("cleanup")
         yield 2
