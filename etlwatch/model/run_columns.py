@@ -3,9 +3,10 @@
 Owns which columns a width has room for, and their sort keys. Refuses to own what stands in them. Keys of the cells:
 state, job, start, time, bar, ratio, phase, progress, done, eta, req, rate, items, err, p95, note.
 
-    run_columns(width)      the layout for a terminal of that width; job and note grow with it
+    run_columns(width, longest_job=19)      the layout for a terminal of that width; job and note grow with it
 """
 
+from dataclasses import replace
 from typing import Final
 
 from etlwatch.model.columns import Column
@@ -13,6 +14,9 @@ from etlwatch.model.ordering import Ordering
 from etlwatch.model.rows import RunRow
 
 __all__ = ["RUNS", "RUNS_80", "RUNS_120", "RUNS_160", "run_columns"]
+
+LEAST_NOTE: Final = 16
+"""Cells below which a note says nothing any more."""
 
 _STATE: Final = Column(key="state", header="state", width=12)
 _JOB: Final = Column(key="job", header="job", width=18, gap=1, grow=1)
@@ -79,9 +83,22 @@ RUNS_160: Final = (
 )
 
 
-def run_columns(width: int) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells."""
-    return RUNS_160 if width >= 160 else RUNS_120 if width >= 120 else RUNS_80
+def run_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
+    """Return the layout for a terminal of `width` cells.
+
+    A job's name of up to `longest_job` cells that does not fit takes what the right margin and the note can spare.
+    """
+    drawn = RUNS_160 if width >= 160 else RUNS_120 if width >= 120 else RUNS_80
+    *columns, margin = drawn
+    short = max(0, longest_job - _JOB.width)
+    from_margin = min(short, margin.width - 1)
+    from_note = min(short - from_margin, columns[-1].width - LEAST_NOTE) if columns[-1].key == "note" else 0
+    if not from_margin + from_note:
+        return drawn
+    columns[columns.index(_JOB)] = replace(_JOB, width=_JOB.width + from_margin + from_note)
+    if from_note:
+        columns[-1] = replace(columns[-1], width=columns[-1].width - from_note)
+    return (*columns, replace(margin, width=margin.width - from_margin))
 
 
 def _by_need(row: RunRow) -> tuple[int, int, float, int]:

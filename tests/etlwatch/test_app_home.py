@@ -327,3 +327,15 @@ async def test_runs_are_filtered_by_endpoint_which_is_asked_once_and_only_then()
         await opened.press("escape")
         assert len(table(opened).rows) == 3
         assert not opened.app.poller.watch.endpoints
+
+
+@pytest.mark.parametrize(("size", "whole"), [((80, 24), 20), ((120, 30), 19), ((160, 40), 24)])
+async def test_a_name_that_is_a_little_too_long_takes_what_margin_and_note_can_spare(
+    size: tuple[int, int], whole: int
+) -> None:
+    async with dashboard(FakeStore(runs=[make_run("j" * whole)]), size=size) as opened:
+        assert f" {'j' * whole} " in opened.text
+    runs = [make_run("short"), make_run("x" * 200, number=1)]
+    async with dashboard(FakeStore(runs=runs), size=size) as opened:
+        assert f" {'x' * (whole - 1)}… " in opened.text
+        assert all(len(line) <= size[0] for line in opened.lines())
