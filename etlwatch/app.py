@@ -31,7 +31,7 @@ from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.numbers import duration
 from etlwatch.model.ordering import Order
-from etlwatch.model.series import Window, window_called
+from etlwatch.model.series import WINDOWS, Window, window_called
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.watching import Watching
 from etlwatch.palette import CommandsProvider
@@ -100,6 +100,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.window: Window = self.memory.window_or(window_called(self.settings.window))
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
+
+        self.cursor_s: float | None = None
+        """The time cursor of all charts, seconds since 1970-01-01Z; None where there is none."""
 
         self.bytes_per_s: float | None = None
         self.failure = ""
@@ -268,6 +271,11 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.memory = memory
             remember(self.memory_file, memory)
 
+    def next_window(self) -> None:
+        """Let the charts of all runs look back further, or from the longest window to the shortest."""
+        self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
+        self.keep(window=self.window.name)
+
     def keep_order(self, name: str, order: Order) -> None:
         """Remember how a list is sorted."""
         self.keep(orders={**self.memory.orders, name: order})
@@ -284,7 +292,10 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         from etlwatch.screens.time import TimePrompt
 
         now = self.clock_now() if self.moment is None else datetime.now(UTC)
-        self.push_screen(TimePrompt(now, self.moment, self.settings.zone), self.look_at)
+        at = self.moment
+        if at is None and self.cursor_s is not None:
+            at = datetime.fromtimestamp(self.cursor_s, UTC)
+        self.push_screen(TimePrompt(now, at, self.settings.zone), self.look_at)
 
     def look_at(self, moment: datetime | None) -> None:
         """Show everything as of a moment; None changes nothing."""

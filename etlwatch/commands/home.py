@@ -6,6 +6,7 @@ from typing import Final
 
 from etlwatch.commands.command import Command
 from etlwatch.commands.listing import filter_and_sort, mark
+from etlwatch.commands.time_cursor import time_cursor
 
 __all__ = ["HOME_COMMANDS"]
 
@@ -74,6 +75,7 @@ HOME_COMMANDS: Final = (
         help="a chart at full size, with a time cursor",
         footer=("z", "zoom", 3),
     ),
+    *time_cursor("home", earlier="comma", later="full_stop", shown=(",", "."), priority=5),
     Command(
         name="home.back",
         keys="escape",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
+from etlwatch.commands.time_cursor import time_cursor
 
 __all__ = ["ZOOM_COMMANDS"]
 
 ZOOM_COMMANDS: Final = (
     Command(
         name="zoom.next",
-        keys="z,right_square_bracket,j,down",
-        shown="z ] j ↓",
+        keys="z,right_square_bracket,tab,j,down",
+        shown="z ] tab j ↓",
         action="next_chart(1)",
         title="Next chart",
         help="throughput, latency, what is not 2xx",
@@ -20,29 +21,13 @@ ZOOM_COMMANDS: Final = (
     ),
     Command(
         name="zoom.previous",
-        keys="Z,left_square_bracket,k,up",
-        shown="Z [ k ↑",
+        keys="Z,left_square_bracket,shift+tab,k,up",
+        shown="Z [ shift+tab k ↑",
         action="next_chart(-1)",
         title="Previous chart",
         help="the chart before",
     ),
-    Command(
-        name="zoom.earlier",
-        keys="left,h",
-        shown="← h",
-        action="move_cursor(-1)",
-        title="",
-        help="the time cursor a column earlier",
-        footer=("← →", "cursor", 0),
-    ),
-    Command(
-        name="zoom.later",
-        keys="right,l",
-        shown="→ l",
-        action="move_cursor(1)",
-        title="",
-        help="the time cursor a column later",
-    ),
+    *time_cursor("zoom", earlier="left,h,comma", later="right,l,full_stop", shown=("← h ,", "→ l ."), priority=0),
     Command(
         name="zoom.page_earlier",
         keys="pageup,H",
@@ -58,6 +43,15 @@ ZOOM_COMMANDS: Final = (
         action="move_cursor(10)",
         title="",
         help="the time cursor ten columns later",
+    ),
+    Command(
+        name="zoom.window",
+        keys="w",
+        shown="w",
+        action="window",
+        title="Change the window of the chart",
+        help="5 minutes, 1 hour, 24 hours, 7 days; of a run also all of it",
+        footer=("w", "window", 0),
     ),
     Command(
         name="zoom.back",

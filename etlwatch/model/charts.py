@@ -15,6 +15,7 @@ from etlwatch.model.axes import times_line
 from etlwatch.model.blocks import How, Layer, Value, areas, columns_of, resample, spark
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, fit, spans_width
+from etlwatch.model.time_cursor import with_line
 
 __all__ = ["LABEL_CELLS", "Chart", "Spark", "chart_lines", "plot_columns", "spark_lines"]
 
@@ -48,6 +49,8 @@ class Chart:
     """One a layer, at the right edge where the layer ends."""
     times: tuple[str, ...] = ()
     """Below, left to right; an empty tuple leaves the line out."""
+    cursor: int | None = None
+    """Place of the value that the time cursor is on."""
 
 
 def _edge_cells(chart: Chart) -> int:
@@ -76,6 +79,8 @@ def chart_lines(
         glyphs=glyphs,
         shades=shades,
     )
+    for column in _cursor_in(chart.cursor, longest, columns):
+        plot = tuple(with_line(cells, column, glyphs=glyphs, shades=shades) for cells in plot)
     edges = _edge_rows(chart, layers, rows)
     lines = [_title(chart, width)]
     for row, cells in enumerate(plot):
@@ -99,6 +104,11 @@ def chart_lines(
 def _in_columns(layer: Layer, columns: int, how: How) -> Layer:
     over = columns_of(layer.over, len(layer.values), columns)
     return replace(layer, values=resample(layer.values, columns, how=how), over=over)
+
+
+def _cursor_in(cursor: int | None, longest: int, columns: int) -> list[int]:
+    """Return the column of the time cursor, if it is on the chart."""
+    return sorted(columns_of((cursor,), longest, columns))[:1] if cursor is not None and columns else []
 
 
 def _title(chart: Chart, width: int) -> Spans:
@@ -140,6 +150,8 @@ class Spark:
     aside: str = ""
     """What is usual: `usual 0.7s`."""
     how: How = "mean"
+    cursor: int | None = None
+    """Place of the value that the time cursor is on."""
 
 
 def spark_lines(sparks: Sequence[Spark], *, width: int, glyphs: Glyphs = UNICODE) -> tuple[Spans, ...]:
@@ -154,6 +166,8 @@ def spark_lines(sparks: Sequence[Spark], *, width: int, glyphs: Glyphs = UNICODE
             over=columns_of(one.over, len(one.values), columns),
             glyphs=glyphs,
         )
+        for column in _cursor_in(one.cursor, len(one.values), columns):
+            blocks = with_line(blocks, column, glyphs=glyphs, shades=False)
         head = fit(((one.label, "dim"), (" " * gap, "plain"), one.value), SPARK_LABEL_CELLS)
         line = ((" ", "plain"), *head, ("  ", "plain"), *fit(blocks, columns), (" ", "plain"), (one.aside, "dim"))
         lines.append(fit(line, width))

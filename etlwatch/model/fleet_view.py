@@ -18,6 +18,7 @@ from etlwatch.model.numbers import UNKNOWN, clock, duration_ms, moment, rate, sh
 from etlwatch.model.series import Column, columns_of, latest
 from etlwatch.model.snapshot import FleetSeries
 from etlwatch.model.spans import Span, Spans, spans_width
+from etlwatch.model.time_cursor import place_of
 
 __all__ = ["ALARMING_SHARE", "FleetCharts", "fleet_charts", "fleet_sparks"]
 
@@ -46,9 +47,10 @@ class _Fleet:
     columns: tuple[Column, ...]
     now: Column
     times: tuple[str, ...]
+    cursor: int | None
 
 
-def _read(fleet: FleetSeries, zone: tzinfo | None) -> _Fleet:
+def _read(fleet: FleetSeries, zone: tzinfo | None, cursor_s: float | None) -> _Fleet:
     count = -(-(fleet.until - fleet.since) // fleet.step) if fleet.until > fleet.since else 0
     columns = columns_of(fleet.cells, fleet.since, fleet.step, count, fleet.until)
     times: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ def _read(fleet: FleetSeries, zone: tzinfo | None) -> _Fleet:
                 (fleet.since, (fleet.since + fleet.until) // 2, fleet.until)]  # fmt: skip
         long = fleet.until - fleet.since > DAY_S
         times = tuple(moment(at, ends[-1], zone) if long else clock(at, zone) for at in ends)
-    return _Fleet(columns, latest(columns, FIGURES_COVER_S), times)
+    return _Fleet(columns, latest(columns, FIGURES_COVER_S), times, place_of(columns, cursor_s))
 
 
 def _title(name: str, figures: Sequence[tuple[str, str, str]], width: int) -> Spans:
@@ -82,9 +84,11 @@ def _alarm(value: float | None) -> str:
     return "amber bold" if value is not None and value >= ALARMING_SHARE else "text"
 
 
-def fleet_charts(fleet: FleetSeries, zone: tzinfo | None = None, *, width: int = 50) -> FleetCharts:
-    """Return the charts of the wide layouts, each `width` cells wide."""
-    read = _read(fleet, zone)
+def fleet_charts(
+    fleet: FleetSeries, zone: tzinfo | None = None, *, width: int = 50, cursor_s: float | None = None
+) -> FleetCharts:
+    """Return the charts of the wide layouts, each `width` cells wide, with the time cursor if there is one."""
+    read = _read(fleet, zone, cursor_s)
     return FleetCharts(throughput=_throughput(read), latency=_latency(read, width), not_ok=_not_ok(read, width))
 
 
@@ -97,6 +101,7 @@ def _throughput(read: _Fleet) -> Chart:
         top=top,
         top_label=count_label(top),
         times=read.times,
+        cursor=read.cursor,
     )
 
 
@@ -115,6 +120,7 @@ def _latency(read: _Fleet, width: int) -> Chart:
         top_label=millis_label(top),
         edge_labels=(("p99", "dim"), ("p95", "text"), ("p50", "dim")),
         times=read.times,
+        cursor=read.cursor,
     )
 
 
@@ -133,6 +139,7 @@ def _not_ok(read: _Fleet, width: int) -> Chart:
         top_label=share_label(top),
         crosses=tuple(index for index, column in enumerate(read.columns) if column.server_errors >= 0.5),
         times=read.times,
+        cursor=read.cursor,
     )
 
 
@@ -140,9 +147,9 @@ def _alarming(shares: tuple[float | None, ...]) -> tuple[int, ...]:
     return tuple(index for index, value in enumerate(shares) if value is not None and value >= ALARMING_SHARE)
 
 
-def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None) -> tuple[Spark, ...]:
-    """Return the three lines of the smallest layout."""
-    read = _read(fleet, zone)
+def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None, *, cursor_s: float | None = None) -> tuple[Spark, ...]:
+    """Return the three lines of the smallest layout, with the time cursor if there is one."""
+    read = _read(fleet, zone, cursor_s)
     rates = tuple(column.rate for column in read.columns)
     found = tuple(each.p95 if (each := column.percentiles) else None for column in read.columns)
     shares = tuple(column.share(column.not_ok) for column in read.columns)
@@ -154,12 +161,14 @@ def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None) -> tuple[Spark,
             value=(_rate_now(read), "text bold"),
             values=rates,
             top=nice_top(max((value for value in rates if value is not None), default=None)),
+            cursor=read.cursor,
         ),
         Spark(
             label="p95",
             value=(duration_ms(now.p95) if now else UNKNOWN, "text bold"),
             values=found,
             top=nice_top(max((value for value in found if value is not None), default=None), least=LEAST_MS),
+            cursor=read.cursor,
         ),
         Spark(
             label="not 2xx",
@@ -168,5 +177,6 @@ def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None) -> tuple[Spark,
             top=nice_top(max((v for v in shares if v is not None), default=None), least=LEAST_SHARE, most=1.0),
             over=_alarming(shares),
             how="max",
+            cursor=read.cursor,
         ),
     )

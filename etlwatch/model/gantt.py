@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from etlwatch.model.axes import TimeScale
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, merge
+from etlwatch.model.time_cursor import with_line
 
 __all__ = ["phase_row", "tick_row", "with_now"]
 
@@ -99,10 +100,6 @@ def with_now(spans: Iterable[Span], scale: TimeScale, now: float, *, glyphs: Gly
 
     A row shorter than the scale is filled up to the line first.
     """
-    cells = [(character, role) for text, role in spans for character in text]
     if not scale.start <= now <= scale.end or scale.cells <= 0:
-        return merge(cells)
-    column = scale.column(now)
-    cells.extend([(" ", "plain")] * (column + 1 - len(cells)))
-    cells[column] = (glyphs.line, "blue")
-    return merge(cells)
+        return merge(spans)
+    return with_line(spans, scale.column(now), glyphs=glyphs)

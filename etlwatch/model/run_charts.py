@@ -1,6 +1,7 @@
-"""A run's requests over time: compact charts for the overview, full-size plots for the requests tab.
+"""A run's requests over time: the compact charts of its overview, and the columns and times that all its charts share.
 
-Owns which series are shown and their axes. Refuses to own the drawing and the cells (`etlwatch.model.series`).
+Owns which series are shown and their axes. Refuses to own the drawing, the cells (`etlwatch.model.series`) and the
+charts at full size (`etlwatch.model.zoom`).
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ from etlwatch.model.axes import count_label, millis_label, nice_top
 from etlwatch.model.blocks import Layer
 from etlwatch.model.charts import Chart
 from etlwatch.model.numbers import clock, duration_ms, moment, rate
-from etlwatch.model.plots import Plot, Series
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_view import RunView
 from etlwatch.model.series import Column, columns_of
 from etlwatch.model.spans import Spans
+from etlwatch.model.time_cursor import place_of
 
 __all__ = [
     "latency_chart",
-    "latency_plot",
     "run_columns_over_time",
     "throughput_chart",
-    "throughput_plot",
     "time_ticks",
 ]
 
@@ -60,7 +59,7 @@ def time_ticks(start: float, end: float, pen: Pen, *, most: int = 6) -> tuple[tu
     return tuple((at, label(at)) for at in (start, *round_ones))
 
 
-def throughput_chart(view: RunView, pen: Pen, columns: int) -> Chart:
+def throughput_chart(view: RunView, pen: Pen, columns: int, *, cursor_s: float | None = None) -> Chart:
     """Return requests a second for the overview, on the axis of the phases."""
     made = run_columns_over_time(view, pen, columns, axis_end=view.until_s(pen))
     rates = tuple(column.rate for column in made)
@@ -76,10 +75,11 @@ def throughput_chart(view: RunView, pen: Pen, columns: int) -> Chart:
         layers=(Layer(values=rates, role="chart-p99"),),
         top=top,
         top_label=count_label(top),
+        cursor=place_of(made, cursor_s),
     )
 
 
-def latency_chart(view: RunView, pen: Pen, columns: int) -> Chart:
+def latency_chart(view: RunView, pen: Pen, columns: int, *, cursor_s: float | None = None) -> Chart:
     """Return the 95th percentile of the latency for the overview, on the axis of the phases."""
     made = run_columns_over_time(view, pen, columns, axis_end=view.until_s(pen))
     found = tuple(each.p95 if (each := column.percentiles) else None for column in made)
@@ -95,6 +95,7 @@ def latency_chart(view: RunView, pen: Pen, columns: int) -> Chart:
         layers=(Layer(values=found, role="chart-p99"),),
         top=top,
         top_label=millis_label(top),
+        cursor=place_of(made, cursor_s),
     )
 
 
@@ -106,51 +107,3 @@ def _usually(view: RunView, usual: float | None, write: Callable[[float], str]) 
 def _indented(*title: tuple[str, str]) -> Spans:
     """Let a title begin where its plot does, behind the labels."""
     return (("     ", "plain"), *title)
-
-
-def _points(made: tuple[Column, ...], values: list[float | None]) -> tuple[tuple[float, float | None], ...]:
-    """Return each value at the middle of its column."""
-    return tuple((column.begin + column.seconds / 2, value) for column, value in zip(made, values, strict=True))
-
-
-def throughput_plot(view: RunView, pen: Pen, columns: int) -> Plot:
-    """Return requests a second, all of them and those that failed, at full size."""
-    made = run_columns_over_time(view, pen, columns)
-    rates = [column.rate for column in made]
-    bad = [column.not_ok / column.seconds if column.seconds else None for column in made]
-    top = nice_top(max((value for value in rates if value is not None), default=None))
-    series = [Series(name="all", role="chart-p95", points=_points(made, rates), kind="area")]
-    if any(bad):
-        series.append(Series(name="not 2xx", role="amber", points=_points(made, bad)))
-    return Plot(
-        title=((" throughput", "dim"), ("  requests/s", "dim")),
-        start=view.began_s,
-        end=view.end_s(pen),
-        top=top,
-        label=count_label,
-        series=tuple(series),
-        times=time_ticks(view.began_s, view.end_s(pen), pen),
-    )
-
-
-def latency_plot(view: RunView, pen: Pen, columns: int) -> Plot:
-    """Return the latency percentiles at full size."""
-    made = run_columns_over_time(view, pen, columns)
-    found = [column.percentiles for column in made]
-    top = nice_top(max((each.p99 for each in found if each), default=None), least=100.0)
-    return Plot(
-        title=((" latency", "dim"),),
-        start=view.began_s,
-        end=view.end_s(pen),
-        top=top,
-        label=millis_label,
-        series=tuple(
-            Series(
-                name=name,
-                role=role,
-                points=_points(made, [getattr(each, name) if each else None for each in found]),
-            )
-            for name, role in (("p99", "chart-p95"), ("p95", "text"), ("p50", "chart-p50"))
-        ),
-        times=time_ticks(view.began_s, view.end_s(pen), pen),
-    )

@@ -22,6 +22,7 @@ __all__ = [
     "Reconciled",
     "delivery_lines",
     "delivery_words",
+    "endpoint_pages",
     "pages_lines",
     "pages_words",
     "reconcile",
@@ -139,6 +140,27 @@ def pages_words(view: RunView) -> Spans:
         return ()
     words, whole = coverage_words(view.details.coverage)
     return ((words, "text" if whole or view.row.live else "amber"),)
+
+
+def endpoint_pages(view: RunView, endpoint: str) -> Spans:
+    """Return the page coverage of one endpoint in one line: how many, how far, holes and overlaps with the first."""
+    if view.details.coverage_cut:
+        return labelled("pages", (("too many requests to look for holes and overlaps", "dim"),))
+    coverage = next((each for each in view.details.coverage if each.endpoint == endpoint), None)
+    if coverage is None:
+        return labelled("pages", (("none were asked for by offset", "dim"),))
+    what = "" if coverage.numbered else "offsets "
+    said: list[Span] = [(f"{coverage.pages:,}, {what}{coverage.first:,} to {coverage.last:,}", "text")]
+    for name, found in (("hole", coverage.holes), ("overlap", coverage.overlaps)):
+        if found:
+            start, end = found[0]
+            number = f"{len(found):,} {name}{'s' if len(found) > 1 else ''}"
+            said.append((f"; {number}, the first {start:,} to {end:,}", "amber"))
+    if coverage.never:
+        said.append((f"; {len(coverage.never):,} never answered, the first at {coverage.never[0]:,}", "amber"))
+    if coverage.complete:
+        said.append(("; no holes, no overlaps", "text"))
+    return labelled("pages", tuple(said))
 
 
 def pages_lines(view: RunView, pen: Pen, *, most: int = 6) -> list[Spans]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from etlwatch.model.charts import chart_lines
+from etlwatch.model.charts import Chart, chart_lines
 from etlwatch.model.compare import compare_runs
 from etlwatch.model.compare_words import brief_lines, success_words
 from etlwatch.model.numbers import UNKNOWN, bytes_, count, duration, duration_ms, moment, rate, ratio, share, span
@@ -144,10 +144,10 @@ def _fact_spans(fact: Fact, label_cells: int) -> Spans:
     )
 
 
-def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[Spans]:
+def overview_lines(view: RunView, pen: Pen, *, width: int, height: int, cursor_s: float | None = None) -> list[Spans]:
     """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
     wide = width >= WIDE and height >= LOWEST_WIDE
-    lines = _wide_top(view, pen, width) if wide else _brief_top(view, width)
+    lines = _wide_top(view, pen, width, cursor_s) if wide else _brief_top(view, width)
     rule = pen.glyphs.usual
     gap: list[Spans] = [()] if wide and height > 34 else []
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
@@ -161,7 +161,7 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int) -> list[
         *lines,
         *gap,
         _titled(phase_legend(view, pen), width, rule),
-        *gantt_lines(view, pen, width=width, most=room, brief=not wide),
+        *gantt_lines(view, pen, width=width, most=room, brief=not wide, cursor_s=cursor_s),
         *tail,
     ]
     return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
@@ -220,7 +220,7 @@ def _titled(title: Spans, width: int, line: str) -> Spans:
     return ((f"{line} ", "faint"), *title, (" ", "plain"), (line * max(0, width - used), "faint"))
 
 
-def _wide_top(view: RunView, pen: Pen, width: int) -> list[Spans]:
+def _wide_top(view: RunView, pen: Pen, width: int, cursor_s: float | None) -> list[Spans]:
     """Return figures at the left, throughput and latency at the right, all on the phases' axis."""
     facts = run_facts(view)
     names = ("time", "req", "req/s", "items", "latency p50", "latency p95", "429", "errors", "memory")
@@ -229,12 +229,16 @@ def _wide_top(view: RunView, pen: Pen, width: int) -> list[Spans]:
     room = width - FACTS_CELLS - 1
     columns = max(1, room - 5)
     right: list[Spans] = [
-        *chart_lines(throughput_chart(view, pen, columns), width=room, rows=CHART_ROWS, glyphs=pen.glyphs),
+        *_chart(throughput_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
         (),
-        *chart_lines(latency_chart(view, pen, columns), width=room, rows=CHART_ROWS, glyphs=pen.glyphs),
+        *_chart(latency_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
     ]
     right += [()] * (len(left) - len(right))
     return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
+
+
+def _chart(chart: Chart, width: int, pen: Pen) -> tuple[Spans, ...]:
+    return chart_lines(chart, width=width, rows=CHART_ROWS, glyphs=pen.glyphs)
 
 
 def _brief_top(view: RunView, width: int) -> list[Spans]:

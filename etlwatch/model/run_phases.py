@@ -129,10 +129,18 @@ def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool, over: boo
     ]
 
 
-def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None, brief: bool = False) -> list[Spans]:
+def gantt_lines(
+    view: RunView,
+    pen: Pen,
+    *,
+    width: int,
+    most: int | None = None,
+    brief: bool = False,
+    cursor_s: float | None = None,
+) -> list[Spans]:
     """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted.
 
-    `brief` is the layout of a narrow screen at any width.
+    `brief` is the layout of a narrow screen at any width; the time cursor is laid over bars and ticks.
     """
     phases = phases_to_show(view)
     if not phases:
@@ -146,13 +154,18 @@ def gantt_lines(view: RunView, pen: Pen, *, width: int, most: int | None = None,
     ahead = _Ahead()
     for phase in phases[shown.start : shown.stop]:
         head = _wide_head(view, phase, pen, end) if wide else _brief_head(view, phase, pen, end)
-        lines.append((*fit(head, left), *_bar(view, phase, pen, scale, end, ahead)))
+        bar = _bar(view, phase, pen, scale, end, ahead)
+        lines.append((*fit(head, left), *_with_cursor(bar, scale, cursor_s, pen)))
     if len(shown) < len(phases):
         before, after = shown.start, len(phases) - shown.stop
         words = [f"{before} before" if before else "", f"{after} more" if after else ""]
         lines.append(((f"   {', '.join(word for word in words if word)}", "dim"),))
-    lines.extend(_below(view, pen, scale, left, end, wide=wide))
+    lines.extend(_below(view, pen, scale, left, end, cursor_s, wide=wide))
     return lines
+
+
+def _with_cursor(bar: Spans, scale: TimeScale, cursor_s: float | None, pen: Pen) -> Spans:
+    return bar if cursor_s is None else with_now(bar, scale, cursor_s, glyphs=pen.glyphs)
 
 
 def _shown(phases: Sequence[Phase], most: int | None) -> range:
@@ -165,15 +178,16 @@ def _shown(phases: Sequence[Phase], most: int | None) -> range:
     return range(first, first + room)
 
 
-def _below(view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, *, wide: bool) -> list[Spans]:
+def _below(
+    view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, cursor_s: float | None, *, wide: bool
+) -> list[Spans]:
     """Return the ticks of the errors, where there are any and room, and the times."""
     lines: list[Spans] = []
     if wide and view.details.errors:
         moments = [error.at.timestamp() for error in view.details.errors]
         head = ((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text"))
-        lines.append(
-            (*fit(head, left), *tick_row(scale, moments, now=now if view.row.live else None, glyphs=pen.glyphs))
-        )
+        ticked = tick_row(scale, moments, now=now if view.row.live else None, glyphs=pen.glyphs)
+        lines.append((*fit(head, left), *_with_cursor(ticked, scale, cursor_s, pen)))
     ticks = scale.ticks(time_ticks(scale.start, scale.end, pen, most=max(2, scale.cells // 16)),
                         now=now if view.row.live else None)  # fmt: skip
     lines.append(((" " * left, "plain"), *ticks))

@@ -1,12 +1,12 @@
 """A chart of requests over time at full size, with the time cursor and what it says, for all runs and for one.
 
-Owns which charts there are, and the words of a moment. Refuses to own the cells (`etlwatch.model.series`), the drawing
-(`etlwatch.widgets.plot`) and where the cursor is.
+Owns which charts there are, and the words of a moment; the zoom and the requests tab of a run show the same ones.
+Refuses to own the cells (`etlwatch.model.series`), the drawing (`etlwatch.widgets.plot`) and where the cursor is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -16,13 +16,14 @@ from etlwatch.model.blocks import Value
 from etlwatch.model.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
 from etlwatch.model.plots import Plot, Series
 from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_charts import run_columns_over_time, time_ticks
+from etlwatch.model.run_charts import time_ticks
 from etlwatch.model.run_view import RunView
 from etlwatch.model.series import Column, columns_of
 from etlwatch.model.snapshot import FleetSeries
 from etlwatch.model.spans import Span, Spans
+from etlwatch.model.time_cursor import place_of
 
-__all__ = ["ZOOMED", "Zoom", "fleet_zoom", "moment_words", "run_zoom", "zoom_plot"]
+__all__ = ["ZOOMED", "Zoom", "fleet_zoom", "moment_words", "run_zoom", "usual_levels", "zoom_plot"]
 
 ZOOMED: Final = ("throughput", "latency", "not 2xx")
 """The charts, in the order in which they follow each other."""
@@ -40,9 +41,12 @@ class Zoom:
     start: float
     end: float
 
-    def column_at(self, place: int) -> Column | None:
-        """Return the column under a cursor; None outside of what there is."""
-        return self.columns[place] if 0 <= place < len(self.columns) else None
+    def at(self, cursor_s: float | None) -> Column | None:
+        """Return the column under the time cursor, without one the newest; None outside of what there is."""
+        place = place_of(self.columns, cursor_s)
+        if place is None:
+            place = len(self.columns) - 1 if cursor_s is None else -1
+        return self.columns[place] if place >= 0 else None
 
 
 def fleet_zoom(fleet: FleetSeries) -> Zoom:
@@ -52,25 +56,47 @@ def fleet_zoom(fleet: FleetSeries) -> Zoom:
     return Zoom(made, fleet.since, fleet.until)
 
 
-def run_zoom(view: RunView, pen: Pen, columns: int) -> Zoom:
-    """Return the requests of one run in at most `columns` columns, none finer than a cell of its series."""
-    lasted = view.end_s(pen) - view.began_s
-    finest = min((cell.width for cell in view.details.series), default=10)
-    made = run_columns_over_time(view, pen, max(1, min(columns, int(lasted // finest) or 1)))
-    return Zoom(made if view.details.series else (), view.began_s, view.end_s(pen))
+def run_zoom(view: RunView, pen: Pen, columns: int, *, window_s: float | None = None) -> Zoom:
+    """Return the requests of one run in at most `columns` columns, none finer than a cell of its series.
+
+    Of its last `window_s` seconds where these are given, else of all of it.
+    """
+    began, end = view.began_s, view.end_s(pen)
+    if window_s is not None:
+        began = max(began, end - window_s)
+    finest = min((cell.width for cell in view.details.series if cell.bucket + cell.width > began), default=10)
+    number = max(1, min(columns, int((end - began) // finest) or 1))
+    cells = view.details.series
+    return Zoom(columns_of(cells, began, (end - began) / number, number, end) if cells else (), began, end)
 
 
-def zoom_plot(name: str, zoom: Zoom, pen: Pen, *, cursor: int | None) -> Plot:
-    """Return one of ZOOMED; `cursor` is the place of a column."""
-    column = zoom.column_at(cursor) if cursor is not None else None
+def zoom_plot(
+    name: str, zoom: Zoom, pen: Pen, *, cursor_s: float | None, usual: Mapping[str, float] | None = None
+) -> Plot:
+    """Return one of ZOOMED with the time cursor, without one at the newest; `usual` are levels by name."""
+    column = zoom.at(cursor_s)
     plot = _PLOTS[name](zoom.columns)
+    level = (usual or {}).get(name)
     return replace(
         plot,
+        title=plot.title if level is None else (*plot.title, (f"  usual {_usually(name, level)}", "dim")),
         start=zoom.start,
         end=zoom.end,
         times=time_ticks(zoom.start, zoom.end, pen) if zoom.end > zoom.start else (),
         cursor=None if column is None else column.begin + column.seconds / 2,
+        usual=level,
     )
+
+
+def _usually(name: str, level: float) -> str:
+    return f"p95 {duration_ms(level)}" if name == "latency" else f"{rate(level)}/s"
+
+
+def usual_levels(view: RunView) -> dict[str, float]:
+    """Return what is usual for the run's job, by chart: requests a second, and the 95th percentile."""
+    past = view.row.past
+    levels = {"throughput": past.request_rate.usual, "latency": past.latency_p95_ms.usual}
+    return {name: level for name, level in levels.items() if level is not None}
 
 
 def _points(columns: Sequence[Column], values: Sequence[Value]) -> tuple[tuple[float, Value], ...]:
@@ -106,6 +132,7 @@ def _not_ok(columns: Sequence[Column]) -> Plot:
     kinds = (
         ("all", "chart-p95", "area", [column.share(column.not_ok) for column in columns]),
         ("429", "amber", "line", [column.share(column.throttled) or None for column in columns]),
+        ("4xx", "chart-p50", "line", [column.share(column.client_errors) or None for column in columns]),
         ("5xx", "red", "line", [column.share(column.server_errors) or None for column in columns]),
     )
     top = nice_top(max((each for each in kinds[0][3] if each is not None), default=None), least=LEAST_SHARE, most=1.0)
@@ -124,13 +151,16 @@ _PLOTS: Final[dict[str, Callable[[Sequence[Column]], Plot]]] = {
 }
 
 
-def moment_words(zoom: Zoom, pen: Pen, *, cursor: int) -> Spans:
+def moment_words(zoom: Zoom, pen: Pen, *, cursor_s: float | None) -> Spans:
     """Return all that is known of the moment under the cursor: `02:41:10  12.4/s  p50 180ms  p95 2.9s  429 6.2%`."""
-    column = zoom.column_at(cursor)
+    column = zoom.at(cursor_s)
+    last = datetime.fromtimestamp(zoom.end, UTC)
+    if column is None and cursor_s is not None and zoom.columns:
+        at = datetime.fromtimestamp(cursor_s, UTC)
+        return ((f" {moment(at, last, pen.zone)}", "blue bold"), ("  the time cursor is outside of this chart", "dim"))
     if column is None:
         return ((" nothing was recorded in this time", "dim"),)
     at = datetime.fromtimestamp(column.begin, UTC)
-    last = datetime.fromtimestamp(zoom.end, UTC)
     long = zoom.end - zoom.start > DAY_S
     when = moment(at, last, pen.zone) if long else clock(at, pen.zone, seconds=True)
     found = column.percentiles

@@ -18,8 +18,10 @@ from etlwatch.model.health import Freshness, banner, freshness_parts, looking_ba
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen
+from etlwatch.model.series import Column
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
+from etlwatch.model.time_cursor import moved
 from etlwatch.text import clip, safe
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
@@ -84,6 +86,27 @@ class DashboardScreen(Screen[None]):
         """Ring when it changes state, or no longer."""
         self.dashboard.toggle_bell(self.run_in_hand)
         self.redraw()
+
+    # -- the time cursor
+
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the charts on screen; () where there are none."""
+        return ()
+
+    def action_move_cursor(self, by: int) -> None:
+        """Move the time cursor by columns; beyond the newest it is gone."""
+        app = self.dashboard
+        app.cursor_s = moved(self.columns_of_time(), app.cursor_s, by)
+        self.redraw()
+
+    def drop_cursor(self) -> bool:
+        """Take the time cursor away; return whether there was one."""
+        app = self.dashboard
+        if app.cursor_s is None:
+            return False
+        app.cursor_s = None
+        self.redraw()
+        return True
 
     # -- for subclasses
 

@@ -29,9 +29,10 @@ from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow, build_rows
 from etlwatch.model.run_cells import row_role, run_cells
 from etlwatch.model.run_columns import RUNS, run_columns
-from etlwatch.model.series import WINDOWS
+from etlwatch.model.series import Column as TimeColumn
 from etlwatch.model.snapshot import FleetSeries, Snapshot
 from etlwatch.model.spans import Spans
+from etlwatch.model.zoom import fleet_zoom, moment_words
 from etlwatch.screens.listing import ListScreen
 from etlwatch.text import cell_width, safe
 from etlwatch.widgets.charts import BlockChart, SparkLines
@@ -71,6 +72,7 @@ class HomeScreen(ListScreen):
         self._all: tuple[RunRow, ...] = ()
         self._headline: Spans = ()
         self._counts = Counts()
+        self._cursor_drawn: float | None = None
         self._longest_job = 0
         self._fleet: FleetSeries | None = None
         self._layout: HomeLayout | None = None
@@ -192,17 +194,18 @@ class HomeScreen(ListScreen):
 
     def _draw_charts(self, fleet: FleetSeries) -> None:
         """Draw the charts when their series is another one: a bucket has closed, or the window changed."""
-        if fleet is self._fleet or self._layout is None:
+        cursor_s = self.dashboard.cursor_s
+        if (fleet is self._fleet and cursor_s == self._cursor_drawn) or self._layout is None:
             return
-        self._fleet = fleet
+        self._fleet, self._cursor_drawn = fleet, cursor_s
         zone = self.dashboard.settings.zone
         if self._layout.chart_rows:
-            charts = fleet_charts(fleet, zone, width=max(1, self.size.width // 3 - 3))
+            charts = fleet_charts(fleet, zone, width=max(1, self.size.width // 3 - 3), cursor_s=cursor_s)
             self.query_one("#throughput", BlockChart).show(charts.throughput)
             self.query_one("#latency", BlockChart).show(charts.latency)
             self.query_one("#not-ok", BlockChart).show(charts.not_ok)
         elif self._layout.sparks:
-            self.query_one(SparkLines).show(fleet_sparks(fleet, zone))
+            self.query_one(SparkLines).show(fleet_sparks(fleet, zone, cursor_s=cursor_s))
 
     def title_of_selected(self) -> Spans:
         """Return the run's verdict, job and id."""
@@ -237,9 +240,28 @@ class HomeScreen(ListScreen):
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""
-        if self.dashboard.shown is None:
+        shown, cursor_s = self.dashboard.shown, self.dashboard.cursor_s
+        if shown is None:
             return [((" connecting…", "dim"),)]
+        if cursor_s is not None and self._charted:
+            return [moment_words(fleet_zoom(shown.fleet), self.pen, cursor_s=cursor_s)]
         return [self._headline]
+
+    # -- the time cursor
+
+    @property
+    def _charted(self) -> bool:
+        return bool(self._layout and self._layout.chart_columns)
+
+    def columns_of_time(self) -> Sequence[TimeColumn]:
+        """Return the columns of the charts."""
+        shown = self.dashboard.shown
+        return fleet_zoom(shown.fleet).columns if shown is not None and self._charted else ()
+
+    def action_back(self) -> None:
+        """Back one step: from the prompt, from the time cursor, from a filter, from marks."""
+        if self.filtering or not self._charted or not self.drop_cursor():
+            super().action_back()
 
     def footer_words(self) -> dict[str, str]:
         """Name the present window."""
@@ -320,9 +342,7 @@ class HomeScreen(ListScreen):
 
     def action_window(self) -> None:
         """Look back further, or from the longest window to the shortest."""
-        app = self.dashboard
-        app.window = WINDOWS[(WINDOWS.index(app.window) + 1) % len(WINDOWS)]
-        app.keep(window=app.window.name)
+        self.dashboard.next_window()
         self._watch()
         self.redraw()
 

@@ -19,11 +19,11 @@ COMMANDS = tuple(
     if command.name == "home.back"
     else command
     for command in HOME_COMMANDS
-    if command.name != "home.window"
+    if command.name not in ("home.window", "home.zoom", "home.earlier", "home.later")
 )
 
 
-class JobRunsScreen(HomeScreen):
+class JobRunsScreen(HomeScreen, inherit_bindings=False):
     """The list of runs of one job."""
 
     commands = COMMANDS

@@ -7,39 +7,43 @@ Owns which tab is open and the cursor of each. Refuses to own what stands in the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import ContentSwitcher
 
 from etlwatch.commands import RUN_COMMANDS, bindings_of
 from etlwatch.gather import Watch
-from etlwatch.model.endpoint_cells import endpoint_cells, endpoint_columns, sort_endpoints
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
-from etlwatch.model.run_charts import latency_plot, throughput_plot
+from etlwatch.model.run_charts import run_columns_over_time
 from etlwatch.model.run_completeness import delivery_lines, source_lines
 from etlwatch.model.run_overview import overview_lines
 from etlwatch.model.run_phases import gantt_lines, phase_table
 from etlwatch.model.run_timeline import timeline_lines
 from etlwatch.model.run_view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
+from etlwatch.model.series import Column
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans, plain_text
+from etlwatch.model.zoom import Zoom, moment_words
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.screens.errors_tab import ErrorsTab
+from etlwatch.screens.requests_tab import RequestsTab
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
-from etlwatch.widgets.line_table import LineTable, Row
-from etlwatch.widgets.plot import PlotChart
 from etlwatch.widgets.prompt import Prompt
 from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.scroll_lines import ScrollLines
 from etlwatch.widgets.span_lines import SpanLines
 
 __all__ = ["RunScreen"]
+
+ON_THE_AXIS: Final = ("overview", "phases")
+"""The tabs on which phases are drawn over time."""
+
+AXIS_CELLS: Final = 52
+"""Cells beside that axis."""
 
 
 class TabLine(SpanLines):
@@ -70,8 +74,6 @@ class RunScreen(DashboardScreen):
     RunScreen {
         #tabs-rule { height: 1; }
         ContentSwitcher { height: 1fr; }
-        #requests PlotChart { height: 1fr; }
-        #requests LineTable { height: auto; max-height: 50%; }
     }
     """
 
@@ -82,8 +84,6 @@ class RunScreen(DashboardScreen):
         super().__init__()
         self.view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id))
         self.tab = tab
-        self._sort = ("req", False)
-        self._plotted: object = None
 
     def compose(self) -> ComposeResult:
         """Lay the parts out: two lines, the tabs, the open one, the footer."""
@@ -94,16 +94,7 @@ class RunScreen(DashboardScreen):
         with ContentSwitcher(initial=self.tab):
             yield ScrollLines(self._overview, id="overview")
             yield ScrollLines(self._phases, id="phases")
-            with Vertical(id="requests"):
-                yield PlotChart(id="throughput")
-                yield PlotChart(id="latency")
-                yield LineTable(
-                    endpoint_columns(80),
-                    empty="no requests were recorded",
-                    reversed_columns=1,
-                    markable=False,
-                    id="endpoints",
-                )
+            yield RequestsTab(id="requests")
             yield ErrorsTab(id="errors")
             yield ScrollLines(self._source, id="source")
             yield ScrollLines(self._delivery, id="delivery")
@@ -137,8 +128,6 @@ class RunScreen(DashboardScreen):
         width, height = self.app.size
         self.query_one("#second").styles.height = 2 if width < 110 and height >= 12 else 1
         self.query_one("#tabs-rule").display = width >= 110 and height >= 34
-        self.query_one("#latency").display = height >= 32
-        self.query_one("#endpoints", LineTable).columns = endpoint_columns(width)
         self.query_one(ErrorsTab).lay_out(width)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
@@ -149,14 +138,14 @@ class RunScreen(DashboardScreen):
     def _draw_tab(self) -> None:
         self.query_one(TabLine).update([tab_line(self.view, self.tab)])
         if self.tab == "requests":
-            self._draw_requests()
+            self.query_one(RequestsTab).show(self.view, self.pen, self.dashboard.cursor_s)
         elif self.tab == "errors":
             self.query_one(ErrorsTab).show(self.view, self.pen)
         else:
             self.query_one(f"#{self.tab}", ScrollLines).renew()
 
     def _overview(self, width: int, height: int) -> Sequence[Spans]:
-        return overview_lines(self.view, self.pen, width=width, height=height)
+        return overview_lines(self.view, self.pen, width=width, height=height, cursor_s=self.dashboard.cursor_s)
 
     def _phases(self, width: int, _height: int) -> Sequence[Spans]:
         if not self.view.phases:
@@ -173,27 +162,21 @@ class RunScreen(DashboardScreen):
     def _timeline(self, width: int, _height: int) -> Sequence[Spans]:
         return timeline_lines(self.view, self.pen, width=width)
 
-    def _draw_requests(self) -> None:
-        """Draw the plots when the series is another one, and the table of endpoints."""
-        view, pen = self.view, self.pen
-        endpoints = view.details.endpoints
-        total = sum(totals.requests for totals in endpoints)
-        column, inverted = self._sort
-        self.query_one("#endpoints", LineTable).update_rows(
-            [
-                Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
-                for totals in sort_endpoints(endpoints, column, inverted=inverted)
-            ],
-            sort=(column, inverted if column == "endpoint" else not inverted),
-        )
-        plotted = (view.details.series, self.size)
-        if plotted == self._plotted or not view.details.series:
-            return
-        self._plotted = plotted
-        columns = max(10, min(self.size.width - 8, 2 * len(view.details.series)))
-        self.query_one("#throughput", PlotChart).show(throughput_plot(view, pen, columns))
-        if self.query_one("#latency").display:
-            self.query_one("#latency", PlotChart).show(latency_plot(view, pen, columns))
+    # -- the time cursor
+
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the tab's charts; where phases are drawn over time, those of their axis."""
+        if self.tab == "requests":
+            return self.query_one(RequestsTab).columns_of_time
+        if self.tab not in ON_THE_AXIS:
+            return ()
+        until = self.view.until_s(self.pen)
+        return run_columns_over_time(self.view, self.pen, max(10, self.size.width - AXIS_CELLS), axis_end=until)
+
+    def action_move_cursor(self, by: int) -> None:
+        """Move the time cursor where something is drawn over time."""
+        if self.tab == "requests" or self.tab in ON_THE_AXIS:
+            super().action_move_cursor(by)
 
     @property
     def run_in_hand(self) -> RunRow | None:
@@ -208,9 +191,14 @@ class RunScreen(DashboardScreen):
         return parts
 
     def second_lines(self) -> Sequence[Spans]:
-        """Return the verdict."""
+        """Return the verdict, or what is known of the moment under the time cursor; both where there are two lines."""
         lines = 2 if self.size.width < 110 and self.size.height >= 12 else 1
-        return verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
+        verdict = verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
+        cursor_s = self.dashboard.cursor_s
+        if cursor_s is None or self.tab not in ON_THE_AXIS:
+            return verdict
+        zoom = Zoom(tuple(self.columns_of_time()), self.view.began_s, self.view.until_s(self.pen))
+        return [*verdict[: lines - 1], moment_words(zoom, self.pen, cursor_s=cursor_s)]
 
     # -- tabs
 
@@ -233,12 +221,6 @@ class RunScreen(DashboardScreen):
         # At once, not with the next message: a field that is opened now must keep the keys.
         self.set_focus(self.query_one(f"#{target}"))
 
-    @on(LineTable.SortRequested, "#endpoints")
-    def _sort_requested(self, message: LineTable.SortRequested) -> None:
-        column, inverted = self._sort
-        self._sort = (message.column, not inverted if message.column == column else False)
-        self._draw_requests()
-
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""
         from etlwatch.screens.compare import CompareScreen
@@ -255,6 +237,8 @@ class RunScreen(DashboardScreen):
             errors.search("")
         elif self.focused is not None and self.focused.id == "traceback":
             self._focus_tab()
+        elif self.drop_cursor():
+            return
         else:
             self.app.pop_screen()
 

@@ -1,6 +1,6 @@
-"""One chart at full size, with a time cursor that stays where it is from chart to chart.
+"""One chart at full size, with the time cursor that all charts share and what is known of the moment under it.
 
-Owns which chart is shown and where the cursor is. Refuses to own the charts (`etlwatch.model.zoom`).
+Owns which chart is shown and how much of a run. Refuses to own the charts (`etlwatch.model.zoom`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from etlwatch.gather import Watch
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_view import RunView, title_parts, view_of
+from etlwatch.model.series import WINDOWS, Column, Window
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans
-from etlwatch.model.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, zoom_plot
+from etlwatch.model.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, usual_levels, zoom_plot
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
@@ -41,8 +42,8 @@ class ZoomScreen(DashboardScreen):
         self.chart = ZOOMED[0]
         self._view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id)) if row else None
         self._zoom = Zoom((), 0.0, 0.0)
-        self._cursor_s: float | None = None
-        """The moment under the cursor; None for the newest."""
+        self._window: Window | None = None
+        """How much of a run is shown; None for all of it."""
 
     def compose(self) -> ComposeResult:
         """Lay out the two lines, the chart, the footer."""
@@ -75,21 +76,19 @@ class ZoomScreen(DashboardScreen):
             self._zoom = fleet_zoom(snapshot.fleet)
         else:
             self._view = view_of(self._view.row, snapshot)
-            self._zoom = run_zoom(self._view, self.pen, max(10, self.size.width - AXIS_CELLS))
+            seconds = self._window.seconds if self._window else None
+            columns = max(10, self.size.width - AXIS_CELLS)
+            self._zoom = run_zoom(self._view, self.pen, columns, window_s=seconds)
         self._draw_chart()
 
     def _draw_chart(self) -> None:
-        plot = zoom_plot(self.chart, self._zoom, self.pen, cursor=self._cursor)
+        usual = usual_levels(self._view) if self._view else None
+        plot = zoom_plot(self.chart, self._zoom, self.pen, cursor_s=self.dashboard.cursor_s, usual=usual)
         self.query_one(PlotChart).show(plot)
 
-    @property
-    def _cursor(self) -> int:
-        """The place of the cursor among the columns: it stays on its moment while time goes on."""
-        last = len(self._zoom.columns) - 1
-        if self._cursor_s is None:
-            return last
-        begins = [column.begin for column in self._zoom.columns]
-        return max((place for place, begin in enumerate(begins) if begin <= self._cursor_s), default=0)
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the chart."""
+        return self._zoom.columns
 
     def left_parts(self) -> list[Part]:
         """Return where esc leads."""
@@ -99,7 +98,7 @@ class ZoomScreen(DashboardScreen):
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what is under the cursor."""
-        return [moment_words(self._zoom, self.pen, cursor=self._cursor)]
+        return [moment_words(self._zoom, self.pen, cursor_s=self.dashboard.cursor_s)]
 
     def command_words(self) -> Sequence[str]:
         """Return the command that tells of the same run, or of all runs."""
@@ -114,14 +113,25 @@ class ZoomScreen(DashboardScreen):
         self.chart = ZOOMED[(ZOOMED.index(self.chart) + step) % len(ZOOMED)]
         self.redraw()
 
-    def action_move_cursor(self, by: int) -> None:
-        """Move the time cursor by columns; at the newest it follows the time."""
-        columns = self._zoom.columns
-        if not columns:
-            return
-        place = max(0, min(self._cursor + by, len(columns) - 1))
-        self._cursor_s = None if place == len(columns) - 1 else columns[place].begin
+    def footer_words(self) -> dict[str, str]:
+        """Name the present window."""
+        whole = "whole run" if self._window is None else self._window.name
+        return {"zoom.window": self.dashboard.window.name if self._view is None else whole}
+
+    def action_window(self) -> None:
+        """Look back further, or from the longest window to the shortest; a run is shown whole or its last part."""
+        if self._view is None:
+            self.dashboard.next_window()
+            self._watch()
+        else:
+            choices = [None, *(window for window in WINDOWS if window.seconds < self._lasted_s())]
+            place = choices.index(self._window) if self._window in choices else 0
+            self._window = choices[(place + 1) % len(choices)]
         self.redraw()
+
+    def _lasted_s(self) -> float:
+        """Return how long the run has gone on, seconds."""
+        return self._view.end_s(self.pen) - self._view.began_s if self._view else 0.0
 
     def action_back(self) -> None:
         """Back to where the chart was opened."""

@@ -36,6 +36,7 @@ _CURSOR_MARKER: Final = "│"
 _USUAL_MARKER: Final = "·"
 _FULL: Final = "█"
 _LABEL_CELLS: Final = 4
+_AXIS_LINES: Final = 1
 
 _NO_GROUNDS: Final = ("plain", "text", "dim")
 """Inks of words and lines, which a theme has no ground of."""
@@ -70,7 +71,9 @@ def plot_lines(
     head = fit((*plot.title, (" " * max(2, room), "plain"), *names), width, ellipsis=glyphs.ellipsis)
     if height < 4 or width < 20 or not plot.end > plot.start or not plot.top > 0:
         return (head, *([()] * (height - 1)))[: max(0, height)]
-    figure = _drawn(plot, width, height - 1, markers, filled=not letters)
+    # Without times its line is drawn all the same, since plotext cannot leave it out, and cut off.
+    axis = 0 if plot.times else _AXIS_LINES
+    figure = _drawn(plot, width, height - 1 + axis, markers, filled=not letters)
     roles = {**_FRAME_ROLES, **{_FIRST_SERIES + index: series.role for index, series in enumerate(plot.series)}}
     lines = [fit(_spans(line, roles, glyphs), width) for line in figure.build().string().split("\n")]
     return (head, *lines[: height - 1], *([()] * (height - 1 - len(lines))))
@@ -93,6 +96,19 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
     x.lim(plot.start, plot.end).alignment(lim="edge").pixel(plotext.pixel(_TICKS))
     times = [(when, label) for when, label in plot.times if plot.start <= when <= plot.end]
     x.ticks([when for when, _ in times], [label for _, label in times])
+    # Lines cover the dots of the usual level where both are, areas lie under them.
+    areas = filled and any(series.kind == "area" for series in plot.series)
+    for draw in (_draw_series, _draw_usual) if areas else (_draw_usual, _draw_series):
+        draw(figure, plot, width, markers, filled)
+    # A signal as well, for the same reason.
+    if plot.cursor is not None and plot.start <= plot.cursor <= plot.end:
+        paint = plotext.marker(_CURSOR_MARKER, plotext.pixel(_CURSOR))
+        figure.draw(figure.signal([plot.cursor] * 2, [0, plot.top], marker=paint).lines().density("full"))
+    return figure
+
+
+def _draw_series(figure: Any, plot: Plot, _width: int, markers: Sequence[str], filled: bool) -> None:
+    plotext = _plotext()
     for index, (series, marker) in enumerate(zip(plot.series, markers, strict=True)):
         paint = plotext.marker(marker, plotext.pixel(_FIRST_SERIES + index))
         for piece in _pieces(series):
@@ -101,17 +117,17 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
                 signal.fillx()
             signal.lines().density("full")
             figure.draw(signal)
-    # Signals and not plotext's lines, which it lays under the areas.
+
+
+def _draw_usual(figure: Any, plot: Plot, width: int, _markers: Sequence[str], _filled: bool) -> None:
+    plotext = _plotext()
+    # A signal and not plotext's line, which it lays under the areas.
     if plot.usual is not None and 0 <= plot.usual <= plot.top:
         canvas = max(2, width - _LABEL_CELLS - 1)
         step = 2 * (plot.end - plot.start) / canvas
         dots = [plot.start + step * (dot + 0.75) for dot in range(canvas // 2)]
         paint = plotext.marker(_USUAL_MARKER, plotext.pixel(_USUAL))
         figure.draw(figure.signal(dots, [plot.usual] * len(dots), marker=paint))
-    if plot.cursor is not None and plot.start <= plot.cursor <= plot.end:
-        paint = plotext.marker(_CURSOR_MARKER, plotext.pixel(_CURSOR))
-        figure.draw(figure.signal([plot.cursor] * 2, [0, plot.top], marker=paint).lines().density("full"))
-    return figure
 
 
 def _pieces(series: Series) -> list[list[tuple[float, float]]]:

@@ -173,6 +173,7 @@ class FakeStore:
     ledger_list: list[WriterLedger] = field(default_factory=list)
     series_lists: dict[int, list[SeriesCell]] = field(default_factory=dict)
     pauses: dict[int, tuple[int, int]] = field(default_factory=dict)
+    page_list: list[Page] = field(default_factory=list)
     clock: datetime = NOW
     failure: Exception | None = None
     asked: Counter[str] = field(default_factory=Counter)
@@ -374,8 +375,7 @@ class FakeReader:
         return [cell for cell in self._ask("throughput").cells if since <= cell.bucket < until]
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        self._ask("pages")
-        return []
+        return self._ask("pages").page_list
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
         return [count for count in self._ask("source_counts").source_list if count.run_id == run_id]

@@ -1,0 +1,149 @@
+"""The requests tab of a run: three charts on one time cursor, the endpoints, and the pages of the chosen one.
+
+Owns the room that each of them gets, and the order of the endpoints. Refuses to own the charts (`etlwatch.model.zoom`)
+and the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from etlwatch.model.endpoint_cells import endpoint_cells, endpoint_columns, sort_endpoints
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_completeness import endpoint_pages
+from etlwatch.model.run_view import RunView
+from etlwatch.model.series import Column
+from etlwatch.model.zoom import ZOOMED, Zoom, moment_words, run_zoom, usual_levels, zoom_plot
+from etlwatch.widgets.line_table import LineTable, Row
+from etlwatch.widgets.plot import PlotChart
+from etlwatch.widgets.span_lines import SpanLines
+
+__all__ = ["RequestsTab"]
+
+AXIS_CELLS: Final = 6
+LEAST_CHART: Final = 4
+"""Lines of a chart below which it says nothing: its title and three of plot."""
+
+AXIS_LINES: Final = 2
+"""Lines of the times below the last chart, which are those of all of them."""
+
+
+class RequestsTab(Vertical):
+    """A run's requests."""
+
+    DEFAULT_CSS = """
+    RequestsTab {
+        #at-cursor, #pages { height: 1; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._view: RunView | None = None
+        self._pen: Pen | None = None
+        self._cursor_s: float | None = None
+        self._zoom = Zoom((), 0.0, 0.0)
+        self._drawn: object = None
+        self._order = ("req", False)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the moment, the charts, the table and the pages."""
+        yield SpanLines(id="at-cursor")
+        for name in ZOOMED:
+            yield PlotChart(id=name.replace(" ", "-"))
+        columns = endpoint_columns(80)
+        empty = "no requests were recorded"
+        yield LineTable(columns, empty=empty, reversed_columns=1, markable=False, id="endpoints")
+        yield SpanLines(id="pages")
+
+    @property
+    def columns_of_time(self) -> Sequence[Column]:
+        """The columns of the charts."""
+        return self._zoom.columns
+
+    def show(self, view: RunView, pen: Pen, cursor_s: float | None) -> None:
+        """Draw a run's requests."""
+        self._view, self._pen, self._cursor_s = view, pen, cursor_s
+        self._draw_table(view)
+        self._share_out()
+        self._draw_charts(view, pen)
+        self._draw_pages()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Share the room out again."""
+        self.query_one(LineTable).columns = endpoint_columns(self.app.size.width)
+        if self._view is not None and self._pen is not None:
+            self._share_out()
+            self._draw_charts(self._view, self._pen)
+
+    def _share_out(self) -> None:
+        """Give every endpoint a line up to a third of the room, and the rest to as many charts as it is enough for."""
+        height = self.size.height
+        if not height:
+            return
+        table = self.query_one(LineTable)
+        listed = max(1, len(table.rows))
+        room = height - 2
+        for_table = min(1 + listed, max(3, room // 3))
+        charts = max(0, min(len(ZOOMED), (room - for_table - AXIS_LINES) // LEAST_CHART))
+        each, over = divmod(room - for_table - AXIS_LINES, charts) if charts else (0, 0)
+        table.styles.height = for_table if charts else room
+        for place, chart in enumerate(self.query(PlotChart)):
+            chart.display = place < charts
+            last = place == charts - 1
+            chart.styles.height = each + (over + AXIS_LINES if last else 0)
+
+    def _draw_table(self, view: RunView) -> None:
+        endpoints = view.details.endpoints
+        total = sum(totals.requests for totals in endpoints)
+        column, inverted = self._order
+        self.query_one(LineTable).update_rows(
+            [
+                Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
+                for totals in sort_endpoints(endpoints, column, inverted=inverted)
+            ],
+            sort=(column, inverted if column == "endpoint" else not inverted),
+        )
+
+    def _draw_charts(self, view: RunView, pen: Pen) -> None:
+        """Draw the charts when the series is another one, the cursor has moved, or there is another room for them."""
+        shown = [chart for chart in self.query(PlotChart) if chart.display]
+        wanted = (view.details.series, self.size, len(shown), self._cursor_s)
+        if wanted == self._drawn:
+            return
+        self._drawn = wanted
+        self._zoom = run_zoom(view, pen, max(10, self.size.width - AXIS_CELLS))
+        self.query_one("#at-cursor", SpanLines).update([moment_words(self._zoom, pen, cursor_s=self._cursor_s)])
+        for name, chart in zip(ZOOMED, shown, strict=False):
+            plot = zoom_plot(name, self._zoom, pen, cursor_s=self._cursor_s, usual=usual_levels(view))
+            # One axis for all: the times stand below the last chart alone.
+            chart.show(plot if chart is shown[-1] else replace(plot, times=()))
+
+    def _draw_pages(self) -> None:
+        key = self.query_one(LineTable).cursor_key
+        view = self._view
+        if view is not None:
+            said = endpoint_pages(view, key if isinstance(key, str) else "")
+            self.query_one("#pages", SpanLines).update([said])
+
+    @on(LineTable.RowHighlighted, "#endpoints")
+    def _highlighted(self) -> None:
+        self._draw_pages()
+
+    @on(LineTable.SortRequested, "#endpoints")
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        column, inverted = self._order
+        self.sort((message.column, not inverted if message.column == column else False))
+
+    def sort(self, order: tuple[str, bool]) -> None:
+        """Order the endpoints by a column, its natural direction or the other."""
+        self._order = order
+        if self._view is not None:
+            self._draw_table(self._view)
