@@ -1,4 +1,4 @@
-"""One request at a time, as immediate delivery writes it: the same sums as in a batch, short lists, one lock order."""
+"""One request at a time, as immediate delivery writes it: the same sums as in a batch, short lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.store.stocking import Stock
 from tests.support.peek import peek
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
-from tracking_core.events import Batch, LedgerEntry, Receipt, RequestRow, RunEnd, tally
+from tracking_core.events import Batch, LedgerEntry, RequestRow, RunEnd, tally
 from tracking_core.records import WriterLedger
 from tracking_core.store.base import Reader, Writer
 from tracking_core.store.postgres.writer import SUM_UP_EVERY
@@ -26,9 +26,6 @@ WRITER_ID = 4096
 MADE = list(
     itertools.islice(itertools.cycle([(200, 35), (200, 41), (429, 3), (500, 900), (302, 12), (None, 5000)]), 200)
 )
-
-LOCK_ORDER = ("run_endpoints", "run_series", "throughput", "writers", "runs")
-"""Behind the requests themselves; DESIGN 2."""
 
 
 @pytest.fixture
@@ -173,37 +170,9 @@ def test_requests_that_race_the_end_of_their_run_are_counted_as_emitted_once(pos
     stock.close()
 
 
-@pytest.mark.parametrize("held", LOCK_ORDER)
-def test_locks_are_taken_in_the_one_order(postgres_store_dsn: str, held: str) -> None:
-    stock = Stock(postgres_store_dsn)
-    run_id = stock.start(NOW)
-    receipts: list[Receipt] = []
-    with stock.store.writer(30.0) as writer:
-        writer.write(single(run_id, 2))
-        with (
-            psycopg.connect(postgres_store_dsn) as holder,
-            psycopg.connect(postgres_store_dsn, autocommit=True) as watch,
-        ):
-            holder.execute(f"SELECT FROM tracking.{held} FOR UPDATE".encode())
-            writing = threading.Thread(target=lambda: receipts.append(writer.write(single(run_id, 4))))
-            writing.start()
-            wait_until(lambda: waiting(watch) == 1, "the request waits for the row that is held")
-            free = {table: is_free(watch, table) for table in LOCK_ORDER if table != held}
-            holder.rollback()
-            writing.join()
-    stock.close()
-    before, after = LOCK_ORDER[: LOCK_ORDER.index(held)], LOCK_ORDER[LOCK_ORDER.index(held) + 1 :]
-    assert [receipt.refused for receipt in receipts] == [{}]
-    assert free == {**dict.fromkeys(before, False), **dict.fromkeys(after, True)}
-
-
 def waiting(watch: psycopg.Connection[Any]) -> int:
     count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return int(watch.execute(count).fetchall()[0][0])
-
-
-def is_free(watch: psycopg.Connection[Any], table: str) -> bool:
-    return len(watch.execute(f"SELECT FROM tracking.{table} FOR UPDATE SKIP LOCKED".encode()).fetchall()) == 1
 
 
 def test_a_run_of_a_week_without_a_partition_is_recorded_and_its_requests_move_when_the_week_is_made_again(

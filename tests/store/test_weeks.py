@@ -370,7 +370,7 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
     for count in (5, 50):
         rows = (*paged(removed, NOW, count), *paged(living, NOW, count))
         with open_store(dsn).writer(10.0) as writer:
-            insert, copy = writer._insert_requests, writer._copy_requests  # type: ignore[attr-defined]
+            insert = writer._insert_requests  # type: ignore[attr-defined]
 
             def remove_meanwhile() -> None:
                 cleaned(keeper, monday + WEEK)
@@ -380,13 +380,9 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
                 remove_meanwhile()
                 return inserted
 
-            def copy_then_remove(*given: object, copy=copy) -> None:  # type: ignore[no-untyped-def]
-                copy(*given)
-                remove_meanwhile()
-
             writer._insert_requests = insert_then_remove  # type: ignore[attr-defined]
-            writer._copy_requests = copy_then_remove  # type: ignore[attr-defined]
-            receipt = writer.write(Batch(writer_id=count, batch_seq=1, requests=rows, cells=tally(rows)))
+            batch = Batch(writer_id=count, batch_seq=1, requests=rows, cells=tally(rows))
+            receipt = writer.write(batch, meanwhile=remove_meanwhile)
         assert set(receipt.refused) == {removed}
         assert not any(rows_of(dsn, removed).values())
         assert reader.endpoints(removed) == []

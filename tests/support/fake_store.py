@@ -105,9 +105,12 @@ class FakeConnection:
     ) -> None:
         self.close()
 
-    def write(self, batch: Batch) -> Receipt:
+    def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch."""
         self._store.say("write")
+        if meanwhile is not None:
+            meanwhile()
+            self._store.say("write after meanwhile")
         return self._store.take(batch)
 
     def switched_off(self, job: str) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,39 @@ def test_what_comes_while_a_batch_is_on_its_way_is_left_for_the_next_time(bench:
     bench.ship()
     assert len(bench.store.batches) <= 2
     assert len(bench.intake.requests) >= 500
+
+
+def test_the_next_batch_is_made_while_the_store_takes_in_one(bench: Bench) -> None:
+    bench.ship()
+    bench.log(2 * SHIP_MOST)
+    left: list[int] = []
+    bench.store.on_batch = lambda _batch: left.append(len(bench.intake.requests))
+    assert bench.ship().sent == 1 + 2 * SHIP_MOST
+    assert left == [0, 0]
+    assert [row.seq for row in bench.store.events("requests")] == list(range(1, 2 * SHIP_MOST + 1))
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("connection reset"), KeyboardInterrupt()], ids=["down", "ctrl-c"])
+def test_a_batch_that_was_made_ahead_is_not_lost_with_the_one_before_it(bench: Bench, fault: BaseException) -> None:
+    bench.ship()
+    bench.log(2 * SHIP_MOST)
+    bench.store.failing, bench.store.fault = {"write after meanwhile"}, fault
+    with suppress(KeyboardInterrupt):
+        bench.ship()
+    assert bench.intake.is_empty
+    bench.up()
+    assert bench.ship(1.0).sent == 1 + 2 * SHIP_MOST
+    assert bench.totals() == {RUN: 2 * SHIP_MOST}
+
+
+def test_leaving_spools_a_batch_that_was_made_ahead(bench: Bench) -> None:
+    bench.ship()
+    bench.log(2 * SHIP_MOST)
+    bench.store.failing, bench.store.fault = {"write after meanwhile"}, KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        bench.ship()
+    bench.shipper.let_go()
+    assert sum(len(batch.requests) for batch in bench.spool.batches) == 2 * SHIP_MOST
 
 
 def test_an_event_that_nobody_foresaw_does_not_take_the_others_along(bench: Bench) -> None:

@@ -7,6 +7,7 @@ raises but what is not an Exception.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tracking_core.delivery.batches import events_in, events_of, is_empty, parts
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.counts import Counts
 from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import Intake
+from tracking_core.delivery.intake import SHIP_FROM, Intake
 from tracking_core.delivery.learning import Learning
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.sealing import Sealer
@@ -72,6 +73,9 @@ class Shipper:
         self._learning = Learning(book, switch, self._counts, health)
         self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
         self._backlog = Backlog(self._detail_lost, keeps_detail=intake.waits)
+        self._sealed: deque[Batch] = deque()
+        """Batches that were made and not sent yet; one of more than a moment's detail is made while another is sent."""
+
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
         self._begin()
@@ -80,6 +84,7 @@ class Shipper:
         # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
         self.lock = reentrant_lock()
         self._shipping = False
+        self._left = 0
         self._look_at = self._clock.monotonic()
         self.answered_at: float | None = None
         """When the store last answered, on the monotonic clock."""
@@ -90,6 +95,7 @@ class Shipper:
             self._inherited.append(self._connection)
         self._connection = None
         self._sealer.renew()
+        self._sealed.clear()
         self._counts.renew()
         self._backlog.clear()
         self._breaker.renew()
@@ -129,6 +135,8 @@ class Shipper:
         with self.lock:
             if self._shipping:
                 return
+            while self._sealed:
+                self._keep(self._sealed.popleft())
             while self._backlog:
                 batch = self._backlog.pop()
                 if not self._spooled(batch):
@@ -140,17 +148,29 @@ class Shipper:
 
     def _ship_waiting(self) -> None:
         # What comes meanwhile is left for the next time, or a busy job would keep everything else waiting.
-        left = len(self._intake.requests) + len(self._intake.words)
-        while not self._intake.is_empty:
+        self._left = max(len(self._intake.requests) + len(self._intake.words), 1)
+        while self._sealed or self._left > 0:
             if self._intake.waits and self._backlog.is_full and not due.is_leaving():
                 # Nobody takes anything: the job waits, which is what it asked for.
                 return
-            taken, batches = self._sealer.seal()
-            for batch in batches:
-                self._send(batch)
-            left -= taken
-            if left <= 0 or not taken:
+            if self._sealed:
+                self._send(self._sealed.popleft())
+            elif not self._seal():
                 return
+
+    def _seal(self) -> bool:
+        """Make batches of what waits; return whether there was anything."""
+        if self._intake.is_empty:
+            return False
+        taken, batches = self._sealer.seal()
+        self._left -= taken
+        self._sealed += batches
+        return bool(taken or batches)
+
+    def _seal_ahead(self) -> None:
+        """Make the next batch while the store takes in one, if there is enough for it."""
+        if not self._sealed and self._left >= SHIP_FROM:
+            self._seal()
 
     def _send(self, batch: Batch) -> None:
         now = self._clock.monotonic()
@@ -158,7 +178,7 @@ class Shipper:
             self._keep(batch)
             return
         try:
-            self._write(batch)
+            self._write(batch, self._seal_ahead)
         except RowRejected as error:
             self._breaker.worked()
             self._without_poison(batch, error)
@@ -168,17 +188,17 @@ class Shipper:
             if not isinstance(error, Exception):
                 raise
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> None:
         """Write a batch and learn from the receipt; raises what the store raises."""
-        receipt = self._write_only(batch)
+        receipt = self._write_only(batch, meanwhile)
         self._breaker.worked()
         self._health.worked(self._label())
         lost = events_of(batch, receipt.refused)
         self._counts.add(sent=events_in(batch) - lost, dropped=lost)
 
-    def _write_only(self, batch: Batch) -> Receipt:
+    def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         before_us = self._clock.now_us()
-        receipt = self._connected().write(batch)
+        receipt = self._connected().write(batch, meanwhile)
         self._skew.measure(receipt.store_us, before_us, self._clock.now_us())
         self.answered_at = self._clock.monotonic()
         self._learning.learn(batch, receipt)

@@ -8,7 +8,7 @@ and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
@@ -51,8 +51,11 @@ class Connection(Protocol):
 class Writer(Connection, Protocol):
     """The connection of a job."""
 
-    def write(self, batch: Batch) -> Receipt:
-        """Store a batch in one transaction; when this returns it is committed."""
+    def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
+        """Store a batch in one transaction; when this returns it is committed.
+
+        `meanwhile` is what else there is to do: called once, or never, where the store has to be waited for anyway.
+        """
         ...
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:

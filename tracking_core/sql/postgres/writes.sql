@@ -28,17 +28,16 @@ WHERE NOT EXISTS (SELECT FROM tracking.removed_runs AS removed WHERE removed.run
 ON CONFLICT (run_id) DO NOTHING;
 
 -- name: runs_of_batch
--- For every run that a batch speaks of: is it here, was it removed, is tracking switched off for it.
+-- For every run that a batch speaks of: is it here, was it removed, for which jobs is tracking switched off ('' for all);
+-- and which process answers. Questions of one table each are planned in half the time of a join.
 SELECT
     wanted.run_id,
-    run.job,
-    removed.run_id IS NOT NULL AS removed,
-    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'global') AS all_off,
-    EXISTS (SELECT FROM tracking.switches WHERE NOT enabled AND scope = 'job' AND job = run.job) AS job_off,
-    clock_timestamp() AS store_time
-FROM unnest(%(run_ids)s::bigint[]) AS wanted (run_id)
-LEFT JOIN tracking.runs AS run ON run.run_id = wanted.run_id
-LEFT JOIN tracking.removed_runs AS removed ON removed.run_id = wanted.run_id;
+    (SELECT job FROM tracking.runs WHERE run_id = wanted.run_id) AS job,
+    EXISTS (SELECT FROM tracking.removed_runs WHERE run_id = wanted.run_id) AS removed,
+    (SELECT array_agg(job) FROM tracking.switches WHERE NOT enabled) AS off,
+    clock_timestamp() AS store_time,
+    pg_backend_pid() AS backend_pid
+FROM unnest(%(run_ids)s::bigint[]) AS wanted (run_id);
 
 -- name: hello
 -- The store's clock, and which version of the tables it has.
@@ -167,22 +166,76 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
     histogram = array_cat(old.histogram, excluded.histogram)
 RETURNING clock_timestamp();
 
--- name: add_endpoints
--- What a batch adds to the endpoints of its runs, in key order. These few rows change with every batch: latencies are
--- summed up only when the list has grown long.
+-- name: add_sums
+-- PostgreSQL only: what a batch adds to the summaries, in one statement: parsing and planning one of each costs more than
+-- they do. A cell with an endpoint belongs to that endpoint of its run, one with a run and no endpoint to the run's
+-- series, one with neither to all runs together; each kind comes in key order. Endpoints come first, and what else hangs
+-- on WITH is done from the last to the first: that keeps the one lock order. The few rows of endpoints change with every
+-- batch: there latencies are summed up only when the list has grown long.
+WITH new AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(run_id)s::bigint[], %(endpoint)s::text[], %(bucket)s::bigint[], %(width)s::integer[], %(requests)s::bigint[],
+        %(failed)s::bigint[], %(throttled)s::bigint[], %(items)s::bigint[], %(duration_ms)s::bigint[],
+        %(max_ms)s::bigint[], %(status_2xx)s::bigint[], %(status_3xx)s::bigint[], %(status_4xx)s::bigint[],
+        %(status_5xx)s::bigint[], %(status_other)s::bigint[], %(histogram)s::text[])
+        AS cell (run_id, endpoint, bucket, width, requests, failed, throttled, items, duration_ms, max_ms,
+                 status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+), everyone AS (
+    INSERT INTO tracking.throughput AS old (
+        bucket, width, shard, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        bucket, width, %(shard)s, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram::bigint[]
+    FROM new WHERE run_id IS NULL
+    ON CONFLICT (width, bucket, shard) DO UPDATE SET
+        requests = old.requests + excluded.requests,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+), series AS (
+    INSERT INTO tracking.run_series AS old (
+        run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    SELECT
+        run_id, bucket, width, requests, failed, throttled, items, duration_ms,
+        status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram::bigint[]
+    FROM new WHERE run_id IS NOT NULL AND endpoint IS NULL
+    ON CONFLICT (run_id, bucket, width) DO UPDATE SET
+        requests = old.requests + excluded.requests,
+        failed = old.failed + excluded.failed,
+        throttled = old.throttled + excluded.throttled,
+        items = old.items + excluded.items,
+        duration_ms = old.duration_ms + excluded.duration_ms,
+        status_2xx = old.status_2xx + excluded.status_2xx,
+        status_3xx = old.status_3xx + excluded.status_3xx,
+        status_4xx = old.status_4xx + excluded.status_4xx,
+        status_5xx = old.status_5xx + excluded.status_5xx,
+        status_other = old.status_other + excluded.status_other,
+        histogram = (
+            SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
+            FROM (
+                SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
+                FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums)
+)
 INSERT INTO tracking.run_endpoints AS old (
     run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
     status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
 SELECT
-    new.run_id, new.endpoint, new.requests, new.failed, new.throttled, new.items, new.duration_ms, new.max_ms,
-    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
-FROM unnest(
-    %(run_id)s::bigint[], %(endpoint)s::text[], %(requests)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[],
-    %(items)s::bigint[], %(duration_ms)s::bigint[], %(max_ms)s::bigint[], %(status_2xx)s::bigint[],
-    %(status_3xx)s::bigint[], %(status_4xx)s::bigint[], %(status_5xx)s::bigint[], %(status_other)s::bigint[],
-    %(histogram)s::text[])
-    AS new (run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
-            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
+    run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms,
+    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram::bigint[]
+FROM new WHERE endpoint IS NOT NULL
 ON CONFLICT (run_id, endpoint) DO UPDATE SET
     requests = old.requests + excluded.requests,
     failed = old.failed + excluded.failed,
@@ -203,69 +256,6 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
             FROM (
                 SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
                 FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums) END;
-
--- name: add_series
--- What a batch adds to the series of its runs, in key order.
-INSERT INTO tracking.run_series AS old (
-    run_id, bucket, width, requests, failed, throttled, items, duration_ms,
-    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-SELECT
-    new.run_id, new.bucket, new.width, new.requests, new.failed, new.throttled, new.items, new.duration_ms,
-    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
-FROM unnest(
-    %(run_id)s::bigint[], %(bucket)s::bigint[], %(width)s::integer[], %(requests)s::bigint[], %(failed)s::bigint[],
-    %(throttled)s::bigint[], %(items)s::bigint[], %(duration_ms)s::bigint[], %(status_2xx)s::bigint[],
-    %(status_3xx)s::bigint[], %(status_4xx)s::bigint[], %(status_5xx)s::bigint[], %(status_other)s::bigint[],
-    %(histogram)s::text[])
-    AS new (run_id, bucket, width, requests, failed, throttled, items, duration_ms,
-            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-ON CONFLICT (run_id, bucket, width) DO UPDATE SET
-    requests = old.requests + excluded.requests,
-    failed = old.failed + excluded.failed,
-    throttled = old.throttled + excluded.throttled,
-    items = old.items + excluded.items,
-    duration_ms = old.duration_ms + excluded.duration_ms,
-    status_2xx = old.status_2xx + excluded.status_2xx,
-    status_3xx = old.status_3xx + excluded.status_3xx,
-    status_4xx = old.status_4xx + excluded.status_4xx,
-    status_5xx = old.status_5xx + excluded.status_5xx,
-    status_other = old.status_other + excluded.status_other,
-    histogram = (
-        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-        FROM (
-            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
-
--- name: add_throughput
--- What a batch adds to all runs together, in key order.
-INSERT INTO tracking.throughput AS old (
-    bucket, width, shard, requests, failed, throttled, items, duration_ms,
-    status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-SELECT
-    new.bucket, 10, %(shard)s, new.requests, new.failed, new.throttled, new.items, new.duration_ms,
-    new.status_2xx, new.status_3xx, new.status_4xx, new.status_5xx, new.status_other, new.histogram::bigint[]
-FROM unnest(
-    %(bucket)s::bigint[], %(requests)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[], %(items)s::bigint[],
-    %(duration_ms)s::bigint[], %(status_2xx)s::bigint[], %(status_3xx)s::bigint[], %(status_4xx)s::bigint[],
-    %(status_5xx)s::bigint[], %(status_other)s::bigint[], %(histogram)s::text[])
-    AS new (bucket, requests, failed, throttled, items, duration_ms,
-            status_2xx, status_3xx, status_4xx, status_5xx, status_other, histogram)
-ON CONFLICT (width, bucket, shard) DO UPDATE SET
-    requests = old.requests + excluded.requests,
-    failed = old.failed + excluded.failed,
-    throttled = old.throttled + excluded.throttled,
-    items = old.items + excluded.items,
-    duration_ms = old.duration_ms + excluded.duration_ms,
-    status_2xx = old.status_2xx + excluded.status_2xx,
-    status_3xx = old.status_3xx + excluded.status_3xx,
-    status_4xx = old.status_4xx + excluded.status_4xx,
-    status_5xx = old.status_5xx + excluded.status_5xx,
-    status_other = old.status_other + excluded.status_other,
-    histogram = (
-        SELECT array_agg(sums.requests * 256 + sums.bucket ORDER BY sums.bucket)
-        FROM (
-            SELECT entry %% 256 AS bucket, sum(entry / 256)::bigint AS requests
-            FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
 
 -- name: widen_throughput
 -- Old narrow cells of all runs added up into wider ones without shards, a few at a time; rows that another writer holds
@@ -370,49 +360,48 @@ VALUES (
 ON CONFLICT DO NOTHING
 RETURNING seq;
 
--- name: save_ledger
--- How far a writer has come with each run of a batch, in key order.
-INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
-SELECT new.run_id, %(writer_id)s, new.emitted, new.stored, new.dropped, new.overhead::jsonb
-FROM unnest(
-    %(run_id)s::bigint[], %(emitted)s::bigint[], %(stored)s::bigint[], %(dropped)s::bigint[], %(overhead)s::text[])
-    AS new (run_id, emitted, stored, dropped, overhead)
-ON CONFLICT (run_id, writer_id) DO UPDATE SET
-    emitted = greatest(old.emitted, excluded.emitted),
-    stored = old.stored + excluded.stored,
-    dropped = greatest(old.dropped, excluded.dropped),
-    emitted_before = old.emitted,
-    dropped_before = old.dropped,
-    overhead = old.overhead || excluded.overhead;
-
--- name: lock_runs
--- PostgreSQL only: several runs are locked in one order, so that two batches never wait for each other.
-SELECT run_id FROM tracking.runs WHERE run_id = ANY(%(run_ids)s) ORDER BY run_id FOR UPDATE;
-
--- name: add_to_run
--- What a batch adds to the counters of its runs, which are locked by then; last, so that the locks are short. A run that
--- a clean-up removed since the batch began fails it with a division by zero, so that nothing is left of what it wrote.
--- What was emitted and dropped is what the batch's ledger has just added, where it has a word for the run.
-WITH added AS (
-    UPDATE tracking.runs AS run SET
-        requests = run.requests + new.requests,
-        items = run.items + new.items,
-        failed_requests = run.failed_requests + new.failed,
-        throttled_requests = run.throttled_requests + new.throttled,
-        errors = run.errors + new.errors,
-        emitted = run.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
-        dropped = run.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
-        progress_at = greatest(run.progress_at, new.progress_at)
+-- name: add_to_runs
+-- PostgreSQL only: how far a writer has come with each run of a batch, and then what the batch adds to the counters of
+-- these runs; last, so that the locks are short. What was emitted and dropped is what the ledger has just added. Several
+-- runs are locked in key order, whatever the plan of the update, so that two batches never wait for each other, and behind
+-- the ledger, which is why it is counted there. A run that a clean-up removed since the batch began fails it with a
+-- division by zero, so that nothing is left of what it wrote.
+WITH ledger AS (
+    INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
+    SELECT new.run_id, %(writer_id)s, new.emitted, new.stored, new.dropped, new.overhead::jsonb
     FROM unnest(
-        %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[],
-        %(throttled)s::bigint[], %(errors)s::bigint[], %(in_ledger)s::boolean[], %(progress_at)s::timestamptz[])
-        AS new (run_id, requests, items, failed, throttled, errors, in_ledger, progress_at)
-    LEFT JOIN tracking.writers AS writer
-        ON new.in_ledger AND writer.run_id = new.run_id AND writer.writer_id = %(writer_id)s
-    WHERE run.run_id = new.run_id
-    RETURNING run.run_id
+        %(ledger_run_id)s::bigint[], %(ledger_emitted)s::bigint[], %(ledger_stored)s::bigint[],
+        %(ledger_dropped)s::bigint[], %(ledger_overhead)s::text[])
+        AS new (run_id, emitted, stored, dropped, overhead)
+    ON CONFLICT (run_id, writer_id) DO UPDATE SET
+        emitted = greatest(old.emitted, excluded.emitted),
+        stored = old.stored + excluded.stored,
+        dropped = greatest(old.dropped, excluded.dropped),
+        emitted_before = old.emitted,
+        dropped_before = old.dropped,
+        overhead = old.overhead || excluded.overhead
+    RETURNING run_id, emitted - emitted_before AS emitted, dropped - dropped_before AS dropped
+), locked AS MATERIALIZED (
+    SELECT run_id FROM tracking.runs
+    WHERE run_id = ANY(%(run_id)s::bigint[]) AND (SELECT count(*) FROM ledger) >= 0
+    ORDER BY run_id FOR UPDATE
 )
-SELECT 1 / (count(*) = cardinality(%(run_id)s::bigint[]))::integer FROM added;
+UPDATE tracking.runs AS run SET
+    requests = run.requests + new.requests,
+    items = run.items + new.items,
+    failed_requests = run.failed_requests + new.failed,
+    throttled_requests = run.throttled_requests + new.throttled,
+    errors = run.errors + new.errors,
+    emitted = run.emitted + coalesce(ledger.emitted, 0),
+    dropped = run.dropped + coalesce(ledger.dropped, 0),
+    progress_at = greatest(run.progress_at, new.progress_at)
+FROM unnest(
+    %(run_id)s::bigint[], %(requests)s::bigint[], %(items)s::bigint[], %(failed)s::bigint[], %(throttled)s::bigint[],
+    %(errors)s::bigint[], %(progress_at)s::timestamptz[])
+    AS new (run_id, requests, items, failed, throttled, errors, progress_at)
+LEFT JOIN ledger ON ledger.run_id = new.run_id
+WHERE run.run_id = new.run_id
+  AND 1 / ((SELECT count(*) FROM locked) = cardinality(%(run_id)s::bigint[]))::integer = 1;
 
 -- name: end_run
 -- Compare and set: only a running run ends, or one that a person closed while its job lived; that is audited. No row

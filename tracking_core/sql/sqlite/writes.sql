@@ -56,7 +56,7 @@ INSERT OR IGNORE INTO requests (
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_endpoints
--- What a batch adds to an endpoint of a run.
+-- SQLite only: what a batch adds to an endpoint of a run. PostgreSQL adds to all summaries in one statement.
 INSERT INTO run_endpoints AS old (
     run_id, endpoint, requests, failed, throttled, items, duration_ms, max_ms, status_2xx, status_3xx, status_4xx,
     status_5xx, status_other, histogram)
@@ -78,7 +78,7 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
     histogram = merge_histograms(old.histogram, excluded.histogram);
 
 -- name: add_series
--- What a batch adds to the series of a run.
+-- SQLite only: what a batch adds to the series of a run.
 INSERT INTO run_series AS old (
     run_id, bucket, width, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx,
     status_5xx, status_other, histogram)
@@ -99,7 +99,7 @@ ON CONFLICT (run_id, bucket, width) DO UPDATE SET
     histogram = merge_histograms(old.histogram, excluded.histogram);
 
 -- name: add_throughput
--- What a batch adds to all runs together.
+-- SQLite only: what a batch adds to all runs together.
 INSERT INTO throughput AS old (
     width, bucket, shard, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx,
     status_5xx, status_other, histogram)
@@ -196,7 +196,7 @@ INSERT OR IGNORE INTO errors (run_id, writer_id, seq, at, phase, error_type, mes
 VALUES (:run_id, :writer_id, :seq, :at, :phase, :error_type, :message, :traceback, :fingerprint);
 
 -- name: save_ledger
--- How far a writer has come with a run.
+-- SQLite only: how far a writer has come with a run. PostgreSQL says it in the statement that adds to the runs.
 INSERT INTO writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
 VALUES (:run_id, :writer_id, :emitted, :stored, :dropped, :overhead)
 ON CONFLICT (run_id, writer_id) DO UPDATE SET
@@ -208,8 +208,8 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
     overhead = json_patch(old.overhead, excluded.overhead);
 
 -- name: add_to_run
--- What a batch adds to a run's own counters. What was emitted and dropped is what its ledger has just added, where it
--- has a word for the run.
+-- SQLite only: what a batch adds to a run's own counters. What was emitted and dropped is what its ledger has just
+-- added, where it has a word for the run.
 UPDATE runs SET
     requests = requests + :requests,
     items = items + :items,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +10,49 @@ from tracking_core.clock import from_microseconds
 from tracking_core.events import SERIES_FINE_S, RequestRow, RunEnd, RunStart, Tally, series_slot
 from tracking_core.store import parameters
 
+ADDED = ("run_id", "requests", "items", "failed", "throttled", "errors")
+
 
 def moment(microseconds: int | None) -> datetime | None:
     """Return microseconds as the datetime that the driver takes; None stays None."""
     return None if microseconds is None else from_microseconds(microseconds)
 
 
-def counted(cells: Sequence[Tally]) -> dict[str, Any]:
-    """Return cells as columns: every count as an array literal, which the driver need not look into, and histograms."""
-    columns: dict[str, Any] = {name: array_of([getattr(cell, name) for cell in cells]) for name in parameters.COUNTED}
-    columns["histogram"] = [array_of(parameters.packed(cell)) for cell in cells]
-    return columns
+def of_sums(writer_id: int, sums: parameters.Sums) -> dict[str, Any]:
+    """Return the cells of all summaries as columns of one list: endpoints, series, all runs together."""
+    places: list[tuple[int | None, str | None, int | None, int | None]] = [
+        *((run_id, endpoint, None, None) for (run_id, endpoint), _ in sums.endpoints),
+        *((run_id, None, bucket, width) for (run_id, bucket, width), _ in sums.series),
+        *((None, None, bucket, SERIES_FINE_S) for bucket, _ in sums.throughput),
+    ]
+    cells = [cell for group in (sums.endpoints, sums.series, sums.throughput) for _, cell in group]
+    run_ids, endpoints, buckets, widths = zip(*places, strict=True)
+    return {
+        "shard": writer_id % parameters.SHARDS,
+        "run_id": array_of(run_ids),
+        "endpoint": list(endpoints),
+        "bucket": array_of(buckets),
+        "width": array_of(widths),
+        "max_ms": array_of([cell.max_ms for cell in cells]),
+        **{name: array_of([getattr(cell, name) for cell in cells]) for name in parameters.COUNTED},
+        "histogram": [array_of(parameters.packed(cell)) for cell in cells],
+    }
+
+
+def of_progress(
+    writer_id: int, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return how far a writer has come with its runs, and what that adds to them, as columns."""
+    return {
+        "writer_id": writer_id,
+        **{name: array_of([row[name] for row in additions]) for name in ADDED},
+        "progress_at": [moment(row["progress_us"]) for row in additions],
+        **{
+            f"ledger_{name}": array_of([row[name] for row in ledger])
+            for name in ("run_id", "emitted", "stored", "dropped")
+        },
+        "ledger_overhead": [row["overhead"] for row in ledger],
+    }
 
 
 def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
@@ -65,17 +97,9 @@ def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
     }
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]], *, texts: Collection[str]) -> dict[str, Any]:
-    """Return rows of equal names as columns: numbers as array literals, those named in `texts` as lists."""
-    return {
-        name: [row[name] for row in rows] if name in texts else array_of([row[name] for row in rows])
-        for name in rows[0]
-    }
-
-
-def array_of(numbers: Sequence[int]) -> str:
-    """Return numbers as an array literal."""
-    return "{" + ",".join(map(str, numbers)) + "}"
+def array_of(numbers: Iterable[int | None]) -> str:
+    """Return numbers as an array literal, which the driver need not look into."""
+    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
 
 
 def of_start(start: RunStart, ends: Sequence[RunEnd]) -> dict[str, Any]:

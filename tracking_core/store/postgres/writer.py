@@ -1,13 +1,14 @@
 """Writing batches to PostgreSQL: one transaction each, four exchanges with the server, short locks in one order.
 
-The order is: batch key, carried runs, requests, endpoints, series, all runs together, ledgers, phases, source counts,
-errors, and last the runs' own counters and ends. A single immediate request is one statement of its own.
+The order is: batch key, carried runs, requests, endpoints, series, all runs together, errors, phases, source counts,
+ledgers, and last the runs' own counters and ends. A single immediate request is one statement of its own.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
 
@@ -15,7 +16,7 @@ from psycopg import Cursor, errors
 
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import StoreLocation
-from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, Tally, tally
+from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.forms import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import values
@@ -44,8 +45,10 @@ class PostgresWriter(PostgresConnection):
         self._sql = statements("writes")
         self._widened_at: float | None = None
 
-    def write(self, batch: Batch) -> Receipt:
+    def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch in one transaction; when this returns it is committed.
+
+        `meanwhile` is called while the server takes in the rows of a larger batch, if it is one.
 
         Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
         """
@@ -53,11 +56,11 @@ class PostgresWriter(PostgresConnection):
             if _is_one_request(batch) and not _sums_up_latencies(batch):
                 return self._log_request(raw, batch)
             try:
-                return self._write(raw, batch, copy=batch.batch_seq is not None)
+                return self._write(raw, batch, copy=batch.batch_seq is not None, meanwhile=meanwhile)
             except (errors.UniqueViolation, errors.DivisionByZero):
                 # Some of its rows came by another way, which COPY cannot pass over; or a clean-up removed one of its
                 # runs meanwhile, which is refused now.
-                return self._write(raw, batch, copy=False)
+                return self._write(raw, batch)
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
         """Say that these runs live, in one statement."""
@@ -97,29 +100,39 @@ class PostgresWriter(PostgresConnection):
         known = self._judge(self._runs_of(raw, batch).fetchall(), batch)
         if known.taken and not here_already:
             # The switch was turned on again between the two questions.
-            return self._write(raw, batch, copy=False)
+            return self._write(raw, batch)
         return Receipt(refused=known.refused, switched_off=known.switched_off, store_us=known.store_us)
 
     def _runs_of(self, raw: DeadlineConnection, batch: Batch) -> Cursor[Any]:
         return self._sql["runs_of_batch"].run(raw, {"run_ids": sorted(batch.run_ids())})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
-        return parameters.judge_runs([(*row[:-1], to_microseconds(row[-1])) for row in rows], batch)
+        found = [
+            (run_id, job, removed, "" in (off or ()), job in (off or ()), to_microseconds(at))
+            for run_id, job, removed, off, at, _ in rows
+        ]
+        return parameters.judge_runs(found, batch)
 
-    def _write(self, raw: DeadlineConnection, batch: Batch, *, copy: bool) -> Receipt:
+    def _write(
+        self,
+        raw: DeadlineConnection,
+        batch: Batch,
+        *,
+        copy: bool = False,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Receipt:
         try:
             with quiet_pipeline(raw):
                 raw.execute("BEGIN")
                 claimed = self._claim(raw, batch)
                 for start in batch.starts:
                     self._sql["carry_run"].run(raw, values.of_start(start, batch.ends))
-                rows = self._runs_of(raw, batch).fetchall()
-                duplicate = claimed is not None and claimed.fetchone() is None
-            known = self._judge(rows, batch)
-            if duplicate:
+                found = self._runs_of(raw, batch)
+            known = self._judge(found.fetchall(), batch)
+            if claimed is not None and claimed.fetchone() is None:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
-            ended = self._write_rows(raw, batch, known, copy=copy)
+            ended = self._write_rows(raw, batch, known, copy=copy, meanwhile=meanwhile)
         except BaseException:
             _roll_back(raw)
             raise
@@ -131,46 +144,56 @@ class PostgresWriter(PostgresConnection):
         return self._sql["claim_batch"].run(raw, {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
 
     def _write_rows(
-        self, raw: DeadlineConnection, whole: Batch, known: parameters.Known, *, copy: bool
+        self,
+        raw: DeadlineConnection,
+        whole: Batch,
+        known: parameters.Known,
+        *,
+        copy: bool,
+        meanwhile: Callable[[], object] | None,
     ) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
-        cells = batch.cells or tally(batch.requests)
         stored_rows: Sequence[RequestRow] = batch.requests
-        if batch.requests and copy and len(batch.requests) >= COPY_FROM_ROWS:
-            self._copy_requests(raw, batch)
-        elif batch.requests:
-            stored_rows = self._insert_requests(raw, batch)
-            if len(stored_rows) < len(batch.requests):
-                cells = tally(list(stored_rows))
-        sums = parameters.add_up(cells)
+        if copy and len(batch.requests) >= COPY_FROM_ROWS:
+            with self._copying(raw, batch):
+                sums = parameters.add_up(batch.cells or tally(batch.requests))
+                if meanwhile is not None:
+                    meanwhile()
+        else:
+            stored_rows = self._insert_requests(raw, batch) if batch.requests else ()
+            lost_some = len(stored_rows) < len(batch.requests)
+            sums = parameters.add_up(tally(stored_rows) if lost_some or not batch.cells else batch.cells)
         with quiet_pipeline(raw):
             self._add_sums(raw, batch.writer_id, sums, known.store_us)
             stored_errors = self._insert_errors(raw, batch)
-            self._save_ledgers(raw, batch, stored_rows, stored_errors)
             self._save_phases(raw, batch)
-            self._add_to_runs(raw, batch, sums.runs, stored_errors)
+            ledger = parameters.ledger_of(batch, stored_rows, stored_errors)
+            additions = parameters.additions_to_runs(batch, sums.runs, stored_errors)
+            self._sql["add_to_runs"].run(raw, values.of_progress(batch.writer_id, ledger, additions))
             ends = [
                 (end.run_id, self._sql["end_run"].run(raw, values.of_end(end)))
                 for end in whole.ends
                 if end.run_id in known.here
             ]
-            ended = frozenset(run_id for run_id, cursor in ends if cursor.fetchone() is not None)
             if parameters.forgets_batches(whole):
                 before = forgotten_before(from_microseconds(known.store_us))
                 self._sql["forget_batches"].run(raw, {"before": before, "most": parameters.FORGET_AT_MOST})
             raw.execute("COMMIT")
-        return ended
+        return frozenset(run_id for run_id, ended in ends if ended.fetchone() is not None)
 
-    def _copy_requests(self, raw: DeadlineConnection, batch: Batch) -> None:
+    @contextmanager
+    def _copying(self, raw: DeadlineConnection, batch: Batch) -> Iterator[None]:
+        """Hand the rows over, and wait until the server has taken them in when the block is left."""
         writer_id = batch.writer_id
-        # A timestamptz is, on the wire, an integer of microseconds since 2000: no datetime is made on the way.
         with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"].text) as copy:
+            # A timestamptz is, on the wire, an integer of microseconds since 2000: no datetime is made on the way.
             copy.set_types(COPY_TYPES)
             write_row = copy.write_row
             for run_ids, seqs, times, *rest in RequestColumns.of(batch.requests).blocks:
                 moments = [at_us - POSTGRES_EPOCH_US for at_us in times]
                 for row in zip(run_ids, repeat(writer_id), seqs, moments, *rest, strict=False):
                     write_row(row)
+            yield
 
     def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
         columns = parameters.request_columns(batch.requests)
@@ -183,32 +206,7 @@ class PostgresWriter(PostgresConnection):
     def _add_sums(self, raw: DeadlineConnection, writer_id: int, sums: parameters.Sums, store_us: int) -> None:
         if not sums.runs:
             return
-        self._sql["add_endpoints"].run(
-            raw,
-            {
-                "run_id": values.array_of([key[0] for key, _ in sums.endpoints]),
-                "endpoint": [key[1] for key, _ in sums.endpoints],
-                "max_ms": values.array_of([cell.max_ms for _, cell in sums.endpoints]),
-                **values.counted([cell for _, cell in sums.endpoints]),
-            },
-        )
-        self._sql["add_series"].run(
-            raw,
-            {
-                "run_id": values.array_of([key[0] for key, _ in sums.series]),
-                "bucket": values.array_of([key[1] for key, _ in sums.series]),
-                "width": values.array_of([key[2] for key, _ in sums.series]),
-                **values.counted([cell for _, cell in sums.series]),
-            },
-        )
-        self._sql["add_throughput"].run(
-            raw,
-            {
-                "shard": writer_id % parameters.SHARDS,
-                "bucket": values.array_of([bucket for bucket, _ in sums.throughput]),
-                **values.counted([cell for _, cell in sums.throughput]),
-            },
-        )
+        self._sql["add_sums"].run(raw, values.of_sums(writer_id, sums))
         now = time.monotonic()
         if self._widened_at is None or now - self._widened_at >= WIDEN_EVERY_S:
             self._widened_at = now
@@ -248,18 +246,6 @@ class PostgresWriter(PostgresConnection):
             if cursor.fetchone() is not None:
                 stored[run_id] = stored.get(run_id, 0) + 1
         return stored
-
-    def _save_ledgers(
-        self,
-        raw: DeadlineConnection,
-        batch: Batch,
-        rows: Sequence[RequestRow],
-        errors_by_run: Mapping[int, int],
-    ) -> None:
-        entries = parameters.ledger_of(batch, rows, errors_by_run)
-        if entries:
-            columns = values.columns_of(entries, texts={"overhead"})
-            self._sql["save_ledger"].run(raw, {**columns, "writer_id": batch.writer_id})
 
     def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
         for change in batch.phases:
@@ -302,21 +288,6 @@ class PostgresWriter(PostgresConnection):
                     "at": from_microseconds(count.at_us),
                 },
             )
-
-    def _add_to_runs(
-        self,
-        raw: DeadlineConnection,
-        batch: Batch,
-        by_run: Mapping[int, Tally],
-        errors_by_run: Mapping[int, int],
-    ) -> None:
-        additions = parameters.additions_to_runs(batch, by_run, errors_by_run)
-        if len(additions) > 1:
-            self._sql["lock_runs"].run(raw, {"run_ids": [addition["run_id"] for addition in additions]})
-        if additions:
-            moments = [values.moment(addition["progress_us"]) for addition in additions]
-            columns = values.columns_of(additions, texts={"progress_us"})
-            self._sql["add_to_run"].run(raw, {**columns, "writer_id": batch.writer_id, "progress_at": moments})
 
 
 def _is_one_request(batch: Batch) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, islice, repeat
 from typing import Any
@@ -40,8 +40,8 @@ class SqliteWriter(SqliteConnection):
         self._sql = queries.blocks("sqlite", "writes")
         self._widened_at: float | None = None
 
-    def write(self, batch: Batch) -> Receipt:
-        """Store a batch in one transaction; when this returns it is committed.
+    def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:  # noqa: ARG002 - no wait
+        """Store a batch in one transaction; when this returns it is committed. Nothing is done meanwhile.
 
         Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
         """
