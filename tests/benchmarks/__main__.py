@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 
 from tests.benchmarks import (
     imports,
@@ -23,16 +22,14 @@ from tests.benchmarks import (
     write_together,
 )
 from tests.benchmarks.measuring import Effort, Finding
-from tests.benchmarks.places import Places, open_places
-
-Topic = Callable[[Places, Effort], list[Finding]]
+from tests.benchmarks.places import Topic, also_in_memory, open_places
 
 SUITES: dict[str, dict[str, Topic]] = {
     "write": {
         "calls": write_calls.findings,
-        "immediate": write_immediate.findings,
-        "batches": write_batches.findings,
-        "together": write_together.findings,
+        "immediate": also_in_memory(write_immediate.findings),
+        "batches": also_in_memory(write_batches.findings),
+        "together": also_in_memory(write_together.findings),
         "import": lambda places, effort: imports.findings(effort),
     },
     "read": {"questions": reading.findings},

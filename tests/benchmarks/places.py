@@ -1,7 +1,8 @@
 """Where it is measured: a PostgreSQL server, fresh databases and files, and the words that say which.
 
-The server is the tests' own (tests/support/postgres.py: data in memory, fsync off, so that figures tell of the program
-and not of a disk), or the one that $ETLWATCH_TEST_POSTGRES names.
+The server is the one that $ETLWATCH_TEST_POSTGRES names, or the tests' own (tests/support/postgres.py): in memory and
+with fsync off, so that figures tell of the program and not of a disk. Writing is measured as shipped as well, and
+judged there: on a server with PostgreSQL's own settings and on a disk, as a user has it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import os
 import platform
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import psycopg
 
+from tests.benchmarks.measuring import Effort, Finding
 from tests.support.databases import Databases
 from tests.support.postgres import GUARDED_ROLE, OwnPostgres, PostgresServer
 from tests.support.session import SharedSession
 from tracking_core.store import open_store
+
+Topic: TypeAlias = "Callable[[Places, Effort], list[Finding]]"
+"""What measures one subject and returns its rows."""
 
 EXISTING_SERVER = "ETLWATCH_TEST_POSTGRES"
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "ssl")
@@ -33,6 +39,20 @@ class Places:
     directory: Path
     server: PostgresServer
     databases: Databases
+    session: SharedSession
+
+    @contextmanager
+    def as_shipped(self) -> Iterator[Places]:
+        """Yield places as a user has them; these very ones where somebody else runs the server."""
+        if not isinstance(self.server, OwnPostgres):
+            yield self
+            return
+        server = OwnPostgres.create(self.session, "shipped", as_shipped=True)
+        try:
+            databases = Databases(server, self.session)
+            yield replace(self, directory=self.session.directory, server=server, databases=databases)
+        finally:
+            server.destroy()
 
     @contextmanager
     def postgres_store(self) -> Iterator[str]:
@@ -72,9 +92,27 @@ class Places:
         return {
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} at the end",
             "python": f"{platform.python_version()}, psycopg {psycopg.__version__}",
-            "postgresql": f"{version}, " + ", ".join(f"{name} {value}" for name, value in settings.items()),
+            "postgresql": f"{version}; for rows of reading, and those `in memory`: "
+            + ", ".join(f"{name} {value}" for name, value in settings.items()),
             "sqlite": f"{sqlite3.sqlite_version}, journal WAL, synchronous NORMAL",
         }
+
+
+UNJUDGED: Mapping[str, Any] = {"budget": "", "met": None, "note": ""}
+
+
+def also_in_memory(topic: Topic) -> Topic:
+    """Return a topic that is judged as shipped and measured in memory too, for what the disk hides."""
+
+    def both(places: Places, effort: Effort) -> list[Finding]:
+        with places.as_shipped() as shipped:
+            judged = topic(shipped, effort)
+            if shipped is places:
+                return judged
+        bare = topic(places, effort)
+        return [*judged, *(replace(row, what=f"  in memory: {row.what.strip()}", **UNJUDGED) for row in bare)]
+
+    return both
 
 
 @contextmanager
@@ -90,7 +128,7 @@ def open_places() -> Iterator[Places]:
             server = own = OwnPostgres.create(session, "postgres")
         databases = Databases(server, session)
         with isolated(session.data):
-            yield Places(directory=session.data, server=server, databases=databases)
+            yield Places(directory=session.data, server=server, databases=databases, session=session)
         if own is None:
             databases.drop_all()
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tracking_core.clock import from_microseconds
-from tracking_core.events import RequestRow, RunStart
+from tracking_core.events import RequestColumns, RequestRow, RunStart
 from tracking_core.identity import new_run_id
 
 ENDPOINTS = ("/v2/contacts", "/v2/companies", "/v2/deals/search", "/v2/owners")
@@ -62,6 +62,12 @@ class Traffic:
         now_us = time.time_ns() // 1000
         runs = itertools.cycle(self.run_ids)
         return tuple(self._row(next(runs), now_us + number) for number in range(count))
+
+    def columns(self, count: int) -> RequestColumns:
+        """Return the same as buffered delivery seals them: as columns, a block for each run."""
+        rows = self.rows(count)
+        by_run = ([row for row in rows if row.run_id == run_id] for run_id in self.run_ids)
+        return RequestColumns(tuple(zip(*of_run, strict=True)) for of_run in by_run if of_run)
 
     def bare_rows(self, count: int, writer_id: int) -> list[tuple[object, ...]]:
         """Return the same as the tuples that a driver is given."""

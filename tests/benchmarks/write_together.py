@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Barrier
 from tests.benchmarks.measuring import Effort, Finding, interleaved, median_ratio, medians
 from tests.benchmarks.places import Places
 from tests.benchmarks.traffic import Traffic
-from tracking_core.events import Batch, tally
+from tracking_core.events import Batch, RequestColumns, tally
 from tracking_core.identity import new_writer_id
 from tracking_core.store import open_store
 
@@ -70,7 +70,7 @@ def _write(dsn: str, run_id: int, batches: int, ready: Barrier, done: Barrier) -
     writer_id = new_writer_id()
     numbers = itertools.count(1)
     for batch_seq in range(1, batches + 1):
-        rows = tuple(row._replace(run_id=run_id, seq=next(numbers)) for row in traffic.rows(BATCH))
+        rows = RequestColumns.of([row._replace(run_id=run_id, seq=next(numbers)) for row in traffic.rows(BATCH)])
         sealed.append(Batch(writer_id=writer_id, batch_seq=batch_seq, requests=rows, cells=tally(rows)))
     with open_store(dsn).writer(60.0) as writer:
         ready.wait()

@@ -39,16 +39,19 @@ host all all 127.0.0.1/32 scram-sha-256
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
-    # Nothing here outlives the session, so nothing needs to survive a power cut.
+    # An odd zone shows every place that takes the server's local time for UTC.
+    "timezone": "Asia/Kathmandu",
+    "log_timezone": "UTC",
+    "cluster_name": "etlwatch tests",
+}
+
+# Nothing here outlives the session, so nothing needs to survive a power cut.
+FLEETING = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # An odd zone shows every place that takes the server's local time for UTC.
-    "timezone": "Asia/Kathmandu",
-    "log_timezone": "UTC",
-    "cluster_name": "etlwatch tests",
 }
 
 READY_SECONDS = 30.0
@@ -163,19 +166,25 @@ class OwnPostgres(PostgresServer):
     # A store of 220 partitions: 15 ms against 40 with the default, in memory; 150 against 180 on a disk.
     copy_strategy = "FILE_COPY"
 
-    def __init__(self, installation: PostgresInstallation, directory: Path, port: int) -> None:
+    def __init__(
+        self, installation: PostgresInstallation, directory: Path, port: int, *, as_shipped: bool = False
+    ) -> None:
         super().__init__(f"host=127.0.0.1 port={port} user={SUPERUSER} dbname=postgres")
         self.directory = directory
         self._installation = installation
+        self._as_shipped = as_shipped
 
     @classmethod
-    def create(cls, session: SharedSession, kind: str) -> "OwnPostgres":
-        """Make a data directory and start a server on it. Raises RuntimeError with the server's log."""
+    def create(cls, session: SharedSession, kind: str, *, as_shipped: bool = False) -> "OwnPostgres":
+        """Make a data directory and start a server on it. Raises RuntimeError with the server's log.
+
+        `as_shipped` leaves every setting that touches its speed as a user finds it, with the data on a disk.
+        """
         installation = PostgresInstallation.locate(session)
-        directory = session.own_directory(kind)
+        directory = session.own_directory(kind, on_disk=as_shipped)
         _initialise(installation, directory)
         for attempt in range(5):
-            server = cls(installation, directory, free_port())
+            server = cls(installation, directory, free_port(), as_shipped=as_shipped)
             try:
                 server.start()
             except RuntimeError:
@@ -189,13 +198,18 @@ class OwnPostgres(PostgresServer):
 
     def describe(self) -> str:
         """Return what `attach` needs in another process of the session."""
-        return json.dumps({"directory": str(self.directory), "port": self.port})
+        return json.dumps({"directory": str(self.directory), "port": self.port, "as_shipped": self._as_shipped})
 
     @classmethod
     def attach(cls, session: SharedSession, description: str) -> "OwnPostgres":
         """Return a server that another process of the session created."""
         place = json.loads(description)
-        return cls(PostgresInstallation.locate(session), Path(place["directory"]), place["port"])
+        return cls(
+            PostgresInstallation.locate(session),
+            Path(place["directory"]),
+            place["port"],
+            as_shipped=place["as_shipped"],
+        )
 
     @property
     def data(self) -> Path:
@@ -224,6 +238,7 @@ class OwnPostgres(PostgresServer):
         """Start the server and wait until it takes connections. Raises RuntimeError with its log."""
         settings = {
             **SETTINGS,
+            **({} if self._as_shipped else FLEETING),
             "port": str(self.port),
             "unix_socket_directories": str(self.socket_directory),
             "external_pid_file": str(self.directory / "pid"),

@@ -93,10 +93,10 @@ class SharedSession:
         path = self.directory / f"{name}.made"
         return path.read_text(encoding="utf-8") if path.exists() else None
 
-    def own_directory(self, kind: str) -> Path:
+    def own_directory(self, kind: str, *, on_disk: bool = False) -> Path:
         """Make a directory that belongs to the servers' account, watched over by the guard."""
         self.once("guard", self._start_guard)
-        directory = self.data / f"{kind}-{secrets.token_hex(3)}"
+        directory = (self.directory if on_disk else self.data) / f"{kind}-{secrets.token_hex(3)}"
         directory.mkdir()
         self.account.own(directory)
         return directory
