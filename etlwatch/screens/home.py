@@ -114,7 +114,9 @@ class HomeScreen(ListScreen):
             self.query(names).set(display=wanted)
         self.give_pane(layout.pane_lines)
         self._fleet = None
-        self._watch()
+        # A resize reaches the screens below as well: what is read is for the one in front.
+        if self.app.screen is self:
+            self._watch()
 
     def layout_of(self, width: int, height: int) -> HomeLayout:
         """Return what there is room for."""

@@ -410,3 +410,12 @@ async def test_the_timeline_tells_what_happened_in_order() -> None:
         assert "running for 1h 42m" in next(line for line in reversed(lines) if "now" in line)
         times = [line[1:9] for line in lines if line[3:4] == ":" and line[6:7] == ":"]
         assert times == sorted(times)
+
+
+async def test_a_resize_leaves_the_run_that_is_read() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        await open_slow(opened)
+        reading = opened.app.poller.watch
+        await opened.pilot.resize_terminal(80, 24)
+        await opened.pilot.pause()
+        assert opened.app.poller.watch == reading
