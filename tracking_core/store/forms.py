@@ -11,16 +11,25 @@ import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from tracking_core.clock import from_microseconds, to_microseconds
+from tracking_core.clock import EPOCH, to_microseconds
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 """What is shown for a stored time that no calendar holds."""
 
-POSTGRES_EPOCH_US = to_microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+POSTGRES_EPOCH_US = to_microseconds(_POSTGRES_EPOCH)
 """Where the integers begin that carry times to PostgreSQL and from it."""
+
+DOCUMENTS_KEPT = 2_000
+"""Documents (tags, counters) that need not be parsed again: a poll reads most of them again as they were."""
+
+LONGEST_KEPT = 500
+"""Characters of a document that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,8 @@ class Forms:
 
     moment: Callable[[Any], datetime]
     document: Callable[[Any], dict[str, Any]]
+    """Shared between records, so nobody may change it."""
+
     packed: Callable[[Any], tuple[int, ...]]
     joined: Callable[[list[Any]], tuple[int, ...]]
     """Several histograms as one packed list, which may then repeat a bucket."""
@@ -36,14 +47,28 @@ class Forms:
 
 def _moment_of_microseconds(value: int) -> datetime:
     try:
-        return from_microseconds(value)
+        return EPOCH + timedelta(0, 0, value)
+    except OverflowError:
+        return LATEST
+
+
+def _moment_of_postgres(value: int) -> datetime:
+    try:
+        return _POSTGRES_EPOCH + timedelta(0, 0, value)
     except OverflowError:
         return LATEST
 
 
 def _document_of_text(value: str) -> dict[str, Any]:
-    if value == "{}":
-        return {}
+    return _known_document(value) if len(value) <= LONGEST_KEPT else _parsed(value)
+
+
+@lru_cache(maxsize=DOCUMENTS_KEPT)
+def _known_document(value: str) -> dict[str, Any]:
+    return _parsed(value)
+
+
+def _parsed(value: str) -> dict[str, Any]:
     try:
         document = json.loads(value)
     except ValueError:
@@ -72,7 +97,7 @@ SQLITE = Forms(
 """Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
 
 POSTGRES = Forms(
-    moment=lambda value: _moment_of_microseconds(value + POSTGRES_EPOCH_US),
+    moment=_moment_of_postgres,
     document=_document_of_text,
     packed=tuple,
     joined=_joined_lists,

@@ -24,6 +24,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         Questions.__init__(self)
         self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
+        self._begun = False
         take_times_as_integers(self.raw)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
@@ -35,14 +36,13 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
     def one_view(self) -> Iterator[None]:
         """Let all questions inside the block see one moment of the store: one REPEATABLE READ transaction.
 
-        The deadline holds for each question, not for the block. A view inside a view is the same one.
+        The moment is that of the first question, with which the transaction begins. The deadline holds for each
+        question, not for the block. A view inside a view is the same one.
         """
         if self._in_view:
             yield
             return
-        with self.operation() as raw:
-            raw.execute(self._sql["begin_view"])
-        self._in_view = True
+        self._in_view, self._begun = True, False
         try:
             yield
         except BaseException:
@@ -55,22 +55,24 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
             self._in_view = False
 
     def _end_view(self) -> None:
-        if not self.closed:
+        if self._begun and not self.closed:
             with self.operation() as raw:
                 raw.execute(self._sql["end_view"])
 
     def _ask(self, block: str, **parameters: object) -> list[Row]:
         with self.operation() as raw:
             cursor = raw.cursor(binary=True)
-            if self._in_view:
+            if self._in_view and self._begun:
                 return cursor.execute(self._sql[block], parameters).fetchall()
             try:
                 with quiet_pipeline(raw):
                     raw.execute(self._sql["begin_view"])
                     cursor.execute(self._sql[block], parameters)
-                    raw.execute(self._sql["end_view"])
-                return cursor.fetchall()
+                    if not self._in_view:
+                        raw.execute(self._sql["end_view"])
             except BaseException:
                 if not self.closed:
                     raw.rollback()
                 raise
+            self._begun = self._in_view
+            return cursor.fetchall()
