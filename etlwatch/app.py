@@ -110,6 +110,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.watching = Watching()
         self._label = self.settings.label or label
         self._monotonic = monotonic
+        self._first_run = self.settings.first_run
         self._drawn_at = 0.0
         self._measured = (monotonic(), 0)
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -139,10 +140,14 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     def clock_now(self) -> datetime:
         """Return the store's clock as far as it is known, else this machine's."""
         if self.latest is None:
-            return datetime.now(UTC)
-        if self.latest.looking_back:
+            return self.present()
+        if self.latest.looking_back or self.settings.as_of is not None:
             return self.latest.at
         return self.latest.at + timedelta(seconds=max(0.0, self._monotonic() - self.latest.read_at))
+
+    def present(self) -> datetime:
+        """Return where looking back ends: this machine's now, or the moment at which a bundle stands still."""
+        return self.settings.as_of or datetime.now(UTC)
 
     def age_s(self) -> float | None:
         """Return how old the shown data is, seconds; None before the first answer."""
@@ -228,6 +233,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if not self.paused or self.shown is None:
             self.shown = self.latest
         self._draw(self.shown if not self.paused else None)
+        if self._first_run is not None and isinstance(self.screen, HomeScreen):
+            self.screen.open_run(self._first_run)
+            self._first_run = None
 
     @on(ConnectionLost)
     def _connection_lost(self, message: ConnectionLost) -> None:
@@ -291,7 +299,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Ask which moment to look at."""
         from etlwatch.screens.time import TimePrompt
 
-        now = self.clock_now() if self.moment is None else datetime.now(UTC)
+        now = self.clock_now() if self.moment is None else self.present()
         at = self.moment
         if at is None and self.cursor_s is not None:
             at = datetime.fromtimestamp(self.cursor_s, UTC)
@@ -308,7 +316,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             return
         step = timedelta(seconds=max(self.window.seconds // SCRUB_STEPS, self.window.base))
         moment = self.moment + columns * step
-        self._look(moment if moment < datetime.now(UTC) else None)
+        self._look(moment if moment < self.present() else None)
 
     def action_live(self) -> None:
         """Come back to now."""

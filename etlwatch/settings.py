@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -56,6 +56,12 @@ class Settings:
 
     keymap: Keymap = field(default_factory=dict)
     """Of the commands that have other keys than declared."""
+
+    as_of: datetime | None = None
+    """The moment at which the store stands still, as a bundle does; None for one whose clock goes on."""
+
+    first_run: int | None = None
+    """The run whose screen is opened first."""
 
     notices: tuple[str, ...] = ()
     """What is said once the dashboard is open."""

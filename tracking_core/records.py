@@ -203,6 +203,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request of a run."""
+
+    run_id: int
+    writer_id: int
+    seq: int
+    at: datetime
+    endpoint: str
+    page_offset: int | None
+    page_limit: int | None
+    status: int | None
+    items: int
+    duration_ms: int
+    throttled: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCount:
     """How many items the source said it has of an entity."""
 
@@ -292,6 +310,21 @@ class AuditEntry:
     actor: str
     action: str
     detail: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a file says of itself that holds one run, and what its judgement needs, of another store."""
+
+    run_id: int
+    made_at: datetime
+    """The clock of the other store then; it stands still in the file."""
+
+    source: str
+    """The other store's label, without credentials."""
+
+    version: str
+    """Of the program that made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

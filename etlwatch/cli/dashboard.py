@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,17 +17,31 @@ from tracking_core.conninfo import SECRET_KEYWORDS, write_pairs
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective
     from etlwatch.settings import Settings
+    from tracking_core.records import Bundle
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 THEMES = ("auto", "dark", "light", "ansi", "mono")
 SHORTEST_S, LONGEST_S = 0.1, 60.0
+STILL_S = 60.0
+"""How often a bundle is read, which never changes."""
 
 
 def dashboard_options(command: Decorated) -> Decorated:
     """Let a command that opens the dashboard take how it looks, how often it reads, whether it may change things."""
+    interval = remembered_option(
+        "--interval",
+        "-i",
+        type=click.FloatRange(SHORTEST_S, LONGEST_S),
+        metavar="SECONDS",
+        help="How often the dashboard reads the store.  [default: 1]",
+    )
+    return write_option(looks_options(interval(command)))
+
+
+def looks_options(command: Decorated) -> Decorated:
+    """Let a command that opens the dashboard take how it looks."""
     options: tuple[Callable[[Decorated], Decorated], ...] = (
-        write_option,
         remembered_option("--mouse/--no-mouse", is_flag=True, help="Use the mouse, or leave it to the terminal."),
         remembered_option("--ascii/--no-ascii", is_flag=True, help="Draw with ASCII characters only."),
         remembered_option(
@@ -35,23 +50,28 @@ def dashboard_options(command: Decorated) -> Decorated:
             metavar="NAME",
             help="auto, dark, light, ansi (16 colours) or mono.  [default: auto]",
         ),
-        remembered_option(
-            "--interval",
-            "-i",
-            type=click.FloatRange(SHORTEST_S, LONGEST_S),
-            metavar="SECONDS",
-            help="How often the dashboard reads the store.  [default: 1]",
-        ),
     )
     for option in options:
         command = option(command)
     return command
 
 
-def open_dashboard() -> int:
-    """Open the dashboard on the store that is meant and return its exit status once it is left."""
+def open_dashboard(bundle: Bundle | None = None) -> int:
+    """Open the dashboard on the store that is meant and return its exit status once it is left.
+
+    On a bundle it begins with the bundle's run.
+    """
     config = configured()
     settings = settings_of(config, ascii_only=not is_unicode(sys.stdout))
+    if bundle is not None:
+        settings = replace(
+            settings,
+            interval=STILL_S,
+            as_of=bundle.made_at,
+            first_run=bundle.run_id,
+            may_write=False,
+            write_reason="a bundle is only looked at",
+        )
     # Not before all is said that can be said without it: this import is most of the way to the first frame.
     from etlwatch.app import run_dashboard
 

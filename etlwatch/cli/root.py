@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = {
     "jobs": "etlwatch.cli.jobs:jobs",
     "compare": "etlwatch.cli.compare:compare",
     "stats": "etlwatch.cli.stats:stats",
+    "bundle": "etlwatch.cli.bundle:bundle",
+    "open": "etlwatch.cli.bundle:open_command",
     "check": "etlwatch.cli.check:check",
     "exec": "etlwatch.cli.exec:exec_command",
     "tracking": "etlwatch.cli.control:tracking",

@@ -26,6 +26,7 @@ __all__ = [
     "Counts",
     "Freshness",
     "banner",
+    "bundle_parts",
     "count_states",
     "freshness_parts",
     "headline",
@@ -160,6 +161,11 @@ def looking_back_parts(moment: datetime, shown: datetime | None, zone: tzinfo | 
         Part((("esc now", "dim"),), 3, 3),
         Part(((f"{word} {at}", "blue bold"),), 0, 2),
     ]
+
+
+def bundle_parts(made_at: datetime, zone: tzinfo | None) -> list[Part]:
+    """Return when the bundle on screen was made, in blue as every moment that is not now."""
+    return [Part((("bundle", "dim"),), 3, 3), Part(((f"as of {stamp(made_at, zone)}", "blue bold"),), 0, 2)]
 
 
 def _age(fresh: Freshness) -> str:

@@ -14,7 +14,14 @@ from textual.screen import Screen
 
 from etlwatch.commands import Command, footer_of, key_of
 from etlwatch.model.footer_line import Key
-from etlwatch.model.health import Freshness, banner, freshness_parts, looking_back_parts, tracking_part
+from etlwatch.model.health import (
+    Freshness,
+    banner,
+    bundle_parts,
+    freshness_parts,
+    looking_back_parts,
+    tracking_part,
+)
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen
@@ -196,6 +203,8 @@ class DashboardScreen(Screen[None]):
         )
         if app.moment is not None:
             return looking_back_parts(app.moment, shown.at if shown else None, app.settings.zone, self.size.width)
+        if shown is not None and app.settings.as_of is not None:
+            return [tracking_part(shown.switches, brief=self.brief), *bundle_parts(shown.at, app.settings.zone)]
         parts = freshness_parts(fresh, clock_now=app.clock_now(), zone=app.settings.zone, width=self.size.width)
         if shown is None or app.lost is not None:
             return parts

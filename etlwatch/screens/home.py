@@ -303,6 +303,15 @@ class HomeScreen(ListScreen):
         if self.selected is not None:
             self.app.push_screen(RunScreen(self.selected, tab))
 
+    def open_run(self, run_id: int) -> None:
+        """Open a run, the cursor on it; one that is not listed is passed over."""
+        from etlwatch.screens.run import RunScreen
+
+        row = self._rows.get(run_id)
+        if row is not None:
+            self.table.move_cursor(run_id)
+            self.app.push_screen(RunScreen(row))
+
     def action_errors(self) -> None:
         """Open the errors of the run under the cursor."""
         self.action_open("errors")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Page,
         Phase,
         PhaseSample,
+        RequestRecord,
         Run,
         SeriesCell,
         SourceCount,
@@ -180,6 +181,10 @@ class Reader(Connection, Protocol):
         """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
         ...
 
+    def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
+        """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
+        ...
+
     def source_counts(self, run_id: int) -> list[SourceCount]:
         """Return a run's source counts by entity."""
         ...
@@ -188,6 +193,10 @@ class Reader(Connection, Protocol):
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
         """Return the newest errors of a run, or of all runs, up to a moment."""
+        ...
+
+    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds, of all runs."""
         ...
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:

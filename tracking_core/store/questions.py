@@ -21,6 +21,7 @@ from tracking_core.records import (
     Page,
     Phase,
     PhaseSample,
+    RequestRecord,
     Run,
     SeriesCell,
     SourceCount,
@@ -217,6 +218,12 @@ class Questions(Dialect):
             for endpoint, offset, _, size, items, whole in sorted(found, key=_BY_PAGE)
         ]
 
+    def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
+        """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
+        writer_id, seq = after
+        found = self._ask_of_run("requests", run_id, writer_id=writer_id, seq=seq, limit=max(limit, 0))
+        return [rows.request(row, self.forms) for row in found]
+
     def source_counts(self, run_id: int) -> list[SourceCount]:
         """Return a run's source counts by entity."""
         return [rows.source_count(row, self.forms) for row in self._ask_of_run("source_counts", run_id)]
@@ -231,6 +238,13 @@ class Questions(Dialect):
         else:
             found = self._ask_of_run("errors_of_run", run_id, limit=limit, moment=moment)
         return [rows.error(row, self.forms) for row in found]
+
+    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds, of all runs."""
+        if not fingerprints:
+            return []
+        wanted = self._list(sorted(set(fingerprints)))
+        return [rows.error(row, self.forms) for row in self._ask("errors_named", fingerprints=wanted, limit=limit)]
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
         """Return the errors since a moment, and before another, by kind, the newest kind first.

@@ -9,11 +9,13 @@ from typing import Any
 from tracking_core.liveness import judge
 from tracking_core.records import (
     AuditEntry,
+    Bundle,
     EndpointTotals,
     ErrorGroup,
     ErrorRecord,
     Phase,
     PhaseSample,
+    RequestRecord,
     Run,
     SeriesCell,
     SourceCount,
@@ -248,6 +250,25 @@ def error(row: Row, forms: Forms) -> ErrorRecord:
     )
 
 
+def request(row: Row, forms: Forms) -> RequestRecord:
+    """Return a single request."""
+    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error = row
+    return RequestRecord(
+        run_id=run_id,
+        writer_id=writer_id,
+        seq=seq,
+        at=forms.moment(at),
+        endpoint=endpoint,
+        page_offset=page_offset,
+        page_limit=page_limit,
+        status=status,
+        items=items,
+        duration_ms=duration_ms,
+        throttled=bool(throttled),
+        error=error,
+    )
+
+
 def error_group(row: Row, forms: Forms, *, most: int) -> ErrorGroup:
     """Return a kind of error; more than `most` that were counted say that there are others."""
     fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message, counted = row
@@ -296,3 +317,9 @@ def audit_entry(row: Row, forms: Forms) -> AuditEntry:
     identifier, at, actor, action, detail = row
     document: Mapping[str, object] = forms.document(detail)
     return AuditEntry(id=identifier, at=forms.moment(at), actor=actor, action=action, detail=document)
+
+
+def bundle(row: Row, forms: Forms) -> Bundle:
+    """Return what a bundle says of itself."""
+    run_id, made_at, source, version = row
+    return Bundle(run_id=run_id, made_at=forms.moment(made_at), source=source, version=version)

@@ -11,3 +11,12 @@ FROM tracking.requests
 WHERE run_id = %(run_id)s AND page_offset IS NOT NULL
   AND EXISTS (SELECT FROM tracking.runs AS run WHERE run.run_id = %(run_id)s)
 LIMIT %(limit)s;
+
+-- name: requests
+-- The requests of one run, a page at a time by their key: what is copied when somebody asks for the whole run.
+SELECT
+    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error
+FROM tracking.requests
+WHERE run_id = %(run_id)s AND (writer_id, seq) > (%(writer_id)s, %(seq)s)
+ORDER BY writer_id, seq
+LIMIT %(limit)s;

@@ -150,6 +150,14 @@ WHERE run_id = %(run_id)s AND at <= coalesce(%(moment)s::timestamptz, 'infinity'
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT %(limit)s;
 
+-- name: errors_named
+-- The newest errors of given kinds, whosoever they are.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM tracking.errors
+WHERE fingerprint = ANY(%(fingerprints)s::text[])
+ORDER BY at DESC
+LIMIT %(limit)s;
+
 -- name: ledger
 -- What each writer of one run emitted, and what of it is here.
 SELECT run_id, writer_id, emitted, stored, dropped, overhead::text

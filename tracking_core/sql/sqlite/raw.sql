@@ -9,3 +9,12 @@ SELECT
 FROM requests
 WHERE run_id = :run_id AND page_offset IS NOT NULL
 LIMIT :limit;
+
+-- name: requests
+-- The requests of one run, a page at a time by their key: what is copied when somebody asks for the whole run.
+SELECT
+    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error
+FROM requests
+WHERE run_id = :run_id AND (writer_id, seq) > (:writer_id, :seq)
+ORDER BY writer_id, seq
+LIMIT :limit;

@@ -150,6 +150,14 @@ WHERE run_id = :run_id AND at <= coalesce(:moment, 9223372036854775807)
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT :limit;
 
+-- name: errors_named
+-- The newest errors of given kinds, whosoever they are.
+SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
+FROM errors
+WHERE fingerprint IN (SELECT value FROM json_each(:fingerprints))
+ORDER BY at DESC
+LIMIT :limit;
+
 -- name: ledger
 -- What each writer of one run emitted, and what of it is here.
 SELECT run_id, writer_id, emitted, stored, dropped, overhead

@@ -29,8 +29,10 @@ PRAGMA synchronous = NORMAL;
 PRAGMA journal_size_limit = 16777216;
 
 -- name: contents
--- SQLite only: how many tables the file holds, and whether ours are among them.
-SELECT count(*), coalesce(sum(name = 'schema_version'), 0) FROM sqlite_master WHERE type = 'table';
+-- SQLite only: how many tables the file holds, whether ours are among them, and whether it is a bundle.
+SELECT count(*), coalesce(sum(name = 'schema_version'), 0), coalesce(sum(name = 'bundle'), 0)
+FROM sqlite_master
+WHERE type = 'table';
 
 -- name: configure_reader
 -- SQLite only: a reader changes nothing.

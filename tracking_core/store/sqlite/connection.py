@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from tracking_core import errors as our
 from tracking_core import histogram
@@ -74,8 +74,22 @@ class _SumHistograms:
         return pack_blob(histogram.pack(self._counts))
 
 
+class Contents(NamedTuple):
+    """What kind of file it is."""
+
+    tables: int
+    ours: int
+    """1 where our tables are among them, else 0."""
+
+    bundled: int
+    """1 for a bundle, which is read and never written (see archive.py)."""
+
+
 class SqliteConnection:
     """One connection to the file; the base of writer, reader and keeper."""
+
+    contents: Contents
+    """What kind of file it was when the connection was opened."""
 
     def __init__(self, location: StoreLocation, deadline: float, *, read_only: bool = False) -> None:
         assert location.path is not None
@@ -122,11 +136,19 @@ class SqliteConnection:
         schema = queries.blocks("sqlite", "schema")
         if read_only:
             self.raw.execute(schema["configure_reader"])
+        self.patiently(lambda: self._look_at(schema["contents"]))
+        if read_only:
             return
+        if self.contents.bundled:
+            # Before anything is set that the file would keep.
+            raise our.StoreRefused(f"{self.label} is a bundle: it is looked at, and nothing is written to it")
         self.raw.create_function("merge_histograms", 2, _merge, deterministic=True)
         self.raw.create_aggregate("sum_histograms", 1, _SumHistograms)  # type: ignore[arg-type]
         # Turning WAL on does not wait for its turn as other statements do.
         self.patiently(lambda: self.raw.executescript(schema["configure"]))
+
+    def _look_at(self, question: str) -> None:
+        self.contents = Contents(*self.raw.execute(question).fetchone())
 
     def patiently(self, take_lock: Callable[[], object]) -> None:
         """Do what needs a lock, again until it is had or the deadline has passed."""
@@ -140,12 +162,6 @@ class SqliteConnection:
                 time.sleep(0.005)
             else:
                 return
-
-    def contents(self) -> tuple[int, int]:
-        """Return how many tables the file holds, and whether ours are among them (1 or 0)."""
-        with self.operation() as raw:
-            tables, ours = raw.execute(queries.blocks("sqlite", "schema")["contents"]).fetchone()
-        return int(tables), int(ours)
 
     @contextmanager
     def operation(self) -> Iterator[sqlite3.Connection]:

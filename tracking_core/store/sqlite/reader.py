@@ -11,7 +11,8 @@ from typing import Self
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
-from tracking_core.store import queries
+from tracking_core.records import Bundle
+from tracking_core.store import queries, rows
 from tracking_core.store.due import moment
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.questions import Questions
@@ -33,11 +34,21 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
         Questions.__init__(self)
         self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
+        self.bundle: Bundle | None = None
+        """What the file says of itself where it is a bundle: then its clock stands still."""
+
         try:
+            self._find_bundle()
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
+
+    def _find_bundle(self) -> None:
+        if self.contents.bundled:
+            self._sql |= queries.blocks(DIALECT, "archive")
+            self.bundle = rows.bundle(self._ask("bundle")[0], self.forms)
+            self.at = self.bundle.made_at
 
     def _configure(self, *, read_only: bool) -> None:
         super()._configure(read_only=read_only)

@@ -43,13 +43,13 @@ class SqliteStore:
         if not self.path.exists():
             self.initialize()
         writer = SqliteWriter(self.location, deadline)
-        tables, ours = writer.contents()
-        if tables and not ours:
+        contents = writer.contents
+        if contents.tables and not contents.ours:
             writer.close()
             raise SchemaMissing(
                 f"{self.label} is another program's database; name a file of its own, or `etlwatch init`"
             )
-        if not tables:
+        if not contents.tables:
             writer.close()
             self.initialize()
             writer = SqliteWriter(self.location, deadline)

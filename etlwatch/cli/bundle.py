@@ -1,0 +1,88 @@
+"""`etlwatch bundle RUN FILE` and `etlwatch open FILE`: a run to hand on, and how it is looked at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, faults, output
+from etlwatch.cli.configuration import flags
+from etlwatch.cli.dashboard import looks_options, open_dashboard
+from etlwatch.cli.faults import Unsuccessful
+from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.show import detail_lines, read_detail
+from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.model.numbers import count
+from tracking_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tracking_core.records import Bundle
+
+COPY_SECONDS = 60.0
+"""How long the store may take for each answer: here a person waits for all of a run, not for a screen."""
+
+
+@click.command(epilog=f"RUN is {RUN_FORMS}.")
+@connect.store_option
+@click.argument("run")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Take the place of a file that is there already.")
+def bundle(run: str, file: Path, overwrite: bool) -> None:
+    """Copy one RUN into one FILE that a colleague can open.
+
+    All of the run is in it, and what its verdict needs: what its job's past says, what is known of its errors, the
+    tracking switch. `etlwatch open FILE` shows the same screens as here and now, also tomorrow and without the store;
+    every command reads it as --dsn sqlite:///FILE. No password is in it; what the job recorded is.
+    """
+    from etlwatch.bundling import bundle_run
+
+    try:
+        with connect.store() as store, store.reader(COPY_SECONDS) as reader:
+            made = bundle_run(reader, lambda view: find_run(view, run), file, source=store.label, overwrite=overwrite)
+    except FileExistsError:
+        mend = "name another file, or --overwrite to take its place"
+        raise Unsuccessful(f"{file} is there already, nothing was written: {mend}") from None
+    except ConfigurationError as error:
+        raise faults.bad_configuration(error) from None
+    except OSError as error:
+        raise Unsuccessful(f"{file} cannot be written: {error.strerror or error}") from None
+    parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {_size(made.size)}"
+    say(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024:,.0f} KiB" if size < 10 * 1024 * 1024 else f"{size / 1024 / 1024:,.0f} MiB"
+
+
+@click.command("open")
+@looks_options
+@click.argument("file", type=click.Path(path_type=Path))
+def open_command(file: Path) -> int | None:
+    """Open the dashboard on a FILE that `bundle` made.
+
+    It shows the run as it stood when the bundle was made, on the store's clock of that moment. Where there is no
+    terminal, it prints the run.
+    """
+    flags()["dsn"] = f"sqlite:///{file.absolute()}"
+    flags().pop("target", None)
+    about = _about(file)
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+        return open_dashboard(about)
+    with connect.reader() as reader:
+        detail = read_detail(reader, str(about.run_id))
+    output.write_table(lambda look: detail_lines(detail, look))
+    return None
+
+
+def _about(file: Path) -> Bundle:
+    """Return what a file says of itself; Unsuccessful for one that is there and is no bundle."""
+    with connect.reader() as reader:
+        about: Bundle | None = getattr(reader, "bundle", None)
+    if about is None:
+        raise Unsuccessful(
+            f"{file} is no bundle but a store of its own; to look at it: etlwatch --dsn sqlite:///{file}"
+        )
+    return about
