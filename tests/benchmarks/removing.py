@@ -41,23 +41,30 @@ POSTGRES_STOCK = (
         'job ' || number %% 10, 'completed', 'worker-3', '', 'etl', 'python sync.py', '', ''
     FROM generate_series(0, %(runs)s - 1) AS number""",
     """
-    INSERT INTO tracking.requests
+    INSERT INTO tracking.requests (
+        run_id, writer_id, seq, at, page_offset, page_limit, items, duration_ms, status, throttled, endpoint)
     SELECT
         run_id, 1, seq, started_at + seq * interval '350 ms', 100 * seq, 100, 100, 20 + seq %% 90, 200, false,
-        '/contacts/' || seq %% 4, NULL
+        '/contacts/' || seq %% 4
     FROM tracking.runs CROSS JOIN generate_series(1, %(each)s) AS seq
     ORDER BY run_id, seq""",
     """
-    INSERT INTO tracking.run_endpoints
+    INSERT INTO tracking.run_endpoints (
+        run_id, requests, failed, throttled, items, duration_ms, max_ms, status_2xx, status_3xx, status_4xx, status_5xx,
+        status_other, endpoint, histogram)
     SELECT run_id, %(each)s / 4, 0, 0, 25 * %(each)s, 100000, 400, %(each)s / 4, 0, 0, 0, 0, '/contacts/' || number,
         (SELECT array_agg(slot * 300) FROM generate_series(1, 30) AS slot)
     FROM tracking.runs CROSS JOIN generate_series(0, 3) AS number""",
     """
-    INSERT INTO tracking.run_series
+    INSERT INTO tracking.run_series (
+        run_id, bucket, items, duration_ms, width, requests, failed, throttled, status_2xx, status_3xx, status_4xx,
+        status_5xx, status_other, histogram)
     SELECT run_id, bucket, 7400, 5000, 10, 74, 0, 0, 74, 0, 0, 0, 0,
         (SELECT array_agg(slot * 300) FROM generate_series(1, 15) AS slot)
     FROM tracking.runs CROSS JOIN generate_series(1, %(cells)s) AS bucket""",
-    "INSERT INTO tracking.writers SELECT run_id, 1, %(each)s, %(each)s, 0, '{}' FROM tracking.runs",
+    """
+    INSERT INTO tracking.writers (run_id, writer_id, emitted, stored)
+    SELECT run_id, 1, %(each)s, %(each)s FROM tracking.runs""",
 )
 
 DELETES = tuple(

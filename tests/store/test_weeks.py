@@ -314,6 +314,46 @@ def test_a_run_that_comes_into_a_week_before_its_drop_keeps_it(stock: Stock, kee
     assert query(dsn, "SELECT count(*) FROM {}requests") == [(10,)]
 
 
+def test_a_replay_that_meets_the_drop_of_its_week_loses_nothing(
+    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str
+) -> None:
+    dsn, monday = postgres_store_dsn, old_monday()
+    recorded(stock, monday)
+    run_id = first_run_id_at(to_microseconds(monday + DAY)) + 77
+    rows = paged(run_id, monday + DAY)
+    with open_store(dsn).writer(10.0) as writer:
+        insert = writer._insert_requests  # type: ignore[attr-defined]
+
+        def drop_then_insert(raw: object, batch: Batch) -> object:
+            # By now the run is there, for this writer alone.
+            cleaned(keeper, monday + WEEK)
+            return insert(raw, batch)
+
+        writer._insert_requests = drop_then_insert  # type: ignore[attr-defined]
+        start = stock.run_start(run_id, to_microseconds(monday + DAY))
+        writer.write(Batch(writer_id=9, batch_seq=1, starts=(start,), requests=rows, cells=tally(rows)))
+    assert name_of_week(monday) not in weeks(dsn)
+    assert len(reader.pages(run_id)) == 5
+    assert query(dsn, OUTSIDE) == [(5,)]
+
+
+def test_two_clean_ups_at_once_do_not_stumble_over_each_others_weeks(
+    stock: Stock, keeper: PostgresKeeper, dsn: str
+) -> None:
+    monday = old_monday()
+    recorded(stock, monday)
+    drop = keeper._drop
+
+    def after_another(week: Week, under_way: Cleanup) -> bool:
+        with stock.store.keeper(10.0) as other:
+            cleaned(other, monday + WEEK)
+        return drop(week, under_way)
+
+    keeper._drop = after_another  # type: ignore[method-assign]
+    assert cleaned(keeper, monday + WEEK) == 1
+    assert name_of_week(monday) not in weeks(dsn)
+
+
 # -- what comes late
 
 

@@ -173,9 +173,14 @@ ORDER BY week.first;
 -- PostgreSQL only: how long this transaction waits for a lock; whoever wants to write waits behind it that long.
 SELECT set_config('lock_timeout', %(milliseconds)s, true);
 
+-- name: lock_week
+-- PostgreSQL only: keep everybody out of a week. It comes before its block, the other way round than writers go: nobody
+-- writes to an old week, and whoever reads it for long, as a dump does, keeps no writer waiting then.
+LOCK TABLE ONLY tracking.{week} IN ACCESS EXCLUSIVE MODE;
+
 -- name: lock_block
 -- PostgreSQL only: keep everybody out of a block while one of its weeks is looked at and dropped. A writer that waits
--- here finds the week gone when it goes on, and writes to the block's default.
+-- for it finds the week gone when it goes on, and writes to the block's default.
 LOCK TABLE ONLY tracking.{block} IN ACCESS EXCLUSIVE MODE;
 
 -- name: week_in_use

@@ -26,7 +26,7 @@ from tracking_core.store.postgres.dialect import PostgresDialect
 from tracking_core.store.retention import Cleanup, RequestsFate
 
 LOCK_WAIT_MS = 50
-"""How long a drop waits for each of its locks (block, week, the block's default) before it lets everybody pass."""
+"""How long a drop waits for each of its locks before it lets everybody pass; writers wait for the block's with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +161,7 @@ class RequestWeeks(PostgresConnection, PostgresDialect, Keeping):
             try:
                 with raw.transaction():
                     self._do("be_impatient", milliseconds=str(LOCK_WAIT_MS))
+                    raw.execute(self._naming("lock_week", week=week.name))
                     raw.execute(self._naming("lock_block", block=week.block))
                     if not self._read("week_in_use", first=week.first, last=week.last)[0][0]:
                         raw.execute(self._naming("drop_week", week=week.name))
@@ -168,6 +169,9 @@ class RequestWeeks(PostgresConnection, PostgresDialect, Keeping):
                         self._amend(under_way)
             except errors.LockNotAvailable:
                 return False
+            except errors.UndefinedTable:
+                # Another clean-up was there first.
+                return True
         return True
 
     def _remove_orphans(self, first: int, last: int) -> Iterator[int]:
