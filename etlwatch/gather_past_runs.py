@@ -99,7 +99,7 @@ class PastRuns:
             source_counts=tuple(count for count in reader.source_counts(run_id) if count.at <= moment),
             errors=tuple(errors),
             kinds=tuple(kinds_of_errors(reader, run, errors, before=just_after(moment))),
-            unknown=frozenset() if over else KEPT_FOR_WHOLE_RUNS,
+            unknown={} if over else KEPT_FOR_WHOLE_RUNS,
         )
         if not over:
             return details

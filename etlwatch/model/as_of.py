@@ -25,8 +25,12 @@ __all__ = ["KEPT_FOR_WHOLE_RUNS", "NOTHING_YET", "Stored", "just_after", "phases
 RATE_S: Final = 120
 """Over how many seconds before the moment a rate is taken: two of the widest cells."""
 
-KEPT_FOR_WHOLE_RUNS: Final = frozenset({"endpoints", "delivery", "pages", "memory peak"})
-"""What is stored of a run as a whole alone, so that nobody knows how it stood while the run went on."""
+KEPT_FOR_WHOLE_RUNS: Final[Mapping[str, str]] = {
+    "endpoints": "not known for then: requests by endpoint are kept for whole runs only",
+    "delivery": "not known for then: the ledger is kept for whole runs only",
+    "pages": "not known for then",
+}
+"""What is stored of a run as a whole alone, so that nobody knows how it stood while the run went on; and the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,9 @@ class Comparison:
     differences: tuple[Difference, ...]
     """By share, then errors, origins and counts; what did not change is among them."""
 
+    unknown: str = ""
+    """Why endpoints were not compared; '' where they were."""
+
     @property
     def difference_s(self) -> float:
         """How much longer the later run took, or takes so far, seconds."""
@@ -56,16 +59,21 @@ def compare_runs(after: RunDetails, before: RunDetails, *, now: datetime) -> Com
     """Return what changed from one run to the other; `now` is the store's clock. ValueError without two runs."""
     if after.run is None or before.run is None:
         raise ValueError("both runs are needed to compare them")
+    now_run, before_run = after.run, before.run
+    unknown = after.unknown.get("endpoints") or before.unknown.get("endpoints") or ""
+    if unknown:
+        # Of one side alone they would look like changes.
+        after, before = replace(after, endpoints=()), replace(before, endpoints=())
     timed = [*_phases(after, before, now), *_waiting(after, before)]
-    whole = _whole(after.run, before.run, timed)
+    whole = _whole(now_run, before_run, timed)
     shared = [_with_share(each, whole) for each in timed]
     found = [
         *_by_share(shared, list(endpoint_figures(after, before))),
         *error_kinds(after.errors, before.errors),
-        *origins(after.run, before.run),
+        *origins(now_run, before_run),
         *sorted(counts(after, before), key=lambda each: -abs(each.relative or 0.0)),
     ]
-    return Comparison(before=before.run, after=after.run, differences=tuple(_with_reason(found)))
+    return Comparison(before=before_run, after=now_run, differences=tuple(_with_reason(found)), unknown=unknown)
 
 
 # -- time

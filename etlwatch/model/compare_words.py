@@ -150,12 +150,13 @@ def run_words(run: Run, pen: Pen) -> str:
 
 
 def same_words(comparison: Comparison) -> str:
-    """Say which origins both runs share: `same code version, command and host`; '' for none."""
-    same = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable]
-    if not same:
-        return ""
-    *most, last = same
-    return f"same {', '.join(most)} and {last}" if most else f"same {last}"
+    """Say which origins both runs share: `same code version, command and host`, and what could not be compared."""
+    *most, last = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable] or [
+        ""
+    ]
+    same = f"same {', '.join(most)} and {last}" if most else f"same {last}" if last else ""
+    unknown = f"endpoints: {comparison.unknown}" if comparison.unknown else ""
+    return "; ".join(filter(None, (same, unknown)))
 
 
 _WHAT: Final = Column(key="what", header="what", width=30, grow=2, sortable=False)

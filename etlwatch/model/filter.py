@@ -72,10 +72,19 @@ class Filter:
     def __bool__(self) -> bool:
         return bool(self.terms or self.endpoints)
 
-    def matches(self, run: Run, *, now: datetime, state: str = "", endpoints: Collection[str] | None = None) -> bool:
+    def matches(
+        self,
+        run: Run,
+        *,
+        now: datetime,
+        state: str = "",
+        endpoints: Collection[str] | None = None,
+        perhaps_fewer: bool = False,
+    ) -> bool:
         """Return whether a run passes; `now` is the store's clock, `state` what it is shown as if not `run.state`.
 
-        `endpoints` are those it asked, None while that is unknown: a filter that names any lets no such run pass.
+        `endpoints` are those it asked, None while that is unknown: a filter that names any lets no such run pass. Where
+        it had `perhaps_fewer` asked by then, it passes if it may.
         """
         shown = state or run.state
         if not all(term(run, shown, now) for term in self.terms):
@@ -83,7 +92,9 @@ class Filter:
         if not self.endpoints:
             return True
         asked = () if not run.requests else endpoints
-        return asked is not None and all(term(asked) for term in self.endpoints)
+        if asked is None:
+            return False
+        return all(term(asked) or (perhaps_fewer and term(())) for term in self.endpoints)
 
 
 EVERY_RUN: Final = Filter()

@@ -136,6 +136,8 @@ def pages_words(view: RunView) -> Spans:
     """Return page coverage in one line; () for a run that paged nothing."""
     if view.details.coverage_cut:
         return (("too many requests to look for holes and overlaps", "dim"),)
+    if "pages" in view.details.unknown:
+        return ((view.details.unknown["pages"], "dim"),) if view.run.requests else ()
     if not view.details.coverage:
         return ()
     words, whole = coverage_words(view.details.coverage)
@@ -183,7 +185,7 @@ def delivery_words(view: RunView) -> Spans:
     """Return the delivery ledger in one line."""
     ledger = view.details.ledger
     if not ledger:
-        return (("no ledger was recorded", "dim"),)
+        return ((view.details.unknown.get("delivery", "no ledger was recorded"), "dim"),)
     emitted, stored, dropped, missing = _sums(ledger)
     spans: list[Span] = [(f"{stored:,} of {emitted:,} stored", "text")]
     if missing:

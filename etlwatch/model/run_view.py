@@ -107,6 +107,8 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
     row, run = view.row, view.run
     known = row.past.runs >= MINIMUM_RUNS
     over = ratio(row.ratio, only_above=True)
+    if view.gone and run.started_at > pen.now:
+        return ["This run had not begun by then; what is shown is what was last read."]
     if view.gone:
         return ["This run has been removed from the store; what is shown is what was last read."]
     since = row.verdict.since

@@ -93,8 +93,8 @@ class RunDetails:
     series_until: int | None = None
     """Where the known part of its series ends, seconds since 1970-01-01Z; None where that is now."""
 
-    unknown: frozenset[str] = frozenset()
-    """What of it is not known for the moment that is looked at: words of `as_of.KEPT_FOR_WHOLE_RUNS`."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """What of it is not known for the past moment that is looked at, and why: as in `as_of.KEPT_FOR_WHOLE_RUNS`."""
 
     coverage: tuple[Coverage, ...] = ()
     """Of the endpoints that were paged."""

@@ -106,7 +106,8 @@ class CompareScreen(DashboardScreen):
         if not isinstance(board, RunsBoard) or board.after.run_id != self.asked.after:
             return
         if board.after.run is None:
-            self._nothing(f"run {format_run_id(self.asked.after)} is not in the store any more")
+            gone = "had not begun by then" if snapshot.looking_back else "is not in the store any more"
+            self._nothing(f"run {format_run_id(self.asked.after)} {gone}")
         elif board.before is None:
             job = safe(board.after.run.job)
             self._nothing(

@@ -74,6 +74,9 @@ class HomeScreen(ListScreen):
         self._counts = Counts()
         self._cursor_drawn: float | None = None
         self._longest_job = 0
+        self._unsure = 0
+        """Listed runs of which nobody knows whether they had asked an endpoint of the filter by the past moment."""
+
         self._fleet: FleetSeries | None = None
         self._layout: HomeLayout | None = None
 
@@ -166,8 +169,16 @@ class HomeScreen(ListScreen):
             self.table.columns = self.columns_for(self.app.size.width)
 
     def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
-        asked = snapshot.endpoints.get(row.run.run_id)
-        return bool(self.filter.matches(row.run, now=snapshot.at, state=row.verdict.state, endpoints=asked))
+        run_id = row.run.run_id
+        return bool(
+            self.filter.matches(
+                row.run,
+                now=snapshot.at,
+                state=row.verdict.state,
+                endpoints=snapshot.endpoints.get(run_id),
+                perhaps_fewer=run_id in snapshot.perhaps_later,
+            )
+        )
 
     def draw_table(self) -> None:
         """Draw the runs that pass the filter."""
@@ -178,6 +189,7 @@ class HomeScreen(ListScreen):
         ordered = RUNS.sort(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
         self.taken, self.there_are = len(ordered), len(self._all)
+        self._unsure = sum(row.run.run_id in snapshot.perhaps_later for row in ordered) if self.filter.endpoints else 0
         pen = self.pen
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
         watching = self.dashboard.watching
@@ -238,7 +250,9 @@ class HomeScreen(ListScreen):
         parts = state_parts(self._counts, brief=brief)
         if not brief and parts and self.size.width >= 150:
             parts[0] = Part(parts[0].spans, parts[0].priority, 3)
-        return [*self.found_parts(), *parts]
+        # Only whole runs are kept by endpoint: of those that went on nobody knows what they had asked by then.
+        unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
+        return [*self.found_parts(), *unsure, *parts]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""

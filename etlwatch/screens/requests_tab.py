@@ -27,6 +27,7 @@ from etlwatch.widgets.span_lines import SpanLines
 
 __all__ = ["RequestsTab"]
 
+NO_REQUESTS: Final = "no requests were recorded"
 AXIS_CELLS: Final = 6
 LEAST_CHART: Final = 4
 """Lines of a chart below which it says nothing: its title and three of plot."""
@@ -59,8 +60,7 @@ class RequestsTab(Vertical):
         for name in ZOOMED:
             yield PlotChart(id=name.replace(" ", "-"))
         columns = endpoint_columns(80)
-        empty = "no requests were recorded"
-        yield LineTable(columns, empty=empty, reversed_columns=1, markable=False, id="endpoints")
+        yield LineTable(columns, empty=NO_REQUESTS, reversed_columns=1, markable=False, id="endpoints")
         yield SpanLines(id="pages")
 
     @property
@@ -104,7 +104,9 @@ class RequestsTab(Vertical):
         endpoints = view.details.endpoints
         total = sum(totals.requests for totals in endpoints)
         column, inverted = self._order
-        self.query_one(LineTable).update_rows(
+        table = self.query_one(LineTable)
+        table.set_empty(view.details.unknown.get("endpoints", NO_REQUESTS))
+        table.update_rows(
             [
                 Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
                 for totals in sort_endpoints(endpoints, column, inverted=inverted)
@@ -115,7 +117,7 @@ class RequestsTab(Vertical):
     def _draw_charts(self, view: RunView, pen: Pen) -> None:
         """Draw the charts when the series is another one, the cursor has moved, or there is another room for them."""
         shown = [chart for chart in self.query(PlotChart) if chart.display]
-        wanted = (view.details.series, self.size, len(shown), self._cursor_s)
+        wanted = (view.details.series, view.details.series_until, self.size, len(shown), self._cursor_s)
         if wanted == self._drawn:
             return
         self._drawn = wanted

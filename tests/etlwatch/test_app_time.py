@@ -53,6 +53,46 @@ async def test_a_typed_moment_shows_the_store_as_it_stood_and_esc_comes_back(sto
         assert "as of " not in opened.lines()[0]
 
 
+async def test_a_filter_by_endpoint_says_of_which_runs_it_cannot_tell(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        opened.app.look_at(THEN)
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.press("slash", *"endpoint:/items", "enter")
+        await opened.until(lambda: opened.app.shown is not None and bool(opened.app.shown.endpoints))
+        await opened.pilot.pause()
+        listed = "\n".join(opened.lines()[3:])
+        assert "over" in listed
+        assert "alive-then" not in listed, "it has never asked that, so it had not then"
+        assert "perhaps" not in opened.lines()[0]
+        await opened.press("slash", "ctrl+u", *"endpoint:/a", "enter")
+        await opened.until(lambda: "alive-then" in "\n".join(opened.lines()[3:]))
+        assert "1 perhaps only later" in opened.lines()[0]
+
+
+async def test_what_is_kept_of_whole_runs_only_is_said_to_be_unknown(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(160, 40)) as opened:
+        opened.app.look_at(THEN)
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.press("enter")
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
+        await opened.pilot.pause()
+        assert "the ledger is kept for whole runs only" in opened.text
+        assert "pages not known for then" in opened.text
+        await opened.press("right_square_bracket", "right_square_bracket")
+        await opened.pilot.pause()
+        assert "not known for then: requests by endpoint are kept for whole runs only" in opened.text
+
+
+async def test_a_run_that_had_not_begun_is_said_to_be_none(stock: Stock) -> None:
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        await opened.press("enter")
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
+        opened.app.look_at(THEN - timedelta(days=1))
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.pilot.pause()
+        assert "This run had not begun by then" in opened.text
+
+
 async def test_the_arrows_scrub_and_never_go_beyond_now(stock: Stock) -> None:
     async with dashboard(stock.store) as opened:
         await opened.press("left")

@@ -177,6 +177,13 @@ def test_a_run_whose_endpoints_are_unknown_passes_no_filter_that_names_any() -> 
     assert not parse_filter("!endpoint:/contacts").matches(run, now=NOW)
 
 
+def test_a_run_passes_that_may_have_asked_an_endpoint_by_then() -> None:
+    run = make_run("sync", requests=9)
+    for text in ("endpoint:/contacts", "!endpoint:/contacts"):
+        assert parse_filter(text).matches(run, now=NOW, endpoints={"/contacts"}, perhaps_fewer=True)
+    assert not parse_filter("endpoint:/orders").matches(run, now=NOW, endpoints={"/contacts"}, perhaps_fewer=True)
+
+
 def test_an_endpoint_is_text() -> None:
     with pytest.raises(FilterError, match="endpoint holds text"):
         parse_filter("endpoint>5")
