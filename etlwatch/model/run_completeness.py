@@ -146,6 +146,8 @@ def pages_words(view: RunView) -> Spans:
 
 def endpoint_pages(view: RunView, endpoint: str) -> Spans:
     """Return the page coverage of one endpoint in one line: how many, how far, holes and overlaps with the first."""
+    if "pages" in view.details.unknown:
+        return labelled("pages", ((view.details.unknown["pages"], "dim"),))
     if view.details.coverage_cut:
         return labelled("pages", (("too many requests to look for holes and overlaps", "dim"),))
     coverage = next((each for each in view.details.coverage if each.endpoint == endpoint), None)
