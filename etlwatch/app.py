@@ -29,6 +29,7 @@ from etlwatch.control import ControlledApp
 from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.glyphs import Glyphs, glyphs_for
+from etlwatch.model.meanwhile import meanwhile
 from etlwatch.model.numbers import duration
 from etlwatch.model.ordering import Order
 from etlwatch.model.series import WINDOWS, Window, window_called
@@ -225,7 +226,11 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if message.read.snapshot.looking_back != (self.moment is not None):
             # It was asked for before somebody looked elsewhere.
             return
+        before = self.latest if self.lost is not None else None
         self.latest = message.read.snapshot
+        if before is not None and before.looking_back == self.latest.looking_back:
+            changed = meanwhile(before, self.latest)
+            self.say(changed.words, severity=changed.severity)
         self._label = self._label or short_label(message.read.label)
         self.lost = None
         if not self.latest.looking_back:

@@ -90,6 +90,14 @@ RUN_COMMANDS: Final = (
         help="searching: the place before",
     ),
     Command(
+        name="run.copy_end",
+        keys="L",
+        shown="L",
+        action="copy_end",
+        title="Copy the last lines of the traceback",
+        help="the last 20 lines of the error under the cursor",
+    ),
+    Command(
         name="run.zoom",
         keys="z",
         shown="z",

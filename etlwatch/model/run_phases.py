@@ -1,17 +1,18 @@
 """A run's phases: each with its time, rate and progress, and all of them over one time axis.
 
-Owns the gantt of the overview and the phases tab. Refuses to own the bars' cells (`etlwatch.model.gantt`).
+Owns the gantt of the overview and the phases tab. Refuses to own the bars' cells (`etlwatch.model.gantt`) and what else
+is known of a phase (`etlwatch.model.phase_details`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from etlwatch.model.axes import TimeScale
 from etlwatch.model.eta import rest_of_phase
 from etlwatch.model.gantt import phase_row, tick_row, with_now
-from etlwatch.model.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
+from etlwatch.model.numbers import count, duration, percent, rate, ratio, span
 from etlwatch.model.rows import share_done
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_charts import time_ticks
@@ -20,7 +21,7 @@ from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import pad, safe
 from tracking_core.records import Phase, PhaseStatus
 
-__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_table", "phase_time_s", "phases_to_show"]
+__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_time_s", "phases_to_show"]
 
 MEGABYTE = 1_048_576
 WIDE = 110
@@ -137,10 +138,12 @@ def gantt_lines(
     most: int | None = None,
     brief: bool = False,
     cursor_s: float | None = None,
+    below: Callable[[Phase], list[Spans]] | None = None,
 ) -> list[Spans]:
     """Return a line for each phase, the errors' ticks and the times below: at most `most` phases, the rest counted.
 
-    `brief` is the layout of a narrow screen at any width; the time cursor is laid over bars and ticks.
+    `brief` is the layout of a narrow screen at any width; the time cursor is laid over bars and ticks; `below` gives
+    lines that stand below a phase.
     """
     phases = phases_to_show(view)
     if not phases:
@@ -156,6 +159,7 @@ def gantt_lines(
         head = _wide_head(view, phase, pen, end) if wide else _brief_head(view, phase, pen, end)
         bar = _bar(view, phase, pen, scale, end, ahead)
         lines.append((*fit(head, left), *_with_cursor(bar, scale, cursor_s, pen)))
+        lines.extend(below(phase) if below is not None else ())
     if len(shown) < len(phases):
         before, after = shown.start, len(phases) - shown.stop
         words = [f"{before} before" if before else "", f"{after} more" if after else ""]
@@ -238,46 +242,3 @@ def _brief_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Spa
         (f"{time:>8}", role if seconds is not None else "dim"),
         (f" {last:<5}", "amber bold" if over else role),
     ]
-
-
-def phase_table(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
-    """Return a block for each phase: when, how long, how fast, every unit, memory."""
-    now_s = view.end_s(pen)
-    lines: list[Spans] = []
-    for phase in view.phases:
-        seconds, speed = phase_time_s(phase, now_s), phase_rate(phase, now_s)
-        head: list[Span] = [
-            *_label(phase, pen, 22 if width < WIDE else 30, numbered=True),
-            (f" {safe(phase.status):<10}", _TONES.get(phase.status, "text")),
-        ]
-        if seconds is not None:
-            head.append((f" {clock(phase.started_at, pen.zone, seconds=True)}  ", "dim"))
-            head.append((f"{duration(seconds):>7}", "text"))
-        if speed is not None:
-            unit = main_unit(phase)
-            head.append((f"  {rate(speed)} {safe(unit[0]) if unit else ''}/s", "dim"))
-        lines.append(fit(head, width, ellipsis=pen.glyphs.ellipsis))
-        facts = [*_unit_words(phase), *_memory_words(phase)]
-        if facts:
-            said = pen.glyphs.text(f"     {'   '.join(facts)}")
-            lines.append(fit(((said, "dim"),), width, ellipsis=pen.glyphs.ellipsis))
-    return lines
-
-
-def _unit_words(phase: Phase) -> list[str]:
-    """Say of each unit what was done, of how much, and its share."""
-    words = []
-    for unit, counters in phase.counters.items():
-        total, processed = counters.get("total") or 0, counters.get("processed") or 0
-        of = f" of {total:,} {percent(processed / total)}" if total else ""
-        words.append(f"{safe(unit)} {processed:,}{of}")
-    return words
-
-
-def _memory_words(phase: Phase) -> Sequence[str]:
-    if phase.peak_memory_mb is None and phase.memory_mb is None:
-        return ()
-    now = phase.memory_mb if phase.memory_mb is not None else phase.peak_memory_mb
-    peak = f", peak {bytes_((phase.peak_memory_mb or 0) * MEGABYTE)}" if phase.peak_memory_mb else ""
-    limit = f" of {bytes_(phase.memory_limit_mb * MEGABYTE)}" if phase.memory_limit_mb else ""
-    return (f"memory {bytes_((now or 0) * MEGABYTE)}{peak}{limit}",)

@@ -16,11 +16,11 @@ from textual.widgets import ContentSwitcher
 from etlwatch.commands import RUN_COMMANDS, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.model.parts import Part
+from etlwatch.model.phase_details import phases_lines
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_charts import run_columns_over_time
 from etlwatch.model.run_completeness import delivery_lines, source_lines
 from etlwatch.model.run_overview import overview_lines
-from etlwatch.model.run_phases import gantt_lines, phase_table
 from etlwatch.model.run_timeline import timeline_lines
 from etlwatch.model.run_view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
 from etlwatch.model.series import Column
@@ -41,6 +41,9 @@ __all__ = ["RunScreen"]
 
 ON_THE_AXIS: Final = ("overview", "phases")
 """The tabs on which phases are drawn over time."""
+
+LAST_LINES: Final = 20
+"""Lines of a traceback that are copied from its end."""
 
 AXIS_CELLS: Final = 52
 """Cells beside that axis."""
@@ -148,10 +151,7 @@ class RunScreen(DashboardScreen):
         return overview_lines(self.view, self.pen, width=width, height=height, cursor_s=self.dashboard.cursor_s)
 
     def _phases(self, width: int, _height: int) -> Sequence[Spans]:
-        if not self.view.phases:
-            return [(), ((" no phases were recorded", "dim"),)]
-        pen = self.pen
-        return [(), *phase_table(self.view, pen, width=width), (), *gantt_lines(self.view, pen, width=width)]
+        return phases_lines(self.view, self.pen, width=width, cursor_s=self.dashboard.cursor_s)
 
     def _source(self, width: int, _height: int) -> Sequence[Spans]:
         return source_lines(self.view, self.pen, width=width)
@@ -301,6 +301,11 @@ class RunScreen(DashboardScreen):
             return error
         verdict = " ".join(plain_text(line).strip() for line in self.second_lines())
         return f"{self.view.run.id} {self.view.run.job}: {verdict}"
+
+    def action_copy_end(self) -> None:
+        """Copy the last lines of the error under the cursor, where what happened stands."""
+        text = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
+        self.dashboard.copy("\n".join(text.splitlines()[-LAST_LINES:]))
 
     def command_words(self) -> Sequence[str]:
         """Return the command that shows this run, or its errors."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from etlwatch.app import STORE_STATUS
+from etlwatch.model.meanwhile import meanwhile
+from etlwatch.model.snapshot import Snapshot
 from etlwatch.poller import Backoff
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.run import RunScreen
 from etlwatch.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
-from tests.etlwatch.fleet import FakeStore
+from tests.etlwatch.fleet import NOW, FakeStore, make_run
 from tests.etlwatch.night import night
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreRefused, StoreUnavailable
 
@@ -44,8 +48,37 @@ async def test_it_heals_by_itself_and_everything_comes_back() -> None:
         await opened.press("r")
         await opened.until(lambda: opened.app.lost is None)
         await opened.pilot.pause()
-        assert opened.lines()[1:] == before
+        assert "nothing changed meanwhile" in opened.toasts
+        opened.app.clear_notifications()
+        await opened.until(lambda: opened.lines()[1:] == before)
         assert not opened.app.screen.query_one(LineTable).muted
+
+
+async def test_what_changed_meanwhile_is_said_when_the_store_is_back() -> None:
+    store = night()
+    async with dashboard(store) as opened:
+        await lose(opened, store)
+        first, second, third, *_ = [run for run in store.runs if run.state == "running"]
+        store.runs = [replace(run, state="lost") if run is first else run for run in store.runs]
+        ended = {"status": "completed", "state": "completed", "ended_at": store.clock}
+        store.runs = [replace(run, **ended) if run in (second, third) else run for run in store.runs]
+        store.runs.insert(0, make_run("late_comer", minutes_ago=0.1, number=99))
+        store.heal()
+        await opened.press("r")
+        await opened.until(lambda: "connected again after" in opened.toasts)
+        assert f"{first.job} lost, 2 completed, 1 began" in opened.toasts
+
+
+def test_what_changed_is_named_where_it_is_grave_and_counted_where_it_is_many() -> None:
+    runs = [make_run(f"job{n}", number=n) for n in range(5)]
+    before = Snapshot(at=NOW, read_at=10.0, poll_ms=0.0, runs=tuple(runs))
+    failed = [replace(run, state="failed", status="failed") for run in runs[:4]]
+    older = make_run("older", minutes_ago=9_000, lasted_s=5)
+    after = replace(before, read_at=44.0, runs=(*failed, replace(runs[4], state="slow"), older))
+    said = meanwhile(before, after)
+    assert said.words == "connected again after 34s: job0 failed, job1 failed, 2 more failed, job4 slow"
+    assert said.severity == "error"
+    assert meanwhile(before, before).severity == "information"
 
 
 async def test_every_key_works_while_the_store_is_away() -> None:

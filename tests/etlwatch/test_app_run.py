@@ -8,17 +8,27 @@ from datetime import timedelta
 import pytest
 from textual.widgets import ContentSwitcher
 
-from etlwatch.model.run_view import TABS
+from etlwatch.model.phase_details import phases_lines
+from etlwatch.model.rows import RunRow
+from etlwatch.model.run_cells import Pen
+from etlwatch.model.run_view import TABS, view_of
+from etlwatch.model.snapshot import RunDetails, Snapshot
+from etlwatch.model.verdict import judge_run
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.run import RunScreen
 from etlwatch.widgets.line_table import LineTable
 from etlwatch.widgets.scroll_lines import ScrollLines
 from tests.etlwatch.dashboard import Dashboard, dashboard
-from tests.etlwatch.fleet import FakeStore, make_error, make_phase, make_run
+from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 from tests.etlwatch.night import night
-from tracking_core.records import EndpointTotals, SourceCount
+from tracking_core.records import EndpointTotals, Phase, Run, SourceCount
 
 SIZES = [(80, 24), (120, 30), (160, 40), (200, 50)]
+
+
+def snapshot_of(run: Run, *phases: Phase) -> Snapshot:
+    details = RunDetails(run=run, run_id=run.run_id, phases=phases)
+    return Snapshot(at=NOW, read_at=0.0, poll_ms=0.0, runs=(run,), phases={run.run_id: phases}, details=details)
 
 
 async def open_slow(opened: Dashboard) -> RunScreen:
@@ -114,9 +124,18 @@ async def test_phases_show_every_unit_and_memory() -> None:
     )  # fmt: skip
     async with dashboard(FakeStore(runs=[run], phase_list=[phase])) as opened:
         await opened.press("enter", "right_square_bracket")
-        await opened.until(lambda: "rows 40 of 100 40%" in opened.text)
-        assert "files 7" in opened.text
-        assert "memory 412M, peak 450M of 2G" in opened.text
+        await opened.until(lambda: "rows 40 of 100 40%, 0.1/s   files 7" in opened.text)
+        assert "memory ━━────────── 412M of 2G 20%, peak 450M" in opened.text
+        assert "   began 03:" in opened.text
+        assert "   ends 03:" in opened.text
+
+
+async def test_a_phase_close_to_its_memory_limit_is_marked() -> None:
+    run = make_run("import", minutes_ago=5)
+    phase = replace(make_phase(run, "load", 1, "running"), memory_mb=1_900.0, memory_limit_mb=2_048.0)
+    view = view_of(RunRow(run=run, verdict=judge_run(run, now=NOW)), snapshot_of(run, phase))
+    said = [span for line in phases_lines(view, Pen(NOW), width=120) for span in line]
+    assert (" 1.9G of 2G 93%", "amber") in said
 
 
 async def test_requests_show_a_chart_and_the_endpoints_busiest_first() -> None:
@@ -419,3 +438,16 @@ async def test_a_resize_leaves_the_run_that_is_read() -> None:
         await opened.pilot.resize_terminal(80, 24)
         await opened.pilot.pause()
         assert opened.app.poller.watch == reading
+
+
+async def test_the_last_lines_of_a_traceback_are_copied() -> None:
+    run = make_run("deep", minutes_ago=5, errors=1)
+    error = make_error(run, traceback="\n".join(f"line {n}" for n in range(10_000)))
+    async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
+        await opened.press("enter", "L")
+        assert "nothing to copy here" in opened.toasts
+        await opened.press("e")
+        await opened.until(lambda: "line 1" in opened.text)
+        await opened.press("L")
+        assert opened.app.clipboard.splitlines() == [f"line {n}" for n in range(9_980, 10_000)]
+        assert "sent to terminal: line 9980 and 19 more lines" in opened.toasts
