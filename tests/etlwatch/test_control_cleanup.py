@@ -404,6 +404,7 @@ async def test_leaving_the_program_does_not_wait_for_a_removal(store: ControlSto
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 10), (80, 24), (160, 40)])
 async def test_it_fits_any_terminal_and_survives_resizing(store: ControlStore, size: tuple[int, int]) -> None:
+    store.plan = WEEKS_PLAN
     async with dashboard(store, may_write=True) as opened:
         cleanup = await planned(opened)
         await opened.pilot.resize_terminal(*size)
