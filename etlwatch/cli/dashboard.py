@@ -11,6 +11,7 @@ import click
 
 from etlwatch.cli.configuration import checked_keymap, configured, notices, remembered_option, write_option
 from etlwatch.cli.connect import given_dsn
+from etlwatch.cli.options import LONGEST_S, SHORTEST_S
 from etlwatch.cli.terminal import is_unicode
 from tracking_core.conninfo import SECRET_KEYWORDS, write_pairs
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 THEMES = ("auto", "dark", "light", "ansi", "mono")
-SHORTEST_S, LONGEST_S = 0.1, 60.0
 STILL_S = 60.0
 """How often a bundle is read, which never changes."""
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
-from etlwatch.cli.options import format_option, limit_option
+from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.runs import RunQuery, find_runs
+from etlwatch.cli.runs import JOB_CELLS, RunQuery, find_runs, matches_job
 from etlwatch.cli.selectors import RUN_FORMS, find_run, parse_span, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
 from etlwatch.model.numbers import moment
+from etlwatch.text import clip, pad
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorRecord
 
@@ -116,6 +117,48 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
             yield from traceback_lines(row.error, look, indent="    ")
 
 
+def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: Format, *, tracebacks: bool) -> None:
+    """Print the newest errors that are asked for, the oldest first, then each new one."""
+    from etlwatch.cli.follow import Stream, check_format, follow
+    from etlwatch.following import ErrorFollower
+
+    check_format(form)
+    stream = Stream(form, shapes.ERROR_FIELDS)
+    follower: ErrorFollower | None = None
+    first = True
+
+    def look(reader: Reader) -> None:
+        nonlocal follower, first
+        with reader.one_view():
+            if follower is None:
+                follower = ErrorFollower(None if word is None else find_run(reader, word).run_id)
+            added = follower.added(reader)
+            if first:
+                rows = find_errors(reader, word, jobs, limit)[::-1]
+            else:
+                rows = [row for row in _with_jobs(reader, added) if matches_job(row.job, jobs)]
+        first = False
+        follower.told()
+        if form is Format.TABLE:
+            output.write_table(lambda look: _stream_lines(rows, look, tracebacks=tracebacks))
+        else:
+            stream.write([shapes.error_shape(row.error, row.job) for row in rows])
+
+    follow(look)
+
+
+def _stream_lines(rows: Iterable[Found], look: Look, *, tracebacks: bool) -> Iterator[str]:
+    for row in rows:
+        error = row.error
+        head = f"{local_time(error.at, look.zone)}  {format_run_id(error.run_id)}  "
+        words = f"{pad(look.shown(row.job), JOB_CELLS)}  {look.shown(f'{error.error_type}: {error.message}')}"
+        if look.width is not None:
+            words = clip(words, max(look.width - len(head), 0), ellipsis=look.glyphs.ellipsis)
+        yield head + words
+        if tracebacks:
+            yield from traceback_lines(error, look, indent="    ")
+
+
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
 @connect.store_option
 @click.argument("run", required=False)
@@ -131,6 +174,7 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
     help="With --group, only errors of this span: 24h, 30d.  [default: 7d]",
 )
 @click.option("--tracebacks", "-T", is_flag=True, help="In a table, put each error's traceback below it.")
+@follow_option("each new error")
 @format_option
 def errors(
     run: str | None,
@@ -139,6 +183,7 @@ def errors(
     group: bool,
     since: timedelta | None,
     tracebacks: bool,
+    follow: bool,
     form: Format,
 ) -> None:
     """List errors, newest first: of one RUN, of a job, or of all."""
@@ -149,9 +194,14 @@ def errors(
     if group:
         from etlwatch.cli.error_kinds import print_kinds
 
+        if follow:
+            raise click.UsageError("--follow tells single errors: give it or --group, not both")
         if tracebacks:
             raise click.UsageError("--tracebacks shows single errors: give it or --group, not both")
         print_kinds(run, jobs, since, limit, form)
+        return
+    if follow:
+        follow_errors(run, jobs, limit, form, tracebacks=tracebacks)
         return
     with connect.reader() as reader, reader.one_view():
         rows = find_errors(reader, run, jobs, limit)

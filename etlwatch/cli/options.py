@@ -7,9 +7,13 @@ from typing import Any, TypeVar
 
 import click
 
+from etlwatch.cli.configuration import remembered_option
 from etlwatch.cli.output import Format
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+SHORTEST_S, LONGEST_S = 0.1, 60.0
+"""Between two looks at a store."""
 
 
 def _as_format(_context: click.Context, _parameter: click.Parameter, word: str) -> Format:
@@ -27,6 +31,22 @@ def format_option(command: Decorated) -> Decorated:
         callback=_as_format,
         help="table, json, jsonl or csv; times are local in a table, UTC elsewhere.",
     )(command)
+
+
+def follow_option(what: str) -> Callable[[Decorated], Decorated]:
+    """Let a command take `--follow` and how often it looks."""
+
+    def decorate(command: Decorated) -> Decorated:
+        interval = remembered_option(
+            "--interval",
+            "-i",
+            type=click.FloatRange(SHORTEST_S, LONGEST_S),
+            metavar="SECONDS",
+            help="With --follow, how often it looks.  [default: 1]",
+        )
+        return click.option("--follow", "-f", is_flag=True, help=f"Go on until ctrl-c, with {what}.")(interval(command))
+
+    return decorate
 
 
 def limit_option(default: int, what: str) -> Callable[[Decorated], Decorated]:

@@ -72,7 +72,12 @@ def write_rows(form: Format, rows: Iterable[Shape], *, fields: Sequence[str]) ->
     elif form is Format.JSONL:
         write_lines(json_text(row) for row in rows)
     else:
-        write_lines(_csv_lines(rows, fields))
+        write_csv(rows, fields=fields)
+
+
+def write_csv(rows: Iterable[Shape], *, fields: Sequence[str], heading: bool = True) -> None:
+    """Write shapes as CSV, below a heading unless that stands there already."""
+    write_lines(_csv_lines(rows, fields, heading=heading))
 
 
 def write_object(form: Format, shape: Shape) -> None:
@@ -113,7 +118,7 @@ def _json_list(rows: Iterable[Shape]) -> Iterable[str]:
         yield "]"
 
 
-def _csv_lines(rows: Iterable[Shape], fields: Sequence[str]) -> Iterable[str]:
+def _csv_lines(rows: Iterable[Shape], fields: Sequence[str], *, heading: bool) -> Iterable[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
 
@@ -123,7 +128,8 @@ def _csv_lines(rows: Iterable[Shape], fields: Sequence[str]) -> Iterable[str]:
         writer.writerow([_csv_value(value) for value in values])
         return buffer.getvalue().removesuffix("\n")
 
-    yield line(fields)
+    if heading:
+        yield line(fields)
     for row in rows:
         yield line(row[field] for field in fields)
 

@@ -14,7 +14,7 @@ import click
 
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
-from etlwatch.cli.options import format_option, limit_option
+from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
 from etlwatch.cli.table import Column, table
@@ -23,6 +23,7 @@ from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_o
 from etlwatch.judging import Judge
 from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, parse_filter
 from etlwatch.model.numbers import count, duration, moment
+from etlwatch.text import clip, pad
 from tracking_core.records import Run
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LIVE_AT_MOST = 10_000
 JOBS_AT_MOST = 10_000
 MOMENT = timedelta(microseconds=1)
 LIMIT = 20
+STATE_CELLS, JOB_CELLS = 12, 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,50 @@ def print_runs(query: RunQuery, form: Format) -> None:
     output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
 
 
+def follow_runs(query: RunQuery, form: Format) -> None:
+    """Print the runs that are asked for, the oldest first, then each one whose state changes."""
+    from etlwatch.cli.follow import Stream, check_format, follow
+    from etlwatch.following import RunFollower
+
+    check_format(form)
+    follower = RunFollower(configured().limits)
+    stream = Stream(form, shapes.RUN_FIELDS)
+    first = True
+
+    def look(reader: Reader) -> None:
+        nonlocal first
+        with reader.one_view():
+            changed, now = follower.changed(reader), reader.now()
+            if first:
+                runs = list(find_runs(reader, query))[::-1]
+            else:
+                runs = [run for run in changed if _is_asked_for(reader, run, query, now)]
+        first = False
+        follower.told()
+        if form is Format.TABLE:
+            output.write_table(lambda look: (change_line(run, now, look) for run in runs))
+        else:
+            stream.write([shapes.run_shape(run) for run in runs])
+
+    follow(look)
+
+
+def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> bool:
+    oldest = query.oldest(now)
+    endpoints = _endpoints_of(reader, run) if query.filter.endpoints else None
+    return (oldest is None or run.started_at >= oldest) and query.takes(run, now, endpoints)
+
+
+def change_line(run: Run, now: datetime, look: Look) -> str:
+    """Return a run's state as one line of a stream: when it was seen, the state, the run, why."""
+    state = pad(state_word(run.state, look), STATE_CELLS)
+    words = f"{run.id}  {pad(look.shown(run.job), JOB_CELLS)}  {look.shown(_note(run))}".rstrip()
+    line = f"{local_time(now, look.zone)}  "
+    if look.width is not None:
+        words = clip(words, max(look.width - len(line) - STATE_CELLS - 2, 0), ellipsis=look.glyphs.ellipsis)
+    return line + look.paint(state, state_tone(run.state)) + "  " + words
+
+
 @click.command()
 @connect.store_option
 @click.argument("words", nargs=-1, metavar="[FILTER]...")
@@ -230,6 +276,7 @@ def print_runs(query: RunQuery, form: Format) -> None:
 @click.option(
     "--since", metavar="SPAN", callback=parsed_by(parse_span), help="Only runs begun within this span: 90m, 24h, 7d."
 )
+@follow_option("each run whose state changes, lost and slow ones too")
 @format_option
 def runs(
     words: tuple[str, ...],
@@ -237,6 +284,7 @@ def runs(
     jobs: tuple[str, ...],
     states: tuple[str, ...],
     since: timedelta | None,
+    follow: bool,
     form: Format,
 ) -> None:
     """List runs, newest first.
@@ -253,4 +301,5 @@ def runs(
         wanted_filter = parse_filter(" ".join(words), configured_zone())
     except FilterError as error:
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
-    print_runs(RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter), form)
+    query = RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter)
+    (follow_runs if follow else print_runs)(query, form)

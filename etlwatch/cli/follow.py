@@ -1,0 +1,111 @@
+"""`--follow`: looking again and again, writing what is new as it comes, until somebody has had enough.
+
+Owns the loop: the connection and its renewal, the waiting, noticing that nobody reads any more. Refuses to own what is
+new (`etlwatch.following`) and how it is written.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from etlwatch.cli import connect, output
+from etlwatch.cli.configuration import configured
+from etlwatch.cli.output import Format, OutputGone, Shape
+from etlwatch.cli.terminal import say
+from etlwatch.model.numbers import duration
+from etlwatch.poller import Backoff, describe_failure
+from tracking_core.errors import StoreError
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Reader, Store
+
+
+def check_format(form: Format) -> None:
+    """Refuse the one format that has an end; raises UsageError."""
+    if form is Format.JSON:
+        raise click.UsageError("--follow writes as it comes, and a JSON list would never end: --format jsonl")
+
+
+class Stream:
+    """Shapes as they come, one line each: jsonl, or csv below one heading."""
+
+    def __init__(self, form: Format, fields: Sequence[str]) -> None:
+        self._form = form
+        self._fields = fields
+        self._begun = False
+
+    def write(self, shapes: Sequence[Shape]) -> None:
+        """Write shapes now."""
+        if self._form is Format.CSV:
+            output.write_csv(shapes, fields=self._fields, heading=not self._begun)
+        elif shapes:
+            output.write_rows(Format.JSONL, shapes, fields=self._fields)
+        self._begun = True
+
+
+def follow(look: Callable[[Reader], None]) -> None:
+    """Let `look` look at the store that is meant, again and again; ends by an exception alone.
+
+    The store must answer at first; later it may be away, which is said once and mended by trying again.
+    """
+    with connect.store() as store:
+        go_on(store, look, interval=configured().interval.value, wait=wait_or_end)
+
+
+def go_on(
+    store: Store,
+    look: Callable[[Reader], None],
+    *,
+    interval: float,
+    wait: Callable[[float], None],
+    backoff: Backoff | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Do what `follow` does, by a clock of the caller's."""
+    backoff = backoff or Backoff()
+    reader: Reader | None = None
+    answered_at: float | None = None
+    try:
+        while True:
+            try:
+                reader = reader or store.reader(connect.READ_SECONDS)
+                look(reader)
+            except StoreError as error:
+                if answered_at is None:
+                    raise
+                if reader is not None:
+                    reader.close()
+                    reader = None
+                if not backoff.failures:
+                    what, cause, _ = describe_failure(error)
+                    say(f"{what}: {cause}; trying again")
+                wait(backoff.failed())
+                continue
+            if backoff.failures:
+                say(f"{store.label} answers again, after {duration(monotonic() - (answered_at or 0))}")
+                backoff.succeeded()
+            answered_at = monotonic()
+            wait(interval)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def wait_or_end(seconds: float) -> None:
+    """Wait; raises OutputGone at once when nobody reads stdout any more, which writing alone would find out late."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        time.sleep(seconds)
+        return
+    gone = select.poll()
+    # Nothing is asked for: an error and a hang-up are told anyway.
+    gone.register(descriptor, 0)
+    if gone.poll(seconds * 1000):
+        raise OutputGone
