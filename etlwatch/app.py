@@ -1,7 +1,7 @@
 """The dashboard's application: what all screens share, and how it begins and ends.
 
 Owns the poller, the latest and the shown snapshot, pause, interval, theme, and leaving. Refuses to own what is drawn
-(`etlwatch.screens`) and what is asked (`etlwatch.gather`). `run_dashboard` is the one way in.
+(`etlwatch.screens`), what is asked (`etlwatch.gather`), and what is shown before it is there (`etlwatch.start`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, text
 from etlwatch.control import ControlledApp
 from etlwatch.gather import Watch
 from etlwatch.messages import ConnectionLost, SnapshotRead
+from etlwatch.model.freshness import short_label
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.meanwhile import meanwhile
 from etlwatch.model.numbers import duration
 from etlwatch.model.ordering import Order
-from etlwatch.model.series import WINDOWS, Window, window_called
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.watching import Watching
+from etlwatch.model.windows import WINDOWS, Window, window_called
 from etlwatch.palette import CommandsProvider
 from etlwatch.poller import Lost, Poller, Read
 from etlwatch.remembered import Remembered, recall, remember, state_file
@@ -45,9 +46,10 @@ from etlwatch.terminal_driver import TerminalDriver
 from etlwatch.theme import THEMES
 
 if TYPE_CHECKING:
+    from etlwatch.start import Beginning
     from tracking_core.store.base import Store
 
-__all__ = ["EtlwatchApp", "run_dashboard"]
+__all__ = ["STORE_STATUS", "EtlwatchApp"]
 
 LEAVING_S = 0.8
 """How long an orderly end may take once the terminal is gone."""
@@ -82,9 +84,13 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         settings: Settings | None = None,
         *,
         label: str = "",
+        beginning: Beginning | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame."""
+        """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame.
+
+        `beginning` is what went before and is taken over: a drawn terminal, a poller with its answers so far.
+        """
         self.settings = settings or Settings()
         super().__init__(
             driver_class=TerminalDriver if sys.platform != "win32" else None,
@@ -115,13 +121,21 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self._drawn_at = 0.0
         self._measured = (monotonic(), 0)
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        self.poller = Poller(
-            open_store,
-            self._deliver,
-            interval=self.settings.interval,
-            watch=Watch(columns=0),
-            thresholds=self.settings.thresholds,
-        )
+        self.beginning = beginning
+        if beginning is not None:
+            self.poller = beginning.poller
+            self.take_over(beginning.opening.shadow)
+            if isinstance(beginning.last, Read):
+                # So that the widgets' first frame is the one that stands there.
+                self.latest = self.shown = beginning.last.snapshot
+        else:
+            self.poller = Poller(
+                open_store,
+                self._deliver,
+                interval=self.settings.interval,
+                watch=Watch(columns=0),
+                thresholds=self.settings.thresholds,
+            )
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = pick_theme(self.settings.theme, os.environ, color_system=self.console.color_system or "truecolor")
@@ -169,7 +183,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.set_keymap(textual_keymap(self.settings.keymap))
         for notice in self.settings.notices:
             self.say(notice, severity="warning")
-        self.call_after_refresh(self.poller.start)
+        if self.beginning is None:
+            self.call_after_refresh(self.poller.start)
+        else:
+            last = self.beginning.answers_to(self._deliver)
+            if last is not None:
+                self._deliver(last)
         self.set_interval(1.0, self._tick)
         driver = self._driver
         if isinstance(driver, TerminalDriver):
@@ -392,35 +411,3 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if isinstance(screen, DashboardScreen):
             refused = "" if self.settings.may_write else self.settings.write_reason
             self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))
-
-
-def short_label(label: str) -> str:
-    """Return the part of a store's label that tells it from others: a file's name, a database and its host."""
-    if label.startswith("/"):
-        return label.rsplit("/", 1)[-1]
-    address, _, database = label.partition(" as ")[0].removeprefix("postgresql://").partition("/")
-    host = address.partition(":")[0] if not address.startswith("[") else address
-    return f"{database}@{host}" if database and host else database or host or label
-
-
-def run_dashboard(store: object = None, settings: Settings | None = None) -> int:
-    """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
-
-    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default. Raises
-    ConfigurationError for what names none, ValueError for a theme there is not.
-    """
-    from tracking_core.config import resolve
-
-    location = resolve(store)
-    settings = settings or Settings()
-
-    def open_store() -> Store:
-        from tracking_core.store import open_store as open_location
-
-        return open_location(location)
-
-    app = EtlwatchApp(open_store, settings, label=short_label(location.label))
-    status = app.run(mouse=settings.mouse)
-    if app.failure:
-        sys.stderr.write(f"etlwatch: {location.label}: {app.failure}\n")
-    return STORE_STATUS if app.failure else (status if status is not None else app.return_code or 0)

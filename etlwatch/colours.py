@@ -17,7 +17,7 @@ from typing import Final
 
 from rich.style import Style
 
-__all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "palette", "pick_theme", "role_style"]
+__all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "color_system_of", "palette", "pick_theme", "role_style"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,3 +189,16 @@ def pick_theme(wanted: str, environ: Mapping[str, str], *, color_system: str | N
         return SIXTEEN.name
     # Set by several terminals as "foreground;background" in colour numbers; 7 and 15 are white.
     return LIGHT.name if environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15") else DARK.name
+
+
+def color_system_of(environ: Mapping[str, str]) -> str | None:
+    """Return Rich's word for what a terminal can show, as Rich finds it; None for one that can do nothing but write."""
+    chosen = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if chosen != "auto":
+        return chosen
+    term = environ.get("TERM", "").strip().lower()
+    if term in ("dumb", "unknown"):
+        return None
+    if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return {"kitty": "256", "256color": "256"}.get(term.rpartition("-")[2], "standard")

@@ -21,9 +21,10 @@ from etlwatch.gather_listing import FIRST_PAGE, MOST_OF_JOB, Listing
 from etlwatch.judging import Judge
 from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import AskedBoard
-from etlwatch.model.series import WINDOWS, Grid, Window, grid_of
+from etlwatch.model.series import Grid, grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.windows import WINDOWS, Window
 from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import Run
 from tracking_core.store.base import Reader

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from etlwatch.model.ordering import Order
-from etlwatch.model.series import WINDOWS, Window
+from etlwatch.model.windows import WINDOWS, Window
 from tracking_core.config import home_directory, make_private_directory
 
 __all__ = ["Remembered", "recall", "remember", "state_file"]

@@ -72,8 +72,7 @@ def open_dashboard(bundle: Bundle | None = None) -> int:
             may_write=False,
             write_reason="a bundle is only looked at",
         )
-    # Not before all is said that can be said without it: this import is most of the way to the first frame.
-    from etlwatch.app import run_dashboard
+    from etlwatch.start import run_dashboard
 
     return run_dashboard(config.location.value, settings)
 

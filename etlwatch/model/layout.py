@@ -6,8 +6,12 @@ Owns the thresholds. Refuses to own the columns of the table (`etlwatch.model.ru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["HomeLayout", "home_layout"]
+__all__ = ["SPARK_LINES", "HomeLayout", "home_layout"]
+
+SPARK_LINES: Final = 3
+"""Lines of the charts in the smallest layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,16 @@ state, job, start, time, bar, ratio, phase, progress, done, eta, req, rate, item
     run_columns(width, longest_job=19)      the layout for a terminal of that width; job and note grow with it
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from etlwatch.model.columns import Column
 from etlwatch.model.ordering import Ordering
-from etlwatch.model.rows import RunRow
+
+if TYPE_CHECKING:
+    from etlwatch.model.rows import RunRow
 
 __all__ = ["RUNS", "RUNS_80", "RUNS_120", "RUNS_160", "run_columns"]
 

@@ -1,6 +1,6 @@
 """Cells of time to columns of a chart: one bucket a column.
 
-Owns the chart windows, the grid that a window and a width make, and the adding up of cells into columns. Refuses to
+Owns the grid that a window and a width make, and the adding up of cells into columns. Refuses to
 own how columns are drawn (`etlwatch.model.blocks`) and what is unusual about them.
 
     grid = grid_of(WINDOWS[1], columns=45, now_s=…)   since, until, step: what to ask the store for
@@ -15,39 +15,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from etlwatch.model.snapshot import Percentiles
+from etlwatch.model.windows import Window
 from tracking_core.histogram import percentile, unpack
 from tracking_core.records import SeriesCell
 
-__all__ = ["WINDOWS", "Column", "Grid", "Window", "columns_of", "grid_of", "latest", "percentiles_of", "window_called"]
+__all__ = ["Column", "Grid", "columns_of", "grid_of", "latest", "percentiles_of"]
 
 SETTLE_S: Final = 2
 """A bucket is asked for this long after its end, since jobs deliver within a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How far back the charts of the home screen look."""
-
-    name: str
-    seconds: int
-    base: int
-    """Seconds of the store's cells at that age: a column is a multiple of it."""
-
-    closes: int
-    """Seconds between two redraws: how often a bucket closes that is worth asking for."""
-
-
-WINDOWS: Final = (
-    Window("5m", 300, 10, 10),
-    Window("1h", 3_600, 10, 10),
-    Window("24h", 86_400, 60, 60),
-    Window("7d", 604_800, 600, 60),
-)
-
-
-def window_called(name: str) -> Window:
-    """Return a window by its name; KeyError for a name that is none's."""
-    return {window.name: window for window in WINDOWS}[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

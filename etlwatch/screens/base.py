@@ -14,14 +14,15 @@ from textual.screen import Screen
 
 from etlwatch.commands import Command, footer_of, key_of
 from etlwatch.model.footer_line import Key
-from etlwatch.model.health import (
+from etlwatch.model.freshness import (
     Freshness,
-    banner,
     bundle_parts,
     freshness_parts,
     looking_back_parts,
+    name_parts,
     tracking_part,
 )
+from etlwatch.model.health import banner
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen
@@ -29,7 +30,6 @@ from etlwatch.model.series import Column
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans
 from etlwatch.model.time_cursor import moved
-from etlwatch.text import clip, safe
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.span_lines import SpanLines
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
     from etlwatch.app import EtlwatchApp
 
 __all__ = ["DashboardScreen"]
-
-LABEL_CELLS = 28
-NAME_ROLES = {"red": "red bold", "amber": "amber bold", "blue": "blue", "none": "blue"}
-"""How the store's name is written in its target's colour: one that should be seen is bold as well."""
 
 
 class DashboardScreen(Screen[None]):
@@ -184,10 +180,7 @@ class DashboardScreen(Screen[None]):
 
     def _left(self) -> list[Part]:
         app = self.dashboard
-        name = Part(((clip(safe(app.label), LABEL_CELLS), NAME_ROLES[app.settings.colour]),), 0, 1)
-        if self.brief:
-            return [name, *self.left_parts()]
-        return [Part((("etlwatch", "text bold"),), 3), name, *self.left_parts()]
+        return [*name_parts(app.label, app.settings.colour, brief=self.brief), *self.left_parts()]
 
     def _right(self) -> list[Part]:
         app = self.dashboard

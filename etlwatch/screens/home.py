@@ -21,7 +21,7 @@ from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
 from etlwatch.model.columns import Column
 from etlwatch.model.filter import Filter, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
-from etlwatch.model.health import Counts, count_states, headline, outage_line, state_parts
+from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, outage_line, state_parts
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
 from etlwatch.model.pane import pane_lines, pane_title
@@ -40,8 +40,6 @@ from etlwatch.widgets.line_table import Row
 from etlwatch.widgets.span_lines import SpanLines
 
 __all__ = ["HomeScreen"]
-
-NO_RUNS = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
 
 
 class HomeScreen(ListScreen):

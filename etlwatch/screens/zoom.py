@@ -14,9 +14,10 @@ from etlwatch.gather import Watch
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_view import RunView, title_parts, view_of
-from etlwatch.model.series import WINDOWS, Column, Window
+from etlwatch.model.series import Column
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans
+from etlwatch.model.windows import WINDOWS, Window
 from etlwatch.model.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, usual_levels, zoom_plot
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.widgets.footer import Footer

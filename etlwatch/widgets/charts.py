@@ -13,6 +13,7 @@ new one only the cells that differ are sent.
 from collections.abc import Sequence
 
 from etlwatch.model.charts import Chart, Spark, chart_lines, spark_lines
+from etlwatch.model.layout import SPARK_LINES
 from etlwatch.model.spans import Spans
 from etlwatch.widgets.span_lines import SpanLines
 
@@ -65,5 +66,7 @@ class SparkLines(SpanLines):
             self.renew()
 
     def lines_for(self, width: int) -> Sequence[Spans]:
-        """Return the sparks in `width` cells."""
+        """Return the sparks in `width` cells; empty lines while there are none, so that nothing jumps later."""
+        if not self._sparks:
+            return [()] * SPARK_LINES
         return spark_lines(self._sparks, width=width, glyphs=self.glyphs)

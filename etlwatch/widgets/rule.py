@@ -1,28 +1,15 @@
-"""A line across the screen with a title set into it: `─ ▲ slow 1.8× p95  crm_contacts_sync 7KQX ─────`.
+"""A line across the screen with a title set into it, as a widget. Refuses to own the line (`etlwatch.model.rule_line`).
 
-Owns the line. Refuses to own the title's words and roles.
-
-    Rule((("phases", "bold"),))       a widget, `.show(title)` later
-    rule_line(title, width)           the same as spans, to be set beside another in one line
+Rule((("phases", "bold"),))       `.show(title)` later
 """
 
 from collections.abc import Sequence
 
-from etlwatch.model.spans import Spans, fit, spans_width
-from etlwatch.text import ELLIPSIS
+from etlwatch.model.rule_line import rule_line
+from etlwatch.model.spans import Spans
 from etlwatch.widgets.span_lines import SpanLines
 
-__all__ = ["Rule", "rule_line"]
-
-
-def rule_line(title: Spans, width: int, *, line: str = "─", ellipsis: str = ELLIPSIS) -> Spans:
-    """Return `─ title ────` in exactly `width` cells, the title clipped if it must be; without one a bare line."""
-    if not title:
-        return ((line * max(0, width), "faint"),)
-    room = max(0, width - 4)
-    shown = fit(title, room, ellipsis=ellipsis) if spans_width(title) > room else title
-    rest = max(0, width - 3 - spans_width(shown))
-    return fit(((f"{line} ", "faint"), *shown, (" ", "plain"), (line * rest, "faint")), width)
+__all__ = ["Rule"]
 
 
 class Rule(SpanLines):

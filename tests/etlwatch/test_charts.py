@@ -11,13 +11,14 @@ from etlwatch.model.charts import Chart, Spark, chart_lines, plot_columns, spark
 from etlwatch.model.footer_line import Key
 from etlwatch.model.glyphs import ASCII, UNICODE
 from etlwatch.model.parts import Part, lay_out
+from etlwatch.model.rule_line import rule_line
 from etlwatch.model.spans import plain_text
 from etlwatch.text import cell_width
 from etlwatch.theme import THEMES
 from etlwatch.widgets.charts import BlockChart, SparkLines
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
-from etlwatch.widgets.rule import Rule, rule_line
+from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.span_lines import SpanLines, changed_range
 from tests.etlwatch.drawn import picture
 from tests.etlwatch.test_blocks import SPARK, heights, latency_layers

@@ -304,7 +304,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StoreLocation, Setting
         found.append((place, settings))
         return 0
 
-    monkeypatch.setitem(sys.modules, "etlwatch.app", SimpleNamespace(run_dashboard=run_dashboard))
+    monkeypatch.setitem(sys.modules, "etlwatch.start", SimpleNamespace(run_dashboard=run_dashboard))
     monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
     return found
 

@@ -19,8 +19,8 @@ from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, rea
 from etlwatch.config.sourced import Sourced
 from etlwatch.config.values import WINDOWS as WINDOW_NAMES
 from etlwatch.config.values import zone_called
-from etlwatch.model.series import WINDOWS, window_called
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.model.windows import WINDOWS, window_called
 
 PATH = Path("/nowhere/config.toml")
 

@@ -6,16 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.health import (
-    Counts,
-    Freshness,
-    banner,
-    count_states,
-    freshness_parts,
-    headline,
-    state_parts,
-    tracking_part,
-)
+from etlwatch.model.freshness import Freshness, freshness_parts, tracking_part
+from etlwatch.model.health import Counts, banner, count_states, headline, state_parts
 from etlwatch.model.pane import pane_lines, pane_title
 from etlwatch.model.parts import lay_out
 from etlwatch.model.rows import RunRow, build_rows
