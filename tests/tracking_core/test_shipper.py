@@ -533,7 +533,7 @@ def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 
 def test_where_callers_wait_not_even_bytes_cost_detail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(backlog_module, "MOST_BYTES", 400 * SHIP_MOST)
     bench = Bench("wait")
     bench.begin()
     bench.down()

@@ -33,8 +33,8 @@ MOST_WORDS = 5_000
 
 LONG_TEXT = 512
 SHIP_FROM = 500
-SHIP_MOST = 2_000
-"""Requests of one batch: more than the 500 that send it off when more wait, since each batch has its own cost."""
+SHIP_MOST = 5_000
+"""Requests of one batch, 1 MiB of them: more than send it off when more wait, since each batch has its own cost."""
 
 SHIP_FROM_BYTES = 1024 * 1024
 _WAIT_STEP_S = 0.5
