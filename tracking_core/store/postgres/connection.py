@@ -37,6 +37,9 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
         return our.StoreRefused(where)
     if isinstance(error, DeadlineExceeded):
         return our.StoreUnavailable(f"{label}: no answer within the deadline")
+    if isinstance(error, errors.InvalidSqlStatementName):
+        # The session forgot what it had prepared: another connection begins anew.
+        return our.StoreUnavailable(where)
     if isinstance(error, errors.UndefinedColumn):
         return our.SchemaMissing(f"{label} has tables of another version: run `etlwatch init`")
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):

@@ -32,6 +32,9 @@ COPY_FROM_ROWS = 40
 SUM_UP_EVERY = 64
 """Of so many single requests one goes the way of a batch, which sums up the latencies that the others append."""
 
+PREPARE_FROM = 3
+"""Batches of one connection from which on their statements are prepared, where nobody shares its session."""
+
 WIDEN_EVERY_S = 60.0
 WIDEN_AT_MOST = 400
 COPY_TYPES = ("int8", "int8", "int8", "int8", "text", "int8", "int8", "int4", "int8", "int8", "bool", "text")
@@ -128,7 +131,9 @@ class PostgresWriter(PostgresConnection):
                 for start in batch.starts:
                     self._sql["carry_run"].run(raw, values.of_start(start, batch.ends))
                 found = self._runs_of(raw, batch)
-            known = self._judge(found.fetchall(), batch)
+            rows = found.fetchall()
+            known = self._judge(rows, batch)
+            _prepare_where_nobody_stands_between(raw, rows)
             if claimed is not None and claimed.fetchone() is None:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
@@ -302,6 +307,16 @@ def _sums_up_latencies(batch: Batch) -> bool:
     # By the writer's id too, so that many writers of a few requests each do not leave a long list behind; scattered
     # (Knuth's multiplicative hash), so that endpoints called in turn all come to it.
     return (batch.writer_id + batch.requests[0].seq) * 2654435761 % 2**32 < 2**32 // SUM_UP_EVERY
+
+
+def _prepare_where_nobody_stands_between(raw: DeadlineConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Let the driver prepare what a batch repeats, once the server itself is seen to be at the other end.
+
+    To parse and plan a batch's statements costs more than to do them. A pooler announces a process number of its own
+    making; in its sessions, which are anybody's, nothing is ever prepared.
+    """
+    direct = any(row[-1] == raw.pgconn.backend_pid for row in rows)
+    raw.prepare_threshold = PREPARE_FROM if direct else None
 
 
 def _roll_back(raw: DeadlineConnection) -> None:
