@@ -12,6 +12,8 @@ import sys
 from tests.benchmarks import (
     imports,
     reading,
+    reading_charts,
+    reading_fleet,
     removing,
     screen,
     screen_soak,
@@ -32,7 +34,11 @@ SUITES: dict[str, dict[str, Topic]] = {
         "together": also_in_memory(write_together.findings),
         "import": lambda places, effort: imports.findings(effort),
     },
-    "read": {"questions": reading.findings},
+    "read": {
+        "polls": reading.findings,
+        "charts": reading_charts.findings,
+        "fleet": reading_fleet.findings,
+    },
     "keep": {"clean-up": removing.findings},
     "screen": {
         "start": screen.start,
