@@ -49,11 +49,11 @@ def labelled(label: str, text: str | Spans) -> Spans:
 
 def usual_words(row: RunRow) -> str:
     """Say what the job usually takes, or how little is known of that."""
-    past = row.past
-    if past.runs >= MINIMUM_RUNS:
-        return f"usually {span(past.duration_s.usual)}, p95 {span(past.duration_s.p95)} ({past.runs} runs)"
-    if past.runs:
-        return f"{past.runs} completed run{'s' if past.runs > 1 else ''} before: too few to compare with"
+    usual = row.usual_duration
+    if usual.runs >= MINIMUM_RUNS:
+        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({usual.runs} runs)"
+    if usual.runs:
+        return f"{usual.runs} other completed run{'s' if usual.runs > 1 else ''}: too few to compare with"
     return "no completed run to compare with"
 
 
@@ -65,7 +65,7 @@ def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
     else:
         ended = row.run.ended_at
         when = f"{moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}" if ended else ""
-        compared = f"; {usual_words(row)}" if row.past.runs else ""
+        compared = f"; {usual_words(row)}" if row.usual_duration.runs else ""
         lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
         if state != "completed" and row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
@@ -80,7 +80,7 @@ def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
 
 
 def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
-    known = row.past.runs >= MINIMUM_RUNS
+    known = row.usual_duration.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
     if row.verdict.needs_you:
         since = row.verdict.since

@@ -66,6 +66,9 @@ class JobPast:
     """How many there are, at most MOST_RUNS."""
 
     duration_s: Usual = field(default_factory=Usual)
+    taken_s: Mapping[int, float] = field(default_factory=dict)
+    """The durations behind `duration_s`, by run id."""
+
     requests: Usual = field(default_factory=Usual)
     items: Usual = field(default_factory=Usual)
     errors: Usual = field(default_factory=Usual)
@@ -89,6 +92,12 @@ class JobPast:
     """By position."""
 
     endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
+
+    def duration_of_others(self, run_id: int) -> Usual:
+        """Return what the job's other runs took: no run is its own measure, least of all the one that took too long."""
+        if run_id not in self.taken_s:
+            return self.duration_s
+        return usual_of(taken for other, taken in self.taken_s.items() if other != run_id)
 
     def phase(self, name: str) -> PhasePast | None:
         """Return a phase's past."""
@@ -144,6 +153,7 @@ def past_of(
     return JobPast(
         runs=len(kept),
         duration_s=usual_of(run.duration_s for run in kept),
+        taken_s={run.run_id: run.duration_s for run in kept},
         requests=usual_of(run.requests for run in kept),
         items=usual_of(run.items for run in kept),
         errors=usual_of(run.errors for run in kept),
@@ -162,13 +172,15 @@ def past_of(
 
 def pasts_of_listed(runs: Iterable[Run]) -> Mapping[str, JobPast]:
     """Return what the jobs among `runs`, newest first, usually take, until their pasts have been read: nothing else."""
-    durations: dict[str, list[float]] = {}
+    taken: dict[str, dict[int, float]] = {}
     for run in runs:
         if run.status == RunStatus.COMPLETED:
-            kept = durations.setdefault(run.job, [])
+            kept = taken.setdefault(run.job, {})
             if len(kept) < MOST_RUNS:
-                kept.append(run.duration_s)
-    return {job: JobPast(runs=len(values), duration_s=usual_of(values)) for job, values in durations.items()}
+                kept[run.run_id] = run.duration_s
+    return {
+        job: JobPast(runs=len(kept), duration_s=usual_of(kept.values()), taken_s=kept) for job, kept in taken.items()
+    }
 
 
 def _grouped(endpoints: Iterable[EndpointTotals]) -> dict[int, list[EndpointTotals]]:

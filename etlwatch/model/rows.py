@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from etlwatch.model.eta import Eta, estimate
 from etlwatch.model.late import Finding
-from etlwatch.model.past import NO_PAST, JobPast, pasts_of_listed
+from etlwatch.model.past import NO_PAST, JobPast, Usual, pasts_of_listed
 from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.verdict import Verdict, judge_run, made_good
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
@@ -63,8 +63,13 @@ class RunRow:
 
     @property
     def ratio(self) -> float | None:
-        """Duration over the job's p95; None without one."""
-        return self.past.duration_s.ratio(self.run.duration_s)
+        """Duration over the p95 of the job's other runs; None without one."""
+        return self.usual_duration.ratio(self.run.duration_s)
+
+    @property
+    def usual_duration(self) -> Usual:
+        """What the job's other runs take, in seconds."""
+        return self.past.duration_of_others(self.run.run_id)
 
 
 def share_done(phase: Phase) -> float | None:

@@ -65,7 +65,8 @@ def _time(row: RunRow) -> Spans:
 
 
 def _bar(row: RunRow, pen: Pen) -> Spans:
-    return duration_bar(row.run.duration_s, row.past.duration_s.p95, runs=row.past.runs, glyphs=pen.glyphs)
+    usual = row.usual_duration
+    return duration_bar(row.run.duration_s, usual.p95, runs=usual.runs, glyphs=pen.glyphs)
 
 
 def _ratio(row: RunRow, pen: Pen) -> Spans:

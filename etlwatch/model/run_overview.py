@@ -65,7 +65,7 @@ def run_facts(view: RunView) -> dict[str, Fact]:
     latency = row.percentiles
     throttled = run.throttled_requests / run.requests if run.requests else None
     facts = (
-        _compared("time", run.duration_s, past.duration_s, duration, usually=span),
+        _compared("time", run.duration_s, row.usual_duration, duration, usually=span),
         _compared("req", run.requests, past.requests, count, marked=False),
         _slower("req/s", speed, past.request_rate, rate, live=row.live),
         _compared("items", run.items, past.items, count, marked=False),

@@ -105,7 +105,7 @@ def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
 def _sentences(view: RunView, pen: Pen) -> list[str]:
     """Say what state a run is in, since when, and why, in sentences; the state's own word stands before them."""
     row, run = view.row, view.run
-    known = row.past.runs >= MINIMUM_RUNS
+    usual = row.usual_duration
     over = ratio(row.ratio, only_above=True)
     if view.gone and run.started_at > pen.now:
         return ["This run had not begun by then; what is shown is what was last read."]
@@ -116,8 +116,8 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
         said = [f"since {moment(since, pen.now, pen.zone)}."] if row.verdict.needs_you and since else []
         length = f"{'Running' if said else 'for'} {duration(run.duration_s)}"
         if over:
-            length += f", {over} its p95 of {span(row.past.duration_s.p95)} ({row.past.runs} runs)"
-        elif known:
+            length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
+        elif usual.runs >= MINIMUM_RUNS:
             length += f", {usual_words(row)}"
         else:
             length += f"; {usual_words(row)}"
@@ -125,7 +125,7 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
     else:
         ended = run.ended_at
         when = f"at {moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}, " if ended else ""
-        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_words(row) if row.past.runs else ''}."]
+        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_words(row) if usual.runs else ''}."]
         if row.verdict.made_good:
             said.append("A later run of this job succeeded.")
     because = safe(row.verdict.because)

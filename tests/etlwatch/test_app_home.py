@@ -79,6 +79,7 @@ async def test_every_size_shows_whole_lines_and_nothing_breaks(size: tuple[int, 
 
 async def test_a_window_shrunk_to_almost_nothing_and_back_shows_the_same() -> None:
     async with dashboard(night(), size=(160, 40)) as opened:
+        await opened.poll()
         before = opened.lines()[1:]
         for size in ((20, 5), (80, 24), (3, 2), (160, 40)):
             await opened.pilot.resize_terminal(*size)

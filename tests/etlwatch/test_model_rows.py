@@ -151,9 +151,17 @@ def test_the_past_of_a_job_is_its_newest_thirty_completed_runs() -> None:
 
 def test_with_fewer_than_five_runs_there_is_a_number_instead_of_a_bar() -> None:
     runs = [make_run("a", minutes_ago=index, lasted_s=60, number=index) for index in range(1, 4)]
-    assert texts(build_rows(snapshot_of(*runs))[0])["bar"] == "3 runs"
-    assert texts(build_rows(snapshot_of(*runs))[0])["ratio"] == ""
+    live = make_run("a", minutes_ago=0.5)
+    assert texts(build_rows(snapshot_of(live, *runs))[0])["bar"] == "3 runs"
+    assert texts(build_rows(snapshot_of(live, *runs))[0])["ratio"] == ""
     assert texts(row_of(make_run()))["bar"] == "no runs"
+
+
+def test_a_run_is_no_measure_of_itself() -> None:
+    usual = [make_run("a", minutes_ago=100 * index, lasted_s=60, number=index) for index in range(2, 7)]
+    long = make_run("a", minutes_ago=10, lasted_s=480, number=1)
+    assert texts(build_rows(snapshot_of(long, *usual))[0])["ratio"] == "8.0×"
+    assert texts(build_rows(snapshot_of(*usual))[0])["bar"] == "4 runs"
 
 
 def test_with_five_runs_a_long_one_crosses_the_mark() -> None:
