@@ -31,8 +31,9 @@ SETTINGS = ("theme", "ascii", "mouse", "interval", "window", "zone")
 @click.group(invoke_without_command=True)
 @connect.store_option
 @dashboard_options
+@format_option
 @click.pass_context
-def config(context: click.Context) -> None:
+def config(context: click.Context, form: Format) -> None:
     """Show what is configured and where it was said, or check files.
 
     A flag counts before the environment, then come the target, your own file and the system's:
@@ -40,7 +41,7 @@ def config(context: click.Context) -> None:
     name other files in their places. Alone it shows every value.
     """
     if context.invoked_subcommand is None:
-        _show(Format.TABLE)
+        _show(form)
 
 
 @config.command()

@@ -47,15 +47,16 @@ def init(sql: bool) -> None:
 
 @click.group(invoke_without_command=True)
 @connect.store_option
+@format_option
 @click.pass_context
-def tracking(context: click.Context) -> None:
+def tracking(context: click.Context, form: Format) -> None:
     """Show whether jobs record, or turn it on or off.
 
     Alone it shows the switches. They are shared by all jobs that use the store; runs recorded already stay live and can
     end while they are off.
     """
     if context.invoked_subcommand is None:
-        _show_switches(None, Format.TABLE)
+        _show_switches(None, form)
 
 
 @tracking.command()

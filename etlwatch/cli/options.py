@@ -16,8 +16,12 @@ SHORTEST_S, LONGEST_S = 0.1, 60.0
 """Between two looks at a store."""
 
 
-def _as_format(_context: click.Context, _parameter: click.Parameter, word: str) -> Format:
-    return Format(word)
+def _as_format(context: click.Context, _parameter: click.Parameter, word: str | None) -> Format:
+    if word is not None:
+        return Format(word)
+    # `etlwatch tracking --format json status` says it before the command's last word.
+    before: Format | None = context.parent.params.get("form") if context.parent is not None else None
+    return before or Format.TABLE
 
 
 def format_option(command: Decorated) -> Decorated:
@@ -27,7 +31,7 @@ def format_option(command: Decorated) -> Decorated:
         "form",
         type=click.Choice([form.value for form in Format]),
         metavar="FORMAT",
-        default=Format.TABLE.value,
+        default=None,
         callback=_as_format,
         help="table, json, jsonl or csv; times are local in a table, UTC elsewhere.",
     )(command)

@@ -29,15 +29,16 @@ REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "expired", "left", "refu
 
 @click.group(invoke_without_command=True)
 @connect.store_option
+@format_option
 @click.pass_context
-def spool(context: click.Context) -> None:
+def spool(context: click.Context, form: Format) -> None:
     """Show or deliver what jobs left in the spool.
 
     A job whose store does not take something keeps it in files of its own and delivers them itself when it can; the
     next job on this machine does it otherwise, or you with `etlwatch spool replay`. Alone it shows the files.
     """
     if context.invoked_subcommand is None:
-        _show(Format.TABLE)
+        _show(form)
 
 
 @spool.command()
