@@ -18,8 +18,9 @@ from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import state_tone
 from etlwatch.gather_jobs import JOBS_AT_MOST, read_history
 from etlwatch.judging import Judge
+from etlwatch.model.filter import FilterError
 from etlwatch.model.job_cells import job_cells
-from etlwatch.model.job_list import JOBS
+from etlwatch.model.job_list import JOB_WORDS, JOBS
 from etlwatch.model.job_pane import jobs_headline
 from etlwatch.model.jobs import RUNS_SHOWN, JobRow, build_job
 from etlwatch.model.run_cells import Pen
@@ -136,18 +137,26 @@ def _tone(row: JobRow) -> Tone:
 @connect.store_option
 @click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
 @format_option
-def jobs(jobs: tuple[str, ...], form: Format) -> None:
+@click.argument("filter", nargs=-1, metavar="[FILTER]...")
+def jobs(jobs: tuple[str, ...], filter: tuple[str, ...], form: Format) -> None:  # noqa: A002 - click names arguments so
     """List jobs: how they went, what is usual, when each is next.
+
+    FILTER is the dashboard's: parts of names, "!demo", state:overdue,failed.
 
     What has not begun although its own rhythm lets expect it stands first, then what has trouble.
 
     A job's rhythm and its usual time come from its last 30 runs; fewer than five are no normal.
     """
+    try:
+        wanted = JOB_WORDS.parse(" ".join(filter))
+    except FilterError as error:
+        raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     with connect.reader() as reader:
         rows, now = read_jobs(reader, jobs)
+    rows = [row for row in rows if wanted.matches(row)]
     if form is not Format.TABLE:
         output.write_rows(form, map(job_shape, rows), fields=FIELDS)
         return
     if not rows:
-        say("no such job" if jobs else f"no runs in {connect.location().label}")
+        say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
     output.write_table(lambda look: job_lines(rows, look, now))

@@ -159,8 +159,10 @@ class ErrorsScreen(ListScreen):
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
     def command_words(self) -> Sequence[str]:
-        """Return the command that lists these kinds."""
-        return ["errors", "--group", "--since", WINDOWS[self.window][0]]
+        """Return the command that lists these kinds; of a filter it knows the jobs."""
+        jobs = [value for word in self.filter.text.split() for value in word.removeprefix("job:").split(",")
+                if word.startswith("job:") and value]  # fmt: skip
+        return ["errors", "--group", "--since", WINDOWS[self.window][0], *(f"--job={job}" for job in jobs)]
 
     # -- commands
 

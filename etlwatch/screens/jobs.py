@@ -158,7 +158,7 @@ class JobsScreen(ListScreen):
 
     def command_words(self) -> Sequence[str]:
         """Return the command that lists these jobs."""
-        return ["jobs"]
+        return ["jobs", *([self.filter.text] if self.filter else [])]
 
     # -- commands
 

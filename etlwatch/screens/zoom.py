@@ -102,8 +102,10 @@ class ZoomScreen(DashboardScreen):
         return [moment_words(self._zoom, self.pen, cursor_s=self.dashboard.cursor_s)]
 
     def command_words(self) -> Sequence[str]:
-        """Return the command that tells of the same run, or of all runs."""
-        return ["show", self._view.run.id] if self._view is not None else ["runs"]
+        """Return the command that tells of the same run, or adds up the same window."""
+        if self._view is not None:
+            return ["show", self._view.run.id]
+        return ["stats", "--window", self.dashboard.window.name]
 
     def copy_text(self) -> str:
         """Return what is under the cursor."""

@@ -132,3 +132,14 @@ async def test_a_table_whose_marks_nothing_acts_on_takes_none() -> None:
     async with dashboard(night()) as opened:
         await opened.press("enter", "e", "space")
         assert opened.app.screen.query_one("#error-list").marked == frozenset()  # type: ignore[attr-defined]
+
+
+async def test_the_command_line_of_a_list_keeps_its_filter() -> None:
+    async with dashboard(store(), size=(120, 30)) as opened:
+        for kind, text, words in (
+            (JobsScreen, "crm* state:lost", "etlwatch jobs 'crm* state:lost'"),
+            (ErrorsScreen, "job:crm*,ads state:new", "etlwatch errors --group --since 30d '--job=crm*' --job=ads"),
+        ):
+            screen = await list_of(opened, kind)
+            screen.apply_filter(text)
+            assert screen.command_line() == words

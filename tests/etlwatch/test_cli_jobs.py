@@ -87,3 +87,14 @@ def test_an_empty_store_has_no_jobs(etlwatch: Program, store_dsn: str) -> None:
     assert (answer.status, answer.out) == (0, "")
     assert answer.err.startswith("no runs in ")
     assert etlwatch("jobs", "--dsn", store_dsn, "--format", "json").data == []
+
+
+def test_jobs_are_filtered_as_in_the_dashboard(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    def named(*words: str) -> list[str]:
+        return [row["job"] for row in etlwatch("jobs", *words, "--dsn", store_dsn, "--format", "json").data]
+
+    assert named("state:overdue") == ["ledger"]
+    assert named("!sync", "!led*") == ["young"]
+    refused = etlwatch("jobs", "state:nonsense", "--dsn", store_dsn)
+    assert refused.status == 2
+    assert "'nonsense' is no state of a job" in refused.err
