@@ -126,6 +126,8 @@ class RaisedError:
     message: str
     traceback: str
     fingerprint: str
+    many: int = 1
+    """How many it stands for: of a flood that nobody took, one of each kind is left and all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,8 +168,8 @@ class Stock:
         """Record what a source has."""
         self.write(source_counts=(CountedSource(run_id=run_id, entity=entity, items=items, at_us=to_microseconds(at)),))
 
-    def error(self, run_id: int, message: str, at: datetime) -> None:
-        """Record an error."""
+    def error(self, run_id: int, message: str, at: datetime, *, many: int = 1) -> None:
+        """Record an error, or one that stands for many."""
         error = RaisedError(
             run_id=run_id,
             seq=self._next_seq(run_id),
@@ -179,6 +179,7 @@ class Stock:
             message=message,
             traceback="Traceback …",
             fingerprint="f00d",
+            many=many,
         )
         self.write(errors=(error,))
 

@@ -483,6 +483,17 @@ def test_a_step_that_is_no_multiple_of_ten_is_refused(reader: Reader, step: int)
         reader.throughput(0, 100, step)
 
 
+def test_an_error_that_stands_for_many_is_one_row_and_counts_as_all_of_them(stock: Stock, reader: Reader) -> None:
+    run_id = stock.start(NOW)
+    stock.error(run_id, "one", NOW)
+    stock.error(run_id, "of a flood", NOW, many=40)
+    run = reader.run(run_id)
+    assert run is not None
+    assert run.errors == 41
+    assert [error.message for error in reader.errors(run_id)] == ["of a flood", "one"]
+    assert [entry.stored for entry in reader.ledger(run_id)] == [2]
+
+
 def test_source_counts_come_by_entity(stock: Stock, reader: Reader) -> None:
     run_id = stock.start(NOW)
     stock.source_count(run_id, "contacts", 5, NOW)

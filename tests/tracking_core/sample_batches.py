@@ -70,7 +70,14 @@ def source(entity: str = "contacts", items: int = 1, *, at: int = 0, run_id: int
     return CountedSource(run_id=run_id, entity=entity, items=items, at_us=BEGAN_US + at)
 
 
-def raised(seq: int, *, run_id: int = RUN, message: str = "oops", traceback: str = "Traceback …") -> RaisedError:
+def raised(
+    seq: int,
+    *,
+    run_id: int = RUN,
+    message: str = "oops",
+    traceback: str = "Traceback …",
+    fingerprint: str = "f00d",
+) -> RaisedError:
     """Return an error."""
     return RaisedError(
         run_id=run_id,
@@ -80,7 +87,7 @@ def raised(seq: int, *, run_id: int = RUN, message: str = "oops", traceback: str
         error_type="ValueError",
         message=message,
         traceback=traceback,
-        fingerprint="f00d",
+        fingerprint=fingerprint,
     )
 
 

@@ -1,5 +1,7 @@
 """What is made of batches: taken apart without loss, joined without loss, made smaller with exact totals."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +28,7 @@ from tracking_core.delivery.batches import (
     is_empty,
     joined,
     parts_of,
+    with_errors_by_kind,
     with_short_errors,
     without_detail,
     without_runs,
@@ -135,6 +138,27 @@ def test_errors_are_shortened_but_never_left_out() -> None:
         (2, "oops", LEFT_OUT),
     ]
     assert with_short_errors(short) is short
+
+
+def test_a_long_message_without_a_traceback_is_shortened_too() -> None:
+    short = with_short_errors(batch_of(0, errors=(raised(1, message="x" * 60_000, traceback=""),)))
+    assert [(error.message, error.traceback) for error in short.errors] == [("x" * 200, LEFT_OUT)]
+
+
+def test_one_error_of_each_kind_stands_for_all_with_their_number() -> None:
+    kinds = ["a", "b", "a", "a", "c"]
+    batch = batch_of(0, errors=tuple(raised(seq, fingerprint=kind) for seq, kind in enumerate(kinds, start=1)))
+    folded, gone = with_errors_by_kind(batch)
+    assert [(error.seq, error.many, error.message) for error in folded.errors] == [
+        (1, 3, "oops\n[kept as one for 3 errors]"),
+        (2, 1, "oops"),
+        (5, 1, "oops"),
+    ]
+    assert gone == {RUN: 2}
+    twice, gone = with_errors_by_kind(replace(folded, errors=(*folded.errors, raised(9, fingerprint="a"))))
+    assert (twice.errors[0].many, twice.errors[0].message) == (4, "oops\n[kept as one for 4 errors]")
+    assert gone == {RUN: 1}
+    assert with_errors_by_kind(twice) == (twice, {})
 
 
 @given(batches, batches)

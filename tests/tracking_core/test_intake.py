@@ -8,6 +8,7 @@ import pytest
 from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, start_of
 from tracking_core.delivery import intake as module
+from tracking_core.delivery import overflow as overflow_module
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, OTHER_ENDPOINTS
 from tracking_core.delivery.intake import Intake
@@ -18,12 +19,12 @@ def raw(page: int = 0, *, run_id: int = RUN, endpoint: str = "/a", error: str | 
     return (run_id, BEGAN_US + page, endpoint, page, 10, 200, 3, 40.0, False, error)
 
 
-def failure(message: str = "oops", traceback: str = "Traceback …") -> Failure:
-    return Failure(error_type="ValueError", message=message, traceback=traceback, fingerprint="f00d")
+def failure(message: str = "oops", traceback: str = "Traceback …", fingerprint: str = "f00d") -> Failure:
+    return Failure(error_type="ValueError", message=message, traceback=traceback, fingerprint=fingerprint)
 
 
-def error(message: str = "oops", traceback: str = "Traceback …") -> RawError:
-    return RawError(RUN, BEGAN_US, "load", failure(message, traceback))
+def error(message: str = "oops", traceback: str = "Traceback …", fingerprint: str = "f00d") -> RawError:
+    return RawError(RUN, BEGAN_US, "load", failure(message, traceback, fingerprint))
 
 
 def phase(status: str = "running", name: str = "extract", **processed: int) -> RawPhase:
@@ -138,13 +139,38 @@ def test_what_is_added_up_lands_in_the_store_s_time(small: Intake) -> None:
 
 
 def test_very_many_endpoints_become_one(small: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_CELLS", 3)
+    monkeypatch.setattr(overflow_module, "MOST_CELLS", 3)
     for page in range(20):
         small.request(raw(0, endpoint=f"/{page}"))
     overflow = small.take_overflow()
     assert overflow is not None
     assert {key.endpoint for key in overflow.cells} == {"/4", "/5", "/6", OTHER_ENDPOINTS}
     assert sum(cell.requests for cell in overflow.cells.values()) == 16
+
+
+def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(small: Intake) -> None:
+    for number in range(20):
+        small.word(error(f"{number}", "t" * 1_000, fingerprint=f"kind {number % 2}"))
+    for name in ("extract", "load"):
+        small.word(phase("completed", name))
+    assert [type(word) for word in small.words] == [RawError] * 6 + [RawPhase] * 2
+    overflow = small.take_overflow()
+    assert overflow is not None
+    assert {kind: (one.failure.message, many) for (_, _, kind), (one, many) in overflow.errors.items()} == {
+        "kind 0": ("6", 7),
+        "kind 1": ("7", 7),
+    }
+    assert {one.failure.traceback for one, _ in overflow.errors.values()} == {LEFT_OUT}
+    assert small.take_overflow() is None
+
+
+def test_errors_of_very_many_kinds_are_counted_by_their_run(small: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overflow_module, "MOST_KINDS", 3)
+    for number in range(20):
+        small.word(error(fingerprint=f"kind {number}"))
+    overflow = small.take_overflow()
+    assert overflow is not None
+    assert sorted(many for _, many in overflow.errors.values()) == [1, 1, 1, 11]
 
 
 def test_long_texts_are_bounded_in_bytes(intake: Intake) -> None:
@@ -332,7 +358,7 @@ def test_a_call_from_within_is_counted_exactly(small: Intake, monkeypatch: pytes
         small.request(raw(page))
     add, nested = module.Overflow.add, [raw(50), raw(51)]
 
-    def interrupted(overflow: module.Overflow, one: RawRequest, offset_us: int) -> None:
+    def interrupted(overflow: module.Overflow, one: RawRequest | RawError, offset_us: int) -> None:
         # A `__del__` comes between the reading and the writing of a count.
         before = {key: cell.requests for key, cell in overflow.cells.items()}
         while nested:

@@ -12,6 +12,7 @@ from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
 from tracking_core.delivery import backlog as backlog_module
+from tracking_core.delivery import intake as intake_module
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, Replay
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.health import Health
@@ -473,6 +474,48 @@ def test_memory_is_bounded_totals_stay_exact_and_words_are_all_kept(cramped: Ben
     last = cramped.store.events("ledger")[-1]
     assert (last.emitted, last.dropped) == (440, dropped)
     assert last.emitted == len(cramped.store.events("requests")) + 40 + dropped
+
+
+def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_counted(
+    cramped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog_module, "MOST_ERRORS", 300)
+    monkeypatch.setattr(intake_module, "MOST_WORDS", 400)
+    for number in range(6_000):
+        cramped.fail(f"number {number}")
+        if number % 500 == 0:
+            cramped.ship()
+    cramped.phase("completed")
+    cramped.end()
+    cramped.ship()
+    waiting = [len(each.batch.errors) for each in cramped.shipper._backlog._waiting]
+    assert len(waiting) <= 5
+    assert max(waiting) <= 300 + 200
+    cramped.up()
+    report = cramped.ship(1.0)
+    errors = cramped.store.events("errors")
+    assert sum(error.many for error in errors) == 6_000
+    assert len(errors) < 1_000
+    assert {error.fingerprint for error in errors} == {"f00d"}
+    assert any("[kept as one for " in error.message for error in errors)
+    ledger = cramped.store.events("ledger")
+    assert max(entry.emitted for entry in ledger) == 6_000
+    assert max(entry.dropped for entry in ledger) == 6_000 - len(errors)
+    assert report == DeliveryReport(sent=len(errors) + 3, dropped=6_000 - len(errors))
+
+
+def test_a_flood_of_errors_is_bounded_in_bytes_by_counting_them_by_kind_at_last(
+    cramped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog_module, "MOST_BYTES", 100_000)
+    for number in range(1_000):
+        cramped.fail(f"number {number}")
+        if number % 100 == 99:
+            cramped.ship()
+            assert cramped.shipper._backlog._bytes() <= 100_000
+    cramped.up()
+    cramped.ship(1.0)
+    assert sum(error.many for error in cramped.store.events("errors")) == 1_000
 
 
 def test_memory_is_bounded_in_bytes_too(cramped: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Batches that wait in memory because neither the store nor the spool takes them.
 
-Bounded in number and bytes. Beyond the bounds the oldest lose their detail and are joined: totals, lifecycle, phases
-and errors stay (PROMISES P13, P14). Only the first batch may have been seen by a store, so it alone is never joined.
+Bounded in number and bytes. Beyond the bounds the oldest lose their detail and are joined: totals, lifecycle and phases
+stay (PROMISES P13, P14), and errors, at last as one of each kind with their number. Only the first batch may have been
+seen by a store, so it alone is never joined.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tracking_core.delivery.batches import bytes_of, joined, with_short_errors, without_detail
+from tracking_core.delivery.batches import bytes_of, joined, with_errors_by_kind, with_short_errors, without_detail
 from tracking_core.events import Batch
 
 MOST_BATCHES = 40
 MOST_BYTES = 8 * 1024 * 1024
+MOST_ERRORS = 1_000
+"""Errors that joined batches keep one by one: what a store takes within any deadline."""
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class Backlog:
         """Keep a batch, at the cost of detail when there is no room; not where callers wait when it is full."""
         self._waiting.append(_Waiting(batch, bytes_of(batch)))
         while not self._keeps_detail and (len(self._waiting) > MOST_BATCHES or self._bytes() > MOST_BYTES):
-            if not (self._leave_out_detail() or self._join() or self._shorten()):
+            if not (self._leave_out_detail() or self._join() or self._shorten() or self._fold()):
                 return
 
     def pop(self) -> Batch:
@@ -67,20 +70,22 @@ class Backlog:
     def _leave_out_detail(self) -> bool:
         for place, each in enumerate(self._waiting):
             if each.batch.requests:
-                smaller, lost = without_detail(each.batch)
-                dropped = self._detail_lost(lost)
-                ledger = tuple(
-                    replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger
-                )
-                self._put(place, replace(smaller, ledger=ledger))
+                self._put(place, self._owned_up(*without_detail(each.batch)))
                 return True
         return False
+
+    def _owned_up(self, smaller: Batch, lost: dict[int, int]) -> Batch:
+        """Return a batch whose ledger says what it has lost."""
+        dropped = self._detail_lost(lost)
+        ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger)
+        return replace(smaller, ledger=ledger)
 
     def _join(self) -> bool:
         for place in range(1, len(self._waiting) - 1):
             first, second = self._waiting[place].batch, self._waiting[place + 1].batch
             if first.writer_id == second.writer_id:
-                self._put(place, joined(first, second))
+                both = joined(first, second)
+                self._put(place, self._with_fewer_errors(both) if len(both.errors) > MOST_ERRORS else both)
                 del self._waiting[place + 1]
                 return True
         return False
@@ -92,3 +97,16 @@ class Backlog:
                 self._put(place, shorter)
                 return True
         return False
+
+    def _fold(self) -> bool:
+        for place in range(1, len(self._waiting)):
+            batch = self._waiting[place].batch
+            smaller = self._with_fewer_errors(batch)
+            if smaller is not batch:
+                self._put(place, smaller)
+                return True
+        return False
+
+    def _with_fewer_errors(self, batch: Batch) -> Batch:
+        smaller, lost = with_errors_by_kind(batch)
+        return self._owned_up(smaller, lost) if lost else batch

@@ -27,9 +27,14 @@ MOST_CELLS = 5_000
 """Distinct (run, endpoint, time) that requests without detail are kept by; beyond it endpoints and times are joined."""
 
 OTHER_ENDPOINTS = "(other)"
+MOST_KINDS = 200
+"""Distinct (run, phase, fingerprint) that errors without room are kept by; beyond it by their run alone."""
+
 COARSER_S = (60, 600, 3600, 86_400)
 SHORT_MESSAGE = 200
 LEFT_OUT = "[left out: neither the store nor the spool took anything]"
+_FOR_ALL = "\n[kept as one for "
+_LINE = SHORT_MESSAGE + len(_FOR_ALL) + 40
 _EVENT_BYTES = 300
 _CELL_BYTES = 1_000
 
@@ -133,7 +138,7 @@ def without_detail(batch: Batch) -> tuple[Batch, dict[int, int]]:
 
 def with_short_errors(batch: Batch) -> Batch:
     """Return a batch whose errors are told in a line each."""
-    if all(error.traceback in ("", LEFT_OUT) for error in batch.errors):
+    if all(error.traceback in ("", LEFT_OUT) and len(error.message) <= _LINE for error in batch.errors):
         return batch
     return replace(batch, errors=tuple(map(shortened, batch.errors)))
 
@@ -141,6 +146,29 @@ def with_short_errors(batch: Batch) -> Batch:
 def shortened(error: RaisedError) -> RaisedError:
     """Return an error without its traceback and with the beginning of its message."""
     return replace(error, message=error.message[:SHORT_MESSAGE], traceback=LEFT_OUT)
+
+
+def with_errors_by_kind(batch: Batch) -> tuple[Batch, dict[int, int]]:
+    """Return a batch with one error of each kind for all others, and how many went by run; their number stays."""
+    first: dict[tuple[int, str | None, str], RaisedError] = {}
+    many: dict[tuple[int, str | None, str], int] = {}
+    gone: dict[int, int] = {}
+    for error in batch.errors:
+        kind = (error.run_id, error.phase, error.fingerprint)
+        if kind not in first and len(first) >= MOST_KINDS:
+            kind = (error.run_id, None, "")
+        if first.setdefault(kind, error) is not error:
+            gone[error.run_id] = gone.get(error.run_id, 0) + 1
+        many[kind] = many.get(kind, 0) + error.many
+    return replace(batch, errors=tuple(standing_for(error, many[kind]) for kind, error in first.items())), gone
+
+
+def standing_for(error: RaisedError, many: int) -> RaisedError:
+    """Return an error that stands for so many, itself among them, and says so."""
+    if many == error.many:
+        return error
+    own_words = error.message.rpartition(_FOR_ALL)[0] if error.many > 1 else error.message
+    return replace(error, many=many, message=f"{own_words}{_FOR_ALL}{many:,} errors]")
 
 
 def joined(first: Batch, second: Batch) -> Batch:

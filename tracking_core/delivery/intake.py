@@ -1,7 +1,8 @@
 """The job's side of a buffered delivery: bounded queues that take an event in about a microsecond and never block.
 
 Owns the queues, their bounds and what happens beyond them: a request's detail is given up, its count never; words of
-the other lane (lifecycle, phases, counts, errors) are kept, in fewer letters. Everything here may be called again while
+the other lane (lifecycle, phases, counts, errors) are kept, errors in fewer letters and in the end one of each kind for
+all others, with their number. Everything here may be called again while
 it is already running in the same thread, from a `__del__`, a signal's handler or a logging handler: queues are deques,
 signals a SimpleQueue, and the locks re-entrant. What is done with the events is the shipper's business.
 """
@@ -15,9 +16,8 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, OTHER_ENDPOINTS, SHORT_MESSAGE
-from tracking_core.delivery.rows import request_row
-from tracking_core.events import CellKey, RunStart, Tally, cell_of
+from tracking_core.delivery.overflow import Overflow, short
+from tracking_core.events import RunStart
 from tracking_core.locks import reentrant_lock
 from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
 from tracking_core.store import due
@@ -29,7 +29,7 @@ MOST_LONG_BYTES = 8 * 1024 * 1024
 """Bytes of unusually long texts that wait at the most, in each of the two lanes."""
 
 MOST_WORDS = 5_000
-"""Words that wait before those that a later one says again are left out."""
+"""Words that wait before those that a later one says again are left out, and errors are counted by their kind."""
 
 LONG_TEXT = 512
 SHIP_FROM = 500
@@ -41,21 +41,6 @@ _WAIT_STEP_S = 0.5
 """A caller that waits for room is told of it; this is how often it looks whether somebody is still there to tell."""
 
 Word: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
-
-
-class Overflow:
-    """Requests whose detail found no room, added up exactly."""
-
-    def __init__(self) -> None:
-        self.cells: dict[CellKey, Tally] = {}
-
-    def add(self, raw: RawRequest, offset_us: int) -> None:
-        """Count one request."""
-        row = request_row(raw, 0, offset_us)
-        key = cell_of(row.run_id, row.endpoint, row.at_us)
-        if key not in self.cells and len(self.cells) >= MOST_CELLS:
-            key = key._replace(endpoint=OTHER_ENDPOINTS)
-        self.cells.setdefault(key, Tally()).add_request(row)
 
 
 class Intake:
@@ -80,7 +65,7 @@ class Intake:
         # Guards the overflow, the counts of bytes, and the folding of words.
         self._lock = reentrant_lock()
         self._adding = False
-        self._late: deque[RawRequest] = deque()
+        self._late: deque[RawRequest | RawError] = deque()
         # Told when there is room again.
         self._room = threading.Condition(reentrant_lock())
         self.shipper: threading.Thread | None = None
@@ -102,6 +87,9 @@ class Intake:
     def word(self, word: Word) -> None:
         """Take an event of the lane that is never given up."""
         if isinstance(word, RawError):
+            if len(self.words) >= MOST_WORDS and not self.waits:
+                self._add_up(word)
+                return
             word = self._short_enough(word)
         if len(self.words) >= self._squeeze_from:
             if self.waits:
@@ -175,7 +163,7 @@ class Intake:
 
     def take_overflow(self) -> Overflow | None:
         """Return what was added up since the last time, None when there was room for all."""
-        if not self._overflow.cells:
+        if not self._overflow:
             return None
         with self._lock:
             overflow, self._overflow = self._overflow, Overflow()
@@ -184,7 +172,7 @@ class Intake:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not (self.requests or self.words or self._overflow.cells)
+        return not (self.requests or self.words or self._overflow)
 
     # -- beyond the bounds -------------------------------------------------------------------------------------------
 
@@ -203,14 +191,20 @@ class Intake:
         return raw
 
     def _beyond(self, raw: RawRequest) -> None:
-        if not self._awake:
-            self.wake()
         if self.waits:
+            if not self._awake:
+                self.wake()
             self._wait_for_room()
             self.requests.append(raw)
             return
         with self._lock:
             self._long_bytes -= _long(raw)
+        self._add_up(raw)
+
+    def _add_up(self, raw: RawRequest | RawError) -> None:
+        if not self._awake:
+            self.wake()
+        with self._lock:
             self._late.append(raw)
             if self._adding:
                 # A call from within the one below: that one goes on with it, so that no count is read twice.
@@ -255,8 +249,7 @@ class Intake:
             if self.waits:
                 self._wait_for_room()
             else:
-                short = replace(failure, message=failure.message[:SHORT_MESSAGE], traceback=LEFT_OUT)
-                word = word._replace(failure=short)
+                word = short(word)
         with self._lock:
             self._word_bytes += _size(word)
         return word

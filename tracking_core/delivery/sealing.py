@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tracking_core.clock import Clock
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.delivery.batches import is_empty
+from tracking_core.delivery.batches import is_empty, standing_for
 from tracking_core.delivery.counts import Counts
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_MOST, Intake, Word
@@ -111,6 +111,8 @@ class Sealer:
         if overflow is not None:
             self._enter(drafts, overflow.cells.items(), self._enter_overflow)
         self._enter(drafts, words, self._enter_word)
+        if overflow is not None:
+            self._enter(drafts, overflow.errors.values(), self._enter_kind)
         batches = [self._sealed(writer_id, draft) for writer_id, draft in drafts.items()]
         return len(requests) + len(words), [batch for batch in batches if not is_empty(batch)]
 
@@ -168,6 +170,19 @@ class Sealer:
             draft.add({key: cell})
             state.seq += cell.requests
             state.dropped += cell.requests
+
+    def _enter_kind(self, drafts: dict[int, _Draft], kind: tuple[RawError, int]) -> None:
+        raw, many = kind
+        draft, state = self._draft(drafts, raw.run_id)
+        if state.void:
+            self._counts.add(dropped=many)
+            return
+        self._counts.add(dropped=many - 1)
+        self._charge(state, many)
+        state.seq += many - 1
+        state.dropped += many - 1
+        error = raised_error(raw, state.draw(), self._offset_at(raw.at_us))
+        draft.errors.append(standing_for(error, many))
 
     def _enter_word(self, drafts: dict[int, _Draft], word: Word) -> None:
         draft, state = self._draft(drafts, word.run_id)

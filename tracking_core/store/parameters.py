@@ -218,6 +218,9 @@ def additions_to_runs(
     """
     latest = _last_moments(batch)
     in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}
+    folded: dict[int, int] = {}
+    for error in batch.errors:
+        folded[error.run_id] = folded.get(error.run_id, 0) + error.many - 1
     additions = []
     for run_id in sorted(by_run.keys() | latest.keys() | in_ledger):
         cell = by_run.get(run_id) or Tally()
@@ -228,7 +231,7 @@ def additions_to_runs(
                 "items": cell.items,
                 "failed": cell.failed,
                 "throttled": cell.throttled,
-                "errors": errors_by_run.get(run_id, 0),
+                "errors": errors_by_run.get(run_id, 0) + folded.get(run_id, 0),
                 "in_ledger": run_id in in_ledger,
                 "progress_us": latest.get(run_id),
             }

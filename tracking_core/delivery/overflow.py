@@ -1,0 +1,54 @@
+"""What found no room in an intake: added up, requests exactly, errors by their kind.
+
+Owns how much is kept of it. When and why something comes here is the intake's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+from tracking_core.delivery.base import RawError, RawRequest
+from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
+from tracking_core.delivery.rows import request_row
+from tracking_core.events import CellKey, Tally, cell_of
+
+Kind: TypeAlias = tuple[int, str | None, str]
+"""Run, phase and fingerprint."""
+
+
+class Overflow:
+    """Requests whose detail found no room, and errors of which the first of each kind stands for all others."""
+
+    def __init__(self) -> None:
+        self.cells: dict[CellKey, Tally] = {}
+        self.errors: dict[Kind, tuple[RawError, int]] = {}
+        """The first of each kind in a line, and how many there were."""
+
+    def __bool__(self) -> bool:
+        return bool(self.cells or self.errors)
+
+    def add(self, raw: RawRequest | RawError, offset_us: int) -> None:
+        """Count one request or one error."""
+        if isinstance(raw, RawError):
+            self._add_error(raw)
+            return
+        row = request_row(raw, 0, offset_us)
+        key = cell_of(row.run_id, row.endpoint, row.at_us)
+        if key not in self.cells and len(self.cells) >= MOST_CELLS:
+            key = key._replace(endpoint=OTHER_ENDPOINTS)
+        self.cells.setdefault(key, Tally()).add_request(row)
+
+    def _add_error(self, raw: RawError) -> None:
+        kind: Kind = (raw.run_id, raw.phase, raw.failure.fingerprint)
+        if kind not in self.errors and len(self.errors) >= MOST_KINDS:
+            # Whatever kind came first beyond so many of them.
+            kind = (raw.run_id, None, "")
+        first, many = self.errors.get(kind, (None, 0))
+        self.errors[kind] = (first or short(raw), many + 1)
+
+
+def short(word: RawError) -> RawError:
+    """Return an error in a line."""
+    failure = word.failure
+    return word._replace(failure=replace(failure, message=failure.message[:SHORT_MESSAGE], traceback=LEFT_OUT))
