@@ -282,6 +282,29 @@ def test_a_week_that_somebody_reads_all_the_time_is_left_for_the_next_clean_up(
     assert name_of_week(monday) not in weeks(dsn)
 
 
+def test_nobody_waits_for_a_drop_that_waits_for_the_reader_of_its_week(
+    stock: Stock, keeper: PostgresKeeper, postgres_store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, monday = postgres_store_dsn, old_monday()
+    recorded(stock, monday)
+    monkeypatch.setattr("tracking_core.store.postgres.weeks.LOCK_WAIT_MS", 5_000)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+    with psycopg.connect(dsn) as dump, psycopg.connect(dsn, autocommit=True) as watch:
+        dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
+        cleaning = threading.Thread(target=cleaned, args=(keeper, monday + WEEK))
+        cleaning.start()
+        wait_until(lambda: watch.execute(waiting).fetchone() == (1,), "the drop waits for the reader of the week")
+        with open_store(dsn).writer(10.0) as writer:
+            began = to_microseconds(monday + WEEK)
+            start = stock.run_start(first_run_id_at(began) + 77, began)
+            rows = paged(start.run_id, monday + WEEK)
+            writer.write(Batch(writer_id=9, batch_seq=1, starts=(start,), requests=rows, cells=tally(rows)))
+        assert watch.execute(waiting).fetchone() == (1,), "the writer was not kept waiting until the drop gave up"
+        dump.rollback()
+        cleaning.join()
+    assert name_of_week(monday) not in weeks(dsn)
+
+
 def test_a_week_is_dropped_as_soon_as_its_reader_is_gone(
     stock: Stock, keeper: PostgresKeeper, postgres_store_dsn: str
 ) -> None:
@@ -402,35 +425,35 @@ def test_a_run_of_a_dropped_week_that_still_runs_is_taken_and_its_rows_go_with_i
 # -- requests in flight while their run is removed: two connections
 
 
+@pytest.mark.parametrize("count", [5, 50])
+@pytest.mark.parametrize("beside_another", [False, True])
 def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str
+    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str, count: int, beside_another: bool
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed, living = stock.finished(monday, monday + HOUR), stock.start(monday)
-    for count in (5, 50):
-        rows = (*paged(removed, NOW, count), *paged(living, NOW, count))
-        with open_store(dsn).writer(10.0) as writer:
-            insert = writer._insert_requests  # type: ignore[attr-defined]
+    rows = paged(removed, NOW, count) + (paged(living, NOW, count) if beside_another else ())
+    with open_store(dsn).writer(10.0) as writer:
+        insert = writer._insert_requests  # type: ignore[attr-defined]
 
-            def remove_meanwhile() -> None:
-                cleaned(keeper, monday + WEEK)
+        def remove_meanwhile() -> None:
+            cleaned(keeper, monday + WEEK)
 
-            def insert_then_remove(*given: object, insert=insert) -> object:  # type: ignore[no-untyped-def]
-                inserted = insert(*given)
-                remove_meanwhile()
-                return inserted
+        def insert_then_remove(*given: object) -> object:
+            inserted = insert(*given)
+            remove_meanwhile()
+            return inserted
 
-            writer._insert_requests = insert_then_remove  # type: ignore[attr-defined]
-            batch = Batch(writer_id=count, batch_seq=1, requests=rows, cells=tally(rows))
-            receipt = writer.write(batch, meanwhile=remove_meanwhile)
-        assert set(receipt.refused) == {removed}
-        assert not any(rows_of(dsn, removed).values())
-        assert reader.endpoints(removed) == []
-        run = reader.run(living)
-        assert run is not None
-        assert run.requests == len(reader.pages(living, 1000))
-        removed = stock.finished(monday, monday + HOUR)
-    assert run.requests == 55
+        # A small batch is inserted; a larger one is copied, and what is done meanwhile is told.
+        writer._insert_requests = insert_then_remove  # type: ignore[attr-defined]
+        batch = Batch(writer_id=9, batch_seq=1, requests=rows, cells=tally(rows))
+        receipt = writer.write(batch, meanwhile=remove_meanwhile)
+    assert set(receipt.refused) == {removed}
+    assert not any(rows_of(dsn, removed).values())
+    assert reader.endpoints(removed) == []
+    run = reader.run(living)
+    assert run is not None
+    assert run.requests == len(reader.pages(living, 1000)) == (count if beside_another else 0)
 
 
 def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
