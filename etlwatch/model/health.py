@@ -129,11 +129,23 @@ def headline(
         return ((" ", "plain"), ("No runs yet.", "dim"))
     if not trouble:
         return _quiet(rows, now=now, zone=zone)
+    endpoint = _slow_endpoint(trouble, now=now, zone=zone)
     for length in ("long", "middle", "short"):
         spans = _look_first(trouble, length, now=now, zone=zone, glyphs=glyphs)
+        if length == "long" and spans_width(spans + endpoint) < width:
+            return spans + endpoint
         if spans_width(spans) < width:
             break
     return spans
+
+
+def _slow_endpoint(trouble: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Say which endpoint makes runs slow, and since when; () where none is known."""
+    found = [finding for row in trouble for finding in row.findings if finding.endpoint]
+    if not found:
+        return ()
+    first = min(found, key=lambda finding: finding.since)
+    return ((f" {safe(first.endpoint)} slow since {moment(first.since, now, zone)}.", "text"),)
 
 
 def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:

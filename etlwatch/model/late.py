@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.model.numbers import duration_ms, percent, ratio, span
+from etlwatch.model.departure import Departure, departure_of
+from etlwatch.model.numbers import duration_ms, percent, rate, ratio, span
 from etlwatch.model.past import JobPast, Usual
 from etlwatch.model.stretch import last_stretch
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -45,6 +46,9 @@ class Finding:
     limit: float
     """What it was held against."""
 
+    endpoint: str = ""
+    """Which endpoint answers slower since then; '' where that is not known."""
+
 
 def findings(
     run: Run,
@@ -65,7 +69,7 @@ def findings(
     found = (
         _stalled(run, past, now, phases, thresholds),
         _throttled(past, now, series, thresholds),
-        _slow(run, past, phases, endpoints, now, thresholds),
+        _slow(run, past, phases, series, endpoints, now, thresholds),
     )
     return tuple(finding for finding in found if finding is not None)
 
@@ -146,6 +150,7 @@ def _slow(
     run: Run,
     past: JobPast,
     phases: Sequence[Phase],
+    series: Sequence[SeriesCell],
     endpoints: Sequence[EndpointTotals],
     now: datetime,
     thresholds: Thresholds,
@@ -154,34 +159,50 @@ def _slow(
     elapsed = max((now - run.started_at).total_seconds(), 0.0)
     if p95 is None or elapsed <= thresholds.slow_times_p95 * p95:
         return None
-    why, short = _cause(phases, past, endpoints, now)
-    times = ratio(elapsed / p95) if p95 else "–"
-    return Finding(
-        state="slow",
-        since=run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95),
-        note=short or f"{times} its p95",
-        because=why or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
-        value=elapsed,
-        limit=thresholds.slow_times_p95 * p95,
-    )
-
-
-def _cause(
-    phases: Sequence[Phase], past: JobPast, endpoints: Sequence[EndpointTotals], now: datetime
-) -> tuple[str, str]:
-    """Return what takes longer than usual, as a sentence and in few words: the worst phase, the worst endpoint."""
+    departed = departure_of(series, past, began=run.started_at, now=now)
+    passed_p95 = run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95)
     over = [(_excess(phase, past, now), phase) for phase in phases]
     worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
     slowest = _slowest(endpoints, past)
-    parts, short = [], []
+    times = ratio(elapsed / p95) if p95 else "–"
+    said, short = [], []
     if worst is not None:
-        parts.append(f"phase {worst[1].phase} is {span(worst[0])} over its usual")
+        said.append(f"phase {worst[1].phase} is {span(worst[0])} over its usual")
         short.append(f"{worst[1].phase} +{span(worst[0])}")
     if slowest is not None:
+        short.append(slowest[0])
+    said.append(_departed(departed, slowest))
+    if departed is None and any(said):
+        said.append(f"it passed its p95 of {span(p95)} then")
+    return Finding(
+        state="slow",
+        since=departed.since if departed is not None else passed_p95,
+        note=", ".join(short) or f"{times} its p95",
+        because=_joined(said) or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
+        value=elapsed,
+        limit=thresholds.slow_times_p95 * p95,
+        endpoint=slowest[0] if slowest is not None and departed is not None and departed.measure == "latency" else "",
+    )
+
+
+def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> str:
+    """Say what departed from its usual: the worst endpoint, all requests, or how many there are."""
+    then = "since then " if departed is not None and departed.measure == "latency" else ""
+    if slowest is not None:
         endpoint, p95, usual = slowest
-        parts.append(f"{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
-        short.append(endpoint)
-    return "; ".join(parts) if len(parts) < 2 else f"{parts[0]}: {parts[1]}", ", ".join(short)
+        return f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}"
+    if departed is None:
+        return ""
+    if departed.measure == "latency":
+        now, usually = duration_ms(departed.since_then), duration_ms(departed.usual)
+        return f"since then its requests take {now} at p95, usually {usually}"
+    return f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}"
+
+
+def _joined(said: Sequence[str]) -> str:
+    """Return what takes longer, a colon, and what stands behind it."""
+    told = [each for each in said if each]
+    return f"{told[0]}: {'; '.join(told[1:])}" if len(told) > 1 else "".join(told)
 
 
 def _excess(phase: Phase, past: JobPast, now: datetime) -> float:

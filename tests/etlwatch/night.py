@@ -259,6 +259,7 @@ def _open_details(store: FakeStore, run: Run) -> None:
         )
         for minute in range(103)
     ]
+    store.series_lists[run.run_id] = store.run_cells
     store.source_list = [
         SourceCount(run_id=run.run_id, entity="contacts", items=950_000, at=run.started_at),
         SourceCount(run_id=run.run_id, entity="companies", items=98_210, at=run.started_at),

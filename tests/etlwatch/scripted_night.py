@@ -85,6 +85,7 @@ class ScriptedNight:
         every_s: float = 12.0,
         silent: tuple[float, float] = (0, 0),
         throttled: tuple[float, float] = (0, 0),
+        slower_from: float = 9_999,
         requests: bool = True,
         dies: float | None = None,
         beats: bool = False,
@@ -92,8 +93,8 @@ class ScriptedNight:
     ) -> None:
         """Plan a run: its requests or progress every few seconds, but for the minutes in which it is silent.
 
-        Of its requests in the `throttled` minutes every third is a 429. One that `dies` is heard of no more after that
-        many minutes; without `minutes` nobody ends it.
+        Of its requests in the `throttled` minutes every third is a 429; all are slower from a minute on. One that
+        `dies` is heard of no more after that many minutes; without `minutes` nobody ends it.
         """
         held: list[int] = []
         last = dies if dies is not None else minutes if minutes is not None else (END - began) / MINUTE
@@ -108,7 +109,8 @@ class ScriptedNight:
             share = number / len(moments)
             bad = throttled[0] <= (moment - began) / MINUTE < throttled[1] and number % 3 == 0
             if requests:
-                made = (moment, f"/{job}", 429 if bad else 200, 0 if bad else 10, self.draw.randint(50, 200))
+                took = self.draw.randint(50, 200) * (8 if (moment - began) / MINUTE >= slower_from else 1)
+                made = (moment, f"/{job}", 429 if bad else 200, 0 if bad else 10, took)
                 self.at(moment, lambda made=made: self.stock.requests(held[0], [made]))
             if number % 4 == 0:
                 told = int(1_000 * share)
@@ -160,6 +162,7 @@ def scripted_night(dsn: str, seed: int = 7) -> ScriptedNight:
     night.run("ads", BEGIN + 33 * MINUTE, 12, status="failed", errors=(2, 11.9))
     night.run("steady", BEGIN + 25 * MINUTE, None, dies=11, beats=True)
     night.run("crm", BEGIN + 45 * MINUTE, 11)
+    night.run("crm", BEGIN + 14 * MINUTE, 27, every_s=6, slower_from=7)
     night.run("crm", BEGIN + 47 * MINUTE, 26)
     night.run("novel", BEGIN + 30 * MINUTE, 60, silent=(20, 45), beats=True)
     night.run("ads", BEGIN + 60 * MINUTE, None, throttled=(5, 8), silent=(30, 99))

@@ -57,7 +57,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request: pytest.FixtureRequest) -> None:
     seen: set[str] = set()
     unsure: set[str] = set()
-    doubted = 0
+    doubted = departed = 0
     for each in told:
         assert [run.run_id for run in each.later.runs] == [run.run_id for run in each.then.runs]
         for then, later in zip(each.then.runs, each.later.runs, strict=True):
@@ -72,8 +72,12 @@ def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request
             doubted += len(doubts)
             unsure |= doubts
             seen |= live
+            passed = later.started_at.timestamp() + (each.later.pasts[later.job].duration_s.p95 or 0.0)
+            slow = [one.since for one in each.later.findings.get(then.run_id, ()) if one.state == "slow"]
+            departed += sum(since.timestamp() < passed - 1 for since in slow)
             _same_since(each, then.run_id, said)
     assert seen == {"lost", *BEHIND}, "the night shows each of them"
+    assert departed, "one was slow since its latency rose"
     if "where cells close" in request.node.name:
         assert unsure <= {"stalled"}, "where no cell is open, only when in its last cell a run moved is open"
     assert doubted < 40, "what cannot be told is the exception"

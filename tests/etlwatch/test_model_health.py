@@ -8,6 +8,7 @@ import pytest
 
 from etlwatch.model.freshness import Freshness, freshness_parts, tracking_part
 from etlwatch.model.health import Counts, banner, count_states, headline, state_parts
+from etlwatch.model.late import Finding
 from etlwatch.model.pane import pane_lines, pane_title
 from etlwatch.model.parts import lay_out
 from etlwatch.model.rows import RunRow, build_rows
@@ -159,6 +160,17 @@ def test_the_headline_names_the_error_it_knows() -> None:
         headline(rows_of(FAILED, last_errors={FAILED.run_id: make_error(FAILED)}), now=NOW, zone=PARIS, width=200)
     )
     assert line == " Look first: ads_metrics_pull failed at 02:35 with ValueError."
+
+
+def test_the_headline_names_the_endpoint_that_makes_runs_slow_where_there_is_room() -> None:
+    slow = make_run("late", state="slow", state_since=NOW - timedelta(minutes=31))
+    proof = Finding(
+        state="slow", since=NOW - timedelta(minutes=31), note="", because="", value=2, limit=1, endpoint="/contacts"
+    )
+    rows = rows_of(LOST, slow, findings={slow.run_id: (proof,)})
+    wide = plain_text(headline(rows, now=NOW, zone=PARIS, width=160))
+    assert wide.endswith("; 1 more is behind. /contacts slow since 02:41.")
+    assert "/contacts" not in plain_text(headline(rows, now=NOW, zone=PARIS, width=90))
 
 
 def test_more_dead_than_are_named_are_counted() -> None:

@@ -1,0 +1,120 @@
+"""Since when a run is not what its job usually is: the minute from which on its latency or its rate has stayed beyond.
+
+Owns that moment and what departed. Refuses to own the verdict that a run is slow (`etlwatch.model.late`): what departed
+only says since when, and by what. Series are kept by run, not by endpoint, and so is a departure. Only whole minutes
+are looked at, so that a later look at the same moment finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from etlwatch.model.past import JobPast
+from etlwatch.model.stretch import CALM_S, last_stretch
+from tracking_core import histogram
+from tracking_core.clock import from_microseconds
+from tracking_core.records import SeriesCell
+
+__all__ = ["Departure", "departure_of"]
+
+MINUTE_S: Final = 60
+LEAST_REQUESTS: Final = 5
+"""Minutes with fewer requests have no percentile to speak of."""
+
+TIMES_P95: Final = 1.2
+"""How far beyond its job's p95 a latency is another one."""
+
+SHARE_OF_USUAL: Final = 0.5
+"""Below this share of its job's usual rate a run is another one."""
+
+LEAST_S: Final = 2 * MINUTE_S
+"""Anything shorter is a bad moment, and no departure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """What departed from its job's usual, and when."""
+
+    since: datetime
+    measure: str
+    """`latency` (p95, milliseconds) or `rate` (requests a second)."""
+
+    usual: float
+    since_then: float
+    """What it has been from that minute on."""
+
+
+def departure_of(series: Sequence[SeriesCell], past: JobPast, *, began: datetime, now: datetime) -> Departure | None:
+    """Return since when a run's latency, else its rate, has stayed beyond its usual; None where neither has."""
+    minutes = _minutes(series, began, now)
+    return _latency(minutes, past) or _rate(minutes, past)
+
+
+def _minutes(series: Sequence[SeriesCell], began: datetime, now: datetime) -> list[SeriesCell]:
+    """Return the whole minutes of a run, those without a request among them, as far back as its series is given."""
+    end = int(now.timestamp()) // MINUTE_S
+    first = -(-int(began.timestamp()) // MINUTE_S)
+    busy: dict[int, list[SeriesCell]] = {}
+    for cell in series:
+        busy.setdefault(cell.bucket // MINUTE_S, []).append(cell)
+    first = max(first, min(busy, default=end))
+    return [
+        SeriesCell(
+            bucket=minute * MINUTE_S,
+            width=MINUTE_S,
+            requests=sum(cell.requests for cell in busy.get(minute, ())),
+            histogram=tuple(entry for cell in busy.get(minute, ()) for entry in cell.histogram),
+        )
+        for minute in range(first, end)
+    ]
+
+
+def _latency(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
+    usual, p95 = past.latency_p95_ms.usual, past.latency_p95_ms.p95
+    if usual is None or p95 is None:
+        return None
+
+    def slower(minute: SeriesCell) -> bool | None:
+        found = histogram.percentile(histogram.merge([minute.histogram]), 0.95)
+        return None if found is None or minute.requests < LEAST_REQUESTS else found > TIMES_P95 * p95
+
+    told = [minute for minute in minutes if minute.requests >= LEAST_REQUESTS]
+    stretch = _until_now(last_stretch(minutes, slower), told)
+    if stretch is None:
+        return None
+    since_then = histogram.percentile(
+        histogram.merge(minute.histogram for minute in minutes if minute.bucket >= stretch), 0.95
+    )
+    return Departure(since=_at(stretch), measure="latency", usual=usual, since_then=since_then or 0.0)
+
+
+def _rate(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
+    usual = past.request_rate.usual
+    if not usual:
+        return None
+    stretch = _until_now(
+        last_stretch(minutes, lambda minute: minute.requests / MINUTE_S < SHARE_OF_USUAL * usual), minutes
+    )
+    if stretch is None:
+        return None
+    since = [minute.requests for minute in minutes if minute.bucket >= stretch]
+    # A phase that asks for nothing is not slow at asking.
+    if sum(requests > 0 for requests in since) * 2 < len(since):
+        return None
+    return Departure(since=_at(stretch), measure="rate", usual=usual, since_then=sum(since) / len(since) / MINUTE_S)
+
+
+def _until_now(stretch: tuple[int, int] | None, told: Sequence[SeriesCell]) -> int | None:
+    """Return where a stretch begins that is long enough and not over; None for any other."""
+    if stretch is None or not told:
+        return None
+    begin, end = stretch
+    is_over = told[-1].bucket + MINUTE_S - end >= CALM_S
+    return None if is_over or end - begin < LEAST_S else begin
+
+
+def _at(second: int) -> datetime:
+    return from_microseconds(second * 1_000_000)
