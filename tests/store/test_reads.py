@@ -6,8 +6,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +19,7 @@ from tracking_core import histogram
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreError, StoreUnavailable
 from tracking_core.identity import format_run_id
+from tracking_core.records import Run
 from tracking_core.store import open_store, questions
 from tracking_core.store.base import Reader
 from tracking_core.store.postgres.reader import PostgresReader
@@ -547,6 +550,57 @@ def test_one_view_sees_one_moment(stock: Stock, reader: Reader) -> None:
         if stock.store.kind == "postgres":
             assert reader.now() == moment
     assert len(reader.recent_runs(10)) == 2
+
+
+def test_each_view_sees_the_newest_runs_as_they_are_then(stock: Stock, reader: Reader) -> None:
+    ids = [stock.start(NOW - HOUR + n * MINUTE) for n in range(4)]
+
+    def looked_at(limit: int = 10) -> list[Run]:
+        with reader.one_view():
+            seen = reader.recent_runs(limit)
+        # A living run's duration is that of the moment at which it is read.
+        assert [replace(run, duration_s=0) for run in seen] == [
+            replace(run, duration_s=0) for run in reader.recent_runs(limit)
+        ]
+        return seen
+
+    assert [run.run_id for run in looked_at()] == ids[::-1]
+    stock.requests(ids[0], [(NOW, "/items", 200, 7, 10)])
+    assert [run.items for run in looked_at()] == [0, 0, 0, 7]
+    stock.end(ids[3], NOW)
+    stock.error(ids[3], "late", NOW)
+    assert [(run.status, run.errors) for run in looked_at(2)] == [("completed", 1), ("running", 0)]
+    newest = stock.start(NOW)
+    assert [run.run_id for run in looked_at(3)] == [newest, ids[3], ids[2]]
+    assert len(looked_at()) == 5
+    with stock.store.keeper(5.0) as keeper:
+        assert sum(keeper.cleanup(0, actor="ann")) == 1
+    assert [run.run_id for run in looked_at()] == [newest, *ids[2::-1]]
+
+
+def test_a_view_on_postgres_is_sent_only_the_runs_that_have_changed(
+    postgres_store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = Stock(postgres_store_dsn)
+    ids = [stock.finished(NOW - HOUR, NOW) for _ in range(5)]
+    sent: list[int] = []
+    with stock.store.reader(5.0) as reader:
+        ask = reader._ask  # type: ignore[attr-defined]
+
+        def watched(block: str, **given: Any) -> Any:
+            sent.extend(given["run_ids"] if block == "runs_named" else [])
+            return ask(block, **given)
+
+        monkeypatch.setattr(reader, "_ask", watched)
+        for _ in range(3):
+            with reader.one_view():
+                assert len(reader.recent_runs(10)) == 5
+        assert sent == ids
+        stock.error(ids[2], "late", NOW)
+        with reader.one_view():
+            assert sum(run.errors for run in reader.recent_runs(10)) == 1
+    assert sent == [*ids, ids[2]]
+    stock.close()
 
 
 def test_a_view_that_failed_leaves_a_reader_that_answers(stock: Stock, reader: Reader) -> None:

@@ -43,12 +43,15 @@ class RunRecords:
         """Return runs, all read at one moment: the last column."""
         if not rows:
             return []
-        now = self._forms.moment(rows[0][-1])
-        return [self._one(row[:-1], now) for row in rows]
+        return self.at([row[:-1] for row in rows], self._forms.moment(rows[0][-1]))
+
+    def at(self, rows: Iterable[Row], now: datetime) -> list[Run]:
+        """Return runs as they stand at a moment of the store's clock."""
+        return [self._one(row, now) for row in rows]
 
     def _one(self, row: Row, now: datetime) -> Run:
         known = self._ended.get(row[0])
-        if known is not None and known[0] == row:
+        if known is not None and (known[0] is row or known[0] == row):
             return known[1]
         record = run(row, self._forms, now)
         if record.ended_at is not None:

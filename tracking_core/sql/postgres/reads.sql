@@ -31,6 +31,23 @@ WHERE (started_at, run_id)
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
+-- name: run_versions
+-- PostgreSQL only: the newest runs, and which version of its row each is: the transaction that wrote it. A row that the
+-- reader holds in that version need not be sent again.
+SELECT run_id, xmin, coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: runs_named
+-- PostgreSQL only: some runs by their ids.
+SELECT
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms
+FROM tracking.runs
+WHERE run_id = ANY(%(run_ids)s::bigint[]);
+
 -- name: live_runs
 -- The runs that nobody has ended, or those of them older than a given run, newest first, from the index that holds
 -- only them.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
+from tracking_core.records import Run
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
 from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.known_rows import KnownRows
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.questions import Questions
 from tracking_core.store.rows import Row
@@ -25,6 +28,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
         self._begun = False
+        self._newest = KnownRows()
         take_times_as_integers(self.raw)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
@@ -53,6 +57,21 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
             self._end_view()
         finally:
             self._in_view = False
+
+    def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the newest runs by (started_at, run_id); with `before`, those older than that pair.
+
+        Inside a view, as a poll reads them, only those of the newest are sent that have changed since the last one.
+        """
+        if before is not None or not self._in_view:
+            return super().recent_runs(limit, before=before)
+        versions = self._ask("run_versions", now=self._now(), limit=max(limit, 0))
+        if not versions:
+            return []
+        rows = self._newest.of(
+            [version[:2] for version in versions], lambda run_ids: self._ask_of_runs("runs_named", run_ids)
+        )
+        return self._records.at(rows, self.forms.moment(versions[0][-1]))
 
     def _end_view(self) -> None:
         if self._begun and not self.closed:
