@@ -17,7 +17,7 @@ from etlwatch.model.pane import labelled, short_id
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Spans
 from etlwatch.model.verdict import last_line
-from etlwatch.text import safe
+from etlwatch.text import clip, safe
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
@@ -163,6 +163,9 @@ def success_words(kind: ErrorKind, pen: Pen) -> str:
     return f"{what} completed since, {at}" if kind.mended else f"{what} last completed {at}"
 
 
+NAME_CELLS: Final = 40
+"""Cells of a job's name on line 2, so that what is said of the error stays beside it."""
+
 KINDS_160: Final = (
     Column(key="count", header="count", width=6, align="right"),
     Column(key="runs", header="runs", width=5, align="right", gap=1),
@@ -242,9 +245,13 @@ def kinds_headline(kinds: Sequence[ErrorKind], pen: Pen, *, brief: bool) -> Span
     if brief:
         return (*said, (f": {safe(first.error_type)} in {safe(first.job)}.", "text"))
     at = clock(first.seen_since, pen.zone)
+    job = clip(safe(first.job), NAME_CELLS)
     return (
         *said,
-        (f": {safe(first.error_type)} in {safe(first.job)} since {at}, {success_words(first, pen)}.", "text"),
+        (
+            f": {safe(first.error_type)} in {job} since {at}, {success_words(first, pen)}.",
+            "text",
+        ),
     )
 
 

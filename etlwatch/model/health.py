@@ -33,6 +33,9 @@ __all__ = [
 
 NO_RUNS: Final = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
 
+NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}
+"""Cells of a job's name by the length of the wording: what happened to it must stay beside it."""
+
 NAMED_FIRST: Final = 2
 """Runs that the headline names; the rest is counted."""
 
@@ -188,7 +191,7 @@ def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> S
     state = row.verdict.state
     at = moment(since, now, zone)
     ago = span((now - since).total_seconds()) if since else ""
-    job = (safe(row.run.job), "text bold")
+    job = (clip(safe(row.run.job), NAME_CELLS[length]), "text bold")
     if state == "lost":
         words = {"long": f"went silent {ago} ago", "middle": f"silent for {ago}", "short": f"silent {ago}"}
     elif state == "failed":
@@ -205,5 +208,6 @@ def _quiet(rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spa
     words = " Nothing needs you."
     if past:
         last = max(past, key=lambda row: row.run.ended_at or row.run.started_at)
-        words += f" Last trouble: {safe(last.run.job)}, {moment(last.run.ended_at, now, zone)}, made good."
+        job = clip(safe(last.run.job), NAME_CELLS["long"])
+        words += f" Last trouble: {job}, {moment(last.run.ended_at, now, zone)}, made good."
     return ((words, "dim"),)

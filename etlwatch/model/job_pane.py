@@ -18,10 +18,14 @@ from etlwatch.model.parts import Part
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans
 from etlwatch.model.verdict import RANKS
-from etlwatch.text import safe
+from etlwatch.text import clip, safe
 from tracking_core.records import Run, RunStatus
 
 __all__ = ["expected_words", "job_pane", "job_parts", "job_title", "jobs_headline", "last_words", "late_words"]
+
+NAME_CELLS: Final = 40
+BRIEF_NAME_CELLS: Final = 18
+"""Cells of a job's name on line 2, so that what is the matter with it stays beside it."""
 
 PROOFS: Final = 2
 """Runs whose evidence is told."""
@@ -49,12 +53,13 @@ def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
 
     `rows` are by need.
     """
+    cells = BRIEF_NAME_CELLS if brief else NAME_CELLS
     late = [row for row in rows if row.overdue_s is not None]
     if late:
         more = f" {count(len(late) - 1)} more {'is' if len(late) == 2 else 'are'} overdue." if len(late) > 1 else ""
         return (
             (" ", "plain"),
-            (safe(late[0].job), "text bold"),
+            (clip(safe(late[0].job), cells), "text bold"),
             (f" {late_words(late[0], pen, brief)}{more}", "text"),
         )
     trouble = [row for row in rows if row.rank == 1]
@@ -62,7 +67,7 @@ def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
         said: list[Span] = [(" Nothing is overdue. " if not brief else " ", "text")]
         for index, row in enumerate(trouble[:3]):
             said += [(", ", "text")] if index else []
-            said += [(safe(row.job), "text bold"), (f" {safe(row.trouble)}", "text")]
+            said += [(clip(safe(row.job), cells), "text bold"), (f" {safe(row.trouble)}", "text")]
         more = f"; {count(len(trouble) - 3)} more" if len(trouble) > 3 else ""
         return (*said, (f"{more}.", "text"))
     if not rows:
@@ -72,7 +77,7 @@ def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
         return ((" Nothing needs you.", "dim"),)
     first = min(coming, key=lambda row: row.expected.at if row.expected else pen.now)
     at = day_words(first.expected.at if first.expected else None, pen)
-    return ((f" Nothing needs you. Next is {safe(first.job)}, {at}.", "dim"),)
+    return ((f" Nothing needs you. Next is {clip(safe(first.job), cells)}, {at}.", "dim"),)
 
 
 def late_words(row: JobRow, pen: Pen, brief: bool) -> str:

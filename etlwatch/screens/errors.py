@@ -44,7 +44,11 @@ class ErrorsScreen(ListScreen):
 
     commands = ERRORS_COMMANDS
     BINDINGS = bindings_of(ERRORS_COMMANDS)
-    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {"app.errors": None}
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
+        "app.errors": None,
+        "app.help": ("?", "help", 0),
+        "app.pause": ("p", "pause", 3),
+    }
 
     rows_id = "kinds"
     ordering = KINDS

@@ -84,14 +84,15 @@ class RequestsTab(Vertical):
             self._draw_charts(self._view, self._pen)
 
     def _share_out(self) -> None:
-        """Give every endpoint a line up to a third of the room, and the rest to as many charts as it is enough for."""
+        """Give the endpoints up to a third of the room, less where all charts need it, and the rest to the charts."""
         height = self.size.height
         if not height:
             return
         table = self.query_one(LineTable)
         listed = max(1, len(table.rows))
         room = height - 2
-        for_table = min(1 + listed, max(3, room // 3))
+        for_all_charts = len(ZOOMED) * LEAST_CHART + AXIS_LINES
+        for_table = min(1 + listed, max(3, min(room // 3, room - for_all_charts)))
         charts = max(0, min(len(ZOOMED), (room - for_table - AXIS_LINES) // LEAST_CHART))
         each, over = divmod(room - for_table - AXIS_LINES, charts) if charts else (0, 0)
         table.styles.height = for_table if charts else room

@@ -340,3 +340,14 @@ async def test_a_name_that_is_a_little_too_long_takes_what_margin_and_note_can_s
     async with dashboard(FakeStore(runs=runs), size=size) as opened:
         assert f" {'x' * (whole - 1)}… " in opened.text
         assert all(len(line) <= size[0] for line in opened.lines())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 40)])
+async def test_line_two_says_what_happened_whatever_a_job_is_called(size: tuple[int, int]) -> None:
+    runs = [make_run("x" * 200, state="lost"), make_run("長い" * 50, number=1, state="stalled", minutes_ago=90)]
+    async with dashboard(FakeStore(runs=runs), size=size) as opened:
+        assert "x… " in opened.lines()[1]
+        assert "silent" in opened.lines()[1]
+        await opened.press("J")
+        await opened.until(lambda: "lost" in opened.lines()[1])
+        assert "stalled" in opened.lines()[1]
