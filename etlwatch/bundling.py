@@ -9,6 +9,7 @@ Of other runs only what is shown of them is taken: no traceback, no request; of 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +27,7 @@ from tracking_core.records import AuditEntry, ErrorRecord, RequestRecord, Run, S
 from tracking_core.store.base import Reader
 from tracking_core.store.sqlite.archive import SqliteArchive
 
-__all__ = ["Bundled", "bundle_run", "location_of"]
+__all__ = ["Bundled", "bundle_run", "file_name", "location_of", "size_words"]
 
 PAGE: Final = 10_000
 """Requests that are read and written at a time."""
@@ -52,6 +53,16 @@ class Bundled:
 
     size: int
     """Bytes of the file."""
+
+
+def file_name(run: Run) -> str:
+    """Return what a bundle is called that nobody named: its job and the end of its id."""
+    return f"{re.sub(r'[^A-Za-z0-9._]+', '-', run.job).strip('-.')[:60] or 'run'}-{run.id[-6:]}.etlwatch"
+
+
+def size_words(size: int) -> str:
+    """Write the size of a file: 124 KiB, 52 MiB."""
+    return f"{size / 1024:,.0f} KiB" if size < 10 * 1024 * 1024 else f"{size / 1024 / 1024:,.0f} MiB"
 
 
 def location_of(path: Path) -> StoreLocation:

@@ -1,26 +1,30 @@
 """The part of the app through which people change something, and through which they are told of changes.
 
-Owns the ways into the boxes of switch, clean-up and closing, who may use them, and the bell of watched runs. Refuses to
-own the boxes (`etlwatch.screens`) and the deeds (`etlwatch.deeds`).
+Owns the ways into the boxes of switch, clean-up and closing, who may use them, the bell of watched runs, and a run's
+way into a file. Refuses to own the boxes (`etlwatch.screens`) and the deeds (`etlwatch.deeds`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etlwatch.copying import Copying
+from etlwatch.deeds import NotBundled, begin, bundle
 from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.pane import short_id
 from etlwatch.model.rows import RunRow
 from etlwatch.model.snapshot import Snapshot
+from etlwatch.model.trouble import Failed
 from etlwatch.model.watching import Watching
 from etlwatch.settings import Settings
 from etlwatch.text import safe
 from etlwatch.widgets.diff_compositor import CellDiffing
 
 if TYPE_CHECKING:
+    from etlwatch.bundling import Bundled
     from etlwatch.poller import Poller
     from tracking_core.store.base import Store
 
@@ -78,6 +82,25 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             self.say(f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning")
         elif self._in_the_present():
             await self.push_screen(ClosingBox(row))
+
+    def hand_on(self, row: RunRow) -> None:
+        """Copy a run into a file of the directory that the dashboard was started in."""
+        from etlwatch.bundling import file_name
+
+        path = Path(file_name(row.run))
+        self.say(f"bundling {named(row)}")
+        begin(
+            lambda: bundle(self.open_store(), row.run.run_id, path),
+            lambda outcome: self.call_later(self._handed_on, path, outcome),
+        )
+
+    def _handed_on(self, path: Path, outcome: Bundled | NotBundled | Failed) -> None:
+        if isinstance(outcome, NotBundled):
+            self.say(f"not bundled: {outcome.why}", severity="warning")
+        elif isinstance(outcome, Failed):
+            self.say(f"not bundled: {outcome.words}", severity="error")
+        else:
+            self.say(f"bundled: etlwatch open {path.absolute()}")
 
     def toggle_bell(self, row: RunRow | None) -> None:
         """Ring when this run changes state, or no longer."""

@@ -11,7 +11,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from etlwatch.model.closing import NotClosed
 from etlwatch.model.removal import CleanupLook, PlanChanged, Removed
@@ -20,7 +22,10 @@ from etlwatch.model.trouble import Failed
 from etlwatch.poller import describe_failure
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
-from tracking_core.store.base import Store
+from tracking_core.store.base import Reader, Store
+
+if TYPE_CHECKING:
+    from etlwatch.bundling import Bundled
 
 __all__ = ["DEED_S", "STEP_S", "actor", "begin", "close_run", "look_at_cleanup", "look_at_switches", "remove", "turn"]
 
@@ -38,6 +43,13 @@ MOST_LIVE: Final = 1_000
 AUDIT_READ: Final = 20
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotBundled:
+    """Why there is no file."""
+
+    why: str
 
 
 def actor() -> str:
@@ -98,6 +110,27 @@ def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | 
     with store.keeper(DEED_S) as keeper:
         closed = keeper.close_run(run_id, actor=actor(), reason=reason)
     return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
+
+
+def bundle(store: Store, run_id: int, path: Path) -> Bundled | NotBundled:
+    """Copy a run into a file; the store is not changed."""
+    from etlwatch.bundling import bundle_run
+
+    def find(reader: Reader) -> Run:
+        run = reader.run(run_id)
+        if run is None:
+            raise LookupError
+        return run
+
+    try:
+        with store.reader(STEP_S) as reader:
+            return bundle_run(reader, find, path, source=store.label)
+    except FileExistsError:
+        return NotBundled(why=f"{path} is there already")
+    except LookupError:
+        return NotBundled(why="the store no longer holds this run")
+    except OSError as error:
+        return NotBundled(why=f"{path} cannot be written: {error.strerror or error}")
 
 
 def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupLook:

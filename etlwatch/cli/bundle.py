@@ -37,7 +37,7 @@ def bundle(run: str, file: Path, overwrite: bool) -> None:
     tracking switch. `etlwatch open FILE` shows the same screens as here and now, also tomorrow and without the store;
     every command reads it as --dsn sqlite:///FILE. No password is in it; what the job recorded is.
     """
-    from etlwatch.bundling import bundle_run
+    from etlwatch.bundling import bundle_run, size_words
 
     try:
         with connect.store() as store, store.reader(COPY_SECONDS) as reader:
@@ -49,12 +49,8 @@ def bundle(run: str, file: Path, overwrite: bool) -> None:
         raise faults.bad_configuration(error) from None
     except OSError as error:
         raise Unsuccessful(f"{file} cannot be written: {error.strerror or error}") from None
-    parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {_size(made.size)}"
+    parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {size_words(made.size)}"
     say(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
-
-
-def _size(size: int) -> str:
-    return f"{size / 1024:,.0f} KiB" if size < 10 * 1024 * 1024 else f"{size / 1024 / 1024:,.0f} MiB"
 
 
 @click.command("open")

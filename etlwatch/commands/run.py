@@ -55,6 +55,14 @@ RUN_COMMANDS: Final = (
         footer=("b", "bell", 4),
     ),
     Command(
+        name="run.bundle",
+        keys="B",
+        shown="B",
+        action="bundle",
+        title="Bundle this run into one file",
+        help="into one file, for a colleague to open",
+    ),
+    Command(
         name="run.close",
         keys="C",
         shown="C",

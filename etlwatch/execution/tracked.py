@@ -7,6 +7,7 @@ exit status is ours. What it says of itself through `tracking_core` is recorded 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,12 +75,13 @@ def _attended(order: Order, environ: Mapping[str, str], mask: process.Mask) -> t
 
 
 def _stderr(keep: int) -> Stderr | None:
-    if keep <= 0:
+    # Where we were started without one, number 2 may be anything by now; the command finds none either.
+    if keep <= 0 or sys.stderr is None:
         return None
     try:
         return Stderr(keep)
     except OSError:
-        # No descriptor is left, or stderr is closed: the command gets what there is.
+        # No descriptor is left: the command gets ours as it is.
         return None
 
 

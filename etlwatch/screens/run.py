@@ -227,6 +227,10 @@ class RunScreen(DashboardScreen):
 
         self.app.push_screen(CompareScreen(self.view.run.run_id))
 
+    def action_bundle(self) -> None:
+        """Copy the run into a file of the directory that the dashboard was started in."""
+        self.dashboard.hand_on(self.view.row)
+
     def action_back(self) -> None:
         """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
         errors = self.query_one(ErrorsTab)

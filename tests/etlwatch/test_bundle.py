@@ -5,14 +5,14 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from etlwatch.bundling import bundle_run, location_of
+from etlwatch.bundling import bundle_run, file_name, location_of
 from etlwatch.cli.selectors import find_run
 from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_past import read_as_of
@@ -20,6 +20,7 @@ from etlwatch.model.boards import AskedJobs, AskedRuns
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.etlwatch.dashboard import dashboard
+from tests.etlwatch.fleet import make_run
 from tests.store.stocking import WRITER_ID, Stock
 from tests.support.peek import peek
 from tests.support.terminal import Terminal
@@ -359,6 +360,32 @@ async def test_the_dashboard_opens_the_run_as_of_then(made: Made) -> None:
         assert opened.app.clock_now() == made.about.made_at
         await opened.press("escape")
         assert "crm" in opened.text
+
+
+def bundles_in(directory: Path) -> list[Path]:
+    return list(directory.glob("crm-*.etlwatch"))
+
+
+async def test_a_key_on_a_run_bundles_it_beside_where_the_dashboard_was_started(
+    stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_id = failed(stock)
+    async with dashboard(stock.store, size=(120, 30)) as opened:
+        await opened.press("enter", "B")
+        await opened.until(lambda: "bundled: etlwatch open " in opened.toasts)
+        (path,) = bundles_in(tmp_path)
+        assert str(path) in opened.toasts
+        await opened.press("B")
+        await opened.until(lambda: "is there already" in opened.toasts)
+    with open_store(location_of(path)).reader(5) as reader:
+        assert reader.bundle.run_id == run_id  # type: ignore[attr-defined]
+
+
+def test_a_bundle_is_named_as_files_may_be() -> None:
+    run = replace(make_run(job="../crm sync/日本:*"), run_id=2**62)
+    assert file_name(run) == "crm-sync-000000.etlwatch"
+    assert file_name(replace(run, job="日本")) == "run-000000.etlwatch"
 
 
 def test_open_at_a_terminal_shows_the_run_and_q_leaves(bundled: tuple[str, Path]) -> None:

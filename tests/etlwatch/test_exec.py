@@ -250,6 +250,17 @@ def test_with_tracking_off_a_command_runs_and_nothing_is_recorded(sqlite_store_d
     assert peek(sqlite_store_dsn, "SELECT count(*) FROM tracking.runs") == [(0,)]
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_stay_closed(sqlite_store_dsn: str, closed: str) -> None:
+    inner = "(true >&2) && exit 1; exit 8"
+    line = (
+        f"""exec {sys.executable} -c '{MAIN}' exec --dsn {sqlite_store_dsn} --job nightly -- sh -c '{inner}' {closed}"""
+    )
+    done = subprocess.run(["sh", "-c", line], env=environment(), timeout=60, check=False)
+    assert done.returncode == 8
+    assert only_run(sqlite_store_dsn).status == "failed"
+
+
 def test_what_a_command_leaves_behind_does_not_hold_us(sqlite_store_dsn: str) -> None:
     process = subprocess.Popen(
         words("sh", "-c", "sleep 60 & echo $!; echo last >&2; exit 1", dsn=sqlite_store_dsn),
