@@ -14,7 +14,7 @@ from etlwatch.gather_compare import read_reference
 from etlwatch.gather_errors import kinds_of_errors
 from etlwatch.model.coverage import coverage_of
 from etlwatch.model.snapshot import RunDetails
-from tracking_core.records import Run, RunStatus, SeriesCell
+from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
 __all__ = ["MOST_ERRORS", "DetailsGatherer", "with_coverage"]
@@ -44,7 +44,9 @@ class _Stamps:
 
     quick: object = None
     slow: object = None
-    errors: object = None
+    errors: int | None = None
+    """How many there were."""
+
     kinds: object = None
     pages: object = None
 
@@ -99,8 +101,8 @@ class DetailsGatherer:
             stamps.pages = pages
             held = with_coverage(reader, held, run)
         if run.errors != stamps.errors:
+            held = replace(held, errors=_errors(reader, run, held.errors, run.errors - (stamps.errors or 0)))
             stamps.errors = run.errors
-            held = replace(held, errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else ())
         # An error storm changes their number with every poll, and what other runs know of them hardly ever.
         fingerprints = frozenset(error.fingerprint for error in held.errors)
         kinds = (fingerprints, now_s // KINDS_EVERY_S if moving else stamp)
@@ -130,3 +132,17 @@ def _series(reader: Reader, run: Run, known: Sequence[SeriesCell]) -> tuple[Seri
         if sum(cell.requests for cell in joined) == run.requests:
             return joined
     return tuple(reader.series(run.run_id))
+
+
+def _errors(reader: Reader, run: Run, known: Sequence[ErrorRecord], new: int) -> tuple[ErrorRecord, ...]:
+    """Return a run's newest errors: in a storm those that are new, and what is known of the others.
+
+    They do not change, and each may hold a traceback of 64 KiB. Where as many of the newest as there are new ones are
+    not known, they are the new ones; what arrives late from a spool lies below.
+    """
+    if known and 0 < new < MOST_ERRORS:
+        fresh = reader.errors(run.run_id, new)
+        keys = {(error.writer_id, error.seq) for error in known}
+        if len(fresh) == new and not any((error.writer_id, error.seq) in keys for error in fresh):
+            return (*fresh, *known)[:MOST_ERRORS]
+    return tuple(reader.errors(run.run_id, MOST_ERRORS)) if run.errors else ()

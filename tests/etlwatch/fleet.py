@@ -388,7 +388,9 @@ class FakeReader:
             for error in self._ask("errors").error_list
             if (run_id is None or error.run_id == run_id) and (until is None or error.at <= until)
         ]
-        return sorted(errors, key=lambda error: error.at, reverse=True)[:limit]
+        found = sorted(errors, key=lambda error: error.at, reverse=True)[:limit]
+        self._store.asked["errors read"] += len(found)
+        return found
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         return [entry for entry in self._ask("ledger").ledger_list if entry.run_id == run_id]

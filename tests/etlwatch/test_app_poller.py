@@ -198,9 +198,10 @@ def test_the_open_run_is_read_in_full_and_then_only_where_it_moves() -> None:
     assert again.errors == details.errors
     assert (store.asked["endpoints"], store.asked["series"], store.asked["errors"]) == (0, 0, 0)
     store.runs[1] = replace(done, errors=3, requests=60)
+    store.error_list.append(make_error(done, 3))
     poll(gatherer, store, Watch(open_run=done.run_id))
     assert (store.asked["endpoints"], store.asked["series"]) == (1, 1)
-    assert store.asked["errors"] == 2, "the run's last error for the list, and all of them for its screen"
+    assert store.asked["errors"] == 2, "the run's last error for the list, and the new one for its screen"
 
 
 def test_the_series_of_a_moving_run_is_read_every_ten_seconds() -> None:

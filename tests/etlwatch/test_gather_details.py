@@ -1,13 +1,13 @@
-"""What is asked of the open run: the end of its series while that adds up, no more raw requests than can be shown."""
+"""What is asked of the open run: of its series and errors what is new, no more raw requests than can be shown."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.gather_details import DETAIL_EVERY_S, MOST_SEARCHED, DetailsGatherer
+from etlwatch.gather_details import DETAIL_EVERY_S, MOST_ERRORS, MOST_SEARCHED, DetailsGatherer
 from etlwatch.model.snapshot import RunDetails
-from tests.etlwatch.fleet import FakeReader, FakeStore, make_cell, make_run
+from tests.etlwatch.fleet import FakeReader, FakeStore, make_cell, make_error, make_run
 
 
 def moving(minutes: int) -> FakeStore:
@@ -65,3 +65,27 @@ def test_pages_are_not_looked_for_among_more_requests_than_can_be_searched_while
     store.clock += timedelta(minutes=1)
     assert not look(gatherer, store).coverage_cut
     assert store.asked["pages"] == 1
+
+
+def test_in_a_storm_only_new_errors_are_read_and_the_newest_stay_first() -> None:
+    store, gatherer = moving(minutes=5), DetailsGatherer()
+    run = store.runs[0]
+    store.error_list = [make_error(run, seq) for seq in range(1, MOST_ERRORS + 51)]
+    store.runs[0] = replace(run, errors=len(store.error_list))
+    assert [error.seq for error in look(gatherer, store).errors] == list(range(MOST_ERRORS + 50, 50, -1))
+    store.error_list += [make_error(run, MOST_ERRORS + 51), make_error(run, MOST_ERRORS + 52)]
+    store.runs[0] = replace(run, errors=len(store.error_list))
+    store.asked.clear()
+    assert [error.seq for error in look(gatherer, store).errors] == list(range(MOST_ERRORS + 52, 52, -1))
+    assert store.asked["errors read"] == 2
+
+
+def test_errors_that_arrive_late_stand_in_their_place() -> None:
+    store, gatherer = moving(minutes=5), DetailsGatherer()
+    run = store.runs[0]
+    store.error_list = [make_error(run, seq) for seq in (1, 2, 5)]
+    store.runs[0] = replace(run, errors=3)
+    look(gatherer, store)
+    store.error_list += [make_error(run, seq) for seq in (3, 6)]
+    store.runs[0] = replace(run, errors=5)
+    assert [error.seq for error in look(gatherer, store).errors] == [6, 5, 3, 2, 1]
