@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -199,7 +200,7 @@ def test_a_large_run_goes_from_a_cut_week_in_parts(stock: Stock, keeper: Postgre
     monday = old_monday()
     stock.start(monday)
     removed = recorded(stock, monday)
-    keeper.pace = type(keeper.pace)(runs=200, weight=2, purge=100, requests=False)
+    keeper.pace = replace(keeper.pace, purge=2)
     steps = keeper.cleanup(14, actor=ANA, cutoff=monday + WEEK)
     assert next(steps) == 1
     seen = [rows_of(dsn, removed)["requests"] for step in steps if step == 0]

@@ -53,7 +53,7 @@ class Pace:
     """The most rows a step, in requests' worth."""
 
     purge: int
-    """The most batch keys or tombstones a step."""
+    """The most rows a step of those that nothing shows: batch keys, and requests of runs that are gone."""
 
     requests: bool = True
     """Whether the requests of a run go in the step that removes it."""

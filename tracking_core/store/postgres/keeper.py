@@ -19,7 +19,7 @@ from tracking_core.store.rows import Row
 class PostgresKeeper(RequestWeeks):
     """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
 
-    pace = Pace(runs=200, weight=50_000, purge=20_000, requests=False)
+    pace = Pace(runs=400, weight=100_000, purge=20_000, requests=False)
     writers_overlap: ClassVar[bool] = True
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:

@@ -182,10 +182,10 @@ class RequestWeeks(PostgresConnection, PostgresDialect, Keeping):
                 run_ids = [run_id for (run_id,) in self._read("orphans", **bounds, most=self.pace.runs)]
             if not run_ids:
                 return
-            removed = self.pace.weight
-            while removed == self.pace.weight:
+            removed = self.pace.purge
+            while removed == self.pace.purge:
                 with self._change():
-                    removed = self._do("remove_orphans", **bounds, run_ids=self._list(run_ids), most=self.pace.weight)
+                    removed = self._do("remove_orphans", **bounds, run_ids=self._list(run_ids), most=self.pace.purge)
                 yield 0
 
     def _naming(self, statement: str, **tables: str) -> sql.Composed:
