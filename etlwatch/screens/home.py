@@ -24,6 +24,7 @@ from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
 from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, outage_line, state_parts
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
+from etlwatch.model.ordering import Order
 from etlwatch.model.pane import pane_lines, pane_title
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow, build_rows
@@ -68,6 +69,8 @@ class HomeScreen(ListScreen):
         super().__init__()
         self._rows: dict[int, RunRow] = {}
         self._all: tuple[RunRow, ...] = ()
+        self._by_need: list[RunRow] = []
+        self._drawn: dict[int, Row] = {}
         self._headline: Spans = ()
         self._counts = Counts()
         self._cursor_drawn: float | None = None
@@ -145,7 +148,7 @@ class HomeScreen(ListScreen):
         rows = build_rows(snapshot, kept=self._rows)
         self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
         self._make_room_for({row.run.job for row in self._all})
-        by_need = RUNS.sort(self._all)
+        self._by_need = by_need = RUNS.sort(self._all)
         width = self.size.width
         pen = self.pen
         outage = snapshot.outage
@@ -183,24 +186,26 @@ class HomeScreen(ListScreen):
         snapshot = self.dashboard.shown
         if snapshot is None:
             return
-        taken = [row for row in self._all if self._takes(row, snapshot)]
-        ordered = RUNS.sort(taken, self.order)
+        # Thousands of rows take keys their time: what need not be asked of each is not.
+        taken = [row for row in self._by_need if self._takes(row, snapshot)] if self.filter else self._by_need
+        ordered = taken if self.order == Order() else RUNS.sort(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
         self.taken, self.there_are = len(ordered), len(self._all)
         self._unsure = sum(row.run.run_id in snapshot.perhaps_later for row in ordered) if self.filter.endpoints else 0
         pen = self.pen
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
         watching = self.dashboard.watching
-        rows = [
-            Row(
-                key=row.run.run_id,
-                cells=partial(run_cells, row, pen),
-                role=row_role(row),
-                version=(row, hour),
-                badge=pen.glyphs.bell if row.run.run_id in watching else "",
-            )
-            for row in ordered
-        ]
+        drawn = {}
+        for row in ordered:
+            key = row.run.run_id
+            badge = pen.glyphs.bell if key in watching else ""
+            kept = self._drawn.get(key)
+            if kept is None or row.live or kept.version != (row, hour) or kept.badge != badge:
+                cells = partial(run_cells, row, pen)
+                kept = Row(key=key, cells=cells, role=row_role(row), version=(row, hour), badge=badge)
+            drawn[key] = kept
+        self._drawn = drawn
+        rows = list(drawn.values())
         self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else NO_RUNS)
         self.table.update_rows(rows, sort=RUNS.arrow(self.order))
 
