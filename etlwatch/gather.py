@@ -17,10 +17,12 @@ from typing import Final
 from etlwatch.gather_boards import BoardsGatherer
 from etlwatch.gather_details import DetailsGatherer
 from etlwatch.gather_facts import RunFacts
+from etlwatch.gather_known import KnownErrors
 from etlwatch.gather_listing import FIRST_PAGE, MOST_OF_JOB, Listing
 from etlwatch.judging import Judge
 from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import AskedBoard
+from etlwatch.model.error_groups import ErrorKind
 from etlwatch.model.series import Grid, grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -55,6 +57,9 @@ class Watch:
     open_run: int | None = None
     """The run whose details are shown."""
 
+    in_hand: int | None = None
+    """The run under the cursor of which it is asked which of its errors are new; None where it has none."""
+
     job: str | None = None
     """The only job whose newest runs are listed; None for all."""
 
@@ -81,6 +86,7 @@ class Gatherer:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
         self._listing = Listing()
         self._facts = RunFacts()
+        self._known_errors = KnownErrors()
         self._fleet_key: tuple[Grid, Window] | None = None
         self._fleet = FleetSeries()
         self._details.forget()
@@ -121,6 +127,8 @@ class Gatherer:
                 percentiles=facts.percentiles,
                 rates=self._rates(reader, facts.living, now_s),
                 last_errors=facts.last_errors,
+                new_errors=self._known_errors.new_among(reader, listed.runs, facts.last_errors, now_s),
+                kinds=self._kinds(reader, listed.runs, watch.in_hand, now_s),
                 endpoints=facts.endpoints if watch.endpoints else {},
                 fleet=self._read_fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
@@ -129,6 +137,14 @@ class Gatherer:
             )
         done = self._monotonic()
         return replace(snapshot, read_at=done, poll_ms=(done - began) * 1000)
+
+    def _kinds(
+        self, reader: Reader, runs: Iterable[Run], run_id: int | None, now_s: float
+    ) -> Mapping[int, tuple[ErrorKind, ...]]:
+        """Ask which errors of the run under the cursor are new."""
+        run = next((run for run in runs if run.run_id == run_id), None) if run_id is not None else None
+        kinds = self._known_errors.kinds(reader, run, now_s)
+        return {run.run_id: kinds} if run is not None else {}
 
     def _rates(self, reader: Reader, living: Iterable[Run], now_s: float) -> Mapping[int, Rates]:
         """Ask what the living runs did in the last minute or two, and divide by the time they had for it."""

@@ -16,6 +16,7 @@ from etlwatch.gather import Watch, newest_runs
 from etlwatch.gather_boards import board_as_of
 from etlwatch.gather_compare import read_reference
 from etlwatch.gather_facts import ENDPOINTS_A_POLL
+from etlwatch.gather_known import KnownErrors
 from etlwatch.gather_past_runs import PastRuns
 from etlwatch.model.series import grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, RunDetails, Snapshot
@@ -28,8 +29,8 @@ __all__ = ["read_as_of"]
 ALIVE_FOR: Final = timedelta(days=7)
 """How long before the moment a run may have begun that is found although many newer ones had begun since."""
 
-LAST_ERRORS: Final = 50
-"""Runs whose last error by then is asked for, those that had failed first."""
+LAST_ERRORS: Final = 30
+"""Runs whose errors by then are asked for, those that had failed first."""
 
 
 def read_as_of(
@@ -48,6 +49,8 @@ def read_as_of(
         today = _together(newest, reader.runs_alive_at(moment, moment - ALIVE_FOR))
         past = PastRuns(reader, moment, thresholds=thresholds, monotonic=monotonic)
         judged = past.judge(today)
+        last_errors = _last_errors(reader, judged.runs, moment)
+        known = KnownErrors(moment=moment)
         living = {run.run_id: run for run in judged.runs if run.status == RunStatus.RUNNING}
         snapshot = Snapshot(
             at=moment,
@@ -67,7 +70,13 @@ def read_as_of(
                 for run_id, run in living.items()
                 if run.state != "lost"
             },
-            last_errors=_last_errors(reader, judged.runs, moment),
+            last_errors=last_errors,
+            new_errors=known.new_among(reader, judged.runs, last_errors, moment.timestamp()),
+            kinds={
+                run.run_id: known.kinds(reader, run, moment.timestamp())
+                for run in judged.runs
+                if run.run_id in last_errors
+            },
             endpoints=_endpoints(reader, judged.runs) if watch.endpoints else {},
             perhaps_later=frozenset(living) if watch.endpoints else frozenset(),
             fleet=_fleet(reader, watch, moment),

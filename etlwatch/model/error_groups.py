@@ -15,7 +15,7 @@ from etlwatch.model.columns import Column
 from etlwatch.model.numbers import clock, count, moment
 from etlwatch.model.pane import labelled, short_id
 from etlwatch.model.run_cells import Pen
-from etlwatch.model.spans import Spans
+from etlwatch.model.spans import Span, Spans
 from etlwatch.model.verdict import last_line
 from etlwatch.text import clip, safe
 from tracking_core.identity import format_run_id
@@ -23,7 +23,7 @@ from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
 __all__ = [
     "KINDS_80", "KINDS_120", "KINDS_160", "ErrorKind", "groups_of_run", "kind_cells", "kind_columns", "kind_of",
-    "kind_pane", "kind_title", "kinds_headline", "known_words", "runs_words", "success_words",
+    "kind_pane", "kind_title", "kinds_headline", "kinds_spans", "known_words", "runs_words", "success_words",
 ]  # fmt: skip
 
 
@@ -152,6 +152,24 @@ def runs_words(kind: ErrorKind) -> str:
 def counted(number: int, *, cut: bool) -> str:
     """Return a number for people; `10,000+` where counting ended there."""
     return f"{count(number)}+" if cut else count(number)
+
+
+def kinds_spans(kinds: Sequence[ErrorKind], errors: int, pen: Pen) -> Spans:
+    """Say which of a run's newest errors are new: `14 × ReadTimeout in load, known: in 9 runs since Tue 02:10`.
+
+    () without kinds; `errors` is how many the run has in all.
+    """
+    told = sum(kind.errors for kind in kinds)
+    spans: list[Span] = []
+    if 0 < told < errors:
+        spans.append((f"{count(errors)} recorded; of the last {count(told)}: ", "text"))
+    for place, kind in enumerate(kinds):
+        since = moment(kind.seen_since, pen.now, pen.zone)
+        where = f" in {safe(kind.phase)}" if kind.phase else ""
+        spans.append((f"{'; ' if place else ''}{count(kind.errors)} × {safe(kind.error_type)}{where}, ", "text"))
+        new: tuple[Span, ...] = (("new", "red bold"), (f" since {since}", "text"))
+        spans += new if kind.new else (((f"known: in {runs_words(kind)} since {since}", "text")),)
+    return tuple((pen.glyphs.text(text), role) for text, role in spans)
 
 
 def success_words(kind: ErrorKind, pen: Pen) -> str:

@@ -197,6 +197,12 @@ def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> S
     elif state == "failed":
         error = f" with {safe(row.last_error.error_type)}" if row.last_error else ""
         words = {"long": f"failed at {at}{error}", "middle": f"failed at {at}", "short": f"failed {at}"}
+        if row.new_error:
+            words = {
+                "long": f"failed at {at} with a new error",
+                "middle": f"failed at {at}, new error",
+                "short": f"failed {at}, new",
+            }
     else:
         words = {"long": f"{safe(state)} since {at}", "middle": f"{safe(state)} since {at}", "short": safe(state)}
     return (job, (f" {words[length]}", "text"))

@@ -13,7 +13,7 @@ from etlwatch.model.numbers import ago, count, duration, moment, percent, rate, 
 from etlwatch.model.past import MINIMUM_RUNS
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen, state_spans
-from etlwatch.model.spans import Spans
+from etlwatch.model.spans import Spans, merge
 from etlwatch.model.verdict import last_line
 from etlwatch.text import clip, safe
 
@@ -57,8 +57,8 @@ def usual_words(row: RunRow) -> str:
     return "no completed run to compare with"
 
 
-def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
-    """Return the lines of the pane, most important first."""
+def pane_lines(row: RunRow, pen: Pen, errors: Spans = ()) -> list[Spans]:
+    """Return the lines of the pane, most important first; `errors` tells of its errors by kind, if that is known."""
     state = row.verdict.state
     if row.live:
         lines = _of_living(row, pen)
@@ -69,7 +69,7 @@ def pane_lines(row: RunRow, pen: Pen) -> list[Spans]:
         lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
         if state != "completed" and row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
-    trouble = trouble_words(row)
+    trouble = trouble_spans(row, errors)
     if trouble:
         lines.append(labelled("errors", trouble))
     lines.append(labelled("run", origin_words(row)))
@@ -122,10 +122,16 @@ def doing_words(row: RunRow) -> str:
     return ", ".join(facts)
 
 
-def trouble_words(row: RunRow) -> str:
+def trouble_spans(row: RunRow, told: Spans) -> Spans:
+    """Say what went wrong: its errors, as far as they are told by kind, and the requests that failed."""
+    other = trouble_words(row, errors=not told)
+    return merge([*told, ("; " if told and other else "", "text"), (other, "text")]) if told or other else ()
+
+
+def trouble_words(row: RunRow, *, errors: bool = True) -> str:
     """Say what went wrong in numbers: errors recorded, requests failed, requests throttled."""
     facts: list[str] = []
-    if row.run.errors:
+    if row.run.errors and errors:
         last = f", last {safe(row.last_error.error_type)}" if row.last_error else ""
         facts.append(f"{count(row.run.errors)} recorded{last}")
     if row.run.failed_requests:

@@ -45,6 +45,9 @@ class RunRow:
     """What is usual for its job, as far as it is known."""
 
     last_error: ErrorRecord | None = None
+    new_error: bool = False
+    """Whether it failed with an error that no run before it had."""
+
     findings: tuple[Finding, ...] = ()
     """All that proves it lost or behind, gravest first."""
 
@@ -126,6 +129,7 @@ def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPas
         and row.verdict.made_good == made_good
         and row.percentiles is snapshot.percentiles.get(run.run_id)
         and row.last_error is snapshot.last_errors.get(run.run_id)
+        and row.new_error == (run.run_id in snapshot.new_errors)
         # One that was read stays the same object; to compare thousands of them field by field would cost.
         and (row.past is past or row.past == past)
     )
@@ -141,12 +145,14 @@ def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_goo
             good_again=made_good,
             findings=snapshot.findings.get(run.run_id, ()),
             doubts=snapshot.doubts.get(run.run_id, ()),
+            new_error=run.run_id in snapshot.new_errors,
         ),
         phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
         rates=snapshot.rates.get(run.run_id),
         percentiles=snapshot.percentiles.get(run.run_id),
         past=pasts.get(run.job, NO_PAST),
         last_error=snapshot.last_errors.get(run.run_id),
+        new_error=run.run_id in snapshot.new_errors,
         findings=snapshot.findings.get(run.run_id, ()),
         eta=_eta(run, snapshot, pasts.get(run.job, NO_PAST)),
     )

@@ -148,6 +148,12 @@ class Snapshot:
     last_errors: Mapping[int, ErrorRecord] = field(default_factory=dict)
     """The newest error of runs that recorded any, as far as it was asked for."""
 
+    new_errors: frozenset[int] = frozenset()
+    """Failed runs whose last error no run before them had."""
+
+    kinds: Mapping[int, tuple[ErrorKind, ...]] = field(default_factory=dict)
+    """The kinds of the newest errors of the run under the cursor, new ones first."""
+
     endpoints: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """The endpoints that runs asked, while a filter names any, as far as they were read."""
 

@@ -87,10 +87,12 @@ def judge_run(
     good_again: bool = False,
     findings: Sequence[Finding] = (),
     doubts: Sequence[Doubt] = (),
+    new_error: bool = False,
 ) -> Verdict:
     """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state.
 
-    `doubts` are the verdicts that what is stored of a past moment leaves open.
+    `doubts` are the verdicts that what is stored of a past moment leaves open. `new_error` says that no run before had
+    the last error.
     """
     unsure = "; ".join(doubt.because for doubt in doubts)
     state = run.state
@@ -112,7 +114,7 @@ def judge_run(
             tone="dim" if good_again else "red",
             rank=RANKS["completed"] if good_again else rank,
             since=since,
-            note=_failure_note(run, last_error),
+            note=_failure_note(run, last_error, new=new_error),
             because=_failure(run, last_error),
             made_good=good_again,
         )
@@ -133,8 +135,10 @@ def last_line(text: str | None) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def _failure_note(run: Run, error: ErrorRecord | None) -> str:
-    return error.error_type if error is not None else last_line(run.notes)
+def _failure_note(run: Run, error: ErrorRecord | None, *, new: bool) -> str:
+    if error is None:
+        return last_line(run.notes)
+    return f"{error.error_type} (new)" if new else error.error_type
 
 
 def _failure(run: Run, error: ErrorRecord | None) -> str:

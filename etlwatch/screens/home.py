@@ -13,12 +13,14 @@ from functools import partial
 from typing import ClassVar
 
 from textual.containers import Horizontal
+from textual.timer import Timer
 from textual.widget import Widget
 
 from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
 from etlwatch.model.columns import Column
+from etlwatch.model.error_groups import kinds_spans
 from etlwatch.model.filter import Filter, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
 from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, outage_line, state_parts
@@ -41,6 +43,9 @@ from etlwatch.widgets.line_table import Row
 from etlwatch.widgets.span_lines import SpanLines
 
 __all__ = ["HomeScreen"]
+
+REST_S = 0.15
+"""How long the cursor rests on a run before more is asked of it: a key that is held down asks for nothing."""
 
 
 class HomeScreen(ListScreen):
@@ -75,6 +80,7 @@ class HomeScreen(ListScreen):
         self._counts = Counts()
         self._cursor_drawn: float | None = None
         self._longest_job = 0
+        self._asking: Timer | None = None
         self._unsure = 0
         """Listed runs of which nobody knows whether they had asked an endpoint of the filter by the past moment."""
 
@@ -135,6 +141,7 @@ class HomeScreen(ListScreen):
             window=app.window,
             columns=columns,
             endpoints=bool(self.filter.endpoints),
+            in_hand=None if app.moment is not None else app.poller.watch.in_hand,
             moment=app.moment,
         )
 
@@ -231,8 +238,11 @@ class HomeScreen(ListScreen):
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return since when, why, and its errors."""
-        row = self.selected
-        return pane_lines(row, self.pen) if row else ()
+        row, shown = self.selected, self.dashboard.shown
+        if row is None or shown is None:
+            return ()
+        kinds = shown.kinds.get(row.run.run_id, ())
+        return pane_lines(row, self.pen, kinds_spans(kinds, row.run.errors, self.pen))
 
     @property
     def selected(self) -> RunRow | None:
@@ -301,6 +311,20 @@ class HomeScreen(ListScreen):
         """Draw what is said of the run under the cursor, and list older runs when it is the last."""
         super().draw_pane()
         self._ask_for_more()
+        if self._in_hand != self.dashboard.poller.watch.in_hand and self._asking is None:
+            self._asking = self.set_timer(REST_S, self._ask_of_hand)
+
+    @property
+    def _in_hand(self) -> int | None:
+        """The run of which it is asked which of its errors are new; a look back has asked of all that need somebody."""
+        row = self.selected
+        return row.run.run_id if row is not None and row.run.errors and self.dashboard.moment is None else None
+
+    def _ask_of_hand(self) -> None:
+        self._asking = None
+        poller = self.dashboard.poller
+        if self.is_current and poller.watch.in_hand != self._in_hand:
+            poller.watch = replace(poller.watch, in_hand=self._in_hand)
 
     def _ask_for_more(self) -> None:
         """List more runs when the cursor comes to the end of those that are listed."""

@@ -39,7 +39,7 @@ async def test_at_eighty_cells_it_is_the_drawn_screen() -> None:
     assert len(lines) == 24
     assert lines[0].startswith(" prod  1 lost  1 failed  3 behind  3 ok  ")
     assert lines[0].endswith("03:12 CET")
-    assert lines[1] == " crm_contacts_sync silent 14m · ads_metrics_pull failed 02:35 · 3 behind"
+    assert lines[1] == " crm_contacts_sync silent 14m · ads_metrics_pull failed 02:35, new · 3 behind"
     assert [line.split()[0] for line in lines[2:5]] == ["throughput", "p95", "not"]
     assert lines[5] == "  state ↓      job                   time vs p95         phase      done  err"
     assert lines[6] == "▌ ? lost       crm_contacts_sync  58m 12s ━━━━│          3/5 load    41%    3"
