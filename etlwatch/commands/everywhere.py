@@ -82,7 +82,7 @@ APP_COMMANDS: Final = (
         shown="J",
         action="app.jobs",
         title="Jobs",
-        help="one line a job: last runs, success, drift, what is late",
+        help="one line a job: last runs, drift, what is late",
         footer=("J", "jobs", 3),
     ),
     Command(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from etlwatch.commands.command import Command
 
-__all__ = ["filter_and_sort", "mark"]
+__all__ = ["filter_and_sort", "mark", "sort"]
 
 
 def filter_and_sort(group: str, things: str, example: str) -> tuple[Command, ...]:
@@ -23,6 +23,13 @@ def filter_and_sort(group: str, things: str, example: str) -> tuple[Command, ...
             footer=("/", "filter", 1),
             priority=True,
         ),
+        *sort(group, things),
+    )
+
+
+def sort(group: str, things: str, *, priority: int = 1) -> tuple[Command, ...]:
+    """Return the commands that order the things of a list; `priority` is that of the keys in the footer."""
+    return (
         Command(
             name=f"{group}.sort_left",
             keys="less_than_sign",
@@ -30,7 +37,7 @@ def filter_and_sort(group: str, things: str, example: str) -> tuple[Command, ...
             action="sort(-1)",
             title=f"Sort the {things} by the column to the left",
             help="sort by the column to the left",
-            footer=("< >", "sort", 1),
+            footer=("< >", "sort", priority),
         ),
         Command(
             name=f"{group}.sort_right",

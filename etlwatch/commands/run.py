@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
+from etlwatch.commands.listing import sort
 from etlwatch.commands.time_cursor import time_cursor
 
 __all__ = ["RUN_COMMANDS"]
@@ -114,6 +115,7 @@ RUN_COMMANDS: Final = (
         help="its requests at full size, with a time cursor",
         footer=("z", "zoom", 3),
     ),
+    *sort("run", "endpoints", priority=6),
     *time_cursor("run", earlier="comma", later="full_stop", shown=(",", "."), priority=5),
     Command(
         name="run.back",

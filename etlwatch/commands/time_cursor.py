@@ -28,6 +28,6 @@ def time_cursor(group: str, *, earlier: str, later: str, shown: tuple[str, str],
             shown=shown[1],
             action="move_cursor(1)",
             title="",
-            help="the time cursor a column later; beyond the newest it is gone",
+            help="the time cursor a column later; at last it is gone",
         ),
     )

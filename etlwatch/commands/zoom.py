@@ -50,7 +50,7 @@ ZOOM_COMMANDS: Final = (
         shown="w",
         action="window",
         title="Change the window of the chart",
-        help="5 minutes, 1 hour, 24 hours, 7 days; of a run also all of it",
+        help="5 minutes, 1 hour, 24 hours, 7 days, a whole run",
         footer=("w", "window", 0),
     ),
     Command(

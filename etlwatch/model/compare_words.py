@@ -141,10 +141,10 @@ def success_words(comparison: Comparison, pen: Pen) -> str:
     return pen.glyphs.text(f"{said}; {first}")
 
 
-def run_words(run: Run, pen: Pen) -> str:
-    """Say of one of the two runs what it is: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`."""
+def run_words(run: Run, pen: Pen, *, brief: bool = False) -> str:
+    """Say of one of the two runs what it is: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`; in brief not where."""
     lasted = f"{duration(run.duration_s)} so far" if run.status == RunStatus.RUNNING else duration(run.duration_s)
-    where = f" on {safe(run.host)}" if run.host else ""
+    where = f" on {safe(run.host)}" if run.host and not brief else ""
     began = moment(run.started_at, pen.now, pen.zone)
     return f"{short_id(run.id)}  {safe(run.state)}, {lasted}, began {began}{where}"
 
@@ -212,7 +212,7 @@ def compare_cells(each: Difference, pen: Pen) -> dict[str, Spans]:
                   + name_text(each), ink),),
         "before": ((text(value_text(each, each.before)), "dim"),),
         "after": ((text(value_text(each, each.after)), ink),),
-        "difference": ((text(difference_text(each)), "amber" if worse else ink),),
+        "difference": ((text(difference_text(each)), "amber bold" if worse else ink),),
         "share": ((text(percent(each.share)), ink),) if each.share is not None else ((text(UNKNOWN), "faint"),),
         "bar": bar,
         "note": ((text(safe(each.note)), "dim"),),
@@ -241,7 +241,7 @@ def brief_lines(comparison: Comparison, pen: Pen, *, width: int, most: int) -> l
         note = safe(each.note) if each.share is not None else values
         line: Spans = (
             (f" {pad(name_text(each), name_cells, ellipsis=pen.glyphs.ellipsis)}", "dim"),
-            (f"{pen.glyphs.text(difference_text(each)):>8}", "amber" if is_worse(each) else "text"),
+            (f"{pen.glyphs.text(difference_text(each)):>8}", "amber bold" if is_worse(each) else "text"),
             (f"{pen.glyphs.text(percent(each.share)):>6}", "text" if each.share is not None else "dim"),
             (f"   {pen.glyphs.text(note)}", "text"),
         )

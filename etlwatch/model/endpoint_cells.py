@@ -5,12 +5,12 @@ Owns columns, cells and order of that table. Refuses to own what is usual for an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from etlwatch.model.columns import Column
 from etlwatch.model.fleet_view import ALARMING_SHARE
 from etlwatch.model.numbers import UNKNOWN, count, duration_ms, percent, share
+from etlwatch.model.ordering import Order, Ordering
 from etlwatch.model.series import percentiles_of
 from etlwatch.model.snapshot import Percentiles
 from etlwatch.model.spans import Spans
@@ -18,7 +18,7 @@ from etlwatch.text import safe
 from tracking_core.histogram import unpack
 from tracking_core.records import EndpointTotals
 
-__all__ = ["endpoint_cells", "endpoint_columns", "sort_endpoints"]
+__all__ = ["BUSIEST", "ENDPOINTS", "endpoint_cells", "endpoint_columns"]
 
 
 def _number(key: str, header: str, width: int = 6, gap: int = 2) -> Column:
@@ -82,25 +82,26 @@ def endpoint_cells(totals: EndpointTotals, all_requests: int) -> dict[str, Spans
     }
 
 
-_KEYS: Final[dict[str, Callable[[EndpointTotals], float]]] = {
-    "req": lambda totals: totals.requests,
-    "share": lambda totals: totals.requests,
-    "failed": lambda totals: totals.failed,
-    "throttled": lambda totals: totals.throttled,
-    "4xx": lambda totals: totals.status_4xx,
-    "5xx": lambda totals: totals.status_5xx,
-    "bad": lambda totals: _bad(totals) / max(totals.requests, 1),
-    "p50": lambda totals: found.p50 if (found := _percentiles(totals)) else 0.0,
-    "p95": lambda totals: found.p95 if (found := _percentiles(totals)) else 0.0,
-    "p99": lambda totals: found.p99 if (found := _percentiles(totals)) else 0.0,
-    "max": lambda totals: totals.max_ms,
-    "mean": lambda totals: totals.duration_ms / max(totals.requests, 1),
-    "items": lambda totals: totals.items,
-    "each": lambda totals: totals.items / max(totals.requests, 1),
-}
+ENDPOINTS: Final[Ordering[EndpointTotals]] = Ordering(
+    by_need=lambda totals: (-totals.requests, totals.endpoint),
+    keys={
+        "endpoint": (lambda totals: totals.endpoint.casefold(), False),
+        "req": (lambda totals: totals.requests, True),
+        "share": (lambda totals: totals.requests, True),
+        "failed": (lambda totals: totals.failed, True),
+        "throttled": (lambda totals: totals.throttled, True),
+        "4xx": (lambda totals: totals.status_4xx - totals.throttled, True),
+        "5xx": (lambda totals: totals.status_5xx, True),
+        "bad": (lambda totals: _bad(totals) / max(totals.requests, 1), True),
+        "p50": (lambda totals: found.p50 if (found := _percentiles(totals)) else None, True),
+        "p95": (lambda totals: found.p95 if (found := _percentiles(totals)) else None, True),
+        "p99": (lambda totals: found.p99 if (found := _percentiles(totals)) else None, True),
+        "max": (lambda totals: totals.max_ms, True),
+        "mean": (lambda totals: totals.duration_ms / max(totals.requests, 1), True),
+        "items": (lambda totals: totals.items, True),
+        "each": (lambda totals: totals.items / max(totals.requests, 1), True),
+    },
+)
+"""How endpoints are ordered: by need the busiest first."""
 
-
-def sort_endpoints(endpoints: Sequence[EndpointTotals], column: str, *, inverted: bool) -> list[EndpointTotals]:
-    """Return the endpoints by a column, the greatest first; by name, the first letter first."""
-    by_name = sorted(endpoints, key=lambda totals: totals.endpoint.casefold(), reverse=inverted and column not in _KEYS)
-    return sorted(by_name, key=_KEYS[column], reverse=not inverted) if column in _KEYS else by_name
+BUSIEST: Final = Order("req")

@@ -121,11 +121,13 @@ RUNS: Final[Ordering[RunRow]] = Ordering(
         "ratio": (lambda row: row.ratio, True),
         "phase": (lambda row: row.phase.name.casefold() if row.phase else None, False),
         "done": (lambda row: row.phase.share if row.phase else None, True),
+        "eta": (lambda row: row.eta.low.timestamp() if row.eta else None, False),
         "req": (lambda row: row.run.requests, True),
         "rate": (lambda row: row.rates.requests if row.rates else None, True),
         "items": (lambda row: row.run.items, True),
         "err": (lambda row: row.trouble, True),
         "p95": (lambda row: row.percentiles.p95 if row.percentiles else None, True),
+        "note": (lambda row: row.verdict.note.casefold() or None, False),
     },
 )
 """How runs are ordered."""

@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from etlwatch.commands import COMPARE_COMMANDS, bindings_of
 from etlwatch.gather import Watch
 from etlwatch.model.boards import AskedRuns, RunsBoard
+from etlwatch.model.box_lines import told
 from etlwatch.model.compare import Comparison, compare_runs
 from etlwatch.model.compare_words import (
     COMPARE_80,
@@ -30,7 +31,7 @@ from etlwatch.model.job_cells import STATE_TONES
 from etlwatch.model.pane import labelled, short_id
 from etlwatch.model.parts import Part
 from etlwatch.model.snapshot import Snapshot
-from etlwatch.model.spans import Spans
+from etlwatch.model.spans import Spans, plain_text
 from etlwatch.screens.base import DashboardScreen
 from etlwatch.text import safe
 from etlwatch.widgets.footer import Footer
@@ -96,6 +97,7 @@ class CompareScreen(DashboardScreen):
     def _arrange(self) -> None:
         width, height = self.app.size
         self.query_one(LineTable).columns = compare_columns(width)
+        self.query_one("#second").styles.height = self._conclusion_lines
         self.query_one("#gap").display = height >= 20
         self.query_one("#sides").display = height >= 10
         self.query_one("#same").display = height >= 14
@@ -156,7 +158,7 @@ class CompareScreen(DashboardScreen):
         return (
             (f"{pen.glyphs.state(run.state)} ", tone),
             (f"{safe(run.job)} ", "text bold"),
-            (pen.glyphs.text(run_words(run, pen)), "text"),
+            (pen.glyphs.text(run_words(run, pen, brief=self.brief)), "text"),
         )
 
     def left_parts(self) -> list[Part]:
@@ -175,8 +177,18 @@ class CompareScreen(DashboardScreen):
         return parts
 
     def second_lines(self) -> Sequence[Spans]:
-        """Return the conclusion."""
-        return [self._says]
+        """Return the conclusion, in two lines where one is short."""
+        lines = self._conclusion_lines
+        if lines == 1:
+            return [self._says]
+        role = self._says[0][1]
+        said = told(plain_text(self._says).strip(), self.size.width - 2, role=role, most=lines)
+        return [((" ", "plain"), *line) for line in said]
+
+    @property
+    def _conclusion_lines(self) -> int:
+        width, height = self.app.size
+        return 2 if width < 110 and height >= 16 else 1
 
     def footer_words(self) -> dict[str, str]:
         """Say what the key for all figures does now."""

@@ -76,9 +76,12 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Make the box as tall as the help, where the terminal allows it."""
         view = self.query_one(ScrollLines)
+        room = max(1, self.app.size.height - 4)
         view.styles.height = len(self._lines)
-        view.styles.max_height = max(1, self.app.size.height - 4)
+        view.styles.max_height = room
         view.focus()
+        if len(self._lines) > room:
+            self.query_one("#box").border_subtitle = "j k scroll, esc closes"
 
     def action_close(self) -> None:
         """Back to the screen below."""

@@ -15,7 +15,8 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from etlwatch.model.endpoint_cells import endpoint_cells, endpoint_columns, sort_endpoints
+from etlwatch.model.endpoint_cells import BUSIEST, ENDPOINTS, endpoint_cells, endpoint_columns
+from etlwatch.model.ordering import Order
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_completeness import endpoint_pages
 from etlwatch.model.run_view import RunView
@@ -52,7 +53,7 @@ class RequestsTab(Vertical):
         self._cursor_s: float | None = None
         self._zoom = Zoom((), 0.0, 0.0)
         self._drawn: object = None
-        self._order = ("req", False)
+        self.order = BUSIEST
 
     def compose(self) -> ComposeResult:
         """Lay out the moment, the charts, the table and the pages."""
@@ -104,15 +105,14 @@ class RequestsTab(Vertical):
     def _draw_table(self, view: RunView) -> None:
         endpoints = view.details.endpoints
         total = sum(totals.requests for totals in endpoints)
-        column, inverted = self._order
         table = self.query_one(LineTable)
         table.set_empty(view.details.unknown.get("endpoints", NO_REQUESTS))
         table.update_rows(
             [
                 Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
-                for totals in sort_endpoints(endpoints, column, inverted=inverted)
+                for totals in ENDPOINTS.sort(endpoints, self.order)
             ],
-            sort=(column, inverted if column == "endpoint" else not inverted),
+            sort=ENDPOINTS.arrow(self.order),
         )
 
     def _draw_charts(self, view: RunView, pen: Pen) -> None:
@@ -140,13 +140,13 @@ class RequestsTab(Vertical):
     def _highlighted(self) -> None:
         self._draw_pages()
 
-    @on(LineTable.SortRequested, "#endpoints")
-    def _sort_requested(self, message: LineTable.SortRequested) -> None:
-        column, inverted = self._order
-        self.sort((message.column, not inverted if message.column == column else False))
-
-    def sort(self, order: tuple[str, bool]) -> None:
-        """Order the endpoints by a column, its natural direction or the other."""
-        self._order = order
+    def sort(self, order: Order) -> None:
+        """Order the endpoints."""
+        self.order = order
         if self._view is not None:
             self._draw_table(self._view)
+
+    @property
+    def column_keys(self) -> list[str]:
+        """The columns on screen."""
+        return [column.key for column in self.query_one(LineTable).columns]

@@ -15,6 +15,8 @@ from textual.widgets import ContentSwitcher
 
 from etlwatch.commands import RUN_COMMANDS, bindings_of
 from etlwatch.gather import Watch
+from etlwatch.model.endpoint_cells import ENDPOINTS
+from etlwatch.model.ordering import Order
 from etlwatch.model.parts import Part
 from etlwatch.model.phase_details import phases_lines
 from etlwatch.model.rows import RunRow
@@ -32,6 +34,7 @@ from etlwatch.screens.errors_tab import ErrorsTab
 from etlwatch.screens.requests_tab import RequestsTab
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
+from etlwatch.widgets.line_table import LineTable
 from etlwatch.widgets.prompt import Prompt
 from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.scroll_lines import ScrollLines
@@ -110,6 +113,9 @@ class RunScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Ask for the run's details."""
         self._arrange()
+        remembered = self.dashboard.memory.orders.get("endpoints")
+        if remembered is not None and remembered.column in ENDPOINTS.columns:
+            self.query_one(RequestsTab).sort(remembered)
         self._focus_tab()
 
     def on_screen_resume(self) -> None:
@@ -220,6 +226,32 @@ class RunScreen(DashboardScreen):
         target = {"requests": "endpoints", "errors": "error-list"}.get(self.tab, self.tab)
         # At once, not with the next message: a field that is opened now must keep the keys.
         self.set_focus(self.query_one(f"#{target}"))
+
+    # -- the order of the endpoints
+
+    def action_sort(self, step: int) -> None:
+        """Sort the endpoints by the next column."""
+        if self.tab == "requests":
+            tab = self.query_one(RequestsTab)
+            self._reorder(ENDPOINTS.next(tab.order, step, tab.column_keys))
+
+    def action_invert(self) -> None:
+        """Turn the order of the endpoints round."""
+        if self.tab == "requests":
+            order = self.query_one(RequestsTab).order
+            self._reorder(Order(order.column, not order.inverted))
+
+    @on(LineTable.SortRequested, "#endpoints")
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        order = self.query_one(RequestsTab).order
+        if message.column == order.column:
+            self.action_invert()
+        elif message.column in ENDPOINTS.columns:
+            self._reorder(Order(message.column))
+
+    def _reorder(self, order: Order) -> None:
+        self.query_one(RequestsTab).sort(order)
+        self.dashboard.keep_order("endpoints", order)
 
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""

@@ -211,3 +211,8 @@ def test_what_is_too_long_for_the_clipboard_is_cut_between_characters() -> None:
     assert len(text.encode()) <= MOST_BYTES
     assert set(text) == {"ü"}
     assert clipped_for_clipboard("short") == ("short", False)
+
+
+def test_help_is_short_enough_for_its_box() -> None:
+    for command in (*ALL, *MOVE_COMMANDS):
+        assert len(command.help) <= 53, command.name

@@ -43,8 +43,9 @@ async def test_equals_compares_the_run_under_the_cursor_with_its_last_success() 
     assert (screen.comparison.after.host, screen.comparison.before.host) == ("etl-04", "etl-03")
     assert lines[0].startswith(" prod  ‹ back  compare  crm 0001 against 2BA3")
     assert lines[1] == " 30m 00s against 10m 00s: +20m, 3.0× as long."
-    assert lines[2].startswith(" before   ✓ crm 2BA3  completed, 10m 00s, began Sun 22:12 on etl-03")
-    assert lines[3].startswith(" after    ✓ crm 0001  completed, 30m 00s, began 01:32 on etl-04")
+    assert lines[2] == "", "room for a longer conclusion"
+    assert lines[3] == " before   ✓ crm 2BA3  completed, 10m 00s, began Sun 22:12"
+    assert lines[4] == " after    ✓ crm 0001  completed, 30m 00s, began 01:32"
     assert any(line.strip("▌ ").split()[:6] == ["ValueError", "in", "load", "0", "1", "+1"] for line in lines)
     assert any("host" in line and "etl-03" in line and "etl-04" in line for line in lines)
     assert "same code version, command and user" in lines[22]
@@ -201,3 +202,11 @@ async def test_an_error_of_a_removed_run_opens_nothing_and_says_why() -> None:
         await opened.press("enter")
         assert opened.app.screen is screen
         assert "was removed from the store" in opened.toasts
+
+
+async def test_at_eighty_cells_the_whole_conclusion_is_told() -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("j", "j", "j", "j", "equals_sign")
+        await compared(opened)
+        said = " ".join(line.strip() for line in opened.lines()[1:3])
+    assert said == "1h 42m so far against 48m 41s: +54m, 2.1× as long; load +1h 13m alone is more than that."

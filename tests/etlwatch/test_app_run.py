@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from textual.widgets import ContentSwitcher
 
+from etlwatch.model.ordering import Order
 from etlwatch.model.phase_details import phases_lines
 from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen
@@ -15,6 +16,7 @@ from etlwatch.model.run_view import TABS, view_of
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.verdict import judge_run
 from etlwatch.screens.home import HomeScreen
+from etlwatch.screens.requests_tab import RequestsTab
 from etlwatch.screens.run import RunScreen
 from etlwatch.widgets.line_table import LineTable
 from etlwatch.widgets.scroll_lines import ScrollLines
@@ -158,6 +160,14 @@ async def test_endpoints_are_sorted_by_a_click() -> None:
         await opened.pilot.click("#endpoints", offset=(4, 0))
         await opened.pilot.pause()
         assert [row.key for row in endpoints.rows] == ["/companies", "/contacts"]
+        await opened.press("greater_than_sign", "greater_than_sign")
+        assert "↓share" in opened.text
+        await opened.press("I")
+        assert [row.key for row in endpoints.rows] == ["/companies", "/contacts"]
+    async with dashboard(night(), size=(160, 40)) as again:
+        screen = await open_slow(again)
+        await again.press("right_square_bracket", "right_square_bracket")
+        assert screen.query_one(RequestsTab).order == Order("share", inverted=True), "remembered"
 
 
 async def test_errors_are_grouped_and_the_traceback_follows_the_cursor() -> None:
