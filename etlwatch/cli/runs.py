@@ -235,7 +235,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
         first = False
         follower.told()
         if form is Format.TABLE:
-            output.write_table(lambda look: (change_line(run, now, look) for run in runs))
+            output.write_table(lambda look: (change_line(run, look) for run in runs))
         else:
             stream.write([shapes.run_shape(run) for run in runs])
 
@@ -248,11 +248,11 @@ def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> b
     return (oldest is None or run.started_at >= oldest) and query.takes(run, now, endpoints)
 
 
-def change_line(run: Run, now: datetime, look: Look) -> str:
-    """Return a run's state as one line of a stream: when it was seen, the state, the run, why."""
+def change_line(run: Run, look: Look) -> str:
+    """Return a run's state as one line of a stream: since when it is in it, the state, the run, why."""
     state = pad(state_word(run.state, look), STATE_CELLS)
     words = f"{run.id}  {pad(look.shown(run.job), JOB_CELLS)}  {look.shown(_note(run))}".rstrip()
-    line = f"{local_time(now, look.zone)}  "
+    line = f"{local_time(run.ended_at or run.state_since or run.started_at, look.zone)}  "
     if look.width is not None:
         words = clip(words, max(look.width - len(line) - STATE_CELLS - 2, 0), ellipsis=look.glyphs.ellipsis)
     return line + look.paint(state, state_tone(run.state)) + "  " + words

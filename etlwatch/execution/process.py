@@ -77,9 +77,10 @@ def attend(pid: int, *, resized: Callable[[], None]) -> Death:
     while True:
         number, from_terminal = _next_signal()
         if number == signal.SIGCHLD:
-            ended, wait_status, usage = os.wait4(pid, os.WNOHANG)
-            if ended == pid:
-                return Death(wait_status=wait_status, usage=usage, asked_to_stop=asked_to_stop)
+            # Any: as a container's first process we are left the orphans of all others, and bury them.
+            while (gone := os.wait4(-1, os.WNOHANG))[0]:
+                if gone[0] == pid:
+                    return Death(wait_status=gone[1], usage=gone[2], asked_to_stop=asked_to_stop)
         elif number == signal.SIGWINCH:
             resized()
         else:

@@ -278,6 +278,25 @@ def test_what_a_command_leaves_behind_does_not_hold_us(sqlite_store_dsn: str) ->
         process.communicate()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves a process the orphans of others on request")
+def test_orphans_that_are_left_to_us_are_buried(sqlite_store_dsn: str) -> None:
+    # What a container's first process is by nature, any process can ask to be.
+    reaper = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1); os.execv(sys.executable, sys.argv[1:])"
+    job = """
+import os, subprocess, time
+subprocess.run(["sh", "-c", "true & sleep 0.1 &"])
+def children():
+    found = subprocess.run(["ps", "-o", "stat=,comm=", "--ppid", str(os.getppid())], capture_output=True, text=True)
+    return [line for line in found.stdout.splitlines() if "sleep" in line or line.startswith("Z")]
+until = time.monotonic() + 20
+while children() and time.monotonic() < until:
+    time.sleep(0.05)
+raise SystemExit(1 if children() else 0)
+"""
+    line = [sys.executable, "-c", reaper, *words(sys.executable, "-c", job, dsn=sqlite_store_dsn)]
+    assert subprocess.run(line, env=environment(), timeout=60, check=False).returncode == 0
+
+
 def test_passwords_on_the_command_line_are_not_recorded(sqlite_store_dsn: str) -> None:
     line = [
         "env",
