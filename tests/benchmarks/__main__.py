@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks SUITE [--json] [--quick]`: DESIGN 7 measured, each figure beside its peer.
+"""`python -m tests.benchmarks SUITE [--json] [--quick]`: DESIGN 7 measured, each figure beside its peer; and PROMISES.
 
 Owns the suites' names and their order. Nothing here is asserted by the test suite: a busy machine misses budgets that
 an idle one meets.
@@ -11,6 +11,7 @@ import sys
 
 from tests.benchmarks import (
     imports,
+    promises,
     reading,
     reading_charts,
     reading_fleet,
@@ -40,6 +41,12 @@ SUITES: dict[str, dict[str, Topic]] = {
         "fleet": reading_fleet.findings,
     },
     "keep": {"clean-up": removing.findings},
+    "promises": {
+        "calls": promises.calls,
+        "back": promises.coming_back,
+        "loop": promises.event_loop,
+        "leaving": promises.leaving,
+    },
     "screen": {
         "start": screen.start,
         "rest": screen.rest,
