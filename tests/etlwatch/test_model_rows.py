@@ -135,6 +135,8 @@ def test_progress_is_that_of_the_unit_with_the_most_to_do_and_not_clamped() -> N
     phase = make_phase(run, "load", 1, "running", files=1, of_files=2, rows=330, of_rows=300)
     assert share_done(phase) == pytest.approx(1.1)
     assert share_done(make_phase(run, "load", 1, "running", rows=5)) is None
+    beyond = make_phase(run, "load", 1, "running", rows=3_330, of_rows=300)
+    assert texts(row_of(run, phases={run.run_id: (beyond,)}))["done"] == "11×", "the column has four cells"
 
 
 # -- what is usual
