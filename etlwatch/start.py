@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tracking_core.config import StoreLocation
     from tracking_core.store.base import Store
 
-__all__ = ["Beginning", "run_dashboard"]
+__all__ = ["Beginning", "draw_first", "run_dashboard"]
 
 SWITCH_S: Final = 0.0005
 """How long a thread computes while another waits: the poller's must not hold up a key, which passes three threads."""
@@ -97,11 +97,12 @@ class Beginning:
         self._answered.set()
 
 
-def run_dashboard(store: object = None, settings: Settings | None = None) -> int:
+def run_dashboard(store: object = None, settings: Settings | None = None, opening: Opening | None = None) -> int:
     """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
 
-    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default. Raises
-    ConfigurationError for what names none, ValueError for a theme there is not.
+    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default; `opening`
+    is a terminal that has a first frame already. Raises ConfigurationError for what names no store, ValueError for a
+    theme there is not.
     """
     location = resolve(store)
     settings = settings or Settings()
@@ -112,9 +113,8 @@ def run_dashboard(store: object = None, settings: Settings | None = None) -> int
         return open_location(location)
 
     try:
-        with Opening(sys.__stderr__, sys.__stdin__, os.environ) as opening:
-            frame = first_frame(opening, settings, location)
-            opening.show(frame.connecting(settings.as_of or datetime.now(UTC)), frame.theme, frame.glyphs)
+        with opening or Opening(sys.__stderr__, sys.__stdin__, os.environ) as opening:
+            frame = draw_first(opening, settings, location)
             beginning = Beginning(opening, frame, open_store)
             beginning.wait(NEAR_S)
             from etlwatch.app import STORE_STATUS, EtlwatchApp
@@ -133,11 +133,11 @@ def run_dashboard(store: object = None, settings: Settings | None = None) -> int
     return STORE_STATUS if app.failure else (status if status is not None else app.return_code or 0)
 
 
-def first_frame(opening: Opening, settings: Settings, location: StoreLocation) -> FirstFrame:
-    """Return the frame that a terminal begins with."""
+def draw_first(opening: Opening, settings: Settings, location: StoreLocation) -> FirstFrame:
+    """Draw the screen without an answer, and return the frame that draws it with one."""
     memory = recall(state_file(os.environ))
     width, height = opening.size
-    return FirstFrame(
+    frame = FirstFrame(
         settings=settings,
         label=settings.label or short_label(location.label),
         theme=pick_theme(settings.theme, os.environ, color_system=color_system_of(os.environ) or "truecolor"),
@@ -146,3 +146,5 @@ def first_frame(opening: Opening, settings: Settings, location: StoreLocation) -
         width=width,
         height=height,
     )
+    opening.show(frame.connecting(settings.as_of or datetime.now(UTC)), frame.theme, frame.glyphs)
+    return frame

@@ -8,6 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from etlwatch.opening import Opening
 
 PROGRAM = "etlwatch"
 DEBUG = "ETLWATCH_DEBUG"
@@ -30,6 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     # Imported here, so that ctrl-c while modules load is answered like any other.
+    from etlwatch.cli.early import opened_early
+
+    with opened_early(argv) as opening:
+        return _parsed(argv, opening)
+
+
+def _parsed(argv: list[str], opening: Opening | None) -> int:
     import click
 
     from etlwatch.cli import output
@@ -38,7 +50,9 @@ def _run(argv: list[str]) -> int:
     from etlwatch.cli.terminal import say
 
     try:
-        status = etlwatch.main(argv, prog_name=PROGRAM, standalone_mode=False)
+        # What is said of a failure is said on the shell's screen.
+        with opening or nullcontext():
+            status = etlwatch.main(argv, prog_name=PROGRAM, standalone_mode=False, obj=opening)
     except click.exceptions.Abort:
         return Exit.INTERRUPTED
     except click.UsageError as error:

@@ -24,6 +24,8 @@ WAY_OUT = "app.interrupt"
 
 def keymap_of(chosen: Chosen) -> Keymap:
     """Return the chosen keys; ConfigError for unknown commands and for keys that would mean two things."""
+    if not chosen:
+        return {}
     commands = {command.name: command for group in GROUPS.values() for command in group}
     problems = [problem for name, sourced in chosen.items() for problem in _problems_of(name, sourced, commands)]
     keymap = {name: sourced.value for name, sourced in chosen.items() if name in commands}

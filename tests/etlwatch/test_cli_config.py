@@ -300,7 +300,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StoreLocation, Setting
     """Return what dashboards were opened on, in place of opening them."""
     found: list[tuple[StoreLocation, Settings]] = []
 
-    def run_dashboard(place: StoreLocation, settings: Settings) -> int:
+    def run_dashboard(place: StoreLocation, settings: Settings, _opening: object) -> int:
         found.append((place, settings))
         return 0
 

@@ -149,7 +149,7 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
 ) -> None:
     opened: list[tuple[str, Settings]] = []
 
-    def run_dashboard(place: StoreLocation, settings: Settings) -> int:
+    def run_dashboard(place: StoreLocation, settings: Settings, _opening: object) -> int:
         opened.append((place.label, settings))
         return 3
 

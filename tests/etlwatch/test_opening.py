@@ -18,7 +18,11 @@ import pyte
 import pytest
 from rich.console import Console
 
+from etlwatch.cli.configuration import flags
+from etlwatch.cli.early import SWITCHES, VALUES, flags_of
+from etlwatch.cli.root import etlwatch
 from etlwatch.colours import color_system_of, palette, role_style
+from etlwatch.config.effective import Flags
 from etlwatch.first_frame import FirstFrame, Line
 from etlwatch.model.ordering import Order
 from etlwatch.widgets.cells import Shadow
@@ -120,6 +124,51 @@ async def test_the_frame_before_any_answer_is_what_the_widgets_draw_then(size: t
 )
 def test_colours_are_found_as_rich_finds_them(environ: dict[str, str]) -> None:
     assert color_system_of(environ) == Console(force_terminal=True, _environ=environ).color_system
+
+
+# -- before the command line is parsed
+
+
+def test_the_plain_options_are_those_of_the_command() -> None:
+    declared = {
+        name
+        for parameter in etlwatch.params
+        if parameter.name not in ("version", "help")
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert declared == set(VALUES) | set(SWITCHES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--dsn", "sqlite:///x.db"],
+        ["--dsn=postgresql://db/etl?a=b", "--theme=light", "-i", "2.5", "--no-mouse"],
+        ["-t", "prod", "--write", "--ascii", "--theme", "mono"],
+        ["--write", "--read-only", "--interval=5", "--ascii", "--no-ascii"],
+    ],
+)
+def test_plain_options_mean_what_the_command_makes_of_them(words: list[str]) -> None:
+    context = etlwatch.make_context("etlwatch", list(words))
+    assert flags_of(words) == Flags(**flags(context))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["--help"],
+        ["--version"],
+        ["--dsn"],
+        ["--theme", "pink"],
+        ["-i", "often"],
+        ["-t=prod"],
+        ["--dsn", "x", "y"],
+    ],
+)
+def test_any_other_words_have_no_frame_before_they_are_parsed(words: list[str]) -> None:
+    assert flags_of(words) is None
 
 
 # -- in a terminal
@@ -236,3 +285,11 @@ def test_a_dumb_terminal_has_no_first_frame(opened: Opened) -> None:
 def test_the_smallest_terminal_has_a_first_frame(opened: Opened) -> None:
     with opened(deed="time.sleep(60)", lines=3) as terminal:
         terminal.wait_for("enter open")
+
+
+def test_a_wrong_option_is_said_on_the_shells_screen(opened: Opened) -> None:
+    with opened("--interval", "61") as terminal:
+        assert terminal.wait_for_exit() == 2
+        assert "61" in terminal.text
+        assert not terminal.screen.alternate
+        assert is_cooked(terminal)
