@@ -44,6 +44,8 @@ def count_label(top: float) -> str:
     """Write the top of an axis of counts or rates in at most four cells: `600`, `4k`, `1M`, `0.4`."""
     if top < 1:
         return f"{top:.1g}"[:4]
+    if top < 10:
+        return f"{top:.1f}".removesuffix(".0")
     text = count(top)
     return text if top < 1_000 else f"{top / 1_000:g}k" if top < 1_000_000 else text.replace(".0", "")
 

@@ -8,7 +8,7 @@ colours.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from etlwatch.model.blocks import Value
 from etlwatch.model.spans import Span, Spans
@@ -52,9 +52,14 @@ class Plot:
     """The time cursor, in seconds."""
 
 
+_ROUND_PARTS: Final = {1: 5, 2: 4, 4: 4, 6: 3}
+"""Into how many parts a top divides by its first digit so that each can be written: 0.2, 0.5, 1 and 2 of its power."""
+
+
 def y_ticks(plot: Plot, rows: int) -> tuple[tuple[float, str], ...]:
-    """Return the ticks of the y axis for a canvas of `rows` lines: ends only, halves, or quarters."""
-    steps = 4 if rows >= 12 else 2 if rows >= 6 else 1
+    """Return the ticks of the y axis for a canvas of `rows` lines: ends only, halves, or round parts of its top."""
+    leading = int(f"{plot.top:e}"[0])
+    steps = _ROUND_PARTS.get(leading, 4) if rows >= 12 else 2 if rows >= 6 else 1
     return tuple(
         (plot.top * step / steps, plot.label(plot.top * step / steps) if step else "0") for step in range(steps + 1)
     )

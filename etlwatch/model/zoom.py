@@ -100,7 +100,12 @@ def usual_levels(view: RunView) -> dict[str, float]:
 
 
 def _points(columns: Sequence[Column], values: Sequence[Value]) -> tuple[tuple[float, Value], ...]:
-    return tuple((column.begin + column.seconds / 2, value) for column, value in zip(columns, values, strict=True))
+    """Return each value from the beginning of its column to its end: a run of ten seconds has one, and it is seen."""
+    return tuple(
+        (at, value)
+        for column, value in zip(columns, values, strict=True)
+        for at in (column.begin, column.begin + column.seconds)
+    )
 
 
 def _plot(title: Spans, top: float, label: Callable[[float], str], series: tuple[Series, ...]) -> Plot:

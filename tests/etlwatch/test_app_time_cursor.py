@@ -13,7 +13,7 @@ from etlwatch.screens.run import RunScreen
 from etlwatch.screens.zoom import ZoomScreen
 from etlwatch.widgets.plot import PlotChart
 from tests.etlwatch.dashboard import Dashboard, dashboard
-from tests.etlwatch.fleet import FakeStore, make_run
+from tests.etlwatch.fleet import FakeStore, make_cell, make_run
 from tests.etlwatch.night import night
 from tracking_core.records import Page
 
@@ -186,3 +186,11 @@ def test_a_line_in_ascii_is_one_cell() -> None:
     from etlwatch.model.glyphs import ASCII
 
     assert plain_text(with_line([("##", "chart-p99")], 1, glyphs=ASCII)) == "#|"
+
+
+async def test_a_run_of_a_few_seconds_is_seen_on_its_charts() -> None:
+    run = make_run("brief", minutes_ago=2, lasted_s=11, requests=80)
+    cell = make_cell(int(run.started_at.timestamp()) // 10 * 10, requests=80, ms=60)
+    async with dashboard(FakeStore(runs=[run], run_cells=[cell]), size=(120, 30)) as opened:
+        await opened.press("enter", "z")
+        await opened.until(lambda: "██████████" in opened.text)

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from textual.app import App, ComposeResult
 
-from etlwatch.model.axes import millis_label
+from etlwatch.model.axes import count_label, millis_label
 from etlwatch.model.glyphs import ASCII, UNICODE
 from etlwatch.model.plots import Plot, Series, y_ticks
 from etlwatch.model.spans import plain_text
@@ -130,3 +131,14 @@ async def test_the_widget_draws_again_only_for_another_plot_or_size(monkeypatch)
         await pilot.resize_terminal(60, 10)
         assert cell_width(chart.render_line(5).text) == 60
         assert "03:12" in chart.render_line(9).text
+
+
+@pytest.mark.parametrize(
+    ("top", "labels"),
+    [
+        (1, ["0", "0.2", "0.4", "0.6", "0.8", "1"]), (2, ["0", "0.5", "1", "1.5", "2"]), (6, ["0", "2", "4", "6"]),
+        (40, ["0", "10", "20", "30", "40"]), (1_000, ["0", "200", "400", "600", "800", "1k"]),
+    ],
+)  # fmt: skip
+def test_ticks_stand_where_they_can_be_written_exactly(top: float, labels: list[str]) -> None:
+    assert [label for _, label in y_ticks(replace(plot(), top=top, label=count_label), 20)] == labels
