@@ -129,7 +129,9 @@ def job_pane(row: JobRow, pen: Pen) -> list[Spans]:
         lines.append(labelled("expected", expected))
     proven = [run for run in row.runs if run.evidence]
     proven.sort(key=lambda run: RANKS.get(run.state, 99))
-    lines.extend(labelled("because", safe(f"{run.state}: {run.evidence}")) for run in proven[:PROOFS])
+    for run in proven[:PROOFS]:
+        since = f" since {moment(run.state_since, pen.now, pen.zone)}" if run.state_since is not None else ""
+        lines.append(labelled("because", safe(f"{run.state}{since}: {run.evidence}")))
     if row.last is not None:
         lines.append(labelled("last", last_words(row, row.last, pen)))
     if row.overdue_s is None and expected:

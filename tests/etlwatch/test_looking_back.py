@@ -142,3 +142,37 @@ def test_a_past_moment_groups_the_errors_of_then(store_dsn: str) -> None:
             was, now = ([replace(kind, run=None) for kind in one.board.kinds] for one in (snapshot, later))  # type: ignore[union-attr]
             assert now == was
     night.stock.close()
+
+
+def test_an_open_run_shows_what_it_showed_then(store_dsn: str) -> None:
+    night = scripted_night(store_dsn)
+    then = []
+    with night.stock.store.reader(30.0) as connection:
+        reader: Any = connection
+        for minute in (5.2, 12, 21.7, 40, 66, 80.4):
+            night.until(BEGIN + minute * MINUTE)
+            reader.at = BEGIN + minute * MINUTE
+            for run in reader.live_runs():
+                then.append(Gatherer().read(reader, Watch(open_run=run.run_id)))
+        night.until(END)
+        reader.at = END
+        for snapshot in then:
+            was = snapshot.details
+            assert was is not None
+            now = read_as_of(reader, Watch(open_run=was.run_id), snapshot.at).details
+            assert now is not None
+            assert now.run is not None
+            assert was.run is not None
+            assert (now.errors, now.source_counts) == (was.errors, was.source_counts)
+            assert [replace(kind, run=None) for kind in now.kinds] == [replace(kind, run=None) for kind in was.kinds]
+            assert [(one.status, one.started_at, one.ended_at) for one in now.phases] == [
+                (one.status, one.started_at, one.ended_at) for one in was.phases
+            ]
+            closed = tuple(cell for cell in was.series if cell.bucket + cell.width <= (now.series_until or 0))
+            assert now.series == closed
+            assert now.run.requests == sum(cell.requests for cell in closed) <= was.run.requests
+            assert {sample.at for sample in now.samples} <= {sample.at for sample in was.samples}
+            assert (now.endpoints, now.ledger, now.coverage) == ((), (), ()), "of whole runs only"
+            assert now.unknown
+            assert now.reference == was.reference
+    night.stock.close()
