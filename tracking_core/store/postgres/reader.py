@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
 from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.foresight import Foresight, Question
 from tracking_core.store.postgres.known_rows import KnownRows
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.questions import Questions
@@ -29,6 +31,9 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         self._in_view = False
         self._begun = False
         self._newest = KnownRows()
+        self._foresight = Foresight()
+        self._answers: dict[Question, list[Row]] = {}
+        self._waited = 0.0
         take_times_as_integers(self.raw)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
@@ -40,8 +45,8 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
     def one_view(self) -> Iterator[None]:
         """Let all questions inside the block see one moment of the store: one REPEATABLE READ transaction.
 
-        The moment is that of the first question, with which the transaction begins. The deadline holds for each
-        question, not for the block. A view inside a view is the same one.
+        The moment is that of the first question, with which the transaction begins; what can be foreseen is asked with
+        it. The deadline holds for each exchange, not for the block. A view inside a view is the same one.
         """
         if self._in_view:
             yield
@@ -56,7 +61,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         else:
             self._end_view()
         finally:
-            self._in_view = False
+            self._in_view, self._answers = False, {}
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair.
@@ -79,19 +84,35 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
                 raw.execute(self._sql["end_view"])
 
     def _ask(self, block: str, **parameters: object) -> list[Row]:
+        question = Question.of(block, parameters)
+        if not self._in_view:
+            return self._begin([question], and_end=True)[question]
+        if not self._begun:
+            began = time.monotonic()
+            self._answers = self._begin([question, *self._foresight.new_view()])
+            self._begun, self._waited = True, time.monotonic() - began
+        if question in self._answers:
+            self._foresight.asked(question, self._waited)
+            return self._answers[question]
+        began = time.monotonic()
         with self.operation() as raw:
-            cursor = raw.cursor(binary=True)
-            if self._in_view and self._begun:
-                return cursor.execute(self._sql[block], parameters).fetchall()
+            answer = raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
+        self._foresight.asked(question, time.monotonic() - began)
+        return answer
+
+    def _begin(self, questions: Iterable[Question], *, and_end: bool = False) -> dict[Question, list[Row]]:
+        """Begin a transaction and ask these questions in it, all in one exchange; return their answers."""
+        cursors = {question: self.raw.cursor(binary=True) for question in questions}
+        with self.operation() as raw:
             try:
                 with quiet_pipeline(raw):
                     raw.execute(self._sql["begin_view"])
-                    cursor.execute(self._sql[block], parameters)
-                    if not self._in_view:
+                    for question, cursor in cursors.items():
+                        cursor.execute(self._sql[question.block], question.parameters)
+                    if and_end:
                         raw.execute(self._sql["end_view"])
+                return {question: cursor.fetchall() for question, cursor in cursors.items()}
             except BaseException:
                 if not self.closed:
                     raw.rollback()
                 raise
-            self._begun = self._in_view
-            return cursor.fetchall()
