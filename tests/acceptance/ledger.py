@@ -1,6 +1,9 @@
 """The one meaning of "nothing lost": every event stored exactly once, and every total the same number."""
 
 from tests.support.peek import peek
+from tracking_core.config import resolve, spool_directories
+from tracking_core.delivery.spool import DiskSpool
+from tracking_core.store import open_store
 
 
 def counts(dsn: str) -> dict[str, int]:
@@ -26,3 +29,13 @@ def assert_nothing_lost(dsn: str, requests: int, *, detail: int | None = None) -
 def status_of(dsn: str) -> list[str]:
     """Return the stored states of all runs."""
     return [str(row[0]) for row in peek(dsn, "SELECT status FROM tracking.runs ORDER BY run_id")]
+
+
+def replay_spool(dsn: str) -> int:
+    """Deliver what waits for a store, as `etlwatch spool replay` does; return how many events that were."""
+    spool = DiskSpool(resolve(dsn).label, spool_directories())
+    with open_store(dsn).writer(30.0) as writer:
+        outcome = spool.replay(writer.write)
+    spool.close()
+    assert (outcome.error, outcome.left, outcome.rejected, outcome.refused) == ("", 0, 0, {})
+    return outcome.sent

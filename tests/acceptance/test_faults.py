@@ -12,15 +12,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.ledger import assert_nothing_lost, counts, status_of
+from tests.acceptance.ledger import assert_nothing_lost, counts, replay_spool, status_of
 from tests.support.job import job_process, run_job
 from tests.support.peek import peek
 from tests.support.postgres import OwnPostgres
 from tests.support.proxy import PostgresProxy
 from tests.support.waiting import wait_until
 from tracking_core import SimpleETLTracker
-from tracking_core.config import resolve, spool_directories
-from tracking_core.delivery.spool import DiskSpool
+from tracking_core.config import resolve
 from tracking_core.store import open_store
 
 MakeProxy = Callable[[str], PostgresProxy]
@@ -38,16 +37,6 @@ def delivery(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def proxy(postgres_store_dsn: str, postgres_proxy: MakeProxy) -> PostgresProxy:
     return postgres_proxy(postgres_store_dsn)
-
-
-def replay_spool(dsn: str) -> int:
-    """Deliver what waits for a store, as `etlwatch spool replay` does; return how many events that were."""
-    spool = DiskSpool(resolve(dsn).label, spool_directories())
-    with open_store(dsn).writer(30.0) as writer:
-        outcome = spool.replay(writer.write)
-    spool.close()
-    assert (outcome.error, outcome.left, outcome.rejected, outcome.refused) == ("", 0, 0, {})
-    return outcome.sent
 
 
 def say(process: "subprocess.Popen[str]", word: str) -> None:
