@@ -9,12 +9,12 @@ one for 80, one for 120 and one for 160 cells and hands the table the one that f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import ELLIPSIS, Align
 
-__all__ = ["GUTTER", "Column", "Placed", "headers", "laid_out", "placed"]
+__all__ = ["GUTTER", "Column", "Placed", "headers", "laid_out", "placed", "widened"]
 
 GUTTER = 2
 """Cells before the first column: the cursor's mark and the mark of a chosen row."""
@@ -72,6 +72,22 @@ def placed(columns: Sequence[Column], width: int) -> tuple[Placed, ...]:
         out.append(Placed(column, x, cells))
         x += column.width + extra
     return tuple(out)
+
+
+def widened(columns: Sequence[Column], key: str, width: int, spare: Mapping[str, int]) -> tuple[Column, ...]:
+    """Return `columns` with one of them as wide as `width`, as far as others can spare it.
+
+    `spare` names these in the order in which they give, each with the cells that it keeps.
+    """
+    by_key = {column.key: column for column in columns}
+    short = max(0, width - by_key[key].width)
+    for name, least in spare.items():
+        given = min(short, max(0, by_key[name].width - least)) if name in by_key else 0
+        if given:
+            by_key[name] = replace(by_key[name], width=by_key[name].width - given)
+            by_key[key] = replace(by_key[key], width=by_key[key].width + given)
+            short -= given
+    return tuple(by_key.values())
 
 
 def laid_out(columns: Sequence[Column], cells: Mapping[str, Spans], width: int, *, ellipsis: str = ELLIPSIS) -> Spans:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from etlwatch.model.columns import Column
+from etlwatch.model.columns import Column, widened
 from etlwatch.model.numbers import clock, count, moment
 from etlwatch.model.pane import labelled, short_id
 from etlwatch.model.run_cells import Pen
@@ -181,6 +181,10 @@ def success_words(kind: ErrorKind, pen: Pen) -> str:
     return f"{what} completed since, {at}" if kind.mended else f"{what} last completed {at}"
 
 
+LEAST_MESSAGE: Final = 16
+LEAST_MESSAGE_WIDE: Final = 30
+"""Cells below which a message says nothing any more."""
+
 NAME_CELLS: Final = 40
 """Cells of a job's name on line 2, so that what is said of the error stays beside it."""
 
@@ -215,9 +219,10 @@ KINDS_80: Final = (
 )
 
 
-def kind_columns(width: int) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells."""
-    return KINDS_160 if width >= 160 else KINDS_120 if width >= 120 else KINDS_80
+def kind_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
+    """Return the layout for a terminal of `width` cells; a name of up to `longest_job` takes what messages spare."""
+    drawn = KINDS_160 if width >= 160 else KINDS_120 if width >= 120 else KINDS_80
+    return widened(drawn, "job", longest_job, {"message": LEAST_MESSAGE if width < 120 else LEAST_MESSAGE_WIDE})
 
 
 def kind_cells(kind: ErrorKind, pen: Pen) -> dict[str, Spans]:

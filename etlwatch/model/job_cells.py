@@ -11,7 +11,7 @@ from typing import Final
 
 from etlwatch.model.bars import is_over
 from etlwatch.model.blocks import strip
-from etlwatch.model.columns import Column
+from etlwatch.model.columns import Column, widened
 from etlwatch.model.jobs import JobRow
 from etlwatch.model.numbers import UNKNOWN, change, clock, moment, percent, ratio, span
 from etlwatch.model.past import MINIMUM_RUNS
@@ -51,6 +51,10 @@ _NUMBERS: Final = (
     Column(key="p95", header="p95", width=7, align="right"),
     Column(key="trend", header="trend", width=6, align="right"),
 )
+LEAST_NEXT: Final = 17
+LEAST_NEXT_WIDE: Final = 40
+"""Cells below which it is no longer said when a job is next, and why that is late."""
+
 JOBS_160: Final = (
     _JOB,
     _strip_column(30, "last 30 runs (half = p95)", 2),
@@ -73,9 +77,10 @@ JOBS_80: Final = (
 )
 
 
-def job_columns(width: int) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells."""
-    return JOBS_160 if width >= 160 else JOBS_120 if width >= 120 else JOBS_80
+def job_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
+    """Return the layout for a terminal of `width` cells; a name of up to `longest_job` takes what `next` can spare."""
+    drawn = JOBS_160 if width >= 160 else JOBS_120 if width >= 120 else JOBS_80
+    return widened(drawn, "job", longest_job, {"next": LEAST_NEXT if width < 160 else LEAST_NEXT_WIDE})
 
 
 def strip_of(row: JobRow, pen: Pen, cells: int) -> Spans:

@@ -8,10 +8,9 @@ state, job, start, time, bar, ratio, phase, progress, done, eta, req, rate, item
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from etlwatch.model.columns import Column
+from etlwatch.model.columns import Column, widened
 from etlwatch.model.ordering import Ordering
 
 if TYPE_CHECKING:
@@ -93,16 +92,7 @@ def run_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
     A job's name of up to `longest_job` cells that does not fit takes what the right margin and the note can spare.
     """
     drawn = RUNS_160 if width >= 160 else RUNS_120 if width >= 120 else RUNS_80
-    *columns, margin = drawn
-    short = max(0, longest_job - _JOB.width)
-    from_margin = min(short, margin.width - 1)
-    from_note = min(short - from_margin, columns[-1].width - LEAST_NOTE) if columns[-1].key == "note" else 0
-    if not from_margin + from_note:
-        return drawn
-    columns[columns.index(_JOB)] = replace(_JOB, width=_JOB.width + from_margin + from_note)
-    if from_note:
-        columns[-1] = replace(columns[-1], width=columns[-1].width - from_note)
-    return (*columns, replace(margin, width=margin.width - from_margin))
+    return widened(drawn, "job", longest_job, {"margin": 1, "note": LEAST_NOTE})
 
 
 def _by_need(row: RunRow) -> tuple[int, int, float, int]:

@@ -62,7 +62,7 @@ class ErrorsScreen(ListScreen):
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         """Return the kinds' columns."""
-        return kind_columns(width)
+        return kind_columns(width, longest_job=self.longest_job)
 
     def parse(self, text: str) -> ListFilter[ErrorKind]:
         """Return the filter of kinds that a line means."""
@@ -84,6 +84,7 @@ class ErrorsScreen(ListScreen):
             return
         self._kinds = {kind.fingerprint: kind for kind in board.kinds}
         self._known = True
+        self.make_room_for({kind.job for kind in board.kinds})
         self.draw_table()
         self.draw_pane()
 

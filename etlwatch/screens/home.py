@@ -7,7 +7,7 @@ Owns the window of the charts and what the keys do with the run under the cursor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -37,7 +37,7 @@ from etlwatch.model.snapshot import FleetSeries, Snapshot
 from etlwatch.model.spans import Spans
 from etlwatch.model.zoom import fleet_zoom, moment_words
 from etlwatch.screens.listing import ListScreen
-from etlwatch.text import cell_width, safe
+from etlwatch.text import safe
 from etlwatch.widgets.charts import BlockChart, SparkLines
 from etlwatch.widgets.line_table import Row
 from etlwatch.widgets.span_lines import SpanLines
@@ -79,7 +79,6 @@ class HomeScreen(ListScreen):
         self._headline: Spans = ()
         self._counts = Counts()
         self._cursor_drawn: float | None = None
-        self._longest_job = 0
         self._asking: Timer | None = None
         self._unsure = 0
         """Listed runs of which nobody knows whether they had asked an endpoint of the filter by the past moment."""
@@ -89,7 +88,7 @@ class HomeScreen(ListScreen):
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         """Return the runs' columns."""
-        return run_columns(width, longest_job=self._longest_job)
+        return run_columns(width, longest_job=self.longest_job)
 
     def above_the_table(self) -> Iterable[Widget]:
         """Lay out the charts; which of them are shown follows from the size."""
@@ -154,7 +153,7 @@ class HomeScreen(ListScreen):
             return
         rows = build_rows(snapshot, kept=self._rows)
         self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
-        self._make_room_for({row.run.job for row in self._all})
+        self.make_room_for({row.run.job for row in self._all})
         self._by_need = by_need = RUNS.sort(self._all)
         width = self.size.width
         pen = self.pen
@@ -168,13 +167,6 @@ class HomeScreen(ListScreen):
         self.draw_table()
         self._draw_charts(snapshot.fleet)
         self.draw_pane()
-
-    def _make_room_for(self, jobs: Collection[str]) -> None:
-        """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
-        longest = max((cell_width(safe(job)) for job in jobs), default=0)
-        if longest != self._longest_job:
-            self._longest_job = longest
-            self.table.columns = self.columns_for(self.app.size.width)
 
     def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
         run_id = row.run.run_id

@@ -58,7 +58,7 @@ class JobsScreen(ListScreen):
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         """Return the jobs' columns."""
-        return job_columns(width)
+        return job_columns(width, longest_job=self.longest_job)
 
     def parse(self, text: str) -> ListFilter[JobRow]:
         """Return the filter of jobs that a line means."""
@@ -88,6 +88,7 @@ class JobsScreen(ListScreen):
         self._all = JOBS.sort(rows)
         self._known, self._complete = True, board.complete
         self._counts = count_jobs(self._all)
+        self.make_room_for([row.job for row in self._all])
         self._headline = jobs_headline(self._all, self.pen, brief=self.brief)
         self.draw_table()
         self.draw_pane()

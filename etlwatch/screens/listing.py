@@ -6,7 +6,7 @@ subclass says which there are in `draw_table`, how they are ordered and looked f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from textual import on
@@ -20,7 +20,7 @@ from etlwatch.model.ordering import Order, Ordering
 from etlwatch.model.parts import Part
 from etlwatch.model.spans import Spans
 from etlwatch.screens.base import DashboardScreen
-from etlwatch.text import safe
+from etlwatch.text import cell_width, safe
 from etlwatch.widgets.footer import Footer
 from etlwatch.widgets.header import HealthLine
 from etlwatch.widgets.line_table import LineTable
@@ -71,6 +71,9 @@ class ListScreen(DashboardScreen):
         """Rows that pass the filter."""
 
         self.there_are = 0
+        self.longest_job = 0
+        """Cells of the longest name in the column of the jobs."""
+
         self._filter_before = ""
 
     # -- for subclasses
@@ -118,6 +121,13 @@ class ListScreen(DashboardScreen):
         self.app.pop_screen()
 
     # -- drawing
+
+    def make_room_for(self, jobs: Collection[str]) -> None:
+        """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
+        longest = max((cell_width(safe(job)) for job in jobs), default=0)
+        if longest != self.longest_job:
+            self.longest_job = longest
+            self.table.columns = self.columns_for(self.app.size.width)
 
     def compose(self) -> ComposeResult:
         """Lay the parts out; which of them are shown follows from the size."""

@@ -143,3 +143,15 @@ async def test_the_command_line_of_a_list_keeps_its_filter() -> None:
             screen = await list_of(opened, kind)
             screen.apply_filter(text)
             assert screen.command_line() == words
+
+
+@pytest.mark.parametrize("kind", OPENED_BY)
+@pytest.mark.parametrize("size", [(80, 24), (120, 30), (160, 40)])
+async def test_the_names_of_the_demo_are_whole_on_every_list(kind: type[ListScreen], size: tuple[int, int]) -> None:
+    run = make_run("conversation-import", errors=1)
+    async with dashboard(FakeStore(runs=[run], error_list=[make_error(run)]), size=size) as opened:
+        await opened.press(*OPENED_BY[kind])
+        table = opened.app.screen.query_one(f"#{kind.rows_id}")
+        await opened.until(lambda: table.rows)  # type: ignore[attr-defined]
+        row = opened.lines()[table.region.y + 1]
+        assert " conversation-import " in row

@@ -144,7 +144,7 @@ def test_the_pane_says_what_happened_and_where() -> None:
 
 @pytest.mark.parametrize(("columns", "width"), [(KINDS_80, 80), (KINDS_120, 120), (KINDS_160, 160)])
 def test_every_layout_fits_its_width(columns: tuple, width: int) -> None:
-    assert kind_columns(width) is columns
+    assert kind_columns(width) == columns
     assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
     for kind in kinds(store()):
         cells = kind_cells(kind, PEN)

@@ -97,9 +97,9 @@ def test_the_smallest_layout_is_the_drawn_one() -> None:
     assert cells["strip"] == "▃" * 13 + "▄▃▃▃▃▃!"
     assert (cells["success"], cells["next"]) == ("30/30", "overdue 1h 12m")
     assert [column.header for column in JOBS_80] == ["job", "last 20 (half=p95)", "success", "usual", "next"]
-    assert job_columns(80) is JOBS_80
-    assert job_columns(159) is JOBS_120
-    assert job_columns(200) is JOBS_160
+    assert job_columns(80) == JOBS_80
+    assert job_columns(159) == JOBS_120
+    assert job_columns(200) == JOBS_160
 
 
 @pytest.mark.parametrize(("columns", "width"), [(JOBS_80, 80), (JOBS_120, 120), (JOBS_160, 160)])
