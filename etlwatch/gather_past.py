@@ -1,7 +1,7 @@
 """One look at a past moment: the questions whose answers together say how the store stood then.
 
-Owns which questions a look back needs beside those about its runs (`etlwatch.gather_past_runs`). Nothing is remembered
-from one look to the next: a moment is looked at for a while, and asked for once.
+Owns which questions a look back needs beside those about its runs (`etlwatch.gather_past_runs`). A moment is looked at
+for a while, and asked for once; from one look to the next only pasts are remembered, which most moments have in common.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from etlwatch.gather_compare import read_reference
 from etlwatch.gather_facts import ENDPOINTS_A_POLL
 from etlwatch.gather_known import KnownErrors
 from etlwatch.gather_past_runs import PastRuns
+from etlwatch.model.past import JobPast
 from etlwatch.model.series import grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -39,15 +40,19 @@ def read_as_of(
     moment: datetime,
     *,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    pasts: dict[tuple[int, ...], JobPast] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Snapshot:
-    """Return the store as it stood at `moment`; raises the reader's StoreError."""
+    """Return the store as it stood at `moment`; raises the reader's StoreError.
+
+    `pasts` are those of earlier looks; it is added to.
+    """
     began = monotonic()
     with reader.one_view():
         moment = min(moment, reader.now())
         newest = newest_runs(reader, replace(watch, moment=moment))
         today = _together(newest, reader.runs_alive_at(moment, moment - ALIVE_FOR))
-        past = PastRuns(reader, moment, thresholds=thresholds, monotonic=monotonic)
+        past = PastRuns(reader, moment, thresholds=thresholds, pasts=pasts, monotonic=monotonic)
         judged = past.judge(today)
         last_errors = _last_errors(reader, judged.runs, moment)
         known = KnownErrors(moment=moment)

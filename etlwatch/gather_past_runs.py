@@ -45,9 +45,11 @@ class PastRuns:
         moment: datetime,
         *,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        pasts: dict[tuple[int, ...], JobPast] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
+        self._pasts = pasts
         self._moment = moment
         self._thresholds = thresholds
         self._monotonic = monotonic
@@ -65,7 +67,7 @@ class PastRuns:
         runs = [run_as_of(run, self._moment, self.stored.get(run.run_id, NOTHING_YET)) for run in today]
         self.phases.update(self._read_phases(runs))
         living = dict.fromkeys(run.job for run in runs if run.status == RunStatus.RUNNING and run.state != "lost")
-        pasts = {job: read_past(self._reader, job, completed_by=self._moment) for job in living}
+        pasts = {job: read_past(self._reader, job, completed_by=self._moment, known=self._pasts) for job in living}
         judgement = judge_fleet(runs, now=self._moment, pasts=pasts, late=self._late)
         judgement = replace(judgement, pasts={**pasts, **self._other_pasts({run.job for run in runs} - living.keys())})
         self._judged.update((run.run_id, run) for run in judgement.runs)

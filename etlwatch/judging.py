@@ -48,16 +48,23 @@ def read_past(
     before: datetime | None = None,
     completed_by: datetime | None = None,
     in_full: bool = True,
+    known: dict[tuple[int, ...], JobPast] | None = None,
 ) -> JobPast:
     """Return the past of a job, of its last completed runs that began before a moment, or had completed by one.
 
-    Without `in_full` only what the runs themselves hold: durations, requests, items, errors.
+    Without `in_full` only what the runs themselves hold: durations, requests, items, errors. `known` are pasts in full
+    by the runs that make them, which do not change; it is added to.
     """
     runs = reader.runs_of_job(job, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
-    run_ids = [run.run_id for run in runs]
+    run_ids = tuple(run.run_id for run in runs)
     if not in_full or not run_ids:
         return past_of(runs)
-    return past_of(runs, reader.phases(run_ids), reader.endpoints_of_runs(run_ids), reader.pauses_of_runs(run_ids))
+    if known is not None and run_ids in known:
+        return known[run_ids]
+    past = past_of(runs, reader.phases(run_ids), reader.endpoints_of_runs(run_ids), reader.pauses_of_runs(run_ids))
+    if known is not None:
+        known[run_ids] = past
+    return past
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

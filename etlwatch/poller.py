@@ -17,6 +17,7 @@ from typing import Final
 
 from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_past import read_as_of
+from etlwatch.model.past import JobPast
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.errors import (
@@ -93,6 +94,10 @@ LOOKING_BACK_S: Final = 3_600.0
 """How long a look at a past moment needs no second one."""
 
 
+MOST_PASTS: Final = 1_000
+"""Pasts of jobs that are remembered while somebody looks at one past moment after another."""
+
+
 class Backoff:
     """How long to wait after each failure: doubling from 1 s to 30 s, half of it at random."""
 
@@ -136,6 +141,7 @@ class Poller:
         self._deadline = deadline
         self._backoff = backoff or Backoff()
         self._thresholds = thresholds
+        self._pasts: dict[tuple[int, ...], JobPast] = {}
         self._gatherer = Gatherer(thresholds=thresholds)
         self._store: Store | None = None
         self._reader: Reader | None = None
@@ -202,9 +208,11 @@ class Poller:
 
     def _look(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return what a watch shows: now, or a past moment."""
-        if watch.moment is not None:
-            return read_as_of(reader, watch, watch.moment, thresholds=self._thresholds)
-        return self._gatherer.read(reader, watch)
+        if watch.moment is None or len(self._pasts) > MOST_PASTS:
+            self._pasts.clear()
+        if watch.moment is None:
+            return self._gatherer.read(reader, watch)
+        return read_as_of(reader, watch, watch.moment, thresholds=self._thresholds, pasts=self._pasts)
 
     def _poll_once(self) -> float:
         """Poll; return the seconds until the next poll. Survives any error: a dashboard must not go blind."""
@@ -212,6 +220,7 @@ class Poller:
             watch, interval, forget, self._forget = self._watch, self._interval, self._forget, False
         if forget:
             self._gatherer.forget()
+            self._pasts.clear()
         try:
             if self._store is None:
                 self._store = self._open_store()

@@ -11,6 +11,7 @@ import pytest
 
 from etlwatch.judging import PAST_HOLDS_S, Judge, read_past
 from etlwatch.model.judged import Judgement
+from etlwatch.model.past import JobPast
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -151,6 +152,15 @@ def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock
     judge(remembering, reader)
     judge(remembering, reader)
     assert reader.asked["series_of_runs"] == 1
+
+
+def test_a_past_that_the_same_runs_make_is_read_once(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    known: dict[tuple[int, ...], JobPast] = {}
+    first = read_past(reader, "crm", completed_by=NOW, known=known)
+    assert read_past(reader, "crm", completed_by=NOW - MINUTE, known=known) is first
+    assert reader.asked["pauses_of_runs"] == 1
+    assert read_past(reader, "crm", completed_by=NOW - DAY, known=known).runs == first.runs - 1
 
 
 def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, reader: Any) -> None:
