@@ -66,7 +66,10 @@ class Copying(App[Any]):
     def action_copy_command(self) -> None:
         """Hand the screen's command line to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
-            self.copy(self.screen.command_line())
+            line = self.screen.command_line()
+            self.copy(line)
+            if getattr(self, "moment", None) is not None and " --at " not in line:
+                self.say("that command answers as of now, not of the moment on screen", severity="warning")
 
     def copy(self, text: str, *, the_end: bool = False) -> None:
         """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import moment_of
 from etlwatch.cli.runs import matches_job
 from etlwatch.cli.selectors import find_run
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
-from etlwatch.gather_errors import read_kinds, read_kinds_of_run
+from etlwatch.gather_errors import ERRORS_OF_RUN, kinds_of_errors, read_kinds, read_kinds_of_run
+from etlwatch.model.as_of import just_after
 from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, success_words
 from etlwatch.model.numbers import moment
 from etlwatch.model.run_cells import Pen
@@ -30,15 +32,22 @@ FIELDS = (
 
 
 def find_kinds(
-    reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int
+    reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, at: str | None = None
 ) -> tuple[list[ErrorKind], datetime]:
-    """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock."""
+    """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock.
+
+    `at` a past moment those that were known then, and that moment.
+    """
     with reader.one_view():
-        now = reader.now()
-        if word is not None:
+        then = None if at is None else moment_of(reader, at)
+        now, before = then or reader.now(), None if then is None else just_after(then)
+        if word is None:
+            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit, before=before)
+        elif then is None:
             kinds = read_kinds_of_run(reader, find_run(reader, word))
         else:
-            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit)
+            run = find_run(reader, word)
+            kinds = kinds_of_errors(reader, run, reader.errors(run.run_id, ERRORS_OF_RUN, until=then), before=before)
     return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now
 
 
@@ -95,10 +104,12 @@ def kind_table_columns(look: Look, now: datetime, *, one_run: bool) -> list[Colu
     ]
 
 
-def print_kinds(word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, form: Format) -> None:
+def print_kinds(
+    word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, form: Format, at: str | None
+) -> None:
     """Print the kinds that are asked for."""
     with connect.reader() as reader:
-        kinds, now = find_kinds(reader, word, jobs, since, limit)
+        kinds, now = find_kinds(reader, word, jobs, since, limit, at)
     if form is not Format.TABLE:
         output.write_rows(form, map(kind_shape, kinds), fields=FIELDS)
         return

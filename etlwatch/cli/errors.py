@@ -12,6 +12,7 @@ import click
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import at_option, moment_of
 from etlwatch.cli.runs import JOB_CELLS, RunQuery, find_runs, matches_job
 from etlwatch.cli.selectors import RUN_FORMS, find_run, parse_span, parsed_by
 from etlwatch.cli.table import Column, table
@@ -38,22 +39,24 @@ class Found:
     job: str
 
 
-def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[Found]:
-    """Return the newest errors of the run that `word` names, of jobs, or of all."""
+def find_errors(
+    reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int, *, until: datetime | None = None
+) -> list[Found]:
+    """Return the newest errors of the run that `word` names, of jobs, or of all, up to a moment."""
     if word is not None:
         run = find_run(reader, word)
-        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit)]
+        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit, until=until)]
     if jobs:
-        return _of_jobs(reader, jobs, limit)
-    return _with_jobs(reader, reader.errors(None, limit))
+        return _of_jobs(reader, jobs, limit, until)
+    return _with_jobs(reader, reader.errors(None, limit, until=until))
 
 
-def _of_jobs(reader: Reader, jobs: tuple[str, ...], limit: int) -> list[Found]:
+def _of_jobs(reader: Reader, jobs: tuple[str, ...], limit: int, until: datetime | None) -> list[Found]:
     found = [
         Found(error=error, job=run.job)
         for run in find_runs(reader, RunQuery(limit=RUNS_SEARCHED, jobs=jobs))
         if run.errors
-        for error in reader.errors(run.run_id, limit)
+        for error in reader.errors(run.run_id, limit, until=until)
     ]
     found.sort(key=lambda each: each.error.at, reverse=True)
     return found[:limit]
@@ -174,6 +177,7 @@ def _stream_lines(rows: Iterable[Found], look: Look, *, tracebacks: bool) -> Ite
     help="With --group, only errors of this span: 24h, 30d.  [default: 7d]",
 )
 @click.option("--tracebacks", "-T", is_flag=True, help="In a table, put each error's traceback below it.")
+@at_option
 @follow_option("each new error")
 @format_option
 def errors(
@@ -183,6 +187,7 @@ def errors(
     group: bool,
     since: timedelta | None,
     tracebacks: bool,
+    at: str | None,
     follow: bool,
     form: Format,
 ) -> None:
@@ -191,6 +196,8 @@ def errors(
         raise click.UsageError("a run belongs to one job already: give RUN or --job, not both")
     if since is not None and (run is not None or not group):
         raise click.UsageError("--since goes with --group, and not with a RUN: its errors are few enough")
+    if follow and at is not None:
+        raise click.UsageError("--follow tells what is new, and the past has nothing new: give it or --at, not both")
     if group:
         from etlwatch.cli.error_kinds import print_kinds
 
@@ -198,14 +205,15 @@ def errors(
             raise click.UsageError("--follow tells single errors: give it or --group, not both")
         if tracebacks:
             raise click.UsageError("--tracebacks shows single errors: give it or --group, not both")
-        print_kinds(run, jobs, since, limit, form)
+        print_kinds(run, jobs, since, limit, form, at)
         return
     if follow:
         follow_errors(run, jobs, limit, form, tracebacks=tracebacks)
         return
     with connect.reader() as reader, reader.one_view():
-        rows = find_errors(reader, run, jobs, limit)
-        now = reader.now()
+        moment_then = None if at is None else moment_of(reader, at)
+        rows = find_errors(reader, run, jobs, limit, until=moment_then)
+        now = moment_then or reader.now()
     if form is not Format.TABLE:
         output.write_rows(form, (shapes.error_shape(row.error, row.job) for row in rows), fields=shapes.ERROR_FIELDS)
         return

@@ -16,6 +16,7 @@ from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import at_option, find_runs_as_of, moment_of
 from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
@@ -200,14 +201,16 @@ def _note(run: Run) -> str:
     return " · ".join(part for part in (run.evidence, (run.notes or "").strip()) if part)
 
 
-def print_runs(query: RunQuery, form: Format) -> None:
-    """Print the runs that are asked for."""
+def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
+    """Print the runs that are asked for, `at` a past moment as they stood then."""
     with connect.reader() as reader:
+        moment = None if at is None else moment_of(reader, at)
+        found = find_runs(reader, query) if moment is None else find_runs_as_of(reader, query, moment)
         if form is not Format.TABLE:
-            output.write_rows(form, map(shapes.run_shape, find_runs(reader, query)), fields=shapes.RUN_FIELDS)
+            output.write_rows(form, map(shapes.run_shape, found), fields=shapes.RUN_FIELDS)
             return
-        rows = list(find_runs(reader, query))
-        now = reader.now()
+        rows = list(found)
+        now = moment or reader.now()
     if not rows:
         asked = query != RunQuery(limit=query.limit)
         say("no run fits" if asked else f"no runs in {connect.location().label}")
@@ -276,6 +279,7 @@ def change_line(run: Run, look: Look) -> str:
 @click.option(
     "--since", metavar="SPAN", callback=parsed_by(parse_span), help="Only runs begun within this span: 90m, 24h, 7d."
 )
+@at_option
 @follow_option("each run whose state changes, lost and slow ones too")
 @format_option
 def runs(
@@ -284,6 +288,7 @@ def runs(
     jobs: tuple[str, ...],
     states: tuple[str, ...],
     since: timedelta | None,
+    at: str | None,
     follow: bool,
     form: Format,
 ) -> None:
@@ -302,4 +307,9 @@ def runs(
     except FilterError as error:
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     query = RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter)
-    (follow_runs if follow else print_runs)(query, form)
+    if not follow:
+        print_runs(query, form, at)
+    elif at is None:
+        follow_runs(query, form)
+    else:
+        raise click.UsageError("--follow tells what is new, and the past has nothing new: give it or --at, not both")

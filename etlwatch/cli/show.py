@@ -14,6 +14,7 @@ from etlwatch.cli.configuration import configured
 from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import at_option, detail_as_of, moment_of
 from etlwatch.cli.runs import LIVE_AT_MOST
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.shapes import percentile_of
@@ -272,8 +273,9 @@ def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
 @connect.store_option
 @click.argument("run")
+@at_option
 @format_option
-def show(run: str, form: Format) -> None:
+def show(run: str, at: str | None, form: Format) -> None:
     """Show one RUN with everything that belongs to it.
 
     Its figures, phases, requests by endpoint, source counts, delivery and errors, as of one moment.
@@ -281,7 +283,11 @@ def show(run: str, form: Format) -> None:
     json and jsonl give one object (run, phases, endpoints, source_counts, errors, ledger), csv the run's own columns.
     """
     with connect.reader() as reader:
-        detail = read_detail(reader, run)
+        if at is None:
+            detail = read_detail(reader, run)
+        else:
+            with reader.one_view():
+                detail = detail_as_of(reader, find_run(reader, run), moment_of(reader, at))
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.screen import Screen
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from etlwatch.app import EtlwatchApp
 
 __all__ = ["DashboardScreen"]
+
+TELL_THE_PAST = frozenset({"runs", "show", "errors"})
+"""Commands that take a past moment."""
 
 
 class DashboardScreen(Screen[None]):
@@ -146,7 +150,10 @@ class DashboardScreen(Screen[None]):
 
     def command_line(self) -> str:
         """Return the command that answers what this screen answers, fit to be pasted into a shell."""
-        return shlex.join(["etlwatch", *self.command_words(), *self.dashboard.settings.store_option])
+        words, moment = list(self.command_words()), self.dashboard.moment
+        if moment is not None and words[:1] and words[0] in TELL_THE_PAST:
+            words += ["--at", moment.astimezone(UTC).isoformat()]
+        return shlex.join(["etlwatch", *words, *self.dashboard.settings.store_option])
 
     # -- the frame
 

@@ -42,6 +42,40 @@ def dsn(store_dsn: str) -> str:
     return store_dsn
 
 
+@pytest.mark.parametrize("keys", [(), ("enter",), ("enter", "e"), ("E",)], ids=["home", "run", "errors", "all errors"])
+def test_what_is_copied_in_the_past_answers_for_the_past(
+    dsn: str, keys: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tracking_core.store import open_store
+
+    then = NOW - timedelta(days=1)
+
+    async def copied() -> str:
+        async with dashboard(open_store(dsn), size=(160, 40), store_option=("--dsn", dsn)) as opened:
+            opened.app.look_at(then)
+            await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+            await opened.press(*keys, "Y")
+            return opened.app.clipboard
+
+    line = asyncio.run(copied())
+    answer = Program(capsys)(*shlex.split(line)[1:])
+    assert f"--at {then.isoformat()} " in line
+    assert answer.status == 0
+    # What broke today had not happened yet.
+    assert "tonight" not in answer.out
+    assert "it broke" not in answer.out
+
+
+async def test_a_screen_whose_command_knows_no_past_says_so(dsn: str) -> None:
+    from tracking_core.store import open_store
+
+    async with dashboard(open_store(dsn), size=(160, 40)) as opened:
+        opened.app.look_at(NOW - timedelta(days=1))
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        await opened.press("J", "Y")
+        assert "answers as of now" in opened.toasts
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_what_a_screen_copies_answers_what_it_shows(dsn: str, screen: str, capsys: pytest.CaptureFixture[str]) -> None:
     from tracking_core.store import open_store

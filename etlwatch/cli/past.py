@@ -1,0 +1,99 @@
+"""`--at`: what a command tells of a past moment, as the dashboard shows it with `t`.
+
+Owns the option and how runs and one run are found as they stood. Refuses to own what is known of the past
+(`etlwatch.gather_past`): what is kept for whole runs only is left out of a part, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.faults import Unsuccessful
+from etlwatch.cli.terminal import say
+from etlwatch.model.moments import MomentError, parse_moment
+from etlwatch.model.numbers import stamp
+from tracking_core import histogram
+from tracking_core.records import Run
+
+if TYPE_CHECKING:
+    from etlwatch.cli.runs import RunQuery
+    from etlwatch.cli.show import RunDetail
+    from tracking_core.store.base import Reader
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+RUNS_READ = 5_000
+"""Runs among which those that a filter takes are looked for; as many as the dashboard lists."""
+
+RUNS_BESIDE = 50
+"""Runs read beside the one that is shown: their silence or life says something of its own."""
+
+
+def at_option(command: Decorated) -> Decorated:
+    """Let a command take `--at`; it arrives as text, since what it means depends on the store's clock."""
+    return click.option(
+        "--at", metavar="MOMENT", help="As it stood then: 02:41, yesterday 03:00, -1h30m, 2026-10-24 03:12."
+    )(command)
+
+
+def moment_of(reader: Reader, text: str) -> datetime:
+    """Return the moment that a text means on the store's clock; BadParameter when it means none."""
+    try:
+        return parse_moment(text, now=reader.now(), zone=configured_zone())
+    except MomentError as error:
+        raise click.BadParameter(str(error), param_hint="'--at'") from None
+
+
+def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[Run]:
+    """Return the runs that are asked for as they stood at a moment, newest first."""
+    from etlwatch.gather import Watch
+    from etlwatch.gather_past import read_as_of
+
+    limit = RUNS_READ if query.narrow or query.jobs else query.limit
+    watch = Watch(limit=limit, columns=0, endpoints=bool(query.filter.endpoints))
+    snapshot = read_as_of(reader, watch, moment, thresholds=configured().limits)
+    oldest = query.oldest(moment)
+    found = [
+        run
+        for run in snapshot.runs
+        if (oldest is None or run.started_at >= oldest)
+        and query.takes(run, moment, snapshot.endpoints.get(run.run_id, frozenset()))
+    ]
+    return found[: query.limit]
+
+
+def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
+    """Return a run with all that is known of how it stood at a moment; Unsuccessful when it had not begun."""
+    from etlwatch.cli.show import RunDetail
+    from etlwatch.gather import Watch
+    from etlwatch.gather_past import read_as_of
+    from etlwatch.judging import read_past
+
+    if run.started_at > moment:
+        zone = configured_zone()
+        raise Unsuccessful(f"run {run.id} began at {stamp(run.started_at, zone)}, after {stamp(moment, zone)}")
+    watch = Watch(limit=RUNS_BESIDE, columns=0, open_run=run.run_id)
+    snapshot = read_as_of(reader, watch, moment, thresholds=configured().limits)
+    details = snapshot.details
+    if details is None or details.run is None:
+        raise Unsuccessful(f"the run {run.id} was removed a moment ago")
+    if details.unknown:
+        left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
+        say(f"as of {stamp(moment, configured_zone())}; {left_out}")
+    return RunDetail(
+        run=details.run,
+        findings=snapshot.findings.get(run.run_id, ()),
+        past=snapshot.pasts.get(run.job) or read_past(reader, run.job, completed_by=moment, in_full=False),
+        now=moment,
+        histogram=histogram.merge(cell.histogram for cell in details.series),
+        phases=details.phases,
+        endpoints=details.endpoints,
+        source_counts=details.source_counts,
+        errors=details.errors,
+        ledger=details.ledger,
+    )

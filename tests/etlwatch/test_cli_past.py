@@ -1,0 +1,96 @@
+"""`--at`: what commands tell of a past moment, and what they leave out because nobody knows it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.etlwatch.cli_program import Program
+from tests.store.stocking import Stock
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+THEN = NOW - timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+AT = ("--at", THEN.isoformat())
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
+
+
+@pytest.fixture
+def dsn(store_dsn: str) -> str:
+    """A store with a run that was over then, one that lived, and one that had not begun."""
+    stock = Stock(store_dsn)
+    over = stock.start(THEN - 90 * MINUTE, job="over")
+    stock.requests(over, [(THEN - 85 * MINUTE, "/a", 200, 1, 5)] * 3)
+    stock.end(over, THEN - 80 * MINUTE)
+    alive = stock.start(THEN - 30 * MINUTE, job="alive", notes="then")
+    stock.requests(alive, [(THEN - 20 * MINUTE, "/a", 200, 1, 5), (THEN + 20 * MINUTE, "/a", 200, 1, 5)])
+    stock.error(alive, "before", THEN - 10 * MINUTE)
+    stock.error(alive, "after", THEN + 10 * MINUTE)
+    stock.end(alive, NOW - MINUTE, status="failed")
+    later = stock.start(THEN + 10 * MINUTE, job="later")
+    stock.end(later, THEN + 20 * MINUTE)
+    stock.close()
+    return store_dsn
+
+
+def test_runs_are_listed_as_they_stood(program: Program, dsn: str) -> None:
+    rows = program("runs", *AT, "--format", "json", "--dsn", dsn).data
+    assert [(row["job"], row["state"], row["requests"], row["errors"]) for row in rows] == [
+        ("alive", "running", 1, 1),
+        ("over", "completed", 3, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [("state:running",), ("--job", "al*"), ("--state", "running"), ("endpoint:/a", "alive")]
+)
+def test_runs_are_filtered_by_what_they_were(program: Program, dsn: str, words: tuple[str, ...]) -> None:
+    rows = program("runs", *words, *AT, "--format", "json", "--dsn", dsn).data
+    assert [row["job"] for row in rows] == ["alive"]
+
+
+def test_a_run_is_shown_as_it_stood_and_what_is_not_known_is_said(program: Program, dsn: str) -> None:
+    answer = program("show", "alive@latest", *AT, "--dsn", dsn)
+    assert answer.status == 0
+    assert answer.out.startswith("running  alive")
+    assert "before" in answer.out
+    assert "after" not in answer.out.replace("after <", "")
+    assert "left out" in answer.err
+    told = program("show", "over@latest", *AT, "--format", "json", "--dsn", dsn)
+    assert (told.data["run"]["status"], told.data["endpoints"][0]["requests"], told.err) == ("completed", 3, "")
+
+
+def test_a_run_that_had_not_begun_is_not_there(program: Program, dsn: str) -> None:
+    answer = program("show", "later@latest", *AT, "--dsn", dsn)
+    assert answer.status == 1
+    assert ", after " in answer.complaint
+
+
+@pytest.mark.parametrize("words", [("errors",), ("errors", "alive@latest"), ("errors", "--job", "alive")])
+def test_errors_are_those_that_were_there(program: Program, dsn: str, words: tuple[str, ...]) -> None:
+    rows = program(*words, *AT, "--format", "json", "--dsn", dsn).data
+    assert [row["message"] for row in rows] == ["before"]
+
+
+@pytest.mark.parametrize("words", [("errors", "--group"), ("errors", "--group", "alive@latest")])
+def test_kinds_of_errors_are_counted_as_they_were(program: Program, dsn: str, words: tuple[str, ...]) -> None:
+    (kind,) = program(*words, *AT, "--format", "json", "--dsn", dsn).data
+    assert (kind["message"], kind["errors"], kind["seen_errors"]) == ("before", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("runs", "--at", "banana"), "02:41"),
+        (("show", "over@latest", "--at", "2999-01-01"), "in the future"),
+        (("runs", "--at", "-1h", "--follow"), "not both"),
+        (("errors", "--at", "-1h", "--follow"), "not both"),
+    ],
+)
+def test_what_is_no_past_moment_is_wrong_usage(program: Program, dsn: str, words: tuple[str, ...], told: str) -> None:
+    answer = program(*words, "--dsn", dsn)
+    assert answer.status == 2
+    assert told in answer.complaint
