@@ -29,7 +29,8 @@ ON CONFLICT (run_id) DO NOTHING;
 
 -- name: runs_of_batch
 -- For every run that a batch speaks of: is it here, was it removed, for which jobs is tracking switched off ('' for all);
--- and which process answers. Questions of one table each are planned in half the time of a join.
+-- and which process answers. Questions of one table each are planned in half the time of a join, and where the planner
+-- does not see how many runs there are, one plan does for all batches of a connection.
 SELECT
     wanted.run_id,
     (SELECT job FROM tracking.runs WHERE run_id = wanted.run_id) AS job,
@@ -37,7 +38,7 @@ SELECT
     (SELECT array_agg(job) FROM tracking.switches WHERE NOT enabled) AS off,
     clock_timestamp() AS store_time,
     pg_backend_pid() AS backend_pid
-FROM unnest(%(run_ids)s::bigint[]) AS wanted (run_id);
+FROM unnest((SELECT %(run_ids)s::bigint[])) AS wanted (run_id);
 
 -- name: hello
 -- The store's clock, and which version of the tables it has.

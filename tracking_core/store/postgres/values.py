@@ -10,6 +10,9 @@ from tracking_core.clock import from_microseconds
 from tracking_core.events import SERIES_FINE_S, RequestRow, RunEnd, RunStart, Tally, series_slot
 from tracking_core.store import parameters
 
+NULL = "NULL"
+"""No number, in an array literal."""
+
 ADDED = ("run_id", "requests", "items", "failed", "throttled", "errors")
 
 
@@ -20,10 +23,10 @@ def moment(microseconds: int | None) -> datetime | None:
 
 def of_sums(writer_id: int, sums: parameters.Sums) -> dict[str, Any]:
     """Return the cells of all summaries as columns of one list: endpoints, series, all runs together."""
-    places: list[tuple[int | None, str | None, int | None, int | None]] = [
-        *((run_id, endpoint, None, None) for (run_id, endpoint), _ in sums.endpoints),
+    places: list[tuple[int | str, str | None, int | str, int | str]] = [
+        *((run_id, endpoint, NULL, NULL) for (run_id, endpoint), _ in sums.endpoints),
         *((run_id, None, bucket, width) for (run_id, bucket, width), _ in sums.series),
-        *((None, None, bucket, SERIES_FINE_S) for bucket, _ in sums.throughput),
+        *((NULL, None, bucket, SERIES_FINE_S) for bucket, _ in sums.throughput),
     ]
     cells = [cell for group in (sums.endpoints, sums.series, sums.throughput) for _, cell in group]
     run_ids, endpoints, buckets, widths = zip(*places, strict=True)
@@ -35,7 +38,7 @@ def of_sums(writer_id: int, sums: parameters.Sums) -> dict[str, Any]:
         "width": array_of(widths),
         "max_ms": array_of([cell.max_ms for cell in cells]),
         **{name: array_of([getattr(cell, name) for cell in cells]) for name in parameters.COUNTED},
-        "histogram": [array_of(parameters.packed(cell)) for cell in cells],
+        "histogram": array_of([f'"{array_of(parameters.packed(cell))}"' for cell in cells]),
     }
 
 
@@ -97,9 +100,9 @@ def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
     }
 
 
-def array_of(numbers: Iterable[int | None]) -> str:
-    """Return numbers as an array literal, which the driver need not look into."""
-    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
+def array_of(numbers: Iterable[int | str]) -> str:
+    """Return numbers, or what stands for one, as an array literal, which the driver need not look into."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def of_start(start: RunStart, ends: Sequence[RunEnd]) -> dict[str, Any]:
