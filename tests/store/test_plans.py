@@ -161,6 +161,23 @@ def test_postgres_opens_only_the_partition_of_the_runs_asked_for(
     assert len(relations(plan, "run_series")) == 1
 
 
+def test_postgres_reads_the_pages_of_a_run_from_one_partition_and_sorts_nothing(
+    postgres: tuple[psycopg.Connection[Any], list[int]],
+) -> None:
+    connection, run_ids = postgres
+    plan = postgres_plan(connection, queries.blocks("postgres", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
+    assert len(relations(plan, "requests")) == 1
+    assert "Sort" not in {node["Node Type"] for node in plan}
+
+
+def test_sqlite_reads_the_pages_of_a_run_by_its_key_and_sorts_nothing(
+    sqlite: tuple[sqlite3.Connection, list[int]],
+) -> None:
+    file, run_ids = sqlite
+    plan = sqlite_plan(file, queries.blocks("sqlite", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
+    assert plan == ["SEARCH requests USING PRIMARY KEY (run_id=?)"]
+
+
 def test_the_check_knows_a_scan_of_every_partition(postgres: tuple[psycopg.Connection[Any], list[int]]) -> None:
     connection, _ = postgres
     plan = postgres_plan(connection, "SELECT count(*) FROM tracking.requests WHERE endpoint = '/0'", {})
