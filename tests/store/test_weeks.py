@@ -29,6 +29,9 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+"""Who waits for a lock, here alone: the server is every test's."""
+
 REQUESTS = "SELECT count(*) FROM {}requests WHERE run_id = "
 OUTSIDE = """
 SELECT count(*) FROM {}requests AS request JOIN pg_class ON pg_class.oid = request.tableoid
@@ -289,18 +292,17 @@ def test_nobody_waits_for_a_drop_that_waits_for_the_reader_of_its_week(
     dsn, monday = postgres_store_dsn, old_monday()
     recorded(stock, monday)
     monkeypatch.setattr("tracking_core.store.postgres.weeks.LOCK_WAIT_MS", 5_000)
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
     with psycopg.connect(dsn) as dump, psycopg.connect(dsn, autocommit=True) as watch:
         dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
         cleaning = threading.Thread(target=cleaned, args=(keeper, monday + WEEK))
         cleaning.start()
-        wait_until(lambda: watch.execute(waiting).fetchone() == (1,), "the drop waits for the reader of the week")
+        wait_until(lambda: watch.execute(WAITING).fetchone() == (1,), "the drop waits for the reader of the week")
         with open_store(dsn).writer(10.0) as writer:
             began = to_microseconds(monday + WEEK)
             start = stock.run_start(first_run_id_at(began) + 77, began)
             rows = paged(start.run_id, monday + WEEK)
             writer.write(Batch(writer_id=9, batch_seq=1, starts=(start,), requests=rows, cells=tally(rows)))
-        assert watch.execute(waiting).fetchone() == (1,), "the writer was not kept waiting until the drop gave up"
+        assert watch.execute(WAITING).fetchone() == (1,), "the writer was not kept waiting until the drop gave up"
         dump.rollback()
         cleaning.join()
     assert name_of_week(monday) not in weeks(dsn)
@@ -472,8 +474,7 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
         writing = threading.Thread(target=writer.write, args=(request,))
         writing.start()
         with psycopg.connect(dsn, autocommit=True) as watch:
-            blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            wait_until(lambda: watch.execute(blocked).fetchone() != (0,), "the request waits for the cell of all runs")
+            wait_until(lambda: watch.execute(WAITING).fetchone() == (1,), "the request waits for the cell of all runs")
         assert cleaned(keeper, monday + WEEK) == 1
         holder.commit()
         writing.join()
