@@ -285,6 +285,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     def _tick(self) -> None:
         """Keep clock, ages and countdown going between two polls; a poll has just done it otherwise."""
+        self.let_go()
         now = self._monotonic()
         since, bytes_before = self._measured
         if now - since >= RATE_EVERY_S:

@@ -12,8 +12,8 @@ what is drawn (the frames are Textual's own, only their way to the wire differs)
 Textual sends whole spans of lines: 60 changed cells a second are some 7 kB, here 0.8 kB. The seam is `App._display`,
 through which the updates of every screen pass, modal ones and the command palette included; replacing each screen's
 `_compositor` instead would miss those that Textual pushes itself. The private names used, Textual 8.2: `App._display`,
-`_batch_count`, `_driver`, `_previous_cursor_position`, `_sync_available`, and the fields of `LayoutUpdate` and
-`ChopsUpdate`.
+`_batch_count`, `_driver`, `_previous_cursor_position`, `_sync_available`, the fields of `LayoutUpdate` and
+`ChopsUpdate`, and the cache of `StylesCache.get_inner_outer`.
 
 What the terminal holds is forgotten (and drawn whole) when it is resized, when the program comes back from ctrl+z, and
 on `repaint()`.
@@ -25,6 +25,7 @@ from typing import Any
 from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.strip import Strip
 from textual.widgets import Input
@@ -35,6 +36,9 @@ __all__ = ["CellDiffing"]
 
 _WHOLE = 512
 """Bytes from which an update is marked as one frame; what is shorter arrives in one piece anyway."""
+
+_STYLES_KEPT = 100
+"""More widgets than any screen has."""
 
 
 def _placed(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
@@ -85,6 +89,15 @@ class CellDiffing(App[Any]):
         self._shadow.forget()
         if self._running and self.screen_stack:
             self.screen.refresh()
+
+    @staticmethod
+    def let_go() -> None:
+        """Let go of the lines of widgets that are gone; to be called now and then.
+
+        Textual remembers what 1,024 widgets' styles look like by an object that holds their lines as well.
+        """
+        if StylesCache.get_inner_outer.cache_info().currsize > _STYLES_KEPT:
+            StylesCache.get_inner_outer.cache_clear()
 
     def on_mount(self) -> None:
         """Draw everything when the program comes back from ctrl+z."""

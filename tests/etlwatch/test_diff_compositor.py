@@ -1,12 +1,16 @@
 """Sending only changed cells leaves the terminal showing exactly what Textual's own full update would."""
 
 import asyncio
+import gc
 import random
+import weakref
 
 import pytest
 from rich.segment import Segment
 from rich.style import Style
+from textual._styles_cache import StylesCache
 from textual.app import ComposeResult
+from textual.color import Color
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.strip import Strip
@@ -318,3 +322,14 @@ async def test_the_cursor_of_an_input_is_followed_when_no_cell_changes():
         assert (app.terminal.cursor.x, app.terminal.cursor.y) == tuple(app.cursor_position)
 
     await play(app, script)
+
+
+def test_lines_of_widgets_that_are_gone_are_let_go():
+    kept = [StylesCache() for _ in range(150)]
+    for cache in kept:
+        cache.get_inner_outer(Color(0, 0, 0), Color(1, 1, 1))
+    gone = [weakref.ref(cache) for cache in kept]
+    del kept, cache
+    CellDiffing.let_go()
+    gc.collect()
+    assert not any(each() for each in gone)
