@@ -31,6 +31,7 @@ from etlwatch.messages import ConnectionLost, SnapshotRead
 from etlwatch.model.freshness import short_label
 from etlwatch.model.glyphs import Glyphs, glyphs_for
 from etlwatch.model.meanwhile import meanwhile
+from etlwatch.model.moments import stepped
 from etlwatch.model.numbers import duration
 from etlwatch.model.ordering import Order
 from etlwatch.model.snapshot import Snapshot
@@ -339,8 +340,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Go earlier or later by columns of the present window; beyond now is now."""
         if self.moment is None:
             return
-        step = timedelta(seconds=max(self.window.seconds // SCRUB_STEPS, self.window.base))
-        moment = self.moment + columns * step
+        moment = stepped(self.moment, columns, step_s=max(self.window.seconds // SCRUB_STEPS, self.window.base))
         self._look(moment if moment < self.present() else None)
 
     def action_live(self) -> None:

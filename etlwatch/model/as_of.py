@@ -28,7 +28,7 @@ RATE_S: Final = 120
 KEPT_FOR_WHOLE_RUNS: Final[Mapping[str, str]] = {
     "endpoints": "not known for then: requests by endpoint are kept for whole runs only",
     "delivery": "not known for then: the ledger is kept for whole runs only",
-    "pages": "not known for then",
+    "pages": "unknown",
 }
 """What is stored of a run as a whole alone, so that nobody knows how it stood while the run went on; and the words."""
 

@@ -5,11 +5,12 @@ Owns the words for past moments. A time of day is the latest one that is not in 
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-__all__ = ["ACCEPTED", "MomentError", "parse_moment"]
+__all__ = ["ACCEPTED", "MomentError", "parse_moment", "stepped"]
 
 ACCEPTED: Final = "02:41, yesterday 03:00, Tue 02:10, -1h30m, 2026-10-24 03:12, now"
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -36,6 +37,15 @@ def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> dat
     if found > now:
         raise MomentError(f"{text.strip()!r} is in the future; only what has been can be looked at")
     return found
+
+
+def stepped(moment: datetime, steps: int, *, step_s: int) -> datetime:
+    """Return the moment some steps later, or earlier where negative, on multiples of a step: there cells close.
+
+    A moment between two multiples goes to the next one first.
+    """
+    place = moment.timestamp() / step_s
+    return datetime.fromtimestamp((math.floor(place) if steps > 0 else math.ceil(place)) * step_s + steps * step_s, UTC)
 
 
 def _relative(words: str, here: datetime) -> datetime | None:

@@ -91,11 +91,11 @@ def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
             lines.append(labelled("because", safe(row.verdict.because)))
         return lines
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
+    if row.verdict.because:
+        lines.append(labelled("unknown", safe(row.verdict.because)))
     ends = ends_words(row, pen).removeprefix("ends ")
     if ends:
         lines.append(labelled("ends", ends))
-    if row.verdict.because:
-        lines.append(labelled("unknown", safe(row.verdict.because)))
     doing = doing_words(row)
     if doing:
         lines.append(labelled("doing", doing))

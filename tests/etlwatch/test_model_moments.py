@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.moments import MomentError, parse_moment
+from etlwatch.model.moments import MomentError, parse_moment, stepped
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 10, 26, 3, 12, 44, tzinfo=PARIS)  # a Monday, the night after the clocks went back
@@ -45,3 +45,12 @@ def test_what_is_no_moment_says_what_is(text: str) -> None:
 def test_the_future_cannot_be_looked_at(text: str) -> None:
     with pytest.raises(MomentError, match="future"):
         parse_moment(text, now=NOW, zone=PARIS)
+
+
+def test_steps_go_from_multiple_to_multiple_and_a_moment_between_to_the_next() -> None:
+    whole = NOW.astimezone(UTC).replace(minute=12, second=0, microsecond=0)
+    between = whole + timedelta(seconds=24)
+    assert stepped(whole, -1, step_s=60) == whole - timedelta(minutes=1)
+    assert stepped(whole, 2, step_s=60) == whole + timedelta(minutes=2)
+    assert stepped(between, -1, step_s=60) == whole
+    assert stepped(between, 1, step_s=60) == whole + timedelta(minutes=1)
