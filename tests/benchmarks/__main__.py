@@ -51,6 +51,7 @@ SUITES: dict[str, dict[str, Topic]] = {
         "start": screen.start,
         "rest": screen.rest,
         "keys": screen.keys,
+        "slow": screen.slow,
         "soak": screen_soak.findings,
     },
 }

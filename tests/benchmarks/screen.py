@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import psycopg
+
 from tests.benchmarks.measuring import Effort, Finding, interleaved, quantile
 from tests.benchmarks.places import Places
 from tests.benchmarks.screen_programs import JOB, Watched, etlwatch, moving, pg_activity, sleeping, stock, table
@@ -98,6 +100,23 @@ def keys(places: Places, effort: Effort) -> list[Finding]:
     return rows
 
 
+def slow(places: Places, effort: Effort) -> list[Finding]:
+    """Return the rows of a key to its effect while the store takes seconds to answer."""
+    with places.postgres_store() as dsn:
+        stock(dsn, 200)
+        costs = _pressed_while_slow(dsn, effort.size(150))
+    return [
+        Finding(
+            what=f"a key to its effect while a query is slow, {name}",
+            ours=(figure := quantile(costs, share) * 1000),
+            unit="ms",
+            budget=f"≤ {most:g} ms",
+            met=figure <= most,
+        )
+        for share, name, most in ((0.5, "p50", 6.0), (0.95, "p95", 25.0))
+    ]
+
+
 def _at_rest(commands: dict[str, list[str]], effort: Effort) -> tuple[dict[str, float], ...]:
     """Return bytes a second, per cent of a core and MiB of each program; all run at once, so that all see the same."""
     with ExitStack() as stack:
@@ -142,6 +161,26 @@ def _pressed(dsn: str, runs: int, presses: int) -> tuple[dict[str, list[float]],
         cases = {name: lambda program=program: case(program) for name, program in programs.items()}
         costs = interleaved(cases, presses, warm_up=5)
         return costs, {name: program.resident_mb for name, program in programs.items()}
+
+
+def _pressed_while_slow(dsn: str, presses: int) -> list[float]:
+    """Press keys while the dashboard's question waits for a lock, which is held for less than its deadline."""
+    chance = random.Random(7)
+    costs: list[float] = []
+    with Watched(etlwatch(dsn)) as ours, psycopg.connect(dsn) as other:
+        ours.wait_for(JOB)
+        time.sleep(SETTLE_S)
+        while len(costs) < presses:
+            other.execute("LOCK TABLE tracking.runs IN ACCESS EXCLUSIVE MODE")
+            # Long enough for the next question to have run into it.
+            time.sleep(1.5)
+            until = time.monotonic() + 2.5
+            while time.monotonic() < until and len(costs) < presses:
+                time.sleep(chance.uniform(0.04, 0.09))
+                costs.append(ours.press(DOWN if len(costs) % 150 else TOP))
+            other.rollback()
+            time.sleep(1.5)
+    return costs
 
 
 @contextmanager
