@@ -14,6 +14,7 @@ from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import at_option, moment_of, sides_as_of
 from etlwatch.cli.runs import LIVE_AT_MOST
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
@@ -45,11 +46,17 @@ FIELDS = (
 )  # fmt: skip
 
 
-def read_comparison(reader: Reader, word: str, other: str | None) -> tuple[Comparison, datetime]:
-    """Return the comparison of the runs that are named, the second one by default the first one's last success."""
+def read_comparison(reader: Reader, word: str, other: str | None, at: str | None = None) -> tuple[Comparison, datetime]:
+    """Return the comparison of the runs that are named, the second one by default the first one's last success.
+
+    And the store's clock; or as of a past moment, and that.
+    """
     with reader.one_view():
-        now = reader.now()
+        now = reader.now() if at is None else moment_of(reader, at)
         after = find_run(reader, word)
+        if at is not None:
+            named = None if other is None else find_run(reader, other)
+            return compare_runs(*sides_as_of(reader, after, named, now), now=now), now
         before = find_run(reader, other) if other is not None else last_success(reader, after)
         if before is None:
             raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")
@@ -141,15 +148,16 @@ _COLUMNS: list[Column[Difference]] = [
 @click.argument("run", metavar="A")
 @click.argument("other", metavar="[B]", required=False)
 @click.option("--all", "all_of_it", is_flag=True, help="Also what did not change; json, jsonl and csv always have it.")
+@at_option
 @format_option
-def compare(run: str, other: str | None, all_of_it: bool, form: Format) -> None:
+def compare(run: str, other: str | None, all_of_it: bool, at: str | None, form: Format) -> None:
     """Say what changed between two runs, greatest share first.
 
     A is held against B, by default the last run of its job that completed before it: phases, endpoints, errors by kind,
     items, sources, and where the runs came from. A run that goes on is compared so far.
     """
     with connect.reader() as reader:
-        comparison, now = read_comparison(reader, run, other)
+        comparison, now = read_comparison(reader, run, other, at)
     if form is Format.TABLE:
         output.write_table(lambda look: comparison_lines(comparison, look, now, all_of_it=all_of_it))
     elif form is Format.JSON:

@@ -12,6 +12,7 @@ from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
+from etlwatch.cli.past import at_option, judged_as_of, moment_of
 from etlwatch.cli.runs import LIVE_AT_MOST, matches_job
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
@@ -27,6 +28,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import plain_text
 
 if TYPE_CHECKING:
+    from tracking_core.records import Run
     from tracking_core.store.base import Reader
 
 FIELDS = (
@@ -37,21 +39,24 @@ FIELDS = (
 BRIEF_STRIP = 20
 
 
-def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow], datetime]:
-    """Return the rows of the jobs that are meant, by need, and the store's clock."""
+def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = None) -> tuple[list[JobRow], datetime]:
+    """Return the rows of the jobs that are meant, by need, and the store's clock; or as of a past moment, and that."""
     zone = configured_zone()
     with reader.one_view():
-        now = reader.now()
+        then = None if at is None else moment_of(reader, at)
+        now = then or reader.now()
         names = [job for job in reader.job_names(JOBS_AT_MOST) if matches_job(job, patterns)]
         names += [name for name in patterns if name not in names and reader.latest_run_id(name) is not None]
-        histories = [read_history(reader, job, zone) for job in names]
-        living = reader.live_runs(LIVE_AT_MOST)
-        judged = {
-            run.run_id: run
-            for run in Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=set(names)).runs
-        }
+        histories = [read_history(reader, job, zone, moment=then) for job in names]
+        judged = _judged(reader, now, set(names)) if then is None else judged_as_of(reader, then)
     rows = (build_job(history, now=now, judged=judged, zone=zone) for history in histories if history.runs)
     return JOBS.sort(rows), now
+
+
+def _judged(reader: Reader, now: datetime, jobs: set[str]) -> dict[int, Run]:
+    living = reader.live_runs(LIVE_AT_MOST)
+    judgement = Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=jobs)
+    return {run.run_id: run for run in judgement.runs}
 
 
 def job_shape(row: JobRow) -> dict[str, object]:
@@ -136,9 +141,15 @@ def _tone(row: JobRow) -> Tone:
 @click.command()
 @connect.store_option
 @click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
+@at_option
 @format_option
 @click.argument("filter", nargs=-1, metavar="[FILTER]...")
-def jobs(jobs: tuple[str, ...], filter: tuple[str, ...], form: Format) -> None:  # noqa: A002 - click names arguments so
+def jobs(
+    jobs: tuple[str, ...],
+    filter: tuple[str, ...],  # noqa: A002 - click names arguments so
+    at: str | None,
+    form: Format,
+) -> None:
     """List jobs: how they went, what is usual, when each is next.
 
     FILTER is the dashboard's: parts of names, "!demo", state:overdue,failed.
@@ -152,7 +163,7 @@ def jobs(jobs: tuple[str, ...], filter: tuple[str, ...], form: Format) -> None: 
     except FilterError as error:
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     with connect.reader() as reader:
-        rows, now = read_jobs(reader, jobs)
+        rows, now = read_jobs(reader, jobs, at)
     rows = [row for row in rows if wanted.matches(row)]
     if form is not Format.TABLE:
         output.write_rows(form, map(job_shape, rows), fields=FIELDS)

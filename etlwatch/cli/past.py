@@ -23,6 +23,7 @@ from tracking_core.records import Run
 if TYPE_CHECKING:
     from etlwatch.cli.runs import RunQuery
     from etlwatch.cli.show import RunDetail
+    from etlwatch.model.snapshot import RunDetails
     from tracking_core.store.base import Reader
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -67,6 +68,40 @@ def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[R
     return found[: query.limit]
 
 
+def judged_as_of(reader: Reader, moment: datetime) -> dict[int, Run]:
+    """Return the newest runs and the living ones as they stood at a moment, by id."""
+    from etlwatch.gather import Watch
+    from etlwatch.gather_past import read_as_of
+
+    snapshot = read_as_of(reader, Watch(columns=0), moment, thresholds=configured().limits)
+    return {run.run_id: run for run in snapshot.runs}
+
+
+def sides_as_of(reader: Reader, after: Run, before: Run | None, moment: datetime) -> tuple[RunDetails, RunDetails]:
+    """Return two runs as they stood at a moment, `before` by default the last success of the job by then.
+
+    Unsuccessful when one of them had not begun, or there was no success.
+    """
+    from etlwatch.gather import Watch
+    from etlwatch.gather_past import read_as_of
+    from etlwatch.model.boards import AskedRuns, RunsBoard
+
+    for run in filter(None, (after, before)):
+        _require_begun(run, moment)
+    board = AskedRuns(after=after.run_id, before=None if before is None else before.run_id)
+    watch = Watch(limit=RUNS_BESIDE, columns=0, board=board)
+    sides = read_as_of(reader, watch, moment, thresholds=configured().limits).board
+    if not isinstance(sides, RunsBoard) or sides.before is None:
+        raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")
+    return sides.after, sides.before
+
+
+def _require_begun(run: Run, moment: datetime) -> None:
+    if run.started_at > moment:
+        zone = configured_zone()
+        raise Unsuccessful(f"run {run.id} began at {stamp(run.started_at, zone)}, after {stamp(moment, zone)}")
+
+
 def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
     """Return a run with all that is known of how it stood at a moment; Unsuccessful when it had not begun."""
     from etlwatch.cli.show import RunDetail
@@ -74,9 +109,7 @@ def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
     from etlwatch.gather_past import read_as_of
     from etlwatch.judging import read_past
 
-    if run.started_at > moment:
-        zone = configured_zone()
-        raise Unsuccessful(f"run {run.id} began at {stamp(run.started_at, zone)}, after {stamp(moment, zone)}")
+    _require_begun(run, moment)
     watch = Watch(limit=RUNS_BESIDE, columns=0, open_run=run.run_id)
     snapshot = read_as_of(reader, watch, moment, thresholds=configured().limits)
     details = snapshot.details

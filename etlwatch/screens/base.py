@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DashboardScreen"]
 
-TELL_THE_PAST = frozenset({"runs", "show", "errors"})
+TELL_THE_PAST = frozenset({"runs", "show", "errors", "jobs", "compare"})
 """Commands that take a past moment."""
 
 

@@ -81,6 +81,18 @@ def test_kinds_of_errors_are_counted_as_they_were(program: Program, dsn: str, wo
     assert (kind["message"], kind["errors"], kind["seen_errors"]) == ("before", 1, 1)
 
 
+def test_jobs_stand_as_they_stood(program: Program, dsn: str) -> None:
+    rows = program("jobs", *AT, "--format", "json", "--dsn", dsn).data
+    assert {row["job"]: row["last_state"] for row in rows} == {"alive": "running", "over": "completed"}
+
+
+def test_runs_are_compared_as_they_stood(program: Program, dsn: str) -> None:
+    answer = program("compare", "alive@latest", "over@latest", *AT, "--format", "json", "--dsn", dsn)
+    assert (answer.data["after"]["status"], answer.data["before"]["status"]) == ("running", "completed")
+    assert program("compare", "later@latest", "over@latest", *AT, "--dsn", dsn).status == 1
+    assert "no run of 'alive' completed" in program("compare", "alive@latest", *AT, "--dsn", dsn).complaint
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -42,7 +42,9 @@ def dsn(store_dsn: str) -> str:
     return store_dsn
 
 
-@pytest.mark.parametrize("keys", [(), ("enter",), ("enter", "e"), ("E",)], ids=["home", "run", "errors", "all errors"])
+@pytest.mark.parametrize(
+    "keys", [(), ("enter",), ("enter", "e"), ("enter", "equals_sign"), ("E",), ("J",)], ids=" ".join
+)
 def test_what_is_copied_in_the_past_answers_for_the_past(
     dsn: str, keys: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +74,7 @@ async def test_a_screen_whose_command_knows_no_past_says_so(dsn: str) -> None:
     async with dashboard(open_store(dsn), size=(160, 40)) as opened:
         opened.app.look_at(NOW - timedelta(days=1))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
-        await opened.press("J", "Y")
+        await opened.press("z", "Y")
         assert "answers as of now" in opened.toasts
 
 
