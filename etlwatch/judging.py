@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
+from etlwatch.model.departure import Departure, departure_of
 from etlwatch.model.judged import Judgement, judge_fleet
 from etlwatch.model.past import MOST_RUNS, JobPast, past_of
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -99,8 +100,8 @@ class Judge:
         """Forget every answer."""
         self._known: dict[str, _Known] = {}
         self._completed_at: dict[str, datetime] = {}
-        self._traffic: _Asked = (None, {})
-        self._days: _Asked = (None, {})
+        self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
+        self._departures: tuple[object, Mapping[int, Departure]] = (None, {})
         self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
 
     def judge(
@@ -136,8 +137,9 @@ class Judge:
             living=living,
             pasts={run.job: pasts[run.job] for run in heard if run.job in pasts and self._known[run.job].in_full},
             phases=phases,
-            series=self._own_series(reader, heard, now, pasts),
+            series=self._own_traffic(reader, heard, now),
             endpoints=self._own_endpoints(reader, heard, now, pasts),
+            departures=self._own_departures(reader, heard, now, pasts),
             thresholds=self._thresholds,
         )
         return replace(judgement, pasts=pasts)
@@ -173,19 +175,31 @@ class Judge:
             return True
         return completed_at is not None and (known.completed_at is None or completed_at > known.completed_at)
 
-    def _own_series(
-        self, reader: Reader, living: Collection[Run], now: datetime, pasts: Mapping[str, JobPast]
-    ) -> Mapping[int, Sequence[SeriesCell]]:
-        """Ask for the latest hour of the runs that were throttled at all, and now and then for the day of slow ones."""
-        throttled = tuple(run.run_id for run in living if run.throttled_requests)
-        slow = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))[:MOST_SLOW]
-        self._traffic = _renewed(self._traffic, reader, throttled, now, every_s=TRAFFIC_EVERY_S, back_s=TRAFFIC_S)
-        self._days = _renewed(self._days, reader, slow, now, every_s=DAY_EVERY_S, back_s=DAY_S)
-        found = dict(self._days[1])
-        for run_id, hour in self._traffic[1].items():
-            earlier = [cell for cell in found.get(run_id, ()) if not hour or cell.bucket < hour[0].bucket]
-            found[run_id] = [*earlier, *hour]
-        return found
+    def _own_traffic(self, reader: Reader, living: Iterable[Run], now: datetime) -> Mapping[int, Sequence[SeriesCell]]:
+        """Ask for the latest hour of the runs that were throttled at all."""
+        run_ids = tuple(run.run_id for run in living if run.throttled_requests)
+        slot = int(now.timestamp()) // TRAFFIC_EVERY_S
+        if run_ids and self._traffic[0] != (slot, run_ids):
+            since = slot * TRAFFIC_EVERY_S - TRAFFIC_S
+            self._traffic = ((slot, run_ids), reader.series_of_runs(run_ids, since))
+        return self._traffic[1] if run_ids else {}
+
+    def _own_departures(
+        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+    ) -> Mapping[int, Departure]:
+        """Ask for the day of slow runs, and conclude since when they are not what their jobs usually are."""
+        slow = {run.run_id: run for run in living if self._is_slow(run, pasts, now)}
+        asked = tuple(slow)[:MOST_SLOW]
+        slot = int(now.timestamp()) // DAY_EVERY_S
+        if asked and self._departures[0] != (slot, asked):
+            days = reader.series_of_runs(asked, slot * DAY_EVERY_S - DAY_S)
+            found = {
+                run_id: departure_of(cells, pasts[slow[run_id].job], began=slow[run_id].started_at, now=now)
+                for run_id, cells in days.items()
+            }
+            known = {run_id: departed for run_id, departed in found.items() if departed is not None}
+            self._departures = ((slot, asked), known)
+        return self._departures[1] if asked else {}
 
     def _own_endpoints(
         self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
@@ -200,20 +214,6 @@ class Judge:
     def _is_slow(self, run: Run, pasts: Mapping[str, JobPast], now: datetime) -> bool:
         p95 = pasts[run.job].duration_s.p95 if run.job in pasts else None
         return p95 is not None and (now - run.started_at).total_seconds() > self._thresholds.slow_times_p95 * p95
-
-
-_Asked: TypeAlias = tuple[object, Mapping[int, Sequence[SeriesCell]]]
-"""Series, and of what they were asked for."""
-
-
-def _renewed(
-    held: _Asked, reader: Reader, run_ids: tuple[int, ...], now: datetime, *, every_s: int, back_s: int
-) -> _Asked:
-    """Return the series of runs, asked for again when it is time or when they are others."""
-    slot = int(now.timestamp()) // every_s
-    if held[0] == (slot, run_ids):
-        return held
-    return (slot, run_ids), reader.series_of_runs(run_ids, slot * every_s - back_s) if run_ids else {}
 
 
 _job_of = operator.attrgetter("job")

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.model.past import JobPast
-from etlwatch.model.stretch import CALM_S, last_stretch
+from etlwatch.model.stretch import last_stretch
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.records import SeriesCell
@@ -81,8 +81,7 @@ def _latency(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
         found = histogram.percentile(histogram.merge([minute.histogram]), 0.95)
         return None if found is None or minute.requests < LEAST_REQUESTS else found > TIMES_P95 * p95
 
-    told = [minute for minute in minutes if minute.requests >= LEAST_REQUESTS]
-    stretch = _until_now(last_stretch(minutes, slower), told)
+    stretch = _long_enough(last_stretch(minutes, slower))
     if stretch is None:
         return None
     since_then = histogram.percentile(
@@ -95,9 +94,7 @@ def _rate(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
     usual = past.request_rate.usual
     if not usual:
         return None
-    stretch = _until_now(
-        last_stretch(minutes, lambda minute: minute.requests / MINUTE_S < SHARE_OF_USUAL * usual), minutes
-    )
+    stretch = _long_enough(last_stretch(minutes, lambda minute: minute.requests / MINUTE_S < SHARE_OF_USUAL * usual))
     if stretch is None:
         return None
     since = [minute.requests for minute in minutes if minute.bucket >= stretch]
@@ -107,13 +104,9 @@ def _rate(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
     return Departure(since=_at(stretch), measure="rate", usual=usual, since_then=sum(since) / len(since) / MINUTE_S)
 
 
-def _until_now(stretch: tuple[int, int] | None, told: Sequence[SeriesCell]) -> int | None:
-    """Return where a stretch begins that is long enough and not over; None for any other."""
-    if stretch is None or not told:
-        return None
-    begin, end = stretch
-    is_over = told[-1].bucket + MINUTE_S - end >= CALM_S
-    return None if is_over or end - begin < LEAST_S else begin
+def _long_enough(stretch: tuple[int, int] | None) -> int | None:
+    """Return where a stretch begins that is more than a bad moment; None for any other."""
+    return stretch[0] if stretch is not None and stretch[1] - stretch[0] >= LEAST_S else None
 
 
 def _at(second: int) -> datetime:

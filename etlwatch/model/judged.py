@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from etlwatch.model.departure import Departure
 from etlwatch.model.late import Finding, findings
 from etlwatch.model.numbers import span
 from etlwatch.model.past import JobPast
@@ -76,6 +77,7 @@ def judge_fleet(
     phases: Mapping[int, Sequence[Phase]] | None = None,
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
+    departures: Mapping[int, Departure] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     late: Callable[[Run, JobPast], tuple[Finding, ...]] | None = None,
 ) -> Judgement:
@@ -93,6 +95,7 @@ def judge_fleet(
             phases=(phases or {}).get(run.run_id, ()),
             series=(series or {}).get(run.run_id, ()),
             endpoints=(endpoints or {}).get(run.run_id, ()),
+            departed=(departures or {}).get(run.run_id),
             thresholds=thresholds,
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.model.departure import Departure, departure_of
+from etlwatch.model.departure import Departure
 from etlwatch.model.numbers import duration_ms, percent, rate, ratio, span
 from etlwatch.model.past import JobPast, Usual
 from etlwatch.model.stretch import last_stretch
@@ -58,18 +58,20 @@ def findings(
     phases: Sequence[Phase] = (),
     series: Sequence[SeriesCell] = (),
     endpoints: Sequence[EndpointTotals] = (),
+    departed: Departure | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Finding, ...]:
     """Return every way in which a living run is behind, gravest first; none for a run that is lost or has ended.
 
-    `series` are the run's own cells, as far back as is known; `endpoints` its totals; `past` its job's.
+    `series` are the run's own latest cells; `endpoints` its totals; `past` its job's; `departed` says what of it is not
+    its job's usual any more.
     """
     if run.status != RunStatus.RUNNING or run.state == "lost":
         return ()
     found = (
         _stalled(run, past, now, phases, thresholds),
         _throttled(past, now, series, thresholds),
-        _slow(run, past, phases, series, endpoints, now, thresholds),
+        _slow(run, past, phases, endpoints, now, departed, thresholds),
     )
     return tuple(finding for finding in found if finding is not None)
 
@@ -142,7 +144,11 @@ def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thres
 
 def _beginning_of_throttling(series: Sequence[SeriesCell], limit: float, now: datetime) -> datetime:
     """Return where the last stretch of throttled cells begins."""
-    found = last_stretch(series, lambda cell: cell.throttled / cell.requests >= limit / 2 if cell.requests else None)
+
+    def throttled(cell: SeriesCell) -> bool | None:
+        return cell.throttled / cell.requests >= limit / 2 if cell.requests else None
+
+    found = last_stretch(series, throttled, calm_after_s=2 * RECENT_S)
     return now if found is None else from_microseconds(found[0] * 1_000_000)
 
 
@@ -150,16 +156,15 @@ def _slow(
     run: Run,
     past: JobPast,
     phases: Sequence[Phase],
-    series: Sequence[SeriesCell],
     endpoints: Sequence[EndpointTotals],
     now: datetime,
+    departed: Departure | None,
     thresholds: Thresholds,
 ) -> Finding | None:
     p95 = past.duration_s.p95
     elapsed = max((now - run.started_at).total_seconds(), 0.0)
     if p95 is None or elapsed <= thresholds.slow_times_p95 * p95:
         return None
-    departed = departure_of(series, past, began=run.started_at, now=now)
     passed_p95 = run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95)
     over = [(_excess(phase, past, now), phase) for phase in phases]
     worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)

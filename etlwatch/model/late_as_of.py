@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etlwatch.model.as_of import Stored
+from etlwatch.model.departure import departure_of
 from etlwatch.model.late import RECENT_S, Finding, findings
 from etlwatch.model.numbers import duration, span
 from etlwatch.model.past import JobPast
@@ -59,10 +60,12 @@ def late_as_of(
     """
     earliest, latest = last_progress(run, phases, stored, moment)
     closed, open_ = stored.closed, stored.open
+    departed = departure_of(closed, past, began=run.started_at, now=moment) if _is_slow(run, past, thresholds) else None
 
     def world(progress: datetime, cells: Iterable[SeriesCell], requests: int = 0) -> dict[str, Finding]:
         seen = replace(run, progress_at=progress, requests=run.requests + requests)
-        held = findings(seen, past, now=moment, phases=phases, series=(*closed, *cells), thresholds=thresholds)
+        series = (*closed, *cells)
+        held = findings(seen, past, now=moment, phases=phases, series=series, departed=departed, thresholds=thresholds)
         return {finding.state: finding for finding in held}
 
     # Idle since as long, and throttled as much, as may be; then as little as may be; then only what is certain.
@@ -88,6 +91,11 @@ def late_as_of(
             Doubt(state=state, because=f"whether it was {state} is not known: {why[state]}") for state in open_states
         ),
     )
+
+
+def _is_slow(run: Run, past: JobPast, thresholds: Thresholds) -> bool:
+    """Say whether it matters since when a run departed from its usual."""
+    return (past.duration_s.ratio(run.duration_s) or 0.0) > thresholds.slow_times_p95
 
 
 def last_progress(run: Run, phases: Iterable[Phase], stored: Stored, moment: datetime) -> tuple[datetime, datetime]:

@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from etlwatch.model.late import Finding
-from etlwatch.model.late_as_of import Doubt
 from etlwatch.model.numbers import span
 from tracking_core.records import ErrorRecord, Run, RunStatus
+
+if TYPE_CHECKING:
+    from etlwatch.model.late_as_of import Doubt
 
 __all__ = ["BEHIND", "RANKS", "Verdict", "judge_run", "last_line", "made_good"]
 

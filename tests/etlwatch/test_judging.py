@@ -89,6 +89,22 @@ def test_a_run_is_stalled_beyond_its_jobs_longest_pause(stock: Stock, reader: An
     assert "its longest pause is usually" in run.evidence
 
 
+def test_a_slow_run_is_so_since_its_latency_rose_which_is_asked_once_a_minute(stock: Stock, reader: Any) -> None:
+    nightly(stock, "crm")
+    began = NOW - 60 * MINUTE
+    run_id = stock.start(began, job="crm")
+    made = [(began + n * timedelta(seconds=6), "/contacts", 200, 10, 100 if n < 350 else 900) for n in range(600)]
+    stock.requests(run_id, made)
+    remembering = Judge()
+    for _ in range(2):
+        run = next(run for run in judge(remembering, reader).runs if run.run_id == run_id)
+    rose = began + 35 * MINUTE
+    assert run.state_since is not None
+    assert abs(run.state_since - rose) <= MINUTE
+    assert "since then /contacts answers in" in run.evidence
+    assert reader.asked["series_of_runs"] == 1
+
+
 def test_a_past_is_read_once_and_again_when_a_run_has_completed(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")

@@ -88,19 +88,19 @@ def test_without_a_normal_nothing_departs() -> None:
 def test_a_slow_run_is_so_since_its_departure_and_says_what_departed() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
     cells = series(*[800] * 29, *[2_900] * 31)
-    (found,) = findings(run, PAST, now=NOW, series=cells)
+    (found,) = findings(run, PAST, now=NOW, departed=departed(cells))
     assert (found.since, found.endpoint) == (BEGAN + 29 * MINUTE, "")
     assert found.because.startswith("since then its requests take 3.0s at p95, usually 840ms")
     totals = EndpointTotals(
         run_id=run.run_id, endpoint="/messages", requests=99, histogram=(99 * 256 + bucket_of(2_900),)
     )
-    (named,) = findings(run, PAST, now=NOW, series=cells, endpoints=[totals])
+    (named,) = findings(run, PAST, now=NOW, departed=departed(cells), endpoints=[totals])
     assert named.endpoint == "/messages"
     assert named.because.startswith("since then /messages answers in 3.0s at p95, usually 840ms")
 
 
 def test_without_a_departure_it_is_slow_since_it_passed_its_p95() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
-    (found,) = findings(run, PAST, now=NOW, series=series(*[800] * 60))
+    (found,) = findings(run, PAST, now=NOW, departed=departed(series(*[800] * 60)))
     assert found.since == run.started_at + timedelta(seconds=1_800)
     assert "and no phase stands out" in found.because
