@@ -76,11 +76,9 @@ class RunFacts:
         }
         known = self._endpoint_stamps
         stale = [run_id for run_id, stamp in stamps.items() if run_id not in known or known[run_id] != stamp]
-        asked = dict.fromkeys(stale[:ENDPOINTS_A_POLL], frozenset[str]())
-        for totals in reader.endpoints_of_runs(list(asked)) if asked else ():
-            asked[totals.run_id] |= {totals.endpoint}
+        asked = stale[:ENDPOINTS_A_POLL]
         if asked:
-            self.endpoints = {**self.endpoints, **asked}
+            self.endpoints = {**self.endpoints, **dict.fromkeys(asked, frozenset()), **reader.endpoint_names(asked)}
             known.update((run_id, stamps[run_id]) for run_id in asked)
 
     def _changed(self, runs: Sequence[Run]) -> list[Run]:

@@ -115,10 +115,8 @@ def _last_errors(reader: Reader, runs: Sequence[Run], moment: datetime) -> Mappi
 
 def _endpoints(reader: Reader, runs: Sequence[Run]) -> Mapping[int, frozenset[str]]:
     """Return the endpoints that runs asked whenever it was: only whole runs are kept by endpoint."""
-    asked = dict.fromkeys([run.run_id for run in runs][:ENDPOINTS_A_POLL], frozenset[str]())
-    for totals in reader.endpoints_of_runs(list(asked)) if asked else ():
-        asked[totals.run_id] |= {totals.endpoint}
-    return asked
+    asked = [run.run_id for run in runs][:ENDPOINTS_A_POLL]
+    return {**dict.fromkeys(asked, frozenset()), **reader.endpoint_names(asked)} if asked else {}
 
 
 def _details(reader: Reader, run_id: int | None, past: PastRuns, moment: datetime) -> RunDetails | None:

@@ -101,16 +101,21 @@ def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
 
 def _until(reader: Reader, runs: Iterable[Run], query: RunQuery, now: datetime) -> Iterator[Run]:
     oldest = query.oldest(now)
-    for run in runs:
+    for run, endpoints in _with_endpoints(reader, runs, query):
         if oldest is not None and run.started_at < oldest:
             return
-        endpoints = _endpoints_of(reader, run) if query.filter.endpoints else None
         if query.takes(run, now, endpoints):
             yield run
 
 
-def _endpoints_of(reader: Reader, run: Run) -> frozenset[str]:
-    return frozenset(totals.endpoint for totals in reader.endpoints(run.run_id)) if run.requests else frozenset()
+def _with_endpoints(
+    reader: Reader, runs: Iterable[Run], query: RunQuery
+) -> Iterator[tuple[Run, frozenset[str] | None]]:
+    """Yield runs with the endpoints they asked, a page at a time; None where the filter does not name any."""
+    left = iter(runs)
+    while page := list(islice(left, PAGE if query.filter.endpoints else 1)):
+        names = reader.endpoint_names([run.run_id for run in page]) if query.filter.endpoints else None
+        yield from ((run, None if names is None else names.get(run.run_id, frozenset())) for run in page)
 
 
 def _jobs(reader: Reader, patterns: Iterable[str]) -> set[str]:
@@ -246,9 +251,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
 
 
 def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> bool:
-    oldest = query.oldest(now)
-    endpoints = _endpoints_of(reader, run) if query.filter.endpoints else None
-    return (oldest is None or run.started_at >= oldest) and query.takes(run, now, endpoints)
+    return any(True for _ in _until(reader, [run], query, now))
 
 
 def change_line(run: Run, look: Look) -> str:

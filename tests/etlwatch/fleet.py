@@ -292,6 +292,13 @@ class FakeReader:
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
         return [totals for totals in self._ask("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]
 
+    def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        found: dict[int, set[str]] = {}
+        for totals in self._ask("endpoint_names").endpoint_list:
+            if totals.run_id in run_ids:
+                found.setdefault(totals.run_id, set()).add(totals.endpoint)
+        return {run_id: frozenset(names) for run_id, names in found.items()}
+
     def series_of_runs(
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
     ) -> dict[int, list[SeriesCell]]:

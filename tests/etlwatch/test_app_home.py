@@ -316,15 +316,15 @@ async def test_runs_are_filtered_by_endpoint_which_is_asked_once_and_only_then()
         ],
     )
     async with dashboard(store) as opened:
-        before = store.asked["endpoints_of_runs"]
+        before = store.asked["endpoint_names"]
         await opened.press("slash", *"endpoint:/con", "enter")
         await opened.until(lambda: [row.key for row in table(opened).rows] == [runs[0].run_id, runs[2].run_id])
-        asked = store.asked["endpoints_of_runs"]
+        asked = store.asked["endpoint_names"]
         assert asked > before
         opened.app.poller.watch = replace(opened.app.poller.watch, limit=300)
         latest = opened.app.latest
         await opened.until(lambda: opened.app.latest is not latest)
-        assert store.asked["endpoints_of_runs"] == asked
+        assert store.asked["endpoint_names"] == asked
         await opened.press("escape")
         assert len(table(opened).rows) == 3
         assert not opened.app.poller.watch.endpoints

@@ -260,6 +260,10 @@ def test_several_runs_answer_at_once_for_endpoints_and_series(stock: Stock, read
     assert [cell.bucket for cell in reader.series_of_runs([first], 0, until=series[first][0].bucket)[first]] == [
         seconds(NOW - HOUR) // 10 * 10
     ]
+    assert reader.endpoint_names([second, first, 1]) == {
+        run_id: frozenset(totals.endpoint for totals in reader.endpoints(run_id)) for run_id in (first, second)
+    }
+    assert reader.endpoint_names([]) == {}
 
 
 def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock: Stock, reader: Reader) -> None:

@@ -135,6 +135,10 @@ class Reader(Connection, Protocol):
         """Return the requests of several runs by endpoint, by run."""
         ...
 
+    def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Return which endpoints each of these runs asked; runs that asked none are left out."""
+        ...
+
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs."""
         ...

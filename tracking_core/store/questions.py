@@ -131,6 +131,13 @@ class Questions(Dialect):
         """Return the requests of several runs by endpoint, by run."""
         return [rows.endpoint(row, self.forms) for row in self._ask_of_runs("endpoints_of_runs", run_ids)]
 
+    def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Return which endpoints each of these runs asked; runs that asked none are left out."""
+        found: dict[int, set[str]] = {}
+        for run_id, endpoint in self._ask_of_runs("endpoint_names", run_ids):
+            found.setdefault(run_id, set()).add(endpoint)
+        return {run_id: frozenset(names) for run_id, names in found.items()}
+
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs that made a request."""
         found: dict[int, list[object]] = {}

@@ -219,6 +219,12 @@ WHERE job = %(job)s
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
+-- name: endpoint_names
+-- Which endpoints several runs asked, from the key's index alone.
+SELECT run_id, endpoint
+FROM tracking.run_endpoints
+WHERE run_id = ANY(%(run_ids)s::bigint[]);
+
 -- name: endpoints_of_runs
 -- The requests of several runs by endpoint.
 SELECT

@@ -201,6 +201,12 @@ WHERE job = :job
 ORDER BY started_at DESC, run_id DESC
 LIMIT :limit;
 
+-- name: endpoint_names
+-- Which endpoints several runs asked, by the key.
+SELECT run_id, endpoint
+FROM run_endpoints
+WHERE run_id IN (SELECT value FROM json_each(:run_ids));
+
 -- name: endpoints_of_runs
 -- The requests of several runs by endpoint.
 SELECT
