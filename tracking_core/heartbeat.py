@@ -1,6 +1,7 @@
 """The heartbeat of a process: one thread, one statement for each store and beat, however many runs and trackers.
 
-Owns saying that runs live, nothing of what they do. A beat opens a connection of its own, is bounded by the deadline
+Owns saying that runs live, and asks those aside who hold back a word of what they do (pace.py), always after the beat:
+a slow store must not delay the sign of life. A beat opens a connection of its own, is bounded by the deadline
 and survives every error: a store that does not answer misses beats, and its runs look lost until it answers again. What
 the store says of the shared switch comes back with each beat.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
-from tracking_core.forks import Step, around_forks, wait_until_gone
+from tracking_core import forks
 from tracking_core.locks import occupied, reentrant_lock
 from tracking_core.store import due
 from tracking_core.store.base import Store
@@ -23,6 +27,17 @@ from tracking_core.switch import TrackingSwitch
 
 SHORTEST_REST_S = 0.01
 """Between two beats of one thread, whatever the interval and however long a beat took."""
+
+TELL_AFTER_S = 1.0
+"""How long after a word was held back its teller is asked for it."""
+
+
+class Teller(Protocol):
+    """Who may hold back a word for a moment."""
+
+    def tell_rest(self, *, at_once: bool = False) -> None:
+        """Tell what is held back, `at_once` because there is no later; it waits for no other thread."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +78,8 @@ class Heart:
         # Both dictionaries are read and changed by single steps only, so no thread needs to wait for another.
         self._runs: dict[int, _Beating] = {}
         self._beaten: dict[str, float] = {}
+        # In the order of their turns; only the thread takes any out.
+        self._tellers: deque[tuple[float, weakref.ref[Teller]]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = self._paused = False
@@ -84,6 +101,19 @@ class Heart:
         """Let a run beat no more: it has ended, or there is none."""
         self._runs.pop(run_id, None)
 
+    def tell_soon(self, teller: Teller) -> None:
+        """Ask a teller, in about a second, for what it holds back; also in a process whose runs another one beats."""
+        self._tellers.append((self._monotonic() + TELL_AFTER_S, weakref.ref(teller)))
+        # Here a thread may start in a process that began no run, and so takes no part in forks yet.
+        forks.hook()
+        if self._run():
+            self._signals.put(None)
+
+    def tell_all(self) -> None:
+        """Ask every teller at once, since the process leaves."""
+        for _, listed in list(self._tellers):
+            _ask(listed(), at_once=True)
+
     def stop(self, until: float) -> None:
         """Beat no more, and wait for the beat under way until this moment of the monotonic clock."""
         self._stopped = True
@@ -97,13 +127,22 @@ class Heart:
         """End the thread before a fork."""
         self._paused = True
         self._signals.put(None)
-        wait_until_gone(self._thread)
+        forks.wait_until_gone(self._thread)
 
     def resume(self) -> None:
-        """Start a thread again after a fork, in the parent, if runs live."""
+        """Start a thread again after a fork, in the parent, if runs live or somebody has something to tell."""
         self._paused, self._thread = False, None
-        if self._runs:
+        if self._runs or self._tellers:
             self._run()
+
+    def take_turn(self) -> float | None:
+        """Beat and then ask, as far as it is time; return the seconds until the next turn, None without any."""
+        until_beat: float | None = 1.0
+        # The thread outlives whatever happens in one beat.
+        with suppress(Exception):
+            until_beat = self.beat_due()
+        rests = [rest for rest in (until_beat, self.tell_due()) if rest is not None]
+        return min(rests, default=None)
 
     def beat_due(self) -> float | None:
         """Beat for every store whose turn it is; return the seconds until the next turn, None without runs."""
@@ -122,6 +161,15 @@ class Heart:
         for key in set(self._beaten) - set(groups):
             self._beaten.pop(key, None)
         return max(min(rests), SHORTEST_REST_S) if rests else None
+
+    def tell_due(self) -> float | None:
+        """Ask the teller whose turn it is; return the seconds until the next turn, None when nobody waits for one.
+
+        One at a time, so that a beat waits for no more than one.
+        """
+        if self._tellers and self._tellers[0][0] <= self._monotonic():
+            _ask(self._tellers.popleft()[1](), at_once=False)
+        return max(self._tellers[0][0] - self._monotonic(), SHORTEST_REST_S) if self._tellers else None
 
     def _run(self) -> bool:
         with self._starting:
@@ -146,10 +194,7 @@ class Heart:
             importlib.import_module("tracking_core.delivery.spool")
             importlib.import_module("tracking_core.failures")
         while not (self._stopped or self._paused) and self._thread is threading.current_thread():
-            rest: float | None = 1.0
-            # The thread outlives whatever happens in one beat.
-            with suppress(Exception):
-                rest = self.beat_due()
+            rest = self.take_turn()
             with suppress(Empty):
                 signals.get(timeout=rest)
 
@@ -166,7 +211,13 @@ def _beat(group: list[_Beating]) -> None:
                 beating.pulse.switch.learn((beating.job,), receipt.switched_off)
 
 
+def _ask(teller: Teller | None, *, at_once: bool) -> None:
+    if teller is not None:
+        with suppress(Exception):
+            teller.tell_rest(at_once=at_once)
+
+
 heart = Heart()
 """The one of this process."""
 
-around_forks(Step.THREADS, heart.pause, heart.resume)
+forks.around_forks(forks.Step.THREADS, heart.pause, heart.resume)

@@ -207,6 +207,7 @@ class Underway:
 
     def _leave(self, fate: Callable[[_OpenRun], RawEnd]) -> None:
         until = self._begin()
+        heart.tell_all()
         for run in list(self._open.values()):
             self._end(run, fate(run))
         for delivery in living_deliveries():

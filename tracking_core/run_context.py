@@ -8,18 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from tracking_core import arguments
 from tracking_core.endings import is_clean_exit, is_stop
+from tracking_core.pace import Pace
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
 from tracking_core.tracker import SimpleETLTracker
 
 PROGRESS_INTERVAL_S = 1.0
-"""`PhaseContext.update` tells the store at most this often; a phase's end tells the rest."""
+"""`PhaseContext.update` tells the store at most this often."""
 
 _RECORDED_MARK = "_tracking_recorded_in"
 """Set on an exception that a run has recorded, so that the run's own end does not record it a second time."""
@@ -156,7 +156,13 @@ class PhaseContext:
         self.processed: dict[str, int] = {}
         """What was done so far, by unit."""
 
-        self._told_at = 0.0
+        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        # Also of one that is used without its block.
+        self._status = PhaseStatus.RUNNING
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let a phase be handed to another process, which tells of it at a pace of its own."""
+        return type(self), (self._run, self.phase_name, self.totals), {"processed": self.processed}
 
     def __enter__(self) -> Self:
         """Begin the phase."""
@@ -165,11 +171,16 @@ class PhaseContext:
         return self
 
     def update(self, **units: int) -> None:
-        """Add to what was done, by unit; ValueError for a negative number. The store is told about once a second."""
+        """Add to what was done, by unit; ValueError for a negative number.
+
+        The store is told about once a second: what this call does not tell is told by a later one, by the phase's end,
+        or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run. What comes
+        after the phase's end is not told.
+        """
         for unit, number in arguments.counts_of("units", units).items():
             self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
-        if monotonic() - self._told_at >= PROGRESS_INTERVAL_S:
-            self._tell(PhaseStatus.RUNNING)
+        if self._run.run_id is not None:
+            self._pace.counted()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -183,8 +194,19 @@ class PhaseContext:
         self._tell(PhaseStatus.FAILED)
 
     def _tell(self, status: PhaseStatus) -> None:
-        self._told_at = monotonic()
-        self._run.log_phase(self.phase_name, status, totals=self.totals, processed=self.processed)
+        with self._pace:
+            self._status = status
+            self._pace.told()
+            self._record()
+
+    def _tell_progress(self) -> None:
+        if self._status is PhaseStatus.RUNNING:
+            self._record()
+
+    def _record(self) -> None:
+        # A copy, made in one step: another thread may add a unit meanwhile.
+        processed = self.processed.copy()
+        self._run.log_phase(self.phase_name, self._status, totals=self.totals, processed=processed)
 
 
 def _message_of(error: BaseException) -> str:

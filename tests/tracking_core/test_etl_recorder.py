@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.tracking_core.etl_doubles import RecordingRun, RecordingTracker, SteppedClock
-from tracking_core.etl.recorder import PROGRESS_INTERVAL_S, PhaseReporter, TrackedRun, recorder_of
+from tests.tracking_core.etl_doubles import RecordingRun, RecordingTracker
+from tracking_core.etl.recorder import PhaseReporter, TrackedRun, recorder_of
 
 
 def test_a_run_is_its_own_recorder_and_none_is_none() -> None:
@@ -45,40 +45,20 @@ def test_what_is_no_run_is_refused(run: Any, words: str) -> None:
         recorder_of(run)
 
 
-def test_the_first_progress_of_a_phase_is_due_at_once_and_the_next_after_its_interval() -> None:
-    clock = SteppedClock()
-    reporter = PhaseReporter(RecordingRun(), clock=clock)
-    reporter.begin_phase()
-    assert reporter.progress_is_due()
-    reporter.begin_progress()
-    assert not reporter.progress_is_due()
-    clock.advance(PROGRESS_INTERVAL_S - 0.01)
-    assert not reporter.progress_is_due()
-    clock.advance(0.01)
-    assert reporter.progress_is_due()
-    reporter.begin_progress()
-    reporter.begin_phase()
-    assert reporter.progress_is_due()
-
-
-def test_progress_is_told_at_most_twice_a_second() -> None:
-    assert PROGRESS_INTERVAL_S >= 0.5
-
-
-def test_a_stepping_wall_clock_does_not_change_the_pace() -> None:
-    clock = SteppedClock()
-    reporter = PhaseReporter(RecordingRun(), clock=clock)
-    reporter.begin_progress()
-    clock.us += 3_600_000_000
-    assert not reporter.progress_is_due()
-
-
-def test_without_a_recorder_nothing_is_due_and_nothing_told() -> None:
+def test_without_a_recorder_nothing_is_told() -> None:
     reporter = PhaseReporter(None)
-    reporter.begin_phase()
-    assert not reporter.progress_is_due()
+    assert not reporter.has_recorder
     reporter.tell_phase("load", "running")
     reporter.tell_error("broken", "load")
+
+
+@pytest.mark.parametrize(
+    ("recorder", "aside"),
+    [(TrackedRun(RecordingTracker(), 7), True), (TrackedRun(RecordingTracker(), None), False), (RecordingRun(), False)],
+    ids=["a run", "tracking is off", "somebody else's recorder"],
+)
+def test_only_a_run_with_an_id_is_told_by_another_thread_than_the_job_s(recorder: Any, aside: bool) -> None:
+    assert PhaseReporter(recorder).tells_aside is aside
 
 
 def test_what_a_recorder_raises_is_warned_of_once_by_type_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -222,13 +222,16 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_progress_reaches_the_store_at_a_pace(fake_store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_reaches_the_store_at_a_pace(fake_store: FakeStore) -> None:
     clock = ManualClock(seconds=100.0)
-    monkeypatch.setattr("tracking_core.run_context.monotonic", clock.monotonic)
-    with ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db")) as run, run.phase("load", rows=4) as phase:
+    with ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db")) as run:
+        phase = run.phase("load", rows=4)
+        phase._pace._monotonic = clock.monotonic
+        phase.__enter__()
         for moment in (100.2, 100.4, 101.1, 101.3):
             clock.seconds = moment
             phase.update(rows=1)
+        phase.__exit__(None, None, None)
     told = [change.counters["rows"]["processed"] for change in fake_store.events("phases")]
     assert told == [0, 3, 4]
 

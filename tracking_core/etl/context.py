@@ -1,7 +1,7 @@
 """The state that the components of an ETL job share: phases, statistics, errors, resources, one connection.
 
 Owns the phases' states and the rules of changing them. It refuses to own counting (progress.py), memory (memory.py),
-connecting (connection.py) and the pace at which a tracked run is told (recorder.py).
+connecting (connection.py), the pace at which a tracked run is told (pace.py) and the way there (recorder.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from tracking_core.etl.plain import copy_containers, json_ready
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
 from tracking_core.failures import Failure
+from tracking_core.pace import Pace
 from tracking_core.states import PhaseStatus
 
 logger = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_S = 0.5
+"""Progress of a phase is told at most this often; starts, ends and errors always."""
 
 
 class ETLContext:
@@ -69,7 +73,7 @@ class ETLContext:
         self.run = run
 
         # Guards phases, counters, peaks, statistics and resources; held for moments, never while anything is told or
-        # opened. Where both are taken, the reporter's lock comes first.
+        # opened. Where both are taken, the turn of the pace comes first.
         self._lock = ForkSafeLock()
         self.current_phase: str | None = None
         self.phase_status: dict[str, str] = dict.fromkeys(self.phases, PhaseStatus.PENDING.value)
@@ -89,6 +93,7 @@ class ETLContext:
         self._connection = JobConnection()
         self._resources: dict[str, Any] = {}
         self._reporter = PhaseReporter(recorder_of(run))
+        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
         self._announced = False
 
     def start_phase(self, phase_name: str, *totals: int, **named_totals: int) -> None:
@@ -99,7 +104,7 @@ class ETLContext:
         Raises ValueError for an unknown phase or while a phase is in progress, TypeError or ValueError for totals that
         are unknown, negative or no counts; nothing has changed then.
         """
-        with self._reporter.lock:
+        with self._pace:
             with self._lock:
                 self._require_phase(phase_name)
                 if self.current_phase:
@@ -110,7 +115,7 @@ class ETLContext:
                 self.memory_monitor.begin_phase()
                 self.current_phase = phase_name
                 self.phase_status[phase_name] = PhaseStatus.RUNNING.value
-            self._reporter.begin_phase()
+            self._pace.begin()
             memory_mb = self.memory_monitor.sample()
             # At the first start the run is told of every phase, in order: it shows "2/3", and what is still to come.
             for name in (phase_name,) if self._announced else self.phases:
@@ -129,7 +134,7 @@ class ETLContext:
         """
         # Read ahead of the lock; an early sample also counts towards the phase's peak.
         self.memory_monitor.sample()
-        with self._reporter.lock:
+        with self._pace:
             with self._lock:
                 phase_name = self.current_phase
                 if not phase_name:
@@ -171,17 +176,22 @@ class ETLContext:
         Raises ValueError when no phase is in progress, TypeError or ValueError for increments that are unknown,
         negative or no counts (nothing has changed then), and MemoryError above the memory limit: the work is counted
         and stored by then.
+
+        A tracked run is told about twice a second: what this call does not tell is told by a later one, by the phase's
+        end, or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run.
         """
         with self._lock:
             if not self.current_phase:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
             self.progress_tracker.update(*increments, **named_increments)
-        if self._reporter.progress_is_due():
-            self._tell_progress(wait=False)
+        if self._reporter.has_recorder:
+            self._pace.counted(aside=self._reporter.tells_aside)
         try:
             self.memory_monitor.check_memory()
         except MemoryError:
-            self._tell_progress(wait=True)
+            with self._pace:
+                self._pace.told()
+                self._tell_progress()
             raise
 
     def get_phase_status(self, phase: str) -> str:
@@ -198,7 +208,7 @@ class ETLContext:
 
         Raises ValueError for an unknown phase or status.
         """
-        with self._reporter.lock:
+        with self._pace:
             with self._lock:
                 self._require_phase(phase)
                 valid_statuses = [known.value for known in PhaseStatus]
@@ -226,7 +236,7 @@ class ETLContext:
             "phase": phase,
             "traceback": failure.traceback,
         }
-        with self._reporter.lock:
+        with self._pace:
             with self._lock:
                 self.statistics.setdefault("errors", []).append(details)
                 self.phase_status[phase] = PhaseStatus.FAILED.value
@@ -289,7 +299,7 @@ class ETLContext:
         return str(result["status"])
 
     def _tell_phase(self, phase_name: str, memory_mb: float | None) -> None:
-        """Tell the run how the phase stands; the caller holds the reporter's lock."""
+        """Tell the run how the phase stands; the caller has the turn."""
         with self._lock:
             status = self.phase_status[phase_name]
             # The counters are those of the phase that was started last.
@@ -298,14 +308,8 @@ class ETLContext:
             processed = self.progress_tracker.processed if counted else None
         self._reporter.tell_phase(phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb)
 
-    def _tell_progress(self, *, wait: bool) -> None:
-        """Tell the run how far the current phase has come; without `wait`, only if nothing is being told."""
-        if not self._reporter.lock.acquire(blocking=wait):
-            return
-        try:
-            phase_name = self.current_phase
-            if phase_name is not None and (wait or self._reporter.progress_is_due()):
-                self._reporter.begin_progress()
-                self._tell_phase(phase_name, self.memory_monitor.sample())
-        finally:
-            self._reporter.lock.release()
+    def _tell_progress(self) -> None:
+        """Tell the run how far the current phase has come; the caller has the turn."""
+        phase_name = self.current_phase
+        if phase_name is not None:
+            self._tell_phase(phase_name, self.memory_monitor.sample())

@@ -1,7 +1,7 @@
-"""The way from a context to a tracked run: what a run must offer, and how often it is told.
+"""The way from a context to a tracked run: what a run must offer.
 
-Owns the protocol, the adapter for a `(tracker, run_id)` pair, the pace of progress and the isolation of the job from
-whatever the run raises. It refuses to own what is told: see context.py.
+Owns the protocol, the adapter for a `(tracker, run_id)` pair and the isolation of the job from whatever the run raises.
+It refuses to own what is told and when: see context.py.
 """
 
 from __future__ import annotations
@@ -11,19 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from tracking_core.clock import Clock, SystemClock
-from tracking_core.etl.locks import ForkSafeLock
-
 logger = logging.getLogger(__name__)
-
-PROGRESS_INTERVAL_S = 0.5
-"""Progress of a phase is told at most this often; starts, ends and errors always."""
-
-_SYSTEM_CLOCK = SystemClock()
 
 
 class PhaseRecorder(Protocol):
-    """What a context needs of a run; an `ETLRunContext` is one."""
+    """What a context needs of a run; an `ETLRunContext` is one.
+
+    It is told one thing at a time; one that has a `run_id` also by the heartbeat's thread.
+    """
 
     def log_phase(
         self,
@@ -43,7 +38,10 @@ class PhaseRecorder(Protocol):
 
 
 class RunTracker(Protocol):
-    """What a context needs of a tracker that takes run ids; a `SimpleETLTracker` is one."""
+    """What a context needs of a tracker that takes run ids; a `SimpleETLTracker` is one.
+
+    A context tells it one thing at a time, also by the heartbeat's thread.
+    """
 
     def log_phase(
         self,
@@ -112,36 +110,22 @@ def _can_record(candidate: object) -> bool:
 
 
 class PhaseReporter:
-    """Tell a recorder of phases and errors: best-effort, in order, progress at a pace, never raising.
+    """Tell a recorder of phases and errors: best-effort, never raising."""
 
-    Whoever reports a change holds `lock` from before the change until it was told, so that a late "running" never
-    follows a "completed". Progress only tries for it: a thread that finds it taken leaves its counts to the next.
-    """
-
-    def __init__(self, recorder: PhaseRecorder | None, *, clock: Clock = _SYSTEM_CLOCK) -> None:
+    def __init__(self, recorder: PhaseRecorder | None) -> None:
         """Report to `recorder`, or to nobody when it is None."""
         self._recorder = recorder
-        self._clock = clock
-        # Guards the order in which the recorder is told; held while it works, so never together with counting.
-        self.lock = ForkSafeLock()
-        self._next_progress: float | None = None
         self._warned = False
 
-    def begin_phase(self) -> None:
-        """Let the first progress of a phase through at once."""
-        self._next_progress = None
+    @property
+    def has_recorder(self) -> bool:
+        """Whether there is anybody to tell."""
+        return self._recorder is not None
 
-    def progress_is_due(self) -> bool:
-        """Return whether progress may be told now."""
-        if self._recorder is None:
-            return False
-        # Read once: another thread may begin a phase in between.
-        next_progress = self._next_progress
-        return next_progress is None or self._clock.monotonic() >= next_progress
-
-    def begin_progress(self) -> None:
-        """Let the next progress wait its interval; called first, since a recorder that logs may lead back here."""
-        self._next_progress = self._clock.monotonic() + PROGRESS_INTERVAL_S
+    @property
+    def tells_aside(self) -> bool:
+        """Whether the heartbeat's thread may tell too: of a run that has an id, so not while tracking is off."""
+        return getattr(self._recorder, "run_id", None) is not None
 
     def tell_phase(
         self,

@@ -1,0 +1,94 @@
+"""The stored progress of a job that hangs, is ended or is forked: all that was done, not what the last update told."""
+
+import json
+import signal
+
+import pytest
+
+from tests.support.job import job_process
+from tests.support.peek import peek
+from tests.support.waiting import wait_until
+
+THROUGH = {
+    "phase": """
+    with ETLRunContext(tracker, "hanging") as run, run.phase("extract", contacts=100) as phase:
+        for _ in range(50):
+            phase.update(contacts=1)
+        hang()
+    """,
+    "context": """
+    with ETLRunContext(tracker, "hanging") as run:
+        context = ETLContext(run=run, units=["contacts"])
+        context.start_phase("extract", total_contacts=100)
+        for _ in range(50):
+            context.update_progress(contacts=1)
+        hang()
+    """,
+    "an attached run": """
+    run = tracker.attach(SimpleETLTracker(DSN, delivery="immediate").start_run("hanging"))
+    with run.phase("extract", contacts=100) as phase:
+        for _ in range(50):
+            phase.update(contacts=1)
+        hang()
+    """,
+}
+PREPARATION = """
+    from tracking_core import ETLContext
+    tracker = SimpleETLTracker(DSN)
+    def hang():
+        print("hangs", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["immediate", "buffered"])
+def delivery(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def processed(dsn: str, unit: str = "contacts") -> int:
+    rows = peek(dsn, "SELECT CAST(counters AS text) FROM tracking.phases WHERE phase = 'extract'")
+    return sum(json.loads(counters).get(unit, {}).get("processed", 0) for (counters,) in rows)
+
+
+@pytest.mark.parametrize("through", THROUGH)
+def test_a_job_that_hangs_after_quick_updates_is_shown_as_far_as_it_came(
+    store_dsn: str, delivery: str, through: str
+) -> None:
+    with job_process(PREPARATION + THROUGH[through], store_dsn, TRACKING_DELIVERY=delivery) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "hangs\n"
+        wait_until(lambda: processed(store_dsn) == 50, "all that was done is stored")
+        assert peek(store_dsn, "SELECT status FROM tracking.phases WHERE phase = 'extract'") == [("running",)]
+
+
+@pytest.mark.parametrize("through", ["phase", "context"])
+def test_a_job_that_is_terminated_after_quick_updates_leaves_all_that_it_did(
+    store_dsn: str, delivery: str, through: str
+) -> None:
+    with job_process(PREPARATION + THROUGH[through], store_dsn, TRACKING_DELIVERY=delivery) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "hangs\n"
+        job.terminate()
+        assert job.wait(30) == -signal.SIGTERM
+    assert processed(store_dsn) == 50
+    assert peek(store_dsn, "SELECT status FROM tracking.runs") == [("terminated",)]
+
+
+def test_a_child_forked_in_a_phase_tells_what_it_counts_and_its_parent_goes_on(store_dsn: str, delivery: str) -> None:
+    job = """
+    with ETLRunContext(tracker, "forking") as run, run.phase("extract", contacts=100) as phase:
+        phase.update(contacts=1)
+        if os.fork() == 0:
+            phase.update(rows=7)
+            sys.stdin.read()
+            os._exit(0)
+        phase.update(pages=3)
+        hang()
+    """
+    with job_process(PREPARATION + job, store_dsn, TRACKING_DELIVERY=delivery) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        wait_until(lambda: processed(store_dsn, "rows") == 7, "what the child did is stored")
+        wait_until(lambda: processed(store_dsn, "pages") == 3, "what the parent did is stored")

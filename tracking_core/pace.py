@@ -1,0 +1,109 @@
+"""The pace at which a phase's progress is told: not every update by itself, in the end all of them, and in order.
+
+Owns when progress is told and that none is told after a later state. An update that comes too soon is told by the next
+one, or about a second later by the heartbeat's thread, so that a job which hangs does not show less than it did. What
+is told, and to whom, is for run_context.py and etl/context.py to say.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from tracking_core.heartbeat import heart
+
+LONGEST_TURN_S = 30.0
+"""How long a state waits for the progress that is being told."""
+
+_AT_ONCE = float("-inf")
+_all_paces: weakref.WeakSet[Pace] = weakref.WeakSet()
+
+
+class Pace:
+    """When one phase's progress is told; as a `with` block, the turn of whoever tells a state of the phase.
+
+    Whoever changes a state takes the turn from before the change until it was told, so that a late "running" never
+    follows a "completed". Progress waits for nobody: where another thread has the turn, it is left for later.
+    """
+
+    def __init__(
+        self, interval_s: float, tell: Callable[[], object], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Call `tell`, a bound method which does not keep its object alive, at most once in `interval_s` seconds."""
+        self._interval_s = interval_s
+        self._tell = weakref.WeakMethod(tell)
+        self._monotonic = monotonic
+        self._next = _AT_ONCE
+        self._renew()
+        _all_paces.add(self)
+
+    def _renew(self) -> None:
+        """Begin anew in a forked child: what its parent counted is the parent's to tell."""
+        # Re-entrant, since a `__del__`, a signal's or a log handler may come in on the thread that holds it.
+        self._turn = threading.RLock()
+        self._untold = self._listed = False
+
+    def counted(self, *, aside: bool = True) -> None:
+        """Have told what was counted just now: at once if it is time, else, with `aside`, by the heartbeat's thread."""
+        self._untold = True
+        if (self._monotonic() < self._next or not self._told_now()) and aside and not self._listed:
+            self._listed = True
+            heart.tell_soon(self)
+
+    def tell_rest(self, *, at_once: bool = False) -> None:
+        """Tell what is still untold; a little later if it is not time yet, unless that is too late."""
+        self._listed = False
+        if not self._untold:
+            return
+        if at_once:
+            self._next = _AT_ONCE
+        self.counted()
+
+    def told(self) -> None:
+        """Say, before the counts are read, that all that was counted is being told."""
+        self._next = self._monotonic() + self._interval_s
+        self._untold = False
+
+    def begin(self) -> None:
+        """Have the first progress of a phase told at once."""
+        self._next, self._untold = _AT_ONCE, False
+
+    def _told_now(self) -> bool:
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            # Another thread may have told it in between.
+            if self._untold and (tell := self._tell()) is not None:
+                # Said first: a recorder that logs may lead back here.
+                self.told()
+                tell()
+        finally:
+            self._release()
+        return True
+
+    def __enter__(self) -> None:
+        # Not for ever: a `__del__` may come here while its thread holds what the one that tells is waiting for.
+        self._turn.acquire(timeout=LONGEST_TURN_S)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        # Not taken in time, or new since a fork inside the block.
+        with suppress(RuntimeError):
+            self._turn.release()
+
+
+def _renew_all_paces() -> None:
+    for pace in list(_all_paces):
+        pace._renew()
+
+
+os.register_at_fork(after_in_child=_renew_all_paces)
