@@ -199,7 +199,7 @@ def _below(
 
 
 def _gantt_head(width: int) -> Spans:
-    return fit(((f"{'time':>21}{'usual':>12}{'rate':>9}{'done':>5}", "dim"),), width)
+    return fit(((f"{'time':>22}{'usual':>12}{'rate':>9}{'done':>5}", "dim"),), width)
 
 
 def _beyond(view: RunView, phase: Phase, seconds: float | None) -> str:
@@ -214,13 +214,14 @@ def _usually(view: RunView, phase: Phase) -> str:
 
 
 def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span]:
-    """Return glyph, number, name, time, excess, usual time, rate and progress of a phase: 47 cells."""
+    """Return glyph, number, name, time, excess, usual time, rate and progress of a phase: 48 cells."""
     seconds, speed, share = phase_time_s(phase, now_s), phase_rate(phase, now_s), share_done(phase)
     over = _beyond(view, phase, seconds)
     role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
     return [
+        # A name that is cut must not touch the time behind it.
         *_label(phase, pen, 12, numbered=True, over=bool(over)),
-        (f"{duration(seconds) if seconds is not None else '':>7}", role),
+        (f" {duration(seconds) if seconds is not None else '':>7}", role),
         (f" {over:<5}", "amber bold"),
         (f"{_usually(view, phase):>6}", "dim"),
         (f"{rate(speed) + '/s' if speed is not None else '':>9}", role),

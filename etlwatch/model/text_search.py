@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from etlwatch.model.spans import Span, Spans, merge, plain_text
 from etlwatch.text import cell_width
 
-__all__ = ["Hit", "find_hits", "marked"]
+__all__ = ["MOST_HITS", "Hit", "find_hits", "marked"]
+
+MOST_HITS = 1_000
+"""Places that are found: a letter stands tens of thousands of times in many tracebacks; nobody steps through them."""
 
 OTHER_HIT = "blue bold on selected"
 THIS_HIT = "text bold reverse"
@@ -35,16 +39,17 @@ class Hit:
 
 
 def find_hits(texts: Mapping[str, Sequence[Spans]], words: str) -> tuple[Hit, ...]:
-    """Return every place of `words`, text by text in their order; none for blank words."""
+    """Return every place of `words`, text by text in their order, at most MOST_HITS; none for blank words."""
     pattern = _pattern(words)
     if pattern is None:
         return ()
-    return tuple(
-        Hit(key, number, found.start(), cell_width(line[: found.start()]))
+    found = (
+        Hit(key, number, place.start(), cell_width(line[: place.start()]))
         for key, lines in texts.items()
         for number, line in enumerate(map(plain_text, lines))
-        for found in pattern.finditer(line)
+        for place in pattern.finditer(line)
     )
+    return tuple(islice(found, MOST_HITS))
 
 
 def marked(lines: Iterable[Spans], words: str, here: Hit | None = None) -> list[Spans]:

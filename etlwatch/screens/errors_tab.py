@@ -16,7 +16,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
 from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Spans
-from etlwatch.model.text_search import Hit, find_hits, marked
+from etlwatch.model.text_search import MOST_HITS, Hit, find_hits, marked
 from etlwatch.widgets.line_table import LineTable, Row
 from etlwatch.widgets.rule import Rule
 from etlwatch.widgets.scroll_lines import ScrollLines
@@ -37,6 +37,7 @@ class ErrorsTab(Vertical):
         self.words = ""
         """What is searched for; '' for nothing."""
 
+        self._texts_of: tuple[dict[str, ErrorGroup], dict[str, list[Spans]]] = ({}, {})
         self._hits: tuple[Hit, ...] = ()
         self._at = 0
 
@@ -76,8 +77,14 @@ class ErrorsTab(Vertical):
         self._draw()
 
     def _texts(self) -> dict[str, list[Spans]]:
+        """Return every error in full, made once for all that is typed."""
         pen = self._pen
-        return {name: error_lines(group, pen) for name, group in self._groups.items()} if pen is not None else {}
+        if pen is None:
+            return {}
+        if self._texts_of[0] != self._groups:
+            made = {name: error_lines(group, pen) for name, group in self._groups.items()}
+            self._texts_of = (dict(self._groups), made)
+        return self._texts_of[1]
 
     def _draw(self) -> None:
         """Draw the error under the cursor; another one from its first line."""
@@ -137,8 +144,9 @@ class ErrorsTab(Vertical):
         if not self._hits:
             return (("found nowhere", "amber"),)
         errors = len({hit.text for hit in self._hits})
+        more = "+" if len(self._hits) == MOST_HITS else ""
         kinds = f" in {count(errors)} kinds of error" if errors > 1 else ""
-        return ((f"{count(self._at + 1)} of {count(len(self._hits))}{kinds}", "dim"),)
+        return ((f"{count(self._at + 1)} of {count(len(self._hits))}{more}{kinds}", "dim"),)
 
     def copy_text(self) -> str:
         """Return the newest error of the chosen kind as it was recorded: its traceback, else type and message."""
