@@ -14,7 +14,6 @@ import re
 import select
 import termios
 import threading
-import time
 import tty
 from contextlib import suppress
 
@@ -22,7 +21,10 @@ from tracking_core.identity import without_secrets
 
 CHUNK = 65_536
 AFTER_DEATH_S = 0.5
-"""How long what is still in the pipe may be read once the command is dead: others may go on writing into it."""
+"""How long the last words of a dead command are waited for."""
+
+MOST_LEFT = 1024 * 1024
+"""Bytes that are passed on after its death: what a pipe holds at most. Others may go on writing into it."""
 
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_()][0-9A-B]?)")
 
@@ -39,7 +41,9 @@ class Stderr:
         self._is_terminal = os.isatty(out)
         self._source, self.for_child = self._open()
         self._wake_read, self._wake = os.pipe()
-        self._until = float("inf")
+        self._left: int | None = None
+        """Bytes that are still passed on; None while the command lives."""
+
         self._thread = threading.Thread(target=self._pass_on, name="etlwatch stderr", daemon=True)
 
     def _open(self) -> tuple[int, int]:
@@ -64,23 +68,27 @@ class Stderr:
             with suppress(OSError):
                 fcntl.ioctl(self._source, termios.TIOCSWINSZ, fcntl.ioctl(self._out, termios.TIOCGWINSZ, bytes(8)))
 
-    def finish(self) -> str:
-        """Pass on what the dead command has left behind, and return the last that it said, with a heading."""
+    def last_words(self) -> str:
+        """Return the last that the dead command said, with a heading, without waiting for a slow reader."""
+        self._left = MOST_LEFT
+        os.write(self._wake, b"x")
+        self._thread.join(AFTER_DEATH_S)
+        return self._words()
+
+    def close(self) -> None:
+        """Pass on what the dead command has left behind, as fast as it is read, and let go of it."""
         if self._thread.ident is not None:
-            self._until = time.monotonic() + AFTER_DEATH_S
-            os.write(self._wake, b"x")
             self._thread.join()
         else:
             os.close(self.for_child)
         for descriptor in (self._source, self._wake_read, self._wake):
             os.close(descriptor)
-        return self._words()
 
     def _pass_on(self) -> None:
         waiting = select.poll()
         waiting.register(self._source, select.POLLIN)
         waiting.register(self._wake_read, select.POLLIN)
-        while time.monotonic() < self._until:
+        while self._left is None or self._left > 0:
             ready = {descriptor for descriptor, _ in waiting.poll()}
             if self._source not in ready:
                 return
@@ -91,6 +99,8 @@ class Stderr:
                 return
             if not chunk:
                 return
+            if self._left is not None:
+                self._left -= len(chunk)
             self._kept += chunk
             if len(self._kept) > 2 * self._keep + CHUNK:
                 self._left_out = True

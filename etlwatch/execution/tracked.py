@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from etlwatch.execution import process
@@ -44,34 +44,34 @@ def execute(order: Order, place: Callable[[], StoreLocation], warn: Callable[[st
     `place` says where it is recorded; where that fails, as whatever else does that is not the command's, it runs
     untracked, and `warn` is told why. Called on the main thread.
     """
-    with process.signals_held() as mask:
+    with ExitStack() as afterwards, process.signals_held() as mask:
         # Of our own making is the run that follows: one that was handed to us is its parent.
         os.environ.pop(handover.HANDED_RUN, None)
         run = _Run(order, place, warn)
         run.begin()
-        outcome, stderr = _attended(order, run.environ(), mask)
-        run.end(outcome, stderr)
+        stderr = _stderr(order.keep_stderr)
+        if stderr is not None:
+            # Not before the death is recorded, nor while signals are held: whoever reads it may take his time.
+            afterwards.callback(stderr.close)
+        outcome = _attended(order.command, run.environ(), stderr, mask)
+        run.end(outcome, stderr.last_words() if stderr is not None and outcome.refusal is None else "")
         if outcome.refusal is not None:
             warn(outcome.headline)
         return outcome.exit_status
 
 
-def _attended(order: Order, environ: Mapping[str, str], mask: process.Mask) -> tuple[Outcome, str]:
-    """Run the command to its end; return how it ended and the last that it said on standard error."""
-    stderr = _stderr(order.keep_stderr)
+def _attended(command: Sequence[str], environ: Mapping[str, str], stderr: Stderr | None, mask: process.Mask) -> Outcome:
+    """Run the command to its end and return how it ended."""
     its_stderr = None if stderr is None else stderr.for_child
     before, ours = kills(), own_peak()
     try:
-        pid = process.start(order.command, environ, stderr=its_stderr, mask=mask)
+        pid = process.start(command, environ, stderr=its_stderr, mask=mask)
     except OSError as error:
-        if stderr is not None:
-            stderr.finish()
-        return Outcome(refusal=_naming(error, order.command[0])), ""
+        return Outcome(refusal=_naming(error, command[0]))
     if stderr is not None:
         stderr.started()
     death = process.attend(pid, resized=stderr.resized if stderr is not None else lambda: None)
-    said = stderr.finish() if stderr is not None else ""
-    return _outcome(death, before=before, ours=ours), said
+    return _outcome(death, before=before, ours=ours)
 
 
 def _stderr(keep: int) -> Stderr | None:

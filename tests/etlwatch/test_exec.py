@@ -14,6 +14,7 @@ from tests.etlwatch.cli_program import MAIN, PROJECT, command
 from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
 from tests.support.terminal import Terminal
+from tests.support.waiting import wait_until
 from tracking_core import SimpleETLTracker
 from tracking_core.records import ErrorRecord, Run
 from tracking_core.store import open_store
@@ -259,6 +260,23 @@ def test_streams_that_are_closed_stay_closed(sqlite_store_dsn: str, closed: str)
     done = subprocess.run(["sh", "-c", line], env=environment(), timeout=60, check=False)
     assert done.returncode == 8
     assert only_run(sqlite_store_dsn).status == "failed"
+
+
+def test_a_death_is_recorded_before_anybody_has_read_the_last_words(sqlite_store_dsn: str) -> None:
+    saying = "import sys; sys.stderr.write('word ' * 24_000); sys.exit(3)"
+    process = subprocess.Popen(
+        words(sys.executable, "-c", saying, dsn=sqlite_store_dsn), env=environment(), stderr=subprocess.PIPE
+    )
+    try:
+        wait_until(
+            lambda: peek(sqlite_store_dsn, "SELECT status FROM tracking.runs") == [("failed",)], "it is recorded"
+        )
+        assert process.poll() is None
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, told) == (3, b"word " * 24_000)
 
 
 def test_what_a_command_leaves_behind_does_not_hold_us(sqlite_store_dsn: str) -> None:
