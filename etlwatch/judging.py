@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from etlwatch.model.departure import Departure, departure_of
 from etlwatch.model.judged import Judgement, judge_fleet
+from etlwatch.model.late import is_slow
 from etlwatch.model.past import MOST_RUNS, JobPast, past_of
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
@@ -212,8 +213,7 @@ class Judge:
         return self._endpoints[1] if run_ids else {}
 
     def _is_slow(self, run: Run, pasts: Mapping[str, JobPast], now: datetime) -> bool:
-        p95 = pasts[run.job].duration_s.p95 if run.job in pasts else None
-        return p95 is not None and (now - run.started_at).total_seconds() > self._thresholds.slow_times_p95 * p95
+        return run.job in pasts and is_slow(run, pasts[run.job], now=now, thresholds=self._thresholds)
 
 
 _job_of = operator.attrgetter("job")

@@ -20,7 +20,7 @@ from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
-__all__ = ["RECENT_S", "Finding", "findings", "latest_progress"]
+__all__ = ["RECENT_S", "Finding", "findings", "is_slow", "latest_progress"]
 
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
@@ -74,6 +74,12 @@ def findings(
         _slow(run, past, phases, endpoints, now, departed, thresholds),
     )
     return tuple(finding for finding in found if finding is not None)
+
+
+def is_slow(run: Run, past: JobPast, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+    """Return whether a living run is beyond its job's p95."""
+    p95 = past.duration_s.p95
+    return p95 is not None and (now - run.started_at).total_seconds() > thresholds.slow_times_p95 * p95
 
 
 def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
@@ -162,52 +168,49 @@ def _slow(
     thresholds: Thresholds,
 ) -> Finding | None:
     p95 = past.duration_s.p95
-    elapsed = max((now - run.started_at).total_seconds(), 0.0)
-    if p95 is None or elapsed <= thresholds.slow_times_p95 * p95:
+    if p95 is None or not is_slow(run, past, now=now, thresholds=thresholds):
         return None
+    elapsed = (now - run.started_at).total_seconds()
     passed_p95 = run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95)
     over = [(_excess(phase, past, now), phase) for phase in phases]
     worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
     slowest = _slowest(endpoints, past)
     times = ratio(elapsed / p95) if p95 else "–"
-    said, short = [], []
+    which, short = "", []
     if worst is not None:
-        said.append(f"phase {worst[1].phase} is {span(worst[0])} over its usual")
+        which = f"phase {worst[1].phase} is {span(worst[0])} over its usual"
         short.append(f"{worst[1].phase} +{span(worst[0])}")
     if slowest is not None:
         short.append(slowest[0])
-    said.append(_departed(departed, slowest))
-    if departed is None and any(said):
+    said = _departed(departed, slowest)
+    if departed is None and (which or said):
         said.append(f"it passed its p95 of {span(p95)} then")
     return Finding(
         state="slow",
         since=departed.since if departed is not None else passed_p95,
         note=", ".join(short) or f"{times} its p95",
-        because=_joined(said) or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
+        because=": ".join(filter(None, (which, "; ".join(said))))
+        or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
         value=elapsed,
         limit=thresholds.slow_times_p95 * p95,
         endpoint=slowest[0] if slowest is not None and departed is not None and departed.measure == "latency" else "",
     )
 
 
-def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> str:
+def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> list[str]:
     """Say what departed from its usual: the worst endpoint, all requests, or how many there are."""
-    then = "since then " if departed is not None and departed.measure == "latency" else ""
+    measure = departed.measure if departed is not None else ""
+    said = []
     if slowest is not None:
         endpoint, p95, usual = slowest
-        return f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}"
-    if departed is None:
-        return ""
-    if departed.measure == "latency":
+        then = "since then " if measure == "latency" else ""
+        said.append(f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
+    elif departed is not None and measure == "latency":
         now, usually = duration_ms(departed.since_then), duration_ms(departed.usual)
-        return f"since then its requests take {now} at p95, usually {usually}"
-    return f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}"
-
-
-def _joined(said: Sequence[str]) -> str:
-    """Return what takes longer, a colon, and what stands behind it."""
-    told = [each for each in said if each]
-    return f"{told[0]}: {'; '.join(told[1:])}" if len(told) > 1 else "".join(told)
+        said.append(f"since then its requests take {now} at p95, usually {usually}")
+    if departed is not None and measure == "rate":
+        said.append(f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}")
+    return said
 
 
 def _excess(phase: Phase, past: JobPast, now: datetime) -> float:

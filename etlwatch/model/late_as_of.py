@@ -14,7 +14,7 @@ from typing import Final
 
 from etlwatch.model.as_of import Stored
 from etlwatch.model.departure import departure_of
-from etlwatch.model.late import RECENT_S, Finding, findings
+from etlwatch.model.late import RECENT_S, Finding, findings, is_slow
 from etlwatch.model.numbers import duration, span
 from etlwatch.model.past import JobPast
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -60,7 +60,8 @@ def late_as_of(
     """
     earliest, latest = last_progress(run, phases, stored, moment)
     closed, open_ = stored.closed, stored.open
-    departed = departure_of(closed, past, began=run.started_at, now=moment) if _is_slow(run, past, thresholds) else None
+    slow = is_slow(run, past, now=moment, thresholds=thresholds)
+    departed = departure_of(closed, past, began=run.started_at, now=moment) if slow else None
 
     def world(progress: datetime, cells: Iterable[SeriesCell], requests: int = 0) -> dict[str, Finding]:
         seen = replace(run, progress_at=progress, requests=run.requests + requests)
@@ -91,11 +92,6 @@ def late_as_of(
             Doubt(state=state, because=f"whether it was {state} is not known: {why[state]}") for state in open_states
         ),
     )
-
-
-def _is_slow(run: Run, past: JobPast, thresholds: Thresholds) -> bool:
-    """Say whether it matters since when a run departed from its usual."""
-    return (past.duration_s.ratio(run.duration_s) or 0.0) > thresholds.slow_times_p95
 
 
 def last_progress(run: Run, phases: Iterable[Phase], stored: Stored, moment: datetime) -> tuple[datetime, datetime]:

@@ -99,6 +99,17 @@ def test_a_slow_run_is_so_since_its_departure_and_says_what_departed() -> None:
     assert named.because.startswith("since then /messages answers in 3.0s at p95, usually 840ms")
 
 
+def test_a_rate_is_told_beside_an_endpoint_that_answers_slower() -> None:
+    run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
+    totals = EndpointTotals(
+        run_id=run.run_id, endpoint="/messages", requests=9, histogram=(9 * 256 + bucket_of(2_900),)
+    )
+    fewer = Departure(since=BEGAN + 30 * MINUTE, measure="rate", usual=1.0, since_then=0.2)
+    (found,) = findings(run, PAST, now=NOW, departed=fewer, endpoints=[totals])
+    assert found.because.endswith("usually 840ms; since then it makes 0.2 requests/s, usually 1.0")
+    assert (found.since, found.endpoint) == (fewer.since, "")
+
+
 def test_without_a_departure_it_is_slow_since_it_passed_its_p95() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
     (found,) = findings(run, PAST, now=NOW, departed=departed(series(*[800] * 60)))
