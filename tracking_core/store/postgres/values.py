@@ -29,13 +29,12 @@ def of_sums(writer_id: int, sums: parameters.Sums) -> dict[str, Any]:
         *((NULL, None, bucket, SERIES_FINE_S) for bucket, _ in sums.throughput),
     ]
     cells = [cell for group in (sums.endpoints, sums.series, sums.throughput) for _, cell in group]
-    run_ids, endpoints, buckets, widths = zip(*places, strict=True)
     return {
         "shard": writer_id % parameters.SHARDS,
-        "run_id": array_of(run_ids),
-        "endpoint": list(endpoints),
-        "bucket": array_of(buckets),
-        "width": array_of(widths),
+        "run_id": array_of([run_id for run_id, _, _, _ in places]),
+        "endpoint": [endpoint for _, endpoint, _, _ in places],
+        "bucket": array_of([bucket for _, _, bucket, _ in places]),
+        "width": array_of([width for _, _, _, width in places]),
         "max_ms": array_of([cell.max_ms for cell in cells]),
         **{name: array_of([getattr(cell, name) for cell in cells]) for name in parameters.COUNTED},
         "histogram": array_of([f'"{array_of(parameters.packed(cell))}"' for cell in cells]),

@@ -162,14 +162,18 @@ class PostgresWriter(PostgresConnection):
         if copy and len(batch.requests) >= COPY_FROM_ROWS:
             with self._copying(raw, batch):
                 sums = parameters.add_up(batch.cells or tally(batch.requests))
+                added = values.of_sums(batch.writer_id, sums)
                 if meanwhile is not None:
                     meanwhile()
         else:
             stored_rows = self._insert_requests(raw, batch) if batch.requests else ()
             lost_some = len(stored_rows) < len(batch.requests)
             sums = parameters.add_up(tally(stored_rows) if lost_some or not batch.cells else batch.cells)
+            added = values.of_sums(batch.writer_id, sums)
         with quiet_pipeline(raw):
-            self._add_sums(raw, batch.writer_id, sums, known.store_us)
+            if sums.runs:
+                self._sql["add_sums"].run(raw, added)
+                self._widen_when_due(raw, known.store_us // 1_000_000)
             stored_errors = self._insert_errors(raw, batch)
             self._save_phases(raw, batch)
             ledger = parameters.ledger_of(batch, stored_rows, stored_errors)
@@ -208,16 +212,11 @@ class PostgresWriter(PostgresConnection):
             return batch.requests
         return [row for row in batch.requests if (row.run_id, row.seq) in keys]
 
-    def _add_sums(self, raw: DeadlineConnection, writer_id: int, sums: parameters.Sums, store_us: int) -> None:
-        if not sums.runs:
-            return
-        self._sql["add_sums"].run(raw, values.of_sums(writer_id, sums))
+    def _widen_when_due(self, raw: DeadlineConnection, now_s: int) -> None:
         now = time.monotonic()
-        if self._widened_at is None or now - self._widened_at >= WIDEN_EVERY_S:
-            self._widened_at = now
-            self._widen(raw, store_us // 1_000_000)
-
-    def _widen(self, raw: DeadlineConnection, now_s: int) -> None:
+        if self._widened_at is not None and now - self._widened_at < WIDEN_EVERY_S:
+            return
+        self._widened_at = now
         for width, wider, age in parameters.WIDENINGS:
             before = now_s - age
             self._sql["widen_throughput"].run(
