@@ -115,6 +115,8 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
     try:
         with opening or Opening(sys.__stderr__, sys.__stdin__, os.environ) as opening:
             frame = draw_first(opening, settings, location)
+            # Loading leaves nothing to collect, and looking for it is a twentieth of the start.
+            gc.disable()
             beginning = Beginning(opening, frame, open_store)
             beginning.wait(NEAR_S)
             from etlwatch.app import STORE_STATUS, EtlwatchApp
@@ -123,6 +125,7 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
             # What is loaded stays: the collector need never look through it again, least of all in the way of a key,
             # and gets to the widgets of closed screens the sooner.
             gc.freeze()
+            gc.enable()
             sys.setswitchinterval(SWITCH_S)
             status = app.run(mouse=settings.mouse)
     except KeyboardInterrupt:

@@ -92,7 +92,8 @@ def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | Non
         return [Part((("paused", "blue bold"),), 0, 3), Part(as_of.spans, 0, 2)]
     facts = [_age(fresh), duration_ms(fresh.poll_ms)]
     if fresh.bytes_per_s is not None and width >= 140:
-        facts.append(f"{_bytes(fresh.bytes_per_s)}/s")
+        # Of one width: what stands to the left of a figure that grows has to be sent again.
+        facts.append(f"{_bytes(fresh.bytes_per_s):>4}/s")
     word = "data " if width >= 140 else ""
     return [Part(((word + " · ".join(facts), "dim"),), 3, 3 if width >= 100 else 2), time_now]
 

@@ -220,10 +220,16 @@ def _coarse(size: float) -> str:
 
 
 def ago(seconds: Number) -> str:
-    """Write an age in seconds: `31m ago`; `just now` under a second, `in 5m` for what lies ahead. Rounds down."""
+    """Write an age in seconds: `31m ago`; `in 5m` for what lies ahead. Rounds down.
+
+    Under a minute in tens, and `just now`: it stands beside the time itself, and what changes each second is sent each
+    second.
+    """
     number = _known(seconds)
     if number is None:
         return UNKNOWN
+    if abs(number) < _MINUTE:
+        number = number - number % 10 if number > 0 else number
     if abs(number) < 1:
         return "just now"
     return f"{_coarse(number)} ago" if number > 0 else f"in {_coarse(-number)}"

@@ -71,7 +71,18 @@ def test_usual_times_are_coarse():
 
 
 def test_ages_round_down_and_look_both_ways():
-    check(numbers.ago, [(0.3, "just now"), (31, "31s ago"), (1919, "31m ago"), (-300, "in 5m")])
+    check(
+        numbers.ago,
+        [
+            (0.3, "just now"),
+            (9.9, "just now"),
+            (38, "30s ago"),
+            (61, "1m ago"),
+            (-30, "in 30s"),
+            (1919, "31m ago"),
+            (-300, "in 5m"),
+        ],
+    )
 
 
 def test_ratios_are_printed_above_one():
