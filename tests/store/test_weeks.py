@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,9 +29,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
-
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-"""Who waits for a lock, here alone: the server is every test's."""
 
 REQUESTS = "SELECT count(*) FROM {}requests WHERE run_id = "
 OUTSIDE = """
@@ -99,6 +97,12 @@ def weeks(dsn: str) -> set[str]:
 def name_of_week(moment: datetime) -> str:
     year, number, _ = moment.isocalendar()
     return f"requests_p{year}w{number:02d}"
+
+
+def waiting_for(watch: psycopg.Connection[Any], holder: psycopg.Connection[Any]) -> int:
+    """Return how many wait for a lock of another connection; other waits, here or of other tests, are none of ours."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+    return int(watch.execute(blocked, [holder.info.backend_pid]).fetchall()[0][0])
 
 
 def cleaned(keeper: Keeper, cutoff: datetime, *, days: int = 14, keep_last_success: bool = False) -> int:
@@ -296,13 +300,13 @@ def test_nobody_waits_for_a_drop_that_waits_for_the_reader_of_its_week(
         dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
         cleaning = threading.Thread(target=cleaned, args=(keeper, monday + WEEK))
         cleaning.start()
-        wait_until(lambda: watch.execute(WAITING).fetchone() == (1,), "the drop waits for the reader of the week")
+        wait_until(lambda: waiting_for(watch, dump) == 1, "the drop waits for the reader of the week")
         with open_store(dsn).writer(10.0) as writer:
             began = to_microseconds(monday + WEEK)
             start = stock.run_start(first_run_id_at(began) + 77, began)
             rows = paged(start.run_id, monday + WEEK)
             writer.write(Batch(writer_id=9, batch_seq=1, starts=(start,), requests=rows, cells=tally(rows)))
-        assert watch.execute(WAITING).fetchone() == (1,), "the writer was not kept waiting until the drop gave up"
+        assert waiting_for(watch, dump) == 1, "the writer was not kept waiting until the drop gave up"
         dump.rollback()
         cleaning.join()
     assert name_of_week(monday) not in weeks(dsn)
@@ -474,7 +478,7 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
         writing = threading.Thread(target=writer.write, args=(request,))
         writing.start()
         with psycopg.connect(dsn, autocommit=True) as watch:
-            wait_until(lambda: watch.execute(WAITING).fetchone() == (1,), "the request waits for the cell of all runs")
+            wait_until(lambda: waiting_for(watch, holder) == 1, "the request waits for the cell of all runs")
         assert cleaned(keeper, monday + WEEK) == 1
         holder.commit()
         writing.join()
