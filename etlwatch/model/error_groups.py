@@ -150,8 +150,10 @@ def runs_words(kind: ErrorKind) -> str:
 
 
 def counted(number: int, *, cut: bool) -> str:
-    """Return a number for people; `10,000+` where counting ended there."""
-    return f"{count(number)}+" if cut else count(number)
+    """Return a number for people; where counting ended before the last one what it is at least: `48+`, `10k+`."""
+    if not cut:
+        return count(number)
+    return f"{number // 1000}k+" if number >= 1000 else f"{number}+"
 
 
 def kinds_spans(kinds: Sequence[ErrorKind], errors: int, pen: Pen) -> Spans:

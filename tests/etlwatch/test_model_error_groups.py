@@ -64,7 +64,9 @@ def test_what_no_run_had_before_is_new_and_comes_first() -> None:
 def test_what_was_not_counted_to_the_end_is_at_least_that_and_not_new_for_want_of_an_older_run() -> None:
     _, known = kinds(store())
     cut = replace(known, all_errors=10_000, all_runs=1, all_cut=True, cut=True)
-    assert known_words(cut, PEN) == "known: 10.0k+× in 1+ runs since Thu 04:52"
+    assert known_words(cut, PEN) == "known: 10k+× in 1+ runs since Thu 04:52"
+    many = replace(cut, all_runs=3_339)
+    assert plain_text(kind_cells(many, PEN)["runs"]) == "3k+", "not wider than its column"
     assert plain_text(kind_cells(cut, PEN)["count"]) == "4+×"
     assert plain_text(kinds_headline([cut], PEN, brief=True)).startswith(" 4+ errors of 1 kind")
     tonight = make_run("crm", minutes_ago=100)
