@@ -8,6 +8,7 @@ import pytest
 from tests.support.job import job_process
 from tests.support.peek import peek
 from tests.support.waiting import wait_until
+from tracking_core import SimpleETLTracker
 
 THROUGH = {
     "phase": """
@@ -92,3 +93,28 @@ def test_a_child_forked_in_a_phase_tells_what_it_counts_and_its_parent_goes_on(s
         assert process.stdout.readline() == "hangs\n"
         wait_until(lambda: processed(store_dsn, "rows") == 7, "what the child did is stored")
         wait_until(lambda: processed(store_dsn, "pages") == 3, "what the parent did is stored")
+
+
+def test_a_fork_finds_no_thread_of_ours_where_only_progress_is_told_of_a_run_begun_elsewhere(store_dsn: str) -> None:
+    tracker = SimpleETLTracker(store_dsn)
+    run_id = tracker.start_run("elsewhere")
+    # The first of the hooks to be registered is the last one before the fork.
+    job = """
+    seen = []
+    os.register_at_fork(before=lambda: seen.extend(thread.name for thread in threading.enumerate()))
+    context = ETLContext(run=(tracker, int(os.environ["JOB_RUN"])), units=["contacts"])
+    context.start_phase("extract")
+    context.update_progress(contacts=1)
+    context.update_progress(contacts=1)
+    assert "tracking_core heartbeat" in [thread.name for thread in threading.enumerate()]
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+    assert seen == ["MainThread"], seen
+    hang()
+    """
+    with job_process(PREPARATION + job, store_dsn, JOB_RUN=str(run_id)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hangs\n"
+        wait_until(lambda: processed(store_dsn) == 2, "what was held back before the fork is stored")
+    tracker.end_run(run_id, True)
