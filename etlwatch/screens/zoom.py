@@ -58,8 +58,9 @@ class ZoomScreen(DashboardScreen):
         self._watch()
 
     def on_resize(self) -> None:
-        """Ask for as many columns as there are cells."""
-        self._watch()
+        """Ask for as many columns as there are cells, unless another screen is in front."""
+        if self.app.screen is self:
+            self._watch()
 
     def _watch(self) -> None:
         app = self.dashboard

@@ -67,3 +67,13 @@ async def test_where_nothing_was_requested_the_chart_says_so() -> None:
         assert "nothing was recorded in this time" in opened.text
         await opened.press("left", "z", "escape", "escape")
         assert isinstance(opened.app.screen, HomeScreen)
+
+
+async def test_a_resize_leaves_what_the_screen_in_front_reads() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        await zoomed(opened)
+        await opened.press("J")
+        await opened.until(lambda: opened.app.poller.watch.board is not None)
+        await opened.pilot.resize_terminal(100, 30)
+        await opened.pilot.pause()
+        assert opened.app.poller.watch.board is not None
