@@ -1,11 +1,14 @@
 """Make the README's picture from the running dashboard: `python -m tests.etlwatch.screenshot docs/dashboard.svg`.
 
-It shows the drawn night on a store in memory. Whoever looks at it fetches no font.
+It shows the drawn night on a store in memory, as somebody sees it who never chose an order or a window. Whoever looks
+at it fetches no font.
 """
 
 import asyncio
+import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.etlwatch.dashboard import dashboard
@@ -22,4 +25,6 @@ async def picture() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(asyncio.run(picture()), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state
+        Path(sys.argv[1]).write_text(asyncio.run(picture()), encoding="utf-8")
