@@ -100,11 +100,15 @@ class DashboardScreen(Screen[None]):
         """Return the columns of the charts on screen; () where there are none."""
         return ()
 
+    def draw_cursor(self) -> None:
+        """Draw what shows the time cursor; everything, unless a screen knows better."""
+        self.redraw()
+
     def action_move_cursor(self, by: int) -> None:
         """Move the time cursor by columns; beyond the newest it is gone."""
         app = self.dashboard
         app.cursor_s = moved(self.columns_of_time(), app.cursor_s, by)
-        self.redraw()
+        self.draw_cursor()
 
     def drop_cursor(self) -> bool:
         """Take the time cursor away; return whether there was one."""
@@ -112,7 +116,7 @@ class DashboardScreen(Screen[None]):
         if app.cursor_s is None:
             return False
         app.cursor_s = None
-        self.redraw()
+        self.draw_cursor()
         return True
 
     # -- for subclasses

@@ -279,6 +279,13 @@ class HomeScreen(ListScreen):
         shown = self.dashboard.shown
         return fleet_zoom(shown.fleet).columns if shown is not None and self._charted else ()
 
+    def draw_cursor(self) -> None:
+        """Draw the charts and line 2 alone: thousands of rows have not changed."""
+        shown = self.dashboard.shown
+        if shown is not None:
+            self._draw_charts(shown.fleet)
+        self.refresh_frame()
+
     def action_back(self) -> None:
         """Back one step: from the prompt, from the time cursor, from a filter, from marks."""
         if self.filtering or not self._charted or not self.drop_cursor():
