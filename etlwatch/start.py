@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Beginning", "draw_first", "run_dashboard"]
 
-SWITCH_S: Final = 0.0005
-"""How long a thread computes while another waits: the poller's must not hold up a key, which passes three threads."""
-
 NEAR_S: Final = 0.06
 """How long a first answer is waited for: what a store that is near takes, and Textual would only slow down."""
 
@@ -126,7 +123,6 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
             # and gets to the widgets of closed screens the sooner.
             gc.freeze()
             gc.enable()
-            sys.setswitchinterval(SWITCH_S)
             status = app.run(mouse=settings.mouse)
     except KeyboardInterrupt:
         # Before the app is there; in it ctrl+c does the same.
