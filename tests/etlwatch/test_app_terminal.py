@@ -199,7 +199,7 @@ def test_without_colour_nothing_coloured_is_sent(sqlite_store_dsn: str, opened: 
         terminal.press("enter")
         terminal.wait_for("[overview]")
         terminal.press("?")
-        terminal.wait_for("everywhere")
+        terminal.wait_for(" Keys ")
         terminal.press("escape", "q")
         assert terminal.wait_for_exit() == 0
         codes = {
