@@ -207,26 +207,25 @@ def _sums(ledger: Sequence[WriterLedger]) -> tuple[int, int, int, int]:
 
 
 def delivery_lines(view: RunView, pen: Pen) -> list[Spans]:
-    """Return the delivery tab: the sum, then each writer of the run with what tracking cost the job."""
+    """Return the delivery tab: the sum, then each writer of the run with the CPU time that tracking cost the job."""
     ledger = view.details.ledger
     lines: list[Spans] = [(), labelled("delivery", delivery_words(view))]
     if not ledger:
         return lines
-    lines += [(), ((f" {'writer':<18}{'emitted':>12}{'stored':>12}{'dropped':>10}{'missing':>10}   overhead", "dim"),)]
+    heads = (
+        f" {'writer':<18}{'emitted':>10}{'stored':>10}{'dropped':>9}{'missing':>9}{'overhead':>10}{'worst call':>12}"
+    )
+    lines += [(), ((heads, "dim"),)]
     for writer in ledger:
         cost = writer.overhead
-        words = []
-        if cost.get("cpu_ms") is not None:
-            words.append(f"{duration_ms(cost['cpu_ms'])} of the job's time")
-        if cost.get("worst_us") is not None:
-            words.append(f"worst call {duration_ms(cost['worst_us'] / 1000)}")
-        overhead = pen.glyphs.text(", ".join(words) or UNKNOWN)
+        cpu = duration_ms(cost.get("cpu_ms"))
+        worst = duration_ms(cost["worst_us"] / 1000 if cost.get("worst_us") is not None else None)
         lines.append(
             (
-                (f" {writer.writer_id:016x}  {writer.emitted:>12,}{writer.stored:>12,}", "text"),
-                (f"{writer.dropped:>10,}", "amber" if writer.dropped else "text"),
-                (f"{writer.missing:>10,}", "amber" if writer.missing and not view.row.live else "text"),
-                (f"   {overhead}", "dim"),
+                (f" {writer.writer_id:016x}  {writer.emitted:>10,}{writer.stored:>10,}", "text"),
+                (f"{writer.dropped:>9,}", "amber" if writer.dropped else "text"),
+                (f"{writer.missing:>9,}", "amber" if writer.missing and not view.row.live else "text"),
+                (f"{pen.glyphs.text(cpu):>10}{pen.glyphs.text(worst):>12}", "dim"),
             )
         )
     return lines
