@@ -18,7 +18,7 @@ from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width, clip
 
-__all__ = ["Cells", "Row", "cursor_spans", "header_spans", "row_spans"]
+__all__ = ["Cells", "Row", "changed_places", "cursor_spans", "header_spans", "row_spans"]
 
 Cells: TypeAlias = Mapping[str, Spans]
 
@@ -50,6 +50,14 @@ class Row:
             return False
         # Two functions are compared by the version alone, which `==` has just done.
         return (callable(self.cells) and callable(other.cells)) or self.cells == other.cells
+
+
+def changed_places(old: Row, new: Row, places: Sequence[Placed]) -> list[Placed]:
+    """Return the columns whose cells differ between two states of a row."""
+    if old.same_as(new):
+        return []
+    before, after = old.drawn(), new.drawn()
+    return [at for at in places if before.get(at.column.key, ()) != after.get(at.column.key, ())]
 
 
 def row_spans(row: Row, places: Sequence[Placed], glyphs: Glyphs, *, marked: bool, cursor: str = " ") -> Spans:

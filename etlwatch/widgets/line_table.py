@@ -22,16 +22,16 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.strip import Strip
 
 from etlwatch.colours import palette
 from etlwatch.model.columns import Column, Placed, placed
 from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.spans import Spans, fit
-from etlwatch.model.table_lines import Row, cursor_spans, header_spans, row_spans
+from etlwatch.model.table_lines import Row, changed_places, cursor_spans, header_spans, row_spans
 from etlwatch.widgets.moving import Moving
 from etlwatch.widgets.span_lines import glyphs_of, strip_of
+from etlwatch.widgets.table_messages import ColumnMessage, RowMessage
 
 __all__ = ["LineTable", "Row"]
 
@@ -48,19 +48,6 @@ class LineTable(Moving):
         Binding("space", "mark", "mark", show=False, id="table.mark"),
     ]
 
-    class RowMessage(Message):
-        """Something about one row."""
-
-        def __init__(self, table: "LineTable", key: Hashable) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-        @property
-        def control(self) -> "LineTable":
-            """The table, for `@on` selectors."""
-            return self.table
-
     class RowHighlighted(RowMessage):
         """The cursor is on another key; None when the table has become empty."""
 
@@ -70,18 +57,8 @@ class LineTable(Moving):
     class RowMarked(RowMessage):
         """A row was marked or unmarked; `marked` of the table holds all of them."""
 
-    class SortRequested(Message):
+    class SortRequested(ColumnMessage):
         """A header was clicked."""
-
-        def __init__(self, table: "LineTable", column: str) -> None:
-            super().__init__()
-            self.table = table
-            self.column = column
-
-        @property
-        def control(self) -> "LineTable":
-            """The table, for `@on` selectors."""
-            return self.table
 
     def __init__(
         self,
@@ -327,13 +304,8 @@ class LineTable(Moving):
                 or (old.key in self._marked) != (new.key in self._marked)
             ):
                 regions.append(Region(0, y, self.size.width, 1))
-            elif not old.same_as(new):
-                old_cells, new_cells = old.drawn(), new.drawn()
-                regions.extend(
-                    Region(at.x, y, at.width, 1)
-                    for at in self._placed
-                    if old_cells.get(at.column.key, ()) != new_cells.get(at.column.key, ())
-                )
+            else:
+                regions += [Region(at.x, y, at.width, 1) for at in changed_places(old, new, self._placed)]
         if regions:
             self.refresh(*regions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import termios
@@ -226,6 +227,8 @@ def test_textual_takes_the_terminal_over_without_entering_it_again(opened: Opene
         terminal.press("q")
         assert terminal.wait_for_exit() == 0
         assert terminal.output.count(ENTER) == terminal.output.count(LEAVE) == 1
+        last_look = re.findall(rb"\x1b\[[0-9;]*m", terminal.output)[-1]
+        assert last_look == b"\x1b[m", "the shell goes on in its own colours"
         assert is_cooked(terminal)
         assert not terminal.screen.alternate
 
