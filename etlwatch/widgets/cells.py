@@ -68,6 +68,12 @@ def _look(style: Style, colours: ColorSystem) -> Look:
     return Look(attributes, codes[0], codes[1], link)
 
 
+@lru_cache(maxsize=4096)
+def _cell(character: str, look: Look) -> Cell:
+    """Return a cell, the same one wherever it is the same: a screen has thousands."""
+    return (character, look)
+
+
 # Clocks and counters make segments that never come back: what is kept has to stay small.
 @lru_cache(maxsize=1024)
 def _segment_cells(text: str, style: Style | None, colours: ColorSystem) -> tuple[Cell, ...]:
@@ -77,7 +83,7 @@ def _segment_cells(text: str, style: Style | None, colours: ColorSystem) -> tupl
     if not look.link and _ON_BLANKS.isdisjoint(look.attributes):
         blank = Look(background=look.background)
     if text.isascii():
-        return tuple((character, blank if character == " " else look) for character in text if character >= " ")
+        return tuple(_cell(character, blank if character == " " else look) for character in text if character >= " ")
     cells: list[Cell] = []
     for start, stop, width in split_graphemes(text)[0]:
         if width:
