@@ -468,7 +468,8 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed = stock.finished(monday, monday + HOUR)
-    (row,) = paged(removed, NOW, 1)
+    # Of this number, which is none of those in 64 that go the way of a batch.
+    row = paged(removed, NOW, 1)[0]._replace(seq=1)
     # A first request makes the cell of all runs that the second one then has to wait for.
     other = stock.start(NOW)
     with open_store(dsn).writer(10.0) as writer, psycopg.connect(dsn) as holder:
