@@ -7,7 +7,6 @@ tested without a terminal.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +55,9 @@ def look_of(stream: TextIO, environ: Mapping[str, str] | None = None) -> Look:
     glyphs = glyphs_for(ascii_only=not is_unicode(stream))
     if not is_terminal(stream):
         return Look(glyphs=glyphs)
+    # Not loaded for the first frame: it brings three compressors.
+    import shutil
+
     width = max(shutil.get_terminal_size((80, 24)).columns, MIN_WIDTH)
     colour = not environ.get("NO_COLOR") and environ.get("TERM", "") not in ("", "dumb")
     return Look(width=width, colour=colour, glyphs=glyphs)
