@@ -322,7 +322,7 @@ class HomeScreen(ListScreen):
     def _ask_of_hand(self) -> None:
         self._asking = None
         poller = self.dashboard.poller
-        if self.is_current and poller.watch.in_hand != self._in_hand:
+        if self.app.screen is self and poller.watch.in_hand != self._in_hand:
             poller.watch = replace(poller.watch, in_hand=self._in_hand)
 
     def _ask_for_more(self) -> None:
