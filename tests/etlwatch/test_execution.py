@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.execution.memory import MIB, Kills, MemoryFacts, kills, size
+from etlwatch.execution.memory import MIB, Kills, MemoryFacts, kills, own_peak, size
 from etlwatch.execution.outcome import Outcome
 from etlwatch.execution.stderr import readable
 
@@ -96,6 +96,13 @@ def test_what_the_system_does_not_say_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "proc" / "self").mkdir(parents=True)
     (tmp_path / "proc" / "self" / "cgroup").write_text("0::/../elsewhere\n")
     assert kills(tmp_path / "proc", tmp_path / "groups") == Kills()
+
+
+def test_our_own_peak_is_not_that_of_whoever_started_us(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text("Name:\tetlwatch\nVmPeak:\t  90000 kB\nVmHWM:\t   21504 kB\n")
+    assert own_peak(tmp_path) == 21 * MIB
+    assert own_peak(tmp_path / "nothing") > MIB
 
 
 def test_sizes_are_written_as_people_say_them() -> None:

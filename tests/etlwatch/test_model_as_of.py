@@ -81,7 +81,7 @@ def stock(store_dsn: str) -> Iterator[Stock]:
 
 def test_a_look_back_shows_the_store_as_it_stood(stock: Stock) -> None:
     then = NOW - HOUR
-    over = stock.finished(then - HOUR, then - MINUTE, requests=3)
+    over = stock.finished(then - 2 * HOUR, then - MINUTE, requests=3)
     alive = stock.start(then - 30 * MINUTE, job="crm")
     stock.requests(alive, [(then - 20 * MINUTE, "/a", 200, 5, 10), (then + 5 * MINUTE, "/a", 200, 7, 10)])
     stock.phase(alive, "load", then - 20 * MINUTE, counters={"items": {"total": 50, "processed": 5}})
