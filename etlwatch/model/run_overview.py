@@ -149,7 +149,7 @@ def overview_lines(view: RunView, pen: Pen, *, width: int, height: int, cursor_s
     wide = width >= WIDE and height >= LOWEST_WIDE
     lines = _wide_top(view, pen, width, cursor_s) if wide else _brief_top(view, width)
     rule = pen.glyphs.usual
-    gap: list[Spans] = [()] if wide and height > 34 else []
+    gap: list[Spans] = [()] if wide and height >= 34 else []
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
     tail = [*gap, _titled(title, width, rule)]
     tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], pen, width, headed=wide)

@@ -90,6 +90,7 @@ class RunScreen(DashboardScreen):
         super().__init__()
         self.view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id))
         self.tab = tab
+        self._verdict_rows = 0
 
     def compose(self) -> ComposeResult:
         """Lay the parts out: two lines, the tabs, the open one, the footer."""
@@ -135,13 +136,14 @@ class RunScreen(DashboardScreen):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        self.query_one("#second").styles.height = 2 if width < 110 and height >= 12 else 1
+        self._give_verdict_room()
         self.query_one("#tabs-rule").display = width >= 110 and height >= 34
         self.query_one(ErrorsTab).lay_out(width)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the open tab and the lines above it."""
         self.view = view_of(self.view.row, snapshot)
+        self._give_verdict_room()
         self._draw_tab()
 
     def _draw_tab(self) -> None:
@@ -196,9 +198,19 @@ class RunScreen(DashboardScreen):
             parts.insert(2, Part(((self.pen.glyphs.bell, "blue"),), 1, 1))
         return parts
 
+    def _give_verdict_room(self) -> None:
+        """Give the verdict two lines: always in a narrow terminal, in a wide and high one where it needs them."""
+        width, height = self.app.size
+        lines = 2 if height >= (12 if width < 110 else 34) else 1
+        if width >= 110:
+            lines = len(verdict_lines(self.view, self.pen, width=width, lines=lines))
+        if lines != self._verdict_rows:
+            self._verdict_rows = lines
+            self.query_one("#second").styles.height = lines
+
     def second_lines(self) -> Sequence[Spans]:
         """Return the verdict, or what is known of the moment under the time cursor; both where there are two lines."""
-        lines = 2 if self.size.width < 110 and self.size.height >= 12 else 1
+        lines = max(1, self._verdict_rows)
         verdict = verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
         cursor_s = self.dashboard.cursor_s
         if cursor_s is None or self.tab not in ON_THE_AXIS:

@@ -469,3 +469,14 @@ async def test_a_word_that_stands_everywhere_is_found_often_enough() -> None:
     async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
         await opened.press("enter", "e", "slash", *"line")
         assert "1 of 1,000+" in opened.lines()[-1]
+
+
+async def test_a_verdict_that_a_line_does_not_hold_has_two_also_in_a_wide_terminal() -> None:
+    async with dashboard(night(), size=(120, 40)) as opened:
+        await open_slow(opened)
+        await opened.poll()
+        lines = opened.lines()
+    assert lines[1].startswith(" ▲ slow since")
+    assert "…" not in lines[1] + lines[2]
+    assert "usually" in lines[2]
+    assert lines[3].startswith(" [overview]")

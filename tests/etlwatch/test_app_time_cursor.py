@@ -86,9 +86,10 @@ async def test_on_a_run_it_goes_through_charts_phases_and_ticks() -> None:
         verdict = opened.lines()[1]
         await opened.press(*["comma"] * 30)
         lines = opened.lines()
-        assert " p50 " in lines[1]
-        column = next(place for place, cell in enumerate(lines[5]) if cell == "│")
-        assert all(lines[row][column] == "│" for row in (5, 6, 7, 10, 11, 12))
+        assert lines[1] == verdict
+        assert " p50 " in lines[2]
+        column = next(place for place, cell in enumerate(lines[6]) if cell == "│")
+        assert all(lines[row][column] == "│" for row in (6, 7, 8, 11, 12, 13))
         gantt = next(row for row, line in enumerate(lines) if "phases" in line and "done" in line)
         assert all(lines[row][column] == "│" for row in range(gantt + 2, gantt + 8))
         await opened.press("escape")
