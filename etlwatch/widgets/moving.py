@@ -1,6 +1,6 @@
 """What tables and texts have in common: lines that keys and the wheel move through.
 
-Owns the first line in view, the keys (declared in `etlwatch.commands`), and receding while the store is away. Refuses
+Owns the first line in view and the keys (declared in `etlwatch.commands`). Refuses
 to own the lines, and what moving to one means: a table moves its cursor, a text its view.
 """
 
@@ -8,16 +8,16 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.widget import Widget
 
 from etlwatch.commands import MOVE_COMMANDS, bindings_of
+from etlwatch.widgets.receding import Receding
 
 __all__ = ["Moving"]
 
 WHEEL_LINES = 3
 
 
-class Moving(Widget, can_focus=True):
+class Moving(Receding, can_focus=True):
     """A widget of lines, of which some are in view."""
 
     ALLOW_SELECT = False
@@ -27,18 +27,6 @@ class Moving(Widget, can_focus=True):
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's own names
         super().__init__(name=name, id=id, classes=classes, markup=False)
         self._top = 0
-        self._muted = False
-
-    @property
-    def muted(self) -> bool:
-        """Whether everything recedes, because it is no longer true (a lost connection)."""
-        return self._muted
-
-    @muted.setter
-    def muted(self, value: bool) -> None:
-        if value != self._muted:
-            self._muted = value
-            self.refresh()
 
     @property
     def top(self) -> int:

@@ -22,6 +22,7 @@ from etlwatch.colours import palette, role_style
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width
+from etlwatch.widgets.receding import Receding
 
 __all__ = ["SpanLines", "changed_range", "glyphs_of", "strip_of"]
 
@@ -72,7 +73,7 @@ def changed_range(old: Spans, new: Spans) -> tuple[int, int] | None:
     return (changed[0], changed[-1] + 1) if changed else None
 
 
-class SpanLines(Widget):
+class SpanLines(Receding):
     """Lines of spans on one ground; as tall as its lines unless CSS says otherwise."""
 
     DEFAULT_CSS = """
@@ -93,22 +94,10 @@ class SpanLines(Widget):
         super().__init__(name=name, id=id, classes=classes, markup=False)
         self._lines: Sequence[Spans] = lines
         self._ground = ground
-        self._muted = False
         self._shown: tuple[Spans, ...] = ()
         self._drawn_for: tuple[object, ...] = ()
         self._stale = True
         self._strips: dict[int, Strip] = {}
-
-    @property
-    def muted(self) -> bool:
-        """Whether everything recedes, because it is no longer true (a lost connection)."""
-        return self._muted
-
-    @muted.setter
-    def muted(self, value: bool) -> None:
-        if value != self._muted:
-            self._muted = value
-            self.refresh()
 
     @property
     def glyphs(self) -> Glyphs:
