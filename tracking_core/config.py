@@ -206,6 +206,9 @@ class Settings:
     heartbeat_interval: float
     """Seconds between the signs of life of a running run."""
 
+    record_command: Literal["names", "full"]
+    """What of the command line is recorded: see redaction.py."""
+
 
 def settings(
     *,
@@ -213,9 +216,10 @@ def settings(
     overload: str,
     deadline: float,
     heartbeat_interval: float,
+    record_command: str = "names",
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the checked settings of a tracker, $TRACKING_DELIVERY and $TRACKING_DEADLINE overruling what is given.
+    """Return the checked settings of a tracker, $TRACKING_DELIVERY, _DEADLINE and _COMMAND overruling what is given.
 
     Raises ConfigurationError (a ValueError) naming the keyword or the variable, its value and what is accepted, and
     TypeError for a number that is none. It is raised when the tracker is made, before there is anything to record: a
@@ -223,6 +227,7 @@ def settings(
     """
     environ = os.environ if environ is None else environ
     delivery, delivery_name = _overruled(delivery, "delivery", environ, "TRACKING_DELIVERY")
+    record, record_name = _overruled(record_command, "record_command", environ, "TRACKING_COMMAND")
     seconds: object = deadline
     deadline_name = "deadline"
     if environ.get("TRACKING_DEADLINE", "").strip():
@@ -233,6 +238,7 @@ def settings(
         overload=cast("Literal['aggregate', 'wait']", _one_of(overload, "overload", "aggregate", "wait")),
         deadline=_seconds(seconds, deadline_name),
         heartbeat_interval=_seconds(heartbeat_interval, "heartbeat_interval"),
+        record_command=cast("Literal['names', 'full']", _one_of(record, record_name, "names", "full")),
     )
 
 

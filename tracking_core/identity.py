@@ -152,39 +152,6 @@ def boot_id() -> str:
         return ""
 
 
-_SECRET_FLAG = re.compile(r"(pass|secret|token|key|dsn|credential)", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]*@")
-_KEYWORD_PASSWORD = re.compile(
-    r"((?<![/\w])(?:\w*(?:passw(?:or)?d|passphrase|secret|token|(?:api|access)_?key)|pass|mysql_pwd)\s*[=:]\s*)"
-    r"('[^']*'|\"[^\"]*\"|\S+)",
-    re.IGNORECASE,
-)
-_AUTHORIZATION = re.compile(r"(authorization\s*:\s*(?:[a-z]+\s+)?)[^\s'\"]+", re.IGNORECASE)
-
-
-def without_secrets(text: str) -> str:
-    """Return text with passwords of URLs, of `password=…` and `PGPASSWORD=…` pairs, and HTTP credentials as `***`."""
-    text = _KEYWORD_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
-    return _AUTHORIZATION.sub(r"\1***", text)
-
-
-def command_line(argv: list[str] | None = None) -> str:
-    """Return the command that runs, values of options that look secret replaced by `***`."""
-    words = list(sys.argv if argv is None else argv)
-    shown: list[str] = []
-    hide_next = False
-    for word in words:
-        if hide_next and not word.startswith("-"):
-            shown.append("***")
-            hide_next = False
-            continue
-        name, equals, _ = word.partition("=")
-        secret = word.startswith("-") and _SECRET_FLAG.search(name) is not None
-        shown.append(f"{name}=***" if secret and equals else without_secrets(word))
-        hide_next = secret and not equals
-    return " ".join(shown)
-
-
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """Return the job's own version: $TRACKING_CODE_VERSION, else the commit its working directory stands on, else ''.

@@ -13,11 +13,12 @@ before any I/O.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from time import time_ns
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tracking_core import arguments, config, identity, sanitize
+from tracking_core import arguments, config, identity, redaction, sanitize
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
 from tracking_core.errors import SchemaMissing
@@ -47,12 +48,16 @@ class SimpleETLTracker:
 
     `cfg`: see `tracking_core.config.resolve`; None means $TRACKING_DSN, else one SQLite file of the user. `delivery`:
     `immediate` (committed when a call returns) or `buffered`. `overload`, for a full buffer: `aggregate` (totals exact,
-    detail counted as lost, never waits) or `wait`. `deadline` and `heartbeat_interval` in seconds. $TRACKING_DELIVERY
-    and $TRACKING_DEADLINE overrule the keywords.
+    detail counted as lost, never waits) or `wait`. `deadline` and `heartbeat_interval` in seconds. `record_command`:
+    `names` (program, script or module and the names of options) or `full` (values too, secrets masked).
+    $TRACKING_DELIVERY, $TRACKING_DEADLINE and $TRACKING_COMMAND overrule the keywords.
 
     Raises ConfigurationError for a cfg, keyword or variable that fits nothing accepted: that is a mistake to be seen
     where it is made. From here on nothing that a store does raises.
     """
+
+    command_words: Sequence[str] | None = None
+    """What is recorded as the command of a run; None for the words that this process was started with."""
 
     def __init__(
         self,
@@ -62,10 +67,15 @@ class SimpleETLTracker:
         overload: Literal["aggregate", "wait"] = "aggregate",
         deadline: float = 5.0,
         heartbeat_interval: float = 10.0,
+        record_command: Literal["names", "full"] = "names",
     ) -> None:
         self._location = config.resolve(cfg)
         self._settings = config.settings(
-            delivery=delivery, overload=overload, deadline=deadline, heartbeat_interval=heartbeat_interval
+            delivery=delivery,
+            overload=overload,
+            deadline=deadline,
+            heartbeat_interval=heartbeat_interval,
+            record_command=record_command,
         )
         self._opened: Store | None = None
         self._health = Health()
@@ -93,9 +103,7 @@ class SimpleETLTracker:
 
         What is handed over holds the password, since the other process needs it: keep it between processes.
         """
-        settings = self._settings
-        keywords = (settings.delivery, settings.overload, settings.deadline, settings.heartbeat_interval)
-        return _remade, (type(self), self._location, *keywords)
+        return _remade, (type(self), self._location, asdict(self._settings))
 
     def _make_delivery(self) -> Delivery:
         settings, spool = self._settings, SpoolAtNeed(self._make_spool)
@@ -164,7 +172,7 @@ class SimpleETLTracker:
             pid=os.getpid(),
             boot_id=identity.boot_id(),
             username=sanitize.clean_key(identity.user_name()),
-            command=sanitize.clean_text(identity.command_line()),
+            command=sanitize.clean_text(self._command()),
             code_version=sanitize.clean_key(identity.code_version()),
             tracker_version=VERSION,
             parent_run_id=config.parent_run_of(os.environ),
@@ -176,6 +184,10 @@ class SimpleETLTracker:
             return None
         underway.began(run_id, self._delivery)
         return run_id
+
+    def _command(self) -> str:
+        words = redaction.process_words() if self.command_words is None else self.command_words
+        return redaction.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
         from tracking_core import handover
@@ -419,14 +431,5 @@ class SimpleETLTracker:
         underway.close(self._delivery)
 
 
-def _remade(
-    kind: type[SimpleETLTracker],
-    location: config.StoreLocation,
-    delivery: Literal["immediate", "buffered"],
-    overload: Literal["aggregate", "wait"],
-    deadline: float,
-    heartbeat_interval: float,
-) -> SimpleETLTracker:
-    return kind(
-        location, delivery=delivery, overload=overload, deadline=deadline, heartbeat_interval=heartbeat_interval
-    )
+def _remade(kind: type[SimpleETLTracker], location: config.StoreLocation, keywords: dict[str, Any]) -> SimpleETLTracker:
+    return kind(location, **keywords)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from etlwatch.cli import connect
@@ -30,16 +32,22 @@ MOST_KIB = 48
     metavar="KIB",
     help=f"How much of its last words to keep; 0 leaves its stderr alone.  [default: {KEPT_KIB}]",
 )
-def exec_command(command: tuple[str, ...], job: str, notes: str | None, kept_kib: int) -> int:
+@click.option(
+    "--record-command",
+    type=click.Choice(["names", "full"]),
+    default="names",
+    help="Record the program and the names of its options, or its whole command line with secrets masked.",
+)
+def exec_command(
+    command: tuple[str, ...], job: str, notes: str | None, kept_kib: int, record_command: Literal["names", "full"]
+) -> int:
     """Run COMMAND as a tracked run.
 
     It gets our streams, our signals and our terminal, and runs whatever the store does. How it ended is recorded within
     a second: its exit status or the signal, whether memory ran out, its peak memory, the end of what it wrote to
     stderr. What it records itself through tracking_core goes into the same run.
-
-    Passwords are struck out of the command line that is recorded where they stand in a DSN or an option of that name.
     """
     from etlwatch.execution.tracked import Order, execute
 
-    order = Order(command=command, job=job, notes=notes, keep_stderr=kept_kib * 1024)
+    order = Order(command=command, job=job, notes=notes, record_command=record_command, keep_stderr=kept_kib * 1024)
     return execute(order, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))

@@ -18,7 +18,7 @@ import click
 
 from tracking_core.conninfo import SECRET_KEYWORDS
 from tracking_core.errors import ConfigurationError, StoreError
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 
 if TYPE_CHECKING:
     from tracking_core.config import StoreLocation

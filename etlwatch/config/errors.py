@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 
 __all__ = ["ConfigError", "Problem", "Unusable", "nearest", "shown_value", "written_key"]
 

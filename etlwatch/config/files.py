@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from etlwatch.config.errors import ConfigError, Problem
 from tracking_core.config import home_directory
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 
 __all__ = ["SYSTEM_FILE", "Layer", "RawFile", "config_paths", "read_raw"]
 

@@ -25,7 +25,7 @@ from etlwatch.doctor.findings import Finding, Result, Verdict, failed, skipped
 from etlwatch.doctor.patient import Patient
 from etlwatch.doctor.probe import forget_probes
 from tracking_core.errors import TrackingError
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 from tracking_core.store import due
 
 LIMIT_S = 10.0

@@ -17,7 +17,7 @@ import threading
 import tty
 from contextlib import suppress
 
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 
 CHUNK = 65_536
 AFTER_DEATH_S = 0.5

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from etlwatch.execution import process
 from etlwatch.execution.memory import Kills, MemoryFacts, kills, own_peak, peak_of
@@ -34,6 +35,7 @@ class Order:
     job: str
     notes: str | None = None
     tags: Mapping[str, str] | None = None
+    record_command: Literal["names", "full"] = "names"
     keep_stderr: int = 16 * 1024
     """Bytes of standard error that are kept; with 0 the command gets ours as it is."""
 
@@ -118,7 +120,10 @@ class _Run:
         try:
             self._location = self._place()
             # The command does not wait for a store: an immediate delivery would, up to its deadline.
-            self._tracker = SimpleETLTracker(self._location, delivery="buffered")
+            self._tracker = SimpleETLTracker(
+                self._location, delivery="buffered", record_command=self._order.record_command
+            )
+            self._tracker.command_words = self._order.command
             self._run_id = self._tracker.start_run(self._order.notes, job=self._order.job, tags=self._order.tags)
             self._tracker.log_phase(self._run_id, PHASE, PhaseStatus.RUNNING)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the tracking, the command runs

@@ -242,7 +242,7 @@ def test_tracking_job_names_a_job() -> None:
 
 
 def test_the_environment_wins_over_the_code_s_own_settings() -> None:
-    environ = {"TRACKING_DELIVERY": "Buffered", "TRACKING_DEADLINE": "2.5"}
+    environ = {"TRACKING_DELIVERY": "Buffered", "TRACKING_DEADLINE": "2.5", "TRACKING_COMMAND": "full"}
     chosen = settings(**DEFAULTS, environ=environ)
     assert (chosen.delivery, chosen.deadline) == ("buffered", 2.5)
     assert settings(**DEFAULTS, environ={}).delivery == "immediate"
@@ -251,6 +251,8 @@ def test_the_environment_wins_over_the_code_s_own_settings() -> None:
 @pytest.mark.parametrize(
     ("given", "environ", "told"),
     [
+        ({}, {"TRACKING_COMMAND": "all"}, r"\$TRACKING_COMMAND is 'all'; accepted: 'names' or 'full'"),
+        ({"record_command": "no"}, {}, "record_command is 'no'"),
         ({}, {"TRACKING_DELIVERY": "fast"}, r"\$TRACKING_DELIVERY is 'fast'; accepted: 'immediate' or 'buffered'"),
         ({}, {"TRACKING_DEADLINE": "soon"}, r"\$TRACKING_DEADLINE is 'soon'; accepted: a number of seconds"),
         ({}, {"TRACKING_DEADLINE": "nan"}, r"\$TRACKING_DEADLINE is nan; accepted: 0.05 to 3600 seconds"),

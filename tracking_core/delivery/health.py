@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tracking_core.errors import StoreError
-from tracking_core.identity import format_run_id, without_secrets
+from tracking_core.identity import format_run_id
 from tracking_core.locks import reentrant_lock
+from tracking_core.redaction import without_secrets
 from tracking_core.store import due
 
 if TYPE_CHECKING:

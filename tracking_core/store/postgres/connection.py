@@ -13,7 +13,7 @@ from psycopg import errors
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
-from tracking_core.identity import without_secrets
+from tracking_core.redaction import without_secrets
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
 APPLICATION = "etlwatch"
