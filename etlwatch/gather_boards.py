@@ -15,7 +15,7 @@ from typing import Final
 
 from etlwatch.gather_compare import last_success, read_side
 from etlwatch.gather_errors import read_kinds
-from etlwatch.gather_jobs import JOBS_AT_MOST, JobsGatherer, read_history
+from etlwatch.gather_jobs import JobsGatherer, read_histories
 from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import (
     AnyBoard,
@@ -122,8 +122,7 @@ def board_as_of(
 ) -> AnyBoard | None:
     """Return a board as it stood at a past moment; `details_as_of` reads a run so. Raises StoreError."""
     if isinstance(asked, AskedJobs):
-        names = reader.job_names(JOBS_AT_MOST)
-        histories = [read_history(reader, job, asked.zone, moment=moment) for job in names]
+        histories = read_histories(reader, reader.job_names(), asked.zone, moment=moment).values()
         return JobsBoard(histories=tuple(history for history in histories if history.runs), complete=True)
     if isinstance(asked, AskedErrors):
         since = moment - timedelta(seconds=asked.window_s)

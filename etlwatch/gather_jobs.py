@@ -8,21 +8,23 @@ among the runs at hand, and after a while in any case.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from etlwatch.judging import read_past
+from etlwatch.judging import read_pasts
 from etlwatch.model.as_of import just_after, run_as_of
-from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, history_of
+from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
 from etlwatch.model.past import MOST_RUNS, past_of
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["JOBS_AT_MOST", "JobsGatherer", "read_history"]
+__all__ = ["JobsGatherer", "read_histories", "read_rows"]
 
-JOBS_AT_MOST: Final = 1_000
+JOBS_AT_ONCE: Final = 20
+"""Histories read at once, between two looks at the clock."""
+
 NAMES_HOLD_S: Final = 30.0
 """How often the names of all jobs are asked for: those of the runs at hand are known anyway."""
 
@@ -32,19 +34,64 @@ STARTS_AT_MOST: Final = 200
 """Beginnings read of a job whose shown runs do not cover a week: whether it rests at night, or at the weekend."""
 
 
-def read_history(reader: Reader, job: str, zone: tzinfo | None = None, *, moment: datetime | None = None) -> JobHistory:
-    """Return the history of a job, as it stood at a past moment if one is given; raises the reader's StoreError."""
+def read_histories(
+    reader: Reader,
+    jobs: Collection[str],
+    zone: tzinfo | None = None,
+    *,
+    moment: datetime | None = None,
+    often: bool = True,
+) -> dict[str, JobHistory]:
+    """Return the histories of jobs, as they stood at a past moment if one is given; raises the reader's StoreError.
+
+    Without `often` the beginnings of a job that begins often are those of its shown runs; see `read_rows`.
+    """
     before = just_after(moment) if moment is not None else None
-    runs = reader.runs_of_job(job, RUNS_SHOWN, before=before)
+    runs = reader.runs_of_jobs(jobs, RUNS_SHOWN, before=before)
     if moment is not None:
-        runs = [run_as_of(run, moment) for run in runs]
-    completed = [run for run in runs if run.status == RunStatus.COMPLETED]
-    all_read = len(runs) < RUNS_SHOWN or len(completed) >= MOST_RUNS
-    past = past_of(completed) if all_read else read_past(reader, job, completed_by=moment, in_full=False)
-    starts = [run.started_at for run in runs]
-    if len(runs) == RUNS_SHOWN and starts[0] - starts[-1] < WEEK_AND_A_DAY:
-        starts = [run.started_at for run in reader.runs_of_job(job, STARTS_AT_MOST, before=before)]
-    return history_of(job, runs, past=past, starts=starts, zone=zone)
+        runs = {job: [run_as_of(run, moment) for run in own] for job, own in runs.items()}
+    completed = {job: [run for run in own if run.status == RunStatus.COMPLETED] for job, own in runs.items()}
+    older = [job for job, own in runs.items() if len(own) == RUNS_SHOWN and len(completed[job]) < MOST_RUNS]
+    pasts = {job: past_of(own) for job, own in completed.items()}
+    pasts |= read_pasts(reader, older, completed_by=moment, in_full=False)
+    starts = {job: [run.started_at for run in own] for job, own in runs.items()}
+    if often:
+        starts |= _more_starts(reader, [job for job, own in starts.items() if _begins_often(own)], before)
+    return {job: history_of(job, own, past=pasts[job], starts=starts[job], zone=zone) for job, own in runs.items()}
+
+
+def read_rows(
+    reader: Reader,
+    jobs: Collection[str],
+    judged: Mapping[int, Run],
+    *,
+    now: datetime,
+    zone: tzinfo | None = None,
+    moment: datetime | None = None,
+) -> list[JobRow]:
+    """Return the rows of jobs that have runs; whether a job pauses at these hours is read of those that are late."""
+    histories = read_histories(reader, jobs, zone, moment=moment, often=False)
+    rows = {job: build_job(own, now=now, judged=judged, zone=zone) for job, own in histories.items() if own.runs}
+    late = [job for job, row in rows.items() if _begins_often(histories[job].starts) and _hangs_on_more(row)]
+    for job, starts in _more_starts(reader, late, just_after(moment) if moment is not None else None).items():
+        known = histories[job]
+        fuller = history_of(job, known.runs, past=known.past, starts=starts, zone=zone)
+        rows[job] = build_job(fuller, now=now, judged=judged, zone=zone)
+    return list(rows.values())
+
+
+def _begins_often(starts: Sequence[datetime]) -> bool:
+    return len(starts) == RUNS_SHOWN and max(starts) - min(starts) < WEEK_AND_A_DAY
+
+
+def _hangs_on_more(row: JobRow) -> bool:
+    """Say whether earlier beginnings may change a row: it is late by an interval, or runs began in the same instant."""
+    return row.overdue_s is not None or len({run.started_at for run in row.runs}) < len(row.runs)
+
+
+def _more_starts(reader: Reader, jobs: Collection[str], before: datetime | None) -> dict[str, list[datetime]]:
+    outlines = reader.outlines_of_jobs(jobs, STARTS_AT_MOST, before=before)
+    return {job: [run.started_at for run in own] for job, own in outlines.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +136,11 @@ class JobsGatherer:
         stamps = _stamps(runs)
         names = self._all_names(reader, stamps, began)
         self._known = {job: known for job, known in self._known.items() if job in names}
-        for job in names:
-            if not self._is_stale(job, stamps.get(job, ()), began):
-                continue
-            history = read_history(reader, job, self._zone)
-            self._known[job] = _Known(history=history, stamp=stamps.get(job, ()), read_at=began)
+        stale = [job for job in names if self._is_stale(job, stamps.get(job, ()), began)]
+        while stale:
+            some, stale = stale[:JOBS_AT_ONCE], stale[JOBS_AT_ONCE:]
+            for job, history in read_histories(reader, some, self._zone).items():
+                self._known[job] = _Known(history=history, stamp=stamps.get(job, ()), read_at=began)
             if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
                 break
         return tuple(known.history for known in self._known.values() if known.history.runs)
@@ -106,8 +153,8 @@ class JobsGatherer:
     def _all_names(self, reader: Reader, stamps: Iterable[str], at: float) -> Sequence[str]:
         """Return the jobs, those of the runs at hand first: they are the ones somebody looks for."""
         if self._names_at is None or at - self._names_at >= NAMES_HOLD_S:
-            self._names, self._names_at = tuple(reader.job_names(JOBS_AT_MOST)), at
-        self._names = tuple(dict.fromkeys((*stamps, *self._names)))[:JOBS_AT_MOST]
+            self._names, self._names_at = tuple(reader.job_names()), at
+        self._names = tuple(dict.fromkeys((*stamps, *self._names)))
         return self._names
 
     def _is_stale(self, job: str, stamp: tuple[object, ...], at: float) -> bool:

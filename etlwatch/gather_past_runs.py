@@ -16,7 +16,7 @@ from typing import Final
 
 from etlwatch.gather_details import MOST_ERRORS, with_coverage
 from etlwatch.gather_errors import kinds_of_errors
-from etlwatch.judging import read_past
+from etlwatch.judging import BRIEF_AT_ONCE, read_pasts
 from etlwatch.model.as_of import KEPT_FOR_WHOLE_RUNS, NOTHING_YET, Stored, just_after, phases_as_of, run_as_of
 from etlwatch.model.judged import Judgement, judge_fleet
 from etlwatch.model.late import Finding
@@ -67,7 +67,7 @@ class PastRuns:
         runs = [run_as_of(run, self._moment, self.stored.get(run.run_id, NOTHING_YET)) for run in today]
         self.phases.update(self._read_phases(runs))
         living = dict.fromkeys(run.job for run in runs if run.status == RunStatus.RUNNING and run.state != "lost")
-        pasts = {job: read_past(self._reader, job, completed_by=self._moment, known=self._pasts) for job in living}
+        pasts = read_pasts(self._reader, living, completed_by=self._moment, known=self._pasts)
         judgement = judge_fleet(runs, now=self._moment, pasts=pasts, late=self._late)
         judgement = replace(judgement, pasts={**pasts, **self._other_pasts({run.job for run in runs} - living.keys())})
         self._judged.update((run.run_id, run) for run in judgement.runs)
@@ -133,8 +133,10 @@ class PastRuns:
         """Return what jobs usually took of which nothing lived, as many as there is time for."""
         began = self._monotonic()
         found: dict[str, JobPast] = {}
-        for job in sorted(jobs):
-            found[job] = read_past(self._reader, job, completed_by=self._moment, in_full=False)
+        left = sorted(jobs)
+        while left:
+            some, left = left[:BRIEF_AT_ONCE], left[BRIEF_AT_ONCE:]
+            found |= read_pasts(self._reader, some, completed_by=self._moment, in_full=False)
             if self._monotonic() - began >= OTHER_PASTS_S:
                 break
         return found

@@ -16,13 +16,13 @@ from typing import Final, TypeVar
 
 from etlwatch.model.departure import Departure, departure_of
 from etlwatch.model.judged import Judgement, judge_fleet
-from etlwatch.model.late import is_slow
+from etlwatch.model.late import is_slow, may_be_stalled
 from etlwatch.model.past import MOST_RUNS, JobPast, past_of
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["Judge", "read_past"]
+__all__ = ["Judge", "read_past", "read_pasts"]
 
 TRAFFIC_S: Final = 3_600
 """How far back a run's own series is read: a throttling that began earlier is said to have begun there."""
@@ -39,6 +39,12 @@ DAY_EVERY_S: Final = 60
 MOST_SLOW: Final = 30
 """Slow runs of which it is read; of more at once the single ones matter less."""
 
+FULL_AT_ONCE: Final = 5
+"""Pasts read at once, in full, where the reading of them has a budget."""
+
+BRIEF_AT_ONCE: Final = 40
+"""The same of what the runs themselves hold."""
+
 PAST_HOLDS_S: Final = 600.0
 """A past is read again after this long whatever happened: runs may have been removed."""
 
@@ -50,23 +56,47 @@ def read_past(
     before: datetime | None = None,
     completed_by: datetime | None = None,
     in_full: bool = True,
-    known: dict[tuple[int, ...], JobPast] | None = None,
 ) -> JobPast:
-    """Return the past of a job, of its last completed runs that began before a moment, or had completed by one.
+    """Return the past of one job; see `read_pasts`."""
+    return read_pasts(reader, [job], before=before, completed_by=completed_by, in_full=in_full)[job]
 
-    Without `in_full` only what the runs themselves hold: durations, requests, items, errors. `known` are pasts in full
-    by the runs that make them, which do not change; it is added to.
+
+def read_pasts(
+    reader: Reader,
+    jobs: Collection[str],
+    *,
+    before: datetime | None = None,
+    completed_by: datetime | None = None,
+    in_full: bool = True,
+    endpoints: bool = True,
+    known: dict[tuple[int, ...], JobPast] | None = None,
+) -> dict[str, JobPast]:
+    """Return the pasts of jobs, of their last completed runs that began before a moment, or had completed by one.
+
+    Without `in_full` only what the runs themselves hold: durations, requests, items, errors; without `endpoints` no
+    latencies, which cost most. `known` are pasts in full by the runs that make them, which do
+    not change; it is added to. However many jobs, it takes the same few questions.
     """
-    runs = reader.runs_of_job(job, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
-    run_ids = tuple(run.run_id for run in runs)
-    if not in_full or not run_ids:
-        return past_of(runs)
-    if known is not None and run_ids in known:
-        return known[run_ids]
-    past = past_of(runs, reader.phases(run_ids), reader.endpoints_of_runs(run_ids), reader.pauses_of_runs(run_ids))
-    if known is not None:
-        known[run_ids] = past
-    return past
+    if not jobs:
+        return {}
+    runs = reader.runs_of_jobs(jobs, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
+    if not in_full:
+        return {job: past_of(own) for job, own in runs.items()}
+    known = {} if known is None else known
+    ids = {job: tuple(run.run_id for run in own) for job, own in runs.items()}
+    unread = [run_id for own in ids.values() if own and own not in known for run_id in own]
+    phases = _by_run(reader.phases(unread)) if unread else {}
+    totals = _by_run(reader.endpoints_of_runs(unread)) if unread and endpoints else {}
+    pauses = reader.pauses_of_runs(unread) if unread else {}
+    for job, own in ids.items():
+        if own and own not in known:
+            known[own] = past_of(
+                runs[job],
+                [phase for run_id in own for phase in phases.get(run_id, ())],
+                [each for run_id in own for each in totals.get(run_id, ())],
+                {run_id: pauses[run_id] for run_id in own if run_id in pauses},
+            )
+    return {job: known[own] if own else past_of(()) for job, own in ids.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +175,35 @@ class Judge:
         )
         return replace(judgement, pasts=pasts)
 
+    def conclude(
+        self, reader: Reader, runs: Sequence[Run], *, now: datetime, jobs: Collection[str] | None = None
+    ) -> Judgement:
+        """Return the same judgement, reading only what it depends on and remembering nothing; raises StoreError.
+
+        Of most living runs the durations of their job prove that they are well: phases, pauses and endpoints are read
+        only for runs that may be stalled or slow. So the pasts of the judgement are not in full.
+        """
+        limits = self._thresholds
+        living = [run for run in runs if run.status == RunStatus.RUNNING]
+        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        pasts = read_pasts(reader, {run.job for run in heard}, in_full=False)
+        slow = [run for run in heard if self._is_slow(run, pasts, now)]
+        still = [run for run in heard if may_be_stalled(run, now=now, thresholds=limits)]
+        traced = {run.job for run in slow[:MOST_SLOW]}
+        pasts |= read_pasts(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
+        pasts |= read_pasts(reader, traced)
+        return judge_fleet(
+            runs,
+            now=now,
+            living=living,
+            pasts=pasts,
+            phases=_by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
+            series=self._own_traffic(reader, heard, now),
+            endpoints=self._own_endpoints(reader, slow, now, pasts),
+            departures=self._own_departures(reader, slow, now, pasts),
+            thresholds=limits,
+        )
+
     def _note_completions(self, runs: Iterable[Run]) -> None:
         """Remember of each job when its newest completed run ended."""
         for run in runs:
@@ -158,15 +217,14 @@ class Judge:
         self._known = {job: known for job, known in self._known.items() if job in listed}
         completed_at = self._completed_at = {job: at for job, at in self._completed_at.items() if job in listed}
         began = self._monotonic()
-        for job in wanted:
-            if not self._is_stale(job, completed_at.get(job), in_full=job in full, at=began):
-                continue
-            self._known[job] = _Known(
-                past=read_past(reader, job, in_full=job in full),
-                in_full=job in full,
-                completed_at=completed_at.get(job),
-                read_at=began,
-            )
+        stale = [job for job in wanted if self._is_stale(job, completed_at.get(job), in_full=job in full, at=began)]
+        while stale:
+            in_full = stale[0] in full
+            size = len(stale) if self._budget_s is None else FULL_AT_ONCE if in_full else BRIEF_AT_ONCE
+            some = [job for job in stale[:size] if (job in full) == in_full]
+            for job, past in read_pasts(reader, some, in_full=in_full).items():
+                self._known[job] = _Known(past=past, in_full=in_full, completed_at=completed_at.get(job), read_at=began)
+            stale = stale[len(some) :]
             if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
                 return
 
@@ -206,7 +264,7 @@ class Judge:
         self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
     ) -> Mapping[int, Sequence[EndpointTotals]]:
         """Ask for the endpoints of the runs that are slow, to say which of them costs the time."""
-        run_ids = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))
+        run_ids = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))[:MOST_SLOW]
         slot = int(now.timestamp()) // TRAFFIC_EVERY_S
         if run_ids and self._endpoints[0] != (slot, run_ids):
             self._endpoints = ((slot, run_ids), _by_run(reader.endpoints_of_runs(run_ids)))

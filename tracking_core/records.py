@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from tracking_core.identity import format_run_id
 from tracking_core.states import PhaseStatus as PhaseStatus
@@ -74,6 +75,20 @@ class Run:
     def id(self) -> str:
         """The 13 characters that people see."""
         return format_run_id(self.run_id)
+
+
+class RunOutline(NamedTuple):
+    """When a run began, and how and when it ended: what is read of thousands of runs at once."""
+
+    run_id: int
+    job: str
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    duration_s: float | None
+    """From start to end; None while it runs."""
+
+    requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

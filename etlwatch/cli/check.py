@@ -20,7 +20,7 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful, strike_out
 from etlwatch.cli.jobs import read_jobs
-from etlwatch.cli.runs import LIVE_AT_MOST, matches_job
+from etlwatch.cli.runs import matches_job
 from etlwatch.cli.selectors import parse_span, parsed_by
 from etlwatch.judging import Judge
 from etlwatch.model.checks import CHECKED, Level, Rules, check_fleet, unknown_line
@@ -109,8 +109,8 @@ def _read(reader: Reader, jobs: tuple[str, ...], rules: Rules, began: float) -> 
         missing = [job for job in jobs if not any(matches_job(row.job, [job]) for row in rows)]
         if missing:
             raise Unsuccessful(f"no run of the job {', '.join(map(repr, missing))}")
-        living = [run for run in reader.live_runs(LIVE_AT_MOST) if matches_job(run.job, jobs)]
-        judgement = Judge(thresholds=configured().limits).judge(reader, living, now=now)
+        living = [run for run in reader.live_runs() if matches_job(run.job, jobs)]
+        judgement = Judge(thresholds=configured().limits).conclude(reader, living, now=now)
         switches = [switch for switch in reader.switches() if switch.scope == "global" or matches_job(switch.job, jobs)]
     seconds = time.monotonic() - began
     result = check_fleet(

@@ -15,7 +15,6 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, moment_of, sides_as_of
-from etlwatch.cli.runs import LIVE_AT_MOST
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone
@@ -69,7 +68,7 @@ def read_comparison(reader: Reader, word: str, other: str | None, at: str | None
 def _judged(reader: Reader, run: Run, now: datetime) -> Run:
     if run.status != RunStatus.RUNNING:
         return run
-    living = [run, *(each for each in reader.live_runs(LIVE_AT_MOST) if each.run_id != run.run_id)]
+    living = [run, *(each for each in reader.live_runs() if each.run_id != run.run_id)]
     return Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs={run.job}).runs[0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,17 @@ from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, judged_as_of, moment_of
-from etlwatch.cli.runs import LIVE_AT_MOST, matches_job
+from etlwatch.cli.runs import jobs_named
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import state_tone
-from etlwatch.gather_jobs import JOBS_AT_MOST, read_history
+from etlwatch.gather_jobs import read_rows
 from etlwatch.judging import Judge
 from etlwatch.model.filter import FilterError
 from etlwatch.model.job_cells import job_cells
 from etlwatch.model.job_list import JOB_WORDS, JOBS
 from etlwatch.model.job_pane import jobs_headline
-from etlwatch.model.jobs import RUNS_SHOWN, JobRow, build_job
+from etlwatch.model.jobs import RUNS_SHOWN, JobRow
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import plain_text
 
@@ -45,17 +45,14 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = Non
     with reader.one_view():
         then = None if at is None else moment_of(reader, at)
         now = then or reader.now()
-        names = [job for job in reader.job_names(JOBS_AT_MOST) if matches_job(job, patterns)]
-        names += [name for name in patterns if name not in names and reader.latest_run_id(name) is not None]
-        histories = [read_history(reader, job, zone, moment=then) for job in names]
-        judged = _judged(reader, now, set(names)) if then is None else judged_as_of(reader, then)
-    rows = (build_job(history, now=now, judged=judged, zone=zone) for history in histories if history.runs)
+        names = jobs_named(reader, patterns)
+        judged = _judged(reader, now, names) if then is None else judged_as_of(reader, then)
+        rows = read_rows(reader, names, judged, now=now, zone=zone, moment=then)
     return JOBS.sort(rows), now
 
 
-def _judged(reader: Reader, now: datetime, jobs: set[str]) -> dict[int, Run]:
-    living = reader.live_runs(LIVE_AT_MOST)
-    judgement = Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=jobs)
+def _judged(reader: Reader, now: datetime, jobs: Collection[str]) -> dict[int, Run]:
+    judgement = Judge(thresholds=configured().limits).conclude(reader, reader.live_runs(), now=now, jobs=set(jobs))
     return {run.run_id: run for run in judgement.runs}
 
 

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 PAGE = 500
-LIVE_AT_MOST = 10_000
-JOBS_AT_MOST = 10_000
+ALIVE = frozenset({"running", *DERIVED_STATES})
+"""The states of runs that nobody has ended."""
+
+JOBS_ONE_BY_ONE = 100
+"""Jobs whose own newest runs are read; of more the newest of all jobs are looked through."""
+
 MOMENT = timedelta(microseconds=1)
 LIMIT = 20
 STATE_CELLS, JOB_CELLS = 12, 18
@@ -82,21 +86,39 @@ def matches_job(job: str, patterns: Iterable[str]) -> bool:
 def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     """Yield the runs that are asked for, newest first, judged, reading no further than it has to."""
     now = reader.now()
-    living = reader.live_runs(LIVE_AT_MOST)
-    jobs = {run.job for run in living if matches_job(run.job, query.jobs)}
-    judged = {
-        run.run_id: run for run in Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs=jobs).runs
-    }
+    alive = not query.states or bool(query.states & ALIVE)
+    living = reader.live_runs() if alive else []
     runs: Iterable[Run]
-    if query.states and query.states <= {"running", *DERIVED_STATES}:
-        runs = judged.values()
-    elif query.jobs:
-        pages = [_newest_of(reader, job, query.limit) for job in _jobs(reader, query.jobs)]
-        runs = heapq.merge(*pages, key=lambda run: (run.started_at, run.run_id), reverse=True)
+    if query.states and query.states <= ALIVE:
+        runs = living
     else:
-        runs = _newest(reader, PAGE if query.narrow else min(query.limit, PAGE))
+        runs = _stored(reader, query)
+        if not query.narrow:
+            # Only what will be printed is held against its past.
+            runs = list(islice(_until(reader, runs, query, now), query.limit))
+    jobs = {run.job for run in (living if query.narrow else runs) if matches_job(run.job, query.jobs)}
+    judged = {
+        run.run_id: run
+        for run in Judge(thresholds=configured().limits).conclude(reader, living, now=now, jobs=jobs).runs
+    }
     runs = (judged.get(run.run_id, run) for run in runs)
     yield from islice(_until(reader, runs, query, now), query.limit)
+
+
+def _stored(reader: Reader, query: RunQuery) -> Iterator[Run]:
+    """Yield runs that may be asked for, newest first, as they are stored."""
+    # A state that is derived is stored as running.
+    statuses = frozenset("running" if state in ALIVE else state for state in query.states)
+    size = PAGE if query.narrow else min(query.limit, PAGE)
+    jobs = jobs_named(reader, query.jobs) if query.jobs else []
+    if query.jobs and len(jobs) <= JOBS_ONE_BY_ONE:
+        pages = [_newest_of(reader, job, page, query.limit) for job, page in _first_pages(reader, jobs, query.limit)]
+        return heapq.merge(*pages, key=lambda run: (run.started_at, run.run_id), reverse=True)
+    return _newest(reader, size, statuses)
+
+
+def _first_pages(reader: Reader, jobs: Collection[str], size: int) -> Iterable[tuple[str, list[Run]]]:
+    return reader.runs_of_jobs(jobs, min(size, PAGE)).items()
 
 
 def _until(reader: Reader, runs: Iterable[Run], query: RunQuery, now: datetime) -> Iterator[Run]:
@@ -118,17 +140,16 @@ def _with_endpoints(
         yield from ((run, None if names is None else names.get(run.run_id, frozenset())) for run in page)
 
 
-def _jobs(reader: Reader, patterns: Iterable[str]) -> set[str]:
-    """Return the jobs that are meant; a name is one even where the list of names is cut before it."""
-    return {job for job in reader.job_names(JOBS_AT_MOST) if matches_job(job, patterns)} | set(patterns)
+def jobs_named(reader: Reader, patterns: Collection[str]) -> list[str]:
+    """Return the jobs that have runs and are meant by names or patterns; all of them without any."""
+    return [job for job in reader.job_names() if matches_job(job, patterns)]
 
 
-def _newest_of(reader: Reader, job: str, size: int) -> Iterator[Run]:
+def _newest_of(reader: Reader, job: str, page: list[Run], size: int) -> Iterator[Run]:
+    """Yield the runs of a job, newest first, of which the first page has been read."""
     size = min(size, PAGE)
-    before: datetime | None = None
     seen: set[int] = set()
     while True:
-        page = reader.runs_of_job(job, size, before=before)
         new = [run for run in page if run.run_id not in seen]
         yield from new
         if len(page) < size:
@@ -136,14 +157,17 @@ def _newest_of(reader: Reader, job: str, size: int) -> Iterator[Run]:
         # Runs of one job may begin in the same microsecond: the next page begins with that moment once more, and is
         # wider where that moment filled a page.
         seen = {run.run_id for run in page}
-        before = page[-1].started_at + MOMENT
         size = PAGE if new else 2 * size
+        page = reader.runs_of_job(job, size, before=page[-1].started_at + MOMENT)
 
 
-def _newest(reader: Reader, size: int) -> Iterator[Run]:
+def _newest(reader: Reader, size: int, statuses: Collection[str]) -> Iterator[Run]:
     before: tuple[datetime, int] | None = None
     while True:
-        page = reader.recent_runs(size, before=before)
+        if statuses:
+            page = reader.runs_in_status(statuses, size, before=before)
+        else:
+            page = reader.recent_runs(size, before=before)
         yield from page
         if len(page) < size:
             return

@@ -15,7 +15,6 @@ from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, detail_as_of, moment_of
-from etlwatch.cli.runs import LIVE_AT_MOST
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.shapes import percentile_of
 from etlwatch.cli.table import Column, table
@@ -87,7 +86,7 @@ def _with_living(reader: Reader, run: Run) -> list[Run]:
     """Return the run, and behind it those whose life or death says something of its own."""
     if run.status != RunStatus.RUNNING:
         return [run]
-    return [run, *(other for other in reader.live_runs(LIVE_AT_MOST) if other.run_id != run.run_id)]
+    return [run, *(other for other in reader.live_runs() if other.run_id != run.run_id)]
 
 
 def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:

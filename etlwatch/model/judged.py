@@ -102,10 +102,11 @@ def judge_fleet(
     if living is None:
         living = [run for run in runs if run.status == RunStatus.RUNNING]
     outage = outage_of(living)
+    beats = _latest_beats(living)
     found: dict[int, tuple[Finding, ...]] = {}
     for run in living:
         if run.state == "lost":
-            found[run.run_id] = (_lost(run, living, outage, now),)
+            found[run.run_id] = (_lost(run, beats, outage, now),)
         elif run.job in pasts:
             proofs = (late or behind)(run, pasts[run.job])
             if proofs:
@@ -131,7 +132,7 @@ def _with(run: Run, found: Sequence[Finding]) -> Run:
     return replace(run, state=first.state, state_since=since, evidence=evidence)
 
 
-def _lost(run: Run, runs: Iterable[Run], outage: Outage | None, now: datetime) -> Finding:
+def _lost(run: Run, beats: Mapping[str, datetime], outage: Outage | None, now: datetime) -> Finding:
     silent_since = run.heartbeat_at or run.started_at
     silent = max((now - silent_since).total_seconds(), 0.0)
     because, note = run.evidence, f"silent {span(silent)}"
@@ -139,7 +140,7 @@ def _lost(run: Run, runs: Iterable[Run], outage: Outage | None, now: datetime) -
         others = len(outage.run_ids) - 1
         note += f" with {others} more"
         because += f"; one tracking outage: {outage.sentence}"
-    elif _host_is_up(run, runs):
+    elif _host_is_up(run, beats):
         note += ", host is up"
         because += f"; {run.host} is up: another run there beats"
     return Finding(
@@ -155,12 +156,20 @@ def _beats(run: Run) -> bool:
     return run.status == RunStatus.RUNNING and run.state != "lost" and run.heartbeat_at is not None
 
 
-def _host_is_up(run: Run, runs: Iterable[Run]) -> bool:
+def _latest_beats(runs: Iterable[Run]) -> dict[str, datetime]:
+    """Return of each host when a run there that is not lost last beat."""
+    found: dict[str, datetime] = {}
+    for run in runs:
+        if run.host and run.heartbeat_at is not None and _beats(run):
+            found[run.host] = max(found.get(run.host, run.heartbeat_at), run.heartbeat_at)
+    return found
+
+
+def _host_is_up(run: Run, beats: Mapping[str, datetime]) -> bool:
     """Say whether another run on the same host beat long after this one stopped."""
-    if not run.host or run.heartbeat_at is None:
+    if run.heartbeat_at is None or run.host not in beats:
         return False
-    proof = run.heartbeat_at + _allowed(run)
-    return any(other.host == run.host and _beats(other) and (other.heartbeat_at or proof) > proof for other in runs)
+    return beats[run.host] > run.heartbeat_at + _allowed(run)
 
 
 def outage_of(runs: Iterable[Run]) -> Outage | None:
@@ -175,11 +184,17 @@ def outage_of(runs: Iterable[Run]) -> Outage | None:
     everywhere = _struck(lost, alive)
     if everywhere is not None:
         return everywhere
-    hosts = {run.host for run in lost if run.host}
-    struck = [
-        _struck([run for run in lost if run.host == host], [run for run in alive if run.host == host]) for host in hosts
-    ]
+    spared = _by_host(alive)
+    struck = [_struck(own, spared.get(host, ())) for host, own in _by_host(lost).items()]
     return max((each for each in struck if each is not None), key=lambda each: each.since, default=None)
+
+
+def _by_host(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.host:
+            found.setdefault(run.host, []).append(run)
+    return found
 
 
 def _last_beat(run: Run) -> datetime:

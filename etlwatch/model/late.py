@@ -20,7 +20,7 @@ from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
-__all__ = ["RECENT_S", "Finding", "findings", "is_slow", "latest_progress"]
+__all__ = ["RECENT_S", "Finding", "findings", "is_slow", "latest_progress", "may_be_stalled"]
 
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
@@ -80,6 +80,12 @@ def is_slow(run: Run, past: JobPast, *, now: datetime, thresholds: Thresholds = 
     """Return whether a living run is beyond its job's p95."""
     p95 = past.duration_s.p95
     return p95 is not None and (now - run.started_at).total_seconds() > thresholds.slow_times_p95 * p95
+
+
+def may_be_stalled(run: Run, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+    """Return whether a living run has been still for so long that its phases and its job's past have to decide."""
+    still = (now - latest_progress(run)).total_seconds()
+    return still > min(thresholds.stalled_after_s, thresholds.stalled_without_past_s)
 
 
 def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -25,6 +25,7 @@ from tracking_core.records import (
     Phase,
     PhaseSample,
     Run,
+    RunOutline,
     SeriesCell,
     SourceCount,
     Switch,
@@ -210,6 +211,12 @@ class FakeStore:
         self.failure = None
 
 
+def outline_of(run: Run) -> RunOutline:
+    """Return a run in outline."""
+    seconds = None if run.ended_at is None else run.duration_s
+    return RunOutline(run.run_id, run.job, run.status, run.started_at, run.ended_at, seconds, run.requests)
+
+
 class FakeReader:
     """One connection of a FakeStore."""
 
@@ -250,7 +257,17 @@ class FakeReader:
         self._store.asked["runs read"] += len(found)
         return found
 
-    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+    def runs_in_status(
+        self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
+    ) -> list[Run]:
+        runs = sorted(self._ask("runs_in_status").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        found = [run for run in runs if before is None or (run.started_at, run.run_id) < before]
+        return [run for run in found if run.status in statuses][:limit]
+
+    def count_live(self) -> int:
+        return sum(run.status == "running" for run in self._ask("count_live").runs)
+
+    def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         live = [
             run
             for run in self._ask("live_runs").runs
@@ -267,7 +284,7 @@ class FakeReader:
     def latest_run_id(self, job: str) -> int | None:
         return max((run.run_id for run in self._ask("latest").runs if run.job == job), default=None)
 
-    def job_names(self, limit: int = 1000) -> list[str]:
+    def job_names(self, limit: int | None = None) -> list[str]:
         return sorted({run.job for run in self._ask("job_names").runs})[:limit]
 
     def runs_of_job(
@@ -288,6 +305,31 @@ class FakeReader:
             and (completed_by is None or (run.ended_at is not None and run.ended_at <= completed_by))
         ]
         return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
+
+    def runs_of_jobs(
+        self,
+        jobs: Collection[str],
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
+    ) -> dict[str, list[Run]]:
+        self._ask("runs_of_jobs").asked["runs of jobs"] += len(jobs)
+        options = {"completed": completed, "before": before, "completed_by": completed_by}
+        found = {job: self.runs_of_job(job, limit, **options) for job in jobs}  # type: ignore[arg-type]
+        self._store.asked["runs_of_job"] -= len(jobs)
+        return found
+
+    def outlines_of_jobs(
+        self, jobs: Collection[str], limit: int, *, before: datetime | None = None
+    ) -> dict[str, list[RunOutline]]:
+        runs = self.runs_of_jobs(jobs, limit, before=before)
+        return {job: [outline_of(run) for run in own] for job, own in runs.items()}
+
+    def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
+        ended = [run for run in self._ask("outlines_since").runs if run.ended_at is not None and run.ended_at >= moment]
+        return [outline_of(run) for run in ended if jobs is None or run.job in jobs]
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
         return [totals for totals in self._ask("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]

@@ -191,9 +191,9 @@ async def test_jobs_are_asked_for_only_while_they_are_in_front_and_when_they_cha
         night.asked = Counter()
         night.runs.append(make_run("invoices_export", minutes_ago=0.5, number=77))
         opened.app.poller.interval = 0.2
-        await opened.until(lambda: night.asked["runs_of_job"] > 0)
+        await opened.until(lambda: night.asked["runs of jobs"] > 0)
         opened.app.poller.interval = 3_600
-        assert night.asked["runs_of_job"] <= 3, "only the job of the new run"
+        assert night.asked["runs of jobs"] <= 3, "only the job of the new run"
         await opened.press("escape")
         await opened.poll()
         night.asked = Counter()

@@ -60,12 +60,12 @@ def test_living_runs_are_judged_by_their_pasts_in_the_list_and_in_the_details() 
 def test_what_is_usual_is_read_once_until_a_run_of_the_job_completes() -> None:
     store, gatherer = stocked(), Gatherer()
     poll(gatherer, store)
-    assert store.asked["runs_of_job"] == 2
+    assert store.asked["runs of jobs"] == 2
     poll(gatherer, store)
-    assert store.asked["runs_of_job"] == 2
+    assert store.asked["runs of jobs"] == 2
     store.runs.append(make_run("ads", minutes_ago=5, lasted_s=60))
     poll(gatherer, store)
-    assert store.asked["runs_of_job"] == 3
+    assert store.asked["runs of jobs"] == 3
 
 
 def test_a_snapshot_holds_what_is_on_screen() -> None:

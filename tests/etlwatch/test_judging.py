@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from etlwatch.judging import PAST_HOLDS_S, Judge, read_past
+from etlwatch import judging
+from etlwatch.judging import PAST_HOLDS_S, Judge, read_past, read_pasts
 from etlwatch.model.judged import Judgement
 from etlwatch.model.past import JobPast
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 
 
@@ -110,16 +112,16 @@ def test_a_past_is_read_once_and_again_when_a_run_has_completed(stock: Stock, re
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")
     remembering = Judge()
     judge(remembering, reader)
-    assert reader.asked["runs_of_job"] == 1
+    assert reader.asked["runs_of_jobs"] == 1
     judge(remembering, reader)
-    assert reader.asked["runs_of_job"] == 1
+    assert reader.asked["runs_of_jobs"] == 1
     stock.end(run_id, NOW)
     stock.start(NOW, job="crm")
     judge(remembering, reader)
-    assert reader.asked["runs_of_job"] == 2
+    assert reader.asked["runs_of_jobs"] == 2
     remembering.forget()
     judge(remembering, reader)
-    assert reader.asked["runs_of_job"] == 3
+    assert reader.asked["runs_of_jobs"] == 3
 
 
 def test_a_past_is_read_again_after_a_while(stock: Stock, reader: Any) -> None:
@@ -129,10 +131,13 @@ def test_a_past_is_read_again_after_a_while(stock: Stock, reader: Any) -> None:
     judge(remembering, reader)
     seconds[0] += PAST_HOLDS_S
     judge(remembering, reader)
-    assert reader.asked["runs_of_job"] == 2
+    assert reader.asked["runs_of_jobs"] == 2
 
 
-def test_one_judgement_reads_no_more_pasts_than_its_budget_allows(stock: Stock, reader: Any) -> None:
+def test_one_judgement_reads_no_more_pasts_than_its_budget_allows(
+    stock: Stock, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "FULL_AT_ONCE", 1)
     for job in ("a", "b", "c"):
         stock.start(NOW - 60 * MINUTE, job=job)
     clock = iter(range(1000))
@@ -153,7 +158,7 @@ def test_only_jobs_that_are_asked_for_cost_questions(stock: Stock, reader: Any) 
 def test_jobs_without_a_living_run_are_read_where_that_is_asked_for(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     assert judge(Judge(), reader).pasts == {}
-    assert reader.asked["runs_of_job"] == 0, "nothing lives: nothing to judge"
+    assert reader.asked["runs_of_jobs"] == 0, "nothing lives: nothing to judge"
     past = judge(Judge(), reader, every_job=True).pasts["crm"]
     assert (past.runs, past.duration_s.usual) == (6, 600)
     assert past.longest_gap_s.usual is None, "what only a verdict needs is not read"
@@ -173,10 +178,10 @@ def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock
 def test_a_past_that_the_same_runs_make_is_read_once(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     known: dict[tuple[int, ...], JobPast] = {}
-    first = read_past(reader, "crm", completed_by=NOW, known=known)
-    assert read_past(reader, "crm", completed_by=NOW - MINUTE, known=known) is first
+    first = read_pasts(reader, ["crm"], completed_by=NOW, known=known)["crm"]
+    assert read_pasts(reader, ["crm"], completed_by=NOW - MINUTE, known=known)["crm"] is first
     assert reader.asked["pauses_of_runs"] == 1
-    assert read_past(reader, "crm", completed_by=NOW - DAY, known=known).runs == first.runs - 1
+    assert read_pasts(reader, ["crm"], completed_by=NOW - DAY, known=known)["crm"].runs == first.runs - 1
 
 
 def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, reader: Any) -> None:
@@ -184,3 +189,39 @@ def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, read
     assert read_past(reader, "crm").runs == 7
     assert read_past(reader, "crm", before=NOW - 2 * DAY).runs == 5
     assert read_past(reader, "unknown").runs == 0
+
+
+def test_many_pasts_are_read_with_the_same_few_questions(stock: Stock, reader: Any) -> None:
+    jobs = [f"job-{n}" for n in range(8)]
+    for job in jobs:
+        nightly(stock, job, nights=2)
+    together = read_pasts(reader, jobs)
+    assert reader.asked == {"runs_of_jobs": 1, "phases": 1, "endpoints_of_runs": 1, "pauses_of_runs": 1}
+    assert together == {job: read_past(reader, job) for job in jobs}
+
+
+def test_a_conclusion_is_the_same_with_fewer_questions(stock: Stock, reader: Any) -> None:
+    for job in ("crm", "ads", "erp", "well"):
+        nightly(stock, job)
+    stock.start(NOW - 30 * MINUTE, job="crm")
+    stock.requests(stock.start(NOW - 9 * MINUTE, job="ads"), [(NOW - 9 * MINUTE, "/contacts", 200, 10, 100)])
+    busy = stock.start(NOW - 2 * MINUTE, job="erp")
+    stock.requests(busy, [(NOW - MINUTE + n * SECOND, "/contacts", 429, 0, 100) for n in range(20)])
+    stock.start(NOW - MINUTE, job="well")
+    living = reader.live_runs()
+    usual = Judge().judge(reader, living, now=NOW)
+    reader.asked.clear()
+    brief = Judge().conclude(reader, living, now=NOW)
+    assert (brief.runs, brief.findings, brief.outage) == (usual.runs, usual.findings, usual.outage)
+    found = {each.state for findings in brief.findings.values() for each in findings}
+    assert found == {"stalled", "slow", "throttled"}
+    assert reader.asked["runs_of_jobs"] <= 3
+    assert brief.pasts["well"].longest_gap_s.usual is None, "what no conclusion needs is not read"
+
+
+def test_of_many_well_runs_only_their_durations_are_read(stock: Stock, reader: Any) -> None:
+    for n in range(5):
+        nightly(stock, f"job-{n}", nights=1)
+        stock.start(NOW - MINUTE, job=f"job-{n}")
+    Judge().conclude(reader, reader.live_runs(), now=NOW)
+    assert reader.asked == {"live_runs": 1, "runs_of_jobs": 1}

@@ -8,7 +8,7 @@ and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PhaseSample,
         RequestRecord,
         Run,
+        RunOutline,
         SeriesCell,
         SourceCount,
         Switch,
@@ -87,8 +88,18 @@ class Reader(Connection, Protocol):
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
         ...
 
-    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+    def runs_in_status(
+        self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
+    ) -> list[Run]:
+        """Return the newest runs in these stored states, newest first; with `before`, those older than that pair."""
+        ...
+
+    def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
+        ...
+
+    def count_live(self) -> int:
+        """Return how many runs have the stored status running."""
         ...
 
     def run(self, run_id: int) -> Run | None:
@@ -103,7 +114,7 @@ class Reader(Connection, Protocol):
         """Return the newest run of a job."""
         ...
 
-    def job_names(self, limit: int = 1000) -> list[str]:
+    def job_names(self, limit: int | None = None) -> list[str]:
         """Return the jobs that have runs, by name."""
         ...
 
@@ -117,6 +128,28 @@ class Reader(Connection, Protocol):
         completed_by: datetime | None = None,
     ) -> list[Run]:
         """Return the newest runs of a job that began before a moment: all, the completed ones, or those by a moment."""
+        ...
+
+    def runs_of_jobs(
+        self,
+        jobs: Collection[str],
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
+    ) -> dict[str, list[Run]]:
+        """Return the newest runs of each of these jobs, as `runs_of_job` does; [] for an unknown job."""
+        ...
+
+    def outlines_of_jobs(
+        self, jobs: Collection[str], limit: int, *, before: datetime | None = None
+    ) -> dict[str, list[RunOutline]]:
+        """Return the newest runs of each of these jobs that began before a moment, newest first, in outline."""
+        ...
+
+    def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
+        """Return the runs that ended at a moment or later, in outline and in no order: of these jobs, None for all."""
         ...
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:

@@ -7,9 +7,9 @@ connections that inherit from this.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from tracking_core import histogram
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
@@ -23,6 +23,7 @@ from tracking_core.records import (
     PhaseSample,
     RequestRecord,
     Run,
+    RunOutline,
     SeriesCell,
     SourceCount,
     Switch,
@@ -35,6 +36,7 @@ from tracking_core.store.rows import Row
 
 _BITS_A_CHARACTER = 5
 _BY_PAGE = itemgetter(0, 1, 2)
+_BY_START = attrgetter("started_at", "run_id")
 FINEST_STEP_S = 10
 """The narrowest cell of all runs together; steps are multiples of it."""
 
@@ -63,9 +65,21 @@ class Questions(Dialect):
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
         return self._runs("recent_runs", limit=max(limit, 0), **self._place(before))
 
-    def live_runs(self, limit: int = 1000, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+    def runs_in_status(
+        self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
+    ) -> list[Run]:
+        """Return the newest runs in these stored states; with `before`, those older than that pair."""
+        wanted = self._list(sorted(statuses))
+        return self._runs("runs_in_status", statuses=wanted, limit=max(limit, 0), **self._place(before))
+
+    def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
-        return self._runs("live_runs", limit=max(limit, 0), **self._place(before))
+        return self._runs("live_runs", limit=_at_most(limit), **self._place(before))
+
+    def count_live(self) -> int:
+        """Return how many runs have the stored status running."""
+        found = self._ask("count_live")
+        return found[0][0] if found else 0
 
     def run(self, run_id: int) -> Run | None:
         """Return one run; None when the store does not hold it."""
@@ -89,9 +103,9 @@ class Questions(Dialect):
         found = self._ask("latest_run_id", job=job)
         return found[0][0] if found else None
 
-    def job_names(self, limit: int = 1000) -> list[str]:
+    def job_names(self, limit: int | None = None) -> list[str]:
         """Return the jobs that have runs, by name."""
-        return [job for (job,) in self._ask("job_names", limit=max(limit, 0))]
+        return [job for (job,) in self._ask("job_names", limit=_at_most(limit))]
 
     def runs_of_job(
         self,
@@ -114,6 +128,49 @@ class Questions(Dialect):
             moment=self._moment_or_none(completed_by),
             limit=max(limit, 0),
         )
+
+    def runs_of_jobs(
+        self,
+        jobs: Collection[str],
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
+    ) -> dict[str, list[Run]]:
+        """Return the newest runs of each of these jobs, as `runs_of_job` does; [] for an unknown job."""
+        found: dict[str, list[Run]] = {job: [] for job in jobs}
+        if found:
+            runs = self._runs(
+                "runs_of_jobs",
+                jobs=self._list(list(found)),
+                completed=completed or completed_by is not None,
+                before_at=self._moment_or_none(before),
+                moment=self._moment_or_none(completed_by),
+                limit=max(limit, 0),
+            )
+            for run in sorted(runs, key=_BY_START, reverse=True):
+                found[run.job].append(run)
+        return found
+
+    def outlines_of_jobs(
+        self, jobs: Collection[str], limit: int, *, before: datetime | None = None
+    ) -> dict[str, list[RunOutline]]:
+        """Return the newest runs of each of these jobs that began before a moment, newest first, in outline."""
+        found: dict[str, list[RunOutline]] = {job: [] for job in jobs}
+        if found:
+            given = self._list(list(found))
+            before_at = self._moment_or_none(before)
+            answer = self._ask("outlines_of_jobs", jobs=given, before_at=before_at, limit=max(limit, 0))
+            for one in sorted((rows.outline(row, self.forms) for row in answer), key=_BY_START, reverse=True):
+                found[one.job].append(one)
+        return found
+
+    def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
+        """Return the runs that ended at a moment or later, in outline and in no order: of these jobs, None for all."""
+        wanted = None if jobs is None else self._list(sorted(jobs))
+        answer = self._ask("outlines_since", moment=self._moment(moment), jobs=wanted)
+        return [rows.outline(row, self.forms) for row in answer]
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         """Return the phases of these runs by (run_id, position)."""
@@ -310,6 +367,10 @@ class Questions(Dialect):
     def _ask_of_runs(self, block: str, run_ids: Sequence[int], **parameters: object) -> list[Row]:
         possible = sorted({run_id for run_id in run_ids if _possible(run_id)})
         return self._ask(block, run_ids=self._list(possible), **parameters) if possible else []
+
+
+def _at_most(limit: int | None) -> int:
+    return MAX_RUN_ID if limit is None else max(limit, 0)
 
 
 def _possible(run_id: int) -> bool:

@@ -17,6 +17,7 @@ from tracking_core.records import (
     PhaseSample,
     RequestRecord,
     Run,
+    RunOutline,
     SeriesCell,
     SourceCount,
     Switch,
@@ -135,6 +136,16 @@ def run(row: Row, forms: Forms, now: datetime) -> Run:
         ended_by=ended_by,
         clock_offset_ms=clock_offset_ms,
     )
+
+
+def outline(row: Row, forms: Forms) -> RunOutline:
+    """Return when a run began and how it ended."""
+    run_id, job, status, started, ended, duration_ms, requests = row
+    started_at, ended_at = forms.moment(started), None if ended is None else forms.moment(ended)
+    seconds = None
+    if ended_at is not None:
+        seconds = duration_ms / 1000 if duration_ms is not None else max((ended_at - started_at).total_seconds(), 0.0)
+    return RunOutline(run_id, job, status, started_at, ended_at, seconds, requests)
 
 
 def phase(row: Row, forms: Forms) -> Phase:

@@ -219,6 +219,60 @@ WHERE job = %(job)s
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
+-- name: runs_of_jobs
+-- The newest runs of each of several jobs, as runs_of_job returns those of one.
+SELECT
+    run.run_id, run.job, run.notes, run.tags::text, run.status, run.started_at, run.ended_at, run.duration_ms, run.heartbeat_at,
+    run.heartbeat_interval_s, run.progress_at, run.requests, run.items, run.failed_requests, run.throttled_requests,
+    run.errors, run.emitted, run.dropped, run.host, run.pid, run.boot_id, run.username, run.command, run.code_version,
+    run.tracker_version, run.parent_run_id, run.ended_by, run.clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM unnest(%(jobs)s::text[]) AS wanted (job)
+CROSS JOIN LATERAL (
+    SELECT own.*
+    FROM tracking.runs AS own
+    WHERE own.job = wanted.job
+      AND own.started_at < coalesce(%(before_at)s::timestamptz, 'infinity')
+      AND (NOT %(completed)s
+           OR (own.status = 'completed' AND own.ended_at <= coalesce(%(moment)s::timestamptz, 'infinity')))
+    ORDER BY own.started_at DESC, own.run_id DESC
+    LIMIT %(limit)s) AS run;
+
+-- name: outlines_of_jobs
+-- How the newest runs of each of several jobs began and ended, and no more of them.
+SELECT run.run_id, run.job, run.status, run.started_at, run.ended_at, run.duration_ms, run.requests
+FROM unnest(%(jobs)s::text[]) AS wanted (job)
+CROSS JOIN LATERAL (
+    SELECT own.*
+    FROM tracking.runs AS own
+    WHERE own.job = wanted.job AND own.started_at < coalesce(%(before_at)s::timestamptz, 'infinity')
+    ORDER BY own.started_at DESC, own.run_id DESC
+    LIMIT %(limit)s) AS run;
+
+-- name: outlines_since
+-- The same of the runs that ended from a moment on, of some jobs or of all.
+SELECT run_id, job, status, started_at, ended_at, duration_ms, requests
+FROM tracking.runs
+WHERE ended_at >= %(moment)s AND (%(jobs)s::text[] IS NULL OR job = ANY(%(jobs)s::text[]));
+
+-- name: runs_in_status
+-- The newest runs in given stored states, or those of them older than a given run.
+SELECT
+    run_id, job, notes, tags::text, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    coalesce(%(now)s::timestamptz, now()) AS read_at
+FROM tracking.runs
+WHERE status = ANY(%(statuses)s::text[])
+  AND (started_at, run_id)
+    < (coalesce(%(before_at)s::timestamptz, 'infinity'), coalesce(%(before_id)s::bigint, 9223372036854775807))
+ORDER BY started_at DESC, run_id DESC
+LIMIT %(limit)s;
+
+-- name: count_live
+-- How many runs nobody has ended.
+SELECT count(*) FROM tracking.runs WHERE status = 'running';
+
 -- name: endpoint_names
 -- Which endpoints several runs asked, from the key's index alone.
 SELECT run_id, endpoint

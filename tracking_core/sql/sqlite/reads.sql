@@ -201,6 +201,60 @@ WHERE job = :job
 ORDER BY started_at DESC, run_id DESC
 LIMIT :limit;
 
+-- name: runs_of_jobs
+-- The newest runs of each of several jobs, as runs_of_job returns those of one.
+SELECT
+    run.run_id, run.job, run.notes, run.tags, run.status, run.started_at, run.ended_at, run.duration_ms, run.heartbeat_at,
+    run.heartbeat_interval_s, run.progress_at, run.requests, run.items, run.failed_requests, run.throttled_requests,
+    run.errors, run.emitted, run.dropped, run.host, run.pid, run.boot_id, run.username, run.command, run.code_version,
+    run.tracker_version, run.parent_run_id, run.ended_by, run.clock_offset_ms,
+    :now AS read_at
+FROM json_each(:jobs) AS wanted
+JOIN runs AS run ON run.run_id IN (
+    SELECT run_id
+    FROM runs AS own
+    WHERE own.job = wanted.value
+      AND own.started_at < coalesce(:before_at, 9223372036854775807)
+      AND (NOT :completed
+           OR (own.status = 'completed' AND own.ended_at <= coalesce(:moment, 9223372036854775807)))
+    ORDER BY own.started_at DESC, own.run_id DESC
+    LIMIT :limit);
+
+-- name: outlines_of_jobs
+-- How the newest runs of each of several jobs began and ended, and no more of them.
+SELECT run.run_id, run.job, run.status, run.started_at, run.ended_at, run.duration_ms, run.requests
+FROM json_each(:jobs) AS wanted
+JOIN runs AS run ON run.run_id IN (
+    SELECT run_id
+    FROM runs AS own
+    WHERE own.job = wanted.value AND own.started_at < coalesce(:before_at, 9223372036854775807)
+    ORDER BY own.started_at DESC, own.run_id DESC
+    LIMIT :limit);
+
+-- name: outlines_since
+-- The same of the runs that ended from a moment on, of some jobs or of all.
+SELECT run_id, job, status, started_at, ended_at, duration_ms, requests
+FROM runs
+WHERE ended_at >= :moment AND (:jobs IS NULL OR job IN (SELECT value FROM json_each(:jobs)));
+
+-- name: runs_in_status
+-- The newest runs in given stored states, or those of them older than a given run.
+SELECT
+    run_id, job, notes, tags, status, started_at, ended_at, duration_ms, heartbeat_at, heartbeat_interval_s,
+    progress_at, requests, items, failed_requests, throttled_requests, errors, emitted, dropped, host, pid, boot_id,
+    username, command, code_version, tracker_version, parent_run_id, ended_by, clock_offset_ms,
+    :now AS read_at
+FROM runs
+WHERE status IN (SELECT value FROM json_each(:statuses))
+  AND (started_at, run_id)
+    < (coalesce(:before_at, 9223372036854775807), coalesce(:before_id, 9223372036854775807))
+ORDER BY started_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: count_live
+-- How many runs nobody has ended.
+SELECT count(*) FROM runs WHERE status = 'running';
+
 -- name: endpoint_names
 -- Which endpoints several runs asked, by the key.
 SELECT run_id, endpoint
