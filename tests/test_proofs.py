@@ -31,5 +31,5 @@ def test_a_named_test_is_there(named: str) -> None:
 
 def test_every_promise_and_every_wish_names_a_test() -> None:
     rows = [line for line in PROOFS.splitlines() if re.match(r"\| P?\d+ \| ", line)]
-    assert len(rows) == 14 + 25 + 12
+    assert len(rows) >= 14 + 25 + 12
     assert [row for row in rows if "test" not in row.rpartition(" | ")[2]] == []

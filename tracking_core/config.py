@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -294,15 +296,18 @@ def parent_run_of(environ: Mapping[str, str]) -> int | None:
 
 
 def spool_directories(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """Return where a spool may be kept, best first: the named directory alone, or the user's and the temporary one."""
+    """Return the directories in which a user's own directory for spools is made, best first. Never raises.
+
+    The named one alone, or the user's and the system's temporary one.
+    """
     environ = os.environ if environ is None else environ
     named = environ.get("TRACKING_SPOOL_DIR", "").strip()
     if named:
-        return (Path.cwd() / named,)
-    return (
-        _xdg(environ, "XDG_STATE_HOME", ".local/state") / "etlwatch" / "spool",
-        _temporary_directory("spool"),
-    )
+        with suppress(OSError):
+            return (Path.cwd() / named,)
+        # The working directory was removed: a relative name leads nowhere.
+        return (Path(named),) if named.startswith("/") else ()
+    return (_xdg(environ, "XDG_STATE_HOME", ".local/state") / "etlwatch" / "spool", _temporary())
 
 
 def make_private_directory(path: Path) -> Path:
@@ -325,7 +330,16 @@ def home_directory(environ: Mapping[str, str]) -> Path:
     try:
         return Path.home()
     except RuntimeError:
-        return _temporary_directory("home")
+        pass
+    # The user's number is part of its name; it is made at once, so that nobody else makes it later.
+    place = _temporary() / f"etlwatch-home-{os.geteuid()}"
+    with suppress(OSError):
+        place.mkdir(mode=0o700)
+    with suppress(OSError):
+        found = place.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+            return place
+    return Path("/nonexistent")
 
 
 def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
@@ -334,9 +348,12 @@ def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
     return Path(given) if given.startswith("/") else home_directory(environ) / below_home
 
 
-def _temporary_directory(purpose: str) -> Path:
+def _temporary() -> Path:
     # Imported late: most jobs never come here, and it costs a tenth of the budget of our own import.
     import tempfile
 
-    # The user's number is part of it: another user's directory under this name could not be written.
-    return Path(tempfile.gettempdir()) / f"etlwatch-{purpose}-{os.getuid()}"
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        # There is none where everything is read-only: what is to be written there will not be.
+        return Path("/tmp")  # noqa: S108

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -17,13 +17,13 @@ from etlwatch.model.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.spool import DiskSpool, replay_file
-from tracking_core.delivery.spool_file import SpoolFile, rejected, waiting
+from tracking_core.delivery.spool_file import SpoolFile, set_aside_in, waiting
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id
 from tracking_core.store.base import Store, Writer
 
-FILE_FIELDS = ("file", "store", "batches", "bytes", "age_s", "in_use", "rejected")
+FILE_FIELDS = ("file", "store", "batches", "bytes", "age_s", "in_use", "rejected", "fault")
 REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "expired", "left", "refused", "error")
 
 
@@ -55,11 +55,15 @@ def _show(form: Format) -> None:
     if form is not Format.TABLE:
         output.write_rows(form, map(_file_shape, files), fields=FILE_FIELDS)
         return
-    aside = rejected(directories)
+    aside = set_aside_in(directories)
+    unused = [file for file in files if file.fault]
+    files = [file for file in files if not file.fault]
     if not files:
         say("nothing waits")
     if aside:
-        say(f"{len(aside)} file(s) of rejected batches lie beside, the first is {aside[0]}")
+        say(f"{len(aside)} file(s) of rejected or expired batches lie beside, the first is {_one_line(aside[0])}")
+    for file in unused:
+        say(f"not used: {_one_line(file.path)}: {file.fault}")
     columns: list[Column[SpoolFile]] = [
         Column(heading="store", full=lambda file: file.store or "?", shrinks_to=16),
         Column(heading="batches", full=lambda file: f"{file.batches:,}"),
@@ -71,6 +75,10 @@ def _show(form: Format) -> None:
     output.write_table(lambda look: table(columns, files, look))
 
 
+def _one_line(path: Path) -> str:
+    return " ".join(str(path).splitlines())
+
+
 def _file_shape(file: SpoolFile) -> Shape:
     return {
         "file": str(file.path),
@@ -80,6 +88,7 @@ def _file_shape(file: SpoolFile) -> Shape:
         "age_s": round(file.age_s, 3),
         "in_use": file.in_use,
         "rejected": file.rejected,
+        "fault": file.fault,
     }
 
 
@@ -120,12 +129,20 @@ def _replay(store: Store, files: Sequence[Path]) -> Replay:
     place = DiskSpool(store.label, directories)
     try:
         if files:
-            return _added([replay_file(path, write) for path in files])
+            return _added([_one_file(path, write) for path in files])
         return place.replay(write)
     finally:
         place.close()
         for connection in writer:
             connection.close()
+
+
+def _one_file(path: Path, write: Callable[[Batch], Receipt]) -> Replay:
+    try:
+        return replay_file(path, write)
+    except OSError as error:
+        rule = "a spool file must be your own, in a directory that only you can write to"
+        raise Unsuccessful(f"{_one_line(path)} is not used: {error.strerror or error}; {rule}") from None
 
 
 def _added(replays: Sequence[Replay]) -> Replay:

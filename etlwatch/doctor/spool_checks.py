@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from etlwatch.doctor import probe
-from etlwatch.doctor.findings import Result, failed, ok, skipped, warning
+from etlwatch.doctor.findings import Result, failed, ok, warning
 from etlwatch.doctor.patient import Patient
 from etlwatch.doctor.probe import Probe
 from etlwatch.model.numbers import bytes_, share, span
@@ -18,6 +18,7 @@ from tracking_core import identity
 from tracking_core.config import spool_directories
 from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool, store_key
 from tracking_core.delivery.spool_file import SpoolFile, waiting
+from tracking_core.delivery.spool_place import folder_for, own_name
 from tracking_core.events import Batch, Receipt
 from tracking_core.store.examining import PROBE_ERA_S
 
@@ -31,10 +32,11 @@ def check_spool(patient: Patient) -> Result:
         fault = _try_spool(directories)
         if fault:
             return failed(fault, f"Tried {' and '.join(map(str, directories))}: what the store misses is lost.")
-    place = next((directory for directory in directories if directory.is_dir()), None)
+    places = [directory / own_name() for directory in directories]
+    place = next((place for place in places if place.is_dir()), None)
     if place is None:
-        nearest = next(parent for parent in directories[0].parents if parent.exists())
-        return judge_spool(directories[0], 0o700, shutil.disk_usage(nearest), writable=os.access(nearest, os.W_OK))
+        nearest = next((parent for parent in (places or [Path("/")])[0].parents if parent.exists()), Path("/"))
+        return judge_spool(nearest, 0o700, shutil.disk_usage(nearest), writable=os.access(nearest, os.W_OK))
     mode = stat.S_IMODE(place.stat().st_mode)
     return judge_spool(place, mode, shutil.disk_usage(place), writable=os.access(place, os.W_OK))
 
@@ -42,7 +44,8 @@ def check_spool(patient: Patient) -> Result:
 def _try_spool(directories: tuple[Path, ...]) -> str:
     """Return what goes wrong with a batch that is spooled and replayed, '' when nothing does; leaves nothing."""
     label = f"etlwatch-doctor {os.urandom(8).hex()}"
-    absent = [folder for directory in directories for folder in (directory, *directory.parents) if not folder.exists()]
+    made = [folder_for(directory, store_key(label)).path for directory in directories]
+    absent = [folder for place in made for folder in place.parents if not folder.exists()]
     spool = DiskSpool(label, directories)
     batch = probe.batch_of(Probe(identity.new_run_id(), PROBE_ERA_S[0]), 1, 1, range(1, 3), begins=True)
     replayed: list[Batch] = []
@@ -54,14 +57,13 @@ def _try_spool(directories: tuple[Path, ...]) -> str:
     try:
         if not spool.take(batch):
             return "it takes nothing"
-        file = next(path for directory in directories for path in (directory / store_key(label)).glob("*"))
+        file = next(path for folder in made for path in folder.glob("*"))
         if stat.S_IMODE(file.stat().st_mode) & _OTHERS or stat.S_IMODE(file.parent.stat().st_mode) & _OTHERS:
             return "others can read what waits in it"
         spool.replay(write, others=False)
         return "" if replayed == [batch] else "it does not give back what it took"
     finally:
         spool.close()
-        made = [directory / store_key(label) for directory in directories]
         for folder in made:
             shutil.rmtree(folder, ignore_errors=True)
         for folder in sorted(absent, key=lambda path: len(path.parts), reverse=True):
@@ -108,6 +110,10 @@ def judge_spooled(files: Sequence[SpoolFile], label: str) -> Result:
     if rejected:
         detail = "Batches that nobody would have are kept beside them, in `.rejected` files."
         return warning(f"{figure}, {rejected:,} rejected", detail, value=batches, unit="batches")
+    unused = [file for file in files if file.fault]
+    if unused:
+        detail = f"{unused[0].path} is not used: {unused[0].fault}."
+        return warning(f"{figure}, {len(unused)} not used", detail, value=batches, unit="batches")
     return ok(figure, value=batches, unit="batches")
 
 
@@ -115,7 +121,4 @@ def check_spooled_or_skip(patient: Patient) -> Result:
     """Say what waits, where there is a spool to look into."""
     if not any(directory.is_dir() for directory in spool_directories(patient.environ)):
         return ok("nothing waits", value=0, unit="batches")
-    try:
-        return check_spooled(patient)
-    except PermissionError as error:
-        return skipped(f"{error.filename} may not be read")
+    return check_spooled(patient)

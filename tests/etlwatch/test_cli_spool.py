@@ -24,7 +24,7 @@ def leave(dsn: str, count: int = 3) -> Path:
     spool = DiskSpool(resolve(dsn).label, spool_directories())
     assert spool.take(batch_of(count, starts=(start_of(),), ends=(end(),)))
     spool.close()
-    (path,) = spool_directories()[0].glob("*/*.spool")
+    (path,) = spool_directories()[0].glob("*/*/*.spool")
     return path
 
 

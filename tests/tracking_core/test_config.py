@@ -1,5 +1,7 @@
 """Where runs are recorded: everything that CONTRACT 1 accepts as a cfg, and what it does not."""
 
+import os
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tracking_core.config import (
     enabled_by,
+    home_directory,
     job_of,
     make_private_directory,
     resolve,
@@ -282,7 +285,41 @@ def test_a_named_spool_directory_is_the_only_one() -> None:
 def test_a_spool_falls_back_to_the_temporary_directory() -> None:
     first, second = spool_directories({"XDG_STATE_HOME": "/state"})
     assert first == Path("/state/etlwatch/spool")
-    assert second.name.startswith("etlwatch-spool-")
+    assert second == Path(tempfile.gettempdir())
+
+
+def test_places_are_named_where_nothing_can_be_written_and_nothing_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert len(spool_directories({})) == 2
+    assert resolve(None, environ={}).is_embedded_default
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert spool_directories({"TRACKING_SPOOL_DIR": "relative/"}) == ()
+    assert spool_directories({"TRACKING_SPOOL_DIR": "/absolute/"}) == (Path("/absolute"),)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of somebody else")
+def test_a_home_that_another_user_has_made_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(Path, "home", no_home)
+    mine = home_directory({})
+    assert (mine.parent, mine.stat().st_mode & 0o777) == (tmp_path, 0o700)
+    os.chown(mine, 4321, 4321)
+    assert home_directory({}) == Path("/nonexistent")
 
 
 def test_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:

@@ -1,28 +1,29 @@
 """Where batches wait that a store did not take: append-only files, one a process, removed once all is committed.
 
-    <spool directory>/<store>/<host>-<pid>-<random>.spool
+    <directory>/etlwatch-spool-<uid>/<store>/<host>-<pid>-<random>.spool
 
 A process keeps a lock on its file for as long as it lives; whoever gets the lock of another's file may replay it.
 Replaying twice is harmless: a batch has its key, a single event its own. Files hold what was recorded and no
-credentials, and are readable by their owner alone. How a file is laid out is spool_file.py's.
+credentials, and are readable by their owner alone. How a file is laid out is spool_file.py's, which directories and
+files are trusted spool_place.py's.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from tracking_core.config import make_private_directory
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of
+from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
 from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
@@ -34,7 +35,7 @@ LIFE_S = 30 * 86_400
 """Spools live 30 days; batch keys in the store 35, so a replay is recognised for as long as it is possible."""
 
 _LOOK_EVERY_BYTES = 1024 * 1024
-_FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 Write = Callable[[Batch], Receipt]
 
@@ -44,7 +45,7 @@ class _Held:
     """A file that is being replayed, with its lock."""
 
     descriptor: int
-    path: Path
+    entry: Entry
     offset: int
     own: bool
     """Whether this process has written it."""
@@ -66,8 +67,9 @@ class DiskSpool:
         self._appending = False
         self._late: deque[bytes] = deque()
         self._descriptor: int | None = None
-        self._path: Path | None = None
+        self._entry: Entry | None = None
         self._length = 0
+        self._identity = (0, 0)
         self._unchecked = _LOOK_EVERY_BYTES
         self._own: list[_Held] = []
         self._others: list[_Held] = []
@@ -112,11 +114,10 @@ class DiskSpool:
         """
         outcome = Replay()
         if others:
-            self._hold_others(outcome)
+            self._hold_others(outcome, until)
         with self._lock:
-            if self._descriptor is not None and self._path is not None and not self._appending:
-                self._own.append(_Held(self._descriptor, self._path, 0, own=True))
-                self._descriptor, self._path, self._length = None, None, 0
+            if not self._appending:
+                self._put_away()
             held, self._own = self._own, []
             if others:
                 held, self._others = held + self._others, []
@@ -128,7 +129,7 @@ class DiskSpool:
                 self._own = [each for each in held if each.own] + self._own
                 self._others = [each for each in held if not each.own] + self._others
         outcome.left += len(held)
-        outcome.unfinished = bool(held) and not outcome.error
+        outcome.unfinished = (outcome.unfinished or bool(held)) and not outcome.error
         return outcome
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class DiskSpool:
             # In the midst of a line there is a file to be gone on with; the process's end closes that one.
             descriptors = [] if self._appending else self._descriptors()
             if descriptors:
-                self._descriptor, self._path, self._length, self._own, self._others = None, None, 0, [], []
+                self._descriptor, self._entry, self._length, self._own, self._others = None, None, 0, [], []
         _close(descriptors)
 
     def _descriptors(self) -> list[int]:
@@ -145,6 +146,7 @@ class DiskSpool:
         return found if self._descriptor is None else [*found, self._descriptor]
 
     def _append(self, line: bytes) -> bool:
+        self._look_at_file()
         if self._descriptor is None:
             self._open()
         assert self._descriptor is not None
@@ -163,14 +165,36 @@ class DiskSpool:
             raise
         return True
 
+    def _look_at_file(self) -> None:
+        """Write on only to a file that is still there and still the one that was opened."""
+        if self._descriptor is None:
+            return
+        found = None
+        with suppress(OSError):
+            found = os.fstat(self._descriptor)
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            # The job closed every descriptor, to become a daemon: this number is nobody's now, or another file's.
+            self._descriptor, self._entry, self._length = None, None, 0
+        elif not found.st_nlink:
+            # A cleaner of temporary directories removed it; what is in it can still be read here.
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Hold the file that was written to for replay; the next batch opens another."""
+        if self._descriptor is not None and self._entry is not None:
+            self._own.append(_Held(self._descriptor, self._entry, 0, own=True))
+        self._descriptor, self._entry, self._length = None, None, 0
+
     def _open(self) -> None:
         fault: OSError | None = None
-        name = f"{host_name()}-{os.getpid()}-{os.urandom(4).hex()}"
+        host = _UNSAFE_IN_NAME.sub("_", host_name())[:64]
+        name = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
         for directory in self._directories:
             try:
-                folder = make_private_directory(directory / store_key(self._label))
-                _refuse_strangers(folder)
-                self._descriptor, self._path, self._length = spool_file.create(folder, name, self._label)
+                folder = folder_for(directory, store_key(self._label))
+                self._descriptor, self._entry, self._length = spool_file.create(folder, name, self._label)
+                made = os.fstat(self._descriptor)
+                self._identity = made.st_dev, made.st_ino
             except OSError as error:
                 fault = error
             else:
@@ -178,44 +202,64 @@ class DiskSpool:
         raise fault or OSError("no directory for a spool")
 
     def _has_room(self) -> bool:
-        assert self._path is not None
-        free = os.statvfs(self._path.parent)
-        if free.f_blocks and free.f_bavail / free.f_blocks < LEAST_FREE_SHARE:
-            return False
-        kept = 0
-        for path in self._path.parent.iterdir():
-            with suppress(FileNotFoundError):
-                kept += path.stat().st_size
+        assert self._entry is not None
+        with self._entry.folder.opened() as directory:
+            free = os.statvfs(directory)
+            if free.f_blocks and free.f_bavail / free.f_blocks < LEAST_FREE_SHARE:
+                return False
+            kept = 0
+            with os.scandir(directory) as found:
+                for each in islice(found, MOST_FILES):
+                    with suppress(FileNotFoundError):
+                        size = each.stat(follow_symlinks=False)
+                        kept += min(size.st_size, size.st_blocks * 512)
         return kept < self._most_bytes
 
-    def _hold_others(self, outcome: Replay) -> None:
+    def _hold_others(self, outcome: Replay, until: float | None) -> None:
         """Take the locks of files whose processes are dead; those of living ones are counted as left."""
-        held = {each.path for each in self._others}
-        for directory in self._directories:
-            folder = directory / store_key(self._label)
-            for path in sorted(folder.glob(f"*{spool_file.SUFFIX}"), key=spool_file.modified):
-                if path in held or path == self._path:
-                    continue
-                descriptor = spool_file.claim(path)
-                if descriptor is None:
-                    outcome.left += path.exists()
-                elif time.time() - spool_file.modified(path) > LIFE_S:
-                    outcome.expired += 1
-                    spool_file.remove(path)
-                    os.close(descriptor)
-                else:
-                    with self._lock:
-                        self._others.append(_Held(descriptor, path, spool_file.progress(path), own=False))
+        held = {each.entry for each in self._others}
+        for folder in folders_for(self._directories, store_key(self._label)):
+            with suppress(OSError):
+                for entry in folder.entries(spool_file.SUFFIX):
+                    if until is not None and time.monotonic() >= until:
+                        outcome.unfinished = True
+                        return
+                    if entry not in held and entry != self._entry:
+                        self._hold(entry, outcome)
+
+    def _hold(self, entry: Entry, outcome: Replay) -> None:
+        try:
+            descriptor = spool_file.claim(entry)
+        except FileNotFoundError:
+            return
+        except OSError:
+            # Its process lives, or it is no file of this user.
+            outcome.left += 1
+            return
+        if spool_file.age_s(descriptor) > LIFE_S:
+            # Not removed: the clock may be wrong.
+            outcome.expired += 1
+            with suppress(OSError):
+                entry.rename(entry.beside(spool_file.EXPIRED).name)
+            os.close(descriptor)
+            return
+        with self._lock:
+            self._others.append(_Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
 
 
 def replay_file(path: Path, write: Write) -> Replay:
-    """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed."""
+    """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed.
+
+    Raises OSError for what is not a spool file of this user in a directory that only this user can write to.
+    """
     outcome = Replay()
-    descriptor = spool_file.claim(path)
-    if descriptor is None:
+    entry = Entry.at(path)
+    try:
+        descriptor = spool_file.claim(entry)
+    except (BlockingIOError, FileNotFoundError):
         outcome.left = 1
         return outcome
-    held = _Held(descriptor, path, spool_file.progress(path), own=False)
+    held = _Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False)
     if not _send(held, write, None, outcome):
         os.close(descriptor)
         outcome.left = 1
@@ -255,18 +299,19 @@ def _send(held: _Held, write: Write, until: float | None, outcome: Replay) -> bo
                 return False
             if content is None:
                 outcome.rejected += 1
-            elif not spool_file.is_header(content):
+            elif content and not spool_file.is_header(content):
                 _send_line(content, held, write, outcome)
                 if outcome.error:
                     return False
             held.offset = after
-        spool_file.remove(held.path)
+        spool_file.remove(held.entry)
+        began_at = held.offset
     except OSError as error:
-        outcome.error = f"{held.path}: {error.strerror or error}"
+        outcome.error = f"{held.entry.path}: {error.strerror or error}"
         return False
     finally:
-        if held.offset != began_at and held.path.exists():
-            spool_file.save_progress(held.path, held.offset)
+        if held.offset != began_at:
+            spool_file.save_progress(held.entry, held.offset)
     os.close(held.descriptor)
     return True
 
@@ -278,7 +323,7 @@ def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay) -> No
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RowRejected):
         # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
         outcome.rejected += 1
-        spool_file.set_aside(held.path, content)
+        spool_file.set_aside(held.entry, content)
         return
     except StoreError as error:
         outcome.error = str(error) or type(error).__name__
@@ -297,14 +342,3 @@ def _close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         with suppress(OSError):
             os.close(descriptor)
-
-
-def _refuse_strangers(folder: Path) -> None:
-    """Raise PermissionError for a directory that others could change: under /tmp anybody may have made it."""
-    found = folder.lstat()
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-        raise PermissionError(f"{folder} is not this user's own directory")
-    if found.st_mode & _FOREIGN_WRITE:
-        raise PermissionError(f"{folder} can be written by others")
-    if folder.parent.stat().st_uid not in (os.geteuid(), 0):
-        raise PermissionError(f"{folder.parent} belongs to somebody else")
