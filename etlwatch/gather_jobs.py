@@ -15,12 +15,13 @@ from typing import Final
 
 from etlwatch.judging import read_pasts
 from etlwatch.model.as_of import just_after, run_as_of
+from etlwatch.model.checks import JobCheck, check_job
 from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
 from etlwatch.model.past import MOST_RUNS, past_of
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["JobsGatherer", "read_histories", "read_rows"]
+__all__ = ["JobsGatherer", "read_histories", "read_job_checks", "read_rows"]
 
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""
@@ -78,6 +79,26 @@ def read_rows(
         fuller = history_of(job, known.runs, past=known.past, starts=starts, zone=zone)
         rows[job] = build_job(fuller, now=now, judged=judged, zone=zone)
     return list(rows.values())
+
+
+def read_job_checks(
+    reader: Reader, jobs: Collection[str], living: Collection[int], *, now: datetime, zone: tzinfo | None = None
+) -> list[JobCheck]:
+    """Return what a check looks at of jobs that have runs; `living` are the ids of runs that go on."""
+    runs = {job: own for job, own in reader.outlines_of_jobs(jobs, RUNS_SHOWN).items() if own}
+
+    def checked(job: str, starts: Iterable[datetime] | None = None) -> JobCheck:
+        alive = any(run.run_id in living for run in runs[job])
+        return check_job(runs[job], alive=alive, now=now, zone=zone, starts=starts)
+
+    checks = {job: checked(job) for job in runs}
+    starts = {job: [run.started_at for run in own] for job, own in runs.items()}
+    late = [
+        job
+        for job, own in starts.items()
+        if _begins_often(own) and (checks[job].overdue_s is not None or len({*own}) < len(own))
+    ]
+    return [*(checks | {job: checked(job, more) for job, more in _more_starts(reader, late, None).items()}).values()]
 
 
 def _begins_often(starts: Sequence[datetime]) -> bool:

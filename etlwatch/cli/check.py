@@ -1,7 +1,7 @@
 """`etlwatch check`: the same verdicts for a monitoring system, by the convention of its plugins.
 
-One line on stdout whatever happens, and an exit status of 0, 1, 2 or 3: here alone wrong usage is 3, as is a store that
-cannot answer.
+One line on stdout whatever happens, more below it where there are more problems than fit, and an exit status of 0, 1, 2
+or 3: here alone wrong usage is 3, as is a store that cannot answer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,31 @@ from typing import Any
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
 from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.jobs import read_jobs
-from etlwatch.cli.runs import matches_job
+from etlwatch.cli.runs import jobs_named, matches_job
 from etlwatch.cli.selectors import parse_span, parsed_by
+from etlwatch.gather_jobs import read_job_checks
 from etlwatch.judging import Judge
-from etlwatch.model.checks import CHECKED, Level, Rules, check_fleet, unknown_line
+from etlwatch.model.checks import (
+    CHECKED,
+    FIGURES,
+    OF_ONE_JOB,
+    PROBLEMS,
+    CheckResult,
+    Level,
+    Rules,
+    check_fleet,
+    unknown_line,
+)
+from etlwatch.model.ranges import Range, parse_range
 from tracking_core.store.base import Reader
+from tracking_core.version import VERSION
 
 DEFAULT = Rules()
+DEFAULT_TIMEOUT = timedelta(seconds=30)
+LONGEST_S = 86_400
+EMPTY: tuple[frozenset[str], dict[str, Range]] = frozenset(), {}
 
 
 class PluginCommand(click.Command):
@@ -40,6 +55,9 @@ class PluginCommand(click.Command):
             return super().make_context(info_name, args, parent, **extra)
         except click.ClickException as error:
             raise _unknown(error) from None
+        except click.exceptions.Exit as left:
+            # By the convention help and version say nothing about what is checked.
+            raise click.exceptions.Exit(left.exit_code or Level.UNKNOWN) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Make the check; what keeps it from an answer is UNKNOWN."""
@@ -77,106 +95,178 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _states(_context: click.Context, _parameter: click.Parameter, text: str | None) -> frozenset[str] | None:
+def _graded(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> tuple[frozenset[str], dict[str, Range]] | None:
+    """Return the states that a text names, and the ranges of numbers in it by name."""
     if text is None:
         return None
-    words = frozenset(word.strip().lower() for word in text.split(",") if word.strip())
-    if not words <= set(CHECKED):
-        raise click.BadParameter(f"{', '.join(sorted(words - set(CHECKED)))}: there are {', '.join(CHECKED)}")
-    return words
+    states: set[str] = set()
+    ranges: dict[str, Range] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, limits = word.partition("=")
+        name = name.strip().lower()
+        if not equals and name in CHECKED:
+            states.add(name)
+        elif equals and name not in (*CHECKED, *FIGURES):
+            raise click.BadParameter(f"{name}: there are {', '.join((*CHECKED, *FIGURES))}")
+        else:
+            try:
+                ranges[name if equals else PROBLEMS] = parse_range(limits if equals else word)
+            except ValueError as error:
+                states_there_are = "" if equals else f"; or a state: {', '.join(CHECKED)}"
+                raise click.BadParameter(f"{error}{states_there_are}") from None
+    return frozenset(states), ranges
 
 
-def _rules(
-    critical: frozenset[str] | None,
-    warning: frozenset[str] | None,
-    overdue: timedelta | None,
-    max_age: timedelta | None,
-) -> Rules:
+Graded = tuple[frozenset[str], dict[str, Range]] | None
+
+
+def _rules(critical: Graded, warning: Graded, overdue: timedelta | None, max_age: timedelta | None) -> Rules:
     """Return the rules; a state that is named in one list leaves the other's default."""
-    if critical is not None and warning is not None and critical & warning:
-        raise click.UsageError(f"{', '.join(sorted(critical & warning))}: either --critical or --warning, not both")
+    if critical is not None and warning is not None and critical[0] & warning[0]:
+        both = ", ".join(sorted(critical[0] & warning[0]))
+        raise click.UsageError(f"{both}: either --critical or --warning, not both")
+    named = (critical or EMPTY)[0] | (warning or EMPTY)[0]
     return Rules(
-        critical=critical if critical is not None else DEFAULT.critical - (warning or frozenset()),
-        warning=warning if warning is not None else DEFAULT.warning - (critical or frozenset()),
+        critical=critical[0] if critical is not None else DEFAULT.critical - named,
+        warning=warning[0] if warning is not None else DEFAULT.warning - named,
+        critical_ranges=(critical or EMPTY)[1],
+        warning_ranges=(warning or EMPTY)[1],
         overdue=overdue or timedelta(0),
         max_age=max_age,
     )
 
 
-def _read(reader: Reader, jobs: tuple[str, ...], rules: Rules, began: float) -> tuple[Level, str]:
+def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float, verbose: int) -> CheckResult:
+    zone = configured_zone()
     with reader.one_view():
-        rows, now = read_jobs(reader, jobs)
-        missing = [job for job in jobs if not any(matches_job(row.job, [job]) for row in rows)]
+        now = reader.now()
+        names = jobs_named(reader, patterns)
+        missing = [pattern for pattern in patterns if not any(matches_job(name, [pattern]) for name in names)]
         if missing:
             raise Unsuccessful(f"no run of the job {', '.join(map(repr, missing))}")
-        living = [run for run in reader.live_runs() if matches_job(run.job, jobs)]
+        meant = frozenset(names)
+        living = [run for run in reader.live_runs() if run.job in meant]
         judgement = Judge(thresholds=configured().limits).conclude(reader, living, now=now)
-        switches = [switch for switch in reader.switches() if switch.scope == "global" or matches_job(switch.job, jobs)]
-    seconds = time.monotonic() - began
-    result = check_fleet(
-        judgement, rows, rules=rules, now=now, switches=switches, zone=configured_zone(), seconds=seconds
+        alive = {run.run_id for run in living if run.state != "lost"}
+        jobs = read_job_checks(reader, names, alive, now=now, zone=zone)
+        last = next(iter(reader.runs_of_job(names[0], 1)), None) if patterns and len(names) == 1 else None
+        switches = [
+            switch for switch in reader.switches() if switch.scope == "global" or matches_job(switch.job, patterns)
+        ]
+    if last is not None:
+        last = next((run for run in judgement.runs if run.run_id == last.run_id), last)
+    elif unknown := sorted({*rules.critical_ranges, *rules.warning_ranges}.intersection(OF_ONE_JOB)):
+        raise Unsuccessful(f"{', '.join(unknown)}: known where --job names one job")
+    return check_fleet(
+        judgement,
+        jobs,
+        rules=rules,
+        now=now,
+        switches=switches,
+        zone=zone,
+        seconds=time.monotonic() - began,
+        last=last,
+        verbose=verbose,
     )
-    return result.level, result.line
+
+
+def _seconds_or_target(context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
+    """Return how long a check may take; what is no time behind `-t` names a target, as it does for other commands."""
+    number = text.strip().removesuffix("s")
+    if number.isascii() and number.isdigit():
+        return timedelta(seconds=min(int(number), LONGEST_S))
+    try:
+        return parse_span(text)
+    except ValueError:
+        flags(context)["target"] = text
+        return DEFAULT_TIMEOUT
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        output.write_lines([f"check (etlwatch) {VERSION}"])
+        context.exit()
 
 
 @click.command(
     cls=PluginCommand,
-    epilog="Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (also wrong usage, and a store that cannot answer).",
+    epilog="Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (also wrong usage, -h, -V, and a store that cannot "
+    "answer).",
 )
-@connect.store_option
+@connect.dsn_option
+@remembered_option("--target", metavar="NAME", help="Which store, by its name in the configuration.")
 @click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
 @click.option(
     "--overdue",
     metavar="SPAN",
     callback=parsed_by(parse_span),
-    help="Tell of a job only when it is so much later than its rhythm lets expect.",
+    help="Report a job only when it is so much later than its rhythm lets expect.",
 )
 @click.option(
     "--max-age",
     metavar="SPAN",
     callback=parsed_by(parse_span),
-    help="Tell of a job whose last success ended longer ago: 26h.",
+    help="Report a job whose last success ended longer ago: 26h.",
 )
 @click.option(
     "--critical",
     "-c",
-    metavar="STATES",
-    callback=_states,
-    help="What is critical, commas between.  [default: lost,failed,overdue,aged]",
+    metavar="LIST",
+    callback=_graded,
+    help="What is critical: states, a RANGE, NAME=RANGE.  [default: lost,failed,overdue,aged]",
 )
 @click.option(
     "--warning",
     "-w",
-    metavar="STATES",
-    callback=_states,
-    help="What is a warning, commas between.  [default: stalled,throttled,slow,off]",
+    metavar="LIST",
+    callback=_graded,
+    help="What is a warning: the same.  [default: stalled,throttled,slow,off]",
 )
 @click.option(
     "--timeout",
+    "-t",
     metavar="SPAN",
     default="30s",
     show_default=True,
-    callback=parsed_by(parse_span),
-    help="How long the whole check may take.",
+    callback=_seconds_or_target,
+    help="How long the whole check may take; a number is seconds.",
+)
+@click.option("--verbose", "-v", count=True, help="All problems with their evidence; -vv: every job as well.")
+@click.option(
+    "--version",
+    "-V",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
 )
 def check(
     jobs: tuple[str, ...],
     overdue: timedelta | None,
     max_age: timedelta | None,
-    critical: frozenset[str] | None,
-    warning: frozenset[str] | None,
+    critical: Graded,
+    warning: Graded,
     timeout: timedelta,
+    verbose: int,
 ) -> int:
     """Answer a monitoring system in one line and an exit status.
 
     Looks at living runs (lost, stalled, throttled, slow), at failures that no later run of their job made good, at jobs
     that have not begun when their rhythm lets expect it, at the age of the last success, and at tracking that is off.
+    Of a single job the figures of its last run are told, too.
 
-    How far from usual is too far says the configuration file: [thresholds].
+    A RANGE is one of monitoring plugins: 10, 10:, ~:10, 10:20, @10:20. By itself it holds for the number of all
+    problems; with a name for the runs or jobs in a state (failed=5), or for a figure: running, time, and with one --job
+    age, duration (seconds), items, requests, failed_requests, errors.
+
+    How far from usual is too far is set in the configuration file: [thresholds].
     """
     rules = _rules(critical, warning, overdue, max_age)
     began = time.monotonic()
     with _within(timeout.total_seconds()), connect.reader() as reader:
-        level, line = _read(reader, jobs, rules, began)
-    output.write_lines([line])
-    return int(level)
+        result = _read(reader, jobs, rules, began, verbose)
+    output.write_lines([result.line, *result.details])
+    return int(result.level)

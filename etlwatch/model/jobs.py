@@ -19,6 +19,7 @@ from tracking_core.records import Run, RunStatus
 
 __all__ = [
     "RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of",
+    "turn_of",
 ]  # fmt: skip
 
 RUNS_SHOWN: Final = 30
@@ -142,7 +143,8 @@ def build_job(
     shown = tuple((judged or {}).get(run.run_id, run) for run in reversed(history.runs))
     counted = [run for run in shown if run.status != RunStatus.RUNNING or run.state == "lost"]
     trend, drifting = _trend([run for run in reversed(shown) if run.status == RunStatus.COMPLETED])
-    expected, overdue_s, given_up_since = _turn(history, shown, now, zone)
+    alive = any(run.status == RunStatus.RUNNING and run.state != "lost" for run in shown)
+    expected, overdue_s, given_up_since = turn_of(history.rhythm, history.starts, alive=alive, now=now, zone=zone)
     return JobRow(
         job=history.job,
         runs=shown,
@@ -168,15 +170,17 @@ def _trend(completed: Sequence[Run]) -> tuple[float | None, bool]:
     return trend, trend >= TREND_FROM and new > high
 
 
-def _turn(
-    history: JobHistory, runs: Sequence[Run], now: datetime, zone: tzinfo | None
+def turn_of(
+    rhythm: Rhythm | None, starts: Sequence[datetime], *, alive: bool, now: datetime, zone: tzinfo | None
 ) -> tuple[Expected | None, float | None, datetime | None]:
-    """Return when a job is next, how late it is, and since when it has been given up."""
-    starts = history.starts
-    if history.rhythm is None:
+    """Return when a job is next, how late it is in seconds, and since when it has been given up.
+
+    `starts` are its beginnings, ascending; one that is `alive` has a run that goes on.
+    """
+    if rhythm is None:
         return None, None, None
-    expected = next_after(history.rhythm, starts[-1], zone)
-    if now <= expected.late_from or any(run.status == RunStatus.RUNNING and run.state != "lost" for run in runs):
+    expected = next_after(rhythm, starts[-1], zone)
+    if now <= expected.late_from or alive:
         return expected, None, None
     if now - expected.at > max(_TURNS * timedelta(seconds=expected.period_s), GIVEN_UP_AFTER):
         return None, None, expected.at

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-LINE = re.compile(r"ETLWATCH (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?\n")
+LINE = re.compile(r"ETLWATCH (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?\n([^|\n]+\n)*")
 STATUS = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 
@@ -96,6 +97,9 @@ def test_a_job_that_there_is_not_is_unknown(etlwatch: Program, stock: Stock, sto
         ["--overdue", "soon"],
         ["--dsn", "mysql://u:hunter2@h/x"],
         ["--target", "nowhere"],
+        ["-t", "nowhere"],
+        ["-w", "20:10"],
+        ["-c", "rows=5"],
     ],
 )
 def test_wrong_usage_is_unknown_and_keeps_passwords(etlwatch: Program, sqlite_store_dsn: str, words: list[str]) -> None:
@@ -103,6 +107,45 @@ def test_wrong_usage_is_unknown_and_keeps_passwords(etlwatch: Program, sqlite_st
     answer = checked(etlwatch("check", *dsn, *words))
     assert answer.status == 3
     assert "hunter2" not in answer.out
+
+
+def test_one_jobs_last_run_is_told_with_its_figures(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    stock.finished(NOW - 2 * HOUR, NOW - HOUR, job="crm", requests=3)
+    stock.finished(NOW - 2 * HOUR, NOW - HOUR, job="ads")
+    answer = checked(etlwatch("check", "--dsn", store_dsn, "-j", "crm"))
+    assert re.search(r"; last run completed \S+( \S+)?, 1h 00m, 30 items, 3 requests, 0 errors \|", answer.out), (
+        answer.out
+    )
+    assert "items=30;;;0" in answer.out
+    assert checked(etlwatch("check", "--dsn", store_dsn, "-j", "crm", "-c", "items=100:")).status == 2
+    assert "last run" not in etlwatch("check", "--dsn", store_dsn).out
+    assert checked(etlwatch("check", "--dsn", store_dsn, "-c", "items=100:")).status == 3
+
+
+def test_all_problems_follow_below_the_line(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    for n in range(5):
+        stock.end(stock.start(NOW - HOUR, job=f"job-{n}"), NOW - 50 * MINUTE, status="failed")
+    answer = checked(etlwatch("check", "--dsn", store_dsn))
+    assert "; 2 more below |" in answer.out
+    assert len(answer.out.splitlines()) == 1 + 5
+    assert checked(etlwatch("check", "--dsn", store_dsn, "-w", "4", "-c", "9")).status == 1
+    assert checked(etlwatch("check", "--dsn", store_dsn, "-w", "5", "-c", "9")).status == 0
+
+
+def test_help_and_version_are_unknown_by_the_convention(etlwatch: Program) -> None:
+    assert (etlwatch("check", "-V").status, etlwatch("check", "-h").status) == (3, 3)
+    assert etlwatch("check", "-V").out.startswith("check (etlwatch) ")
+
+
+def test_t_is_the_timeout_and_still_names_a_target(
+    etlwatch: Program, sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert checked(etlwatch("check", "--dsn", sqlite_store_dsn, "-t", "10")).status == 0
+    assert checked(etlwatch("check", "--dsn", sqlite_store_dsn, "-t", "1m")).status == 0
+    config = tmp_path / "config.toml"
+    config.write_text(f'[target.prod]\ndsn = "{sqlite_store_dsn}"\n')
+    monkeypatch.setenv("ETLWATCH_CONFIG", str(config))
+    assert checked(etlwatch("check", "-t", "prod")).status == 0
 
 
 def test_a_store_that_cannot_answer_is_unknown(etlwatch: Program, tmp_path: object) -> None:
@@ -118,7 +161,7 @@ def test_a_fault_of_our_own_is_unknown_and_no_warning(
     def broken(*_arguments: object, **_options: object) -> None:
         raise KeyError("surprise | surprise")
 
-    monkeypatch.setattr(check_module, "read_jobs", broken)
+    monkeypatch.setattr(check_module, "read_job_checks", broken)
     answer = checked(etlwatch("check", "--dsn", sqlite_store_dsn))
     assert answer.status == 3
     assert "unexpected KeyError" in answer.out
@@ -128,7 +171,7 @@ def test_a_fault_of_our_own_is_unknown_and_no_warning(
 def test_a_check_that_takes_too_long_is_unknown(
     etlwatch: Program, sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_module, "read_jobs", lambda *_arguments: time.sleep(60))
+    monkeypatch.setattr(check_module, "read_job_checks", lambda *_arguments, **_options: time.sleep(60))
     before = signal.getitimer(signal.ITIMER_REAL)[0]
     answer = checked(etlwatch("check", "--dsn", sqlite_store_dsn, "--timeout", "1s"))
     assert answer.out == "ETLWATCH UNKNOWN - no answer within 1 s\n"

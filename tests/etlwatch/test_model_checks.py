@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.model.checks import CheckResult, Level, Rules, check_fleet, unknown_line
-from etlwatch.model.jobs import JobRow, build_job, history_of
+from etlwatch.model.checks import CheckResult, JobCheck, Level, Rules, check_fleet, check_job, unknown_line
 from etlwatch.model.judged import Judgement, judge_fleet
 from etlwatch.model.past import JobPast, Usual
-from tests.etlwatch.fleet import NOW, make_run
+from etlwatch.model.ranges import parse_range
+from tests.etlwatch.fleet import NOW, make_run, outline_of
 from tests.etlwatch.job_night import PARIS, ended_runs, night_jobs
 from tracking_core.records import Run, Switch
 
@@ -23,11 +23,13 @@ def judged(*runs: Run) -> Judgement:
     return judge_fleet(runs, now=NOW, pasts={"sync": USUALLY_20_MINUTES})
 
 
-def job_of(*runs: Run) -> JobRow:
-    return build_job(history_of(runs[0].job, runs, zone=PARIS), now=NOW, zone=PARIS)
+def job_of(*runs: Run) -> JobCheck:
+    alive = any(run.status == "running" and run.state != "lost" for run in runs)
+    newest = sorted(runs, key=lambda run: run.started_at, reverse=True)
+    return check_job([outline_of(run) for run in newest], alive=alive, now=NOW, zone=PARIS)
 
 
-def check(judgement: Judgement, *jobs: JobRow, rules: Rules | None = None, **options: object) -> CheckResult:
+def check(judgement: Judgement, *jobs: JobCheck, rules: Rules | None = None, **options: object) -> CheckResult:
     return check_fleet(judgement, jobs, rules=rules or Rules(), now=NOW, zone=PARIS, **options)  # type: ignore[arg-type]
 
 
@@ -70,7 +72,7 @@ def test_a_failure_of_a_job_that_nobody_runs_any_more_is_none() -> None:
 
 
 def test_a_job_that_has_not_begun_is_critical_from_the_lateness_that_is_asked_for() -> None:
-    late = next(row for row in night_jobs() if row.overdue_s is not None)
+    late = job_of(*next(row for row in night_jobs() if row.overdue_s is not None).runs)
     result = check(judged(), late)
     assert text_of(result) == "ETLWATCH CRITICAL - nightly_ledger has not begun: due 02:00, 1h 12m overdue"
     assert check(judged(), late, rules=Rules(overdue=timedelta(hours=1))).level is Level.CRITICAL
@@ -120,10 +122,77 @@ def test_tracking_that_is_off_is_said() -> None:
     assert text_of(one) == "ETLWATCH WARNING - tracking of sync is off since 02:12"
 
 
-def test_the_gravest_are_named_and_the_rest_counted() -> None:
-    runs = [make_run(f"job{n}", minutes_ago=60, lasted_s=60, status="failed", number=n) for n in range(7)]
-    text = text_of(check(judged(), *map(job_of, runs)))
-    assert text.startswith("ETLWATCH CRITICAL - job0 failed 02:13; job1 failed 02:13; job2 failed 02:13; 4 more")
+def failed_jobs(number: int) -> list[JobCheck]:
+    return [job_of(make_run(f"job{n}", minutes_ago=60, lasted_s=60, status="failed", number=n)) for n in range(number)]
+
+
+def test_the_gravest_are_named_and_all_of_them_follow() -> None:
+    result = check(judged(), *failed_jobs(7))
+    assert text_of(result).endswith("job0 failed 02:13; job1 failed 02:13; job2 failed 02:13; 4 more below")
+    assert result.details == tuple(f"CRITICAL job{n} failed 02:13" for n in range(7))
+    assert check(judged(), *failed_jobs(3)).details == ()
+
+
+def test_evidence_and_jobs_are_told_where_more_is_asked_for() -> None:
+    slow = make_run("sync", minutes_ago=45)
+    job = job_of(slow, *ended_runs("sync", 10, since=300, every=24 * 60))
+    (evidence,) = check(judged(slow), job, verbose=1).details
+    assert evidence.startswith("WARNING sync slow: 1.8× its p95: it has run 45m")
+    assert check(judged(slow), job, verbose=2).details[1:] == ("sync: last success Sun 22:22, next due 22:12",)
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        ("10", [0, 10], [-1, 11]),
+        ("10:", [10, 99], [9]),
+        ("~:10", [-5, 10], [11]),
+        ("10:20", [10, 20], [9, 21]),
+        ("@10:20", [9, 21], [10, 15, 20]),
+        ("-5:0.5", [-5, 0.5], [-6, 1]),
+    ],
+)
+def test_ranges_are_those_of_monitoring_plugins(text: str, right: list[float], wrong: list[float]) -> None:
+    given = parse_range(text)
+    assert not any(map(given.alerts, right))
+    assert all(map(given.alerts, wrong))
+
+
+@pytest.mark.parametrize("text", ["", "x", "20:10", ":", "@", "~", "inf", "nan", "10:~", "1:2:3", "1_0", " 1"])
+def test_what_is_no_range_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match="is no range: write 10 "):
+        parse_range(text)
+
+
+def test_a_range_holds_for_the_number_in_a_state() -> None:
+    rules = Rules(critical_ranges={"failed": parse_range("2")}, warning_ranges={"failed": parse_range("1")})
+    levels = [check(judged(), *failed_jobs(n), rules=rules).level for n in range(4)]
+    assert levels == [Level.OK, Level.OK, Level.WARNING, Level.CRITICAL]
+    assert "failed=3;1;2;0" in check(judged(), *failed_jobs(3), rules=rules).line
+
+
+def test_a_range_without_a_name_holds_for_the_number_of_problems() -> None:
+    rules = Rules(
+        critical=frozenset(),
+        warning=frozenset(),
+        critical_ranges={"problems": parse_range("2")},
+        warning_ranges={"problems": parse_range("0")},
+    )
+    levels = [check(judged(), *failed_jobs(n), rules=rules).level for n in range(4)]
+    assert levels == [Level.OK, Level.WARNING, Level.WARNING, Level.CRITICAL]
+    assert "problems=3;0;2;0" in check(judged(), *failed_jobs(3), rules=rules).line
+    few = replace(rules, critical_ranges={"problems": parse_range("@0:0")}, warning_ranges={})
+    assert text_of(check(judged(), rules=few)) == "ETLWATCH CRITICAL - 0 problems"
+
+
+def test_the_figures_of_the_last_run_are_told_and_may_be_limited() -> None:
+    last = make_run("sync", minutes_ago=60, lasted_s=600, items=0, requests=7)
+    rules = Rules(warning_ranges={"items": parse_range("1:")})
+    result = check(judged(), job_of(last), last=last, rules=rules)
+    assert text_of(result) == (
+        "ETLWATCH WARNING - items is 0; last run completed 02:22, 10m 00s, 0 items, 7 requests, 0 errors"
+    )
+    assert {"duration=600s;;;0", "items=0;1:;;0", "requests=7;;;0"} < set(result.line.split(" "))
 
 
 def test_the_line_is_one_line_with_one_bar_whatever_jobs_are_called() -> None:
