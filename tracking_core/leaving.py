@@ -229,9 +229,17 @@ class Underway:
 
 
 def _die_of(number: int) -> None:
-    """End this process as the signal would have ended it without us."""
+    """End this process as the signal would have ended it without us.
+
+    Linux ignores a signal's default action for the first process of a pid namespace, which a container's job usually
+    is: such a process exits with the status that a shell gives for the signal.
+    """
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(128 + number)
 
 
 def _fate(run: _OpenRun, error: BaseException | None) -> RawEnd:

@@ -4,6 +4,7 @@ Bounds on time only tell what waits for the store from what does not; the promis
 `python -m tests.benchmarks promises`.
 """
 
+import shutil
 import signal
 import subprocess
 import time
@@ -182,6 +183,29 @@ def test_a_signal_terminates_the_run_brings_its_tail_away_and_then_does_what_it_
         assert (process.returncode, out, err) == (-number, "", "")
         run = only_run(store_dsn)
         assert (run.status, run.ended_by, run.requests) == ("terminated", f"signal {name}", 20)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_first_process_of_a_container_too(store_dsn: str, delivery: str, name: str) -> None:
+    # There Linux ignores the default action, so the job would go on after its run was recorded as terminated.
+    job = f"""
+    import subprocess
+    assert os.getpid() == 1
+    tracker = SimpleETLTracker(DSN)
+    run_id = tracker.start_run("first process")
+    tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    print("buffered", end="")
+    subprocess.run(["sh", "-c", "kill -{name[3:]} 1"])
+    time.sleep(20)
+    print("went on", flush=True)
+    """
+    isolated = ("unshare", "--pid", "--fork", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*isolated, "true"], capture_output=True).returncode:
+        pytest.skip("no process namespace can be made here")
+    result = run_job(job, store_dsn, prefix=isolated, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stdout, result.stderr) == (128 + getattr(signal, name), "buffered", "")
+    run = only_run(store_dsn)
+    assert (run.status, run.ended_by, run.requests) == ("terminated", f"signal {name}", 1)
 
 
 def test_a_signal_that_comes_while_the_tracker_is_at_work_does_no_harm(store_dsn: str, delivery: str) -> None:

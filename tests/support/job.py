@@ -18,10 +18,15 @@ DSN = os.environ["JOB_DSN"]
 
 
 @contextmanager
-def job_process(source: str, dsn: str, **environ: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a job beside the block, input and output piped; what is left of it afterwards is killed."""
+def job_process(
+    source: str, dsn: str, *, prefix: tuple[str, ...] = (), **environ: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a job beside the block, input and output piped; what is left of it afterwards is killed.
+
+    `prefix` is a command that runs the job, and how it is called.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(source)],
+        [*prefix, sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(source)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -39,8 +44,10 @@ def job_process(source: str, dsn: str, **environ: str) -> Iterator["subprocess.P
         process.communicate()
 
 
-def run_job(source: str, dsn: str, *, seconds: float = 30, **environ: str) -> "subprocess.CompletedProcess[str]":
+def run_job(
+    source: str, dsn: str, *, seconds: float = 30, prefix: tuple[str, ...] = (), **environ: str
+) -> "subprocess.CompletedProcess[str]":
     """Run a job to its end and return its exit status and output."""
-    with job_process(source, dsn, **environ) as process:
+    with job_process(source, dsn, prefix=prefix, **environ) as process:
         out, err = process.communicate(timeout=seconds)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
