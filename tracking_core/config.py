@@ -20,6 +20,7 @@ from typing import Literal, cast
 from tracking_core import conninfo
 from tracking_core.errors import ConfigurationError
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.redaction import use_own_patterns
 
 ACCEPTED = (
     "accepted: a DSN (postgresql://user@host/dbname, 'host=… dbname=…', 'service=NAME', sqlite:///relative.db, "
@@ -228,6 +229,7 @@ def settings(
     misspelt switch is said at once, and is not found out about when a run is missing.
     """
     environ = os.environ if environ is None else environ
+    use_own_patterns(environ)
     delivery, delivery_name = _overruled(delivery, "delivery", environ, "TRACKING_DELIVERY")
     record, record_name = _overruled(record_command, "record_command", environ, "TRACKING_COMMAND")
     seconds: object = deadline

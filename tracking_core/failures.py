@@ -14,6 +14,8 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Self
 
+from tracking_core.redaction import without_secrets
+
 TRACEBACK_LIMIT_BYTES = 64 * 1024
 """Longest traceback kept, in bytes of UTF-8; the limit of every text field of the stores."""
 
@@ -103,6 +105,9 @@ def keep_ends(text: str, limit_bytes: int) -> str:
     head_end = _character_start(encoded, kept // 2)
     # Rounded up: a character that straddles the cut belongs to what is left out.
     tail_start = _character_start(encoded, len(encoded) - (kept - kept // 2) + 3)
+    # Of a secret that is cut in two its end would not be found any more: the tail begins with a whole word or line.
+    whole = re.compile(rb"[^\s]{0,1024}\s").match(encoded, tail_start)
+    tail_start = whole.end() if whole else tail_start
     mark = f"\n[... {tail_start - head_end} bytes left out ...]\n"
     head = encoded[:head_end].decode("utf-8", "surrogatepass")
     return head + mark + encoded[tail_start:].decode("utf-8", "surrogatepass")
@@ -140,7 +145,7 @@ def _innermost_functions(frames: TracebackType) -> list[str]:
 
 
 def _without_varying_parts(message: str) -> str:
-    text = message[:_FINGERPRINT_MESSAGE_CHARACTERS]
+    text = without_secrets(message[:_FINGERPRINT_MESSAGE_CHARACTERS])
     for pattern, stand_in in _VARYING:
         text = pattern.sub(stand_in, text)
     return text

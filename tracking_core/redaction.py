@@ -1,156 +1,304 @@
-"""Secrets removed from texts and from command lines before anything is stored, logged or shown."""
+r"""Secrets in texts replaced by `***` before anything is stored or shown; docs/operations.md lists what is found.
+
+The cost is linear in the length, whatever the text holds: a name that a secret stands behind is found by one search, a
+bounded stretch around it is looked at, and whatever is read further than that is replaced and not read again.
+"""
 
 from __future__ import annotations
 
 import re
-import shlex
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+from collections.abc import Mapping
+from functools import lru_cache
+
+from tracking_core.errors import ConfigurationError
 
 MASK = "***"
-OMITTED = "…"
-"""What stands for words of a command line that are not recorded."""
+LONGEST_CACHED = 1024
+_TEXTS_CACHED = 2048
+_SHORTEST_TOKEN = 20
+_PIECE = 2048
+"""Characters of a line that a pattern of $TRACKING_REDACT gets at a time."""
 
-MOST_WORDS = 1000
+_NO_SECRETS = frozenset({"", "none", "null", "true", "false", "undefined", "…"})
 
-_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]*@")
-_KEYWORD_PASSWORD = re.compile(
-    r"((?<![/\w])(?:\w*(?:passw(?:or)?d|passphrase|secret|token|(?:api|access)_?key)|pass|mysql_pwd)\s*[=:]\s*)"
-    r"('[^']*'|\"[^\"]*\"|\S+)",
-    re.IGNORECASE,
-)
-_AUTHORIZATION = re.compile(r"(authorization\s*:\s*(?:[a-z]+\s+)?)[^\s'\"]+", re.IGNORECASE)
+_IN_QUERIES = ("sid", "ticket", "otp", "pin", "pw", "access", "hash", "assertion")
+_own: tuple[re.Pattern[str], ...] = ()
 
 
 def without_secrets(text: str) -> str:
-    """Return text with passwords of URLs, of `password=…` and `PGPASSWORD=…` pairs, and HTTP credentials as `***`."""
-    text = _KEYWORD_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
-    return _AUTHORIZATION.sub(r"\1***", text)
+    """Return text with passwords, tokens, keys and other credentials as `***`; never raises."""
+    if not _is_suspect(text) and not _own:
+        return text
+    return _cached(text) if len(text) <= LONGEST_CACHED else _redacted(text)
 
 
-# -- command lines -----------------------------------------------------------------------------------------------------
+def use_own_patterns(environ: Mapping[str, str]) -> None:
+    """Mask what the regular expressions in $TRACKING_REDACT match too, one a line: their first group, else all.
 
-_MASKED_OPTIONS = (
-    r"pass|pwd|secret|token|key|credential|auth|bearer|cookie|dsn|sas\b|\bsig|session|jwt|otp\b|\bpin\b|conn|webhook"
-)
-_OPTION_NAME = r"--?[A-Za-z][\w.-]{0,63}"
-_SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
-_INTERPRETERS = _SHELLS | {"node", "perl", "ruby", "php", "Rscript"}
-
-
-def command_line(words: Sequence[str], record: str) -> str:
-    """Return a command as it is recorded, quoted for a shell.
-
-    `record` is `names`: the program, its script or module and the names of options, other words as `…`; or `full`: all
-    words, what looks like a secret as `***`.
+    Raises ConfigurationError naming the one that cannot be compiled.
     """
-    few = [str(word) for word in words[:MOST_WORDS]]
-    return " ".join(map(shlex.quote, _redacted_words(few)) if record == "full" else _names(few))
+    global _own
+    patterns = []
+    for line in filter(None, map(str.strip, environ.get("TRACKING_REDACT", "").splitlines())):
+        try:
+            patterns.append(re.compile(line))
+        except (re.error, RecursionError, OverflowError) as error:
+            problem = f"$TRACKING_REDACT is {line!r}, no regular expression: {error}"
+            raise ConfigurationError(f"{problem}; accepted: one or several, one a line") from None
+    if _own != tuple(patterns):
+        _own = tuple(patterns)
+        _cached.cache_clear()
 
 
-def process_words() -> list[str]:
-    """Return the words that this process was started with, the interpreter among them."""
-    given, original = list(sys.argv), list(sys.orig_argv)
-    # A process of multiprocessing has its parent's words in argv, and its own machinery in the original ones.
-    return original if len(given) < 2 or original[-len(given) + 1 :] == given[1:] else given
+def _is_suspect(text: str) -> bool:
+    """Return whether any pattern can match; a fraction of a microsecond for a usual endpoint."""
+    if "=" in text or ":" in text or "'" in text or '"' in text or "%3" in text or "<" in text or "--" in text:
+        return True
+    return len(text) >= _SHORTEST_TOKEN and (" " in text or _may_hold_token(text))
 
 
-def _names(words: list[str]) -> Iterator[str]:
-    """Yield the words that are recorded, quoted for a shell."""
-    program, rest = _program(words)
-    yield from (word if word == OMITTED else shlex.quote(word) for word in program)
-    value_follows = gap = False
-    for word in rest:
-        option = None if value_follows else re.match(_OPTION_NAME, word)
-        value_follows = False
-        if word == "--":
-            shown = word
-        elif option is None:
-            shown = OMITTED
-        elif word.startswith("--"):
-            name, equals, _ = word.partition("=")
-            shown = f"{name}={OMITTED}" if equals else name
-            value_follows = not equals and _is_secret(name)
-            shown = shown if option[0] == name else OMITTED
+# Substrings without which the searches below find nothing, written out: to look for one costs some 30 ns.
+
+
+def _may_hold_token(text: str) -> bool:
+    return (
+        (
+            "_" in text
+            and (
+                "gh" in text
+                or "pat_" in text
+                or "k_" in text
+                or "hf_" in text
+                or "npm_" in text
+                or "shp" in text
+                or "_v" in text
+            )
+        )
+        or ("-" in text and ("sk-" in text or "pat-" in text or "xox" in text or "xapp-" in text or "pypi-" in text))
+        or ("." in text and ("ya29." in text or "SG." in text or "hvs." in text))
+        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
+        or "eyJ" in text
+        or "dapi" in text
+        or "/T" in text
+        or "/bot" in text
+    )
+
+
+def _may_hold_name(lower: str) -> bool:
+    return (
+        (
+            "pass" in lower
+            or "key" in lower
+            or "token" in lower
+            or "auth" in lower
+            or "secret" in lower
+            or "sig" in lower
+        )
+        or ("pwd" in lower or "credential" in lower or "cookie" in lower or "jwt" in lower or "bearer" in lower)
+        or "session" in lower
+        or ("=" in lower and any(f"{name}=" in lower for name in _IN_QUERIES))
+    )
+
+
+def _redacted(text: str) -> str:
+    if "PRIVATE KEY" in text:
+        text = _without_private_keys(text)
+    if "://" in text or ":\\/" in text:
+        text = _without_userinfo(text)
+    lower = text.lower()
+    if _may_hold_name(lower):
+        text = _without_values(text)
+    if _may_hold_token(text) or "bearer " in lower or "basic " in lower:
+        text = _tokens().sub(MASK, text)
+    return _without_own(text) if _own else text
+
+
+_cached = lru_cache(maxsize=_TEXTS_CACHED)(_redacted)
+
+
+# -- names and the values behind them ----------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _heads() -> re.Pattern[str]:
+    """Return what finds a name and the separator behind it; its group tells how far the name is to be trusted."""
+    keys = (
+        "access|account|api|app|auth|client|consumer|encryption|functions|license|master|private|secret|service|shared"
+        "|signing|ssh|storage|subscription"
+    )
+    return re.compile(
+        rf"""(?: (?P<header>authorization)
+        | (?P<cookie>cookie2?)
+        | (?P<strong> pass(?:w(?:or)?d|phrase|code)s? | (?<![a-z])pass | (?:user|db|pg|sql|smtp|root|admin)pass
+            | pwd | secret | (?:{keys})(?:[-_.\ ]|%20)?keys? )
+        | (?P<weak> token | credentials? | signature | (?<![a-z])sig | auth | jwt | session[-_]?(?:id|key) | bearer )
+        | (?P<query> (?<=[?&;])(?:key|session|{"|".join(_IN_QUERIES)})(?==) ) )
+        (?:[-_]?(?:hash|value|[0-9]{{1,2}}))?
+        (?P<close> \\?["'] | %22 )? \]?
+        (?P<separator> [ \t]{{0,4}}(?:=>|:=|==?|:|%3[ad])(?:[ \t]|%20){{0,4}} | ,[ \t]?(?=b?\\?["'])
+            | (?:[ ][^<>\n]{{0,80}})?>(?=[^<\s]) | [ \t]{{1,4}}(?=\S) )""",
+        re.IGNORECASE | re.VERBOSE,
+    )
+
+
+@lru_cache(maxsize=1)
+def _values() -> dict[str, re.Pattern[str]]:
+    """Return how far a value extends, by the form it has: the group that matched."""
+    enclosed = (
+        r"""b?(?:"((?:[^"\\\n]|\\.|"")*+)|'((?:[^'\\\n]|\\.|'')*+)|\\"((?:[^"\\\n]|\\(?!"))*+)"""
+        r"""|\\'((?:[^'\\\n]|\\(?!'))*+)|\{([^}\n]*+)|\[([^\]\n]*+)|\(([^)\n]*+))"""
+    )
+    # A delimiter ends a value where white space, the end or another pair follows; elsewhere it is part of it.
+    word = (
+        r"""((?:[^\s&,;"'<>\\]|\\[^"'\n]|[<>"'](?=\w)|[,;](?!\s|$|["'\w.-]{1,64}\s?[=:])"""
+        r"""|&(?!$|\s|[\w.\[\]%-]{0,64}=))*+)"""
+    )
+    scheme = "Bearer|Basic|Digest|Token|Negotiate|NTLM|ApiKey|AWS4-HMAC-SHA256|OAuth|Hawk|SSWS|JWT|DPoP|Splunk|Key|MAC"
+    parameters = r"""(?:,[ \t]{0,4}[\w-]{1,32}=(?:"[^"\n]*+"?|[^\s,"']*+))*+"""
+    texts = {
+        "word": f"{enclosed}|{word}",
+        "line": rf"{enclosed}|([^\n]*+)",
+        "pair": rf"""{enclosed}|([^;"'\n]*+)""",
+        "query": r"""([^&#\s"'<>]*+)""",
+        "markup": r"([^<\n]*+)",
+        "header": rf"""{enclosed}|(?i:(?:{scheme})(?:[ \t]{{1,4}}|%20))"""
+        rf"""([^\s"',]*+(?:(?<==)"[^"\n]*+"?)?+{parameters})"""
+        rf"""|([^\s"']*+(?:[ \t][^\s"',]++)?+{parameters})""",
+        # Quoted, or no word of prose: with a digit, or long.
+        "token-like": r"""b?\\?["'(\[{]+\S|(?=\S{0,63}\d)[^\s"']{6}|[^\s"']{16}""",
+        "config line": r"""[ \t]*(?:-[ \t])?[\w.-]*["']?""",
+    }
+    return {name: re.compile(text) for name, text in texts.items()}
+
+
+def _without_values(text: str) -> str:
+    kept: list[str] = []
+    done = 0
+    for head in _heads().finditer(text):
+        form = "" if head.start() < done else _form_of(head, text)
+        found = _values()[form].match(text, head.end()) if form else None
+        if found is None or found.lastindex is None:
+            continue
+        start, end = found.span(found.lastindex)
+        if form == "line":
+            # As in curl -H "Cookie: …".
+            opener = re.search(r"[\"'](?=[\w-]{0,40}$)", text[max(head.start() - 41, 0) : head.start()])
+            closing = text.find(opener[0], start, end) if opener and not head["close"] else -1
+            end = closing if closing >= 0 else end
+        while end > start and text[end - 1] in ")]}\r":
+            end -= 1
+        if not text.startswith(MASK, start) and text[start:end].strip().lower() not in _NO_SECRETS:
+            kept += (text[done:start], MASK)
+            done = end
+    return "".join((*kept, text[done:])) if kept else text
+
+
+def _form_of(head: re.Match[str], text: str) -> str:
+    """Return the form of the value behind a name, '' where what follows is prose."""
+    separator = head["separator"].strip()
+    before = text[max(head.start() - 64, 0) : head.start()]
+    if separator == ",":
+        return "word" if head["close"] else ""
+    if separator.endswith(">") and separator != "=>":
+        return "markup" if re.search(r"<[\w:.-]*$", before) else ""
+    if not separator and not re.split(r"[\s\"'\[(,]", before)[-1].startswith("--"):
+        return ""
+    if _is_prose(head, separator, text, before):
+        return ""
+    if head["query"] or head["header"]:
+        return "query" if head["query"] else "header"
+    if separator == "=" and before.endswith(";"):
+        return "pair"
+    line = before.rpartition("\n")[2]
+    is_config = head["strong"] and len(line) < 64 and _values()["config line"].fullmatch(line)
+    return "line" if separator == ":" and (head["cookie"] or is_config) else "word"
+
+
+def _is_prose(head: re.Match[str], separator: str, text: str, before: str) -> bool:
+    name, after = head[0].lower(), head.end()
+    if separator in ("", ":") and (head["weak"] or not separator):
+        return _values()["token-like"].match(text, after) is None
+    if name.startswith("pwd"):
+        # A shell's working directory.
+        return separator == "=" and text.startswith(("/", "~"), after) and not before.endswith(";")
+    # So many tests have passed.
+    return name.startswith("pass:") and text[after : after + 1].isdigit()
+
+
+# -- secrets by their own look -----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _tokens() -> re.Pattern[str]:
+    """Return what matches credentials that begin as their issuers have them begin."""
+    return re.compile(
+        r"""(?<![A-Za-z0-9])(?:
+            gh[pousr]_[A-Za-z0-9]{20,}+ | github_pat_\w{20,}+ | glpat-[\w-]{16,}+ | xox[a-z]-[\w-]{10,}+
+            | xapp-[\w-]{10,}+ | [sr]k_(?:live|test)_\w{10,}+ | sk-(?=[\w-]{0,40}[0-9])[\w-]{20,}+
+            | (?:hf|npm)_[A-Za-z0-9]{30,}+ | pypi-[\w-]{30,}+ | pat-[a-z]{2}[0-9]-[\w-]{20,}+
+            | shp[a-z]{2}_[a-f0-9]{24,}+ | do[pro]_v1_[a-f0-9]{24,}+ | (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])
+            | AIza[\w-]{30,}+ | ya29\.[\w-]{20,}+ | (?:SG|hvs)\.[\w-]{16,}+(?:\.[\w-]*+)? | dapi[a-f0-9]{32}
+            | eyJ[\w-]{16,}+(?:\.[\w-]*+){0,4} | (?<=/)T[A-Z0-9]{8,12}/B[A-Z0-9]{8,12}/[A-Za-z0-9]{20,}+
+        )
+        | (?<=/bot)[0-9]{6,12}:[\w-]{30,}+
+        | (?i:(?<=bearer[ ])|(?<=basic[ ]))(?=[\w.~+/-]{1,200}[0-9A-Z=])[\w.~+/=-]{8,}+""",
+        re.VERBOSE,
+    )
+
+
+def _without_userinfo(text: str) -> str:
+    """Return text without the passwords of its URLs, and without the whole user of web addresses."""
+    kept: list[str] = []
+    done = 0
+    for url in re.finditer(r""":\\?/\\?/([^\s/?#"'<>\\]*+)""", text):
+        start, end = url.span(1)
+        is_web = text[max(url.start() - 5, 0) : url.start()].lower().endswith(("http", "https"))
+        at = text.rfind("@", start, end)
+        colon = text.find(":", start, end)
+        if at < 0 and colon >= 0 and not text[colon + 1 : colon + 2].isdigit() and text[start] != "[":
+            # No port: a password with a slash, a question mark or a quote in it.
+            word = re.compile(r"[^\s<>]{0,256}").match(text, end)
+            at = text.rfind("@", end, word.end() if word else end)
+        first = start if is_web else colon + 1
+        if done <= start < at and start <= first < at and not text.startswith(MASK, first):
+            kept += (text[done:first], MASK)
+            done = at
+    return "".join((*kept, text[done:])) if kept else text
+
+
+_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\\r\n"
+
+
+def _without_private_keys(text: str) -> str:
+    """Return text without what stands between the marks of a private key, also where one mark was cut off."""
+    marks = list(re.finditer(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", text))
+    kept: list[str] = []
+    done = 0
+    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        if mark[1] == "END":
+            if not done:
+                kept.append(text[: mark.start()].rstrip(_KEY_LETTERS) + MASK)
+                done = mark.start()
+            continue
+        kept += (text[done : mark.end()], MASK)
+        if after is not None and after[1] == "END":
+            done = after.start()
         else:
-            # What is attached to a short option may be its value.
-            shown = word if len(word) == 2 else word[:2] + OMITTED
-        if shown != OMITTED or not gap:
-            yield shown
-        gap = shown == OMITTED
+            body = text[mark.end() : after.start() if after else len(text)]
+            done = mark.end() + len(body) - len(body.lstrip(_KEY_LETTERS + " "))
+    return "".join((*kept, text[done:]))
 
 
-def _program(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the program with its script or module, and the words behind it."""
-    name = PurePath(words[0]).name if words else ""
-    if re.fullmatch(r"(?:python|pypy)[\d.]*", name):
-        return _python_program(words)
-    has_script = name in _INTERPRETERS and len(words) > 1 and not words[1].startswith("-")
-    return words[: 1 + has_script], words[1 + has_script :]
+def _without_own(text: str) -> str:
+    """Return text without what the operator's patterns match, a bounded stretch of a line at a time."""
+    # Whole lines, longer ones cut between words.
+    pieces = re.findall(rf"[^\n]{{0,{_PIECE}}}+(?:\n|\Z)|[^\n]{{0,{_PIECE - 1}}}[^\S\n]|[^\n]{{1,{_PIECE}}}", text)
+    for pattern in _own:
+        pieces = [pattern.sub(_masked_group, piece) for piece in pieces]
+    return "".join(pieces)
 
 
-def _python_program(words: list[str]) -> tuple[list[str], list[str]]:
-    program = [PurePath(words[0]).name]
-    at = 1
-    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
-        flag = re.match(r"-([^WXcm-]*)([WXcm]?)", words[at])
-        kind = flag[2] if flag else ""
-        attached = words[at][flag.end() :] if flag and kind else ""
-        at += 1
-        if kind in ("c", "m") and kind:
-            if not attached and at < len(words):
-                attached, at = words[at], at + 1
-            return [*program, f"-{kind}", OMITTED if kind == "c" else attached], words[at:]
-        if kind and not attached:
-            at += 1
-    return [*program, *words[at : at + 1]], words[at + 1 :]
-
-
-def _redacted_words(words: list[str]) -> Iterator[str]:
-    """Yield words with secrets masked; the rules about options are for words of arguments alone, never for prose."""
-    before = ""
-    runs_script = any(PurePath(word).name in _SHELLS for word in words[:8])
-    for word in words:
-        name, equals, value = word.partition("=")
-        option = re.fullmatch(_OPTION_NAME, name) is not None
-        if _takes_secret(before):
-            shown, word = MASK, ""
-        elif before in ("-u", "-U", "--user", "--proxy-user"):
-            shown = _without_second(word)
-        elif runs_script and re.fullmatch(r"-\w*c", before):
-            shown = _redacted_script(word)
-        elif equals and (option or name.isidentifier()) and _is_secret(name):
-            shown = f"{name}={MASK}"
-        elif equals and name in ("--user", "--proxy-user"):
-            shown = f"{name}={_without_second(value)}"
-        elif re.match(r"-[pu][^-]", word):
-            # Of `-uNAME` and `-pPASSWORD` nothing else tells which it is.
-            shown = word[:2] + (MASK if word[1] == "p" else _without_second(word[2:]))
-        else:
-            shown = without_secrets(word)
-        yield shown
-        before = word
-
-
-def _takes_secret(option: str) -> bool:
-    return option == "-p" or (re.fullmatch(_OPTION_NAME, option) is not None and len(option) > 2 and _is_secret(option))
-
-
-def _is_secret(name: str) -> bool:
-    return re.search(_MASKED_OPTIONS, name, re.IGNORECASE) is not None
-
-
-def _without_second(word: str) -> str:
-    """Return `NAME:SECRET` without the secret."""
-    name, colon, secret = word.partition(":")
-    return f"{name}:{MASK}" if colon and secret else without_secrets(word)
-
-
-def _redacted_script(script: str) -> str:
-    """Return what a shell is to execute, without the secrets of its words."""
-    try:
-        words = shlex.split(script)
-    except ValueError:
-        return OMITTED
-    return " ".join(map(shlex.quote, _redacted_words(words[:MOST_WORDS])))
+def _masked_group(match: re.Match[str]) -> str:
+    group = 1 if match.re.groups and match[1] else 0
+    start, end = match.start(group) - match.start(), match.end(group) - match.start()
+    return match[0][:start] + MASK + match[0][end:] if start < end else match[0]

@@ -1,14 +1,14 @@
-"""Values made safe at the door, so that no store refuses a row for what stands in it (DESIGN 2, PROMISES P11).
+"""Values made safe at the door, so that no store refuses a row for what stands in it, and no secret is stored.
 
-Owns what becomes of text that a database cannot hold and of numbers out of range: they are changed and marked, and
-nothing here raises. Refuses to own programming errors (a negative count, a missing argument): those are raised before
-anything comes here, see arguments.py.
+What is changed is marked; nothing here raises. Mistakes in a program (a missing argument) are arguments.py's.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+
+from tracking_core.redaction import without_secrets
 
 TEXT_BYTES = 64 * 1024
 """The longest text field, in bytes of UTF-8; of a longer one head and tail are kept."""
@@ -30,10 +30,15 @@ REPLACEMENT = "\ufffd"
 
 
 def clean_text(text: str, limit: int = TEXT_BYTES) -> str:
-    """Return text without NUL and lone surrogates (U+FFFD stands for each), at most `limit` bytes of UTF-8 long.
+    """Return text without secrets, NUL and lone surrogates, at most `limit` bytes of UTF-8 long.
 
-    Of longer text head and tail stay around a mark with the number of bytes left out.
+    `***` stands for a secret, U+FFFD for each such character. Of longer text head and tail stay around a mark with the
+    number of bytes left out.
     """
+    if len(text) > TEXT_BYTES:
+        # Before secrets are looked for: what that costs is bounded too.
+        text = _shortened(text, TEXT_BYTES)
+    text = without_secrets(text)
     if "\0" in text:
         text = text.replace("\0", REPLACEMENT)
     if text.isascii():

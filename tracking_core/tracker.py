@@ -18,7 +18,7 @@ from dataclasses import asdict
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tracking_core import arguments, config, identity, redaction, sanitize
+from tracking_core import arguments, command_line, config, identity, sanitize
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
 from tracking_core.errors import SchemaMissing
@@ -159,13 +159,13 @@ class SimpleETLTracker:
             return handed
         from tracking_core.events import RunStart
 
-        run_id = identity.new_run_id()
-        name = sanitize.clean_key(named or identity.job_from_notes(text) or identity.script_name())
+        run_id, said = identity.new_run_id(), sanitize.clean_optional(text)
+        name = sanitize.clean_key(named or identity.job_from_notes(said) or identity.script_name())
         beats = heart.watch(run_id, name, self._pulse)
         start = RunStart(
             run_id=run_id,
             job=name,
-            notes=sanitize.clean_optional(text),
+            notes=said,
             tags=sanitize.clean_tags(labels),
             started_us=time_ns() // 1000,
             host=sanitize.clean_key(identity.host_name()),
@@ -186,8 +186,8 @@ class SimpleETLTracker:
         return run_id
 
     def _command(self) -> str:
-        words = redaction.process_words() if self.command_words is None else self.command_words
-        return redaction.command_line(words, self._settings.record_command)
+        words = command_line.process_words() if self.command_words is None else self.command_words
+        return command_line.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
         from tracking_core import handover

@@ -6,14 +6,18 @@ leave open `etlwatch.config` decides. Errors of a store leave here as `faults.St
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from etlwatch.cli import faults
 from etlwatch.cli.configuration import configured, flags, remembered_option
 from tracking_core.config import StoreLocation
-from tracking_core.errors import StoreError
+from tracking_core.errors import ConfigurationError, StoreError
+from tracking_core.redaction import use_own_patterns
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Keeper, Reader, Store
@@ -47,7 +51,11 @@ def given_dsn() -> str | None:
 
 
 def location() -> StoreLocation:
-    """Return the place of the store that is meant; a wrong DSN or target is wrong usage."""
+    """Return the place of the store that is meant; a wrong DSN or target is wrong usage, as is a $TRACKING_REDACT."""
+    try:
+        use_own_patterns(os.environ)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
     return configured().location.value
 
 

@@ -12,6 +12,7 @@ from tracking_core.delivery.base import RawError, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, Tally, cell_of
+from tracking_core.sanitize import clean_text
 
 Kind: TypeAlias = tuple[int, str | None, str]
 """Run, phase and fingerprint."""
@@ -51,4 +52,6 @@ class Overflow:
 def short(word: RawError) -> RawError:
     """Return an error in a line."""
     failure = word.failure
-    return word._replace(failure=replace(failure, message=failure.message[:SHORT_MESSAGE], traceback=LEFT_OUT))
+    return word._replace(
+        failure=replace(failure, message=clean_text(failure.message)[:SHORT_MESSAGE], traceback=LEFT_OUT)
+    )
