@@ -7,7 +7,8 @@
         ├── StoreRefused        it answered and said no: password, permission, read-only
         ├── SchemaMissing       it holds none of our tables
         ├── SchemaNewer         its tables are of a version this program does not know
-        └── RowRejected         it refused these values; sending them again will not help
+        ├── RowRejected         these values do not fit; sending them again will not help
+        └── RowBlocked          a rule of the store stopped these values: a constraint, a trigger, its encoding
 
 Stores translate their driver's errors into these in one place each. Messages carry no password.
 """
@@ -44,4 +45,8 @@ class SchemaNewer(StoreError):
 
 
 class RowRejected(StoreError):
-    """The store refused these values; sending them again will not help."""
+    """These values do not fit into the store; sending them again will not help."""
+
+
+class RowBlocked(StoreError):
+    """A rule of the store stopped these values (constraint, trigger, encoding); it takes them once that is changed."""

@@ -18,10 +18,10 @@ class Databases:
         self._session = session
 
     @contextlib.contextmanager
-    def fresh(self, *, template: str = "template0") -> Iterator[str]:
+    def fresh(self, *, template: str = "template0", encoding: str | None = None) -> Iterator[str]:
         """Create a database, yield its DSN, drop it afterwards with whatever is still connected to it."""
         name = self._session.unique("db")
-        self._create(name, template)
+        self._create(name, template, encoding)
         try:
             yield self._server.dsn(name)
         finally:
@@ -47,8 +47,14 @@ class Databases:
         for name in names:
             self._drop(name)
 
-    def _create(self, name: str, template: str) -> None:
+    def guarded_dsn(self, name: str) -> str:
+        """Return the DSN of a database as the role that owns nothing."""
+        return self._server.guarded_dsn(name)
+
+    def _create(self, name: str, template: str, encoding: str | None = None) -> None:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        if encoding is not None:
+            statement += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
         if self._server.copy_strategy is not None:
             statement += sql.SQL(" STRATEGY {}").format(sql.Identifier(self._server.copy_strategy.lower()))
         with self._maintenance() as connection:

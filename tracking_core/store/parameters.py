@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracking_core.errors import StoreRefused
 from tracking_core.events import (
     SERIES_FINE_S,
     Batch,
@@ -154,8 +155,11 @@ class Known:
     store_us: int = 0
 
 
-def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
-    """Return what becomes of each run of a batch, given the rows of `runs_of_batch` (the clock in microseconds)."""
+def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch, label: str) -> Known:
+    """Return what becomes of each run of a batch, given the rows of `runs_of_batch` (the clock in microseconds).
+
+    Raises StoreRefused where the batch carried a run and the store does not show it, for no reason of ours.
+    """
     jobs = {start.run_id: start.job for start in batch.starts}
     known = Known()
     off: set[str] = set()
@@ -164,7 +168,7 @@ def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
         if all_off:
             off.add("*")
         if job_off:
-            off.add(job)
+            off.add(job or jobs[run_id])
         if job is not None:
             known.here.add(run_id)
             if all_off or job_off:
@@ -178,11 +182,16 @@ def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch) -> Known:
         else:
             # It was carried and not taken: a switch of its job, which no run of this store shows yet, or the cutoff.
             ended = any(end.run_id == run_id for end in batch.ends)
-            known.refused[run_id] = "removed" if ended and not all_off else "off"
-            if not (ended or all_off):
-                off.add(jobs[run_id])
+            if not (ended or all_off or job_off):
+                raise StoreRefused(f"{label} does not show a run that it has just taken: row security or a trigger")
+            known.refused[run_id] = "off" if all_off or job_off else "removed"
     known.switched_off = frozenset(off)
     return known
+
+
+def left_out(requests: int, label: str) -> StoreRefused:
+    """Return the error for requests that were inserted without an error and are not there."""
+    return StoreRefused(f"{label} leaves out {requests} requests: a trigger or a rule of its table of requests")
 
 
 def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[int, int]) -> list[dict[str, Any]]:

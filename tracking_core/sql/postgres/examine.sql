@@ -137,8 +137,8 @@ SELECT
 -- name: partitions
 -- PostgreSQL only: which run ids each weekly partition takes, from the first to the one after the last.
 SELECT
-    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint,
-    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint
+    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'FROM [(]''?(-?[0-9]+)')::bigint,
+    substring(pg_get_expr(week.relpartbound, week.oid) FROM 'TO [(]''?(-?[0-9]+)')::bigint
 FROM pg_partition_tree('tracking.requests') AS part
 JOIN pg_class AS week ON week.oid = part.relid
 WHERE part.isleaf AND pg_get_expr(week.relpartbound, week.oid) <> 'DEFAULT'

@@ -151,8 +151,8 @@ FROM (
     SELECT
         leaf.relname::text AS name,
         block.relname::text AS block,
-        substring(pg_get_expr(leaf.relpartbound, leaf.oid) FROM 'FROM \(''?(-?[0-9]+)')::bigint AS first,
-        substring(pg_get_expr(leaf.relpartbound, leaf.oid) FROM 'TO \(''?(-?[0-9]+)')::bigint AS beyond,
+        substring(pg_get_expr(leaf.relpartbound, leaf.oid) FROM 'FROM [(]''?(-?[0-9]+)')::bigint AS first,
+        substring(pg_get_expr(leaf.relpartbound, leaf.oid) FROM 'TO [(]''?(-?[0-9]+)')::bigint AS beyond,
         pg_has_role(leaf.relowner, 'USAGE') AND pg_has_role(block.relowner, 'USAGE') AS owned,
         CASE WHEN pg_relation_size(leaf.oid) > 0 THEN pg_total_relation_size(leaf.oid) ELSE 0 END AS bytes
     FROM pg_partition_tree('tracking.requests') AS part

@@ -1,7 +1,7 @@
 -- name: claim_batch
 -- The key of a batch; no row comes back when it was taken before.
 INSERT INTO tracking.batches (writer_id, batch_seq) VALUES (%(writer_id)s, %(batch_seq)s)
-ON CONFLICT DO NOTHING
+ON CONFLICT (writer_id, batch_seq) DO NOTHING
 RETURNING batch_seq;
 
 -- name: forget_batches
@@ -66,8 +66,15 @@ FROM unnest(
     %(page_limit)s::bigint[], %(status)s::integer[], %(items)s::bigint[], %(duration_ms)s::bigint[],
     %(throttled)s::boolean[], %(error)s::text[])
     AS new (run_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
-ON CONFLICT DO NOTHING
+ON CONFLICT (run_id, writer_id, seq) DO NOTHING
 RETURNING run_id, seq;
+
+-- name: requests_here
+-- How many of the requests that were not inserted are here.
+SELECT count(*)
+FROM unnest(%(run_id)s::bigint[], %(seq)s::bigint[]) AS asked (run_id, seq)
+JOIN tracking.requests AS here USING (run_id, seq)
+WHERE here.writer_id = %(writer_id)s;
 
 -- name: log_request
 -- PostgreSQL only: one immediate request, its row and all that adds it up, in one statement and as little of it as a
@@ -358,7 +365,7 @@ WHERE excluded.at >= old.at;
 INSERT INTO tracking.errors (run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint)
 VALUES (
     %(run_id)s, %(writer_id)s, %(seq)s, %(at)s, %(phase)s, %(error_type)s, %(message)s, %(traceback)s, %(fingerprint)s)
-ON CONFLICT DO NOTHING
+ON CONFLICT (run_id, writer_id, seq) DO NOTHING
 RETURNING seq;
 
 -- name: add_to_runs

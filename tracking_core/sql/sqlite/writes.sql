@@ -6,7 +6,7 @@ BEGIN IMMEDIATE;
 
 -- name: claim_batch
 -- The key of a batch; nothing is inserted when it was taken before.
-INSERT OR IGNORE INTO batches (writer_id, batch_seq, at) VALUES (:writer_id, :batch_seq, :now);
+INSERT INTO batches (writer_id, batch_seq, at) VALUES (:writer_id, :batch_seq, :now) ON CONFLICT DO NOTHING;
 
 -- name: forget_batches
 -- Keys of batches that no spool can hold any more, a few at a time.
@@ -17,7 +17,7 @@ WHERE (writer_id, batch_seq) IN (
 -- name: carry_run
 -- Make the row of a run that this store does not hold. Not for one that a clean-up removed, not for one that ended
 -- before the last clean-up's cutoff, and not while tracking is switched off.
-INSERT OR IGNORE INTO runs (
+INSERT INTO runs (
     run_id, job, notes, tags, status, started_at, heartbeat_at, heartbeat_interval_s, host, pid, boot_id, username,
     command, code_version, tracker_version, parent_run_id, clock_offset_ms)
 SELECT
@@ -26,7 +26,8 @@ SELECT
     :host, :pid, :boot_id, :username, :command, :code_version, :tracker_version, :parent_run_id, :clock_offset_ms
 WHERE NOT EXISTS (SELECT 1 FROM removed_runs AS removed WHERE removed.run_id = :run_id)
   AND NOT EXISTS (SELECT 1 FROM retention WHERE cutoff > :ended_at)
-  AND NOT EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND job IN ('', :job));
+  AND NOT EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND job IN ('', :job))
+ON CONFLICT DO NOTHING;
 
 -- name: runs_of_batch
 -- For a run that a batch speaks of: is it here, was it removed, is tracking switched off for it.
@@ -35,7 +36,7 @@ SELECT
     run.job,
     removed.run_id IS NOT NULL AS removed,
     EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND scope = 'global') AS all_off,
-    EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND scope = 'job' AND job = run.job) AS job_off,
+    EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND scope = 'job' AND job = coalesce(run.job, :job)) AS job_off,
     :now AS store_time
 FROM (SELECT :run_id AS run_id) AS wanted
 LEFT JOIN runs AS run ON run.run_id = wanted.run_id
@@ -50,10 +51,15 @@ SELECT :now, (SELECT coalesce(max(version), 0) FROM schema_version);
 SELECT EXISTS (SELECT 1 FROM switches WHERE NOT enabled AND job IN ('', :job)), :now;
 
 -- name: insert_requests
--- The rows of a batch: what is here already stays.
-INSERT OR IGNORE INTO requests (
+-- The rows of a batch: what is here already stays. (OR IGNORE would also leave out what a CHECK forbids.)
+INSERT INTO requests (
     run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING;
+
+-- name: requests_here
+-- Whether a request that was not inserted is here.
+SELECT count(*) FROM requests WHERE run_id = :run_id AND writer_id = :writer_id AND seq = :seq;
 
 -- name: add_endpoints
 -- SQLite only: what a batch adds to an endpoint of a run. PostgreSQL adds to all summaries in one statement.
@@ -192,8 +198,9 @@ WHERE excluded.at >= old.at;
 
 -- name: insert_error
 -- One recorded error; nothing is inserted when it is here already.
-INSERT OR IGNORE INTO errors (run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint)
-VALUES (:run_id, :writer_id, :seq, :at, :phase, :error_type, :message, :traceback, :fingerprint);
+INSERT INTO errors (run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint)
+VALUES (:run_id, :writer_id, :seq, :at, :phase, :error_type, :message, :traceback, :fingerprint)
+ON CONFLICT DO NOTHING;
 
 -- name: save_ledger
 -- SQLite only: how far a writer has come with a run. PostgreSQL says it in the statement that adds to the runs.

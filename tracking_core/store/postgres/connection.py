@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
-from psycopg import errors
+from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
@@ -18,35 +18,66 @@ from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineEx
 
 APPLICATION = "etlwatch"
 
+SESSION = {"client_encoding": "UTF8"}
+"""What a session must be set to, whatever the environment, the DSN, the role or the database has.
+
+Nothing else that they may set changes what goes over the wire: times and numbers come in their binary form, parameters
+are sent as ISO 8601 or binary, names are qualified. Poolers keep the client's encoding for each client.
+"""
+
+
+BLOCKED = ("23", "44", "P0001", "22021", "22P05")
+"""SQLSTATEs, or their beginnings, by which a rule of the database stops a row.
+
+Constraints (23: a missing partition among them), check options of views, `RAISE EXCEPTION` in a trigger, and characters
+that the database's encoding lacks. The row waits in the spool; the others go on.
+"""
+
+REJECTED = ("22",)
+"""By which a value does not fit: sending it again will not help."""
+
+WITHOUT_TABLES = ("42P01", "3F000")
+OTHER_TABLES = ("42703",)
+
+REFUSED = ("28", "3D000", "42", "0A", "25006")
+"""By which the server answers and does not do it: who asks, what it lacks, what is allowed."""
+
+# Everything else (08, 40, 53, 54, 55, 57, 58, XX, no SQLSTATE at all) may pass by itself. All but the first two
+# keep the whole batch: it is spooled and sent again.
+
 
 def translate(error: psycopg.Error, label: str) -> our.StoreError:
-    """Return the error of ours that a driver's error means; the message names the store and holds no password."""
+    """Return the error of ours that a driver's error means; the message names the store and holds no password.
+
+    Judged by SQLSTATE: the texts come in the server's language.
+    """
     text = without_secrets(" ".join(str(error).split())) or type(error).__name__
     where = f"{label}: {text}"
-    if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName | errors.InvalidCatalogName):
-        if isinstance(error, errors.InvalidCatalogName):
-            return our.StoreRefused(where)
-        return our.SchemaMissing(f"{label} holds no tables of etlwatch: make them with `etlwatch init`")
-    if isinstance(
-        error,
-        errors.InsufficientPrivilege
-        | errors.InvalidAuthorizationSpecification
-        | errors.InvalidPassword
-        | errors.ReadOnlySqlTransaction,
-    ):
-        return our.StoreRefused(where)
     if isinstance(error, DeadlineExceeded):
         return our.StoreUnavailable(f"{label}: no answer within the deadline")
-    if isinstance(error, errors.InvalidSqlStatementName):
-        # The session forgot what it had prepared: another connection begins anew.
-        return our.StoreUnavailable(where)
-    if isinstance(error, errors.UndefinedColumn):
+    state = error.sqlstate
+    if state is None:
+        return _without_state(error)(where)
+    if state.startswith(WITHOUT_TABLES):
+        return our.SchemaMissing(f"{label} holds no tables of etlwatch: make them with `etlwatch init`")
+    if state.startswith(OTHER_TABLES):
         return our.SchemaMissing(f"{label} has tables of another version: run `etlwatch init`")
-    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+    if state.startswith(BLOCKED):
+        return our.RowBlocked(where)
+    if state.startswith(REJECTED):
         return our.RowRejected(where)
-    if "password authentication failed" in text or "no password supplied" in text or "does not exist" in text:
-        return our.StoreRefused(where)
-    return our.StoreUnavailable(where)
+    return (our.StoreRefused if state.startswith(REFUSED) else our.StoreUnavailable)(where)
+
+
+def _without_state(error: psycopg.Error) -> type[our.StoreError]:
+    """Return the kind of an error that came from the driver, or from a server that was still being connected to."""
+    if isinstance(error, psycopg.DataError):
+        return our.RowRejected
+    connecting = error.pgconn
+    if connecting is not None and (connecting.needs_password or connecting.used_password):
+        return our.StoreRefused
+    # What a server says before it lets anybody in has no SQLSTATE; elsewhere than in English it counts as unreachable.
+    return our.StoreRefused if "does not exist" in str(error) else our.StoreUnavailable
 
 
 class PostgresConnection:
@@ -56,9 +87,13 @@ class PostgresConnection:
         self.label = location.label
         self.deadline = deadline
         try:
-            self.raw = DeadlineConnection.open({"application_name": APPLICATION, **location.keywords}, deadline)
+            self.raw = DeadlineConnection.open(
+                {"application_name": APPLICATION, **location.keywords, **SESSION}, deadline
+            )
         except psycopg.Error as error:
             raise translate(error, self.label) from None
+        # Times are integers on the wire: no DateStyle, no TimeZone, and a third of the time.
+        self.raw.adapters.register_loader("timestamptz", Int8BinaryLoader)
 
     @contextmanager
     def operation(self, seconds: float | None = None) -> Iterator[DeadlineConnection]:
@@ -68,10 +103,17 @@ class PostgresConnection:
             yield self.raw
         except psycopg.Error as error:
             raise translate(error, self.label) from error
-        except UnicodeError as error:
+        except UnicodeEncodeError as error:
             raise our.RowRejected(f"{self.label}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise our.StoreRefused(f"{self.label} holds bytes that are no UTF-8: {error}") from error
         except OSError as error:
             raise our.StoreUnavailable(f"{self.label}: {error}") from error
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the database, which may lack characters; '' when it is not told."""
+        return (self.raw.pgconn.parameter_status(b"server_encoding") or b"").decode()
 
     @property
     def closed(self) -> bool:

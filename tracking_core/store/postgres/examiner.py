@@ -10,7 +10,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.store import queries
 from tracking_core.store.examining import Examining
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect
 from tracking_core.store.rows import Row
 
 
@@ -75,7 +75,6 @@ class PostgresExaminer(PostgresConnection, PostgresDialect, Examining):
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
         self._sql = queries.blocks(DIALECT, "examine")
-        take_times_as_integers(self.raw)
 
     @contextmanager
     def _look(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
-from tracking_core.store.postgres.dialect import DIALECT, take_times_as_integers
+from tracking_core.store.postgres.dialect import DIALECT
 from tracking_core.store.postgres.weeks import RequestWeeks
 from tracking_core.store.retention import Pace
 from tracking_core.store.rows import Row
@@ -25,7 +25,6 @@ class PostgresKeeper(RequestWeeks):
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
         self._sql = queries.blocks(DIALECT, "keeping")
-        take_times_as_integers(self.raw)
         try:
             with self._look():
                 found = self.raw.execute(queries.blocks(DIALECT, "reads")["newest_version"]).fetchone()

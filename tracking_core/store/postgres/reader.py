@@ -13,7 +13,7 @@ from tracking_core.records import Run
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect, take_times_as_integers
+from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect
 from tracking_core.store.postgres.foresight import Foresight, Question
 from tracking_core.store.postgres.known_rows import KnownRows
 from tracking_core.store.postgres.pipeline import quiet_pipeline
@@ -34,7 +34,6 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         self._foresight = Foresight()
         self._answers: dict[Question, list[Row]] = {}
         self._waited = 0.0
-        take_times_as_integers(self.raw)
         try:
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:

@@ -29,8 +29,8 @@ class Statement:
     names: tuple[str, ...]
 
     def run(self, connection: Connection[Any], values: Mapping[str, Any]) -> RawCursor[Any]:
-        """Run it and return its cursor; values that it does not name are passed over."""
-        return RawCursor(connection).execute(self.text, [values[name] for name in self.names])
+        """Run it and return its cursor, answers in binary; values that it does not name are passed over."""
+        return RawCursor(connection).execute(self.text, [values[name] for name in self.names], binary=True)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracking_core.config import StoreLocation
+from tracking_core.errors import StoreRefused
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.postgres.connection import PostgresConnection
@@ -12,6 +13,7 @@ from tracking_core.store.postgres.writer import PostgresWriter
 
 INITIALIZE_SECONDS = 120.0
 DIALECT = "postgres"
+ENCODING = "UTF8"
 
 
 class PostgresStore:
@@ -51,6 +53,11 @@ class PostgresStore:
             connection.operation() as raw,
             raw.transaction(),
         ):
+            if connection.encoding != ENCODING:
+                raise StoreRefused(
+                    f"{self.label} has the encoding {connection.encoding}, which lacks characters that jobs record: "
+                    f"make the database with ENCODING '{ENCODING}'"
+                )
             raw.execute(schema["lock_schema"])
             row = raw.execute(schema["has_versions"]).fetchone()
             applied = raw.execute(schema["versions"]).fetchall() if row and row[0] else []

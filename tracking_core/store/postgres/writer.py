@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg import Cursor, errors
 
-from tracking_core.clock import from_microseconds, to_microseconds
+from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, queries
@@ -37,6 +37,9 @@ PREPARE_FROM = 3
 
 WIDEN_EVERY_S = 60.0
 WIDEN_AT_MOST = 400
+BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Whatever the role's default is: a stricter one makes writers fail where they meet."""
+
 COPY_TYPES = ("int8", "int8", "int8", "int8", "text", "int8", "int8", "int4", "int8", "int8", "bool", "text")
 
 
@@ -53,7 +56,7 @@ class PostgresWriter(PostgresConnection):
 
         `meanwhile` is called while the server takes in the rows of a larger batch, if it is one.
 
-        Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
+        Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
         with self.operation() as raw:
             if _is_one_request(batch) and not _sums_up_latencies(batch):
@@ -74,7 +77,7 @@ class PostgresWriter(PostgresConnection):
         return Receipt(
             refused={run_id: "ended" for run_id in run_ids if run_id not in alive},
             switched_off=frozenset(off),
-            store_us=to_microseconds(rows[0][4]) if rows else 0,
+            store_us=_microseconds(rows[0][4]) if rows else 0,
         )
 
     def switched_off(self, job: str) -> bool:
@@ -89,19 +92,19 @@ class PostgresWriter(PostgresConnection):
             row = self._sql["hello"].run(raw, {}).fetchone()
         assert row is not None
         known = queries.migrations("postgres")[-1].version
-        return Hello(store_us=to_microseconds(row[0]), schema_version=row[1], known_version=known)
+        return Hello(store_us=_microseconds(row[0]), schema_version=row[1], known_version=known)
 
     def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:
         request = batch.requests[0]
-        here_already = False
         try:
             row = self._sql["log_request"].run(raw, values.of_request(batch.writer_id, request)).fetchone()
-        except errors.UniqueViolation:
-            row, here_already = None, True
+        except (errors.UniqueViolation, errors.SerializationFailure):
+            # It is here already; or the role's transactions are stricter than ours, which a batch's are not.
+            return self._write(raw, batch)
         if row is not None:
-            return Receipt(store_us=to_microseconds(row[0]))
+            return Receipt(store_us=_microseconds(row[0]))
         known = self._judge(self._runs_of(raw, batch).fetchall(), batch)
-        if known.taken and not here_already:
+        if known.taken:
             # The switch was turned on again between the two questions.
             return self._write(raw, batch)
         return Receipt(refused=known.refused, switched_off=known.switched_off, store_us=known.store_us)
@@ -110,11 +113,12 @@ class PostgresWriter(PostgresConnection):
         return self._sql["runs_of_batch"].run(raw, {"run_ids": sorted(batch.run_ids())})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
+        jobs = {start.run_id: start.job for start in batch.starts}
         found = [
-            (run_id, job, removed, "" in (off or ()), job in (off or ()), to_microseconds(at))
+            (run_id, job, removed, "" in (off or ()), (job or jobs.get(run_id)) in (off or ()), _microseconds(at))
             for run_id, job, removed, off, at, _ in rows
         ]
-        return parameters.judge_runs(found, batch)
+        return parameters.judge_runs(found, batch, self.label)
 
     def _write(
         self,
@@ -126,7 +130,7 @@ class PostgresWriter(PostgresConnection):
     ) -> Receipt:
         try:
             with quiet_pipeline(raw):
-                raw.execute("BEGIN")
+                raw.execute(BEGIN)
                 claimed = self._claim(raw, batch)
                 for start in batch.starts:
                     self._sql["carry_run"].run(raw, values.of_start(start, batch.ends))
@@ -194,15 +198,18 @@ class PostgresWriter(PostgresConnection):
     def _copying(self, raw: DeadlineConnection, batch: Batch) -> Iterator[None]:
         """Hand the rows over, and wait until the server has taken them in when the block is left."""
         writer_id = batch.writer_id
-        with raw.cursor() as cursor, cursor.copy(self._sql["copy_requests"].text) as copy:
-            # A timestamptz is, on the wire, an integer of microseconds since 2000: no datetime is made on the way.
-            copy.set_types(COPY_TYPES)
-            write_row = copy.write_row
-            for run_ids, seqs, times, *rest in RequestColumns.of(batch.requests).blocks:
-                moments = [at_us - POSTGRES_EPOCH_US for at_us in times]
-                for row in zip(run_ids, repeat(writer_id), seqs, moments, *rest, strict=False):
-                    write_row(row)
-            yield
+        with raw.cursor() as cursor:
+            with cursor.copy(self._sql["copy_requests"].text) as copy:
+                # A timestamptz is, on the wire, an integer of microseconds since 2000: no datetime is made on the way.
+                copy.set_types(COPY_TYPES)
+                write_row = copy.write_row
+                for run_ids, seqs, times, *rest in RequestColumns.of(batch.requests).blocks:
+                    moments = [at_us - POSTGRES_EPOCH_US for at_us in times]
+                    for row in zip(run_ids, repeat(writer_id), seqs, moments, *rest, strict=False):
+                        write_row(row)
+                yield
+            if cursor.rowcount != len(batch.requests):
+                raise parameters.left_out(len(batch.requests) - cursor.rowcount, self.label)
 
     def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
         columns = parameters.request_columns(batch.requests)
@@ -210,6 +217,11 @@ class PostgresWriter(PostgresConnection):
         keys = set(self._sql["insert_requests"].run(raw, {"writer_id": batch.writer_id, **columns}).fetchall())
         if len(keys) == len(batch.requests):
             return batch.requests
+        missing = [row for row in batch.requests if (row.run_id, row.seq) not in keys]
+        asked = {"run_id": [row.run_id for row in missing], "seq": [row.seq for row in missing]}
+        (here,) = self._sql["requests_here"].run(raw, {"writer_id": batch.writer_id, **asked}).fetchone() or (0,)
+        if here != len(missing):
+            raise parameters.left_out(len(missing) - here, self.label)
         return [row for row in batch.requests if (row.run_id, row.seq) in keys]
 
     def _widen_when_due(self, raw: DeadlineConnection, now_s: int) -> None:
@@ -292,6 +304,10 @@ class PostgresWriter(PostgresConnection):
                     "at": from_microseconds(count.at_us),
                 },
             )
+
+
+def _microseconds(at: int) -> int:
+    return at + POSTGRES_EPOCH_US
 
 
 def _is_one_request(batch: Batch) -> bool:

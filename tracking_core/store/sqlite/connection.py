@@ -23,19 +23,43 @@ LOCK_WAIT_S = 0.1
 """How long SQLite itself waits for a lock; the waiting beyond it is ours, so that it can be cut short."""
 
 
+BLOCKED = frozenset({sqlite3.SQLITE_CONSTRAINT})
+"""Result codes by which a rule of the file stops a row: a constraint, or RAISE in a trigger. The row waits."""
+
+REJECTED = frozenset({sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH})
+"""By which a value does not fit: sending it again will not help."""
+
+REFUSED = frozenset(
+    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+)
+"""By which the file cannot be written by us as it is."""
+
+# Everything else (FULL, IOERR, CANTOPEN, BUSY, LOCKED, NOMEM, SCHEMA) may pass by itself. All but the first two
+# keep the whole batch: it is spooled and sent again.
+
+
 def translate(error: Exception, label: str) -> our.StoreError:
-    """Return the error of ours that a driver's error means; the message names the file."""
+    """Return the error of ours that a driver's error means; the message names the file. Judged by result code."""
     text = " ".join(str(error).split())
     where = f"{label}: {text}"
-    if "no such table" in text or "no such column" in text:
+    extended = getattr(error, "sqlite_errorcode", None)
+    if extended is None:
+        # Raised by the driver itself: it has no form for such a value, or the connection is closed.
+        is_value = isinstance(error, OverflowError | UnicodeEncodeError | sqlite3.InterfaceError | sqlite3.DataError)
+        return (our.RowRejected if is_value else our.StoreUnavailable)(where)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_ERROR and ("no such table" in text or "column" in text):
+        # SQLite has one code for all that is wrong with a statement, and one language.
         return our.SchemaMissing(f"{label} holds no tables of etlwatch, or of another version: run `etlwatch init`")
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.InterfaceError | OverflowError | UnicodeError):
+    if code in BLOCKED:
+        return our.RowBlocked(where)
+    if code in REJECTED:
         return our.RowRejected(where)
-    if "readonly" in text or "not a database" in text or "malformed" in text or "not authorized" in text:
+    if code in REFUSED:
         return our.StoreRefused(where)
-    if text == "interrupted":
+    if code == sqlite3.SQLITE_INTERRUPT:
         return our.StoreUnavailable(f"{label}: no answer within the deadline")
-    if "locked" in text or "busy" in text:
+    if code in (sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_BUSY):
         return our.StoreUnavailable(f"{label}: another process holds it longer than the deadline")
     return our.StoreUnavailable(where)
 

@@ -32,6 +32,10 @@ ROWS_AT_A_TIME = 80
 """Requests that one statement inserts: a third faster than one each, and 960 values, which every SQLite takes."""
 
 
+class _SomeNotInserted(Exception):
+    """Some requests of a batch are here already, or are left out: one by one it shows which."""
+
+
 class SqliteWriter(SqliteConnection):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
 
@@ -43,22 +47,29 @@ class SqliteWriter(SqliteConnection):
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:  # noqa: ARG002 - no wait
         """Store a batch in one transaction; when this returns it is committed. Nothing is done meanwhile.
 
-        Raises StoreUnavailable, StoreRefused, SchemaMissing or RowRejected; nothing of the batch is stored then.
+        Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
         with self.operation() as raw:
-            self.patiently(lambda: raw.execute(self._sql["begin"]))
-            now_us = self.now_us()
-            if batch.batch_seq is not None and not self._claim(batch, now_us):
+            try:
+                return self._write(raw, batch, at_once=batch.batch_seq is not None)
+            except _SomeNotInserted:
                 raw.rollback()
-                return Receipt(duplicate=True, store_us=now_us)
-            for start in batch.starts:
-                raw.execute(self._sql["carry_run"], {**_start_parameters(start, batch.ends), "now": now_us})
-            known = self._judge(sorted(batch.run_ids()), now_us, batch)
-            ended = self._write_rows(batch, known, now_us)
-            if parameters.forgets_batches(batch):
-                before = to_microseconds(forgotten_before(from_microseconds(now_us)))
-                raw.execute(self._sql["forget_batches"], {"before": before, "most": parameters.FORGET_AT_MOST})
-            raw.commit()
+                return self._write(raw, batch, at_once=False)
+
+    def _write(self, raw: sqlite3.Connection, batch: Batch, *, at_once: bool) -> Receipt:
+        self.patiently(lambda: raw.execute(self._sql["begin"]))
+        now_us = self.now_us()
+        if batch.batch_seq is not None and not self._claim(batch, now_us):
+            raw.rollback()
+            return Receipt(duplicate=True, store_us=now_us)
+        for start in batch.starts:
+            raw.execute(self._sql["carry_run"], {**_start_parameters(start, batch.ends), "now": now_us})
+        known = self._judge(sorted(batch.run_ids()), now_us, batch)
+        ended = self._write_rows(batch, known, now_us, at_once=at_once)
+        if parameters.forgets_batches(batch):
+            before = to_microseconds(forgotten_before(from_microseconds(now_us)))
+            raw.execute(self._sql["forget_batches"], {"before": before, "most": parameters.FORGET_AT_MOST})
+        raw.commit()
         return Receipt(refused=known.refused, ended=ended, switched_off=known.switched_off, store_us=now_us)
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
@@ -97,13 +108,17 @@ class SqliteWriter(SqliteConnection):
 
     def _judge(self, run_ids: Sequence[int], now_us: int, batch: Batch) -> parameters.Known:
         ask = self._sql["runs_of_batch"]
-        rows = [self.raw.execute(ask, {"run_id": run_id, "now": now_us}).fetchone() for run_id in run_ids]
-        return parameters.judge_runs(rows, batch)
+        jobs = {start.run_id: start.job for start in batch.starts}
+        rows = [
+            self.raw.execute(ask, {"run_id": run_id, "job": jobs.get(run_id), "now": now_us}).fetchone()
+            for run_id in run_ids
+        ]
+        return parameters.judge_runs(rows, batch, self.label)
 
-    def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int) -> frozenset[int]:
+    def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int, *, at_once: bool) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
         cells = batch.cells or tally(batch.requests)
-        stored_rows = self._insert_requests(batch)
+        stored_rows = self._insert_requests(batch, at_once=at_once)
         if len(stored_rows) < len(batch.requests):
             cells = tally(list(stored_rows))
         sums = parameters.add_up(cells)
@@ -115,17 +130,16 @@ class SqliteWriter(SqliteConnection):
         self._add_to_runs(batch, sums.runs, stored_errors)
         return self._end_runs(whole.ends, known.here, now_us)
 
-    def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
+    def _insert_requests(self, batch: Batch, *, at_once: bool) -> Sequence[RequestRow]:
         if not batch.requests:
             return ()
         insert = self._sql["insert_requests"]
         rows = _with_writer(batch)
-        if batch.batch_seq is None:
-            return [
-                row
-                for row, values in zip(batch.requests, rows, strict=True)
-                if self.raw.execute(insert, values).rowcount
-            ]
+        if not at_once:
+            stored = [self.raw.execute(insert, row).rowcount for row in rows]
+            missing = [row for row, is_stored in zip(batch.requests, stored, strict=True) if not is_stored]
+            self._check_here(batch.writer_id, missing)
+            return [row for row, is_stored in zip(batch.requests, stored, strict=True) if is_stored]
         before = self.raw.total_changes
         insert_many = _of_many_rows(insert)
         count = len(batch.requests)
@@ -133,8 +147,15 @@ class SqliteWriter(SqliteConnection):
             self.raw.execute(insert_many, list(chain.from_iterable(islice(rows, ROWS_AT_A_TIME))))
         self.raw.executemany(insert, rows)
         if self.raw.total_changes - before != count:
-            raise sqlite3.IntegrityError(f"a batch of {count} requests meets some that came by another way")
+            raise _SomeNotInserted
         return batch.requests
+
+    def _check_here(self, writer_id: int, rows: Sequence[RequestRow]) -> None:
+        ask = self._sql["requests_here"]
+        keys = [{"run_id": row.run_id, "writer_id": writer_id, "seq": row.seq} for row in rows]
+        here = sum(self.raw.execute(ask, key).fetchone()[0] for key in keys)
+        if here != len(rows):
+            raise parameters.left_out(len(rows) - here, self.label)
 
     def _add_sums(self, writer_id: int, sums: parameters.Sums, now_us: int) -> None:
         if not sums.runs:
@@ -266,8 +287,9 @@ def _with_writer(batch: Batch) -> Iterator[tuple[Any, ...]]:
 @cache
 def _of_many_rows(insert: str) -> str:
     """Return an INSERT of one row of placeholders as one of many rows."""
-    head, values, row = insert.rstrip(";").rpartition("VALUES ")
-    return head + values + ", ".join([row] * ROWS_AT_A_TIME)
+    head, values, rest = insert.rpartition("VALUES ")
+    row, line_end, clause = rest.partition("\n")
+    return head + values + ", ".join([row] * ROWS_AT_A_TIME) + line_end + clause
 
 
 def _start_parameters(start: RunStart, ends: Sequence[RunEnd]) -> dict[str, Any]:
