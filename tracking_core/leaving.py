@@ -214,6 +214,7 @@ class Underway:
             with suppress(Exception):
                 delivery.leave(until + SPOOL_BUDGET_S)
         heart.stop(until + SPOOL_BUDGET_S)
+        _tell_what_is_left()
 
     def _begin(self) -> float:
         """Begin to leave, once; return the moment by which stores must have answered."""
@@ -226,6 +227,13 @@ class Underway:
         self.ended(run.run_id)
         with suppress(Exception):
             run.delivery.end(end)
+
+
+def _tell_what_is_left() -> None:
+    # Imported by whatever has counted anything; nothing is imported while the interpreter leaves.
+    counts, notice = (sys.modules.get(f"tracking_core.delivery.{name}") for name in ("counts", "notice"))
+    if counts is not None and notice is not None:
+        notice.notice.exiting(*counts.of_process.undelivered())
 
 
 def _die_of(number: int) -> None:

@@ -115,6 +115,8 @@ def _row(probe: Probe, seq: int) -> RequestRow:
 class Overheard(Health):
     """What a delivery would have said in the job's log, kept to be shown as the cause."""
 
+    speaks = False
+
     def __init__(self) -> None:
         super().__init__()
         self.cause = ""

@@ -32,7 +32,8 @@ def job_process(
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "JOB_DSN": dsn, **environ},
+        # What is told on stderr has tests of its own; everywhere else a job is as silent as without tracking.
+        env={**os.environ, "JOB_DSN": dsn, "TRACKING_QUIET": "1", **environ},
         start_new_session=True,
     )
     try:

@@ -6,6 +6,7 @@ several batches until a store is known to hold it, so it is counted by the run's
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from tracking_core.delivery.base import Replay
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Counts:
     """The figures of one tracker."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Counts | None = None) -> None:
+        self._whole = whole
         self.renew()
 
     def renew(self) -> None:
@@ -27,6 +29,11 @@ class Counts:
         # Guards the figures, which several threads add to.
         self._lock = reentrant_lock()
         self._figures = {"sent": 0, "spooled": 0, "dropped": 0}
+        self._off = 0
+
+    def undelivered(self) -> tuple[int, int]:
+        """Return how many events wait in the spool and how many were dropped, but for those of runs switched off."""
+        return self._figures["spooled"], self._figures["dropped"] - self._off
 
     @property
     def report(self) -> DeliveryReport:
@@ -37,21 +44,31 @@ class Counts:
         with self._lock:
             return DeliveryReport(**self._figures)
 
-    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0) -> None:
-        """Count events; negative numbers take them away again."""
+    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0) -> None:
+        """Count events; negative numbers take them away again. `off`: those dropped because tracking is off."""
         with self._lock:
             self._figures["sent"] += sent
             self._figures["spooled"] += spooled
             self._figures["dropped"] += dropped
+            self._off += off
+        if self._whole is not None:
+            self._whole.add(sent=sent, spooled=spooled, dropped=dropped, off=off)
 
     def start(self, state: RunState, where: str) -> None:
         """Count a run's start where it is now: `sent`, `spooled` or `dropped`."""
         with self._lock:
             before, state.start_is = state.start_is, where
+        if before != where:
             if before:
-                self._figures[before] -= 1
-            self._figures[where] += 1
+                self.add(**{before: -1})
+            self.add(**{where: 1})
 
     def replayed(self, replay: Replay) -> None:
         """Count what this process had spooled itself and has sent now."""
         self.add(sent=replay.own_sent, dropped=replay.own_lost, spooled=-replay.own_sent - replay.own_lost)
+
+
+of_process = Counts()
+"""The figures of all trackers of this process, those that are gone included."""
+
+os.register_at_fork(after_in_child=of_process.renew)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tracking_core.delivery.notice import LOGGER_NAME, notice
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id
 from tracking_core.locks import reentrant_lock
@@ -20,7 +21,6 @@ from tracking_core.store import due
 if TYPE_CHECKING:
     import logging
 
-LOGGER_NAME = "tracking_core"
 _MOST_REMARKS = 256
 _WHY = {
     "unknown": "the store does not hold it",
@@ -32,7 +32,12 @@ _WHY = {
 class Health:
     """Whether the store takes what it is given, as the log was told."""
 
+    speaks = True
+    """Whether what happens here is the process's own recording, so that stderr is told too."""
+
     def __init__(self) -> None:
+        notice.look()
+        self._fault = ""
         # Guards what was said; never held while logging, since a handler may call the tracker again. Re-entrant, as
         # the tracker's other locks are: a signal's handler may come in between.
         self._lock = reentrant_lock()
@@ -59,9 +64,13 @@ class Health:
         # What a store raises on purpose says it all; anything else needs its name.
         told = str(error) if isinstance(error, StoreError) else f"{fault}: {error}"
         where = "" if told.startswith(label) else f"{label}: "
-        self._say(
-            "warning", f"the store does not take what it is given, the job goes on: {where}{without_secrets(told)}"
-        )
+        self._fault = f"{where}{without_secrets(told)}"
+        self._say("warning", f"the store does not take what it is given, the job goes on: {self._fault}")
+
+    def undelivered(self, kept: str) -> None:
+        """Tell stderr, where logging is not configured, that data is `spooled`, waits in `memory` or is `dropped`."""
+        if self.speaks:
+            notice.undelivered(self._fault, kept)
 
     def worked(self, label: str) -> None:
         """Say that the store answers again, if it did not before."""
@@ -158,7 +167,8 @@ def logger() -> logging.Logger:
     found = logging.getLogger(LOGGER_NAME)
     if not found.handlers:
         # Without it Python would print warnings to a job's stderr.
-        found.addHandler(logging.NullHandler())
+        notice.silent_handler = logging.NullHandler()
+        found.addHandler(notice.silent_handler)
     return found
 
 

@@ -28,7 +28,7 @@ from tracking_core.delivery.base import (
 )
 from tracking_core.delivery.batches import events_in
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.counts import Counts
+from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.learning import Learning
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
@@ -74,7 +74,7 @@ class ImmediateDelivery:
         self._breaker = breaker or Breaker()
         self._looked_for_others = False
         self._book = RunBook()
-        self._counts = Counts()
+        self._counts = Counts(of_process if self._health.speaks else None)
         self._skew = Skew(self._clock)
         self._learning = Learning(self._book, switch, self._counts, self._health)
         renew_after_fork(self)
@@ -360,9 +360,14 @@ class ImmediateDelivery:
         if off or isinstance(error, RowRejected) or not self._spool.take(batch):
             self._drop(batch, state)
             self._learning.starts(batch, "dropped")
+            if off:
+                self._counts.add(off=events_in(batch))
+            else:
+                self._health.undelivered("dropped")
             return None
         self._counts.add(spooled=events_in(batch))
         self._learning.starts(batch, "spooled")
+        self._health.undelivered("spooled")
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
 
     # -- what waits in the spool -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Owns the consequences for the book, the switch, the figures and the log; both de
 
 from __future__ import annotations
 
+from tracking_core.delivery.batches import events_of
 from tracking_core.delivery.counts import Counts
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.runbook import RunBook
@@ -36,9 +37,13 @@ class Learning:
                 elif reason == "off" and state.start is not None and not state.confirmed:
                     state.void = True
                     self._counts.start(state, "dropped")
+                    self._counts.add(off=1)
                 elif reason == "unknown" and state.start is not None:
                     # A store that was set back does not hold it any more: the next batch carries it again.
                     state.confirmed = False
+        off = [run_id for run_id, reason in receipt.refused.items() if reason == "off"]
+        if off:
+            self._counts.add(off=events_of(batch, off))
         for run_id, reason in receipt.refused.items():
             self._health.refused(run_id, reason)
 

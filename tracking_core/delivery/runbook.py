@@ -191,3 +191,4 @@ class RunBook:
         for state in self._states.values():
             state.seq = 0
             state.writer_id = self.writer_id
+            state.start_is = ""

@@ -18,7 +18,7 @@ from tracking_core.delivery.backlog import Backlog
 from tracking_core.delivery.base import Replay, Spool
 from tracking_core.delivery.batches import events_in, events_of, is_empty, parts_of, without_runs
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.counts import Counts
+from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_FROM, Intake
 from tracking_core.delivery.learning import Learning
@@ -68,7 +68,7 @@ class Shipper:
         self._clock = clock
         self._spool = spool
         self._breaker = breaker or Breaker()
-        self._counts = Counts()
+        self._counts = Counts(of_process if self._health.speaks else None)
         self._skew = Skew(clock)
         self._learning = Learning(book, switch, self._counts, health)
         self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
@@ -245,17 +245,20 @@ class Shipper:
         batch = self._without_runs_switched_off(batch)
         if not is_empty(batch) and not self._spooled(batch):
             self._backlog.add(batch)
+            self._health.undelivered("memory")
 
     def _spooled(self, batch: Batch) -> bool:
         if not self._spool.take(batch):
             return False
         self._counts.add(spooled=events_in(batch))
         self._learning.starts(batch, "spooled")
+        self._health.undelivered("spooled")
         return True
 
     def _given_up(self, batch: Batch) -> None:
         self._counts.add(dropped=events_in(batch))
         self._learning.starts(batch, "dropped")
+        self._health.undelivered("dropped")
 
     def _without_runs_switched_off(self, batch: Batch) -> Batch:
         """Return a batch without the runs for which tracking was off when the store was last heard."""
@@ -263,7 +266,8 @@ class Shipper:
         if not off:
             return batch
         left = without_runs(batch, off)
-        self._counts.add(dropped=events_in(batch) - events_in(left))
+        lost = events_in(batch) - events_in(left)
+        self._counts.add(dropped=lost, off=lost)
         return left
 
     def _detail_lost(self, rows_by_run: dict[int, int]) -> dict[int, int]:

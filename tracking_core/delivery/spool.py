@@ -23,6 +23,7 @@ from pathlib import Path
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of
+from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
 from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
@@ -195,6 +196,7 @@ class DiskSpool:
                 self._descriptor, self._entry, self._length = spool_file.create(folder, name, self._label)
                 made = os.fstat(self._descriptor)
                 self._identity = made.st_dev, made.st_ino
+                notice.place = str(folder.path)
             except OSError as error:
                 fault = error
             else:
