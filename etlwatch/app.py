@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,6 +44,7 @@ from etlwatch.screens.home import HomeScreen
 from etlwatch.settings import INTERVALS, Settings
 from etlwatch.terminal_driver import TerminalDriver
 from etlwatch.theme import THEMES
+from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
     from etlwatch.start import Beginning

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from etlwatch.gather_listing import MOST_LIVE
 from etlwatch.model.jobs import RUNS_SHOWN
 from etlwatch.model.past import MOST_RUNS
 from tracking_core.config import StoreLocation, resolve
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import AuditEntry, ErrorRecord, RequestRecord, Run, Switch
 from tracking_core.store.base import Reader
 from tracking_core.store.sqlite.archive import SqliteArchive

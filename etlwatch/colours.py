@@ -10,12 +10,13 @@ first frame is drawn before that (`etlwatch.opening`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from rich.style import Style
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "color_system_of", "palette", "pick_theme", "role_style"]
 

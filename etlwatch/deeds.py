@@ -11,7 +11,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,6 +19,7 @@ from etlwatch.model.removal import CleanupLook, PlanChanged, Removed
 from etlwatch.model.switching import SwitchLook
 from etlwatch.model.trouble import Failed
 from etlwatch.poller import describe_failure
+from tracking_core.dataclass import dataclass
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
 from tracking_core.store.base import Reader, Store

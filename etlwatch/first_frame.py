@@ -8,7 +8,6 @@ it; a test holds the two equal, so that nothing jumps when the widgets take over
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,6 +26,7 @@ from etlwatch.model.spans import Spans, fit, in_glyphs
 from etlwatch.model.table_lines import Row, cursor_spans, header_spans, row_spans
 from etlwatch.model.windows import Window
 from etlwatch.settings import Settings
+from tracking_core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from etlwatch.model.rows import RunRow

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +26,7 @@ from etlwatch.model.series import Grid, grid_of
 from etlwatch.model.snapshot import FleetSeries, Rates, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.model.windows import WINDOWS, Window
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import Run
 from tracking_core.store.base import Reader

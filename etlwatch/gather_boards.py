@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,6 +27,7 @@ from etlwatch.model.boards import (
     RunsBoard,
 )
 from etlwatch.model.snapshot import RunDetails
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 

@@ -7,13 +7,13 @@ Owns what is remembered of it, and what it was like when that was read. Refuses 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from etlwatch.gather_compare import read_reference
 from etlwatch.gather_errors import kinds_of_errors
 from etlwatch.model.coverage import coverage_of
 from etlwatch.model.snapshot import RunDetails
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 

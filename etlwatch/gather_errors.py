@@ -7,12 +7,12 @@ Owns these questions, for `etlwatch errors --group` and the errors screen alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from etlwatch.model.error_groups import ErrorKind, groups_of_run, kind_of
 from etlwatch.model.kind_list import KINDS
+from tracking_core.dataclass import dataclass, field
 from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
@@ -18,6 +17,7 @@ from etlwatch.model.as_of import just_after, run_as_of
 from etlwatch.model.checks import JobCheck, check_job
 from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
 from etlwatch.model.past import MOST_RUNS, past_of
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -9,10 +9,10 @@ page again now and then.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +21,7 @@ from etlwatch.model.past import JobPast
 from etlwatch.model.series import grid_of, percentiles_of
 from etlwatch.model.snapshot import FleetSeries, Percentiles, RunDetails, Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import replace
 from tracking_core.records import ErrorRecord, Run, RunStatus
 from tracking_core.store.base import Reader
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +23,7 @@ from etlwatch.model.late_as_of import Doubt, Looked, late_as_of
 from etlwatch.model.past import JobPast
 from etlwatch.model.snapshot import RunDetails
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import replace
 from tracking_core.records import Phase, PhaseSample, Run, RunStatus
 from tracking_core.store.base import Reader
 

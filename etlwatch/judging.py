@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -19,6 +18,7 @@ from etlwatch.model.judged import Judgement, judge_fleet
 from etlwatch.model.late import is_slow, may_be_stalled
 from etlwatch.model.past import MOST_RUNS, JobPast, past_of
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 

@@ -12,7 +12,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from etlwatch.gather import Gatherer, Watch
@@ -20,6 +19,7 @@ from etlwatch.gather_past import read_as_of
 from etlwatch.model.past import JobPast
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import dataclass
 from tracking_core.errors import (
     ConfigurationError,
     SchemaMissing,

@@ -10,13 +10,13 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from etlwatch.model.ordering import Order
 from etlwatch.model.windows import WINDOWS, Window
 from tracking_core.config import home_directory, make_private_directory
+from tracking_core.dataclass import dataclass, field
 
 __all__ = ["Remembered", "recall", "remember", "state_file"]
 

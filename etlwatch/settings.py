@@ -6,11 +6,11 @@ Owns the settings record. Refuses to own where they come from (flags, environmen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Final
 
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import dataclass, field
 
 __all__ = ["INTERVALS", "READ_ONLY", "Keymap", "Settings"]
 

@@ -13,11 +13,11 @@ import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
 from tracking_core import conninfo
+from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import ConfigurationError
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
 from tracking_core.redaction import use_own_patterns

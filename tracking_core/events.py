@@ -8,8 +8,8 @@ stand here (see sanitize.py): a store never refuses them for their content.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from tracking_core.dataclass import dataclass, field
 from tracking_core.request_rows import ADJUSTED, RequestColumns, RequestRow
 from tracking_core.tallies import (
     SERIES_COARSE_S,

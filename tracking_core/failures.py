@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import traceback
-from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
 from typing import Self
 
+from tracking_core.dataclass import dataclass
 from tracking_core.redaction import without_secrets
 
 TRACEBACK_LIMIT_BYTES = 64 * 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, MutableMapping
-from dataclasses import asdict, fields, replace
 
+from tracking_core.dataclass import asdict, fields, replace
 from tracking_core.events import RunStart
 from tracking_core.identity import MAX_RUN_ID, format_run_id
 

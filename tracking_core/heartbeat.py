@@ -15,11 +15,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from tracking_core import forks
+from tracking_core.dataclass import dataclass
 from tracking_core.locks import occupied, reentrant_lock
 from tracking_core.store import due
 from tracking_core.store.base import Store

@@ -24,11 +24,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from tracking_core import forks
+from tracking_core.dataclass import dataclass
 from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
 from tracking_core.heartbeat import heart
 from tracking_core.locks import held_here, put_off

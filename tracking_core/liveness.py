@@ -5,8 +5,9 @@ Only what needs no history is decided here; verdicts that compare a run with its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from tracking_core.dataclass import dataclass
 
 LOST_AFTER_INTERVALS = 3
 """A run is lost when this many of its own heartbeat intervals have passed in silence (DESIGN 3)."""

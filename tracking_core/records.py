@@ -7,10 +7,10 @@ hold no behaviour beyond what follows from their own fields.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from tracking_core.dataclass import dataclass, field
 from tracking_core.identity import format_run_id
 from tracking_core.states import PhaseStatus as PhaseStatus
 from tracking_core.states import RunStatus as RunStatus

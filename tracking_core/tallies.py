@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tracking_core import histogram
+from tracking_core.dataclass import dataclass, field, fields
 from tracking_core.identity import run_time_us
 from tracking_core.request_rows import Columns, RequestColumns, RequestRow, has_failed
 

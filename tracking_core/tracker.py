@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tracking_core import arguments, command_line, config, identity, sanitize
+from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
 from tracking_core.errors import SchemaMissing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,7 @@ from etlwatch.model.compare_words import (
 from etlwatch.model.difference import Difference
 from etlwatch.model.numbers import UNKNOWN, percent
 from etlwatch.model.run_cells import Pen
+from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:

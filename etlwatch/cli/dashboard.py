@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +12,7 @@ from etlwatch.cli.configuration import configured, notices, remembered_option, w
 from etlwatch.cli.early import THEMES
 from etlwatch.cli.options import LONGEST_S, SHORTEST_S
 from etlwatch.cli.terminal import is_unicode
+from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
     from tracking_core.records import Bundle

@@ -6,7 +6,6 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +17,7 @@ from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, is_terminal
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import asdict
 
 if TYPE_CHECKING:
     from etlwatch.doctor.findings import Finding

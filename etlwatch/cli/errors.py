@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
 from etlwatch.model.numbers import moment
 from etlwatch.text import clip, pad
+from tracking_core.dataclass import dataclass
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorRecord
 

@@ -12,13 +12,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import TextIO
 
 from etlwatch.cli.configuration import shown_zone
 from etlwatch.cli.terminal import Look, is_unicode, look_of
 from etlwatch.text import safe
+from tracking_core.dataclass import replace
 
 Lines = Callable[[Look], Iterable[str]]
 Shape = Mapping[str, object]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -25,6 +24,7 @@ from etlwatch.judging import Judge
 from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, parse_filter
 from etlwatch.model.numbers import count, duration, moment
 from etlwatch.text import clip, pad
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
 if TYPE_CHECKING:

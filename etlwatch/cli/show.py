@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from etlwatch.model.eta import estimate
 from etlwatch.model.late import Finding
 from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent, span
 from etlwatch.model.past import JobPast
+from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
 from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger
 

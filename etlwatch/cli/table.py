@@ -8,11 +8,11 @@ nothing of a database reaches a terminal raw. Pure: knows no stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from etlwatch.cli.terminal import Look, Tone
 from etlwatch.text import Align, cell_width, clip, pad
+from tracking_core.dataclass import dataclass
 
 Row = TypeVar("Row")
 GAP = "  "

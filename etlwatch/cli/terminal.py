@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Literal, TextIO
 
 from etlwatch.model.glyphs import UNICODE, Glyphs, glyphs_for
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass
 
 Tone = Literal["", "red", "amber", "dim", "bold"]
 

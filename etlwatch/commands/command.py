@@ -7,11 +7,11 @@ be checked without one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etlwatch.config.key_names import shown_key
 from etlwatch.model.footer_line import Key
+from tracking_core.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from textual.binding import BindingType

@@ -7,7 +7,6 @@ is done with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from etlwatch.config.errors import ConfigError, Problem, Unusable, written_key
@@ -18,6 +17,7 @@ from etlwatch.config.targets import Target, chosen_target, merged_targets
 from etlwatch.config.values import LOCAL, from_text, text
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.config import StoreLocation, resolve
+from tracking_core.dataclass import dataclass
 
 __all__ = ["VARIABLES", "Effective", "Flags", "effective", "load"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from tracking_core.dataclass import dataclass
 from tracking_core.redaction import without_secrets
 
 __all__ = ["ConfigError", "Problem", "Unusable", "nearest", "shown_value", "written_key"]

@@ -10,13 +10,13 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from etlwatch.config.errors import ConfigError, Problem
 from tracking_core.config import home_directory
+from tracking_core.dataclass import dataclass
 from tracking_core.redaction import without_secrets
 
 __all__ = ["SYSTEM_FILE", "Layer", "RawFile", "config_paths", "read_raw"]

@@ -7,7 +7,6 @@ place may say it (`etlwatch.config.effective`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,6 +29,7 @@ from etlwatch.config.values import (
 )
 from tracking_core.config import StoreLocation
 from tracking_core.conninfo import SECRET_KEYWORDS
+from tracking_core.dataclass import dataclass, field
 
 __all__ = ["DISPLAY", "THRESHOLDS", "Display", "FileValues", "TargetValues", "read_values"]
 

@@ -6,10 +6,10 @@ Owns the record that carries a source along. Refuses to own which places there a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from etlwatch.config.files import Layer
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Sourced", "first", "said_by"]
 

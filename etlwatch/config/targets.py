@@ -6,7 +6,6 @@ Owns the target as it is in effect. A target is no boundary: whoever may write t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from etlwatch.config.errors import ConfigError, Problem, nearest, shown_value, written_key
@@ -14,6 +13,7 @@ from etlwatch.config.files import Layer
 from etlwatch.config.schema import FileValues, TargetValues
 from etlwatch.config.sourced import Sourced, first, said_by
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Target", "chosen_target", "merged_targets"]
 

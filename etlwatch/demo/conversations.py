@@ -10,13 +10,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from etlwatch.demo.pacing import Pacer
 from tracking_core import ETLContext
+from tracking_core.dataclass import dataclass
 
 Item = TypeVar("Item")
 RawConversation = Mapping[str, Any]

@@ -17,7 +17,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -25,6 +24,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from etlwatch.demo.crm_records import MAKERS
+from tracking_core.dataclass import dataclass, field
 
 LARGEST_PAGE = 200
 _SIZES: Mapping[str, int] = {"contacts": 1900, "companies": 430, "opportunities": 1120}

@@ -9,13 +9,14 @@ import http.client
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
+
+from tracking_core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

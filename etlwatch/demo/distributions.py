@@ -13,11 +13,12 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
+
+from tracking_core.dataclass import dataclass
 
 _METADATA_NAMES = ("METADATA", "PKG-INFO")
 _SIZE = re.compile(r"[0-9]{0,15}")  # up to a petabyte: more is a broken line, and would not fit a column

@@ -11,7 +11,6 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from etlwatch.demo import inventory_tables as tables
@@ -36,6 +35,7 @@ from etlwatch.demo.package_facts import (
     parse_requirement,
 )
 from tracking_core import ETLContext, ETLRunContext, SimpleETLTracker
+from tracking_core.dataclass import dataclass
 
 JOB = "inventory"
 FILES_AT_ONCE = 200

@@ -7,8 +7,9 @@ files is `distributions`' part.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from tracking_core.dataclass import dataclass
 
 UNKNOWN_LICENCE = "unknown"
 

@@ -5,7 +5,8 @@ argument, and starting processes is `runner`'s part.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from tracking_core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

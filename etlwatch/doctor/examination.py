@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from etlwatch.doctor import (
@@ -24,6 +23,7 @@ from etlwatch.doctor import (
 from etlwatch.doctor.findings import Finding, Result, Verdict, failed, skipped
 from etlwatch.doctor.patient import Patient
 from etlwatch.doctor.probe import forget_probes
+from tracking_core.dataclass import dataclass
 from tracking_core.errors import TrackingError
 from tracking_core.redaction import without_secrets
 from tracking_core.store import due

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from etlwatch.model.numbers import duration_ms
+from tracking_core.dataclass import dataclass
 
 
 class Verdict(StrEnum):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import StoreUnavailable
 from tracking_core.store import open_store
 

@@ -12,10 +12,10 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from etlwatch.doctor.patient import Patient
 from tracking_core import identity
+from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.base import NoSpool, RawRequest
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health import Health

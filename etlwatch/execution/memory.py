@@ -10,8 +10,9 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from tracking_core.dataclass import dataclass
 
 MIB = 1024 * 1024
 NEAR_LIMIT = 0.9

@@ -7,10 +7,10 @@ were come by (`process.py`, `memory.py`).
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
 
 from etlwatch.execution.memory import MemoryFacts
 from etlwatch.model.numbers import duration
+from tracking_core.dataclass import dataclass, field
 from tracking_core.states import RunStatus
 
 NOT_FOUND = 127

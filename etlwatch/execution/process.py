@@ -12,9 +12,9 @@ import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from etlwatch.execution.outcome import STOPS
+from tracking_core.dataclass import dataclass
 
 PASSED_ON = frozenset({*STOPS, signal.SIGUSR1, signal.SIGUSR2})
 WAITED_FOR = frozenset({*PASSED_ON, signal.SIGCHLD, signal.SIGWINCH})

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import Literal
 
 from etlwatch.execution import process
@@ -19,6 +18,7 @@ from etlwatch.execution.outcome import Outcome
 from etlwatch.execution.stderr import Stderr
 from tracking_core import SimpleETLTracker, handover
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import dataclass
 from tracking_core.states import PhaseStatus, RunStatus
 
 PHASE = "command"

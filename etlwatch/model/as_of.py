@@ -10,12 +10,12 @@ hour. Verdicts follow from this in `etlwatch.model.late_as_of`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from etlwatch.model.series import percentiles_of
 from etlwatch.model.snapshot import Percentiles, Rates
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.histogram import merge
 from tracking_core.liveness import judge
 from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, SeriesCell, Traffic

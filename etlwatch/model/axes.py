@@ -10,12 +10,12 @@ Owns where a value or a moment falls in cells, and the words on the axes. Refuse
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from etlwatch.model.numbers import Number, count
 from etlwatch.model.spans import Spans, merge
 from etlwatch.text import cell_width
+from tracking_core.dataclass import dataclass
 
 __all__ = ["TimeScale", "count_label", "millis_label", "nice_top", "share_label", "times_line"]
 

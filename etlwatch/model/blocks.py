@@ -15,11 +15,11 @@ A value of None is an unknown bucket and leaves its column empty; what is not no
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, merge
+from tracking_core.dataclass import dataclass
 
 __all__ = ["How", "Layer", "Value", "areas", "columns_of", "resample", "spark", "strip"]
 

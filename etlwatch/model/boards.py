@@ -6,9 +6,10 @@ Owns the records of question and answer that travel between screens and poller. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, TypeAlias
+
+from tracking_core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from etlwatch.model.error_groups import ErrorKind

@@ -8,7 +8,6 @@ Owns how a chart is put together in a given width (SCREENS "Charts"). Refuses to
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from etlwatch.model.axes import times_line
@@ -16,6 +15,7 @@ from etlwatch.model.blocks import How, Layer, Value, areas, columns_of, resample
 from etlwatch.model.glyphs import UNICODE, Glyphs
 from etlwatch.model.spans import Span, Spans, fit, spans_width
 from etlwatch.model.time_cursor import with_line
+from tracking_core.dataclass import dataclass, replace
 
 __all__ = ["LABEL_CELLS", "Chart", "Spark", "chart_lines", "plot_columns", "spark_lines"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
 from typing import Final
@@ -22,6 +21,7 @@ from etlwatch.model.ranges import Range
 from etlwatch.model.rhythm import Expected, rhythm_of
 from etlwatch.model.verdict import RANKS
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass, field
 from tracking_core.records import Run, RunOutline, RunStatus, Switch
 
 __all__ = [

@@ -5,8 +5,6 @@ Owns the words. Refuses to own the closing (`etlwatch.deeds`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from etlwatch.model.box_lines import labelled_lines
 from etlwatch.model.numbers import ago, duration, moment
 from etlwatch.model.pane import short_id
@@ -14,6 +12,7 @@ from etlwatch.model.rows import RunRow
 from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.spans import Spans, fit
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass
 
 __all__ = ["NotClosed", "closing_lines"]
 

@@ -9,10 +9,10 @@ one for 80, one for 120 and one for 160 cells and hands the table the one that f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import ELLIPSIS, Align
+from tracking_core.dataclass import dataclass, replace
 
 __all__ = ["GUTTER", "Column", "Placed", "headers", "laid_out", "placed", "widened"]
 

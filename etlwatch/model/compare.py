@@ -12,7 +12,6 @@ one phase may take back what another one costs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +19,7 @@ from etlwatch.model.compare_figures import counts, endpoint_figures, error_kinds
 from etlwatch.model.difference import Difference, Kind
 from etlwatch.model.numbers import duration_ms
 from etlwatch.model.snapshot import RunDetails
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
 __all__ = ["Comparison", "compare_runs"]

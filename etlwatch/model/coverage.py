@@ -8,10 +8,10 @@ Nothing is said of what lies behind the last page: that it was the last, only th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from etlwatch.model.numbers import count
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Page
 
 __all__ = ["Coverage", "coverage_of", "coverage_words"]

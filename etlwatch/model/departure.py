@@ -8,7 +8,6 @@ are looked at, so that a later look at the same moment finds the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +15,7 @@ from etlwatch.model.past import JobPast
 from etlwatch.model.stretch import last_stretch
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
+from tracking_core.dataclass import dataclass
 from tracking_core.records import SeriesCell
 
 __all__ = ["Departure", "departure_of"]

@@ -6,8 +6,9 @@ Owns the record and the arithmetic of a single difference. Refuses to own which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Difference", "Kind", "Unit", "number_difference"]
 

@@ -7,7 +7,6 @@ and the grouping of one run's records (`etlwatch.model.run_errors`). Every text 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans
 from etlwatch.model.verdict import last_line
 from etlwatch.text import clip, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorGroup, ErrorRecord, Run
 

@@ -7,11 +7,11 @@ usually take; a run without totals takes what the job usually takes. Never a sin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from etlwatch.model.numbers import clock, moment
 from etlwatch.model.past import JobPast, PhasePast
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
 __all__ = ["Eta", "done_share", "estimate", "eta_words", "rest_of_phase"]

@@ -15,13 +15,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import ge, gt, le, lt
 from typing import Final
 
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
 __all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "parse_duration", "parse_filter", "parse_moment"]

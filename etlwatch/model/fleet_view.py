@@ -7,7 +7,6 @@ the wide layouts and the sparks of the smallest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
@@ -19,6 +18,7 @@ from etlwatch.model.series import Column, columns_of, latest
 from etlwatch.model.snapshot import FleetSeries
 from etlwatch.model.spans import Span, Spans, spans_width
 from etlwatch.model.time_cursor import place_of
+from tracking_core.dataclass import dataclass
 
 __all__ = ["ALARMING_SHARE", "FleetCharts", "fleet_charts", "fleet_sparks"]
 

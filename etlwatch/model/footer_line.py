@@ -4,11 +4,11 @@ Owns the look of a key and its word, and which go first when the line is too sho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from etlwatch.model.parts import Part, lay_out
 from etlwatch.model.spans import Spans
 from etlwatch.text import ELLIPSIS
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Key", "footer_line"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from etlwatch.model.numbers import clock, duration, duration_ms, stamp
 from etlwatch.model.parts import Part
 from etlwatch.text import clip, safe
+from tracking_core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from tracking_core.records import Switch

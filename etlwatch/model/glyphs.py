@@ -10,8 +10,9 @@ checked against the common terminal fonts (SCREENS "States"); the ASCII set keep
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["ASCII", "UNICODE", "Glyphs", "glyphs_for"]
 

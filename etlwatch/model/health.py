@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
@@ -20,6 +19,7 @@ from etlwatch.model.rows import RunRow
 from etlwatch.model.spans import Spans, spans_width
 from etlwatch.model.verdict import BEHIND
 from etlwatch.text import cell_width, clip, safe
+from tracking_core.dataclass import dataclass
 
 __all__ = [
     "NO_RUNS",

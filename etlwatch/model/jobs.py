@@ -8,13 +8,13 @@ jobs stand (`etlwatch.model.job_list`), how they are written (`etlwatch.model.jo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from etlwatch.model.past import MINIMUM_RUNS, NO_PAST, JobPast, quantile
 from etlwatch.model.rhythm import Expected, Rhythm, next_after, rhythm_of
 from etlwatch.model.verdict import BEHIND, RANKS
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 
 __all__ = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,6 +17,7 @@ from etlwatch.model.late import Finding, findings
 from etlwatch.model.numbers import span
 from etlwatch.model.past import JobPast
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 

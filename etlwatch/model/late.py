@@ -7,7 +7,6 @@ that order, is the state; all that hold are listed. Nothing here is stored, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,6 +17,7 @@ from etlwatch.model.stretch import last_stretch
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
+from tracking_core.dataclass import dataclass
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
 __all__ = ["RECENT_S", "Finding", "findings", "is_slow", "latest_progress", "may_be_stalled"]

@@ -8,7 +8,6 @@ each extreme of what may have been. What holds in all of them held then; what ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +18,7 @@ from etlwatch.model.numbers import duration, span
 from etlwatch.model.past import JobPast
 from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.clock import from_microseconds
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, Run, SeriesCell
 
 __all__ = ["Doubt", "Looked", "last_progress", "late_as_of"]

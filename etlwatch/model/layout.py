@@ -5,8 +5,9 @@ Owns the thresholds. Refuses to own the columns of the table (`etlwatch.model.ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["SPARK_LINES", "HomeLayout", "home_layout"]
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
 from etlwatch.model.filter import FilterError
+from tracking_core.dataclass import dataclass
 
 __all__ = ["ListFilter", "Vocabulary"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from etlwatch.model.numbers import count, duration
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.verdict import BEHIND
 from etlwatch.text import clip, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
 __all__ = ["Meanwhile", "meanwhile"]

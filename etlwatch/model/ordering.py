@@ -9,8 +9,9 @@ direction, and ties fall back to the order of need, so that rows do not dance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["NEED", "Order", "Ordering"]
 

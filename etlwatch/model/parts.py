@@ -7,10 +7,10 @@ Owns the arithmetic of the health line, the footer and the rules. Refuses to own
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from etlwatch.model.spans import Span, Spans, fit, merge, spans_width
 from etlwatch.text import ELLIPSIS
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Part", "lay_out"]
 

@@ -7,10 +7,10 @@ verdicts, and to invent a normal: below MINIMUM_RUNS there is a count and no fig
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from tracking_core import histogram
+from tracking_core.dataclass import dataclass, field
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
 
 __all__ = [

@@ -7,11 +7,11 @@ colours.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from etlwatch.model.blocks import Value
 from etlwatch.model.spans import Span, Spans
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Plot", "Series", "legend", "y_ticks"]
 

@@ -6,7 +6,6 @@ Counts are written in full: a number that has to be typed is never rounded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.model.trouble import Failed
 from etlwatch.text import cell_width, pad, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import CleanupJob, CleanupPlan
 
 __all__ = [

@@ -8,12 +8,12 @@ that follow no pattern, have no rhythm. A job may keep to local time or to UTC; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final
 
 from etlwatch.model.past import MINIMUM_RUNS
+from tracking_core.dataclass import dataclass
 
 __all__ = ["LOOKED_AT", "Expected", "Rhythm", "Slot", "next_after", "rhythm_of"]
 

@@ -7,13 +7,13 @@ Refuses to own how any of it is written (`etlwatch.model.run_cells`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from etlwatch.model.eta import Eta, estimate
 from etlwatch.model.late import Finding
 from etlwatch.model.past import NO_PAST, JobPast, Usual, pasts_of_listed
 from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.verdict import Verdict, judge_run, made_good
+from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 
 __all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]

@@ -7,7 +7,6 @@ are (`etlwatch.model.rows`). Every text that comes from the store passes `safe` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -19,6 +18,7 @@ from etlwatch.model.rows import RunRow
 from etlwatch.model.spans import Spans
 from etlwatch.model.verdict import BEHIND
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Pen", "row_role", "run_cells", "state_spans"]
 

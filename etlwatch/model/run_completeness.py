@@ -6,7 +6,6 @@ Owns the matching of entities to endpoints and units, and the words. Refuses to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from etlwatch.model.coverage import coverage_words
@@ -16,6 +15,7 @@ from etlwatch.model.run_cells import Pen
 from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Span, Spans
 from etlwatch.text import pad, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import EndpointTotals, Phase, WriterLedger
 
 __all__ = [

@@ -8,7 +8,6 @@ terminal would act on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from etlwatch.model.columns import Column, headers, laid_out
@@ -20,6 +19,7 @@ from etlwatch.model.spans import Spans
 from etlwatch.model.tracebacks import traceback_lines
 from etlwatch.model.verdict import last_line
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord
 
 __all__ = [

@@ -6,7 +6,6 @@ Owns how these parts are put together at a size. Refuses to own the parts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from etlwatch.model.charts import Chart, chart_lines
 from etlwatch.model.compare import compare_runs
@@ -23,6 +22,7 @@ from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.model.verdict import last_line
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass, replace
 
 __all__ = ["Fact", "overview_lines", "run_facts"]
 

@@ -7,7 +7,6 @@ is known of a phase (`etlwatch.model.phase_details`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from etlwatch.model.axes import TimeScale
 from etlwatch.model.eta import rest_of_phase
@@ -19,6 +18,7 @@ from etlwatch.model.run_charts import time_ticks
 from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import pad, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus
 
 __all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_time_s", "phases_to_show"]

@@ -7,7 +7,6 @@ the series say is no finer than their cells, and stands at the beginning of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Final
@@ -18,6 +17,7 @@ from etlwatch.model.run_view import RunView
 from etlwatch.model.spans import Spans, fit
 from etlwatch.model.verdict import last_line
 from etlwatch.text import pad, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, PhaseStatus, SeriesCell
 
 __all__ = ["Event", "events_of", "timeline_lines"]

@@ -7,7 +7,6 @@ the tabs' contents (`run_overview`, `run_phases`, `run_errors`, `run_completenes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -20,6 +19,7 @@ from etlwatch.model.run_cells import Pen, state_spans
 from etlwatch.model.snapshot import RunDetails, Snapshot
 from etlwatch.model.spans import Spans, fit, spans_width
 from etlwatch.text import cell_width, clip, safe
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, Run
 
 __all__ = ["TABS", "RunView", "tab_at", "tab_line", "title_parts", "verdict_lines", "view_of"]

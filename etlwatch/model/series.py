@@ -11,11 +11,11 @@ own how columns are drawn (`etlwatch.model.blocks`) and what is unusual about th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from etlwatch.model.snapshot import Percentiles
 from etlwatch.model.windows import Window
+from tracking_core.dataclass import dataclass, field
 from tracking_core.histogram import percentile, unpack
 from tracking_core.records import SeriesCell
 

@@ -8,7 +8,6 @@ snapshot, so that no frame mixes two moments.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from etlwatch.model.coverage import Coverage
 from etlwatch.model.judged import Outage
 from etlwatch.model.late import Finding
 from etlwatch.model.past import JobPast
+from tracking_core.dataclass import dataclass, field
 from tracking_core.records import (
     EndpointTotals,
     ErrorRecord,

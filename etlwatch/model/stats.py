@@ -7,12 +7,12 @@ written. Only what lies in the stretch counts: a run that reaches into it counts
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from etlwatch.model.past import quantile
 from etlwatch.model.series import Column, columns_of, latest
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus, SeriesCell
 
 __all__ = ["INTERVALS_S", "JobStats", "Stats", "interval_of", "job_stats", "stats_of"]

@@ -8,7 +8,6 @@ off (CONTRACT 3).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from etlwatch.model.pane import short_id
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans, spans_width
 from etlwatch.text import cell_width, clip, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import AuditEntry, Run, Switch
 
 __all__ = [

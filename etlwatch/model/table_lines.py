@@ -10,13 +10,13 @@ A row's cells may be a function, called only when the row is drawn; then its `ve
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from etlwatch.model.columns import GUTTER, Placed
 from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width, clip
+from tracking_core.dataclass import dataclass, field
 
 __all__ = ["Cells", "Row", "changed_places", "cursor_spans", "header_spans", "row_spans"]
 

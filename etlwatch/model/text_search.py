@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from etlwatch.model.spans import Span, Spans, merge, plain_text
 from etlwatch.text import cell_width
+from tracking_core.dataclass import dataclass
 
 __all__ = ["MOST_HITS", "Hit", "find_hits", "marked"]
 

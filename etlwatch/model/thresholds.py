@@ -6,8 +6,9 @@ read without loading a judge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["DEFAULT_THRESHOLDS", "Thresholds"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from etlwatch.text import safe
+from tracking_core.dataclass import dataclass
 
 __all__ = ["Failed"]
 

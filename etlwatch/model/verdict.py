@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.model.late import Finding
 from etlwatch.model.numbers import span
+from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
 if TYPE_CHECKING:

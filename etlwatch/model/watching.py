@@ -6,13 +6,13 @@ Owns the remembered states. Refuses to own bell and toast. A run that has ended 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from etlwatch.model.numbers import duration
 from etlwatch.model.pane import short_id
 from etlwatch.model.verdict import BEHIND
 from etlwatch.text import clip, safe
+from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
 __all__ = ["Change", "Watching"]

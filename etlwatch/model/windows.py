@@ -1,7 +1,8 @@
 """How far back the charts look: four windows, each with the cells that the store has of that age."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from tracking_core.dataclass import dataclass
 
 __all__ = ["WINDOWS", "Window", "window_called"]
 

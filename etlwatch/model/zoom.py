@@ -7,7 +7,6 @@ Refuses to own the cells (`etlwatch.model.series`), the drawing (`etlwatch.widge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,6 +21,7 @@ from etlwatch.model.series import Column, columns_of
 from etlwatch.model.snapshot import FleetSeries
 from etlwatch.model.spans import Span, Spans
 from etlwatch.model.time_cursor import place_of
+from tracking_core.dataclass import dataclass, replace
 
 __all__ = ["ZOOMED", "Zoom", "fleet_zoom", "moment_words", "run_zoom", "usual_levels", "zoom_plot"]
 

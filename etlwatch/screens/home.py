@@ -8,7 +8,6 @@ Owns the window of the charts and what the keys do with the run under the cursor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -41,6 +40,7 @@ from etlwatch.text import safe
 from etlwatch.widgets.charts import BlockChart, SparkLines
 from etlwatch.widgets.line_table import Row
 from etlwatch.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 
 __all__ = ["HomeScreen"]
 

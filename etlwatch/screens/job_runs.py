@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from etlwatch.commands import HOME_COMMANDS, bindings_of
 from etlwatch.gather import Watch
@@ -11,6 +10,7 @@ from etlwatch.model.layout import HomeLayout
 from etlwatch.model.parts import Part
 from etlwatch.screens.home import HomeScreen
 from etlwatch.text import safe
+from tracking_core.dataclass import replace
 
 __all__ = ["JobRunsScreen"]
 

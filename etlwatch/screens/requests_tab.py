@@ -7,7 +7,6 @@ and the words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,6 +24,7 @@ from etlwatch.model.zoom import ZOOMED, Zoom, moment_words, run_zoom, usual_leve
 from etlwatch.widgets.line_table import LineTable, Row
 from etlwatch.widgets.plot import PlotChart
 from etlwatch.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 
 __all__ = ["RequestsTab"]
 

@@ -124,7 +124,7 @@ def sqlite_plan(file: sqlite3.Connection, statement: str, given: dict[str, objec
     return [detail for *_, detail in file.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
 
 
-DERIVED = {"kind", "names", "busy", "latest", "of_run", "wanted"}
+DERIVED = {"kind", "names", "busy", "latest", "of_run", "wanted", "newest"}
 """What a question makes for itself: a handful of groups or names, read as a whole."""
 
 
@@ -200,6 +200,17 @@ def test_sqlite_reads_by_index_and_no_raw_request(sqlite: tuple[sqlite3.Connecti
         assert scanned(plan) == []
     if question in SORTED_BY_INDEX:
         assert not [step for step in plan if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize("question", ["runs_of_jobs", "outlines_of_jobs"])
+def test_sqlite_finds_the_runs_of_each_job_by_its_index_however_few_there_are(
+    sqlite: tuple[sqlite3.Connection, list[int]], question: str
+) -> None:
+    file, run_ids = sqlite
+    file.execute("ANALYZE")
+    given = parameters(run_ids, now=to_microseconds(NOW), run_list="[]", fingerprints="[]")
+    plan = sqlite_plan(file, queries.blocks("sqlite", "reads")[question], given)
+    assert [step.split()[1] for step in plan if step.startswith("SEARCH")] == ["own", "run"]
 
 
 def test_the_check_knows_a_scan_of_the_file(sqlite: tuple[sqlite3.Connection, list[int]]) -> None:

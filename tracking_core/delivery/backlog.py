@@ -8,8 +8,8 @@ seen by a store, so it alone is never joined.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.delivery.batches import bytes_of, joined, with_errors_by_kind, with_short_errors, without_detail
 from tracking_core.events import Batch
 

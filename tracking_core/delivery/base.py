@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from tracking_core.dataclass import dataclass, field
 from tracking_core.forks import Step, around_forks
 from tracking_core.locks import reentrant_lock
 

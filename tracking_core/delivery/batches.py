@@ -7,9 +7,9 @@ totals); batches that nobody has seen may be joined. Talks to nobody and keeps n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
+from tracking_core.dataclass import replace
 from tracking_core.events import (
     Batch,
     CellKey,

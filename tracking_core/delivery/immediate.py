@@ -12,10 +12,10 @@ import importlib
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tracking_core.clock import Clock, SystemClock
+from tracking_core.dataclass import replace
 from tracking_core.delivery.base import (
     RawCount,
     RawEnd,

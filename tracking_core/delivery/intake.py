@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from tracking_core.dataclass import replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.overflow import Overflow, short
 from tracking_core.events import RunStart

@@ -5,9 +5,9 @@ Owns how much is kept of it. When and why something comes here is the intake's b
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeAlias
 
+from tracking_core.dataclass import replace
 from tracking_core.delivery.base import RawError, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
 from tracking_core.delivery.rows import request_row

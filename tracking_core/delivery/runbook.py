@@ -7,8 +7,8 @@ phase, the durations of the monotonic clock. Talks to no store.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from tracking_core.dataclass import dataclass, field
 from tracking_core.events import RunStart
 from tracking_core.identity import new_writer_id
 from tracking_core.locks import reentrant_lock

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
 from tracking_core.clock import Clock
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import is_empty, standing_for
 from tracking_core.delivery.counts import Counts

@@ -10,10 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
+from tracking_core.dataclass import replace
 from tracking_core.delivery.backlog import Backlog
 from tracking_core.delivery.base import Replay, Spool
 from tracking_core.delivery.batches import events_in, events_of, is_empty, parts_of, without_runs

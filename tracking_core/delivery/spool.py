@@ -16,10 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from tracking_core.dataclass import dataclass
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of

@@ -20,9 +20,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from tracking_core.dataclass import dataclass
 from tracking_core.delivery.spool_place import FILE_MODE, Entry, Folder, open_own_file, own_name
 
 SUFFIX = ".spool"

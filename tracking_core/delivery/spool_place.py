@@ -15,9 +15,10 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+
+from tracking_core.dataclass import dataclass
 
 MOST_FILES = 10_000
 """Entries of a directory that are looked at; what is beyond has its turn when the first ones are gone."""

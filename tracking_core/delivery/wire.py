@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
+from tracking_core.dataclass import fields
 from tracking_core.events import (
     Batch,
     CellKey,

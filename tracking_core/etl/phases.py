@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
+
+from tracking_core.dataclass import dataclass
 
 DEFAULT_PHASES = ("extract", "transform", "load")
 DEFAULT_UNITS = ("conversations", "messages")

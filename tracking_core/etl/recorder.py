@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
+
+from tracking_core.dataclass import dataclass
 
 logger = logging.getLogger(__name__)
 

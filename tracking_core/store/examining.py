@@ -10,8 +10,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass
 
+from tracking_core.dataclass import asdict, dataclass
 from tracking_core.identity import format_run_id
 from tracking_core.store.dialect import Dialect
 from tracking_core.store.parameters import WIDENINGS
@@ -56,7 +56,7 @@ class Figures:
     @property
     def agree(self) -> bool:
         """Whether all of them say the same."""
-        return len(set(astuple(self))) == 1
+        return len(set(asdict(self).values())) == 1
 
 
 class Examining(Dialect):

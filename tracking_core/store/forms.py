@@ -10,12 +10,12 @@ import json
 import sys
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from tracking_core.clock import EPOCH, to_microseconds
+from tracking_core.dataclass import dataclass
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 """What is shown for a stored time that no calendar holds."""

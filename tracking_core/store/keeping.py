@@ -9,12 +9,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from datetime import datetime
 from typing import ClassVar
 
 from tracking_core.arguments import days_of
 from tracking_core.clock import to_microseconds
+from tracking_core.dataclass import asdict
 from tracking_core.errors import StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import CleanupJob, CleanupPlan, Switch

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import StoreRefused
 from tracking_core.events import (
     SERIES_FINE_S,

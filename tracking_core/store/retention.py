@@ -7,10 +7,10 @@ live as long: what a spool still holds of either is recognised. Beyond that the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from tracking_core.clock import EPOCH
+from tracking_core.dataclass import asdict, dataclass
 
 SPOOL_OUTLIVED = timedelta(days=35)
 _TICK = timedelta(microseconds=1)

@@ -202,7 +202,7 @@ ORDER BY started_at DESC, run_id DESC
 LIMIT :limit;
 
 -- name: runs_of_jobs
--- The newest runs of each of several jobs, as runs_of_job returns those of one.
+-- The newest runs of each of several jobs, as runs_of_job returns those of one; CROSS JOIN keeps the order of the loops.
 SELECT
     run.run_id, run.job, run.notes, run.tags, run.status, run.started_at, run.ended_at, run.duration_ms, run.heartbeat_at,
     run.heartbeat_interval_s, run.progress_at, run.requests, run.items, run.failed_requests, run.throttled_requests,
@@ -210,26 +210,30 @@ SELECT
     run.tracker_version, run.parent_run_id, run.ended_by, run.clock_offset_ms,
     :now AS read_at
 FROM json_each(:jobs) AS wanted
-JOIN runs AS run ON run.run_id IN (
-    SELECT run_id
-    FROM runs AS own
-    WHERE own.job = wanted.value
-      AND own.started_at < coalesce(:before_at, 9223372036854775807)
-      AND (NOT :completed
-           OR (own.status = 'completed' AND own.ended_at <= coalesce(:moment, 9223372036854775807)))
-    ORDER BY own.started_at DESC, own.run_id DESC
-    LIMIT :limit);
+CROSS JOIN json_each((
+    SELECT json_group_array(run_id) FROM (
+        SELECT run_id
+        FROM runs AS own
+        WHERE own.job = wanted.value
+          AND own.started_at < coalesce(:before_at, 9223372036854775807)
+          AND (NOT :completed
+               OR (own.status = 'completed' AND own.ended_at <= coalesce(:moment, 9223372036854775807)))
+        ORDER BY own.started_at DESC, own.run_id DESC
+        LIMIT :limit))) AS newest
+CROSS JOIN runs AS run ON run.run_id = newest.value;
 
 -- name: outlines_of_jobs
 -- How the newest runs of each of several jobs began and ended, and no more of them.
 SELECT run.run_id, run.job, run.status, run.started_at, run.ended_at, run.duration_ms, run.requests
 FROM json_each(:jobs) AS wanted
-JOIN runs AS run ON run.run_id IN (
-    SELECT run_id
-    FROM runs AS own
-    WHERE own.job = wanted.value AND own.started_at < coalesce(:before_at, 9223372036854775807)
-    ORDER BY own.started_at DESC, own.run_id DESC
-    LIMIT :limit);
+CROSS JOIN json_each((
+    SELECT json_group_array(run_id) FROM (
+        SELECT run_id
+        FROM runs AS own
+        WHERE own.job = wanted.value AND own.started_at < coalesce(:before_at, 9223372036854775807)
+        ORDER BY own.started_at DESC, own.run_id DESC
+        LIMIT :limit))) AS newest
+CROSS JOIN runs AS run ON run.run_id = newest.value;
 
 -- name: outlines_since
 -- The same of the runs that ended from a moment on, of some jobs or of all.

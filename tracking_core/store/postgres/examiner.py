@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import dataclass
 from tracking_core.store import queries
 from tracking_core.store.examining import Examining
 from tracking_core.store.postgres.connection import PostgresConnection

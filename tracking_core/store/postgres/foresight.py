@@ -8,8 +8,9 @@ one view see the same moment, sent early or not, is the transaction's doing (`re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from tracking_core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

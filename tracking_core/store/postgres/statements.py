@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from psycopg import Connection, RawCursor
 
+from tracking_core.dataclass import dataclass
 from tracking_core.store import queries
 
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)

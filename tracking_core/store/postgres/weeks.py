@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from psycopg import errors, sql
 
 from tracking_core.clock import to_microseconds
+from tracking_core.dataclass import dataclass
 from tracking_core.identity import MAX_RUN_ID, first_run_id_at
 from tracking_core.store.keeping import Keeping
 from tracking_core.store.postgres.connection import PostgresConnection
