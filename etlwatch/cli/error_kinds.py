@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import moment_of
-from etlwatch.cli.runs import matches_job
-from etlwatch.cli.selectors import find_run
+from etlwatch.cli.runs import fits_job, matches_job
+from etlwatch.cli.selectors import find_run, no_such_job
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.gather_errors import ERRORS_OF_RUN, kinds_of_errors, read_kinds, read_kinds_of_run
@@ -110,10 +111,13 @@ def print_kinds(
     """Print the kinds that are asked for."""
     with connect.reader() as reader:
         kinds, now = find_kinds(reader, word, jobs, since, limit, at)
+        mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
     if form is not Format.TABLE:
         output.write_rows(form, map(kind_shape, kinds), fields=FIELDS)
-        return
-    if not kinds:
-        say("no errors")
-    one_run = word is not None
-    output.write_table(lambda look: table(kind_table_columns(look, now, one_run=one_run), kinds, look))
+    else:
+        if not kinds and not mistake:
+            say("no errors")
+        one_run = word is not None
+        output.write_table(lambda look: table(kind_table_columns(look, now, one_run=one_run), kinds, look))
+    if mistake:
+        raise Unsuccessful(mistake)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output, shapes
+from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, moment_of
-from etlwatch.cli.runs import JOB_CELLS, RunQuery, find_runs, matches_job
-from etlwatch.cli.selectors import RUN_FORMS, find_run, parse_span, parsed_by
+from etlwatch.cli.runs import JOB_CELLS, RunQuery, find_runs, fits_job, matches_job
+from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parse_span, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
@@ -213,10 +214,13 @@ def errors(
     with connect.reader() as reader, reader.one_view():
         moment_then = None if at is None else moment_of(reader, at)
         rows = find_errors(reader, run, jobs, limit, until=moment_then)
+        mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
         now = moment_then or reader.now()
     if form is not Format.TABLE:
         output.write_rows(form, (shapes.error_shape(row.error, row.job) for row in rows), fields=shapes.ERROR_FIELDS)
-        return
-    if not rows:
-        say("no errors")
-    output.write_table(lambda look: _lines(rows, look, now, one_run=run is not None, tracebacks=tracebacks))
+    else:
+        if not rows and not mistake:
+            say("no errors")
+        output.write_table(lambda look: _lines(rows, look, now, one_run=run is not None, tracebacks=tracebacks))
+    if mistake:
+        raise Unsuccessful(mistake)

@@ -13,15 +13,16 @@ import click
 
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, find_runs_as_of, moment_of
-from etlwatch.cli.selectors import DERIVED_STATES, STATES, parse_span, parse_states, parsed_by
+from etlwatch.cli.selectors import DERIVED_STATES, STATES, closest_job, no_such_job, parse_span, parse_states, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
 from etlwatch.judging import Judge
-from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, parse_filter
+from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, like, parse_filter
 from etlwatch.model.numbers import count, duration, moment
 from etlwatch.text import clip, pad
 from tracking_core.dataclass import dataclass
@@ -81,6 +82,19 @@ def matches_job(job: str, patterns: Iterable[str]) -> bool:
     patterns = tuple(patterns)
     # The name itself first: a job may be called [/foo], which is a pattern as well.
     return not patterns or any(job == pattern or fnmatchcase(job, pattern) for pattern in patterns)
+
+
+def fits_job(job: str, pattern: str) -> bool:
+    """Return whether a job has this name or fits this pattern."""
+    return matches_job(job, (pattern,))
+
+
+def unmatched(reader: Reader, query: RunQuery, listed: Collection[str]) -> str:
+    """Return which names of a query no job has, '' where nothing is wrong; `listed` are the jobs of the runs found."""
+    said = [no_such_job(reader, query.jobs, listed, fits_job), no_such_job(reader, query.filter.jobs, listed, like)]
+    if query.filter.only_words and query == RunQuery(limit=query.limit, filter=query.filter) and not listed:
+        said += [f"no run fits {word!r}{closest_job(reader, word)}" for word in query.filter.words]
+    return "; ".join(filter(None, said))
 
 
 def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
@@ -230,20 +244,33 @@ def _note(run: Run) -> str:
     return " · ".join(part for part in (run.evidence, (run.notes or "").strip()) if part)
 
 
+def _noting_jobs(runs: Iterable[Run], jobs: set[str]) -> Iterator[Run]:
+    for run in runs:
+        jobs.add(run.job)
+        yield run
+
+
 def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     """Print the runs that are asked for, `at` a past moment as they stood then."""
+    rows: list[Run] = []
+    listed: set[str] = set()
     with connect.reader() as reader:
         moment = None if at is None else moment_of(reader, at)
         found = find_runs(reader, query) if moment is None else find_runs_as_of(reader, query, moment)
-        if form is not Format.TABLE:
+        found = _noting_jobs(found, listed)
+        if form is Format.TABLE:
+            rows += found
+        else:
             output.write_rows(form, map(shapes.run_shape, found), fields=shapes.RUN_FIELDS)
-            return
-        rows = list(found)
+        mistake = unmatched(reader, query, listed)
         now = moment or reader.now()
-    if not rows:
-        asked = query != RunQuery(limit=query.limit)
-        say("no run fits" if asked else f"no runs in {connect.location().label}")
-    output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
+    if form is Format.TABLE:
+        if not rows and not mistake:
+            asked = query != RunQuery(limit=query.limit)
+            say("no run fits" if asked else f"no runs in {connect.location().label}")
+        output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
+    if mistake:
+        raise Unsuccessful(mistake)
 
 
 def follow_runs(query: RunQuery, form: Format) -> None:
@@ -321,7 +348,7 @@ def runs(
 ) -> None:
     """List runs, newest first.
 
-    FILTER is the dashboard's: state:failed,lost job:sync* since:24h dur>10m "!demo", or words to look for.
+    FILTER is the dashboard's: state:failed,lost job:sync* since:24h dur>10m "!demo", JOB1,JOB2, or words to look for.
 
     In json, jsonl and csv every column of a run is there, and its id as a decimal string.
     """

@@ -1,12 +1,13 @@
 """What may be typed for a run, a span of time, a set of states; and what it means.
 
-A run is its number, its 13 characters, the end of them (four or more, if only one run ends so), or `JOB@latest`.
+A run is its number, its 13 characters, the name of a job (its latest run), `JOB@-1` (the run before that one), or the
+end of the 13 characters (four or more, if only one run ends so). A job's exact name wins over the end of an id.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-RUN_FORMS = "its number, its 13 characters, the last four or more of them, or JOB@latest"
+RUN_FORMS = (
+    "its number, its 13 characters, four or more from their end, JOB (its latest run) or JOB@-1 (the one before)"
+)
+JOBS_COMPARED = 10_000
+"""Names among which the closest one to a mistyped name is looked for."""
+
 SUFFIX_LENGTH = 4
 DERIVED_STATES = ("lost", "stalled", "throttled", "slow")
 """What a running run is said to be on reading, gravest first (DESIGN 3)."""
 
 STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
 
-_LATEST = "@latest"
+_OF_JOB = re.compile(r"(?P<job>.+)@(?:latest|-(?P<back>[0-9]{1,4}))", re.IGNORECASE | re.DOTALL)
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
 _SUFFIX = re.compile(r"[0-9A-HJKMNP-TV-Z]+")
 _SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
@@ -39,24 +45,55 @@ _LONGEST = 36_500 * 86_400
 def find_run(reader: Reader, word: str) -> Run:
     """Return the run that a word names; Unsuccessful when there is none, or more than one."""
     word = word.strip()
-    if word.lower().endswith(_LATEST):
-        return _latest(reader, word[: -len(_LATEST)])
     for run_id in _exact_ids(word):
         run = reader.run(run_id)
         if run is not None:
             return run
+    latest = reader.runs_of_job(word, 1)
+    if latest:
+        return latest[0]
+    if match := _OF_JOB.fullmatch(word):
+        return _before_latest(reader, match["job"], int(match["back"] or 0))
     suffix = word.upper().replace("-", "").translate(_LOOKALIKES)
-    if not _SUFFIX.fullmatch(suffix) or not SUFFIX_LENGTH <= len(suffix) < ID_LENGTH:
-        raise Unsuccessful(f"no run {word!r}; a run is {RUN_FORMS}")
-    return _ending_in(reader, suffix, word)
+    if _SUFFIX.fullmatch(suffix) and SUFFIX_LENGTH <= len(suffix) < ID_LENGTH:
+        return _ending_in(reader, suffix, word)
+    raise Unsuccessful(f"no run or job {word!r}{closest_job(reader, word) or f'; a run is {RUN_FORMS}'}")
 
 
-def _latest(reader: Reader, job: str) -> Run:
-    run_id = reader.latest_run_id(job)
-    run = None if run_id is None else reader.run(run_id)
-    if run is None:
-        raise Unsuccessful(f"no run of the job {job!r}; `etlwatch runs` lists what there is")
-    return run
+def _before_latest(reader: Reader, job: str, back: int) -> Run:
+    runs = reader.runs_of_job(job, back + 1)
+    if len(runs) > back:
+        return runs[back]
+    if not runs:
+        mend = closest_job(reader, job) or "; `etlwatch runs` lists what there is"
+        raise Unsuccessful(f"no run of the job {job!r}{mend}")
+    oldest = f"{job}@-{len(runs) - 1}" if len(runs) > 1 else job
+    raise Unsuccessful(f"{job!r} has only {len(runs)} run{'s' if len(runs) > 1 else ''}: the oldest is {oldest!r}")
+
+
+def closest_job(reader: Reader, word: str) -> str:
+    """Return `; did you mean …?` with the job whose name a word resembles most, '' where none does."""
+    from etlwatch.config.errors import nearest
+
+    name = nearest(word, reader.job_names(JOBS_COMPARED))
+    return f"; did you mean {name!r}?" if name else ""
+
+
+def no_such_job(
+    reader: Reader, patterns: Iterable[str], listed: Collection[str], fits: Callable[[str, str], bool]
+) -> str:
+    """Return what is wrong with names or patterns that no job of the store has, '' where each has one.
+
+    `listed` are jobs known to be there, so that names are read only where one of the patterns is in doubt.
+    """
+    doubtful = [pattern for pattern in patterns if not any(fits(job, pattern) for job in listed)]
+    names = reader.job_names(JOBS_COMPARED) if doubtful else []
+    unknown = [
+        pattern
+        for pattern in doubtful
+        if not any(fits(job, pattern) for job in names) and reader.latest_run_id(pattern) is None
+    ]
+    return "; ".join(f"no job {pattern!r}{closest_job(reader, pattern)}" for pattern in unknown)
 
 
 def _exact_ids(word: str) -> Iterable[int]:
@@ -72,7 +109,8 @@ def _exact_ids(word: str) -> Iterable[int]:
 def _ending_in(reader: Reader, suffix: str, word: str) -> Run:
     found = reader.run_ids_ending_in(suffix)
     if not found:
-        raise Unsuccessful(f"no run ends in {word!r}; a run is {RUN_FORMS}")
+        mend = closest_job(reader, word) or f"; a run is {RUN_FORMS}"
+        raise Unsuccessful(f"no run ends in {word!r}, and no job is called so{mend}")
     if len(found) > 1:
         some = ", ".join(format_run_id(run_id) for run_id in found[:3])
         raise Unsuccessful(f"several runs end in {word!r}: {some}; type more of it")

@@ -7,7 +7,8 @@ match is shown.
 
 Terms are joined by *and*, values of one term by comma and *or*; `!` (or `-`) before a term turns it round; `*` and `?`
 are wildcards; case does not matter. Fields that hold text take `:`, those that hold numbers also `>`, `<`, `>=`, `<=`
-and `=`. A word without a field is looked for in job, notes, id, state, host and tags.
+and `=`. A word without a field is looked for in job, notes, id, state, host and tags; with commas it names jobs, as
+`job:` does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Final
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
-__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "parse_duration", "parse_filter", "parse_moment"]
+__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "like", "parse_duration", "parse_filter", "parse_moment"]
 
 STATES: Final = (
     "lost", "failed", "stalled", "throttled", "slow", "running", "terminated", "abandoned", "completed",
@@ -62,12 +63,23 @@ class Filter:
     endpoints: tuple[EndpointTerm, ...] = ()
     """What it says of the endpoints of a run, which a run does not hold itself."""
 
+    jobs: tuple[str, ...] = ()
+    """The names and patterns by which it asks for jobs."""
+
+    words: tuple[str, ...] = ()
+    """The words without a field that a run has to hold."""
+
     bounds: tuple[Callable[[datetime], datetime], ...] = ()
     """Of each `since:` that is not turned round, the moment it means at a time."""
 
     def oldest(self, now: datetime) -> datetime | None:
         """Return the moment before which no run that passes can have begun, so that nothing older need be read."""
         return max((bound(now) for bound in self.bounds), default=None)
+
+    @property
+    def only_words(self) -> bool:
+        """Whether it asks for nothing but words."""
+        return bool(self.words) and len(self.terms) == len(self.words) and not self.endpoints
 
     def __bool__(self) -> bool:
         return bool(self.terms or self.endpoints)
@@ -143,7 +155,7 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> dateti
     raise FilterError(f"{text!r} is no time; write 24h, 02:10, today or 2026-10-24T02:10")
 
 
-def _like(pattern: str, text: str | None) -> bool:
+def like(text: str | None, pattern: str) -> bool:
     """Match without regard to case: the whole text where the pattern has wildcards, a part of it otherwise."""
     wanted, given = pattern.casefold(), (text or "").casefold()
     if "*" in wanted or "?" in wanted:
@@ -153,7 +165,7 @@ def _like(pattern: str, text: str | None) -> bool:
 
 def _text_field(read: Callable[[Run], str | None]) -> Callable[[str], Predicate]:
     def build(value: str) -> Predicate:
-        return lambda run, _state, _now: _like(value, read(run))
+        return lambda run, _state, _now: like(read(run), value)
 
     return build
 
@@ -228,7 +240,7 @@ def _not(predicate: Predicate) -> Predicate:
 def _word(value: str) -> Predicate:
     def look(run: Run, state: str, _now: datetime) -> bool:
         tags = (f"{key}={value}" for key, value in run.tags.items())
-        return any(_like(value, text) for text in (run.job, run.notes, run.id, state, run.host, *tags))
+        return any(like(text, value) for text in (run.job, run.notes, run.id, state, run.host, *tags))
 
     return look
 
@@ -253,7 +265,7 @@ def _field(name: str, op: str, values: list[str], zone: tzinfo | None) -> Predic
 def _endpoint_term(op: str, values: list[str], *, turned: bool) -> EndpointTerm:
     if op not in (":", "="):
         raise FilterError(f"endpoint holds text: write endpoint:{values[0]}")
-    return lambda asked: any(_like(value, each) for value in values for each in asked) != turned
+    return lambda asked: any(like(each, value) for value in values for each in asked) != turned
 
 
 def _time_limit(field: str, value: str, zone: tzinfo | None) -> Predicate:
@@ -273,25 +285,53 @@ def _values(op: str, text: str) -> list[str]:
 def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
     """Return the filter that a line of text says; FilterError (a ValueError) with the mend where it says none.
 
-    Times without a zone are read in `zone` (None: the local one). An unfinished term (`state:`) is left out, so that a
-    filter may be applied while it is typed.
+    Times without a zone are read in `zone` (None: the local one). A field without a value (`state:`) is an error.
     """
     terms: list[Predicate] = []
     bounds: list[Callable[[datetime], datetime]] = []
     endpoints: list[EndpointTerm] = []
+    jobs: list[str] = []
+    words: list[str] = []
     for match in _TERM.finditer(text):
-        if match["field"] is None:
-            word = match["quoted"] if match["quoted"] is not None else match["word"]
-            predicate = _word(word) if word.strip("!") else None
-        else:
-            values = _values(match["op"], match["value"])
-            if match["field"].lower() == "endpoint":
-                if values:
-                    endpoints.append(_endpoint_term(match["op"], values, turned=bool(match["not"])))
-                continue
-            predicate = _field(match["field"], match["op"], values, zone) if values else None
-            if predicate is not None and match["field"].lower() == "since" and not match["not"]:
-                bounds.append(partial(parse_moment, values[0], zone=zone))
-        if predicate is not None:
-            terms.append(_not(predicate) if match["not"] else predicate)
-    return Filter(text=text.strip(), terms=tuple(terms), endpoints=tuple(endpoints), bounds=tuple(bounds))
+        turned = bool(match["not"])
+        name, op, values = _parts(match)
+        if not name:
+            if values[0].strip("!"):
+                terms.append(_not(_word(values[0])) if turned else _word(values[0]))
+                words += [] if turned else values
+            continue
+        if name == "endpoint":
+            endpoints.append(_endpoint_term(op, values, turned=turned))
+            continue
+        predicate = _field(name, op, values, zone)
+        terms.append(_not(predicate) if turned else predicate)
+        if name == "since" and not turned:
+            bounds.append(partial(parse_moment, values[0], zone=zone))
+        elif name == "job" and not turned:
+            jobs += values
+    return Filter(
+        text=text.strip(),
+        terms=tuple(terms),
+        endpoints=tuple(endpoints),
+        jobs=tuple(jobs),
+        words=tuple(words),
+        bounds=tuple(bounds),
+    )
+
+
+def _parts(match: re.Match[str]) -> tuple[str, str, list[str]]:
+    """Return field, operator and values of a term: field and operator '' for a word; FilterError without a value."""
+    if match["quoted"] is not None:
+        return "", "", [match["quoted"]]
+    if match["field"] is None:
+        names = _values(":", match["word"])
+        return ("job", ":", names) if len(names) > 1 else ("", "", names or [""])
+    name = match["field"].lower()
+    values = _values(match["op"], match["value"])
+    if not values:
+        field = _ALIASES.get(name, name)
+        if field not in FIELDS:
+            raise FilterError(f"no field {name!r}{_nearest(field, FIELDS)}")
+        mend = f"; there are {', '.join(STATES)}" if field == "state" else f": write {name}{match['op']}VALUE"
+        raise FilterError(f"{name} has no value{mend}")
+    return name, match["op"], values

@@ -65,18 +65,20 @@ class Vocabulary(Generic[Row]):
         name = field.lower()
         if colon and name == "state":
             wanted = self._states(value)
-            return lambda row: not wanted or wanted.isdisjoint(self.states_of(row)) == turned
+            return lambda row: wanted.isdisjoint(self.states_of(row)) == turned
         if colon and name not in self.fields:
             known = ", ".join(f"{each}:…" for each in (*self.fields, "state"))
             raise FilterError(f"{field!r} is no field of {self.thing}; write words, {known}")
         patterns = [part.casefold() for part in (value if colon else body).split(",") if part]
-        if colon and not patterns:  # unfinished: it says nothing yet
-            return lambda _: True
+        if colon and not patterns:
+            raise FilterError(f"{field} has no value: write {field}:VALUE")
         texts = (lambda row: (self.fields[name](row),)) if colon else self.words
         return lambda row: _any_fits(texts(row), patterns, whole=bool(colon)) != turned
 
     def _states(self, value: str) -> frozenset[str]:
         words = frozenset(word.lower() for word in value.split(",") if word)
+        if not words:
+            raise FilterError(f"state has no value; there are {', '.join(self.states)}")
         unknown = sorted(words - set(self.states))
         if unknown:
             nearest = difflib.get_close_matches(unknown[0], self.states, n=1)

@@ -238,7 +238,7 @@ class ListScreen(DashboardScreen):
         """Back one step: from the prompt, from a filter, from marks, from the screen."""
         if self.filtering:
             self._close_prompt(self._filter_before)
-        elif self.filter:
+        elif self.filter.text:
             self.apply_filter("")
         elif self.table.marked:
             self.table.unmark()
@@ -271,7 +271,13 @@ class ListScreen(DashboardScreen):
 
     @on(Prompt.Entered)
     def _entered(self, message: Prompt.Entered) -> None:
-        self._close_prompt(message.text)
+        try:
+            self.parse(message.text)
+        except FilterError:
+            # The prompt stays with what is wrong beside it; `esc` leads back to the filter that was there before.
+            self.apply_filter(message.text)
+        else:
+            self._close_prompt(message.text)
 
     def _close_prompt(self, text: str) -> None:
         self.query_one(Prompt).leave()

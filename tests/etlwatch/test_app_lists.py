@@ -68,10 +68,28 @@ async def test_an_unfinished_filter_is_told_in_the_prompt_and_keeps_the_last_one
         screen = await list_of(opened, kind)
         before = len(screen.table.rows)
         await opened.press("slash", *"state:")
-        assert len(screen.table.rows) == before
-        await opened.press(*"nonsense")
+        assert "state has no value" in opened.lines()[-1]
+        await opened.press("backspace", *":nonsense")
         assert "nonsense" in opened.lines()[-1]
+        await opened.press("home", *"a ")
+        assert "nonsense" in opened.lines()[-1]
+        await opened.press("escape")
         assert len(screen.table.rows) == before
+
+
+@pytest.mark.parametrize("kind", OPENED_BY)
+async def test_a_rejected_filter_stays_in_the_prompt_until_esc_clears_it(kind: type[ListScreen]) -> None:
+    async with dashboard(store(), size=(160, 40)) as opened:
+        screen = await list_of(opened, kind)
+        before = len(screen.table.rows)
+        await opened.press("slash", *"stat:nonsense", "enter")
+        assert screen.filtering
+        assert "stat" in opened.lines()[-1]
+        await opened.press("escape")
+        assert not screen.filtering
+        assert len(screen.table.rows) == before
+        assert screen.filter.text == ""
+        assert opened.app.screen is screen
 
 
 @pytest.mark.parametrize("kind", OPENED_BY)

@@ -79,16 +79,30 @@ def test_a_run_shown_as_slow_is_running_all_the_same() -> None:
     assert not parse_filter("state:slow").matches(RUNNING, now=NOW)
 
 
-@pytest.mark.parametrize("text", ["state:", "job: ", "!", '"', "dur>", "since:", "state:failed job:"])
-def test_an_unfinished_term_filters_nothing_while_it_is_typed(text: str) -> None:
+@pytest.mark.parametrize("text", ["!", '"', '""', "state:failed !"])
+def test_a_word_that_is_not_there_yet_filters_nothing(text: str) -> None:
     wanted = parse_filter(text)
     assert wanted.matches(FAILED, now=NOW)
+
+
+@pytest.mark.parametrize("text", ["state:", "state:,", "job: ", "dur>", "since:", "state:failed job:", "endpoint:"])
+def test_a_field_without_a_value_is_an_error(text: str) -> None:
+    with pytest.raises(FilterError, match="has no value"):
+        parse_filter(text)
+
+
+def test_a_word_with_commas_names_jobs_as_job_does() -> None:
+    assert taken("crm_sync,ads*") == taken("job:crm_sync,ads*") == ["lost", "failed"]
+    assert taken("!crm_sync,ads*") == ["running", "done"]
+    assert parse_filter("crm_sync,ads* job:x !job:y").jobs == ("crm_sync", "ads*", "x")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("stat:failed", "did you mean state?"),
+        ("stat:", "did you mean state?"),
+        ("state:", "there are lost, failed, stalled"),
         ("banana:x", "no field 'banana'"),
         ("state:faild", "did you mean failed?"),
         ("dur>soon", "'soon' is no duration"),
@@ -121,7 +135,7 @@ def test_a_filter_says_how_far_back_it_has_to_be_looked_for() -> None:
     assert parse_filter("since:1h job:x").oldest(NOW) == NOW - timedelta(hours=1)
     assert parse_filter("since:2h since:1h").oldest(NOW) == NOW - timedelta(hours=1)
     assert parse_filter("!since:1h").oldest(NOW) is None
-    assert parse_filter("since: job:x").oldest(NOW) is None
+    assert parse_filter("job:x").oldest(NOW) is None
     assert Filter().oldest(NOW) is None
 
 

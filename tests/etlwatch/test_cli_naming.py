@@ -1,0 +1,124 @@
+"""How a run or a job is named on a command line, on both stores, and the answer to a name that nothing has."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.etlwatch.cli_program import Program
+from tests.store.stocking import Stock
+from tracking_core.identity import format_run_id
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(capsys)
+
+
+@pytest.fixture
+def stock(store_dsn: str) -> Iterator[Stock]:
+    filled = Stock(store_dsn)
+    yield filled
+    filled.close()
+
+
+def ended(stock: Stock, job: str, hours_ago: int) -> str:
+    return format_run_id(stock.finished(NOW - hours_ago * HOUR, NOW - hours_ago * HOUR + HOUR / 2, job=job))
+
+
+def test_a_job_names_its_latest_run_and_numbers_count_back_from_it(
+    etlwatch: Program, store_dsn: str, stock: Stock
+) -> None:
+    oldest, before, latest = (ended(stock, "crm-sync", hours) for hours in (9, 6, 3))
+    ended(stock, "other", 1)
+
+    def shown(word: str) -> str:
+        answer = etlwatch("show", word, "--dsn", store_dsn, "--format", "json")
+        assert answer.status == 0, answer.err
+        return str(answer.data["run"]["id"])
+
+    assert [shown(word) for word in ("crm-sync", "crm-sync@latest", "crm-sync@-0")] == [latest] * 3
+    assert [shown("crm-sync@-1"), shown("crm-sync@-2")] == [before, oldest]
+    refused = etlwatch("show", "crm-sync@-3", "--dsn", store_dsn)
+    assert refused.status == 1
+    assert "has only 3 runs: the oldest is 'crm-sync@-2'" in refused.complaint
+
+
+def test_a_jobs_name_wins_over_the_end_of_an_id_and_a_whole_id_over_a_jobs_name(
+    etlwatch: Program, store_dsn: str, stock: Stock
+) -> None:
+    first = ended(stock, "import", 9)
+    named_like_the_end = ended(stock, first[-5:], 6)
+    ended(stock, first, 3)
+    ended(stock, "odd@-1", 2)
+    ended(stock, "odd", 1)
+
+    def shown(word: str) -> tuple[str, str]:
+        run = etlwatch("show", word, "--dsn", store_dsn, "--format", "json").data["run"]
+        return run["job"], run["id"]
+
+    assert shown(first[-5:]) == (first[-5:], named_like_the_end)
+    assert shown(first[-6:]) == ("import", first)
+    assert shown(first) == ("import", first)
+    assert shown("odd@-1")[0] == "odd@-1"
+
+
+MISTYPED = (
+    "show crm-synk", "show CRM-SYNC@-1", "errors crmsync", "close crm_sync", "compare crm-snc", "runs crm-synk",
+    "runs crm-synk,ads-pull", "runs job:crm-synk", "runs --job crm-synk", "errors --job crm-snyc",
+    "errors --group --job crm-snyc",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_a_name_that_nothing_has_exits_1_with_the_closest_job(
+    etlwatch: Program, store_dsn: str, stock: Stock, line: str
+) -> None:
+    ended(stock, "crm-sync", 2)
+    ended(stock, "ads-pull", 1)
+    answer = etlwatch(*line.split(), "--dsn", store_dsn)
+    assert answer.status == 1
+    (complaint,) = answer.err.splitlines()
+    assert complaint.endswith("; did you mean 'crm-sync'?")
+
+
+def test_a_name_unlike_any_other_gets_no_advice(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
+    ended(stock, "crm-sync", 2)
+    answer = etlwatch("runs", "--job", "zzz*", "--dsn", store_dsn, "--format", "json")
+    assert (answer.status, answer.data) == (1, [])
+    assert answer.err == "etlwatch: no job 'zzz*'\n"
+    assert "a run is its number" in etlwatch("show", "!!", "--dsn", store_dsn).complaint
+
+
+def test_jobs_with_commas_between_are_listed_as_job_does(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
+    for number, job in enumerate(("crm-sync", "ads-pull", "import"), 1):
+        ended(stock, job, number)
+    stock.end(stock.start(NOW - HOUR / 2, job="import", notes="crm-sync,ads-pull"), NOW)
+
+    def listed(*words: str) -> list[str]:
+        answer = etlwatch("runs", *words, "--dsn", store_dsn, "--format", "json")
+        assert answer.status == 0, answer.err
+        return [run["job"] for run in answer.data]
+
+    assert listed("crm-sync,ads-pull") == listed("job:crm-sync,ads-pull") == ["crm-sync", "ads-pull"]
+    assert listed("!crm-sync,ads-pull") == ["import", "import"]
+    assert listed('"crm-sync,ads-pull"') == ["import"]
+    assert listed("crm-sync,ads-pull", "state:failed") == []
+
+
+def test_a_filter_that_only_leaves_nothing_is_no_mistake(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
+    ended(stock, "crm-sync", 2)
+    for words in (("state:failed",), ("job:crm*", "state:failed"), ("--job", "crm-sync", "--state", "failed")):
+        answer = etlwatch("runs", *words, "--dsn", store_dsn)
+        assert (answer.status, answer.err) == (0, "no run fits\n")
+
+
+@pytest.mark.parametrize(("words", "says"), [("state:", "there are lost, failed"), ("job:", "write job:VALUE")])
+def test_a_field_without_a_value_is_wrong_usage(etlwatch: Program, store_dsn: str, words: str, says: str) -> None:
+    answer = etlwatch("runs", words, "--dsn", store_dsn)
+    assert answer.status == 2
+    assert says in answer.complaint
+    assert etlwatch("jobs", words, "--dsn", store_dsn).status == 2
