@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tracking_core.redaction import without_secrets
+from tracking_core.redaction import MASK, without_secrets
 
 TEXT_BYTES = 64 * 1024
 """The longest text field, in bytes of UTF-8; of a longer one head and tail are kept."""
@@ -70,8 +70,12 @@ def clean_optional(text: str | None) -> str | None:
 
 
 def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return clean names and values."""
-    return {clean_key(name): clean_text(value) for name, value in tags.items()}
+    """Return clean names and values; the name tells as well whether a value is a secret."""
+    clean = {}
+    for name, value in tags.items():
+        name, value = clean_key(name), clean_text(value)
+        clean[name] = MASK if without_secrets(f"{name}={value}").startswith(f"{name}={MASK}") else value
+    return clean
 
 
 def whole_number(value: float, low: int, high: int) -> tuple[int, str]:
