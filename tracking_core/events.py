@@ -18,6 +18,7 @@ from tracking_core.tallies import (
     CellKey,
     Tally,
     cell_of,
+    less,
     series_slot,
     tally,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "RunStart",
     "Tally",
     "cell_of",
+    "less",
     "series_slot",
     "tally",
 ]

@@ -89,6 +89,20 @@ class Tally:
 _TALLIED = tuple(field.name for field in fields(Tally) if field.name != "histogram")
 
 
+def less(cell: Tally, part: Tally) -> Tally:
+    """Return what a cell counts beyond a part of it."""
+    rest = Tally(max_ms=cell.max_ms)
+    for name in _TALLIED:
+        if name != "max_ms":
+            setattr(rest, name, getattr(cell, name) - getattr(part, name))
+    rest.histogram = {
+        bucket: count - part.histogram.get(bucket, 0)
+        for bucket, count in cell.histogram.items()
+        if count > part.histogram.get(bucket, 0)
+    }
+    return rest
+
+
 class CellKey(NamedTuple):
     """The finest grain at which a client adds up: every summary table follows from these cells."""
 

@@ -13,6 +13,8 @@ class MemorySpool:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.blocked: list[Batch] = []
+        self.aside: list[Batch] = []
         self.full = False
         self.closed = 0
 
@@ -26,6 +28,16 @@ class MemorySpool:
         if not self.full:
             self.batches.append(batch)
         return not self.full
+
+    def take_blocked(self, batch: Batch) -> bool:
+        """Keep a batch apart."""
+        self.blocked.append(batch)
+        return True
+
+    def set_aside(self, batch: Batch) -> bool:
+        """Keep a batch that nobody will have."""
+        self.aside.append(batch)
+        return True
 
     def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
         """Send what waits until the store fails."""

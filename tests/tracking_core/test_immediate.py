@@ -16,7 +16,7 @@ from tracking_core.delivery.base import RawCount, RawEnd, RawPhase, RawRequest, 
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.runbook import RunBook
-from tracking_core.errors import RowRejected, StoreRefused, StoreUnavailable
+from tracking_core.errors import RowBlocked, RowRejected, StoreRefused, StoreUnavailable
 from tracking_core.events import Batch, Receipt, RunStart
 from tracking_core.records import DeliveryReport
 from tracking_core.store import due
@@ -330,8 +330,19 @@ class Kept:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
 
+        self.blocked: list[Batch] = []
+        self.aside: list[Batch] = []
+
     is_empty = True
     """Nothing is replayed from here."""
+
+    def take_blocked(self, batch: Batch) -> bool:
+        self.blocked.append(batch)
+        return True
+
+    def set_aside(self, batch: Batch) -> bool:
+        self.aside.append(batch)
+        return True
 
     def take(self, batch: Batch) -> bool:
         self.batches.append(batch)
@@ -380,6 +391,18 @@ def test_a_row_that_was_rejected_for_its_values_is_not_spooled(bench: Bench) -> 
     bench.store.failing, bench.store.fault = {"write"}, RowRejected("odd")
     assert not bench.delivery.request((5, 0, "/a", 0, 1, 200, 1, 1, False, None))
     assert bench.spool.batches == []
+    assert len(bench.spool.aside) == 1
+    assert bench.delivery.flush(1).dropped == 1
+
+
+def test_a_row_that_a_rule_stops_waits_apart(bench: Bench) -> None:
+    bench.begin(5)
+    bench.store.failing, bench.store.fault = {"write"}, RowBlocked("a trigger")
+    assert bench.delivery.request((5, 0, "/a", 0, 1, 200, 1, 1, False, None))
+    assert (len(bench.spool.batches), len(bench.spool.blocked)) == (0, 1)
+    bench.store.failing = set()
+    assert bench.delivery.request((5, 0, "/b", 0, 1, 200, 1, 1, False, None))
+    assert bench.delivery.flush(1) == DeliveryReport(sent=2, spooled=1)
 
 
 def test_nothing_is_spooled_while_the_switch_was_last_seen_off(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from tracking_core.delivery.intake import SHIP_MOST, Intake
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.delivery.spool import DiskSpool
-from tracking_core.errors import RowRejected, StoreUnavailable
+from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.failures import Failure
 from tracking_core.records import DeliveryReport
@@ -82,13 +82,16 @@ class Bench:
         self.store.failing = set()
 
     def totals(self) -> dict[int, int]:
-        """Return what the store counts of each run: batches with a known key count once."""
+        """Return what the store counts of each run: what has a known key counts once."""
         counted: dict[int, int] = {}
         seen = set()
         for batch in self.store.batches:
-            if (batch.writer_id, batch.batch_seq) in seen:
+            keys = {(batch.writer_id, batch.batch_seq)}
+            if batch.batch_seq is None:
+                keys = {(row.run_id, row.seq) for row in batch.requests}
+            if keys & seen:
                 continue
-            seen.add((batch.writer_id, batch.batch_seq))
+            seen |= keys
             for run_id, cell in add_up(batch.cells).runs.items():
                 counted[run_id] = counted.get(run_id, 0) + cell.requests
         return counted
@@ -411,8 +414,64 @@ def test_a_poison_row_does_not_take_its_batch_along(bench: Bench, count: int) ->
     assert bench.ship() == DeliveryReport(sent=count + 3, dropped=1)
     assert bench.totals() == {RUN: count}
     assert len(bench.store.events("errors")) == len(bench.store.events("phases")) == 1
-    keys = [batch.batch_seq for batch in bench.store.batches]
+    keys = [batch.batch_seq for batch in bench.store.batches if batch.batch_seq is not None]
     assert len(set(keys)) == len(keys)
+    (aside,) = bench.spool.aside
+    assert [row.error for row in aside.requests] == ["poison"]
+    bench.log(1)
+    bench.ship()
+    assert bench.store.batches[-1].ledger[0].dropped == 1
+
+
+def test_rows_that_a_rule_stops_wait_apart_and_nothing_else_does(bench: Bench) -> None:
+    def block(batch: Batch) -> None:
+        if any(row.error == "blocked" for row in batch.requests):
+            bench.store.batches.pop()
+            raise RowBlocked("a trigger")
+
+    bench.store.on_batch = block
+    bench.log(100)
+    bench.log(2, error="blocked")
+    bench.log(100)
+    assert bench.ship() == DeliveryReport(sent=201, spooled=2)
+    assert bench.totals() == {RUN: 200}
+    assert sum(len(batch.requests) for batch in bench.spool.blocked) == 2
+    assert bench.spool.batches == []
+
+
+def test_what_is_stopped_throughout_is_searched_a_little_and_waits_whole(bench: Bench) -> None:
+    tries = 0
+
+    def block(batch: Batch) -> None:
+        nonlocal tries
+        tries += 1
+        if batch.requests:
+            bench.store.batches.pop()
+            raise RowBlocked("no partition")
+
+    bench.store.on_batch = block
+    bench.log(2_000)
+    assert bench.ship() == DeliveryReport(sent=1, spooled=2_000)
+    assert sum(len(batch.requests) for batch in bench.spool.blocked) == 2_000
+    assert tries < 60
+
+
+def test_a_store_that_goes_away_while_a_batch_is_divided_keeps_it_whole(bench: Bench) -> None:
+    tries = 0
+
+    def block(batch: Batch) -> None:
+        nonlocal tries
+        tries += 1
+        if any(row.error == "blocked" for row in batch.requests):
+            bench.store.batches.pop()
+            raise RowBlocked("a trigger") if tries < 4 else StoreUnavailable("gone")
+
+    bench.store.on_batch = block
+    bench.log(100)
+    bench.log(1, error="blocked")
+    assert bench.ship() == DeliveryReport(spooled=101, sent=1)
+    (whole,) = bench.spool.batches
+    assert len(whole.requests) == 101
 
 
 def test_a_poison_word_is_dropped_alone(bench: Bench) -> None:

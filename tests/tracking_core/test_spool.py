@@ -18,8 +18,8 @@ import pytest
 from tests.tracking_core.sample_batches import OTHER_RUN, batch_of, end, raised, start_of
 from tracking_core.delivery import spool, spool_file, wire
 from tracking_core.delivery.base import SpoolAtNeed
-from tracking_core.delivery.spool import DiskSpool, store_key
-from tracking_core.errors import RowRejected, StoreUnavailable
+from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
+from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 
 LABEL = "postgresql://db:5432/tracking as etl"
@@ -199,18 +199,62 @@ def test_what_the_store_rejects_for_its_values_is_set_aside_and_its_neighbours_g
     taken: list[Batch] = []
 
     def write(batch: Batch) -> Receipt:
-        if batch == made[1]:
+        if any(row.seq == made[1].requests[0].seq for row in batch.requests):
             raise fault
         taken.append(batch)
         return Receipt()
 
     outcome = kept.replay(write)
-    assert taken == [made[0], made[2]]
+    assert [batch for batch in taken if batch.batch_seq is not None] == [made[0], made[2]]
     assert (outcome.rejected, outcome.error) == (1, "")
     (aside,) = files(directory, ".rejected")
     assert stat.S_IMODE(aside.stat().st_mode) == 0o600
     (line,) = aside.read_bytes().splitlines()
-    assert wire.decode(line.split(b" ", 2)[2]) == made[1]
+    assert wire.decode(line.split(b" ", 2)[2]).requests[0] == made[1].requests[0]
+
+
+def test_what_a_rule_stops_waits_in_a_file_of_its_own_until_it_is_taken(kept: DiskSpool, directory: Path) -> None:
+    made = fill(kept, 3)
+    stopped = made[1].requests[0].seq
+    taken: set[int] = set()
+    blocks = True
+
+    def write(batch: Batch) -> Receipt:
+        if blocks and any(row.seq == stopped for row in batch.requests):
+            raise RowBlocked("a trigger")
+        taken.update(row.seq for row in batch.requests)
+        return Receipt()
+
+    outcome = kept.replay(write, others=False)
+    everything = {row.seq for batch in made for row in batch.requests}
+    assert taken == everything - {stopped}
+    assert (outcome.blocked, outcome.rejected, outcome.own_sent) == (1, 0, len(everything) - 1)
+    assert kept.is_empty
+    kept.replay(write, others=True)
+    assert len(files(directory)) == 1
+    kept.close()
+    blocks = False
+    (path,) = files(directory)
+    assert replay_file(path, write).sent == 1
+    assert taken == everything
+    assert files(directory) == []
+
+
+def test_a_file_that_is_replayed_by_hand_keeps_what_a_rule_stops(directory: Path) -> None:
+    left_by_dead(directory, 2)
+    (path,) = files(directory)
+
+    def write(batch: Batch) -> Receipt:
+        if batch.requests:
+            raise RowBlocked("a trigger")
+        return Receipt()
+
+    assert replay_file(path, write).blocked > 0
+    (left,) = files(directory)
+    assert left != path
+    outcome = DiskSpool(LABEL, (directory,)).replay(lambda _: Receipt())
+    assert outcome.sent > 0
+    assert files(directory) == []
 
 
 def test_events_of_refused_runs_are_lost_and_said_to_be(kept: DiskSpool, sink: Sink) -> None:

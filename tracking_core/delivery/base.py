@@ -152,6 +152,14 @@ class Spool(Protocol):
         """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
         ...
 
+    def take_blocked(self, batch: Batch) -> bool:
+        """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
+        ...
+
+    def set_aside(self, batch: Batch) -> bool:
+        """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
+        ...
+
     def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
         """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
         ...
@@ -184,7 +192,10 @@ class Replay:
     """Runs whose events the store did not take, and why (see events.Receipt)."""
 
     rejected: int = 0
-    """Batches that nobody could read or whose values the store refused; they are kept aside in a `.rejected` file."""
+    """Parts of batches that nobody could read or whose values do not fit; they are kept aside in a `.rejected` file."""
+
+    blocked: int = 0
+    """Parts that a rule of the store stopped; they wait in a file of their own."""
 
     expired: int = 0
     """Files removed unread because they were older than 30 days."""
@@ -207,6 +218,8 @@ class NoSpool:
     def take(self, batch: Batch) -> bool:  # noqa: ARG002 - the signature is the Protocol's
         """Return False."""
         return False
+
+    take_blocked = set_aside = take
 
     def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:  # noqa: ARG002
         """Return that nothing was sent."""
@@ -236,6 +249,14 @@ class SpoolAtNeed:
     def take(self, batch: Batch) -> bool:
         """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
         return self._spool().take(batch)
+
+    def take_blocked(self, batch: Batch) -> bool:
+        """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
+        return self._spool().take_blocked(batch)
+
+    def set_aside(self, batch: Batch) -> bool:
+        """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
+        return self._spool().set_aside(batch)
 
     def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
         """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""

@@ -19,9 +19,9 @@ from tracking_core.events import (
     RaisedError,
     RequestRow,
     Tally,
+    less,
     tally,
 )
-from tracking_core.store.parameters import COUNTED
 
 MOST_CELLS = 5_000
 """Distinct (run, endpoint, time) that requests without detail are kept by; beyond it endpoints and times are joined."""
@@ -88,23 +88,18 @@ def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
 
 
 def parts_of(batch: Batch) -> list[Batch]:
-    """Return a batch in smaller ones: each lasting event alone, requests in halves; [] when it cannot be divided.
+    """Return a batch of one run in smaller ones: each lasting event alone, requests in halves; [] for one event.
 
-    Starts go along with every part: they are taken once. Keys are the caller's to give.
+    Starts go along with every part: they are taken once. Requests without detail are left out (see `loose_of`).
     """
-    empty = replace(batch, requests=(), cells={}, phases=(), source_counts=(), errors=(), ends=(), ledger=())
+    empty = only_runs(batch)
     words = [replace(empty, phases=(change,)) for change in batch.phases]
     words += [replace(empty, source_counts=(count,)) for count in batch.source_counts]
     words += [replace(empty, errors=(error,)) for error in batch.errors]
     words += [replace(empty, ends=(end,)) for end in batch.ends]
     rows = batch.requests
-    counted = tally(rows)
-    loose = {key: _less(cell, counted.get(key)) for key, cell in batch.cells.items()}
-    loose = {key: cell for key, cell in loose.items() if cell.requests}
-    halves = [rows] if words or loose else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    halves = [rows] if words else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
     parts = [replace(empty, requests=half, cells=tally(half)) for half in halves if half]
-    if loose:
-        parts.append(replace(empty, cells=loose))
     parts += words
     if len(parts) < 2:
         return []
@@ -113,19 +108,23 @@ def parts_of(batch: Batch) -> list[Batch]:
     return parts
 
 
-def _less(cell: Tally, part: Tally | None) -> Tally:
-    """Return what a cell counts beyond a part of it: requests without detail."""
-    if part is None:
-        return cell
-    rest = Tally(max_ms=cell.max_ms)
-    for name in COUNTED:
-        setattr(rest, name, getattr(cell, name) - getattr(part, name))
-    rest.histogram = {
-        bucket: count - part.histogram.get(bucket, 0)
-        for bucket, count in cell.histogram.items()
-        if count > part.histogram.get(bucket, 0)
-    }
-    return rest
+def only_runs(batch: Batch, *, cells: Mapping[CellKey, Tally] | None = None) -> Batch:
+    """Return a batch that carries the same runs, and no events but these requests without detail."""
+    return replace(batch, requests=(), cells=cells or {}, phases=(), source_counts=(), errors=(), ends=(), ledger=())
+
+
+def loose_of(batch: Batch) -> dict[CellKey, Tally]:
+    """Return what a batch counts beyond its requests: those without detail."""
+    counted = tally(batch.requests)
+    loose = {key: less(cell, counted[key]) if key in counted else cell for key, cell in batch.cells.items()}
+    return {key: cell for key, cell in loose.items() if cell.requests}
+
+
+def of_run(batch: Batch, run_id: int) -> Batch:
+    """Return what a batch says of one run."""
+    others = batch.run_ids() - {run_id}
+    part = without_runs(batch, others)
+    return replace(part, ends=tuple(end for end in batch.ends if end.run_id == run_id))
 
 
 # -- too much to keep --------------------------------------------------------------------------------------------------

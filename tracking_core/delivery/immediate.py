@@ -34,7 +34,7 @@ from tracking_core.delivery.learning import Learning
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
 from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.delivery.skew import Skew
-from tracking_core.errors import RowRejected
+from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
 from tracking_core.locks import occupied, put_off
 from tracking_core.store import due
@@ -301,7 +301,7 @@ class ImmediateDelivery:
         return receipt
 
     def _failed(self, error: BaseException, began: float) -> None:
-        if isinstance(error, RowRejected):
+        if isinstance(error, RowRejected | RowBlocked):
             self._breaker.worked()
         else:
             # Also after ctrl-c: a breaker that let a call through waits for its answer.
@@ -356,8 +356,11 @@ class ImmediateDelivery:
 
     def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
         off = state.job is not None and self._switch.shared_off(state.job) and not batch.ends
-        # A row that a store rejects for its values would be rejected again when the spool is replayed.
-        if off or isinstance(error, RowRejected) or not self._spool.take(batch):
+        if not off and isinstance(error, RowRejected):
+            # It would be rejected again when the spool is replayed.
+            self._spool.set_aside(batch)
+        take = self._spool.take_blocked if isinstance(error, RowBlocked) else self._spool.take
+        if off or isinstance(error, RowRejected) or not take(batch):
             self._drop(batch, state)
             self._learning.starts(batch, "dropped")
             if off:

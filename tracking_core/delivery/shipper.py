@@ -13,19 +13,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
-from tracking_core.dataclass import replace
 from tracking_core.delivery.backlog import Backlog
 from tracking_core.delivery.base import Replay, Spool
-from tracking_core.delivery.batches import events_in, events_of, is_empty, parts_of, without_runs
+from tracking_core.delivery.batches import events_in, events_of, is_empty, without_runs
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.counts import Counts, of_process
+from tracking_core.delivery.dividing import write_divided
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_FROM, Intake
 from tracking_core.delivery.learning import Learning
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.sealing import Sealer
 from tracking_core.delivery.skew import Skew
-from tracking_core.errors import RowRejected
+from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
 from tracking_core.locks import reentrant_lock
 from tracking_core.store import due
@@ -179,9 +179,9 @@ class Shipper:
             return
         try:
             self._write(batch, self._seal_ahead)
-        except RowRejected as error:
+        except (RowRejected, RowBlocked) as error:
             self._breaker.worked()
-            self._without_poison(batch, error)
+            self._divide(batch, error)
         except BaseException as error:
             self._failed(error, now)
             self._keep(batch)
@@ -278,14 +278,36 @@ class Shipper:
                 state.dropped += rows_by_run[state.run_id]
             return {state.run_id: state.dropped for state in self._book.known(rows_by_run)}
 
-    def _without_poison(self, batch: Batch, error: RowRejected) -> None:
-        """Send a rejected batch in halves, down to the one event that the store will not have."""
-        parts = parts_of(batch)
-        if not parts:
-            self._given_up(batch)
-            self._health.failed(error, self._label())
-        for part in parts:
-            self._send(replace(part, batch_seq=self._sealer.next_key()))
+    def _divide(self, batch: Batch, error: RowRejected | RowBlocked) -> None:
+        """Send what is around the rows that the store does not take; these wait in the spool, or are set aside."""
+        self._health.failed(error, self._label())
+        began = self._clock.monotonic()
+        try:
+            divided = write_divided(self._write_only, batch, error)
+        except BaseException as fault:
+            self._failed(fault, began)
+            self._keep(batch)
+            if not isinstance(fault, Exception):
+                raise
+            return
+        self._counts.add(sent=divided.sent, dropped=divided.lost)
+        for part in divided.blocked:
+            if self._spool.take_blocked(part):
+                self._counts.add(spooled=events_in(part))
+                self._learning.starts(part, "spooled")
+            else:
+                self._reject(part)
+        for part in divided.rejected:
+            self._spool.set_aside(part)
+            self._reject(part)
+
+    def _reject(self, batch: Batch) -> None:
+        """Count events that are given up, also as their runs'."""
+        self._given_up(batch)
+        run_ids = [row.run_id for row in batch.requests] + [error.run_id for error in batch.errors]
+        with self._book.lock:
+            for state in self._book.known(set(run_ids)):
+                state.dropped += run_ids.count(state.run_id)
 
     # -- what waits --------------------------------------------------------------------------------------------------
 
@@ -309,10 +331,10 @@ class Shipper:
     def _send_first(self) -> None:
         try:
             self._write(self._backlog.first)
-        except RowRejected as error:
+        except (RowRejected, RowBlocked) as error:
             batch = self._backlog.pop()
             self._breaker.worked()
-            self._without_poison(batch, error)
+            self._divide(batch, error)
         else:
             self._backlog.pop()
 

@@ -22,10 +22,11 @@ from pathlib import Path
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.batches import events_in, events_of
+from tracking_core.delivery.batches import events_in
+from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
-from tracking_core.errors import RowRejected, StoreError
+from tracking_core.errors import RowBlocked, RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
 from tracking_core.locks import reentrant_lock
@@ -74,10 +75,14 @@ class DiskSpool:
         self._unchecked = _LOOK_EVERY_BYTES
         self._own: list[_Held] = []
         self._others: list[_Held] = []
+        self._blocked: DiskSpool | None = None
+        """What rules of the store stop, in a file that is tried less often."""
 
     def renew(self) -> None:
         """Forget the parent's files in a forked child; closing them here leaves the parent's locks alone."""
         inherited = self._descriptors()
+        if self._blocked is not None:
+            self._blocked.renew()
         self._begin()
         _close(inherited)
 
@@ -107,6 +112,22 @@ class DiskSpool:
                 self._appending = False
             return kept
 
+    def take_blocked(self, batch: Batch) -> bool:
+        """Keep what a rule of the store stops, so that it stops nothing else; False when it cannot be kept."""
+        with self._lock:
+            if self._blocked is None:
+                self._blocked = DiskSpool(self._label, self._directories, most_bytes=self._most_bytes)
+        return self._blocked.take(batch)
+
+    def set_aside(self, batch: Batch) -> bool:
+        """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
+        for directory in self._directories:
+            with suppress(OSError, ValueError, TypeError):
+                entry = Entry(folder_for(directory, store_key(self._label)), f"{_file_name()}{spool_file.SUFFIX}")
+                if spool_file.set_aside(entry, wire.encode(batch)):
+                    return True
+        return False
+
     def replay(self, write: Write, *, until: float | None = None, others: bool = True) -> Replay:
         """Send what waits, oldest first, until the store fails or the moment `until` of the monotonic clock.
 
@@ -122,8 +143,12 @@ class DiskSpool:
             held, self._own = self._own, []
             if others:
                 held, self._others = held + self._others, []
+                blocked, self._blocked = self._blocked, None
+                if blocked is not None:
+                    blocked._put_away()
+                    held += blocked._own
         try:
-            while held and _send(held[0], write, until, outcome):
+            while held and _send(held[0], write, until, outcome, self.take_blocked):
                 held.pop(0)
         finally:
             with self._lock:
@@ -140,7 +165,10 @@ class DiskSpool:
             descriptors = [] if self._appending else self._descriptors()
             if descriptors:
                 self._descriptor, self._entry, self._length, self._own, self._others = None, None, 0, [], []
+            blocked, self._blocked = self._blocked, None
         _close(descriptors)
+        if blocked is not None:
+            blocked.close()
 
     def _descriptors(self) -> list[int]:
         found = [held.descriptor for held in (*self._own, *self._others)]
@@ -188,8 +216,7 @@ class DiskSpool:
 
     def _open(self) -> None:
         fault: OSError | None = None
-        host = _UNSAFE_IN_NAME.sub("_", host_name())[:64]
-        name = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        name = f"{_file_name()}-{os.urandom(4).hex()}"
         for directory in self._directories:
             try:
                 folder = folder_for(directory, store_key(self._label))
@@ -249,6 +276,11 @@ class DiskSpool:
             self._others.append(_Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
 
 
+def _file_name() -> str:
+    """Return how the names of this process's files begin."""
+    return f"{_UNSAFE_IN_NAME.sub('_', host_name())[:64]}-{os.getpid()}"
+
+
 def replay_file(path: Path, write: Write) -> Replay:
     """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed.
 
@@ -262,9 +294,22 @@ def replay_file(path: Path, write: Write) -> Replay:
         outcome.left = 1
         return outcome
     held = _Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False)
-    if not _send(held, write, None, outcome):
+    kept: list[int] = []
+
+    def keep(batch: Batch) -> bool:
+        with suppress(OSError, ValueError, TypeError):
+            line = spool_file.line_of(wire.encode(batch))
+            if not kept:
+                name = f"{_file_name()}-{os.urandom(4).hex()}"
+                kept.append(spool_file.create(entry.folder, name, spool_file.store_of(descriptor))[0])
+            spool_file.write_whole(kept[0], line)
+            return True
+        return False
+
+    if not _send(held, write, None, outcome, keep):
         os.close(descriptor)
         outcome.left = 1
+    _close(kept)
     return outcome
 
 
@@ -292,7 +337,7 @@ def _place(label: str) -> str:
     return "".join((match[1], ",".join(hosts), match[3] or "", match[4] or ""))
 
 
-def _send(held: _Held, write: Write, until: float | None, outcome: Replay) -> bool:
+def _send(held: _Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
     """Send all of a file and remove it; False when it has to be gone on with."""
     began_at = held.offset
     try:
@@ -302,7 +347,7 @@ def _send(held: _Held, write: Write, until: float | None, outcome: Replay) -> bo
             if content is None:
                 outcome.rejected += 1
             elif content and not spool_file.is_header(content):
-                _send_line(content, held, write, outcome)
+                _send_line(content, held, write, outcome, keep)
                 if outcome.error:
                     return False
             held.offset = after
@@ -318,11 +363,11 @@ def _send(held: _Held, write: Write, until: float | None, outcome: Replay) -> bo
     return True
 
 
-def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay) -> None:
+def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:
     try:
         batch = wire.decode(content)
-        receipt = write(batch)
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RowRejected):
+        divided = _written(write, batch)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
         outcome.rejected += 1
         spool_file.set_aside(held.entry, content)
@@ -330,14 +375,33 @@ def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay) -> No
     except StoreError as error:
         outcome.error = str(error) or type(error).__name__
         return
-    events, lost = events_in(batch), events_of(batch, receipt.refused)
-    outcome.batches += 1
-    outcome.sent += events - lost
-    outcome.lost += lost
+    for part in divided.blocked:
+        if not keep(part):
+            outcome.error = f"{held.entry.path}: no room for what the store does not take yet"
+            return
+        outcome.blocked += 1
+    rejected = 0
+    for part in divided.rejected:
+        rejected += events_in(part)
+        outcome.rejected += 1
+        spool_file.set_aside(held.entry, wire.encode(part))
+    outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
+    outcome.sent += divided.sent
+    outcome.lost += divided.lost
     if held.own:
-        outcome.own_sent += events - lost
-        outcome.own_lost += lost
-    outcome.refused.update(receipt.refused)
+        outcome.own_sent += divided.sent
+        outcome.own_lost += divided.lost + rejected
+    outcome.refused.update(divided.refused)
+
+
+def _written(write: Write, batch: Batch) -> Divided:
+    try:
+        receipt = write(batch)
+    except (RowRejected, RowBlocked) as error:
+        return write_divided(write, batch, error)
+    divided = Divided()
+    divided.add(batch, receipt)
+    return divided
 
 
 def _close(descriptors: Iterable[int]) -> None:

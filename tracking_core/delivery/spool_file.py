@@ -184,14 +184,16 @@ def save_progress(entry: Entry, offset: int) -> None:
             os.close(descriptor)
 
 
-def set_aside(entry: Entry, content: bytes) -> None:
-    """Keep a line that nobody will have beside its file, for a person to look at."""
+def set_aside(entry: Entry, content: bytes) -> bool:
+    """Keep a line that nobody will have beside its file, for a person to look at; return whether it is kept."""
     with suppress(OSError, ValueError):
         descriptor = entry.beside(REJECTED).open(os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         try:
             write_whole(descriptor, line_of(content))
+            return True
         finally:
             os.close(descriptor)
+    return False
 
 
 def write_whole(descriptor: int, content: bytes) -> None:
@@ -269,7 +271,7 @@ def _describe(entry: Entry, until: float) -> SpoolFile:
                 break
         return SpoolFile(
             path=entry.path,
-            store=_store_of(descriptor),
+            store=store_of(descriptor),
             bytes=size,
             batches=batches,
             age_s=age_s(descriptor),
@@ -288,7 +290,8 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _store_of(descriptor: int) -> str:
+def store_of(descriptor: int) -> str:
+    """Return the label of the store that a file is for, '' when it cannot be read."""
     content, _ = next(lines_from(descriptor), (None, 0))
     try:
         return str(json.loads(content)["store"]) if content else ""

@@ -16,10 +16,13 @@ from tracking_core.events import (
     Batch,
     CellKey,
     PhaseChange,
+    RaisedError,
     RequestColumns,
     RequestRow,
     Tally,
+    less,
     series_slot,
+    tally,
 )
 from tracking_core.histogram import pack
 
@@ -194,11 +197,25 @@ def left_out(requests: int, label: str) -> StoreRefused:
     return StoreRefused(f"{label} leaves out {requests} requests: a trigger or a rule of its table of requests")
 
 
-def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[int, int]) -> list[dict[str, Any]]:
+def cells_of(batch: Batch, stored: Sequence[RequestRow]) -> Mapping[CellKey, Tally]:
+    """Return what a batch adds up to when only these of its requests were not here already."""
+    if len(stored) == len(batch.requests) and batch.cells:
+        return batch.cells
+    cells = tally(stored)
+    counted = tally(batch.requests) if batch.cells else {}
+    for key, cell in batch.cells.items():
+        # Requests without detail are not among the rows.
+        loose = less(cell, counted[key]) if key in counted else cell
+        if loose.requests:
+            cells.setdefault(key, Tally()).add(loose)
+    return cells
+
+
+def ledger_of(batch: Batch, rows: Sequence[RequestRow], stored_errors: Sequence[RaisedError]) -> list[dict[str, Any]]:
     """Return the ledger rows of a batch in key order; runs without an entry of their own follow from their rows."""
     emitted = _last_numbers(batch)
     stored = RequestColumns.of(rows).by_run()
-    stored.update(errors_by_run)
+    stored.update(error.run_id for error in stored_errors)
     entries = {entry.run_id: entry for entry in batch.ledger}
     ledgers = []
     for run_id in sorted(emitted.keys() | entries.keys()):
@@ -217,7 +234,7 @@ def ledger_of(batch: Batch, rows: Sequence[RequestRow], errors_by_run: Mapping[i
 
 
 def additions_to_runs(
-    batch: Batch, by_run: Mapping[int, Tally], errors_by_run: Mapping[int, int]
+    batch: Batch, by_run: Mapping[int, Tally], stored_errors: Sequence[RaisedError]
 ) -> list[dict[str, Any]]:
     """Return what a batch adds to each run's own counters, in key order.
 
@@ -227,9 +244,9 @@ def additions_to_runs(
     """
     latest = _last_moments(batch)
     in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}
-    folded: dict[int, int] = {}
-    for error in batch.errors:
-        folded[error.run_id] = folded.get(error.run_id, 0) + error.many - 1
+    errors: dict[int, int] = {}
+    for error in stored_errors:
+        errors[error.run_id] = errors.get(error.run_id, 0) + error.many
     additions = []
     for run_id in sorted(by_run.keys() | latest.keys() | in_ledger):
         cell = by_run.get(run_id) or Tally()
@@ -240,7 +257,7 @@ def additions_to_runs(
                 "items": cell.items,
                 "failed": cell.failed,
                 "throttled": cell.throttled,
-                "errors": errors_by_run.get(run_id, 0) + folded.get(run_id, 0),
+                "errors": errors.get(run_id, 0),
                 "in_ledger": run_id in in_ledger,
                 "progress_us": latest.get(run_id),
             }

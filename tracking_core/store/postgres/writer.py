@@ -16,7 +16,7 @@ from psycopg import Cursor, errors
 
 from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
-from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, tally
+from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, queries
 from tracking_core.store.forms import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import values
@@ -171,8 +171,7 @@ class PostgresWriter(PostgresConnection):
                     meanwhile()
         else:
             stored_rows = self._insert_requests(raw, batch) if batch.requests else ()
-            lost_some = len(stored_rows) < len(batch.requests)
-            sums = parameters.add_up(tally(stored_rows) if lost_some or not batch.cells else batch.cells)
+            sums = parameters.add_up(parameters.cells_of(batch, stored_rows))
             added = values.of_sums(batch.writer_id, sums)
         with quiet_pipeline(raw):
             if sums.runs:
@@ -236,10 +235,10 @@ class PostgresWriter(PostgresConnection):
                 {"width": width, "wider": wider, "before": before - before % wider, "most": WIDEN_AT_MOST},
             )
 
-    def _insert_errors(self, raw: DeadlineConnection, batch: Batch) -> dict[int, int]:
+    def _insert_errors(self, raw: DeadlineConnection, batch: Batch) -> list[RaisedError]:
         cursors = [
             (
-                error.run_id,
+                error,
                 self._sql["insert_error"].run(
                     raw,
                     {
@@ -257,11 +256,7 @@ class PostgresWriter(PostgresConnection):
             )
             for error in batch.errors
         ]
-        stored: dict[int, int] = {}
-        for run_id, cursor in cursors:
-            if cursor.fetchone() is not None:
-                stored[run_id] = stored.get(run_id, 0) + 1
-        return stored
+        return [error for error, cursor in cursors if cursor.fetchone() is not None]
 
     def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
         for change in batch.phases:

@@ -15,13 +15,13 @@ from tracking_core.events import (
     SERIES_FINE_S,
     Batch,
     Hello,
+    RaisedError,
     Receipt,
     RequestColumns,
     RequestRow,
     RunEnd,
     RunStart,
     Tally,
-    tally,
 )
 from tracking_core.store import parameters, queries
 from tracking_core.store.retention import forgotten_before
@@ -117,11 +117,8 @@ class SqliteWriter(SqliteConnection):
 
     def _write_rows(self, whole: Batch, known: parameters.Known, now_us: int, *, at_once: bool) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
-        cells = batch.cells or tally(batch.requests)
         stored_rows = self._insert_requests(batch, at_once=at_once)
-        if len(stored_rows) < len(batch.requests):
-            cells = tally(list(stored_rows))
-        sums = parameters.add_up(cells)
+        sums = parameters.add_up(parameters.cells_of(batch, stored_rows))
         self._add_sums(batch.writer_id, sums, now_us)
         stored_errors = self._insert_errors(batch)
         for entry in parameters.ledger_of(batch, stored_rows, stored_errors):
@@ -195,8 +192,8 @@ class SqliteWriter(SqliteConnection):
             del bounds["wider"]
             self.raw.execute(self._sql["drop_widened"], bounds)
 
-    def _insert_errors(self, batch: Batch) -> dict[int, int]:
-        stored: dict[int, int] = {}
+    def _insert_errors(self, batch: Batch) -> list[RaisedError]:
+        stored = []
         for error in batch.errors:
             row = {
                 "run_id": error.run_id,
@@ -210,7 +207,7 @@ class SqliteWriter(SqliteConnection):
                 "fingerprint": error.fingerprint,
             }
             if self.raw.execute(self._sql["insert_error"], row).rowcount:
-                stored[error.run_id] = stored.get(error.run_id, 0) + 1
+                stored.append(error)
         return stored
 
     def _save_phases(self, batch: Batch) -> None:
@@ -254,9 +251,9 @@ class SqliteWriter(SqliteConnection):
         self,
         batch: Batch,
         by_run: Mapping[int, Tally],
-        errors_by_run: Mapping[int, int],
+        stored_errors: Sequence[RaisedError],
     ) -> None:
-        for addition in parameters.additions_to_runs(batch, by_run, errors_by_run):
+        for addition in parameters.additions_to_runs(batch, by_run, stored_errors):
             addition.update(progress_at=addition.pop("progress_us"), writer_id=batch.writer_id)
             self.raw.execute(self._sql["add_to_run"], addition)
 
