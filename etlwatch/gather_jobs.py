@@ -13,7 +13,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from etlwatch.judging import read_pasts
-from etlwatch.model.as_of import just_after, run_as_of
 from etlwatch.model.checks import JobCheck, check_job
 from etlwatch.model.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
 from etlwatch.model.past import MOST_RUNS, past_of
@@ -47,9 +46,11 @@ def read_histories(
 
     Without `often` the beginnings of a job that begins often are those of its shown runs; see `read_rows`.
     """
-    before = just_after(moment) if moment is not None else None
+    before = _before(moment)
     runs = reader.runs_of_jobs(jobs, RUNS_SHOWN, before=before)
     if moment is not None:
+        from etlwatch.model.as_of import run_as_of
+
         runs = {job: [run_as_of(run, moment) for run in own] for job, own in runs.items()}
     completed = {job: [run for run in own if run.status == RunStatus.COMPLETED] for job, own in runs.items()}
     older = [job for job, own in runs.items() if len(own) == RUNS_SHOWN and len(completed[job]) < MOST_RUNS]
@@ -74,7 +75,7 @@ def read_rows(
     histories = read_histories(reader, jobs, zone, moment=moment, often=False)
     rows = {job: build_job(own, now=now, judged=judged, zone=zone) for job, own in histories.items() if own.runs}
     late = [job for job, row in rows.items() if _begins_often(histories[job].starts) and _hangs_on_more(row)]
-    for job, starts in _more_starts(reader, late, just_after(moment) if moment is not None else None).items():
+    for job, starts in _more_starts(reader, late, _before(moment)).items():
         known = histories[job]
         fuller = history_of(job, known.runs, past=known.past, starts=starts, zone=zone)
         rows[job] = build_job(fuller, now=now, judged=judged, zone=zone)
@@ -99,6 +100,16 @@ def read_job_checks(
         if _begins_often(own) and (checks[job].overdue_s is not None or len({*own}) < len(own))
     ]
     return [*(checks | {job: checked(job, more) for job, more in _more_starts(reader, late, None).items()}).values()]
+
+
+def _before(moment: datetime | None) -> datetime | None:
+    """Return the first instant after a past moment: what had begun by then began before it."""
+    if moment is None:
+        return None
+    # Most questions are about now: a command loads nothing for the past then.
+    from etlwatch.model.as_of import just_after
+
+    return just_after(moment)
 
 
 def _begins_often(starts: Sequence[datetime]) -> bool:

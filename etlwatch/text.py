@@ -14,9 +14,9 @@ emoji would shear a table. It costs 12 ms once and loads nothing of Textual, so 
 
 import re
 import unicodedata
+from functools import cache
+from types import ModuleType
 from typing import Final, Literal
-
-from rich.cells import cell_len, split_graphemes
 
 __all__ = ["ELLIPSIS", "Align", "cell_width", "clip", "pad", "safe"]
 
@@ -119,7 +119,15 @@ def _escape(character: str) -> str:
 
 def cell_width(text: str) -> int:
     """Return the terminal cells that `text` takes, wide characters counted twice. Expects `safe` text."""
-    return len(text) if text.isascii() else cell_len(text)
+    return len(text) if text.isascii() else int(_cells().cell_len(text))
+
+
+@cache
+def _cells() -> ModuleType:
+    """Load the widths of characters when there is one that is not ASCII."""
+    from rich import cells
+
+    return cells
 
 
 def clip(text: str, width: int, *, ellipsis: str = ELLIPSIS) -> str:
@@ -137,7 +145,7 @@ def clip(text: str, width: int, *, ellipsis: str = ELLIPSIS) -> str:
         return ""
     if text.isascii():
         return text[:room] + ellipsis
-    spans, _ = split_graphemes(text)
+    spans, _ = _cells().split_graphemes(text)
     end = used = 0
     for _start, stop, cells in spans:
         if used + cells > room:

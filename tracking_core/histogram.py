@@ -8,10 +8,12 @@ have been joined); readers add them up.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 BUCKETS = 256
 _PER_OCTAVE = 8
@@ -23,7 +25,8 @@ def _bucket_of(duration_ms: int) -> int:
     return min(bisect_right(_FLOORS, duration_ms) - 1, BUCKETS - 1) if duration_ms > 0 else 0
 
 
-_TABLE = bytes(_bucket_of(value) for value in range(_SMALL))
+_EDGES = [math.ceil(floor) for floor in _FLOORS if floor <= _SMALL]
+_TABLE = b"".join(bytes([bucket]) * (high - low) for bucket, (low, high) in enumerate(pairwise(_EDGES)))[:_SMALL]
 
 
 def bucket_of(duration_ms: int) -> int:

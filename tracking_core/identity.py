@@ -7,7 +7,6 @@ characters of Crockford's base32 (https://www.crockford.com/base32.html), JSON a
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import sys
@@ -138,6 +137,8 @@ def host_name() -> str:
 def user_name() -> str:
     """Return the login name, or the numeric user id where the system knows no name."""
     try:
+        import getpass
+
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return str(os.getuid())

@@ -6,8 +6,6 @@ which a JSON reader turns back. csv makes such characters visible, as tables do.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
@@ -119,6 +117,9 @@ def _json_list(rows: Iterable[Shape]) -> Iterable[str]:
 
 
 def _csv_lines(rows: Iterable[Shape], fields: Sequence[str], *, heading: bool) -> Iterable[str]:
+    import csv
+    import io
+
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
 

@@ -15,9 +15,7 @@ import click
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.terminal import say
-from etlwatch.model.moments import MomentError, parse_moment
 from etlwatch.model.numbers import stamp
-from tracking_core import histogram
 from tracking_core.records import Run
 
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ def at_option(command: Decorated) -> Decorated:
 
 def moment_of(reader: Reader, text: str) -> datetime:
     """Return the moment that a text means on the store's clock; BadParameter when it means none."""
+    from etlwatch.model.moments import MomentError, parse_moment
+
     try:
         return parse_moment(text, now=reader.now(), zone=configured_zone())
     except MomentError as error:
@@ -108,6 +108,7 @@ def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
     from etlwatch.gather import Watch
     from etlwatch.gather_past import read_as_of
     from etlwatch.judging import read_past
+    from tracking_core import histogram
 
     _require_begun(run, moment)
     watch = Watch(limit=RUNS_BESIDE, columns=0, open_run=run.run_id)

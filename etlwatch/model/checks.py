@@ -13,10 +13,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
 from typing import Final
 
-from etlwatch.model.job_cells import late_by
 from etlwatch.model.jobs import turn_of
 from etlwatch.model.judged import Judgement, Outage
-from etlwatch.model.numbers import duration, moment, span
+from etlwatch.model.numbers import duration, late_by, moment, span
 from etlwatch.model.ranges import Range
 from etlwatch.model.rhythm import Expected, rhythm_of
 from etlwatch.model.verdict import RANKS

@@ -13,7 +13,6 @@ and `=`. A word without a field is looked for in job, notes, id, state, host and
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -225,6 +224,8 @@ def _state(value: str) -> Predicate:
 
 
 def _nearest(word: str, choices: tuple[str, ...]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(choices)}"
 

@@ -13,7 +13,7 @@ from etlwatch.model.bars import is_over
 from etlwatch.model.blocks import strip
 from etlwatch.model.columns import Column, widened
 from etlwatch.model.jobs import JobRow
-from etlwatch.model.numbers import UNKNOWN, change, clock, moment, percent, ratio, span
+from etlwatch.model.numbers import UNKNOWN, change, clock, late_by, moment, percent, ratio, span
 from etlwatch.model.past import MINIMUM_RUNS
 from etlwatch.model.run_cells import Pen
 from etlwatch.model.spans import Span, Spans
@@ -29,7 +29,6 @@ __all__ = [
     "day_words",
     "job_cells",
     "job_columns",
-    "late_by",
     "next_spans",
     "strip_of",
 ]
@@ -135,11 +134,6 @@ def day_words(when: datetime | None, pen: Pen) -> str:
     day, today = when.astimezone(pen.zone).date(), pen.now.astimezone(pen.zone).date()
     word = {today: "today", today + timedelta(days=1): "tomorrow"}.get(day)
     return f"{word} {clock(when, pen.zone)}" if word else moment(when, pen.now, pen.zone)
-
-
-def late_by(seconds: float) -> str:
-    """Write how late something is, in whole minutes that have passed."""
-    return span(seconds // 60 * 60 if seconds >= 60 else seconds)
 
 
 def next_spans(row: JobRow, pen: Pen, *, brief: bool = False) -> Spans:

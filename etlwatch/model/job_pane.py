@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from etlwatch.model.job_cells import STATE_TONES, day_words, late_by
+from etlwatch.model.job_cells import STATE_TONES, day_words
 from etlwatch.model.jobs import JobCounts, JobRow
-from etlwatch.model.numbers import change, clock, count, moment, span
+from etlwatch.model.numbers import change, clock, count, late_by, moment, span
 from etlwatch.model.pane import labelled
 from etlwatch.model.parts import Part
 from etlwatch.model.run_cells import Pen

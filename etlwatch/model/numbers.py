@@ -279,6 +279,11 @@ def stamp(when: datetime | None, zone: tzinfo | None = None) -> str:
     return UNKNOWN if local is None else f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
+def late_by(seconds: float) -> str:
+    """Write how late something is, in whole minutes that have passed."""
+    return span(seconds // 60 * 60 if seconds >= 60 else seconds)
+
+
 def moment(when: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
     """Write a moment as briefly as `now` allows: `02:10` today, `Tue 02:10` this week, `Feb 02`, `2024-02-02`."""
     local, here = _at(when, zone), _at(now, zone)

@@ -6,13 +6,14 @@ names stand in the files of both dialects (a test holds them together), what dif
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 from functools import cache
-from importlib.resources import files
 
 from tracking_core.dataclass import dataclass
 
+# importlib.resources would load three compressors and a random generator for this.
+_SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _MIGRATION = re.compile(r"^(\d{3})_(\w+)\.sql$")
 
@@ -30,6 +31,8 @@ class Migration:
     @property
     def checksum(self) -> str:
         """What tells an edited migration from the one that was applied."""
+        import hashlib
+
         return hashlib.sha256(self.sql.encode()).hexdigest()[:16]
 
     def as_row(self) -> dict[str, int | str]:
@@ -40,8 +43,7 @@ class Migration:
 @cache
 def blocks(dialect: str, name: str) -> dict[str, str]:
     """Return the named blocks of sql/<dialect>/<name>.sql."""
-    text = files("tracking_core").joinpath("sql", dialect, f"{name}.sql").read_text(encoding="utf-8")
-    parts = _NAME.split(text)
+    parts = _NAME.split(_read(dialect, f"{name}.sql"))
     return {title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
@@ -49,10 +51,10 @@ def blocks(dialect: str, name: str) -> dict[str, str]:
 def migrations(dialect: str) -> tuple[Migration, ...]:
     """Return the migrations of a dialect by version."""
     found = []
-    for entry in files("tracking_core").joinpath("sql", dialect, "migrations").iterdir():
-        match = _MIGRATION.match(entry.name)
+    for name in os.listdir(os.path.join(_SQL, dialect, "migrations")):  # noqa: PTH118, PTH208
+        match = _MIGRATION.match(name)
         if match:
-            sql = entry.read_text(encoding="utf-8")
+            sql = _read(dialect, "migrations", name)
             found.append(Migration(version=int(match[1]), name=match[2], sql=sql))
     return tuple(sorted(found, key=lambda migration: migration.version))
 
@@ -65,7 +67,12 @@ def statements(script_text: str) -> list[str]:
 
 def script(dialect: str, name: str) -> str:
     """Return a script that stands beside the migrations and runs at every initialisation."""
-    return files("tracking_core").joinpath("sql", dialect, "migrations", f"{name}.sql").read_text(encoding="utf-8")
+    return _read(dialect, "migrations", f"{name}.sql")
+
+
+def _read(*place: str) -> str:
+    with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        return file.read()
 
 
 def whole_schema(dialect: str, *scripts: str) -> str:

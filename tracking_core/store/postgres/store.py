@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreRefused
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.keeper import PostgresKeeper
-from tracking_core.store.postgres.reader import PostgresReader
-from tracking_core.store.postgres.writer import PostgresWriter
+
+if TYPE_CHECKING:
+    from tracking_core.store.postgres.keeper import PostgresKeeper
+    from tracking_core.store.postgres.reader import PostgresReader
+    from tracking_core.store.postgres.writer import PostgresWriter
 
 INITIALIZE_SECONDS = 120.0
 DIALECT = "postgres"
@@ -34,14 +38,21 @@ class PostgresStore:
 
     def writer(self, deadline: float) -> PostgresWriter:
         """Connect for writing."""
+        # Who only reads, or only writes, loads none of the rest.
+        from tracking_core.store.postgres.writer import PostgresWriter
+
         return PostgresWriter(self.location, deadline)
 
     def reader(self, deadline: float) -> PostgresReader:
         """Connect for reading."""
+        from tracking_core.store.postgres.reader import PostgresReader
+
         return PostgresReader(self.location, deadline)
 
     def keeper(self, deadline: float) -> PostgresKeeper:
         """Connect for a person's changes."""
+        from tracking_core.store.postgres.keeper import PostgresKeeper
+
         return PostgresKeeper(self.location, deadline)
 
     def initialize(self) -> list[str]:

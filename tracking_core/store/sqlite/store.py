@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation, make_private_directory
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.keeper import SqliteKeeper
 from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader, unborn
-from tracking_core.store.sqlite.writer import SqliteWriter
+
+if TYPE_CHECKING:
+    from tracking_core.store.sqlite.keeper import SqliteKeeper
+    from tracking_core.store.sqlite.writer import SqliteWriter
 
 INITIALIZE_SECONDS = 30.0
 DIALECT = "sqlite"
@@ -40,6 +43,9 @@ class SqliteStore:
 
     def writer(self, deadline: float) -> SqliteWriter:
         """Connect for writing; a file that is not there yet is made."""
+        # Who only reads loads none of it.
+        from tracking_core.store.sqlite.writer import SqliteWriter
+
         if not self.path.exists():
             self.initialize()
         writer = SqliteWriter(self.location, deadline)
@@ -67,6 +73,8 @@ class SqliteStore:
 
         Raises SchemaMissing where the file was named and is not there: a slip of the pen makes no store.
         """
+        from tracking_core.store.sqlite.keeper import SqliteKeeper
+
         if unborn(self.location):
             self.initialize()
         elif not self.path.exists():
