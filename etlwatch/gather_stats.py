@@ -6,22 +6,18 @@ come from their common series, jobs from the series of their runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Final
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Final, TypeVar
 
 from etlwatch.model.stats import Stats, job_stats, stats_of
-from tracking_core.records import Run, SeriesCell
+from tracking_core.records import Run, RunOutline
 from tracking_core.store.base import Reader
 
 __all__ = ["read_stats"]
 
-PAGE: Final = 200
-PAGES: Final = 50
-"""Pages of runs of one job that are read at most."""
-
 FINEST_S: Final = 10
-JOBS_AT_MOST: Final = 1_000
 
 
 def read_stats(reader: Reader, window: timedelta, step_s: int, takes: Callable[[str], bool] | None = None) -> Stats:
@@ -32,38 +28,31 @@ def read_stats(reader: Reader, window: timedelta, step_s: int, takes: Callable[[
     with reader.one_view():
         until = reader.now()
         since = until - window
-        jobs, cells = [], []
-        for job in reader.job_names(JOBS_AT_MOST):
-            if takes is not None and not takes(job):
-                continue
-            runs = _reaching_into(reader, job, since)
-            own = _cells(reader, runs, since)
-            cells += own
-            if runs:
-                jobs.append(job_stats(job, runs, own, since=since, until=until))
+        names = None if takes is None else [job for job in reader.job_names() if takes(job)]
+        ended, living = _by_job(reader.outlines_since(since, names)), _by_job(reader.live_runs())
+        jobs = sorted(ended.keys() | living.keys())
+        if takes is not None:
+            jobs = [job for job in jobs if takes(job)]
+        own = {job: [run.run_id for run in (*ended.get(job, ()), *living.get(job, ())) if run.requests] for job in jobs}
+        first, last = math.ceil(since.timestamp()), int(until.timestamp())
+        series = reader.series_of_jobs(own, first, last + 1, step=None if takes is None else FINEST_S)
         if takes is None:
             # Runs that were removed since are still in the common series.
             finest = FINEST_S if window <= timedelta(hours=2) else 60
-            cells = reader.throughput(int(since.timestamp()) // finest * finest, int(until.timestamp()) + 1, finest)
-    return stats_of(cells, jobs, since=since, until=until, step_s=step_s)
+            cells = reader.throughput(int(since.timestamp()) // finest * finest, last + 1, finest)
+        else:
+            cells = [cell for job in jobs for cell in series[job]]
+    found = [
+        job_stats(job, ended.get(job, ()), living.get(job, ()), series[job], since=since, until=until) for job in jobs
+    ]
+    return stats_of(cells, found, since=since, until=until, step_s=step_s)
 
 
-def _reaching_into(reader: Reader, job: str, since: datetime) -> list[Run]:
-    """Return the runs of a job that reach into the time after a moment: newest first, until a page holds none."""
-    found: list[Run] = []
-    before: datetime | None = None
-    for _ in range(PAGES):
-        page = reader.runs_of_job(job, PAGE, before=before)
-        reaching = [run for run in page if run.ended_at is None or run.ended_at >= since]
-        found += reaching
-        if len(page) < PAGE or not reaching:
-            break
-        before = page[-1].started_at
+_OfJob = TypeVar("_OfJob", Run, RunOutline)
+
+
+def _by_job(runs: Iterable[_OfJob]) -> dict[str, list[_OfJob]]:
+    found: dict[str, list[_OfJob]] = {}
+    for run in runs:
+        found.setdefault(run.job, []).append(run)
     return found
-
-
-def _cells(reader: Reader, runs: list[Run], since: datetime) -> list[SeriesCell]:
-    # The widest cells of a run are a minute: one that began before the stretch may reach into it.
-    first = int(since.timestamp()) - 60
-    series = reader.series_of_runs([run.run_id for run in runs if run.requests], first)
-    return [cell for cells in series.values() for cell in cells]

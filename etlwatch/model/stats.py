@@ -13,7 +13,7 @@ from typing import Final
 from etlwatch.model.past import quantile
 from etlwatch.model.series import Column, columns_of, latest
 from tracking_core.dataclass import dataclass
-from tracking_core.records import Run, RunStatus, SeriesCell
+from tracking_core.records import Run, RunOutline, RunStatus, SeriesCell
 
 __all__ = ["INTERVALS_S", "JobStats", "Stats", "interval_of", "job_stats", "stats_of"]
 
@@ -87,18 +87,24 @@ def stats_of(
 
 
 def job_stats(
-    job: str, runs: Sequence[Run], cells: Iterable[SeriesCell], *, since: datetime, until: datetime
+    job: str,
+    ended: Sequence[RunOutline],
+    living: Sequence[Run],
+    cells: Iterable[SeriesCell],
+    *,
+    since: datetime,
+    until: datetime,
 ) -> JobStats:
-    """Return what one job did in a stretch; `runs` are those that reach into it, `cells` theirs."""
+    """Return what one job did in a stretch, in which runs of it ended and others go on; `cells` are theirs."""
     begin, end = since.timestamp(), until.timestamp()
     columns = columns_of(cells, begin, max(end - begin, 1.0), 1, end)
-    ended = [run for run in runs if run.ended_at is not None and since <= run.ended_at <= until]
-    durations = sorted(run.duration_s for run in ended if run.status == RunStatus.COMPLETED)
-    living = [run for run in runs if run.status == RunStatus.RUNNING]
+    starts = [*(run.started_at for run in ended), *(run.started_at for run in living)]
+    ended = [run for run in ended if run.ended_at is not None and since <= run.ended_at <= until]
+    durations = sorted(run.duration_s or 0.0 for run in ended if run.status == RunStatus.COMPLETED)
     return JobStats(
         job=job,
         traffic=_over(columns, end - begin),
-        began=sum(since <= run.started_at <= until for run in runs),
+        began=sum(since <= start <= until for start in starts),
         completed=len(durations),
         failed=sum(run.status == RunStatus.FAILED for run in ended),
         terminated=sum(run.status in (RunStatus.TERMINATED, RunStatus.ABANDONED) for run in ended),

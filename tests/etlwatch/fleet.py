@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -350,6 +350,15 @@ class FakeReader:
             run_id: [cell for cell in lists[run_id] if since <= cell.bucket < end]
             for run_id in run_ids
             if run_id in lists
+        }
+
+    def series_of_jobs(
+        self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
+    ) -> dict[str, list[SeriesCell]]:
+        lists = self._ask("series_of_jobs").series_lists
+        return {
+            job: [cell for run_id in own for cell in lists.get(run_id, ()) if since - 60 <= cell.bucket < until]
+            for job, own in runs.items()
         }
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:

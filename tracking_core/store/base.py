@@ -8,7 +8,7 @@ and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
@@ -184,6 +184,15 @@ class Reader(Connection, Protocol):
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
     ) -> dict[int, list[SeriesCell]]:
         """Return the requests of several runs in cells that begin in [since, until), seconds since 1970-01-01Z."""
+        ...
+
+    def series_of_jobs(
+        self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
+    ) -> dict[str, list[SeriesCell]]:
+        """Return the requests of groups of runs in cells that reach into [since, until), seconds since 1970-01-01Z.
+
+        The cells of a group are added up to `step` seconds; with None all that lie inside become one.
+        """
         ...
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:

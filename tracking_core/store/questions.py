@@ -7,7 +7,7 @@ connections that inherit from this.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter, itemgetter
 
@@ -39,6 +39,9 @@ _BY_PAGE = itemgetter(0, 1, 2)
 _BY_START = attrgetter("started_at", "run_id")
 FINEST_STEP_S = 10
 """The narrowest cell of all runs together; steps are multiples of it."""
+
+WIDEST_OF_RUN_S = 60
+"""The widest cell of a run: one that begins so long before a stretch may reach into it."""
 
 ERRORS_COUNTED = 100_000
 """Errors of all runs that are counted by kind, the newest: what a storm left is read within a tenth of a second."""
@@ -217,6 +220,21 @@ class Questions(Dialect):
         for row in self._ask_of_runs("series_of_runs", run_ids, since=since, until=until):
             found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
         return found
+
+    def series_of_jobs(
+        self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
+    ) -> dict[str, list[SeriesCell]]:
+        """Return the requests of groups of runs in cells that reach into [since, until), seconds since 1970-01-01Z.
+
+        The cells of a group are added up to `step` seconds; with None all that lie inside become one.
+        """
+        job_of = {run_id: job for job, own in runs.items() for run_id in own}
+        found: dict[str, list[Row]] = {job: [] for job in runs}
+        for row in self._ask_of_runs("series_of_runs", list(job_of), since=since - WIDEST_OF_RUN_S, until=until):
+            found[job_of[row[0]]].append(row[1:])
+        if step is None:
+            return {job: rows.cells_within(own, since, until, self.forms) for job, own in found.items()}
+        return {job: rows.cells_of_step(own, step, self.forms) for job, own in found.items()}
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return per run its longest pause between requests in seconds, and where its last busy cell begins.

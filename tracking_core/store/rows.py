@@ -223,6 +223,22 @@ def cells_of_step(rows: Iterable[Row], step: int, forms: Forms) -> list[SeriesCe
     return cells
 
 
+def cells_within(rows: Iterable[Row], since: int, until: int, forms: Forms) -> list[SeriesCell]:
+    """Return cells of which all that lie in [since, until) are added up to one, and those across an edge stay."""
+    cells: list[SeriesCell] = []
+    inside: list[Row] = []
+    for row in rows:
+        if row[0] >= since and row[0] + row[1] <= until:
+            inside.append(row)
+        else:
+            cells.append(cell(row, forms))
+    if inside:
+        columns = list(zip(*inside, strict=True))
+        sums = [sum(column) for column in columns[2:-1]]
+        cells.append(_cell((since, until - since, *sums, forms.joined(list(columns[-1])))))
+    return cells
+
+
 def _cell(row: Row) -> SeriesCell:
     bucket, width, requests, failed, throttled, items, duration_ms, ok, moved, refused, broken, other, histogram = row
     return SeriesCell(
