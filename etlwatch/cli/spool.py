@@ -24,7 +24,7 @@ from tracking_core.identity import format_run_id
 from tracking_core.store.base import Store, Writer
 
 FILE_FIELDS = ("file", "store", "batches", "bytes", "age_s", "in_use", "rejected", "fault")
-REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "expired", "left", "refused", "error")
+REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "blocked", "expired", "left", "refused", "error")
 
 
 @click.group(invoke_without_command=True)
@@ -112,7 +112,7 @@ def replay(files: tuple[Path, ...], form: Format) -> None:
         say(f"run {format_run_id(run_id)}: refused, {reason}")
     if done.error:
         raise store_fault(StoreUnavailable(done.error), connect.location())
-    if done.refused or done.rejected or done.left:
+    if done.refused or done.rejected or done.blocked or done.left:
         raise Unsuccessful("not all of it was delivered; `etlwatch spool status` lists what is left")
 
 
@@ -148,14 +148,7 @@ def _one_file(path: Path, write: Callable[[Batch], Receipt]) -> Replay:
 def _added(replays: Sequence[Replay]) -> Replay:
     total = Replay()
     for each in replays:
-        total.batches += each.batches
-        total.sent += each.sent
-        total.lost += each.lost
-        total.rejected += each.rejected
-        total.expired += each.expired
-        total.left += each.left
-        total.refused.update(each.refused)
-        total.error = total.error or each.error
+        total.add(each)
     return total
 
 
@@ -163,6 +156,7 @@ def _summary(done: Replay) -> str:
     words = [f"{done.sent:,} events in {done.batches:,} batches delivered"]
     words += [f"{done.lost:,} refused"] if done.lost else []
     words += [f"{done.rejected:,} batches rejected"] if done.rejected else []
+    words += [f"{done.blocked:,} parts stopped by a rule of the store, kept"] if done.blocked else []
     words += [f"{done.expired:,} files too old"] if done.expired else []
     words += [f"{done.left:,} files left"] if done.left else []
     return ", ".join(words)
@@ -174,6 +168,7 @@ def _replay_shape(done: Replay) -> Shape:
         "sent": done.sent,
         "lost": done.lost,
         "rejected": done.rejected,
+        "blocked": done.blocked,
         "expired": done.expired,
         "left": done.left,
         "refused": {format_run_id(run_id): reason for run_id, reason in done.refused.items()},

@@ -1,5 +1,6 @@
 """The spool: what it keeps comes back exactly, whoever replays it, and nobody else may read or forge it."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -86,7 +87,8 @@ def left_by_dead(directory: Path, count: int, label: str = LABEL) -> list[Batch]
 
 
 def test_what_was_kept_comes_back_as_it_was_oldest_first(kept: DiskSpool, sink: Sink) -> None:
-    made = [*fill(kept, 2), batch_of(1, batch_seq=None, starts=(start_of(),), errors=(raised(2),), ends=(end(),))]
+    single = batch_of(1, batch_seq=None, cells={}, starts=(start_of(),), errors=(raised(2),), ends=(end(),))
+    made = [*fill(kept, 2), single]
     assert kept.take(made[2])
     outcome = kept.replay(sink.write)
     assert sink.batches == made
@@ -255,6 +257,53 @@ def test_a_file_that_is_replayed_by_hand_keeps_what_a_rule_stops(directory: Path
     outcome = DiskSpool(LABEL, (directory,)).replay(lambda _: Receipt())
     assert outcome.sent > 0
     assert files(directory) == []
+
+
+def seqs(sink: Sink) -> list[int]:
+    return sorted(row.seq for batch in sink.batches for row in batch.requests)
+
+
+def test_single_events_are_sent_many_at_a_time_each_once(kept: DiskSpool, sink: Sink) -> None:
+    for number in range(1, 2501):
+        assert kept.take(batch_of(1, batch_seq=None, first=number))
+        if number % 100 == 0:
+            kept.take(batch_of(1, batch_seq=None, first=number))
+            kept.take(dataclasses.replace(batch_of(1, batch_seq=None, first=number), writer_id=7))
+    outcome = kept.replay(sink.write)
+    assert [seqs(sink).count(number) for number in (1, 100, 101)] == [1, 2, 1]
+    assert len(set(seqs(sink))) == 2500
+    assert len(sink.batches) <= 6
+    assert outcome.own_sent == 2525
+
+
+@pytest.mark.parametrize("fault", [RowRejected("odd"), ValueError("odd"), KeyError("odd")], ids=repr)
+def test_one_single_event_that_is_rejected_is_found_among_many(
+    kept: DiskSpool, directory: Path, sink: Sink, fault: Exception
+) -> None:
+    for number in range(1, 501):
+        kept.take(batch_of(1, batch_seq=None, first=number))
+
+    def write(batch: Batch) -> Receipt:
+        if any(row.seq == 150 for row in batch.requests):
+            raise fault
+        return sink.write(batch)
+
+    outcome = kept.replay(write)
+    assert seqs(sink) == [number for number in range(1, 501) if number != 150]
+    assert (outcome.rejected, outcome.own_sent, outcome.own_lost, outcome.error) == (1, 499, 1, "")
+    assert len(sink.batches) < 25
+    assert files(directory) == []
+    assert len(files(directory, ".rejected")) == 1
+
+
+def test_what_a_failing_store_took_of_a_window_is_counted_once(kept: DiskSpool, sink: Sink) -> None:
+    for writer in (1, 2):
+        for number in range(1, 11):
+            kept.take(dataclasses.replace(batch_of(1, batch_seq=None, first=number), writer_id=writer))
+    sink.takes = 1
+    assert kept.replay(sink.write).own_sent == 0
+    sink.takes = 9
+    assert kept.replay(sink.write).own_sent == 20
 
 
 def test_events_of_refused_runs_are_lost_and_said_to_be(kept: DiskSpool, sink: Sink) -> None:

@@ -209,6 +209,13 @@ class Replay:
     error: str = ""
     """Why the replay ended early, '' when it did not."""
 
+    def add(self, other: Replay) -> None:
+        """Count what another replay has done, too."""
+        for name in ("sent", "lost", "own_sent", "own_lost", "batches", "rejected", "blocked", "expired", "left"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.refused.update(other.refused)
+        self.error = self.error or other.error
+
 
 class NoSpool:
     """The spool that keeps nothing."""

@@ -120,6 +120,31 @@ def loose_of(batch: Batch) -> dict[CellKey, Tally]:
     return {key: cell for key, cell in loose.items() if cell.requests}
 
 
+def stand_alone(batch: Batch) -> bool:
+    """Return whether a batch holds single events only, which have keys of their own and may be sent with others."""
+    if batch.batch_seq is not None or any(error.many > 1 for error in batch.errors):
+        return False
+    return not batch.cells or sum(cell.requests for cell in batch.cells.values()) == len(batch.requests)
+
+
+def together(batches: Sequence[Batch]) -> Batch:
+    """Return single events of one writer as one batch without a key; one that comes twice is taken once."""
+    if len(batches) == 1:
+        return batches[0]
+    rows = {(row.run_id, row.seq): row for batch in batches for row in batch.requests}
+    return Batch(
+        writer_id=batches[0].writer_id,
+        batch_seq=None,
+        starts=tuple({start.run_id: start for batch in batches for start in batch.starts}.values()),
+        requests=tuple(rows.values()),
+        phases=tuple(change for batch in batches for change in batch.phases),
+        source_counts=tuple(count for batch in batches for count in batch.source_counts),
+        errors=tuple(error for batch in batches for error in batch.errors),
+        ends=tuple(end for batch in batches for end in batch.ends),
+        ledger=_newest(tuple(entry for batch in batches for entry in batch.ledger), _ledger_key, _greater_ledger),
+    )
+
+
 def of_run(batch: Batch, run_id: int) -> Batch:
     """Return what a batch says of one run."""
     others = batch.run_ids() - {run_id}

@@ -19,15 +19,15 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tracking_core.dataclass import dataclass
+from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.batches import events_in
+from tracking_core.delivery.batches import events_in, stand_alone, together
 from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Batch, Receipt, RunStart
 from tracking_core.identity import host_name
 from tracking_core.locks import reentrant_lock
 
@@ -35,6 +35,10 @@ MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
 LIFE_S = 30 * 86_400
 """Spools live 30 days; batch keys in the store 35, so a replay is recognised for as long as it is possible."""
+
+MOST_LINES = 1000
+MOST_LINE_BYTES = 1024 * 1024
+"""Of the lines with single events that are sent together."""
 
 _LOOK_EVERY_BYTES = 1024 * 1024
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -340,17 +344,20 @@ def _place(label: str) -> str:
 def _send(held: _Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
     """Send all of a file and remove it; False when it has to be gone on with."""
     began_at = held.offset
+    starts: dict[int, tuple[object, RunStart]] = {}
     try:
-        for content, after in spool_file.lines_from(held.descriptor, held.offset):
+        while (window := _window(held, outcome, starts)).after != held.offset:
             if until is not None and time.monotonic() >= until:
                 return False
-            if content is None:
-                outcome.rejected += 1
-            elif content and not spool_file.is_header(content):
-                _send_line(content, held, write, outcome, keep)
-                if outcome.error:
+            done = Replay()
+            for batch in window.batches():
+                _send_batch(batch, held, write, done, keep)
+                if done.error:
+                    # Counted only when all of the window is through: it is sent again as a whole.
+                    outcome.error = done.error
                     return False
-            held.offset = after
+            outcome.add(done)
+            held.offset = window.after
         spool_file.remove(held.entry)
         began_at = held.offset
     except OSError as error:
@@ -363,15 +370,52 @@ def _send(held: _Held, write: Write, until: float | None, outcome: Replay, keep:
     return True
 
 
-def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:
+@dataclass(slots=True)
+class _Window:
+    """Lines of a file that are sent together: many single events, or one batch of its own."""
+
+    after: int
+    by_writer: dict[int, list[Batch]] = field(default_factory=dict)
+
+    def batches(self) -> list[Batch]:
+        """Return what is sent."""
+        return [together(batches) for batches in self.by_writer.values()]
+
+
+def _window(held: _Held, outcome: Replay, starts: dict[int, tuple[object, RunStart]]) -> _Window:
+    """Read what is sent next; a line that cannot be read is set aside."""
+    window = _Window(after=held.offset)
+    lines = size = 0
+    for content, after in spool_file.lines_from(held.descriptor, held.offset):
+        alone = True
+        if content and not spool_file.is_header(content):
+            try:
+                batch = wire.decode(content, starts)
+            except ValueError:
+                if lines:
+                    break
+                outcome.rejected += 1
+                spool_file.set_aside(held.entry, content)
+            else:
+                alone = not stand_alone(batch)
+                if lines and alone:
+                    break
+                window.by_writer.setdefault(batch.writer_id, []).append(batch)
+                lines += 1
+        elif lines:
+            break
+        else:
+            outcome.rejected += content is None
+        window.after = after
+        size += len(content or b"")
+        if alone or lines >= MOST_LINES or size >= MOST_LINE_BYTES:
+            break
+    return window
+
+
+def _send_batch(batch: Batch, held: _Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:
     try:
-        batch = wire.decode(content)
         divided = _written(write, batch)
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
-        # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
-        outcome.rejected += 1
-        spool_file.set_aside(held.entry, content)
-        return
     except StoreError as error:
         outcome.error = str(error) or type(error).__name__
         return
@@ -395,10 +439,17 @@ def _send_line(content: bytes, held: _Held, write: Write, outcome: Replay, keep:
 
 
 def _written(write: Write, batch: Batch) -> Divided:
+    def write_checked(part: Batch) -> Receipt:
+        try:
+            return write(part)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
+            raise RowRejected(f"{type(error).__name__}: {error}") from error
+
     try:
-        receipt = write(batch)
+        receipt = write_checked(batch)
     except (RowRejected, RowBlocked) as error:
-        return write_divided(write, batch, error)
+        return write_divided(write_checked, batch, error)
     divided = Divided()
     divided.add(batch, receipt)
     return divided

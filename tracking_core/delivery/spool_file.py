@@ -76,7 +76,7 @@ def lines_from(descriptor: int, offset: int = 0) -> Iterator[tuple[bytes | None,
     The first line of a file is its header. Of a line that is too long the first part is yielded as damaged, further
     parts as empty content, so that a caller can look at the time.
     """
-    too_long = False
+    too_long = offset > 0 and os.pread(descriptor, 1, offset - 1) != b"\n"
     with os.fdopen(os.dup(descriptor), "rb") as file:
         file.seek(offset)
         while line := file.readline(LONGEST_LINE):

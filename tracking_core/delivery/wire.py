@@ -7,7 +7,9 @@ What a line does not say keeps its default, what a newer program says and this o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from tracking_core.dataclass import fields
@@ -22,6 +24,7 @@ from tracking_core.events import (
     RunEnd,
     RunStart,
     Tally,
+    tally,
 )
 
 _RECORDS: dict[str, type[Any]] = {
@@ -32,6 +35,7 @@ _RECORDS: dict[str, type[Any]] = {
     "ends": RunEnd,
     "ledger": LedgerEntry,
 }
+_NAMES = {kind: frozenset(field.name for field in fields(kind)) for kind in (*_RECORDS.values(), Tally)}
 _REQUIRED = frozenset({"run_id", "seq", "at_us", "endpoint", "items", "duration_ms", "throttled"})
 """What every request has in every version; anything else may be missing in a line of an older one."""
 
@@ -46,21 +50,28 @@ def encode(batch: Batch) -> bytes:
     if batch.requests:
         content["columns"] = RequestRow._fields
         content["requests"] = [*batch.requests]
-    if batch.cells:
+    # A store adds up the rows of single events itself.
+    if batch.cells and (batch.batch_seq is not None or batch.cells != tally(batch.requests)):
         content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")
 
 
-def decode(line: bytes) -> Batch:
-    """Return the batch of a line; ValueError when it is none."""
+def decode(line: bytes, known: dict[int, tuple[Any, RunStart]] | None = None) -> Batch:
+    """Return the batch of a line; ValueError when it is none.
+
+    `known` keeps the starts that were read, since each line of one run carries the same.
+    """
     try:
         content = json.loads(line)
         records = {
-            name: tuple(_from_object(kind, item) for item in content.get(name, ())) for name, kind in _RECORDS.items()
+            name: tuple([_from_object(_RECORDS[name], item) for item in items])
+            for name, items in content.items()
+            if name in _RECORDS and name != "starts"
         }
         batch = Batch(
             writer_id=content["writer_id"],
             batch_seq=content["batch_seq"],
+            starts=tuple([_start(item, {} if known is None else known) for item in content.get("starts", ())]),
             requests=_rows(content.get("columns", ()), content.get("requests", ())),
             cells={
                 CellKey(run_id, endpoint, bucket): _from_cell(cell)
@@ -70,10 +81,17 @@ def decode(line: bytes) -> Batch:
         )
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
-    numbers: set[object] = {batch.writer_id, *batch.run_ids()}
-    if not all(isinstance(number, int) for number in numbers):
+    spoken: Iterable[Any] = chain(batch.starts, batch.requests, batch.cells, *records.values())
+    if not all(isinstance(number, int) for number in (content["writer_id"], *[each.run_id for each in spoken])):
         raise ValueError("not a batch: an id is no number")
     return batch
+
+
+def _start(item: Mapping[str, Any], known: dict[int, tuple[Any, RunStart]]) -> RunStart:
+    before = known.get(item["run_id"])
+    if before is None or before[0] != item:
+        before = known[item["run_id"]] = item, _from_object(RunStart, item)
+    return before[1]
 
 
 def _as_object(record: Any) -> dict[str, Any]:
@@ -81,15 +99,27 @@ def _as_object(record: Any) -> dict[str, Any]:
 
 
 def _from_object(kind: type[Any], item: Mapping[str, Any]) -> Any:
-    known = {field.name for field in fields(kind)}
+    known = _NAMES[kind]
     return kind(**{name: value for name, value in item.items() if name in known})
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[RequestRow, ...]:
-    if rows and not set(columns) >= _REQUIRED:
-        raise ValueError("requests without their columns")
-    places = [columns.index(name) if name in columns else None for name in RequestRow._fields]
+    if not rows:
+        return ()
+    places = _places_of(tuple(columns))
+    if places == _IN_ORDER:
+        return tuple(map(RequestRow._make, rows))
     return tuple(RequestRow._make(None if place is None else row[place] for place in places) for row in rows)
+
+
+_IN_ORDER = tuple(range(len(RequestRow._fields)))
+
+
+@cache
+def _places_of(columns: tuple[str, ...]) -> tuple[int | None, ...]:
+    if not set(columns) >= _REQUIRED:
+        raise ValueError("requests without their columns")
+    return tuple(columns.index(name) if name in columns else None for name in RequestRow._fields)
 
 
 def _cell(cell: Tally) -> dict[str, Any]:
