@@ -25,7 +25,7 @@ from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import AuditEntry, ErrorRecord, RequestRecord, Run, Switch
 from tracking_core.store.base import Reader
-from tracking_core.store.sqlite.archive import SqliteArchive
+from tracking_core.store.sqlite.archive import SqliteArchive, TextKept
 
 __all__ = ["Bundled", "bundle_run", "file_name", "location_of", "size_words"]
 
@@ -71,19 +71,25 @@ def location_of(path: Path) -> StoreLocation:
 
 
 def bundle_run(
-    reader: Reader, find: Callable[[Reader], Run], path: Path, *, source: str, overwrite: bool = False
+    reader: Reader,
+    find: Callable[[Reader], Run],
+    path: Path,
+    *,
+    source: str,
+    overwrite: bool = False,
+    text: TextKept = "redacted",
 ) -> Bundled:
     """Write the run that `find` returns, and what its screens need, to a file that appears whole or not at all.
 
-    `source` is the store's label. Raises FileExistsError unless `overwrite`, other OSErrors of the file system, the
-    reader's StoreError, and what `find` raises.
+    `source` is the store's label; `text` is what is kept of texts beside names. Raises FileExistsError unless
+    `overwrite`, other OSErrors of the file system, the reader's StoreError, and what `find` raises.
     """
     if path.exists() and not overwrite:
         raise FileExistsError(path)
     # Beside its place, so that it gets there in one step; hidden, so that nobody takes it for whole.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with SqliteArchive(location_of(unfinished), WRITE_SECONDS) as archive, reader.one_view():
+        with SqliteArchive(location_of(unfinished), WRITE_SECONDS, text=text) as archive, reader.one_view():
             made_at, run = reader.now(), find(reader)
             history = _put_history(reader, archive, run)
             requests = _put_run(reader, archive, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -30,18 +30,28 @@ COPY_SECONDS = 60.0
 @click.argument("run")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Take the place of a file that is there already.")
-def bundle(run: str, file: Path, overwrite: bool) -> None:
+@click.option(
+    "--text",
+    type=click.Choice(["none", "redacted", "all"]),
+    default="redacted",
+    show_default=True,
+    help="What to keep of notes, tags, errors and commands; redacted masks what looks like a secret.",
+)
+def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacted", "all"]) -> None:
     """Copy one RUN into one FILE that a colleague can open.
 
     All of the run is in it, and what its verdict needs: what its job's past says, what is known of its errors, the
     tracking switch. `etlwatch open FILE` shows the same screens as here and now, also tomorrow and without the store;
-    every command reads it as --dsn sqlite:///FILE. No password is in it; what the job recorded is.
+    every command reads it as --dsn sqlite:///FILE. The store's password is not in it. Secrets in texts are masked once
+    more, as far as their form shows them; names (jobs, phases, endpoints) are kept with every --text.
     """
     from etlwatch.bundling import bundle_run, size_words
 
     try:
         with connect.store() as store, store.reader(COPY_SECONDS) as reader:
-            made = bundle_run(reader, lambda view: find_run(view, run), file, source=store.label, overwrite=overwrite)
+            made = bundle_run(
+                reader, lambda view: find_run(view, run), file, source=store.label, overwrite=overwrite, text=text
+            )
     except FileExistsError:
         mend = "name another file, or --overwrite to take its place"
         raise Unsuccessful(f"{file} is there already, nothing was written: {mend}") from None

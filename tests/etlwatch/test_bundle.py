@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -28,6 +28,8 @@ from tracking_core import SimpleETLTracker
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import StoreRefused
 from tracking_core.events import RequestRow, tally
+from tracking_core.histogram import unpack
+from tracking_core.identity import first_run_id_at
 from tracking_core.records import Bundle
 from tracking_core.store import open_store
 from tracking_core.store.base import Reader
@@ -268,6 +270,47 @@ def test_requests_are_read_to_the_last_whatever_a_page_holds(
         made = bundle_run(reader, lambda view: find_run(view, str(run_id)), path, source="here")
     assert made.requests == 40
     assert peek(location_of(path).dsn, "SELECT count(*), count(DISTINCT writer_id) FROM requests") == [(40, 2)]
+
+
+# -- what is in the texts
+
+
+def with_secrets(stock: Stock) -> int:
+    """A run recorded by a program that masks nothing."""
+    secret = f"password={PASSWORD}"
+    run_id = first_run_id_at(to_microseconds(NOW - MINUTE)) + 99
+    tags = {"token": PASSWORD, "team": "crm"}
+    start = stock.run_start(run_id, to_microseconds(NOW - MINUTE), job="crm", notes=secret, tags=tags)
+    stock.write(starts=(replace(start, command=secret),))
+    stock.requests(run_id, [(NOW - MINUTE, f"/x?key={PASSWORD}{n}", 500, 1, 10) for n in range(8)])
+    stock.error(run_id, secret, NOW - MINUTE)
+    stock.end(run_id, NOW, status="failed")
+    with stock.store.keeper(5) as keeper:
+        keeper.set_switch(enabled=True, job="crm", actor="ana", reason=f"token={PASSWORD}")
+    return run_id
+
+
+@pytest.mark.parametrize("text", ["none", "redacted", "all"])
+def test_texts_are_kept_as_far_as_that_is_asked_for(
+    stock: Stock, tmp_path: Path, text: Literal["none", "redacted", "all"]
+) -> None:
+    run_id = with_secrets(stock)
+    path = tmp_path / "run.etlwatch"
+    with stock.store.reader(5) as reader:
+        bundle_run(reader, lambda view: find_run(view, str(run_id)), path, source="here", text=text)
+    assert (PASSWORD.encode() in path.read_bytes()) == (text == "all")
+    with open_store(location_of(path)).reader(5) as file:
+        run, (error,), endpoints = file.run(run_id), file.errors(run_id), file.endpoints(run_id)
+        requests = file.requests(run_id, 100)
+    assert run is not None
+    kept = {"none": "", "redacted": "password=***", "all": f"password={PASSWORD}"}[text]
+    assert (run.notes, run.command, error.message) == (kept, kept, kept)
+    tags = {"none": {}, "redacted": {"token": "***", "team": "crm"}, "all": {"token": PASSWORD, "team": "crm"}}[text]
+    assert run.tags == tags
+    assert (run.job, run.requests, len(requests)) == ("crm", 8, 8)
+    assert sum(each.requests for each in endpoints) == sum(each.failed for each in endpoints) == 8
+    assert len(endpoints) == (8 if text == "all" else 1)
+    assert all(sum(unpack(each.histogram).values()) == each.requests for each in endpoints)
 
 
 # -- as commands

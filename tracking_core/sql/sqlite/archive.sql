@@ -60,13 +60,26 @@ VALUES (
     :run_id, :writer_id, :seq, :at, :page_offset, :page_limit, :items, :duration_ms, :status, :throttled, :endpoint, :error);
 
 -- name: put_endpoint
--- SQLite only: the requests of a run to one endpoint.
-INSERT OR IGNORE INTO run_endpoints (
+-- SQLite only: the requests of a run to one endpoint; those whose names are one without their secrets are added up.
+INSERT INTO run_endpoints (
     run_id, endpoint, max_ms, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx,
     status_5xx, status_other, histogram)
 VALUES (
     :run_id, :endpoint, :max_ms, :requests, :failed, :throttled, :items, :duration_ms, :status_2xx, :status_3xx,
-    :status_4xx, :status_5xx, :status_other, :histogram);
+    :status_4xx, :status_5xx, :status_other, :histogram)
+ON CONFLICT (run_id, endpoint) DO UPDATE SET
+    max_ms = max(max_ms, excluded.max_ms),
+    requests = requests + excluded.requests,
+    failed = failed + excluded.failed,
+    throttled = throttled + excluded.throttled,
+    items = items + excluded.items,
+    duration_ms = duration_ms + excluded.duration_ms,
+    status_2xx = status_2xx + excluded.status_2xx,
+    status_3xx = status_3xx + excluded.status_3xx,
+    status_4xx = status_4xx + excluded.status_4xx,
+    status_5xx = status_5xx + excluded.status_5xx,
+    status_other = status_other + excluded.status_other,
+    histogram = merge_histograms(histogram, excluded.histogram);
 
 -- name: put_series
 -- SQLite only: the requests of a run in one stretch of time.

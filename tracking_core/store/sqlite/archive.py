@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
@@ -27,6 +27,8 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
+from tracking_core.request_rows import ADJUSTED
+from tracking_core.sanitize import clean_tags, clean_text
 from tracking_core.store import queries
 from tracking_core.store.parameters import COUNTED, to_json
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
@@ -34,6 +36,8 @@ from tracking_core.store.sqlite.store import SqliteStore
 from tracking_core.version import VERSION
 
 Record = TypeVar("Record")
+TextKept: TypeAlias = Literal["none", "redacted", "all"]
+"""What a bundle holds of texts beside names: nothing, what is left of them without secrets, or all."""
 
 _RUN = (
     "run_id", "job", "notes", "status", "requests", "items", "failed_requests", "throttled_requests", "errors",
@@ -45,14 +49,17 @@ _REQUEST = (
     "run_id", "writer_id", "seq", "page_offset", "page_limit", "items", "duration_ms", "status", "throttled",
     "endpoint", "error",
 )  # fmt: skip
+_FREE = frozenset({"notes", "command", "error", "message", "traceback", "reason"})
+_DOCUMENTS = frozenset({"tags", "detail", "counters", "processed", "overhead"})
 _ERROR = ("run_id", "writer_id", "seq", "phase", "error_type", "message", "traceback", "fingerprint")
 
 
 class SqliteArchive(SqliteConnection):
     """The one connection that writes a bundle; nothing of it stands in the file before it is sealed."""
 
-    def __init__(self, location: StoreLocation, deadline: float) -> None:
+    def __init__(self, location: StoreLocation, deadline: float, *, text: TextKept = "all") -> None:
         """Make the file, which must not be there, with empty tables; raises StoreRefused or StoreUnavailable."""
+        self._kept: TextKept = text
         SqliteStore(location).initialize()
         super().__init__(location, deadline)
         self._sql = queries.blocks("sqlite", "archive")
@@ -62,7 +69,7 @@ class SqliteArchive(SqliteConnection):
 
     def put_runs(self, runs: Iterable[Run]) -> None:
         """Put runs as they stood; a derived state is derived again by whoever reads."""
-        self._put("put_run", runs, _run_row)
+        self._put("put_run", runs, lambda one: _run_row(one) | {"tags": self._document(one.tags)})
 
     def put_phases(self, phases: Iterable[Phase]) -> None:
         """Put phases."""
@@ -117,7 +124,7 @@ class SqliteArchive(SqliteConnection):
             deeds,
             lambda one: (
                 _plain(one, ("id", "actor", "action"))
-                | {"at": to_microseconds(one.at), "detail": to_json(dict(one.detail))}
+                | {"at": to_microseconds(one.at), "detail": self._document(one.detail)}
             ),
         )
 
@@ -132,7 +139,30 @@ class SqliteArchive(SqliteConnection):
 
     def _put(self, block: str, records: Iterable[Record], row: Callable[[Record], Mapping[str, Any]]) -> None:
         with self.operation() as raw:
-            raw.executemany(self._sql[block], map(row, records))
+            raw.executemany(self._sql[block], (self._texts(row(record)) for record in records))
+
+    def _texts(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row with as much of its texts as is kept; names always stay."""
+        if self._kept == "all":
+            return row
+        return {
+            name: value
+            if not isinstance(value, str) or name in _DOCUMENTS
+            # That a request had an error stays, and so does the mark of a number that was changed.
+            else (ADJUSTED if value.startswith(ADJUSTED) else "")
+            if name in _FREE and self._kept == "none"
+            else clean_text(value)
+            for name, value in row.items()
+        }
+
+    def _document(self, document: Mapping[str, object]) -> str:
+        """Return tags, or what a person did, as they are kept: without texts only what tells whom an entry is about."""
+        if self._kept == "all":
+            return to_json(dict(document))
+        if self._kept == "none":
+            return to_json({name: document[name] for name in ("run_id", "scope", "job") if name in document})
+        texts = {name: value for name, value in document.items() if isinstance(value, str)}
+        return to_json({**document, **clean_tags(texts)})
 
 
 def _plain(record: object, names: Iterable[str]) -> dict[str, Any]:
@@ -150,7 +180,6 @@ def _counted(traffic: Traffic) -> dict[str, Any]:
 def _run_row(run: Run) -> dict[str, Any]:
     return _plain(run, _RUN) | {
         "username": run.user,
-        "tags": to_json(run.tags),
         "started_at": to_microseconds(run.started_at),
         "ended_at": _at(run.ended_at),
         "duration_ms": None if run.ended_at is None else round(run.duration_s * 1000),
