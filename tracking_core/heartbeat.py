@@ -20,7 +20,7 @@ from typing import Protocol
 
 from tracking_core import forks
 from tracking_core.dataclass import dataclass
-from tracking_core.locks import occupied, reentrant_lock
+from tracking_core.locks import daemon_thread, occupied, reentrant_lock, start_thread
 from tracking_core.store import due
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
@@ -177,14 +177,11 @@ class Heart:
                 return True
             if self._stopped or due.is_leaving():
                 return False
-            self._thread = threading.Thread(target=self._loop, name="tracking_core heartbeat", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:
-                # The interpreter is shutting down, or the system gives no more threads.
-                self._thread = None
-                return False
-        return True
+            self._thread = daemon_thread(self._loop, "tracking_core heartbeat")
+            if start_thread(self._thread):
+                return True
+            self._thread = None
+            return False
 
     def _loop(self) -> None:
         signals = self._signals
@@ -202,13 +199,17 @@ class Heart:
 def _beat(group: list[_Beating]) -> None:
     """Say once that these runs of one store live, and take in what comes back about the switch."""
     pulse = group[0].pulse
-    with suppress(Exception), occupied():
+
+    def beat() -> None:
         with pulse.open_store().writer(pulse.deadline) as writer:
             receipt = writer.beat([beating.run_id for beating in group])
         for beating in group:
             # Of a run that the store does not hold yet it has said nothing, nor of its job's switch.
             if beating.run_id not in receipt.refused:
                 beating.pulse.switch.learn((beating.job,), receipt.switched_off)
+
+    with suppress(Exception):
+        occupied(beat)
 
 
 def _ask(teller: Teller | None, *, at_once: bool) -> None:

@@ -140,7 +140,11 @@ class Underway:
                 number = getattr(signal, name)
                 # Not over a handler of the job's own, nor where it ignores the signal (nohup).
                 if signal.getsignal(number) is signal.SIG_DFL:
-                    signal.signal(number, self._on_signal)
+                    try:
+                        signal.signal(number, self._on_signal)
+                    except ValueError:
+                        # A sub-interpreter: its main thread is not the process's, and signals are not its own.
+                        return
                     self._hooked_signals.add(number)
 
     def _hook_multiprocessing(self) -> None:
@@ -272,9 +276,20 @@ def _failed(run: _OpenRun, error: BaseException) -> RawEnd:
 
 
 def _last_unhandled() -> BaseException | None:
-    """Return the exception that the interpreter last reported as unhandled; it is set whatever sys.excepthook is."""
+    """Return the unhandled exception that ends the interpreter; it is set whatever sys.excepthook is.
+
+    One that was reported at an interactive prompt, or before it (`python -i`), ends nothing.
+    """
     found = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return found if isinstance(found, BaseException) else None
+    if not isinstance(found, BaseException) or sys.flags.interactive or os.environ.get("PYTHONINSPECT"):
+        return None
+    if hasattr(sys, "ps1"):
+        # What was typed is in no file; it is called by the prompt's own code, if that is written in Python.
+        trace = found.__traceback__
+        for each in (trace, trace and trace.tb_next):
+            if each is not None and not os.path.exists(each.tb_frame.f_code.co_filename):  # noqa: PTH110 - cheap while leaving
+                return None
+    return found
 
 
 def _chain_thread_hook(died: Callable[[threading.Thread | None, BaseException], None]) -> None:

@@ -4,16 +4,19 @@ Bounds on time only tell what waits for the store from what does not; the promis
 `python -m tests.benchmarks promises`.
 """
 
+import os
 import shutil
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
 
-from tests.support.job import job_process, run_job
+from tests.support.job import PREAMBLE, ROOT, job_process, run_job
 from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
 from tests.support.waiting import wait_until
@@ -398,3 +401,56 @@ def test_a_process_that_is_gone_without_a_word_leaves_a_run_that_is_lost_within_
         assert run.heartbeat_at is not None
         assert (run.state_since - run.heartbeat_at).total_seconds() == pytest.approx(3 * 0.2, abs=0.01)
         assert "no heartbeat" in run.evidence
+
+
+@pytest.mark.parametrize("flags", [("-i", "-q"), ()])
+def test_an_exception_at_a_prompt_fails_no_open_run(store_dsn: str, delivery: str, flags: tuple[str, ...]) -> None:
+    source = """
+    tracker = SimpleETLTracker(DSN)
+    run_id = tracker.start_run("interactive")
+    1 / 0
+    tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    """
+    # Without -i a console that a script opens: what is raised there does not end the script either.
+    console = "" if flags else "import code; code.interact(local=globals(), banner='', exitmsg='')"
+    command = [sys.executable, *flags, "-c", PREAMBLE + console]
+    environ = {**os.environ, "JOB_DSN": store_dsn, "TRACKING_DELIVERY": delivery, "TRACKING_QUIET": "1"}
+    done = subprocess.run(
+        command,
+        input=textwrap.dedent(source) + "\n",
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "ZeroDivisionError" in done.stderr, done.stderr
+    run = only_run(store_dsn)
+    assert (run.status, run.ended_by, run.requests) == ("abandoned", "exit", 1)
+    assert errors_of(store_dsn) == []
+
+
+def test_a_run_is_recorded_in_a_sub_interpreter(store_dsn: str, delivery: str) -> None:
+    job = """
+    try:
+        import _xxsubinterpreters as interpreters
+    except ImportError:
+        import _interpreters as interpreters
+    inner = '''
+    import os, sys
+    from tracking_core import SimpleETLTracker
+    tracker = SimpleETLTracker(os.environ["JOB_DSN"])
+    run_id = tracker.start_run("inner")
+    assert tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    assert tracker.end_run(run_id, True)
+    tracker.close()
+    '''
+    interpreter = interpreters.create()
+    interpreters.run_string(interpreter, f"import sys; sys.path[:0] = {sys.path!r}" + inner.replace("\\n    ", "\\n"))
+    interpreters.destroy(interpreter)
+    """
+    result = run_job(job, store_dsn, TRACKING_DELIVERY=delivery)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    run = only_run(store_dsn)
+    assert (run.status, run.requests) == ("completed", 1)

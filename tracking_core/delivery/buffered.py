@@ -24,7 +24,7 @@ from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
 from tracking_core.forks import wait_until_gone
 from tracking_core.leaving import underway
-from tracking_core.locks import reentrant_lock
+from tracking_core.locks import Signal, daemon_thread, reentrant_lock, start_thread
 from tracking_core.store import due
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
@@ -74,7 +74,7 @@ class BufferedDelivery:
     def _begin(self) -> None:
         # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
         self._starting = reentrant_lock()
-        self._flushes: deque[threading.Event] = deque()
+        self._flushes: deque[Signal] = deque()
         self._worst_s = 0.0
         self._paused = self._resumes = False
         self._forget_thread()
@@ -152,7 +152,7 @@ class BufferedDelivery:
         if self._thread is threading.current_thread():
             # A `__del__` or a log handler on the writer's own thread, which cannot wait for itself.
             return self._shipper.report
-        done = threading.Event()
+        done = Signal()
         self._flushes.append(done)
         if self._run():
             self._intake.wake()
@@ -243,16 +243,18 @@ class BufferedDelivery:
                 return False
             # A child of multiprocessing that inherited a run may say its first word here.
             underway.hook()
-            thread = threading.Thread(target=self._loop, name="tracking_core writer", daemon=True)
-            self._thread = self._intake.shipper = thread
+            thread = daemon_thread(self._loop, "tracking_core writer")
             try:
-                thread.start()
-            except RuntimeError:
-                # The interpreter is shutting down, or the system gives no more threads.
+                self._thread = self._intake.shipper = thread
+                started = start_thread(thread)
+            except BaseException:
+                # Interrupted: the thread, if it has started, ends by itself, and the next event starts another.
+                self._thread = self._intake.shipper = None
+                raise
+            if not started:
                 self._thread = self._intake.shipper = None
                 self._ship()
-                return False
-        return True
+            return started
 
     def _loop(self) -> None:
         thread = threading.current_thread()
@@ -276,7 +278,7 @@ class BufferedDelivery:
 
     def _ship(self) -> None:
         self._worst_s = 0.0
-        waiting: list[threading.Event] = []
+        waiting: list[Signal] = []
         with suppress(IndexError):
             while True:
                 waiting.append(self._flushes.popleft())

@@ -6,7 +6,6 @@ Owns the logger `tracking_core` and what was said last. Decides nothing: whether
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from tracking_core.delivery.notice import LOGGER_NAME, notice
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id
-from tracking_core.locks import reentrant_lock
+from tracking_core.locks import daemon_thread, reentrant_lock, start_thread
 from tracking_core.redaction import without_secrets
 from tracking_core.store import due
 
@@ -143,8 +142,12 @@ class Aside:
                 return
             self._speaking = True
         try:
-            threading.Thread(target=self._speak, name="tracking_core log", daemon=True).start()
-        except RuntimeError:
+            started = start_thread(daemon_thread(self._speak, "tracking_core log"))
+        except BaseException:
+            # Interrupted: a second thread that speaks does no harm.
+            self._speaking = False
+            raise
+        if not started:
             self._speak()
 
     def _speak(self) -> None:

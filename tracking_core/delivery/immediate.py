@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tracking_core.clock import Clock, SystemClock
@@ -185,11 +185,14 @@ class ImmediateDelivery:
                 ledger=(ledger,),
             )
 
-        with due.within(self._deadline):
+        def deliver() -> Receipt | None:
             receipt = self._deliver(batch, state)
             if not self._looked_for_others and not self._breaker.is_open:
                 self._looked_for_others = True
                 self._replay(REPLAY_AT_END_S, others=True)
+            return receipt
+
+        receipt = due.bounded(self._deadline, deliver)
         ended = receipt is not None and raw.run_id in receipt.ended
         if ended:
             with self._book.lock:
@@ -209,10 +212,7 @@ class ImmediateDelivery:
 
     def _replay_waiting(self, timeout: float | None) -> None:
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
-            with ExitStack() as bounds:
-                if timeout is not None:
-                    bounds.enter_context(due.within(timeout))
-                self._replay(timeout, others=False)
+            due.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
 
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
@@ -276,8 +276,7 @@ class ImmediateDelivery:
             return Receipt(ended=frozenset((state.run_id,)))
         began, began_cpu = self._clock.monotonic(), time.thread_time()
         try:
-            with occupied(), due.within(self._deadline):
-                return self._deliver_now(make, state, began)
+            return occupied(lambda: due.bounded(self._deadline, lambda: self._deliver_now(make, state, began)))
         finally:
             state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
 
@@ -380,18 +379,7 @@ class ImmediateDelivery:
         began = self._clock.monotonic()
         until = None if seconds is None else began + seconds
         try:
-            with occupied(), ExitStack() as stack:
-                writers: list[Writer] = []
-
-                def write(batch: Batch) -> Receipt:
-                    # Connected only when something waits.
-                    if not writers:
-                        writers.append(stack.enter_context(self._open_store().writer(self._deadline)))
-                    receipt = writers[0].write(batch)
-                    self._learning.learn(batch, receipt)
-                    return receipt
-
-                replayed = self._spool.replay(write, until=until, others=others)
+            replayed = occupied(lambda: self._replay_now(until, others=others))
         except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
             replayed = Replay(error=str(error) or type(error).__name__)
         now = self._clock.monotonic()
@@ -402,6 +390,24 @@ class ImmediateDelivery:
         else:
             self._breaker.unknown()
         self._counts.replayed(replayed)
+
+    def _replay_now(self, until: float | None, *, others: bool) -> Replay:
+        writers: list[Writer] = []
+
+        def write(batch: Batch) -> Receipt:
+            # Connected only when something waits.
+            if not writers:
+                writers.append(self._open_store().writer(self._deadline))
+            receipt = writers[0].write(batch)
+            self._learning.learn(batch, receipt)
+            return receipt
+
+        try:
+            return self._spool.replay(write, until=until, others=others)
+        finally:
+            for writer in writers:
+                with contextlib.suppress(Exception):
+                    writer.close()
 
     def _label(self) -> str:
         try:

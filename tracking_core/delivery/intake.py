@@ -18,7 +18,7 @@ from tracking_core.dataclass import replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.overflow import Overflow, short
 from tracking_core.events import RunStart
-from tracking_core.locks import reentrant_lock
+from tracking_core.locks import Signal, reentrant_lock
 from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
 from tracking_core.store import due
 
@@ -67,7 +67,7 @@ class Intake:
         self._adding = False
         self._late: deque[RawRequest | RawError] = deque()
         # Told when there is room again.
-        self._room = threading.Condition(reentrant_lock())
+        self._room = Signal()
         self.shipper: threading.Thread | None = None
 
     # -- the job's calls ---------------------------------------------------------------------------------------------
@@ -221,14 +221,14 @@ class Intake:
         shipper = self.shipper
         if shipper is None or shipper is threading.current_thread():
             return
-        with self._room:
-            while self._is_full() and shipper.is_alive() and not due.is_leaving():
+        while self._is_full() and shipper.is_alive() and not due.is_leaving():
+            self._room.clear()
+            if self._is_full():
                 self._room.wait(_WAIT_STEP_S)
 
     def _tell_of_room(self) -> None:
         if self.waits and not self._is_full():
-            with self._room:
-                self._room.notify_all()
+            self._room.set()
 
     def _is_full(self) -> bool:
         return (

@@ -10,12 +10,18 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from threading import get_ident
+from typing import TypeVar
+
+T = TypeVar("T")
+HURRY_LIFE_S = 10.0
+"""So long after its moment a hurry holds no more: whoever asked for it was interrupted before taking it back."""
 
 _leave_by = math.inf
-_within: dict[int, float] = {}
+_within: ContextVar[float] = ContextVar("within", default=math.inf)
 _hurried: dict[int, float] = {}
 
 
@@ -33,23 +39,34 @@ def is_leaving() -> bool:
 def moment(due: float) -> float:
     """Return when an operation of the calling thread that is due then has to be over."""
     thread = get_ident()
-    return min(due, _leave_by, _within.get(thread, math.inf), _hurried.get(thread, math.inf))
+    hurried = _hurried.get(thread, math.inf)
+    if hurried != math.inf and time.monotonic() > hurried + HURRY_LIFE_S:
+        _hurried.pop(thread, None)
+        hurried = math.inf
+    return min(due, _leave_by, _within.get(), hurried)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Let nothing that this thread waits for inside the block take longer, all of it together."""
-    thread = get_ident()
-    before = _within.get(thread)
-    when = time.monotonic() + seconds
-    _within[thread] = when if before is None else min(when, before)
+    token = _within.set(min(time.monotonic() + seconds, _within.get()))
     try:
         yield
     finally:
-        if before is None:
-            _within.pop(thread, None)
-        else:
-            _within[thread] = before
+        _within.reset(token)
+
+
+def bounded(seconds: float, work: Callable[[], T]) -> T:
+    """Return what `work` returns; as `within`, and no exception from outside can leave the limit behind.
+
+    The limit is a context's own, which ends with the call in C, and each greenlet has another.
+    """
+
+    def limited() -> T:
+        _within.set(min(time.monotonic() + seconds, _within.get()))
+        return work()
+
+    return copy_context().run(limited)
 
 
 @contextmanager
@@ -62,13 +79,5 @@ def hurrying(thread: int, when: float) -> Iterator[None]:
         _hurried.pop(thread, None)
 
 
-def _forget_other_threads() -> None:
-    # A thread of the child may be given the ident of one that only the parent has.
-    mine = _within.get(get_ident())
-    _within.clear()
-    _hurried.clear()
-    if mine is not None:
-        _within[get_ident()] = mine
-
-
-os.register_at_fork(after_in_child=_forget_other_threads)
+# A thread of the child may be given the ident of one that only the parent has.
+os.register_at_fork(after_in_child=_hurried.clear)

@@ -11,11 +11,11 @@ import configparser
 import ipaddress
 import os
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tracking_core.locks import Signal, daemon_thread, start_thread
 from tracking_core.store.due import is_leaving, moment
 
 _DEFAULT_PORT = "5432"
@@ -32,7 +32,7 @@ class _Lookup:
         self.host = host
         self.addresses: list[str] = []
         self.fault = "the resolver did not answer within the deadline"
-        self.answered = threading.Event()
+        self.answered = Signal()
 
     def run(self) -> None:
         try:
@@ -90,7 +90,13 @@ def _look_up(host: str, due: float) -> list[str]:
     lookup = _under_way.get(host)
     if lookup is None:
         lookup = _under_way[host] = _Lookup(host)
-        if not _ask(lookup):
+        try:
+            asked = _ask(lookup)
+        except BaseException:
+            # Interrupted: whether somebody asks is unknown, so the next caller does.
+            _under_way.pop(host, None)
+            raise
+        if not asked:
             return _from_memory(lookup, "no thread can be started to ask for it")
     lookup.answered.wait(max(due - time.monotonic(), 0))
     if not lookup.addresses:
@@ -101,12 +107,7 @@ def _look_up(host: str, due: float) -> list[str]:
 def _ask(lookup: _Lookup) -> bool:
     if is_leaving():
         return False
-    try:
-        threading.Thread(target=lookup.run, name="tracking_core resolver", daemon=True).start()
-    except RuntimeError:
-        # The interpreter is shutting down, or the system gives no more threads.
-        return False
-    return True
+    return start_thread(daemon_thread(lookup.run, "tracking_core resolver"))
 
 
 def _from_memory(lookup: _Lookup, fault: str) -> list[str]:

@@ -9,17 +9,22 @@ back new ones until it is done. A connection that was closed for a fork opens ag
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Protocol
 
 from tracking_core.forks import Step, around_forks, hook
 
 PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""
+
+_STEP_S = 0.0005
+_STORES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - compared with co_filename
 
 
 class Cuttable(Protocol):
@@ -34,63 +39,78 @@ class Gate:
     """Lets either any number of threads use SQLite, or one thread fork."""
 
     def __init__(self) -> None:
-        # Guards what follows; re-entrant, since a signal's handler may come in between.
-        self._changed = threading.Condition()
-        self._inside: dict[int, int] = {}
+        # Both are changed by single steps only, and looked at every half millisecond by whoever waits.
+        self._inside: dict[object, int] = {}
+        """Threads by their use of SQLite."""
+
         self._forking: int | None = None
         self._connections: weakref.WeakSet[Cuttable] = weakref.WeakSet()
 
     def add(self, connection: Cuttable) -> None:
         """Have a connection closed at each fork."""
-        with self._changed:
-            self._connections.add(connection)
+        self._connections.add(connection)
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Use SQLite inside the block; a fork waits for its end, and it for the end of a fork."""
-        me = threading.get_ident()
-        with self._changed:
-            # Whoever is inside already must not be kept waiting by the fork that waits for him.
-            if me not in self._inside:
-                self._changed.wait_for(lambda: self._forking in (None, me))
-            self._inside[me] = self._inside.get(me, 0) + 1
+        me, use = threading.get_ident(), object()
+        # Whoever is inside already must not be kept waiting by the fork that waits for him.
+        again = me in self._inside.values()
         try:
+            self._inside[use] = me
+            while not again and self._forking not in (None, me):
+                del self._inside[use]
+                time.sleep(_STEP_S)
+                self._inside[use] = me
             yield
         finally:
-            with self._changed:
-                self._inside[me] -= 1
-                if not self._inside[me]:
-                    del self._inside[me]
-                    self._changed.notify_all()
+            self._inside.pop(use, None)
 
     def before_fork(self) -> None:
         """Wait until no other thread uses SQLite, and close what is open."""
         me = threading.get_ident()
         give_up = time.monotonic() + PATIENCE_S
-        with self._changed:
-            self._changed.wait_for(lambda: self._forking is None, PATIENCE_S)
-            self._forking = me
-            while any(thread != me for thread in self._inside):
-                if not self._changed.wait(max(give_up - time.monotonic(), 0)):
-                    return
-            if me not in self._inside:
-                for connection in list(self._connections):
-                    with suppress(Exception):
-                        connection.cut()
+        while self._forking is not None and time.monotonic() < give_up:
+            time.sleep(_STEP_S)
+        self._forking = me
+        self._forget_interrupted()
+        while set(self._inside.values()) - {me}:
+            if time.monotonic() >= give_up:
+                return
+            time.sleep(_STEP_S)
+        if not self._inside:
+            for connection in list(self._connections):
+                with suppress(Exception):
+                    connection.cut()
+
+    def _forget_interrupted(self) -> None:
+        """Forget uses that an exception from outside ended before they could be taken back.
+
+        Such an exception, as long as somebody keeps it, keeps the block's generator from ending; but the thread is then
+        in no function of a store any more.
+        """
+        frames = sys._current_frames() if self._inside else {}
+        for use, thread in list(self._inside.items()):
+            frame: FrameType | None = frames.get(thread)
+            while frame is not None and not _is_of_store(frame):
+                frame = frame.f_back
+            if frame is None:
+                self._inside.pop(use, None)
 
     def after_fork(self) -> None:
         """Let SQLite be used again, in the parent."""
-        with self._changed:
-            self._forking = None
-            self._changed.notify_all()
+        self._forking = None
 
     def renew(self) -> None:
         """Begin anew in the child, where none of the other threads is."""
         me = threading.get_ident()
-        mine = self._inside.get(me, 0)
-        self._changed = threading.Condition()
-        self._inside = {me: mine} if mine else {}
+        self._inside = {use: thread for use, thread in self._inside.items() if thread == me}
         self._forking = None
+
+
+def _is_of_store(frame: FrameType) -> bool:
+    name = frame.f_code.co_filename
+    return name.startswith(_STORES) and name != __file__
 
 
 gate = Gate()
