@@ -188,8 +188,8 @@ class Heart:
         # What the end of a run may need is loaded here, aside: a module that is loaded while the interpreter leaves
         # makes it forget that it leaves because of ctrl-c, and a child forked while one is being loaded cannot load it.
         with suppress(Exception):
-            importlib.import_module("tracking_core.delivery.spool")
-            importlib.import_module("tracking_core.failures")
+            for module in ("tracking_core.delivery.spool", "tracking_core.failures", "hashlib"):
+                importlib.import_module(module)
         while not (self._stopped or self._paused) and self._thread is threading.current_thread():
             rest = self.take_turn()
             with suppress(Empty):

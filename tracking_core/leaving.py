@@ -123,7 +123,7 @@ class Underway:
     def close(self, delivery: Delivery) -> None:
         """Close one delivery within the budget of leaving."""
         began = time.monotonic()
-        delivery.leave(self._budget.until())
+        delivery.leave(self._budget.until() + SPOOL_BUDGET_S)
         self._budget.spent_since(began)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
@@ -214,9 +214,13 @@ class Underway:
         heart.tell_all()
         for run in list(self._open.values()):
             self._end(run, fate(run))
-        for delivery in living_deliveries():
+        deliveries = living_deliveries()
+        for place, delivery in enumerate(deliveries):
+            # Each has its part of the time, so that the last one can still spool what it holds.
+            now = time.monotonic()
+            spare = max(until + SPOOL_BUDGET_S - max(now, until), 0) / (len(deliveries) - place)
             with suppress(Exception):
-                delivery.leave(until + SPOOL_BUDGET_S)
+                delivery.leave(max(now, until) + spare)
         heart.stop(until + SPOOL_BUDGET_S)
         _tell_what_is_left()
 

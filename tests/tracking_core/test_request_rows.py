@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.tracking_core import sample_batches
 from tracking_core.delivery.base import RawRequest
 from tracking_core.delivery.rows import plain_columns, request_row
-from tracking_core.delivery.runbook import RunState
 from tracking_core.events import RequestColumns, RequestRow, Tally, cell_of, tally
 
 RUN = sample_batches.RUN
@@ -60,20 +59,15 @@ def one_by_one(raws: list[RawRequest], seq: int, offset_us: int) -> list[Request
 
 @given(plain_requests, st.integers(-(2**40), 2**40))
 def test_plain_requests_are_made_into_the_same_rows_at_once(raws: list[RawRequest], offset_us: int) -> None:
-    state = RunState(run_id=RUN, writer_id=1, seq=41)
-    columns = plain_columns(raws, state, offset_us)
+    columns = plain_columns(raws, 42, offset_us)
     assert columns is not None
     assert list(RequestColumns([columns])) == one_by_one(raws, 42, offset_us)
-    assert state.seq == 41 + len(raws)
 
 
 @given(raw_requests)
 def test_what_would_have_to_be_changed_is_left_to_the_way_that_marks_it(raws: list[RawRequest]) -> None:
-    state = RunState(run_id=RUN, writer_id=1)
-    columns = plain_columns(raws, state, 0)
-    if columns is None:
-        assert state.seq == 0
-    else:
+    columns = plain_columns(raws, 1, 0)
+    if columns is not None:
         assert list(RequestColumns([columns])) == one_by_one(raws, 1, 0)
 
 
@@ -84,7 +78,7 @@ def test_what_would_have_to_be_changed_is_left_to_the_way_that_marks_it(raws: li
 def test_one_request_with_an_odd_value_is_not_plain(position: int, value: object) -> None:
     odd = (*PLAIN[:position], value, *PLAIN[position + 1 :])
     for raws in ([odd], [PLAIN, odd], [odd, PLAIN]):
-        assert plain_columns(raws, RunState(run_id=RUN, writer_id=1), 0) is None  # type: ignore[arg-type]
+        assert plain_columns(raws, 1, 0) is None  # type: ignore[arg-type]
 
 
 def added_one_by_one(rows: list[RequestRow]) -> dict[object, Tally]:

@@ -42,9 +42,14 @@ class Backlog:
         return len(self._waiting) >= MOST_BATCHES or self._bytes() >= MOST_BYTES
 
     @property
-    def first(self) -> Batch:
+    def first(self) -> Batch | None:
         """The oldest batch."""
-        return self._waiting[0].batch
+        return self._waiting[0].batch if self._waiting else None
+
+    @property
+    def batches(self) -> list[Batch]:
+        """All of them, oldest first."""
+        return [each.batch for each in self._waiting]
 
     def add(self, batch: Batch) -> None:
         """Keep a batch, at the cost of detail when there is no room; not where callers wait when it is full."""
@@ -53,9 +58,11 @@ class Backlog:
             if not (self._leave_out_detail() or self._join() or self._shorten() or self._fold()):
                 return
 
-    def pop(self) -> Batch:
-        """Return the oldest batch and keep it no longer."""
-        return self._waiting.pop(0).batch
+    def discard(self, key: int | None) -> bool:
+        """Keep the batch of a key no longer; False when it is not here."""
+        before = len(self._waiting)
+        self._waiting = [each for each in self._waiting if each.batch.batch_seq != key]
+        return len(self._waiting) < before
 
     def clear(self) -> None:
         """Keep nothing."""
@@ -70,11 +77,11 @@ class Backlog:
     def _leave_out_detail(self) -> bool:
         for place, each in enumerate(self._waiting):
             if each.batch.requests:
-                self._put(place, self._owned_up(*without_detail(each.batch)))
+                self._put(place, self.owned_up(*without_detail(each.batch)))
                 return True
         return False
 
-    def _owned_up(self, smaller: Batch, lost: dict[int, int]) -> Batch:
+    def owned_up(self, smaller: Batch, lost: dict[int, int]) -> Batch:
         """Return a batch whose ledger says what it has lost."""
         dropped = self._detail_lost(lost)
         ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger)
@@ -109,4 +116,4 @@ class Backlog:
 
     def _with_fewer_errors(self, batch: Batch) -> Batch:
         smaller, lost = with_errors_by_kind(batch)
-        return self._owned_up(smaller, lost) if lost else batch
+        return self.owned_up(smaller, lost) if lost else batch

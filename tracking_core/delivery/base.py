@@ -7,9 +7,12 @@ its queue and do the rest on its own thread, and no tracker needs to know which 
 
 from __future__ import annotations
 
+import importlib
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from tracking_core.dataclass import dataclass, field
@@ -17,6 +20,7 @@ from tracking_core.forks import Step, around_forks
 from tracking_core.locks import reentrant_lock
 
 if TYPE_CHECKING:
+    from tracking_core.delivery.claims import Claim
     from tracking_core.events import Batch, Receipt, RunStart
     from tracking_core.failures import Failure
     from tracking_core.records import DeliveryReport
@@ -148,8 +152,8 @@ class Spool(Protocol):
         """Whether this process has nothing waiting there."""
         ...
 
-    def take(self, batch: Batch) -> bool:
-        """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
+    def take(self, item: Batch | Claim, until: float = inf) -> bool:
+        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
         ...
 
     def take_blocked(self, batch: Batch) -> bool:
@@ -222,7 +226,7 @@ class NoSpool:
 
     is_empty = True
 
-    def take(self, batch: Batch) -> bool:  # noqa: ARG002 - the signature is the Protocol's
+    def take(self, item: Batch | Claim, until: float = inf) -> bool:  # noqa: ARG002 - the signature is the Protocol's
         """Return False."""
         return False
 
@@ -253,9 +257,9 @@ class SpoolAtNeed:
         """Whether this process has nothing waiting there."""
         return self._made is None or self._made.is_empty
 
-    def take(self, batch: Batch) -> bool:
-        """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
-        return self._spool().take(batch)
+    def take(self, item: Batch | Claim, until: float = inf) -> bool:
+        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
+        return self._spool().take(item, until)
 
     def take_blocked(self, batch: Batch) -> bool:
         """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
@@ -273,6 +277,13 @@ class SpoolAtNeed:
         """Let go of what waits, so that another process may replay it."""
         if self._made is not None:
             self._made.close()
+
+    def load(self) -> None:
+        """Make the spool now: later there may be little time for it. Never raises."""
+        with suppress(Exception):
+            self._spool()
+            # For the name of its directory.
+            importlib.import_module("hashlib")
 
     def renew(self) -> None:
         """Forget what the parent keeps, in a forked child."""

@@ -7,6 +7,7 @@ A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, 
 from __future__ import annotations
 
 import importlib
+import math
 import threading
 import time
 from collections import deque
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
 FLUSH_EVERY_S = 1.0
 SPOOL_TIME_S = 0.5
 """What is kept of the time for leaving, for the spool: the store must have answered before."""
+
+SPOOL_TIME_EACH_S = 50e-6
+"""What more is kept for each request that waits: with 3 % of a processor it takes that long to spool one as it is."""
+
+SPOOL_SHARE = 0.45
+"""The most that is kept, of all the time for leaving."""
+
+LATE_SPOOL_TIME_S = 0.5
+"""The same for what is recorded when the time for leaving is over."""
+
+THREAD_TIME_S = 0.1
+"""How long after that the thread is waited for: it may just be about to end."""
 
 
 class BufferedDelivery:
@@ -172,18 +185,23 @@ class BufferedDelivery:
             # A `__del__` or a log handler on the writer's own thread: it ends when it is through with this batch.
             return
         self._intake.wake()
+        stores_until = until - self._spool_time(until - time.monotonic())
         with ExitStack() as hurry:
             for ident in (thread and thread.ident, threading.get_ident()):
                 if ident:
-                    hurry.enter_context(due.hurrying(ident, until - SPOOL_TIME_S))
+                    hurry.enter_context(due.hurrying(ident, stores_until))
             if thread is not None:
                 with suppress(RuntimeError):
                     # Not started yet: a signal came in the midst of that.
-                    thread.join(max(until - time.monotonic(), 0))
+                    thread.join(max(stores_until + THREAD_TIME_S - time.monotonic(), 0))
             if thread is None or not thread.is_alive():
                 self._ship()
-                self._shipper.let_go()
+            self._shipper.let_go(until)
         self._forget_thread()
+
+    def _spool_time(self, seconds: float) -> float:
+        waiting = len(self._intake.requests) + self._shipper.unsent
+        return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
 
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
@@ -240,6 +258,9 @@ class BufferedDelivery:
                 return True
             if due.is_leaving():
                 self._ship()
+                if not self._intake.is_empty:
+                    # The time for the store is over.
+                    self._shipper.let_go(time.monotonic() + LATE_SPOOL_TIME_S)
                 return False
             # A child of multiprocessing that inherited a run may say its first word here.
             underway.hook()
@@ -267,13 +288,15 @@ class BufferedDelivery:
                     return
                 self._ship()
                 if stopping:
-                    self._shipper.let_go()
+                    if time.monotonic() < due.moment(math.inf):
+                        self._shipper.let_go()
+                    # Otherwise whoever waits for this thread is at it.
                     return
         finally:
             if self._thread is thread:
                 self._forget_thread()
-                # Who asked for a flush in the meantime gets it from the next one.
-                if self._flushes or not self._intake.is_empty:
+                # Who asked for a flush in the meantime gets it from the next one; not where somebody who leaves waits.
+                if (self._flushes or not self._intake.is_empty) and time.monotonic() < due.moment(math.inf):
                     self._run()
 
     def _ship(self) -> None:

@@ -56,6 +56,9 @@ class RunState:
     dropped: int = 0
     """Sequence numbers whose events were given up."""
 
+    told_dropped: int = 0
+    """How many of them the last ledger of this run gave."""
+
     calls: int = 0
     """Operations on this run that this writer was asked for."""
 
@@ -166,6 +169,10 @@ class RunBook:
         """Return the states of those runs that this book knows."""
         return [self._states[run_id] for run_id in run_ids if run_id in self._states]
 
+    def told(self) -> list[RunState]:
+        """Return the states of all runs of which anything was numbered."""
+        return [state for state in self._states.values() if state.seq]
+
     def end(self, run_id: int) -> None:
         """Note that a run has ended; the oldest ended ones are forgotten when there are very many."""
         state = self._states.get(run_id)
@@ -189,6 +196,7 @@ class RunBook:
         self.lock = reentrant_lock()
         self.writer_id = new_writer_id()
         for state in self._states.values():
-            state.seq = 0
+            state.seq = state.dropped = state.told_dropped = state.calls = 0
+            state.cpu_s = state.worst_s = 0.0
             state.writer_id = self.writer_id
             state.start_is = ""

@@ -1,4 +1,4 @@
-"""Events made into sealed batches: numbered, timed by the store's clock, added up, with the starts that must go along.
+"""Events made into batches: numbered, timed by the store's clock, added up, with the starts that must go along.
 
 Owns the batch keys of one writer. Runs on the thread that ships; talks to no store.
 """
@@ -6,55 +6,48 @@ Owns the batch keys of one writer. Runs on the thread that ships; talks to no st
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from itertools import count
+from operator import itemgetter
 
 from tracking_core.clock import Clock
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.delivery.batches import is_empty, standing_for
+from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for
+from tracking_core.delivery.claims import Claim, Numbered, seal
 from tracking_core.delivery.counts import Counts
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.intake import SHIP_MOST, Intake, Word
 from tracking_core.delivery.rows import (
     counted_source,
     phase_change,
-    plain_columns,
     raised_error,
-    request_row,
     run_end,
 )
 from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.delivery.skew import Skew
 from tracking_core.events import (
-    ADJUSTED,
     Batch,
     CellKey,
     CountedSource,
     LedgerEntry,
     PhaseChange,
     RaisedError,
-    RequestRow,
     RunEnd,
     RunStart,
     Tally,
-    tally,
 )
-from tracking_core.request_rows import Columns, RequestColumns
 
 MOST_WORDS = 200
-ROWS_AT_A_TIME = 250
-"""So many are made before other threads get their turn: an event loop of the job must not feel this one (P7)."""
 
 
 @dataclass(slots=True)
 class _Draft:
     """A batch of one writer id while it is being filled."""
 
-    blocks: list[Columns] = field(default_factory=list)
-    rows: list[RequestRow] = field(default_factory=list)
-    """Those that are not in a block yet."""
-
+    requests: list[Numbered] = field(default_factory=list)
     cells: dict[CellKey, Tally] = field(default_factory=dict)
     phases: list[PhaseChange] = field(default_factory=list)
     source_counts: list[CountedSource] = field(default_factory=list)
@@ -84,37 +77,88 @@ class Sealer:
         self._skew = skew
         self._counts = counts
         self._health = health
-        self._batch_seq = 0
+        self._keys = count(1)
         self._calls: dict[int, int] = {}
         """Calls by run since their processor time was shared out."""
 
     def renew(self) -> None:
         """Number batches from 1 again, in a forked child, whose writer id is another one."""
-        self._batch_seq = 0
+        self._keys = count(1)
 
     def next_key(self) -> int:
-        """Return the next batch number."""
-        self._batch_seq += 1
-        return self._batch_seq
+        """Return the next batch number; none comes twice, whoever asks at the same time."""
+        return next(self._keys)
 
-    def seal(self) -> tuple[int, list[Batch]]:
-        """Return how many events were taken from the intake, and the batches made of them."""
-        requests = self._intake.take_requests(SHIP_MOST)
+    def claim(self, most: int = SHIP_MOST) -> tuple[int, list[Claim]]:
+        """Return how many events were taken from the intake, and what was made of them, under final keys and numbers.
+
+        The longest part of the work, making rows of the requests, is left for `seal`. One thread at a time.
+        """
+        requests = self._intake.take_requests(most)
         words = self._intake.take_words(MOST_WORDS)
         overflow = self._intake.take_overflow()
         drafts: dict[int, _Draft] = {}
         self._skew.look()
         self._intake.offset_us = self._skew.offset_us
-        for first in range(0, len(requests), ROWS_AT_A_TIME):
-            self._enter_requests(drafts, requests[first : first + ROWS_AT_A_TIME])
-            time.sleep(0)
+        for run_id, of_run in _by_run(requests):
+            self._number(drafts, run_id, of_run)
         if overflow is not None:
             self._enter(drafts, overflow.cells.items(), self._enter_overflow)
         self._enter(drafts, words, self._enter_word)
         if overflow is not None:
             self._enter(drafts, overflow.errors.values(), self._enter_kind)
-        batches = [self._sealed(writer_id, draft) for writer_id, draft in drafts.items()]
-        return len(requests) + len(words), [batch for batch in batches if not is_empty(batch)]
+        claims = [self._claimed(writer_id, draft) for writer_id, draft in drafts.items()]
+        return len(requests) + len(words), [claim for claim in claims if len(claim) or not is_empty(claim.batch)]
+
+    def seal(self, claim: Claim, go_on: Callable[[], bool]) -> Batch | None:
+        """Return the batch of a claim, None when `go_on` said no in between; other threads get their turns."""
+
+        def turn() -> bool:
+            time.sleep(0)
+            return go_on()
+
+        batch = seal(claim, go_on=turn, adjusted=self._health.adjusted)
+        if batch is not None and len(batch.requests) < len(claim):
+            self._lost(claim, batch)
+        return batch
+
+    def closing(self, run_ids: Collection[int]) -> list[Batch]:
+        """Return the last word on how far this writer came with these runs, and with those that owe one.
+
+        Of these runs something may be lost without anybody's knowledge. It comes behind all else that is stored of
+        them, and a store counts no more as dropped than is missing there: so all is given as dropped.
+        """
+        ledgers: dict[int, list[LedgerEntry]] = {}
+        with self._book.lock:
+            for state in self._book.told():
+                if not state.void and (state.run_id in run_ids or state.dropped != state.told_dropped):
+                    state.told_dropped = state.dropped
+                    ledgers.setdefault(state.writer_id, []).append(
+                        LedgerEntry(
+                            run_id=state.run_id,
+                            emitted=state.seq,
+                            dropped=state.seq if state.run_id in run_ids else state.dropped,
+                            overhead=state.overhead(),
+                        )
+                    )
+        return [
+            Batch(writer_id=writer_id, batch_seq=self.next_key(), ledger=tuple(entries))
+            for writer_id, entries in ledgers.items()
+        ]
+
+    def lost(self, rows_by_run: Mapping[int, int]) -> dict[int, int]:
+        """Count requests and errors that were given up; return how many that makes of each run."""
+        self._counts.add(dropped=sum(rows_by_run.values()))
+        with self._book.lock:
+            states = self._book.known(rows_by_run)
+            for state in states:
+                state.dropped += rows_by_run[state.run_id]
+            return {state.run_id: state.dropped for state in states}
+
+    def _lost(self, claim: Claim, batch: Batch) -> None:
+        by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in claim.requests})
+        by_run.subtract(rows_by_run(batch.requests))
+        self.lost(by_run)
 
     def _enter(self, drafts: dict[int, _Draft], events: Iterable[object], enter: Callable[..., None]) -> None:
         with self._book.lock:
@@ -132,34 +176,18 @@ class Sealer:
         draft.states[run_id] = state
         return draft, state
 
-    def _enter_requests(self, drafts: dict[int, _Draft], requests: list[RawRequest]) -> None:
-        for run_id, of_run in _by_run(requests):
-            with self._book.lock:
-                draft, state = self._draft(drafts, run_id)
-                plain = None
-                if self._skew.is_steady and not state.void:
-                    with suppress(Exception):
-                        plain = plain_columns(of_run, state, self._skew.offset_us)
-            if plain is None:
-                self._enter(drafts, of_run, self._enter_request)
-                found = RequestColumns.of(draft.rows)
-                draft.rows.clear()
-            else:
-                self._charge(state, len(of_run))
-                found = RequestColumns([plain])
-            draft.blocks += found.blocks
-            draft.add(tally(found))
-
-    def _enter_request(self, drafts: dict[int, _Draft], raw: RawRequest) -> None:
-        draft, state = self._draft(drafts, raw[0])
-        if state.void:
-            self._counts.add(dropped=1)
-            return
-        self._charge(state, 1)
-        row = request_row(raw, state.draw(), self._offset_at(raw[1]))
-        draft.rows.append(row)
-        if row.error is not None and ADJUSTED in row.error:
-            self._health.adjusted(row.error.rpartition(ADJUSTED)[2])
+    def _number(self, drafts: dict[int, _Draft], run_id: int, raws: list[RawRequest]) -> None:
+        with self._book.lock:
+            draft, state = self._draft(drafts, run_id)
+            if state.void:
+                self._counts.add(dropped=len(raws))
+                return
+            self._charge(state, len(raws))
+            offset_us = self._skew.offset_us
+            if not self._skew.is_steady:
+                raws = [(raw[0], self._skew.corrected(raw[1]), *raw[2:]) for raw in raws]
+                offset_us = 0
+            draft.requests.append(Numbered(run_id, state.draw_many(len(raws))[0], offset_us, raws))
 
     def _enter_overflow(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
         key, cell = entry
@@ -222,24 +250,36 @@ class Sealer:
     def _offset_at(self, at_us: int) -> int:
         return self._skew.corrected(at_us) - at_us
 
-    def _sealed(self, writer_id: int, draft: _Draft) -> Batch:
+    def _claimed(self, writer_id: int, draft: _Draft) -> Claim:
         living = [state for state in draft.states.values() if not state.void]
-        return Batch(
+        waiting = self._waiting() if draft.ends else Counter()
+        ledger = []
+        for state in living:
+            emitted = state.seq + (waiting[state.run_id] if state.ended else 0)
+            if emitted:
+                state.told_dropped = state.dropped
+                ledger.append(
+                    LedgerEntry(run_id=state.run_id, emitted=emitted, dropped=state.dropped, overhead=state.overhead())
+                )
+        batch = Batch(
             writer_id=writer_id,
             batch_seq=self.next_key(),
             starts=tuple(state.start for state in living if state.start is not None and not state.confirmed),
-            requests=RequestColumns(draft.blocks) if draft.blocks else (),
             cells=draft.cells,
             phases=tuple(draft.phases),
             source_counts=tuple(draft.source_counts),
             errors=tuple(draft.errors),
             ends=tuple(draft.ends),
-            ledger=tuple(
-                LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
-                for state in living
-                if state.seq
-            ),
+            ledger=tuple(ledger),
         )
+        return Claim(batch=batch, requests=tuple(draft.requests))
+
+    def _waiting(self) -> Counter[int]:
+        """Return how many requests of each run wait: a run's end may overtake them, and its ledger counts them."""
+        with suppress(RuntimeError):
+            # Other threads add to the queue.
+            return Counter(map(itemgetter(0), tuple(self._intake.requests)))
+        return Counter()
 
 
 def _by_run(requests: list[RawRequest]) -> Iterable[tuple[int, list[RawRequest]]]:

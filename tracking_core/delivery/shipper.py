@@ -1,29 +1,33 @@
-"""The other side of a buffered delivery: sealed batches brought to the store, or to the spool, or kept in memory.
+"""The other side of a buffered delivery: batches brought to the store, or to the spool, or kept in memory.
 
-Runs on one thread at a time, the writer's own or, at the very end, the leaving one; keeps one connection. Nothing here
-raises but what is not an Exception.
+Ships on one thread at a time, the writer's own or, at the very end, the leaving one; keeps one connection. A leaving
+thread may hand all that waits to the spool beside a writer that is in the midst of something: what is in the writer's
+hands goes there too, under the same key, so that it is stored once. Nothing here raises but what is not an Exception.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
 from tracking_core.delivery.backlog import Backlog
 from tracking_core.delivery.base import Replay, Spool
-from tracking_core.delivery.batches import events_in, events_of, is_empty, without_runs
+from tracking_core.delivery.batches import events_of, is_empty, joined, without_detail, without_runs
 from tracking_core.delivery.breaker import Breaker
+from tracking_core.delivery.claims import Claim, batch_of, events_in, numbered_in
 from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.dividing import write_divided
 from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import SHIP_FROM, Intake
+from tracking_core.delivery.intake import SHIP_FROM, SHIP_MOST, Intake
 from tracking_core.delivery.learning import Learning
 from tracking_core.delivery.runbook import RunBook
-from tracking_core.delivery.sealing import Sealer
+from tracking_core.delivery.sealing import MOST_WORDS, Sealer
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
@@ -42,6 +46,11 @@ LOOK_EVERY_S = 60.0
 """How often spools of dead processes are looked for."""
 
 SHORTEST_REST_S = 0.05
+HAND_OVER_MOST = 2_000
+"""Requests of one line of the spool when they are handed over by a leaving process: it looks at the time in between."""
+
+CLOSING_S = 0.25
+"""What is kept of a leaving thread's time for the last line, or for the store when there is no spool."""
 
 
 class Shipper:
@@ -72,9 +81,15 @@ class Shipper:
         self._skew = Skew(clock)
         self._learning = Learning(book, switch, self._counts, health)
         self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
-        self._backlog = Backlog(self._detail_lost, keeps_detail=intake.waits)
-        self._sealed: deque[Batch] = deque()
-        """Batches that were made and not sent yet; one of more than a moment's detail is made while another is sent."""
+        self._backlog = Backlog(self._sealer.lost, keeps_detail=intake.waits)
+        self._unsent: dict[int, Claim | Batch] = {}
+        """By key, in order: what was taken from the intake and is neither stored, nor spooled, nor in the backlog."""
+
+        self._queue: deque[int] = deque()
+        """Keys of what was not tried yet; one of more than a moment's detail is made while another is sent."""
+
+        self._tried: set[int | None] = set()
+        """Keys of batches that were tried in vain: a store may have seen them."""
 
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
@@ -83,6 +98,11 @@ class Shipper:
     def _begin(self) -> None:
         # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
         self.lock = reentrant_lock()
+        # Guards what moves between the intake, the unsent and the backlog; never held while talking to store or disk.
+        self._moving = reentrant_lock()
+        # One thread lets go at a time.
+        self._letting_go = reentrant_lock()
+        self._lets_go = False
         self._shipping = False
         self._left = 0
         self._look_at = self._clock.monotonic()
@@ -95,7 +115,9 @@ class Shipper:
             self._inherited.append(self._connection)
         self._connection = None
         self._sealer.renew()
-        self._sealed.clear()
+        self._unsent.clear()
+        self._queue.clear()
+        self._tried.clear()
         self._counts.renew()
         self._backlog.clear()
         self._breaker.renew()
@@ -108,6 +130,12 @@ class Shipper:
         """What became of everything so far."""
         return self._counts.report
 
+    @property
+    def unsent(self) -> int:
+        """How many events were taken from the intake and are not stored or spooled yet."""
+        with self._moving:
+            return sum(map(events_in, self._unsent.values()))
+
     def rest_s(self, most: float) -> float:
         """Return how long to rest before the next `ship`: until the store may be tried again when something waits."""
         if not self._backlog and self._spool.is_empty:
@@ -115,10 +143,11 @@ class Shipper:
         return min(most, max(self._breaker.remaining(self._clock.monotonic()), SHORTEST_REST_S))
 
     def ship(self) -> None:
-        """Bring everything that waits at this moment to the store or the spool."""
-        with self.lock:
-            if self._shipping:
-                # A call from within: a `__del__` on this thread that flushes.
+        """Bring everything that waits at this moment to the store or the spool; no more than there is time for."""
+        moment = due.moment(math.inf)
+        with _held(self.lock, _timeout(moment)) as alone:
+            if not alone or self._shipping:
+                # No time is left, or it is a call from within: a `__del__` on this thread that flushes.
                 return
             self._shipping = True
             try:
@@ -130,47 +159,190 @@ class Shipper:
             finally:
                 self._shipping = False
 
-    def let_go(self) -> None:
-        """Close the connection and the spool; what waits in memory is spooled as far as that is possible."""
-        with self.lock:
-            if self._shipping:
+    def let_go(self, until: float = math.inf) -> None:
+        """Put into the spool all that waits, by a moment of the monotonic clock; close spool and connection.
+
+        What finds no room there is added up and tried with the store, and what the store does not take either is
+        counted as dropped. While the writer is at work on another thread the connection stays open.
+        """
+        if not self._letting_go.acquire(timeout=_timeout(until)):
+            return
+        try:
+            if self._shipping_here() or self._lets_go:
+                # A call from within: a `__del__` on this thread that closes.
                 return
-            while self._sealed:
-                self._keep(self._sealed.popleft())
-            while self._backlog:
-                batch = self._backlog.pop()
-                if not self._spooled(batch):
+            self._lets_go = True
+            try:
+                spooled = self._hand_over(until - CLOSING_S)
+                left = self._unsent or self._backlog
+                with _held(self.lock, _timeout(until - CLOSING_S) if left else 0) as alone:
+                    self._close(spooled, until, alone=alone)
+                    if alone:
+                        self.disconnect()
+                self._spool.close()
+            finally:
+                self._lets_go = False
+        finally:
+            self._letting_go.release()
+
+    def _shipping_here(self) -> bool:
+        """Return whether the calling thread ships; it cannot tell while another one does, and is not it then."""
+        with _held(self.lock, 0) as mine:
+            return mine and self._shipping
+
+    # -- handing over --------------------------------------------------------------------------------------------------
+
+    def _hand_over(self, until: float) -> set[int]:
+        """Put all that waits into the spool, as far as it takes it; return the runs of what it took."""
+        runs: set[int] = set()
+        full = False
+        for item in self._take_all(until):
+            if full and events_in(item) > MOST_WORDS:
+                # No room for that many.
+                continue
+            if self._spool.take(item, until):
+                runs.update(entry.run_id for entry in batch_of(item).ledger)
+                if self._release(item):
+                    self._count_spooled(item)
+            else:
+                full = True
+        return runs
+
+    def _take_all(self, until: float) -> list[Claim | Batch]:
+        """Return all that waits, oldest first; the intake is empty then, but for what comes meanwhile."""
+        if not self._moving.acquire(timeout=_timeout(until)):
+            return []
+        try:
+            for waiting, most in ((self._intake.words, 0), (self._intake.requests, HAND_OVER_MOST)):
+                # Words first: the end of a run is a small line, and its requests may need more room than there is.
+                left = len(waiting)
+                while left > 0 and (taken := self._claim(most)):
+                    left -= taken
+            self._claim(0)
+            return [*self._backlog.batches, *self._unsent.values()]
+        finally:
+            self._moving.release()
+
+    def _close(self, spooled: set[int], until: float, *, alone: bool) -> None:
+        """Send what the spool did not take without its detail, and how far this writer came with its runs."""
+        light: list[Batch] = []
+        for item in self._remaining():
+            batch = self._light(item, until) if alone else None
+            if batch is None:
+                self._given_up(item)
+            elif light and not self._was_tried(batch) and light[-1].writer_id == batch.writer_id:
+                light[-1] = joined(light[-1], batch)
+            else:
+                light.append(batch)
+        closing = self._sealer.closing(spooled)
+        light += [batch for batch in closing if not (spooled and self._spool.take(batch, until + CLOSING_S))]
+        if light and alone and due.is_leaving():
+            # What was kept of the time for the spool is the store's after all.
+            due.leave_by(max(until, time.monotonic()))
+        with due.hurrying(threading.get_ident(), until):
+            for batch in light:
+                if alone and _in_time() and self._took_last(batch):
+                    continue
+                if self._spool.take(batch, until):
+                    self._count_spooled(batch)
+                else:
                     self._given_up(batch)
-            self.disconnect()
-            self._spool.close()
+
+    def _remaining(self) -> list[Claim | Batch]:
+        with self._moving:
+            items = [*self._backlog.batches, *self._unsent.values()]
+            self._backlog.clear()
+            self._unsent.clear()
+            self._queue.clear()
+        return items
+
+    def _light(self, item: Claim | Batch, until: float) -> Batch | None:
+        """Return a batch without the detail of its requests, which is counted as dropped; None when time is over."""
+        batch = self._sealer.seal(item, lambda: time.monotonic() < until) if isinstance(item, Claim) else item
+        return None if batch is None else self._backlog.owned_up(*without_detail(batch))
+
+    def _was_tried(self, batch: Batch) -> bool:
+        """Return whether a store may have seen a batch: it keeps its key then."""
+        return batch.batch_seq in self._tried
+
+    def _took_last(self, batch: Batch) -> bool:
+        """Return whether the store takes a batch, which is no longer anywhere else."""
+        now = self._clock.monotonic()
+        if not self._breaker.may_try(now):
+            return False
+        try:
+            self._counts.add(sent=self._write(batch))
+        except Exception as error:  # noqa: BLE001 - whatever a store does, the process leaves
+            self._failed(error, now)
+            return False
+        return True
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def _ship_waiting(self) -> None:
         # What comes meanwhile is left for the next time, or a busy job would keep everything else waiting.
         self._left = max(len(self._intake.requests) + len(self._intake.words), 1)
-        while self._sealed or self._left > 0:
+        while (self._queue or self._left > 0) and _in_time():
             if self._intake.waits and self._backlog.is_full and not due.is_leaving():
                 # Nobody takes anything: the job waits, which is what it asked for.
                 return
-            if self._sealed:
-                self._send(self._sealed.popleft())
-            elif not self._seal():
+            if self._queue:
+                self._send_next()
+            elif not self._claim():
                 return
 
-    def _seal(self) -> bool:
-        """Make batches of what waits; return whether there was anything."""
+    def _claim(self, most: int = SHIP_MOST) -> int:
+        """Make claims of what waits; return how many events and batches that were."""
         if self._intake.is_empty:
-            return False
-        taken, batches = self._sealer.seal()
+            return 0
+        with self._moving:
+            taken, claims = self._sealer.claim(most)
+            for claim in claims:
+                key = _key_of(claim)
+                self._unsent[key] = claim
+                self._queue.append(key)
         self._left -= taken
-        self._sealed += batches
-        return bool(taken or batches)
+        return taken + len(claims)
+
+    def _sealed(self, key: int) -> Batch | None:
+        """Return the batch of a key; None when another thread has taken it, or there is no time to make it."""
+        item = self._unsent.get(key)
+        if not isinstance(item, Claim):
+            return item
+        batch = self._sealer.seal(item, _in_time)
+        with self._moving:
+            if batch is None or key not in self._unsent:
+                return None
+            if is_empty(batch):
+                del self._unsent[key]
+                return None
+            self._unsent[key] = batch
+        return batch
 
     def _seal_ahead(self) -> None:
         """Make the next batch while the store takes in one, if there is enough for it."""
-        if not self._sealed and self._left >= SHIP_FROM:
-            self._seal()
+        if not self._queue and self._left >= SHIP_FROM:
+            self._claim()
+            if self._queue:
+                self._sealed(self._queue[0])
+
+    def _send_next(self) -> None:
+        try:
+            key = self._queue.popleft()
+        except IndexError:
+            # A leaving thread has just taken them all.
+            return
+        batch = self._sealed(key)
+        if batch is not None:
+            self._send(batch)
+        elif key in self._unsent:
+            self._queue.appendleft(key)
+
+    def _release(self, item: Claim | Batch) -> bool:
+        """Keep something no longer; False when another thread has done so, which counts it."""
+        with self._moving:
+            key = _key_of(item)
+            return self._unsent.pop(key, None) is not None or self._backlog.discard(key)
 
     def _send(self, batch: Batch) -> None:
         now = self._clock.monotonic()
@@ -178,7 +350,7 @@ class Shipper:
             self._keep(batch)
             return
         try:
-            self._write(batch, self._seal_ahead)
+            sent = self._write(batch, self._seal_ahead)
         except (RowRejected, RowBlocked) as error:
             self._breaker.worked()
             self._divide(batch, error)
@@ -187,14 +359,20 @@ class Shipper:
             self._keep(batch)
             if not isinstance(error, Exception):
                 raise
+        else:
+            if self._release(batch):
+                self._counts.add(sent=sent)
 
-    def _write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> None:
-        """Write a batch and learn from the receipt; raises what the store raises."""
+    def _write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> int:
+        """Write a batch, learn from the receipt and return how many events were taken; raises what the store raises."""
+        self._tried.add(batch.batch_seq)
         receipt = self._write_only(batch, meanwhile)
+        self._tried.discard(batch.batch_seq)
         self._breaker.worked()
         self._health.worked(self._label())
         lost = events_of(batch, receipt.refused)
-        self._counts.add(sent=events_in(batch) - lost, dropped=lost)
+        self._counts.add(dropped=lost)
+        return events_in(batch) - lost
 
     def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         before_us = self._clock.now_us()
@@ -242,22 +420,28 @@ class Shipper:
     # -- what the store does not take --------------------------------------------------------------------------------
 
     def _keep(self, batch: Batch) -> None:
-        batch = self._without_runs_switched_off(batch)
-        if not is_empty(batch) and not self._spooled(batch):
-            self._backlog.add(batch)
+        left = self._without_runs_switched_off(batch)
+        if is_empty(left):
+            self._release(batch)
+        elif self._spool.take(left):
+            if self._release(batch):
+                self._count_spooled(left)
+        else:
             self._health.undelivered("memory")
+            with self._moving:
+                if self._release(batch):
+                    self._backlog.add(left)
 
-    def _spooled(self, batch: Batch) -> bool:
-        if not self._spool.take(batch):
-            return False
-        self._counts.add(spooled=events_in(batch))
-        self._learning.starts(batch, "spooled")
+    def _count_spooled(self, item: Claim | Batch) -> None:
+        self._counts.add(spooled=events_in(item))
+        self._learning.starts(batch_of(item), "spooled")
         self._health.undelivered("spooled")
-        return True
 
-    def _given_up(self, batch: Batch) -> None:
-        self._counts.add(dropped=events_in(batch))
-        self._learning.starts(batch, "dropped")
+    def _given_up(self, item: Claim | Batch) -> None:
+        rows = numbered_in(item)
+        self._sealer.lost(rows)
+        self._counts.add(dropped=events_in(item) - sum(rows.values()))
+        self._learning.starts(batch_of(item), "dropped")
         self._health.undelivered("dropped")
 
     def _without_runs_switched_off(self, batch: Batch) -> Batch:
@@ -269,14 +453,6 @@ class Shipper:
         lost = events_in(batch) - events_in(left)
         self._counts.add(dropped=lost, off=lost)
         return left
-
-    def _detail_lost(self, rows_by_run: dict[int, int]) -> dict[int, int]:
-        """Count requests whose detail was given up; return how many that makes of each run."""
-        self._counts.add(dropped=sum(rows_by_run.values()))
-        with self._book.lock:
-            for state in self._book.known(rows_by_run):
-                state.dropped += rows_by_run[state.run_id]
-            return {state.run_id: state.dropped for state in self._book.known(rows_by_run)}
 
     def _divide(self, batch: Batch, error: RowRejected | RowBlocked) -> None:
         """Send what is around the rows that the store does not take; these wait in the spool, or are set aside."""
@@ -290,24 +466,17 @@ class Shipper:
             if not isinstance(fault, Exception):
                 raise
             return
+        if not self._release(batch):
+            return
         self._counts.add(sent=divided.sent, dropped=divided.lost)
         for part in divided.blocked:
             if self._spool.take_blocked(part):
-                self._counts.add(spooled=events_in(part))
-                self._learning.starts(part, "spooled")
+                self._count_spooled(part)
             else:
-                self._reject(part)
+                self._given_up(part)
         for part in divided.rejected:
             self._spool.set_aside(part)
-            self._reject(part)
-
-    def _reject(self, batch: Batch) -> None:
-        """Count events that are given up, also as their runs'."""
-        self._given_up(batch)
-        run_ids = [row.run_id for row in batch.requests] + [error.run_id for error in batch.errors]
-        with self._book.lock:
-            for state in self._book.known(set(run_ids)):
-                state.dropped += run_ids.count(state.run_id)
+            self._given_up(part)
 
     # -- what waits --------------------------------------------------------------------------------------------------
 
@@ -318,7 +487,7 @@ class Shipper:
         if not (self._backlog or others or not self._spool.is_empty) or not self._breaker.may_try(now):
             return
         try:
-            while self._backlog:
+            while self._backlog and _in_time():
                 self._send_first()
             replayed = self._spool.replay(self._write_only, until=now + REPLAY_STEP_S, others=others)
         except BaseException as error:
@@ -329,14 +498,18 @@ class Shipper:
             self._after_replay(replayed, now, others=others)
 
     def _send_first(self) -> None:
+        batch = self._backlog.first
+        if batch is None:
+            # A leaving thread has just taken it.
+            return
         try:
-            self._write(self._backlog.first)
+            sent = self._write(batch)
         except (RowRejected, RowBlocked) as error:
-            batch = self._backlog.pop()
             self._breaker.worked()
             self._divide(batch, error)
         else:
-            self._backlog.pop()
+            if self._release(batch):
+                self._counts.add(sent=sent)
 
     def _after_replay(self, replayed: Replay, began: float, *, others: bool) -> None:
         now = self._clock.monotonic()
@@ -356,3 +529,29 @@ class Shipper:
             return self._open_store().label
         except Exception:  # noqa: BLE001 - the store that cannot be opened is the news, not its name
             return "the store"
+
+
+def _key_of(item: Claim | Batch) -> int:
+    key = batch_of(item).batch_seq
+    assert key is not None
+    return key
+
+
+def _in_time() -> bool:
+    """Return whether the calling thread may begin something: nobody who leaves waits for it in vain."""
+    return time.monotonic() < due.moment(math.inf)
+
+
+def _timeout(until: float) -> float:
+    return -1 if until == math.inf else max(until - time.monotonic(), 0)
+
+
+@contextmanager
+def _held(lock: threading.RLock, timeout: float) -> Iterator[bool]:
+    """Hold a lock inside the block if it can be had within so many seconds, -1 for any time; whether it is held."""
+    mine = lock.acquire(timeout=timeout)
+    try:
+        yield mine
+    finally:
+        if mine:
+            lock.release()

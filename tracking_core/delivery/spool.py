@@ -10,6 +10,7 @@ files are trusted spool_place.py's.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -23,6 +24,7 @@ from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, stand_alone, together
+from tracking_core.delivery.claims import Claim
 from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
@@ -95,13 +97,18 @@ class DiskSpool:
         """Whether nothing of this process waits; other processes' files are not looked for."""
         return self._descriptor is None and not self._own
 
-    def take(self, batch: Batch) -> bool:
-        """Keep a batch until it can be replayed; False when it cannot be kept. Never raises."""
+    def take(self, item: Batch | Claim, until: float = math.inf) -> bool:
+        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
+        if time.monotonic() >= until:
+            return False
         try:
-            line = spool_file.line_of(wire.encode(batch))
+            line = spool_file.line_of(wire.encode(item))
         except (ValueError, TypeError):
             return False
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if until == math.inf else max(until - time.monotonic(), 0)):
+            # Another thread writes to a slow disk.
+            return False
+        try:
             if self._appending:
                 self._late.append(line)
                 return True
@@ -115,6 +122,8 @@ class DiskSpool:
             finally:
                 self._appending = False
             return kept
+        finally:
+            self._lock.release()
 
     def take_blocked(self, batch: Batch) -> bool:
         """Keep what a rule of the store stops, so that it stops nothing else; False when it cannot be kept."""

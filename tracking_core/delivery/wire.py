@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from tracking_core.dataclass import fields
+from tracking_core.delivery.claims import MOST_REQUESTS, Claim, Numbered, seal
 from tracking_core.events import (
     Batch,
     CellKey,
@@ -39,9 +40,44 @@ _NAMES = {kind: frozenset(field.name for field in fields(kind)) for kind in (*_R
 _REQUIRED = frozenset({"run_id", "seq", "at_us", "endpoint", "items", "duration_ms", "throttled"})
 """What every request has in every version; anything else may be missing in a line of an older one."""
 
+_RAW_FIELDS = 9
+"""Those of a raw request, its run's id excepted."""
 
-def encode(batch: Batch) -> bytes:
-    """Return a batch as one line of JSON, without its line end."""
+
+def encode(item: Batch | Claim) -> bytes:
+    """Return a batch or a claim as one line of JSON, without its line end."""
+    if isinstance(item, Claim):
+        try:
+            return _dumped(_content_of(item.batch) | {"requests": [_columns_of(part) for part in item.requests]})
+        except (ValueError, TypeError):
+            # A number of thousands of digits: rows hold none.
+            item = seal(item) or item.batch
+    return _dumped(_content_of(item))
+
+
+def _dumped(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")
+
+
+def _columns_of(numbered: Numbered) -> list[Any]:
+    """Return numbered requests by their fields; of one that is the same in all requests it stands once."""
+    columns = list(zip(*numbered.raws, strict=True))[1:]
+    alike = [column[0] if column.count(column[0]) == len(column) else column for column in columns]
+    return [numbered.run_id, numbered.first_seq, numbered.offset_us, len(numbered.raws), *alike]
+
+
+def _numbered(content: Sequence[Any]) -> Numbered:
+    run_id, first_seq, offset_us, many, *alike = content
+    if not 0 <= many <= MOST_REQUESTS:
+        raise ValueError("more requests than one line holds")
+    columns = [column if isinstance(column, list) else [column] * many for column in alike]
+    raws = list(zip([run_id] * many, *columns, strict=True))
+    if len(columns) != _RAW_FIELDS:
+        raise ValueError("requests without their fields")
+    return Numbered(run_id, first_seq, offset_us, raws)
+
+
+def _content_of(batch: Batch) -> dict[str, Any]:
     content: dict[str, Any] = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq}
     for name in _RECORDS:
         records = getattr(batch, name)
@@ -53,7 +89,7 @@ def encode(batch: Batch) -> bytes:
     # A store adds up the rows of single events itself.
     if batch.cells and (batch.batch_seq is not None or batch.cells != tally(batch.requests)):
         content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
-    return json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=dict).encode("ascii")
+    return content
 
 
 def decode(line: bytes, known: dict[int, tuple[Any, RunStart]] | None = None) -> Batch:
@@ -68,17 +104,21 @@ def decode(line: bytes, known: dict[int, tuple[Any, RunStart]] | None = None) ->
             for name, items in content.items()
             if name in _RECORDS and name != "starts"
         }
+        # Who knows no claims finds requests without their columns, and sets the line aside.
+        is_claim = "columns" not in content and bool(content.setdefault("requests", ()))
         batch = Batch(
             writer_id=content["writer_id"],
             batch_seq=content["batch_seq"],
             starts=tuple([_start(item, {} if known is None else known) for item in content.get("starts", ())]),
-            requests=_rows(content.get("columns", ()), content.get("requests", ())),
+            requests=_rows(content.get("columns", ()), () if is_claim else content["requests"]),
             cells={
                 CellKey(run_id, endpoint, bucket): _from_cell(cell)
                 for run_id, endpoint, bucket, cell in content.get("cells", ())
             },
             **records,
         )
+        if is_claim:
+            batch = seal(Claim(batch=batch, requests=tuple(map(_numbered, content["requests"])))) or batch
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
     spoken: Iterable[Any] = chain(batch.starts, batch.requests, batch.cells, *records.values())

@@ -370,13 +370,16 @@ RETURNING seq;
 
 -- name: add_to_runs
 -- PostgreSQL only: how far a writer has come with each run of a batch, and then what the batch adds to the counters of
--- these runs; last, so that the locks are short. What was emitted and dropped is what the ledger has just added. Several
+-- these runs; last, so that the locks are short. What was emitted and dropped is what the ledger has just added; no more is
+-- dropped than is missing, so that a writer may give all as dropped of which it does not know what arrived. Several
 -- runs are locked in key order, whatever the plan of the update, so that two batches never wait for each other, and behind
 -- the ledger, which is why it is counted there. A run that a clean-up removed since the batch began fails it with a
 -- division by zero, so that nothing is left of what it wrote.
 WITH ledger AS (
     INSERT INTO tracking.writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
-    SELECT new.run_id, %(writer_id)s, new.emitted, new.stored, new.dropped, new.overhead::jsonb
+    SELECT
+        new.run_id, %(writer_id)s, new.emitted, new.stored, greatest(0, least(new.dropped, new.emitted - new.stored)),
+        new.overhead::jsonb
     FROM unnest(
         %(ledger_run_id)s::bigint[], %(ledger_emitted)s::bigint[], %(ledger_stored)s::bigint[],
         %(ledger_dropped)s::bigint[], %(ledger_overhead)s::text[])
@@ -384,7 +387,9 @@ WITH ledger AS (
     ON CONFLICT (run_id, writer_id) DO UPDATE SET
         emitted = greatest(old.emitted, excluded.emitted),
         stored = old.stored + excluded.stored,
-        dropped = greatest(old.dropped, excluded.dropped),
+        dropped = greatest(0, least(
+            greatest(old.dropped, excluded.dropped),
+            greatest(old.emitted, excluded.emitted) - old.stored - excluded.stored)),
         emitted_before = old.emitted,
         dropped_before = old.dropped,
         overhead = old.overhead || excluded.overhead

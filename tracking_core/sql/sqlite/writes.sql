@@ -203,13 +203,15 @@ VALUES (:run_id, :writer_id, :seq, :at, :phase, :error_type, :message, :tracebac
 ON CONFLICT DO NOTHING;
 
 -- name: save_ledger
--- SQLite only: how far a writer has come with a run. PostgreSQL says it in the statement that adds to the runs.
+-- SQLite only: how far a writer has come with a run. PostgreSQL says it in the statement that adds to the runs. No more
+-- is dropped than is missing, so that a writer may give all as dropped of which it does not know what arrived.
 INSERT INTO writers AS old (run_id, writer_id, emitted, stored, dropped, overhead)
-VALUES (:run_id, :writer_id, :emitted, :stored, :dropped, :overhead)
+VALUES (:run_id, :writer_id, :emitted, :stored, max(0, min(:dropped, :emitted - :stored)), :overhead)
 ON CONFLICT (run_id, writer_id) DO UPDATE SET
     emitted = max(old.emitted, excluded.emitted),
     stored = old.stored + excluded.stored,
-    dropped = max(old.dropped, excluded.dropped),
+    dropped = max(0, min(
+        max(old.dropped, excluded.dropped), max(old.emitted, excluded.emitted) - old.stored - excluded.stored)),
     emitted_before = old.emitted,
     dropped_before = old.dropped,
     overhead = json_patch(old.overhead, excluded.overhead);
