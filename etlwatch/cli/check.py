@@ -168,8 +168,17 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
         zone=zone,
         seconds=time.monotonic() - began,
         last=last,
+        spooled=() if patterns else _spooled(),
         verbose=verbose,
     )
+
+
+def _spooled() -> list[float]:
+    """Return the ages of this user's spool files on this host, for whatever store, in seconds."""
+    from tracking_core.config import spool_directories
+    from tracking_core.delivery.spool_file import waiting
+
+    return [file.age_s for file in waiting(spool_directories(), seconds=0) if not file.fault]
 
 
 def _seconds_or_target(context: click.Context, _parameter: click.Parameter, text: str) -> timedelta:
@@ -222,7 +231,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     "-w",
     metavar="LIST",
     callback=_graded,
-    help="What is a warning: the same.  [default: stalled,throttled,slow,off]",
+    help="What is a warning: the same.  [default: stalled,throttled,slow,off,spooled]",
 )
 @click.option(
     "--timeout",
@@ -255,8 +264,8 @@ def check(
     """Answer a monitoring system in one line and an exit status.
 
     Looks at living runs (lost, stalled, throttled, slow), at failures that no later run of their job made good, at jobs
-    that have not begun when their rhythm lets expect it, at the age of the last success, and at tracking that is off.
-    Of a single job the figures of its last run are told, too.
+    that have not begun when their rhythm lets expect it, at the age of the last success, at tracking that is off,
+    and without --job at spool files that wait on this host. Of a single job the figures of its last run are told, too.
 
     A RANGE is one of monitoring plugins: 10, 10:, ~:10, 10:20, @10:20. By itself it holds for the number of all
     problems; with a name for the runs or jobs in a state (failed=5), or for a figure: running, time, and with one --job

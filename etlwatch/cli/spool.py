@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from etlwatch.cli.terminal import say
 from etlwatch.model.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.spool import DiskSpool, replay_file
+from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
 from tracking_core.delivery.spool_file import SpoolFile, set_aside_in, waiting
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
@@ -75,7 +76,7 @@ def _show(form: Format) -> None:
     output.write_table(lambda look: table(columns, files, look))
 
 
-def _one_line(path: Path) -> str:
+def _one_line(path: Path | str) -> str:
     return " ".join(str(path).splitlines())
 
 
@@ -108,12 +109,23 @@ def replay(files: tuple[Path, ...], form: Format) -> None:
         output.write_lines([_summary(done)])
     else:
         output.write_rows(form, [_replay_shape(done)], fields=REPLAY_FIELDS)
+    if not files:
+        _say_of_others(store.label)
     for run_id, reason in sorted(done.refused.items()):
         say(f"run {format_run_id(run_id)}: refused, {reason}")
     if done.error:
         raise store_fault(StoreUnavailable(done.error), connect.location())
     if done.refused or done.rejected or done.blocked or done.left:
         raise Unsuccessful("not all of it was delivered; `etlwatch spool status` lists what is left")
+
+
+def _say_of_others(label: str) -> None:
+    """Name what waits for other stores, where it would be sent to."""
+    files = [file for file in waiting(spool_directories(), seconds=0) if not file.fault]
+    elsewhere = Counter(file.store or "an unknown store" for file in files if store_key(file.store) != store_key(label))
+    for store, count in sorted(elsewhere.items()):
+        wait = "1 file waits" if count == 1 else f"{count:,} files wait"
+        say(f"{wait} for {_one_line(store)}: etlwatch spool replay --dsn DSN, with the DSN of that store")
 
 
 def _replay(store: Store, files: Sequence[Path]) -> Replay:

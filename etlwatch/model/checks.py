@@ -32,8 +32,8 @@ SERVICE: Final = "ETLWATCH"
 NAMED: Final = 3
 """Problems that the first line names; where there are more, all of them follow below it."""
 
-CHECKED: Final = ("lost", "failed", "overdue", "stalled", "throttled", "slow", "aged", "off")
-"""What can be a problem: states of runs, a job that has not begun or has not completed, and tracking that is off."""
+CHECKED: Final = ("lost", "failed", "overdue", "stalled", "throttled", "slow", "aged", "off", "spooled")
+"""What can be a problem: states of runs and jobs, tracking that is off, and undelivered data on this host."""
 
 PROBLEMS: Final = "problems"
 """What a range without a name applies to: the number of all problems."""
@@ -59,7 +59,7 @@ class Rules:
     """What is how grave."""
 
     critical: frozenset[str] = frozenset({"lost", "failed", "overdue", "aged"})
-    warning: frozenset[str] = frozenset({"stalled", "throttled", "slow", "off"})
+    warning: frozenset[str] = frozenset({"stalled", "throttled", "slow", "off", "spooled"})
     critical_ranges: Mapping[str, Range] = field(default_factory=dict)
     """By state or figure, what its number may be."""
 
@@ -164,10 +164,12 @@ def check_fleet(
     zone: tzinfo | None = None,
     seconds: float | None = None,
     last: Run | None = None,
+    spooled: Sequence[float] = (),
     verbose: int = 0,
 ) -> CheckResult:
     """Return what a check says of living runs and of jobs; `seconds` is what asking took.
 
+    `spooled`: for each file of undelivered data on this host, how many seconds ago something was put into it.
     `last` is the last run where one job is checked: its figures are told, too. A failure counts until a run of its job
     begun after it has completed, and no more once nobody waits for the job. From `verbose` 1 on each problem is told
     with its evidence, from 2 on every job.
@@ -176,8 +178,10 @@ def check_fleet(
         *_of_runs(judgement),
         *_of_jobs(jobs, rules, now, zone),
         *_of_switches(switches, now, zone),
+        *_of_spools(spooled),
     ]
     numbers: Counter[str] = Counter(problem.state for problem in found)
+    numbers["spooled"] = len(spooled)
     if judgement.outage is not None:
         # One problem, and yet so many runs.
         numbers["lost"] = sum(run.state == "lost" for run in judgement.runs)
@@ -268,6 +272,13 @@ def _of_switches(switches: Iterable[Switch], now: datetime, zone: tzinfo | None)
             yield _Problem("off", f"tracking{which} is off since {moment(switch.changed_at, now, zone)}")
 
 
+def _of_spools(ages_s: Sequence[float]) -> Iterable[_Problem]:
+    if ages_s:
+        files = "1 spool file waits" if len(ages_s) == 1 else f"{len(ages_s):,} spool files wait"
+        text = f"{files} on this host, the oldest for {span(max(ages_s))}: etlwatch spool status"
+        yield _Problem("spooled", text)
+
+
 def _well(judgement: Judgement, jobs: Sequence[JobCheck]) -> str:
     if not jobs:
         return "no runs yet"
@@ -307,7 +318,7 @@ def _figures(
 
 def _data(numbers: Mapping[str, int], figures: Mapping[str, float], rules: Rules) -> Iterator[str]:
     for state in CHECKED:
-        if state == "off" or (state == "aged" and rules.max_age is None):
+        if state == "off" or (state == "spooled" and not numbers[state]) or (state == "aged" and rules.max_age is None):
             continue
         yield f"{state}={numbers[state]};{rules.thresholds_of(state)};0"
     for name, number in figures.items():

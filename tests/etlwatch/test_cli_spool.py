@@ -80,3 +80,32 @@ def test_a_store_that_cannot_answer_leaves_the_file(etlwatch: Program) -> None:
     done = etlwatch("spool", "replay", "--dsn", dsn)
     assert done.status == 3
     assert path.exists()
+
+
+def test_check_reports_what_waits_on_this_host_for_whatever_store(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    quiet = etlwatch("check", "--dsn", sqlite_store_dsn)
+    assert (quiet.status, "spool" in quiet.out) == (0, False)
+    leave("postgresql://elsewhere.example/tracking")
+    told = etlwatch("check", "--dsn", sqlite_store_dsn)
+    assert told.status == 1
+    assert "1 spool file waits on this host, the oldest for " in told.out
+    assert "spooled=1;0;;0" in told.out
+    assert etlwatch("check", "--dsn", sqlite_store_dsn, "-c", "spooled").status == 2
+
+
+def test_replay_names_what_waits_for_other_stores(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    leave("postgresql://elsewhere.example/tracking as etl")
+    done = etlwatch("spool", "replay", "--dsn", sqlite_store_dsn)
+    assert done.status == 0
+    assert "1 file waits for postgresql://elsewhere.example/tracking as etl" in done.err
+    assert "etlwatch spool replay --dsn" in done.err
+
+
+def test_what_is_not_used_is_named_and_stops_nobody(etlwatch: Program, sqlite_store_dsn: str, tmp_path: Path) -> None:
+    path = leave(sqlite_store_dsn)
+    (tmp_path / "second name").hardlink_to(path)
+    shown = etlwatch("spool", "status")
+    assert shown.status == 0
+    assert f"not used: {path}: has a second name (a hard link)" in shown.err
+    assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, str(path)).status == 1
+    assert "must be your own" in etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, str(path)).err
