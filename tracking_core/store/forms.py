@@ -12,10 +12,12 @@ from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from tracking_core.clock import EPOCH, to_microseconds
 from tracking_core.dataclass import dataclass
+
+T = TypeVar("T")
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 """What is shown for a stored time that no calendar holds."""
@@ -30,6 +32,9 @@ DOCUMENTS_KEPT = 2_000
 
 LONGEST_KEPT = 500
 """Characters of a document that is kept."""
+
+_GREATEST = 2**63
+"""What a stored number can be; a NaN is not less than it either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +64,42 @@ def _moment_of_postgres(value: int) -> datetime:
         return LATEST
 
 
-def _document_of_text(value: str) -> dict[str, Any]:
-    return _known_document(value) if len(value) <= LONGEST_KEPT else _parsed(value)
-
-
-@lru_cache(maxsize=DOCUMENTS_KEPT)
-def _known_document(value: str) -> dict[str, Any]:
-    return _parsed(value)
-
-
 def _parsed(value: str) -> dict[str, Any]:
     try:
         document = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _figures(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: number
+        for name, number in document.items()
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= _GREATEST
+    }
+
+
+def _kept(convert: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a conversion that knows what it made of short texts lately."""
+    cached = lru_cache(maxsize=DOCUMENTS_KEPT)(convert)
+    return lambda value: cached(value) if len(value) <= LONGEST_KEPT else convert(value)
+
+
+_document_of_text = _kept(_parsed)
+
+tags_of: Callable[[str], dict[str, str]] = _kept(
+    lambda value: {name: text for name, text in _parsed(value).items() if isinstance(text, str)}
+)
+"""Returns the texts of a document by name."""
+
+figures_of: Callable[[str], dict[str, Any]] = _kept(lambda value: _figures(_parsed(value)))
+"""Returns the numbers of a document by name."""
+
+counters_of: Callable[[str], dict[str, dict[str, Any]]] = _kept(
+    lambda value: {unit: _figures(counts) for unit, counts in _parsed(value).items() if isinstance(counts, dict)}
+)
+"""Returns the numbers of a document by unit and kind."""
 
 
 def _packed_of_blob(value: bytes) -> tuple[int, ...]:

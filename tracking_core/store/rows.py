@@ -23,7 +23,7 @@ from tracking_core.records import (
     Switch,
     WriterLedger,
 )
-from tracking_core.store.forms import Forms
+from tracking_core.store.forms import Forms, counters_of, figures_of, tags_of
 
 Row = Sequence[Any]
 ENDED_RUNS_KEPT = 2_000
@@ -124,7 +124,7 @@ def run(row: Row, forms: Forms, now: datetime) -> Run:
         code_version=code_version,
         evidence=verdict.evidence,
         state_since=verdict.since,
-        tags=forms.document(tags),
+        tags=tags_of(tags),
         heartbeat_at=heartbeat_at,
         heartbeat_interval_s=heartbeat_interval_s,
         progress_at=_optional(moment, progress),
@@ -158,7 +158,7 @@ def phase(row: Row, forms: Forms) -> Phase:
         status=status,
         started_at=_optional(forms.moment, started),
         ended_at=_optional(forms.moment, ended),
-        counters=forms.document(counters),
+        counters=counters_of(counters),
         memory_mb=memory_mb,
         peak_memory_mb=peak_memory_mb,
         memory_limit_mb=memory_limit_mb,
@@ -173,7 +173,7 @@ def phase_sample(row: Row, forms: Forms) -> PhaseSample:
         phase=name,
         bucket=bucket,
         at=forms.moment(at),
-        processed=forms.document(processed),
+        processed=figures_of(processed),
         memory_mb=memory_mb,
     )
 
@@ -316,7 +316,7 @@ def error_group(row: Row, forms: Forms, *, most: int) -> ErrorGroup:
     )
 
 
-def ledger(row: Row, forms: Forms) -> WriterLedger:
+def ledger(row: Row, _forms: Forms) -> WriterLedger:
     """Return what a writer emitted and what of it is stored."""
     run_id, writer_id, emitted, stored, dropped, overhead = row
     return WriterLedger(
@@ -325,7 +325,7 @@ def ledger(row: Row, forms: Forms) -> WriterLedger:
         emitted=emitted,
         stored=stored,
         dropped=dropped,
-        overhead=forms.document(overhead),
+        overhead=figures_of(overhead),
     )
 
 

@@ -123,3 +123,122 @@ VALUES (:scope, :job, :enabled, :changed_at, :changed_by, :reason);
 -- name: put_deed
 -- SQLite only: what a person did.
 INSERT OR IGNORE INTO audit (id, at, actor, action, detail) VALUES (:id, :at, :actor, :action, :detail);
+
+-- name: foreign_parts
+-- SQLite only: what no bundle has, asked before any table is read: a view may be called like a table of ours.
+SELECT DISTINCT name FROM sqlite_master
+WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' OR (type = 'table' AND sql LIKE '% AS (%');
+
+-- name: misfits
+-- SQLite only: tables of a bundle that hold what no version of this program stores, as a file from elsewhere may. SQLite
+-- itself takes a text for a number. Times end before the calendar does.
+SELECT 'bundle' AS name
+WHERE NOT EXISTS (
+    SELECT 1 FROM bundle INNER JOIN runs ON runs.run_id = bundle.run_id
+    WHERE typeof(made_at) = 'integer' AND made_at BETWEEN 0 AND 250000000000000000
+      AND typeof(source) = 'text' AND typeof(version) = 'text')
+   OR (SELECT count(*) FROM bundle) != 1
+UNION ALL
+SELECT 'schema_version' WHERE EXISTS (SELECT 1 FROM schema_version WHERE typeof(version) != 'integer')
+UNION ALL
+SELECT 'runs' WHERE EXISTS (
+    SELECT 1 FROM runs
+    WHERE (typeof(run_id), typeof(started_at), typeof(requests), typeof(items), typeof(failed_requests),
+           typeof(throttled_requests), typeof(errors), typeof(emitted), typeof(dropped), typeof(clock_offset_ms), typeof(pid))
+       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
+       OR (typeof(job), typeof(tags), typeof(host), typeof(boot_id), typeof(username), typeof(command), typeof(code_version),
+           typeof(tracker_version)) != ('text', 'text', 'text', 'text', 'text', 'text', 'text', 'text')
+       OR typeof(notes) NOT IN ('text', 'null') OR typeof(ended_by) NOT IN ('text', 'null')
+       OR typeof(ended_at) NOT IN ('integer', 'null') OR typeof(duration_ms) NOT IN ('integer', 'null')
+       OR typeof(heartbeat_at) NOT IN ('integer', 'null') OR typeof(progress_at) NOT IN ('integer', 'null')
+       OR typeof(parent_run_id) NOT IN ('integer', 'null')
+       OR typeof(heartbeat_interval_s) NOT IN ('real', 'integer', 'null')
+       OR ifnull(heartbeat_interval_s, 1) NOT BETWEEN 0 AND 1000000
+       OR run_id < 1 OR ifnull(parent_run_id, 1) < 1
+       OR started_at NOT BETWEEN 0 AND 250000000000000000 OR ifnull(ended_at, 0) NOT BETWEEN 0 AND 250000000000000000
+       OR ifnull(heartbeat_at, 0) NOT BETWEEN 0 AND 250000000000000000
+       OR ifnull(progress_at, 0) NOT BETWEEN 0 AND 250000000000000000
+       OR ifnull(duration_ms, 0) NOT BETWEEN 0 AND 100000000000000
+       OR abs(clock_offset_ms / 2) > 50000000000000
+       OR min(requests, items, failed_requests, throttled_requests, errors, emitted, dropped) < 0
+       OR status NOT IN ('running', 'completed', 'failed', 'terminated', 'abandoned') OR status IS NULL
+       OR (status = 'running') != (ended_at IS NULL))
+UNION ALL
+SELECT 'phases' WHERE EXISTS (
+    SELECT 1 FROM phases
+    WHERE (typeof(run_id), typeof(phase), typeof(position), typeof(counters)) != ('integer', 'text', 'integer', 'text')
+       OR typeof(started_at) NOT IN ('integer', 'null') OR typeof(ended_at) NOT IN ('integer', 'null')
+       OR ifnull(started_at, 0) NOT BETWEEN 0 AND 250000000000000000
+       OR ifnull(ended_at, 0) NOT BETWEEN 0 AND 250000000000000000
+       OR status NOT IN ('pending', 'running', 'completed', 'failed', 'skipped') OR status IS NULL
+       OR typeof(memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_mb, 0) NOT BETWEEN 0 AND 1e12
+       OR typeof(peak_memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(peak_memory_mb, 0) NOT BETWEEN 0 AND 1e12
+       OR typeof(memory_limit_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_limit_mb, 0) NOT BETWEEN 0 AND 1e12)
+UNION ALL
+SELECT 'phase_series' WHERE EXISTS (
+    SELECT 1 FROM phase_series
+    WHERE (typeof(run_id), typeof(phase), typeof(bucket), typeof(at), typeof(processed))
+       != ('integer', 'text', 'integer', 'integer', 'text')
+       OR bucket NOT BETWEEN 0 AND 250000000000 OR at NOT BETWEEN 0 AND 250000000000000000
+       OR typeof(memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_mb, 0) NOT BETWEEN 0 AND 1e12)
+UNION ALL
+SELECT 'requests' WHERE EXISTS (
+    SELECT 1 FROM requests
+    WHERE (typeof(run_id), typeof(writer_id), typeof(seq), typeof(at), typeof(items), typeof(duration_ms), typeof(throttled),
+           typeof(endpoint)) != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'text')
+       OR typeof(page_offset) NOT IN ('integer', 'null') OR typeof(page_limit) NOT IN ('integer', 'null')
+       OR typeof(status) NOT IN ('integer', 'null') OR typeof(error) NOT IN ('text', 'null')
+       OR at NOT BETWEEN 0 AND 250000000000000000 OR min(writer_id, seq, items, duration_ms) < 0)
+UNION ALL
+SELECT 'run_endpoints' WHERE EXISTS (
+    SELECT 1 FROM run_endpoints
+    WHERE (typeof(run_id), typeof(endpoint), typeof(histogram), typeof(max_ms)) != ('integer', 'text', 'blob', 'integer')
+       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
+           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
+       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
+       OR min(max_ms, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+UNION ALL
+SELECT 'run_series' WHERE EXISTS (
+    SELECT 1 FROM run_series
+    WHERE (typeof(run_id), typeof(bucket), typeof(width), typeof(histogram)) != ('integer', 'integer', 'integer', 'blob')
+       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
+           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
+       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
+       OR bucket NOT BETWEEN 0 AND 250000000000 OR width NOT BETWEEN 1 AND 1000000
+       OR min(requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+UNION ALL
+SELECT 'throughput' WHERE EXISTS (
+    SELECT 1 FROM throughput
+    WHERE (typeof(bucket), typeof(width), typeof(histogram)) != ('integer', 'integer', 'blob')
+       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
+           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
+       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
+       OR bucket NOT BETWEEN 0 AND 250000000000 OR width NOT BETWEEN 1 AND 1000000
+       OR min(requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+UNION ALL
+SELECT 'source_counts' WHERE EXISTS (
+    SELECT 1 FROM source_counts
+    WHERE (typeof(run_id), typeof(entity), typeof(items), typeof(at)) != ('integer', 'text', 'integer', 'integer')
+       OR items < 0 OR at NOT BETWEEN 0 AND 250000000000000000)
+UNION ALL
+SELECT 'errors' WHERE EXISTS (
+    SELECT 1 FROM errors
+    WHERE (typeof(run_id), typeof(writer_id), typeof(seq), typeof(at), typeof(error_type), typeof(message),
+           typeof(traceback), typeof(fingerprint))
+       != ('integer', 'integer', 'integer', 'integer', 'text', 'text', 'text', 'text')
+       OR typeof(phase) NOT IN ('text', 'null') OR at NOT BETWEEN 0 AND 250000000000000000)
+UNION ALL
+SELECT 'writers' WHERE EXISTS (
+    SELECT 1 FROM writers
+    WHERE (typeof(run_id), typeof(writer_id), typeof(emitted), typeof(stored), typeof(dropped), typeof(overhead))
+       != ('integer', 'integer', 'integer', 'integer', 'integer', 'text') OR min(emitted, stored, dropped) < 0)
+UNION ALL
+SELECT 'switches' WHERE EXISTS (
+    SELECT 1 FROM switches
+    WHERE (typeof(scope), typeof(job), typeof(enabled), typeof(changed_at), typeof(changed_by), typeof(reason))
+       != ('text', 'text', 'integer', 'integer', 'text', 'text') OR changed_at NOT BETWEEN 0 AND 250000000000000000)
+UNION ALL
+SELECT 'audit' WHERE EXISTS (
+    SELECT 1 FROM audit
+    WHERE (typeof(id), typeof(at), typeof(actor), typeof(action), typeof(detail))
+       != ('integer', 'integer', 'text', 'text', 'text') OR at NOT BETWEEN 0 AND 250000000000000000);

@@ -34,6 +34,12 @@ SELECT count(*), coalesce(sum(name = 'schema_version'), 0), coalesce(sum(name = 
 FROM sqlite_master
 WHERE type = 'table';
 
+-- name: is_bundle
+-- SQLite only: asked before a file is opened as what it is.
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'bundle';
+
 -- name: configure_reader
--- SQLite only: a reader changes nothing.
+-- SQLite only: a reader changes nothing, and trusts nothing that a file from elsewhere brings along.
 PRAGMA query_only = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;

@@ -7,7 +7,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -36,6 +36,24 @@ REFUSED = frozenset(
 
 # Everything else (FULL, IOERR, CANTOPEN, BUSY, LOCKED, NOMEM, SCHEMA) may pass by itself. All but the first two
 # keep the whole batch: it is spooled and sent again.
+
+
+MOST_BYTES_READ = 16 * 1024 * 1024
+"""The longest row that is read; the longest that is written is a hundredth of it."""
+
+
+def _still(path: Path) -> str:
+    return f"{path.as_uri()}?mode=ro&immutable=1"
+
+
+def _is_bundle(path: Path) -> bool:
+    """Return whether a file is a bundle, without taking a lock or changing anything."""
+    try:
+        with closing(sqlite3.connect(_still(path), uri=True)) as raw:
+            raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES_READ)
+            return bool(raw.execute(queries.blocks("sqlite", "schema")["is_bundle"]).fetchone()[0])
+    except sqlite3.Error:
+        return False
 
 
 def translate(error: Exception, label: str) -> our.StoreError:
@@ -128,9 +146,16 @@ class SqliteConnection:
 
     def _open(self) -> None:
         self._check(self._path, read_only=self._read_only)
+        # A bundle is not even locked, and what lies beside it (a journal of somebody's) is left alone.
+        still = self._read_only and _is_bundle(self._path)
         try:
             self.raw = sqlite3.connect(
-                self._path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
+                _still(self._path) if still else self._path,
+                uri=still,
+                timeout=LOCK_WAIT_S,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
             )
         except sqlite3.Error as error:
             raise translate(error, self.label) from None
@@ -155,11 +180,15 @@ class SqliteConnection:
             raise our.SchemaMissing(f"{self.label} does not exist yet: a job makes it, or `etlwatch init`")
         if not path.parent.is_dir():
             raise our.StoreUnavailable(f"{self.label}: the directory {path.parent} does not exist")
+        if path.exists() and not path.is_file():
+            # To open a pipe would wait for somebody at its other end.
+            raise our.StoreRefused(f"{self.label} is no regular file")
 
     def _configure(self, *, read_only: bool) -> None:
         schema = queries.blocks("sqlite", "schema")
         if read_only:
-            self.raw.execute(schema["configure_reader"])
+            self.raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES_READ)
+            self.raw.executescript(schema["configure_reader"])
         self.patiently(lambda: self._look_at(schema["contents"]))
         if read_only:
             return

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from tracking_core.config import StoreLocation
-from tracking_core.errors import StoreError
+from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
 from tracking_core.records import Bundle
 from tracking_core.store import queries, rows
 from tracking_core.store.due import moment
@@ -21,6 +21,7 @@ from tracking_core.store.sqlite.connection import SqliteConnection
 from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
 from tracking_core.store.sqlite.forking import gate
 
+_checked: set[tuple[str, int, int, int]] = set()
 INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
@@ -45,10 +46,29 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
             raise
 
     def _find_bundle(self) -> None:
-        if self.contents.bundled:
-            self._sql |= queries.blocks(DIALECT, "archive")
+        if not self.contents.bundled:
+            return
+        self._sql |= queries.blocks(DIALECT, "archive")
+        try:
+            self._check_bundle()
             self.bundle = rows.bundle(self._ask("bundle")[0], self.forms)
-            self.at = self.bundle.made_at
+        except SchemaMissing:
+            raise StoreRefused(f"{self.label} is no whole bundle: a table or a column is missing") from None
+        self.at = self.bundle.made_at
+
+    def _check_bundle(self) -> None:
+        """Raise StoreRefused for a file that no version of this program has made; once for each state of the file."""
+        found = self._path.stat()
+        state = (str(self._path), found.st_ino, found.st_mtime_ns, found.st_size)
+        if state in _checked:
+            return
+        for block in ("foreign_parts", "misfits"):
+            misfits = [name for (name,) in self._ask(block)]
+            if misfits:
+                raise StoreRefused(
+                    f"{self.label} is no whole bundle: what stands in {', '.join(misfits)} makes no sense"
+                )
+        _checked.add(state)
 
     def _configure(self, *, read_only: bool) -> None:
         super()._configure(read_only=read_only)
