@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from etlwatch.colours import color_system_of, pick_theme
 from etlwatch.first_frame import FirstFrame
+from etlwatch.imports import without_module
 from etlwatch.model.freshness import short_label
 from etlwatch.model.windows import window_called
 from etlwatch.opening import Opening
@@ -116,7 +117,9 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
             gc.disable()
             beginning = Beginning(opening, frame, open_store)
             beginning.wait(NEAR_S)
-            from etlwatch.app import STORE_STATUS, EtlwatchApp
+            # asyncio, which Textual imports, loads it for connections that the dashboard never opens: 4 MB.
+            with without_module("ssl"):
+                from etlwatch.app import STORE_STATUS, EtlwatchApp
 
             app = EtlwatchApp(open_store, settings, label=frame.label, beginning=beginning)
             # What is loaded stays: the collector need never look through it again, least of all in the way of a key,

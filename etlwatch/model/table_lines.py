@@ -37,10 +37,16 @@ class Row:
     """With `cells` a function: equal means that nothing has changed."""
     badge: str = ""
     """One cell that stands in the gutter where the row is not marked."""
+    _computed: list[Cells] = field(default_factory=list, init=False, compare=False, repr=False)
+    """The cells that the function returned, once it was called."""
 
     def drawn(self) -> Cells:
-        """Return the cells, computed now if they are a function."""
-        return self.cells() if callable(self.cells) else self.cells
+        """Return the cells; a function is called once, when they are asked for first."""
+        if not callable(self.cells):
+            return self.cells
+        if not self._computed:
+            self._computed.append(self.cells())
+        return self._computed[0]
 
     def same_as(self, other: "Row") -> bool:
         """Say whether both draw the same, without computing a cell."""

@@ -11,12 +11,16 @@ drawing serves every theme and nothing of plotext's own reaches the terminal.
 """
 
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
+from etlwatch.imports import without_module
 from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.plots import Plot, Series, legend, y_ticks
 from etlwatch.model.spans import Span, Spans, fit, merge, spans_width
@@ -48,10 +52,23 @@ _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
 _LETTERS: Final = "*+ox"
 
 
+_UNUSED: Final = (("plotext._doc.doc", "docs"), ("plotext._tests.run", "test"))
+"""Modules that plotext imports for itself, with the one name that it takes from each.
+
+Its documentation objects and its own tests are two thirds of its import time and 4 MB that stay.
+"""
+
+
 @lru_cache(maxsize=1)
 def _plotext() -> ModuleType:
-    """Import plotext once, and stop it from cutting figures to the size of a terminal it thinks it has."""
-    plotext = import_module("plotext")
+    """Import plotext once, without `_UNUSED`; let it not cut figures to the size of a terminal it thinks it has."""
+    for name, attribute in _UNUSED:
+        empty = ModuleType(name)
+        setattr(empty, attribute, None)
+        sys.modules.setdefault(name, empty)
+    # Python's own hashes instead of OpenSSL's library, 3 MB; some builds of Python have only the latter.
+    with without_module("_hashlib") if find_spec("_md5") else nullcontext():
+        plotext = import_module("plotext")
     plotext.terminal.limit(width=False, height=False)
     return plotext
 

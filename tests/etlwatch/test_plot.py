@@ -102,6 +102,15 @@ def test_plotext_is_not_imported_before_the_first_chart():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_chart_loads_neither_plotexts_documentation_nor_its_tests():
+    code = (
+        "from etlwatch.widgets.plot import _plotext; import sys; _plotext(); "
+        "loaded = [name for name in sys.modules if name.startswith(('plotext._doc.', 'plotext._tests.', 'unittest'))]; "
+        "sys.exit(loaded != ['plotext._doc.doc', 'plotext._tests.run'] and repr(loaded))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 async def test_the_widget_draws_again_only_for_another_plot_or_size(monkeypatch):
     from etlwatch.widgets import plot as module
 
