@@ -18,7 +18,7 @@ from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width, clip
 from tracking_core.dataclass import dataclass, field
 
-__all__ = ["Cells", "Row", "changed_places", "cursor_spans", "header_spans", "row_spans"]
+__all__ = ["Cells", "Row", "cursor_spans", "header_spans", "row_spans"]
 
 Cells: TypeAlias = Mapping[str, Spans]
 
@@ -37,7 +37,7 @@ class Row:
     """With `cells` a function: equal means that nothing has changed."""
     badge: str = ""
     """One cell that stands in the gutter where the row is not marked."""
-    _computed: list[Cells] = field(default_factory=list, init=False, compare=False, repr=False)
+    _computed: list[Cells] = field(default_factory=list, compare=False, repr=False)
     """The cells that the function returned, once it was called."""
 
     def drawn(self) -> Cells:
@@ -56,14 +56,6 @@ class Row:
             return False
         # Two functions are compared by the version alone, which `==` has just done.
         return (callable(self.cells) and callable(other.cells)) or self.cells == other.cells
-
-
-def changed_places(old: Row, new: Row, places: Sequence[Placed]) -> list[Placed]:
-    """Return the columns whose cells differ between two states of a row."""
-    if old.same_as(new):
-        return []
-    before, after = old.drawn(), new.drawn()
-    return [at for at in places if before.get(at.column.key, ()) != after.get(at.column.key, ())]
 
 
 def row_spans(row: Row, places: Sequence[Placed], glyphs: Glyphs, *, marked: bool, cursor: str = " ") -> Spans:

@@ -1,12 +1,12 @@
 """A table drawn line by line, whose selection stays on its thing.
 
-Owns cursor and marks of keyed rows, and which cells are drawn again. Refuses to own sorting, filtering, where rows come
+Owns cursor and marks of keyed rows, and which rows are drawn again. Refuses to own sorting, filtering, where rows come
 from (its owner hands them over in order and is told what was done), how a row becomes a line
 (`etlwatch.model.table_lines`) and scrolling (`Moving`). No markup is parsed anywhere; cells are spans.
 
     table = LineTable(columns, empty="no runs yet")
     table.columns = columns_for_160             layouts are data (`etlwatch.model.columns`)
-    table.update_rows(rows, sort=("state", True))  draws only the cells that changed
+    table.update_rows(rows, sort=("state", True))  draws only the rows that changed
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
 
 Messages: `RowHighlighted(key)` when the cursor moves to another key, `RowOpened(key)`, `RowMarked(key, marked)`,
@@ -28,7 +28,7 @@ from etlwatch.colours import palette
 from etlwatch.model.columns import Column, Placed, placed
 from etlwatch.model.glyphs import Glyphs
 from etlwatch.model.spans import Spans, fit
-from etlwatch.model.table_lines import Row, changed_places, cursor_spans, header_spans, row_spans
+from etlwatch.model.table_lines import Row, cursor_spans, header_spans, row_spans
 from etlwatch.widgets.moving import Moving
 from etlwatch.widgets.span_lines import glyphs_of, strip_of
 from etlwatch.widgets.table_messages import ColumnMessage, RowMessage
@@ -275,7 +275,7 @@ class LineTable(Moving):
             # Lines may have been drawn between the layout and this message.
             self.refresh()
 
-    # -- which cells to draw again
+    # -- which rows to draw again
 
     def _refresh_line(self, y: int) -> None:
         if 0 <= y < self.size.height:
@@ -286,7 +286,10 @@ class LineTable(Moving):
             self._refresh_line(place - self._top + self._header_lines)
 
     def _refresh_changes(self, before: tuple[Row, ...], cursor_before: int) -> None:
-        """Mark the cells that differ between `before` and now; the view has not moved."""
+        """Draw the rows again that differ between `before` and now; the view has not moved.
+
+        Whole rows: which of their cells differ is found when they are sent.
+        """
         regions: list[Region] = []
         if cursor_before != self._cursor:
             self._refresh_row(self._cursor)
@@ -295,17 +298,13 @@ class LineTable(Moving):
         for place in range(self._top, min(self._top + self.page, max(len(before), len(self._rows)))):
             old = before[place] if place < len(before) else None
             new = self._rows[place] if place < len(self._rows) else None
-            y = place - self._top + self._header_lines
             if (
                 old is None
                 or new is None
-                or old.role != new.role
-                or old.badge != new.badge
+                or not old.same_as(new)
                 or (old.key in self._marked) != (new.key in self._marked)
             ):
-                regions.append(Region(0, y, self.size.width, 1))
-            else:
-                regions += [Region(at.x, y, at.width, 1) for at in changed_places(old, new, self._placed)]
+                regions.append(Region(0, place - self._top + self._header_lines, self.size.width, 1))
         if regions:
             self.refresh(*regions)
 

@@ -1,15 +1,14 @@
-"""What all widgets of ours have in common: they recede when what they show is no longer true.
+"""What the widgets of this package have in common: how their lines are drawn, and that they can be muted."""
 
-Owns that one state. Refuses to own how a widget looks then.
-"""
-
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
 __all__ = ["Receding"]
 
 
 class Receding(Widget):
-    """A widget that can be muted."""
+    """A widget of complete lines: `render_line` returns every cell of one, in the colours of the theme."""
 
     _muted = False
 
@@ -23,3 +22,18 @@ class Receding(Widget):
         if value != self._muted:
             self._muted = value
             self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines of a region as they are.
+
+        A widget without border and padding gets nothing from Textual's styling of each line, which costs as much as
+        drawing the line; nor from its filters, since themes with colours name every one by its RGB value and the others
+        none.
+        """
+        if self.size != self.outer_size:
+            return super().render_lines(crop)
+        strips = [self.render_line(y) for y in crop.line_range]
+        first, last = crop.column_span
+        if (first, last) == (0, self.size.width):
+            return strips
+        return [strip.crop(first, last) for strip in strips]

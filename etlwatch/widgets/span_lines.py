@@ -1,6 +1,6 @@
-"""The plainest widget: lines of spans, of which only the changed cells are drawn again.
+"""The plainest widget: lines of spans, of which only those that have changed are drawn again.
 
-Owns how spans become Textual strips and which region of a line has changed. Refuses to own what is shown. Header,
+Owns how spans become Textual strips and which lines have changed. Refuses to own what is shown. Header,
 footer, rules, charts, headlines and panes are all this widget with another `lines_for`.
 
     SpanLines(lines)            shows them; `update(lines)` later
@@ -24,7 +24,7 @@ from etlwatch.model.spans import Span, Spans, fit, in_glyphs
 from etlwatch.text import cell_width
 from etlwatch.widgets.receding import Receding
 
-__all__ = ["SpanLines", "changed_range", "glyphs_of", "strip_of"]
+__all__ = ["SpanLines", "glyphs_of", "strip_of"]
 
 
 def glyphs_of(widget: Widget) -> Glyphs:
@@ -42,35 +42,6 @@ def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", m
             segments.append(Segment(text, role_style(theme, role, ground, muted=muted)))
             width += cell_width(text)
     return Strip(segments, width)
-
-
-def _cells(spans: Iterable[Span]) -> list[tuple[str, str]]:
-    """Return one (character, role) a cell; the second cell of a wide character is empty."""
-    cells: list[tuple[str, str]] = []
-    for text, role in spans:
-        if text.isascii():
-            cells.extend((character, role) for character in text)
-            continue
-        for character in text:
-            width = cell_width(character)
-            if width == 0 and cells:
-                cells[-1] = (cells[-1][0] + character, role)
-            else:
-                cells.extend([(character, role), *[("", role)] * (width - 1)])
-    return cells
-
-
-def changed_range(old: Spans, new: Spans) -> tuple[int, int] | None:
-    """Return the first changed cell and the one after the last, or None where two lines look the same."""
-    if old == new:
-        return None
-    before, after = _cells(old), _cells(new)
-    length = max(len(before), len(after))
-    blank = [(" ", "plain")]
-    before += blank * (length - len(before))
-    after += blank * (length - len(after))
-    changed = [index for index in range(length) if before[index] != after[index]]
-    return (changed[0], changed[-1] + 1) if changed else None
 
 
 class SpanLines(Receding):
@@ -110,7 +81,7 @@ class SpanLines(Receding):
         return palette(self.app.theme).shades
 
     def update(self, lines: Sequence[Spans]) -> None:
-        """Show other lines; redraws the cells that differ, and nothing when none does."""
+        """Show other lines; draws those again that differ, and nothing when none does."""
         self._lines = lines
         self.renew()
 
@@ -134,10 +105,9 @@ class SpanLines(Receding):
         regions: list[Region] = []
         for y in range(max(len(before), len(after))):
             old, new = (lines[y] if y < len(lines) else () for lines in (before, after))
-            span = changed_range(old, new)
-            if span is not None:
+            if old != new:
                 self._strips.pop(y, None)
-                regions.append(Region(span[0], y, span[1] - span[0], 1))
+                regions.append(Region(0, y, width, 1))
         if regions:
             self.refresh(*regions)
 

@@ -249,7 +249,7 @@ def record(monkeypatch, table):
     return regions
 
 
-async def test_only_changed_cells_are_drawn_again(monkeypatch):
+async def test_only_changed_rows_are_drawn_again(monkeypatch):
     app = TableApp()
     async with app.run_test(size=(40, 6)):
         app.table.update_rows(rows(*"abcdefgh"))
@@ -260,7 +260,7 @@ async def test_only_changed_cells_are_drawn_again(monkeypatch):
         changed[2] = row("c", count=7)
         changed[7] = row("h", count=9)
         app.table.update_rows(changed)
-        assert regions == [Region(35, 3, 5, 1)]
+        assert regions == [Region(0, 3, 40, 1)]
         assert shown(app.table)[3].endswith(" 7")
         regions.clear()
         changed[1] = row("b", role="dim")
