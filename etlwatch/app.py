@@ -278,7 +278,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         for screen in reversed(self.screen_stack):
             if isinstance(screen, DashboardScreen):
                 # A last answer may arrive while the screen is being taken down, part by part.
-                if screen.query("#health") and screen.query("#footer"):
+                if screen.has_frame:
                     if snapshot is not None:
                         screen.show_snapshot(snapshot)
                     screen.refresh_frame()

@@ -55,6 +55,12 @@ class DashboardScreen(Screen[None]):
 
     ALLOW_SELECT = False
     AUTO_FOCUS = ""
+    _muted = False
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether its two lines and its footer are there: not while it is being made or taken down."""
+        return {"health", "second", "footer"} <= {child.id for child in self.children}
 
     @property
     def dashboard(self) -> EtlwatchApp:
@@ -166,7 +172,7 @@ class DashboardScreen(Screen[None]):
         if not self.is_mounted or not self.size.width:
             return
         app = self.dashboard
-        self.query_one("#health", HealthLine).show(self._left(), self._right())
+        self.get_child_by_id("health", HealthLine).show(self._left(), self._right())
         lost = app.lost
         if lost is not None:
             line = banner(
@@ -177,17 +183,21 @@ class DashboardScreen(Screen[None]):
                 retry_key=key_of("app.refresh", app.commands_on(self)),
                 width=self.size.width,
             )
-            self.query_one("#second", SpanLines).update([line])
+            self.get_child_by_id("second", SpanLines).update([line])
         else:
-            self.query_one("#second", SpanLines).update(self.second_lines())
-        self.mute(muted=lost is not None and app.shown is not None)
+            self.get_child_by_id("second", SpanLines).update(self.second_lines())
+        muted = lost is not None and app.shown is not None
+        if muted or self._muted:
+            # Each time while it lasts: widgets may have been added.
+            self._muted = muted
+            self.mute(muted=muted)
         commands = app.commands_on(self)
         keys = footer_of(commands, self.footer_words())
         if app.moment is not None:
             # A key that ends the looking back does nothing else meanwhile.
             back = key_of("app.live", commands)
             keys = [*_looking_back_keys(commands), *(key for key in keys if key.key != back)]
-        self.query_one("#footer", Footer).show(keys)
+        self.get_child_by_id("footer", Footer).show(keys)
 
     def _left(self) -> list[Part]:
         app = self.dashboard

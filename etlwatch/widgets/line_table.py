@@ -26,7 +26,7 @@ from textual.strip import Strip
 
 from etlwatch.colours import palette
 from etlwatch.model.columns import Column, Placed, placed
-from etlwatch.model.glyphs import Glyphs
+from etlwatch.model.glyphs import UNICODE
 from etlwatch.model.spans import Spans, fit
 from etlwatch.model.table_lines import Row, cursor_spans, header_spans, row_spans
 from etlwatch.widgets.moving import Moving
@@ -90,6 +90,8 @@ class LineTable(Moving):
         self._markable = markable
         self._marked: set[Hashable] = set()
         self._sort: tuple[str, bool] | None = None
+        self._glyphs = UNICODE
+        self._theme = ""
         self._drawn_for: tuple[object, ...] = ()
         self._placed: tuple[Placed, ...] = ()
         self._strips: dict[Hashable, tuple[Row, Strip]] = {}
@@ -310,42 +312,44 @@ class LineTable(Moving):
 
     # -- drawing
 
-    def render_line(self, y: int) -> Strip:
-        """Return one line of the screen: the header, a row, the word for emptiness, or nothing."""
-        theme = self.app.theme
-        glyphs = glyphs_of(self)
-        width = self.size.width
-        context = (width, theme, glyphs.name, self._muted, self._columns)
+    def prepare(self, width: int) -> None:
+        """Place the columns, unless nothing has changed."""
+        self._glyphs = glyphs_of(self)
+        self._theme = self.app.theme
+        context = (width, self._theme, self._glyphs.name, self._muted, self._columns)
         if context != self._drawn_for:
             self._drawn_for = context
             self._placed = placed(self._columns, width)
             self._strips.clear()
+
+    def line_at(self, y: int, width: int) -> Strip:
+        """Return one line of the screen: the header, a row, the word for emptiness, or nothing."""
         if y < self._header_lines:
-            return self._strip(header_spans(self._placed, width, glyphs, self._sort), theme, width)
+            return self._strip(header_spans(self._placed, width, self._glyphs, self._sort), width)
         place = self._top + y - self._header_lines
         if place < len(self._rows):
-            return self._row_strip(place, theme, glyphs, width)
+            return self._row_strip(place, width)
         if not self._rows and y == self._header_lines:
-            return self._strip((("  ", "plain"), *self._empty), theme, width)
-        return self._strip((), theme, width)
+            return self._strip((("  ", "plain"), *self._empty), width)
+        return self._strip((), width)
 
-    def _strip(self, spans: Spans, theme: str, width: int, *, ground: str = "") -> Strip:
-        return strip_of(fit(spans, width), theme, ground=ground or self._ground, muted=self._muted)
+    def _strip(self, spans: Spans, width: int, *, ground: str = "") -> Strip:
+        return strip_of(fit(spans, width), self._theme, ground=ground or self._ground, muted=self._muted)
 
-    def _row_strip(self, place: int, theme: str, glyphs: Glyphs, width: int) -> Strip:
+    def _row_strip(self, place: int, width: int) -> Strip:
         """Return a row's strip; the cursor's is drawn anew each time, the others are kept while they are the same."""
         row = self._rows[place]
         marked = row.key in self._marked
         if place == self._cursor:
-            shades = palette(theme).shades
+            shades = palette(self._theme).shades
             spans = cursor_spans(
-                row, self._placed, glyphs, marked=marked, shades=shades, reversed_columns=self._reversed_columns
+                row, self._placed, self._glyphs, marked=marked, shades=shades, reversed_columns=self._reversed_columns
             )
-            return self._strip(spans, theme, width, ground="selected" if shades else "")
+            return self._strip(spans, width, ground="selected" if shades else "")
         kept = self._strips.get(row.key)
         if kept is not None and kept[0].same_as(row) and not marked:
             return kept[1]
-        strip = self._strip(row_spans(row, self._placed, glyphs, marked=marked), theme, width)
+        strip = self._strip(row_spans(row, self._placed, self._glyphs, marked=marked), width)
         if not marked:
             self._strips[row.key] = (row, strip)
         return strip

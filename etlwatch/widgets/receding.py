@@ -8,7 +8,7 @@ __all__ = ["Receding"]
 
 
 class Receding(Widget):
-    """A widget of complete lines: `render_line` returns every cell of one, in the colours of the theme."""
+    """A widget of complete lines: `line_at` returns every cell of one, in the colours of the theme."""
 
     _muted = False
 
@@ -23,6 +23,12 @@ class Receding(Widget):
             self._muted = value
             self.refresh()
 
+    def render_line(self, y: int) -> Strip:
+        """Return one line, as wide as the widget."""
+        width = self.size.width
+        self.prepare(width)
+        return self.line_at(y, width)
+
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the lines of a region as they are.
 
@@ -30,10 +36,19 @@ class Receding(Widget):
         drawing the line; nor from its filters, since themes with colours name every one by its RGB value and the others
         none.
         """
-        if self.size != self.outer_size:
+        size = self.size
+        if size != self.outer_size:
             return super().render_lines(crop)
-        strips = [self.render_line(y) for y in crop.line_range]
+        self.prepare(size.width)
+        strips = [self.line_at(y, size.width) for y in crop.line_range]
         first, last = crop.column_span
-        if (first, last) == (0, self.size.width):
+        if (first, last) == (0, size.width):
             return strips
         return [strip.crop(first, last) for strip in strips]
+
+    def prepare(self, width: int) -> None:
+        """Compute what lines of this width share, before any of them is asked for."""
+
+    def line_at(self, y: int, width: int) -> Strip:
+        """Return one line; subclasses draw it here."""
+        raise NotImplementedError

@@ -123,9 +123,8 @@ class ScrollLines(Moving):
         """Keep the view on the lines there are."""
         self._top = self._clamped(self._top)
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int, width: int) -> Strip:
         """Return one line of the view."""
-        width = self.size.width
         line = in_glyphs(_at(self._current(), self._top + y), glyphs_of(self))
         strip = strip_of((*line, (" " * (width + self._left), "plain")), self.app.theme, ground=self._ground,
                          muted=self._muted)  # fmt: skip

@@ -131,13 +131,15 @@ class SpanLines(Receding):
         """Return the height it asks for: a line each."""
         return len(self.lines_for(width))
 
-    def render_line(self, y: int) -> Strip:
+    def prepare(self, width: int) -> None:
+        """Compute the lines, unless nothing has changed."""
+        self._current(width)
+
+    def line_at(self, y: int, width: int) -> Strip:
         """Return one line, from the cache where nothing about it has changed."""
-        width = self.size.width
-        lines = self._current(width)
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != width:
-            said = in_glyphs(lines[y] if y < len(lines) else (), self.glyphs)
+            said = in_glyphs(self._shown[y] if y < len(self._shown) else (), self.glyphs)
             spans = fit(said, width, ellipsis=self.glyphs.ellipsis)
             strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
             self._strips[y] = strip
