@@ -38,8 +38,6 @@ STEP_S: Final = 30.0
 REPORT_EVERY_S: Final = 0.2
 """A small file goes through hundreds of steps a second; nobody reads faster than this."""
 
-MOST_JOBS: Final = 5_000
-MOST_LIVE: Final = 1_000
 AUDIT_READ: Final = 20
 
 T = TypeVar("T")
@@ -85,8 +83,8 @@ def look_at_switches(store: Store) -> SwitchLook:
         return SwitchLook(
             at=reader.now(),
             switches=tuple(reader.switches()),
-            live=tuple(reader.live_runs(MOST_LIVE)),
-            jobs=tuple(reader.job_names(MOST_JOBS)),
+            live=tuple(reader.live_runs()),
+            jobs=tuple(reader.job_names()),
             audit=tuple(reader.audit(AUDIT_READ)),
         )
 
@@ -140,7 +138,7 @@ def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False)
     """
     with store.reader(DEED_S) as reader:
         empty = not reader.recent_runs(1)
-        live = [] if empty else reader.live_runs(MOST_LIVE)
+        live = [] if empty else reader.live_runs()
         now = reader.now()
     if empty:
         return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),

@@ -22,7 +22,6 @@ PAGE: Final = 200
 MOST_RUNS: Final = 5_000
 """Runs that may begin between two looks; of more than that the oldest are passed over."""
 
-MOST_LIVE: Final = 1_000
 MOST_ERRORS: Final = 10_000
 """Errors that may be recorded between two looks; of more than that the oldest are passed over."""
 
@@ -45,7 +44,7 @@ class RunFollower:
         is read of them in between may fail. Raises the reader's StoreError.
         """
         with reader.one_view():
-            listed = {run.run_id: run for run in (*reader.live_runs(MOST_LIVE), *self._begun(reader))}
+            listed = {run.run_id: run for run in (*reader.live_runs(), *self._begun(reader))}
             for run_id in self._gone(listed):
                 ended = reader.run(run_id)
                 if ended is not None:

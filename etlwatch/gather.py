@@ -123,6 +123,7 @@ class Gatherer:
                 outage=judged.outage,
                 job=watch.job,
                 complete=listed.complete,
+                living=listed.living,
                 phases=facts.phases,
                 percentiles=facts.percentiles,
                 rates=self._rates(reader, facts.living, now_s),

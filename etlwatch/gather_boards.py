@@ -14,7 +14,7 @@ from typing import Final
 
 from etlwatch.gather_compare import last_success, read_side
 from etlwatch.gather_errors import read_kinds
-from etlwatch.gather_jobs import JobsGatherer, read_histories
+from etlwatch.gather_jobs import MOST_JOBS, JobsGatherer, read_histories
 from etlwatch.model.as_of import just_after
 from etlwatch.model.boards import (
     AnyBoard,
@@ -83,14 +83,14 @@ class BoardsGatherer:
         if self._jobs is None:
             self._jobs = JobsGatherer(zone=asked.zone, budget_s=JOBS_BUDGET_S, monotonic=self._monotonic)
         histories = self._jobs.read(reader, runs)
-        return JobsBoard(histories=histories, complete=self._jobs.complete)
+        return JobsBoard(histories=histories, complete=self._jobs.complete, there_are=self._jobs.there_are)
 
     def _errors_board(self, reader: Reader, asked: AskedErrors, now: datetime) -> ErrorsBoard:
         at = self._monotonic()
         if self._errors is None or at - self._errors[0] >= ERRORS_EVERY_S:
             since = now - timedelta(seconds=asked.window_s)
             kinds = read_kinds(reader, since, MOST_KINDS, known=self._ended)
-            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds)))
+            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds), cut=len(kinds) >= MOST_KINDS))
         return self._errors[1]
 
     def _runs_board(self, reader: Reader, asked: AskedRuns, runs: Sequence[Run]) -> RunsBoard:
@@ -122,11 +122,14 @@ def board_as_of(
 ) -> AnyBoard | None:
     """Return a board as it stood at a past moment; `details_as_of` reads a run so. Raises StoreError."""
     if isinstance(asked, AskedJobs):
-        histories = read_histories(reader, reader.job_names(), asked.zone, moment=moment).values()
-        return JobsBoard(histories=tuple(history for history in histories if history.runs), complete=True)
+        names = reader.job_names()
+        histories = read_histories(reader, names[:MOST_JOBS], asked.zone, moment=moment).values()
+        begun = tuple(history for history in histories if history.runs)
+        return JobsBoard(histories=begun, complete=True, there_are=max(len(names) - MOST_JOBS, 0) + len(begun))
     if isinstance(asked, AskedErrors):
         since = moment - timedelta(seconds=asked.window_s)
-        return ErrorsBoard(since=since, kinds=tuple(read_kinds(reader, since, MOST_KINDS, before=just_after(moment))))
+        kinds = tuple(read_kinds(reader, since, MOST_KINDS, before=just_after(moment)))
+        return ErrorsBoard(since=since, kinds=kinds, cut=len(kinds) >= MOST_KINDS)
     if isinstance(asked, AskedRuns):
         after = details_as_of(asked.after)
         reference = asked.before

@@ -20,10 +20,13 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["JobsGatherer", "read_histories", "read_job_checks", "read_rows"]
+__all__ = ["MOST_JOBS", "JobsGatherer", "read_histories", "read_job_checks", "read_rows"]
 
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""
+
+MOST_JOBS: Final = 1_000
+"""Jobs whose histories a dashboard keeps: thirty runs each, tens of megabytes together."""
 
 NAMES_HOLD_S: Final = 30.0
 """How often the names of all jobs are asked for: those of the runs at hand are known anyway."""
@@ -167,7 +170,8 @@ class JobsGatherer:
         began = self._monotonic()
         stamps = _stamps(runs)
         names = self._all_names(reader, stamps, began)
-        self._known = {job: known for job, known in self._known.items() if job in names}
+        kept = frozenset(names)
+        self._known = {job: known for job, known in self._known.items() if job in kept}
         stale = [job for job in names if self._is_stale(job, stamps.get(job, ()), began)]
         while stale:
             some, stale = stale[:JOBS_AT_ONCE], stale[JOBS_AT_ONCE:]
@@ -179,15 +183,20 @@ class JobsGatherer:
 
     @property
     def complete(self) -> bool:
-        """Whether every job has been read."""
-        return len(self._known) >= len(self._names)
+        """Whether every job has been read, or as many as are kept."""
+        return len(self._known) >= min(len(self._names), MOST_JOBS)
+
+    @property
+    def there_are(self) -> int:
+        """How many jobs have runs."""
+        return len(self._names)
 
     def _all_names(self, reader: Reader, stamps: Iterable[str], at: float) -> Sequence[str]:
         """Return the jobs, those of the runs at hand first: they are the ones somebody looks for."""
         if self._names_at is None or at - self._names_at >= NAMES_HOLD_S:
             self._names, self._names_at = tuple(reader.job_names()), at
         self._names = tuple(dict.fromkeys((*stamps, *self._names)))
-        return self._names
+        return self._names[:MOST_JOBS]
 
     def _is_stale(self, job: str, stamp: tuple[object, ...], at: float) -> bool:
         known = self._known.get(job)

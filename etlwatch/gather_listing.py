@@ -47,6 +47,9 @@ class Listed:
     complete: bool
     """Whether the store holds no older ones."""
 
+    living: int | None = None
+    """How many runs live in the store, where not all of them are listed."""
+
 
 def _place(run: Run) -> tuple[datetime, int]:
     return (run.started_at, run.run_id)
@@ -74,7 +77,9 @@ class Listing:
         """
         if job is not None:
             own = reader.runs_of_job(job, min(limit, MOST_OF_JOB))
-            return Listed(_joined(own, reader.live_runs(MOST_LIVE)), len(own) < min(limit, MOST_OF_JOB))
+            living = reader.live_runs(MOST_LIVE)
+            joined = _joined(own, living)
+            return Listed(joined, len(own) < min(limit, MOST_OF_JOB), _living_of_more(reader, living))
         first = tuple(reader.recent_runs(min(limit, FIRST_PAGE)))
         if len(first) < min(limit, FIRST_PAGE):
             self._keep(first, ())
@@ -82,7 +87,7 @@ class Listing:
         living = reader.live_runs(MOST_LIVE, before=_place(first[-1])) if first else []
         if limit <= FIRST_PAGE:
             self._keep(first, ())
-            return Listed(_joined(first, living), complete=False)
+            return Listed(_joined(first, living), complete=False, living=_living_of_more(reader, living))
         older = self._still_older(reader, first, living, limit - len(first))
         older = self._again(reader, older, at_s)
         while len(older) < limit - len(first) and not self._at_end:
@@ -93,7 +98,8 @@ class Listing:
         self._keep(first, older)
         known = {older[place].run_id for place in self._places}
         others = [run for run in living if run.run_id not in known]
-        return Listed((*first, *older, *sorted(others, key=_place, reverse=True)), self._at_end)
+        joined = (*first, *older, *sorted(others, key=_place, reverse=True))
+        return Listed(joined, self._at_end, _living_of_more(reader, living))
 
     def _keep(self, first: tuple[Run, ...], older: tuple[Run, ...]) -> None:
         if older is not self._older:
@@ -150,6 +156,11 @@ class Listing:
         # The same object where nothing changed, so that nothing is asked or drawn again for it.
         same = [known[run.run_id] if known.get(run.run_id) == run else run for run in fresh]
         return (*older[:begin], *same, *older[begin + len(page) :])
+
+
+def _living_of_more(reader: Reader, living: Sequence[Run]) -> int | None:
+    """Return how many runs live, where there may be more than those that were read."""
+    return reader.count_live() if len(living) >= MOST_LIVE else None
 
 
 def _joined(listed: Sequence[Run], living: Iterable[Run]) -> tuple[Run, ...]:

@@ -13,7 +13,7 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.past import at_option, moment_of
-from etlwatch.cli.runs import JOB_CELLS, RunQuery, find_runs, fits_job, matches_job
+from etlwatch.cli.runs import JOB_CELLS, fits_job, jobs_named, matches_job
 from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parse_span, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 LIMIT = 20
-RUNS_SEARCHED = 1_000
 TRACEBACK_LINES = 40
 
 
@@ -48,19 +47,9 @@ def find_errors(
         run = find_run(reader, word)
         return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit, until=until)]
     if jobs:
-        return _of_jobs(reader, jobs, limit, until)
+        named = jobs_named(reader, jobs)
+        return _with_jobs(reader, reader.errors_of_jobs(named, limit, until=until))
     return _with_jobs(reader, reader.errors(None, limit, until=until))
-
-
-def _of_jobs(reader: Reader, jobs: tuple[str, ...], limit: int, until: datetime | None) -> list[Found]:
-    found = [
-        Found(error=error, job=run.job)
-        for run in find_runs(reader, RunQuery(limit=RUNS_SEARCHED, jobs=jobs))
-        if run.errors
-        for error in reader.errors(run.run_id, limit, until=until)
-    ]
-    found.sort(key=lambda each: each.error.at, reverse=True)
-    return found[:limit]
 
 
 def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[Found]:
@@ -213,7 +202,8 @@ def errors(
         return
     with connect.reader() as reader, reader.one_view():
         moment_then = None if at is None else moment_of(reader, at)
-        rows = find_errors(reader, run, jobs, limit, until=moment_then)
+        # One more than is listed tells whether there are others.
+        rows = find_errors(reader, run, jobs, limit + (form is Format.TABLE), until=moment_then)
         mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
         now = moment_then or reader.now()
     if form is not Format.TABLE:
@@ -221,6 +211,9 @@ def errors(
     else:
         if not rows and not mistake:
             say("no errors")
+        cut, rows = len(rows) > limit, rows[:limit]
         output.write_table(lambda look: _lines(rows, look, now, one_run=run is not None, tracebacks=tracebacks))
+        if cut:
+            say(f"the newest {limit:,} are listed; --limit lists more")
     if mistake:
         raise Unsuccessful(mistake)

@@ -25,7 +25,7 @@ from etlwatch.judging import Judge
 from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, like, parse_filter
 from etlwatch.model.numbers import count, duration, moment
 from etlwatch.text import clip, pad
-from tracking_core.dataclass import dataclass
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 
 if TYPE_CHECKING:
@@ -256,7 +256,9 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     listed: set[str] = set()
     with connect.reader() as reader:
         moment = None if at is None else moment_of(reader, at)
-        found = find_runs(reader, query) if moment is None else find_runs_as_of(reader, query, moment)
+        # One more than is listed tells whether there are others.
+        wanted = replace(query, limit=query.limit + 1) if form is Format.TABLE else query
+        found = find_runs(reader, wanted) if moment is None else find_runs_as_of(reader, wanted, moment)
         found = _noting_jobs(found, listed)
         if form is Format.TABLE:
             rows += found
@@ -268,7 +270,10 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
         if not rows and not mistake:
             asked = query != RunQuery(limit=query.limit)
             say("no run fits" if asked else f"no runs in {connect.location().label}")
+        cut, rows = len(rows) > query.limit, rows[: query.limit]
         output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
+        if cut:
+            say(f"the newest {query.limit:,} are listed; --limit lists more")
     if mistake:
         raise Unsuccessful(mistake)
 

@@ -87,7 +87,7 @@ def no_such_job(
     `listed` are jobs known to be there, so that names are read only where one of the patterns is in doubt.
     """
     doubtful = [pattern for pattern in patterns if not any(fits(job, pattern) for job in listed)]
-    names = reader.job_names(JOBS_COMPARED) if doubtful else []
+    names = reader.job_names() if doubtful else []
     unknown = [
         pattern
         for pattern in doubtful

@@ -52,7 +52,10 @@ class JobsBoard:
 
     histories: tuple[JobHistory, ...]
     complete: bool
-    """Whether these are all."""
+    """Whether these are all, or as many as are kept."""
+
+    there_are: int = 0
+    """How many jobs have runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,8 @@ class ErrorsBoard:
 
     since: datetime
     kinds: tuple[ErrorKind, ...]
+    cut: bool = False
+    """Whether these are only the newest ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

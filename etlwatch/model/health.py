@@ -16,10 +16,12 @@ from etlwatch.model.judged import Outage
 from etlwatch.model.numbers import count, moment, span
 from etlwatch.model.parts import Part
 from etlwatch.model.rows import RunRow
+from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.spans import Spans, spans_width
 from etlwatch.model.verdict import BEHIND
 from etlwatch.text import cell_width, clip, safe
 from tracking_core.dataclass import dataclass
+from tracking_core.records import RunStatus
 
 __all__ = [
     "NO_RUNS",
@@ -27,6 +29,7 @@ __all__ = [
     "banner",
     "count_states",
     "headline",
+    "living_part",
     "outage_line",
     "state_parts",
 ]
@@ -102,6 +105,16 @@ def state_parts(counts: Counts, *, brief: bool) -> list[Part]:
         if counts.done:
             parts.append((_counted(counts.done, "done", "dim"), 7))
     return [Part(spans, priority, 2) for spans, priority in parts]
+
+
+def living_part(shown: Snapshot) -> Part | None:
+    """Return how many of the living runs are listed and counted, where that is not all of them."""
+    if shown.living is None:
+        return None
+    listed = sum(run.status == RunStatus.RUNNING for run in shown.runs)
+    if listed >= shown.living:
+        return None
+    return Part(((f"{listed:,} of {shown.living:,} living", "amber"),), 0, 2)
 
 
 def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int, retry_key: str = "r") -> Spans:

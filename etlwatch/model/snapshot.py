@@ -140,6 +140,9 @@ class Snapshot:
     complete: bool = True
     """Whether the store holds no older runs than these."""
 
+    living: int | None = None
+    """How many runs live in the store, where not all of them are among these."""
+
     phases: Mapping[int, tuple[Phase, ...]] = field(default_factory=dict)
     percentiles: Mapping[int, Percentiles] = field(default_factory=dict)
     rates: Mapping[int, Rates] = field(default_factory=dict)

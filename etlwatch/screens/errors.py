@@ -58,6 +58,7 @@ class ErrorsScreen(ListScreen):
         super().__init__()
         self.window = 0
         self._kinds: dict[str, ErrorKind] = {}
+        self._cut = False
         self._known = False
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
@@ -82,7 +83,7 @@ class ErrorsScreen(ListScreen):
         board = snapshot.board
         if not isinstance(board, ErrorsBoard):
             return
-        self._kinds = {kind.fingerprint: kind for kind in board.kinds}
+        self._kinds, self._cut = {kind.fingerprint: kind for kind in board.kinds}, board.cut
         self._known = True
         self.make_room_for({kind.job for kind in board.kinds})
         self.draw_table()
@@ -140,10 +141,11 @@ class ErrorsScreen(ListScreen):
         if self._known:
             new = sum(kind.new and not kind.mended for kind in self._kinds.values())
             parts.append(Part(((f"last {WINDOWS[self.window][0]}", "dim"),), 2, 2))
+            cut = "+" if self._cut else ""
             if new:
                 parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
             parts.append(
-                Part(((f"{count(len(self._kinds))} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
+                Part(((f"{count(len(self._kinds))}{cut} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
             )
         return [parts[0], *self.found_parts(), *parts[1:]]
 

@@ -22,7 +22,7 @@ from etlwatch.model.columns import Column
 from etlwatch.model.error_groups import kinds_spans
 from etlwatch.model.filter import Filter, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
-from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, outage_line, state_parts
+from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, living_part, outage_line, state_parts
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
 from etlwatch.model.ordering import Order
@@ -257,7 +257,8 @@ class HomeScreen(ListScreen):
             parts[0] = Part(parts[0].spans, parts[0].priority, 3)
         # Only whole runs are kept by endpoint: of those that went on nobody knows what they had asked by then.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
-        return [*self.found_parts(), *unsure, *parts]
+        cut = living_part(self.dashboard.shown)
+        return [*self.found_parts(), *unsure, *([cut] if cut else []), *parts]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""

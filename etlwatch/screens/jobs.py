@@ -53,6 +53,7 @@ class JobsScreen(ListScreen):
         self._rows: dict[str, JobRow] = {}
         self._known = False
         self._complete = True
+        self._there_are = 0
         self._counts = JobCounts()
         self._headline: Spans = ()
 
@@ -86,7 +87,7 @@ class JobsScreen(ListScreen):
         zone = self.dashboard.settings.zone
         rows = (build_job(history, now=snapshot.at, judged=judged, zone=zone) for history in board.histories)
         self._all = JOBS.sort(rows)
-        self._known, self._complete = True, board.complete
+        self._known, self._complete, self._there_are = True, board.complete, board.there_are
         self._counts = count_jobs(self._all)
         self.make_room_for([row.job for row in self._all])
         self._headline = jobs_headline(self._all, self.pen, brief=self.brief)
@@ -142,6 +143,8 @@ class JobsScreen(ListScreen):
         parts = job_parts(self._counts)
         if self._known and not self._complete:
             parts.append(Part(((f"{count(len(self._all))} read so far", "dim"),), 3))
+        elif self._there_are > len(self._all):
+            parts.append(Part(((f"{len(self._all):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
         return [parts[0], *self.found_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:

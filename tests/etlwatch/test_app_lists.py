@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from etlwatch import gather_jobs, gather_listing
 from etlwatch.model.ordering import Order
 from etlwatch.screens.errors import ErrorsScreen
 from etlwatch.screens.home import HomeScreen
@@ -173,3 +174,15 @@ async def test_the_names_of_the_demo_are_whole_on_every_list(kind: type[ListScre
         await opened.until(lambda: table.rows)  # type: ignore[attr-defined]
         row = opened.lines()[table.region.y + 1]
         assert " conversation-import " in row
+
+
+async def test_a_list_that_is_cut_says_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_listing, "MOST_LIVE", 5)
+    monkeypatch.setattr(gather_jobs, "MOST_JOBS", 2)
+    runs = [make_run(f"done{n}", minutes_ago=1 + n / 100, lasted_s=1, number=n) for n in range(200)]
+    runs += [make_run(f"live{n}", minutes_ago=30 + n, number=500 + n) for n in range(8)]
+    async with dashboard(FakeStore(runs=runs), size=(160, 40)) as opened:
+        await opened.poll()
+        assert "5 of 8 living" in opened.lines()[0]
+        await opened.press("J")
+        await opened.until(lambda: "2 of 208 jobs" in opened.lines()[0])

@@ -14,6 +14,8 @@ import pytest
 from etlwatch.cli import check as check_module
 from tests.etlwatch.cli_program import Answer, Program
 from tests.store.stocking import Stock
+from tracking_core.events import RunEnd
+from tracking_core.identity import first_run_id_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -130,6 +132,22 @@ def test_all_problems_follow_below_the_line(etlwatch: Program, stock: Stock, sto
     assert len(answer.out.splitlines()) == 1 + 5
     assert checked(etlwatch("check", "--dsn", store_dsn, "-w", "4", "-c", "9")).status == 1
     assert checked(etlwatch("check", "--dsn", store_dsn, "-w", "5", "-c", "9")).status == 0
+
+
+def test_no_job_is_left_out_however_many_there_are(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    began = int((NOW - HOUR).timestamp() * 1_000_000)
+    runs = [first_run_id_at(began) + n for n in range(1_200)]
+    stock.write(starts=tuple(stock.run_start(run_id, began, job=f"job-{n}") for n, run_id in enumerate(runs)))
+    ended = began + 60_000_000
+    stock.write(ends=tuple(RunEnd(run_id=run_id, status="failed", ended_us=ended, duration_ms=None) for run_id in runs))
+    answer = checked(etlwatch("check", "--dsn", store_dsn))
+    assert "failed=1200;;0;0" in answer.out
+    assert len(answer.out.splitlines()) == 1 + 1_200
+    assert "failed=11;;0;0" in checked(etlwatch("check", "--dsn", store_dsn, "--job", "job-99*")).out
+    assert len(etlwatch("jobs", "--dsn", store_dsn, "--format", "jsonl").out.splitlines()) == 1_200
+    listed = etlwatch("runs", "--dsn", store_dsn, "--job", "job-99*", "--limit", "3")
+    assert listed.err == "the newest 3 are listed; --limit lists more\n"
+    assert etlwatch("runs", "--dsn", store_dsn, "--job", "job-99*", "--limit", "11").err == ""
 
 
 def test_help_and_version_are_unknown_by_the_convention(etlwatch: Program) -> None:

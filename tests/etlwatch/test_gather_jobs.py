@@ -93,3 +93,10 @@ def test_more_beginnings_are_read_only_of_a_job_that_is_late() -> None:
     assert rows == {job: build_job(history, now=store.clock, zone=PARIS) for job, history in whole.items()}
     assert rows["late"].overdue_s is not None
     assert store.asked["runs of jobs"] == 2 * 4 + 1 + 4, "histories twice, beginnings of the late one and then of all"
+
+
+def test_jobs_beyond_those_that_are_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_jobs, "MOST_JOBS", 2)
+    store, gatherer = FakeStore(runs=[run for job in "abcde" for run in hourly(job, 3)]), JobsGatherer()
+    assert len(read(gatherer, store)) == 2
+    assert (gatherer.complete, gatherer.there_are) == (True, 5)

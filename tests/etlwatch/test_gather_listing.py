@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.gather_listing import AGAIN_EVERY_S, Listing
+from etlwatch.gather_listing import AGAIN_EVERY_S, MOST_LIVE, Listing
 from tests.etlwatch.fleet import NOW, FakeReader, FakeStore, make_run
 from tracking_core.records import Run
 
@@ -79,3 +79,12 @@ def test_living_runs_are_listed_however_old_and_once() -> None:
     listed = listing.read(FakeReader(store), 300, at_s=0.0).runs
     assert listed[-1] == old
     assert len(listed) == 301
+
+
+def test_living_runs_that_are_not_listed_are_counted() -> None:
+    store = stocked(300)
+    store.runs += [make_run(f"live{n}", minutes_ago=400 + n, number=1000 + n) for n in range(MOST_LIVE + 40)]
+    listed = Listing().read(FakeReader(store), 200, at_s=0.0)
+    assert (len(listed.runs), listed.living) == (200 + MOST_LIVE, MOST_LIVE + 40)
+    assert Listing().read(FakeReader(stocked(300)), 200, at_s=0.0).living is None
+    assert store.asked["count_live"] == 1

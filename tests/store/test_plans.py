@@ -36,6 +36,7 @@ SORTED_BY_INDEX = {
     "latest_run_id",
     "runs_of_job",
     "errors",
+    "errors_of_jobs",
     "audit",
 }
 """What grows for ever: these stop at their limit, so the order must come from an index."""

@@ -241,6 +241,10 @@ class Reader(Connection, Protocol):
         """Return the newest errors of a run, or of all runs, up to a moment."""
         ...
 
+    def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
+        """Return the newest errors of the runs of these jobs, up to a moment."""
+        ...
+
     def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
         """Return the newest errors of these kinds, of all runs."""
         ...

@@ -321,6 +321,14 @@ class Questions(Dialect):
             found = self._ask_of_run("errors_of_run", run_id, limit=limit, moment=moment)
         return [rows.error(row, self.forms) for row in found]
 
+    def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
+        """Return the newest errors of the runs of these jobs, up to a moment."""
+        if not jobs:
+            return []
+        wanted, moment = self._list(sorted(jobs)), self._moment_or_none(until)
+        found = self._ask("errors_of_jobs", jobs=wanted, moment=moment, limit=max(limit, 0))
+        return [rows.error(row, self.forms) for row in found]
+
     def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
         """Return the newest errors of these kinds, of all runs."""
         if not fingerprints:

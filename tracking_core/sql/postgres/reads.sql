@@ -167,6 +167,17 @@ WHERE run_id = %(run_id)s AND at <= coalesce(%(moment)s::timestamptz, 'infinity'
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT %(limit)s;
 
+-- name: errors_of_jobs
+-- The newest errors of all runs of some jobs, up to a moment.
+SELECT
+    error.run_id, error.writer_id, error.seq, error.at, error.phase, error.error_type, error.message, error.traceback,
+    error.fingerprint
+FROM tracking.errors AS error
+JOIN tracking.runs AS run ON run.run_id = error.run_id
+WHERE error.at <= coalesce(%(moment)s::timestamptz, 'infinity') AND run.job = ANY(%(jobs)s::text[])
+ORDER BY error.at DESC
+LIMIT %(limit)s;
+
 -- name: errors_named
 -- The newest errors of given kinds, whosoever they are.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint

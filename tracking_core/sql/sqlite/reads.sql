@@ -150,6 +150,17 @@ WHERE run_id = :run_id AND at <= coalesce(:moment, 9223372036854775807)
 ORDER BY at DESC, writer_id, seq DESC
 LIMIT :limit;
 
+-- name: errors_of_jobs
+-- The newest errors of all runs of some jobs, up to a moment; CROSS JOIN keeps the walk through the errors by time.
+SELECT
+    error.run_id, error.writer_id, error.seq, error.at, error.phase, error.error_type, error.message, error.traceback,
+    error.fingerprint
+FROM errors AS error
+CROSS JOIN runs AS run ON run.run_id = error.run_id
+WHERE error.at <= coalesce(:moment, 9223372036854775807) AND run.job IN (SELECT value FROM json_each(:jobs))
+ORDER BY error.at DESC
+LIMIT :limit;
+
 -- name: errors_named
 -- The newest errors of given kinds, whosoever they are.
 SELECT run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
