@@ -63,14 +63,14 @@ def kinds_of_errors(
 def _kinds(
     reader: Reader, seen: Sequence[ErrorGroup], runs: Mapping[int, Run | None], before: datetime | None = None
 ) -> list[ErrorKind]:
-    named = reader.error_groups_named([group.fingerprint for group in seen], before=before)
-    always = {group.fingerprint: group for group in named}
+    named = reader.error_groups_named([group.key for group in seen], before=before)
+    always = {group.key: group for group in named}
     successes = _Successes(reader, before)
     made = []
     for group in seen:
         run = runs.get(group.run_id)
         what, when = successes.of(run.job, group.phase) if run is not None else ("", None)
-        made.append(kind_of(group, always.get(group.fingerprint), run, succeeded=what, succeeded_at=when))
+        made.append(kind_of(group, always.get(group.key), run, succeeded=what, succeeded_at=when))
     return KINDS.sort(made)
 
 

@@ -39,7 +39,7 @@ class KnownErrors:
 
     def __init__(self, *, moment: datetime | None = None) -> None:
         self._moment = moment
-        self._groups: dict[str, tuple[int, ErrorGroup]] = {}
+        self._groups: dict[tuple[str, str], tuple[int, ErrorGroup]] = {}
         self._errors: dict[int, tuple[int, Sequence[ErrorRecord]]] = {}
         self._asked_of: tuple[Mapping[int, ErrorRecord], int] | None = None
         self._new: frozenset[int] = frozenset()
@@ -54,8 +54,8 @@ class KnownErrors:
             while len(self._errors) > REMEMBERED:
                 del self._errors[next(iter(self._errors))]
         seen = groups_of_run(run, self._errors[run.run_id][1])
-        always = self._named(reader, [group.fingerprint for group in seen], int(now_s))
-        kinds = [kind_of(group, always.get(group.fingerprint), run) for group in seen]
+        always = self._named(reader, [group.key for group in seen], int(now_s))
+        kinds = [kind_of(group, always.get(group.key), run) for group in seen]
         return tuple(sorted(kinds, key=lambda kind: not kind.new))
 
     def new_among(
@@ -68,22 +68,24 @@ class KnownErrors:
             return self._new
         self._asked_of = (last_errors, minute)
         failed = [run for run in runs if run.status == RunStatus.FAILED and run.run_id in last_errors][:MOST_FAILED]
-        always = self._named(reader, [last_errors[run.run_id].fingerprint for run in failed], int(now_s))
+        always = self._named(reader, [(run.job, last_errors[run.run_id].fingerprint) for run in failed], int(now_s))
         found = []
         for run in failed:
             (group,) = groups_of_run(run, [last_errors[run.run_id]])
-            if kind_of(group, always.get(group.fingerprint), run).new:
+            if kind_of(group, always.get(group.key), run).new:
                 found.append(run.run_id)
         self._new = frozenset(found)
         return self._new
 
-    def _named(self, reader: Reader, fingerprints: Sequence[str], now_s: int) -> Mapping[str, ErrorGroup]:
+    def _named(
+        self, reader: Reader, kinds: Sequence[tuple[str, str]], now_s: int
+    ) -> Mapping[tuple[str, str], ErrorGroup]:
         """Ask for the kinds that are not known, or were asked for long ago."""
         held = self._groups
-        stale = [each for each in dict.fromkeys(fingerprints) if each not in held or now_s - held[each][0] >= HOLDS_S]
+        stale = [each for each in dict.fromkeys(kinds) if each not in held or now_s - held[each][0] >= HOLDS_S]
         if stale:
             # Those that nobody asks for any more would add up for ever.
             recent = {each: answer for each, answer in held.items() if now_s - answer[0] < 2 * HOLDS_S}
             fresh = reader.error_groups_named(stale, before=None if self._moment is None else just_after(self._moment))
-            self._groups = held = {**recent, **{group.fingerprint: (now_s, group) for group in fresh}}
-        return {each: held[each][1] for each in fingerprints if each in held}
+            self._groups = held = {**recent, **{group.key: (now_s, group) for group in fresh}}
+        return {each: held[each][1] for each in kinds if each in held}

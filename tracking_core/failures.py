@@ -19,7 +19,6 @@ from tracking_core.redaction import without_secrets
 TRACEBACK_LIMIT_BYTES = 64 * 1024
 """Longest traceback kept, in bytes of UTF-8; the limit of every text field of the stores."""
 
-_FINGERPRINT_FRAMES = 5
 _FINGERPRINT_MESSAGE_CHARACTERS = 4096
 
 # Order matters: a quoted uuid is quoted text, a uuid holds hexadecimal runs, and those hold digits.
@@ -75,17 +74,15 @@ class Failure:
 def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) -> str:
     """Return 16 hexadecimal digits that are the same for errors of one kind, on every machine and day.
 
-    With frames: the error's type and the file names and function names of its innermost five frames, a
-    function that calls itself counted once. Line numbers, directories and message are left out, so that an
-    edit above, another checkout or another customer's number starts no new group. Without frames: the error's
-    type and the message with quoted text, uuids, hexadecimal and decimal numbers replaced.
+    It is made of the error's type, its message with quoted text, uuids, hexadecimal and decimal numbers replaced, and
+    file name and function name of the innermost frame, if there is one. Line numbers and directories are left out, so
+    that an edit above, another checkout or another customer's number starts no new group.
     """
     # Imported at the first error: with the cryptography behind it, it is a noticeable part of our own import.
     import hashlib
 
-    parts = [_without_varying_parts(message)] if frames is None else _innermost_functions(frames)
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.
-    text = "\x1f".join([error_type, *parts])
+    text = "\x1f".join([error_type, _without_varying_parts(message), *_innermost_function(frames)])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -134,14 +131,13 @@ def _traceback_of(error: BaseException, message: str) -> str:
         return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
 
 
-def _innermost_functions(frames: TracebackType) -> list[str]:
-    functions: list[str] = []
-    for frame, _line in traceback.walk_tb(frames):
-        code = frame.f_code
-        function = f"{PurePath(code.co_filename).name}:{code.co_name}"
-        if not functions or functions[-1] != function:
-            functions.append(function)
-    return functions[-_FINGERPRINT_FRAMES:]
+def _innermost_function(frames: TracebackType | None) -> list[str]:
+    if frames is None:
+        return []
+    while frames.tb_next is not None:
+        frames = frames.tb_next
+    code = frames.tb_frame.f_code
+    return [f"{PurePath(code.co_filename).name}:{code.co_name}"]
 
 
 def _without_varying_parts(message: str) -> str:

@@ -263,7 +263,10 @@ class ErrorRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGroup:
-    """All errors of one kind: those that share a fingerprint."""
+    """All errors of one kind: those of one job that share a fingerprint."""
+
+    job: str
+    """'' when the runs were removed."""
 
     fingerprint: str
     errors: int
@@ -280,6 +283,11 @@ class ErrorGroup:
     message: str
     cut: bool = False
     """Whether there were more than are counted, so that `errors` and `runs` are the least that they can be."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Job and fingerprint: what makes a kind."""
+        return self.job, self.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

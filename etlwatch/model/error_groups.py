@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKind:
-    """All errors of one fingerprint, as seen from a stretch of time or from one run."""
+    """All errors of one job and fingerprint, as seen from a stretch of time or from one run."""
 
     fingerprint: str
     error_type: str
@@ -70,6 +70,11 @@ class ErrorKind:
     """When that last completed; None when it has not among the job's last runs."""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Job and fingerprint: what makes a kind."""
+        return self.job, self.fingerprint
+
+    @property
     def mended(self) -> bool:
         """Whether that has completed since."""
         return self.succeeded_at is not None and self.succeeded_at > self.last_at
@@ -90,7 +95,7 @@ def kind_of(
         error_type=seen.error_type,
         message=seen.message,
         phase=seen.phase,
-        job=run.job if run is not None else "",
+        job=seen.job,
         run_id=seen.run_id,
         run=run,
         errors=seen.errors,
@@ -117,6 +122,7 @@ def groups_of_run(run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
         newest = max(members, key=lambda error: error.at)
         groups.append(
             ErrorGroup(
+                job=run.job,
                 fingerprint=fingerprint,
                 errors=len(members),
                 runs=1,

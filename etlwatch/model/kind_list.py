@@ -14,7 +14,7 @@ from etlwatch.model.ordering import Ordering
 __all__ = ["KINDS", "KIND_WORDS"]
 
 KINDS: Final[Ordering[ErrorKind]] = Ordering(
-    by_need=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.fingerprint),
+    by_need=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.key),
     keys={
         "count": (lambda kind: kind.errors, True),
         "runs": (lambda kind: kind.all_runs, True),

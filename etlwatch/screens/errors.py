@@ -57,7 +57,7 @@ class ErrorsScreen(ListScreen):
     def __init__(self) -> None:
         super().__init__()
         self.window = 0
-        self._kinds: dict[str, ErrorKind] = {}
+        self._kinds: dict[tuple[str, str], ErrorKind] = {}
         self._cut = False
         self._known = False
 
@@ -83,7 +83,7 @@ class ErrorsScreen(ListScreen):
         board = snapshot.board
         if not isinstance(board, ErrorsBoard):
             return
-        self._kinds, self._cut = {kind.fingerprint: kind for kind in board.kinds}, board.cut
+        self._kinds, self._cut = {kind.key: kind for kind in board.kinds}, board.cut
         self._known = True
         self.make_room_for({kind.job for kind in board.kinds})
         self.draw_table()
@@ -98,7 +98,7 @@ class ErrorsScreen(ListScreen):
         self.table.update_rows(
             [
                 Row(
-                    key=kind.fingerprint,
+                    key=kind.key,
                     cells=partial(kind_cells, kind, pen),
                     role="dim" if kind.mended else "plain",
                     version=(kind, pen.now.astimezone(pen.zone).date()),
@@ -127,7 +127,7 @@ class ErrorsScreen(ListScreen):
     def selected(self) -> ErrorKind | None:
         """The kind under the cursor."""
         key = self.table.cursor_key
-        return self._kinds.get(key) if isinstance(key, str) else None
+        return self._kinds.get(key) if isinstance(key, tuple) else None
 
     @property
     def run_in_hand(self) -> RunRow | None:
@@ -162,7 +162,7 @@ class ErrorsScreen(ListScreen):
 
     def copied(self, key: object) -> str:
         """Return a kind and its newest message."""
-        kind = self._kinds.get(key) if isinstance(key, str) else None
+        kind = self._kinds.get(key) if isinstance(key, tuple) else None
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
     def command_words(self) -> Sequence[str]:

@@ -132,16 +132,17 @@ def make_cell(bucket: int, width: int = 10, *, requests: int = 10, ms: int = 100
     return SeriesCell(**(values | fields))  # type: ignore[arg-type]
 
 
-def grouped(errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
+def grouped(errors: Iterable[ErrorRecord], jobs: Mapping[int, str]) -> list[ErrorGroup]:
     """Return errors by kind, as a store answers: the newest kind first."""
-    kinds: dict[str, list[ErrorRecord]] = {}
+    kinds: dict[tuple[str, str], list[ErrorRecord]] = {}
     for error in errors:
-        kinds.setdefault(error.fingerprint, []).append(error)
+        kinds.setdefault((jobs.get(error.run_id, ""), error.fingerprint), []).append(error)
     groups = []
-    for fingerprint, members in kinds.items():
+    for (job, fingerprint), members in kinds.items():
         newest = max(members, key=lambda error: error.at)
         groups.append(
             ErrorGroup(
+                job=job,
                 fingerprint=fingerprint,
                 errors=len(members),
                 runs=len({error.run_id for error in members}),
@@ -394,12 +395,18 @@ class FakeReader:
         return {run_id: (len(found), max(found)) for run_id, found in moments.items() if found}
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
-        errors = self._ask("error_groups").error_list
-        return grouped(each for each in errors if since <= each.at and (before is None or each.at < before))[:limit]
+        store = self._ask("error_groups")
+        jobs = {run.run_id: run.job for run in store.runs}
+        taken = (each for each in store.error_list if since <= each.at and (before is None or each.at < before))
+        return grouped(taken, jobs)[:limit]
 
-    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
-        errors, wanted = self._ask("error_groups_named").error_list, set(fingerprints)
-        return grouped(each for each in errors if each.fingerprint in wanted and (before is None or each.at < before))
+    def error_groups_named(
+        self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
+    ) -> list[ErrorGroup]:
+        store = self._ask("error_groups_named")
+        jobs = {run.run_id: run.job for run in store.runs}
+        taken = (each for each in store.error_list if before is None or each.at < before)
+        return [group for group in grouped(taken, jobs) if group.key in set(kinds)]
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         store = self._ask("phases")

@@ -109,6 +109,22 @@ def test_jobs_with_commas_between_are_listed_as_job_does(etlwatch: Program, stor
     assert listed("crm-sync,ads-pull", "state:failed") == []
 
 
+def test_the_first_failure_of_a_job_is_new_although_another_job_fails_alike(
+    etlwatch: Program, store_dsn: str, stock: Stock
+) -> None:
+    for job, hours in (("old", 9), ("old", 6), ("young", 3)):
+        run_id = stock.start(NOW - hours * HOUR, job=job)
+        stock.error(run_id, "exit status 3", NOW - hours * HOUR)
+        stock.end(run_id, NOW - hours * HOUR, status="failed")
+    kinds = etlwatch("errors", "--group", "--dsn", store_dsn, "--format", "json").data
+    assert {kind["job"]: (kind["new"], kind["errors"], kind["seen_runs"]) for kind in kinds} == {
+        "young": (True, 1, 1),
+        "old": (False, 2, 2),
+    }
+    (kind,) = etlwatch("errors", "young", "--group", "--dsn", store_dsn, "--format", "json").data
+    assert kind["new"]
+
+
 def test_a_filter_that_only_leaves_nothing_is_no_mistake(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
     ended(stock, "crm-sync", 2)
     for words in (("state:failed",), ("job:crm*", "state:failed"), ("--job", "crm-sync", "--state", "failed")):

@@ -82,12 +82,19 @@ def test_what_a_run_failed_with_is_new_until_another_run_has_had_it() -> None:
     line = headline(RUNS.sort(rows, Order()), now=NOW, zone=None, width=160)
     assert " with a new error" in plain_text(line)
     full.error_list.append(make_error(AGO, 9, fingerprint="ads"))
+    of_another_job = Gatherer().read(full.reader(1), Watch())  # type: ignore[arg-type]
+    assert of_another_job.new_errors == {FAILED.run_id}
+    earlier = make_run("ads", minutes_ago=800, lasted_s=60, number=2, errors=1)
+    full.runs.append(earlier)
+    full.error_list.append(make_error(earlier, fingerprint="ads"))
     assert Gatherer().read(full.reader(1), Watch()).new_errors == frozenset()  # type: ignore[arg-type]
 
 
 def test_at_a_past_moment_an_error_is_as_new_as_it_was_then() -> None:
     full = store()
-    full.error_list.append(make_error(RUN, 9, at=NOW - timedelta(minutes=1), fingerprint="ads"))
+    later = make_run("ads", minutes_ago=2, number=3, errors=1)
+    full.runs.append(later)
+    full.error_list.append(make_error(later, 9, at=NOW - timedelta(minutes=1), fingerprint="ads"))
     seen = read_as_of(full.reader(1), Watch(), NOW - timedelta(minutes=35))  # type: ignore[arg-type]
     assert seen.new_errors == {FAILED.run_id}
     assert [kind.all_runs for kind in seen.kinds[FAILED.run_id]] == [1]

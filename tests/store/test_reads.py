@@ -314,14 +314,24 @@ def test_errors_of_one_kind_are_one_group_with_the_newest_word(stock: Stock, rea
     assert (group.fingerprint, group.errors, group.runs) == ("f00d", 3, 2)
     assert (group.first_at, group.last_at) == (NOW - 2 * HOUR, NOW)
     assert (group.run_id, group.message, group.error_type, group.phase) == (second, "new", "ValueError", "load")
-    assert reader.error_groups_named(["f00d", "none"]) == [group]
+    assert reader.error_groups_named([group.key, ("sync", "none"), ("other", "f00d")]) == [group]
     assert [recent.errors for recent in reader.error_groups(NOW - MINUTE)] == [1]
     assert reader.error_groups(NOW + MINUTE) == []
     assert reader.error_groups_named([]) == []
     (then,) = reader.error_groups(NOW - 3 * HOUR, before=NOW)
     assert (then.errors, then.runs, then.last_at, then.message) == (2, 1, NOW - HOUR, "old")
-    assert reader.error_groups_named(["f00d"], before=NOW) == [then]
-    assert reader.error_groups_named(["f00d"], before=NOW - 2 * HOUR) == []
+    assert reader.error_groups_named([group.key], before=NOW) == [then]
+    assert reader.error_groups_named([group.key], before=NOW - 2 * HOUR) == []
+
+
+def test_the_same_error_in_another_job_is_another_kind(stock: Stock, reader: Reader) -> None:
+    sync, other = stock.start(NOW - HOUR, job="sync"), stock.start(NOW - HOUR, job="other")
+    for run_id, ago in ((sync, 30), (other, 20), (sync, 10)):
+        stock.error(run_id, f"{ago} minutes ago", NOW - ago * MINUTE)
+    of_sync, of_other = reader.error_groups(NOW - 2 * HOUR)
+    assert (of_sync.key, of_sync.errors, of_sync.message) == (("sync", "f00d"), 2, "10 minutes ago")
+    assert (of_other.key, of_other.errors, of_other.first_at) == (("other", "f00d"), 1, NOW - 20 * MINUTE)
+    assert reader.error_groups_named([of_other.key, of_sync.key]) == [of_sync, of_other]
 
 
 def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
@@ -337,7 +347,7 @@ def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
     assert (group.errors, group.cut) == (3, True)
     (group,) = reader.error_groups(NOW - MINUTE)
     assert (group.errors, group.runs, group.cut) == (3, 1, False)
-    (always,) = reader.error_groups_named(["f00d"])
+    (always,) = reader.error_groups_named([group.key])
     assert (always.errors, always.runs, always.cut) == (2, 1, True)
     assert (always.first_at, always.last_at) == (NOW - HOUR, NOW), "the first is found, however many came after it"
 

@@ -173,6 +173,18 @@ def test_a_fingerprint_knows_no_line_numbers_and_no_directories() -> None:
     assert load("/srv/a", 0).fingerprint == load("/home/b/checkout", 40).fingerprint
 
 
+def called_by_another(text: str) -> Failure:
+    return failure_of_parsing(text)
+
+
+def test_a_message_of_another_kind_is_another_fingerprint_and_another_caller_is_not() -> None:
+    def failing(message: str) -> str:
+        return Failure.from_error(raised(ValueError(message))).fingerprint
+
+    assert failing("disk full") != failing("row 3 is short") == failing("row 17 is short")
+    assert called_by_another("seven").fingerprint == failure_of_parsing("seven").fingerprint
+
+
 def test_another_function_or_another_type_is_another_fingerprint() -> None:
     assert load("/srv/a", 0).fingerprint != load("/srv/a", 0, "store").fingerprint
     assert Failure.from_error(ValueError("x")).fingerprint != Failure.from_error(KeyError("x")).fingerprint

@@ -253,8 +253,10 @@ class Reader(Connection, Protocol):
         """Return the errors since a moment, and before another, by kind, the newest kind first."""
         ...
 
-    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return kinds of errors by their fingerprints, over all time before a moment."""
+    def error_groups_named(
+        self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
+    ) -> list[ErrorGroup]:
+        """Return kinds of errors by job and fingerprint, over all time before a moment."""
         ...
 
     def ledger(self, run_id: int) -> list[WriterLedger]:

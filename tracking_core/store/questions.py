@@ -351,17 +351,23 @@ class Questions(Dialect):
         )
         return [rows.error_group(row, self.forms, most=ERRORS_COUNTED) for row in found]
 
-    def error_groups_named(self, fingerprints: Sequence[str], *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return kinds of errors by their fingerprints, over all time before a moment.
+    def error_groups_named(
+        self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
+    ) -> list[ErrorGroup]:
+        """Return kinds of errors by job and fingerprint, over all time before a moment.
 
         Of more than ERRORS_OF_KIND_COUNTED of one kind the newest are counted, and its group says so.
         """
-        if not fingerprints:
+        if not kinds:
             return []
         before_at = self._moment_or_none(before)
-        wanted = self._list(sorted(set(fingerprints)))
+        jobs, fingerprints = map(list, zip(*sorted(set(kinds)), strict=True))
         found = self._ask(
-            "error_groups_named", fingerprints=wanted, before_at=before_at, most=ERRORS_OF_KIND_COUNTED + 1
+            "error_groups_named",
+            jobs=self._list(jobs),
+            fingerprints=self._list(fingerprints),
+            before_at=before_at,
+            most=ERRORS_OF_KIND_COUNTED + 1,
         )
         return [rows.error_group(row, self.forms, most=ERRORS_OF_KIND_COUNTED) for row in found]
 

@@ -301,8 +301,9 @@ def request(row: Row, forms: Forms) -> RequestRecord:
 
 def error_group(row: Row, forms: Forms, *, most: int) -> ErrorGroup:
     """Return a kind of error; more than `most` that were counted say that there are others."""
-    fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message, counted = row
+    job, fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message, counted = row
     return ErrorGroup(
+        job=job,
         fingerprint=fingerprint,
         errors=min(errors, most),
         runs=runs,

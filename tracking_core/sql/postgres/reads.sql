@@ -320,15 +320,17 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment. Of a
--- storm the newest are counted; the last column says how many were.
+-- Errors of one kind of one job as one row each, newest kind first, with what the newest of each says; those before a
+-- moment. Of a storm the newest are counted; the last column says how many were.
 SELECT
-    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
+    kind.job, kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
     newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted
 FROM (
     SELECT
-        fingerprint, sum(errors)::bigint AS errors, count(*) AS runs, min(first_at) AS first_at,
-        max(last_at) AS last_at, (sum(sum(errors)) OVER ())::bigint AS counted
+        coalesce(run.job, '') AS job, fingerprint, sum(of_run.errors)::bigint AS errors, count(*) AS runs,
+        min(first_at) AS first_at, max(last_at) AS last_at,
+        (array_agg(of_run.run_id ORDER BY last_at DESC))[1] AS last_run,
+        (sum(sum(of_run.errors)) OVER ())::bigint AS counted
     FROM (
         SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at
         FROM (
@@ -338,41 +340,43 @@ FROM (
             ORDER BY at DESC
             LIMIT %(most)s) AS latest
         GROUP BY fingerprint, run_id) AS of_run
-    GROUP BY fingerprint
+    LEFT JOIN tracking.runs AS run ON run.run_id = of_run.run_id
+    GROUP BY coalesce(run.job, ''), fingerprint
     ORDER BY max(last_at) DESC
     LIMIT %(limit)s) AS kind
 CROSS JOIN LATERAL (
     SELECT run_id, phase, error_type, message
     FROM tracking.errors AS error
-    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
-    ORDER BY error.at DESC
+    WHERE error.fingerprint = kind.fingerprint AND error.at = kind.last_at AND error.run_id = kind.last_run
     LIMIT 1) AS newest
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
 -- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
 SELECT
-    wanted.fingerprint, kind.errors, kind.runs, oldest.at, newest.at,
+    wanted.job, wanted.fingerprint, kind.errors, kind.runs, oldest.at, newest.at,
     newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors
-FROM unnest(%(fingerprints)s::text[]) AS wanted (fingerprint)
+FROM unnest(%(jobs)s::text[], %(fingerprints)s::text[]) AS wanted (job, fingerprint)
 CROSS JOIN LATERAL (
     SELECT count(*) AS errors, count(DISTINCT run_id) AS runs
     FROM (
-        SELECT run_id
-        FROM tracking.errors AS error
+        SELECT error.run_id
+        FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
         WHERE error.fingerprint = wanted.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
+          AND coalesce(run.job, '') = wanted.job
         ORDER BY error.at DESC
         LIMIT %(most)s) AS latest) AS kind
 CROSS JOIN LATERAL (
-    SELECT at
-    FROM tracking.errors AS error
-    WHERE error.fingerprint = wanted.fingerprint
+    SELECT error.at
+    FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
+    WHERE error.fingerprint = wanted.fingerprint AND coalesce(run.job, '') = wanted.job
     ORDER BY error.at
     LIMIT 1) AS oldest
 CROSS JOIN LATERAL (
-    SELECT at, run_id, phase, error_type, message
-    FROM tracking.errors AS error
+    SELECT error.at, error.run_id, phase, error_type, message
+    FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
     WHERE error.fingerprint = wanted.fingerprint AND error.at < coalesce(%(before_at)s::timestamptz, 'infinity')
+      AND coalesce(run.job, '') = wanted.job
     ORDER BY error.at DESC
     LIMIT 1) AS newest
 ORDER BY newest.at DESC;

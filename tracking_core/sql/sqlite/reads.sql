@@ -306,17 +306,19 @@ FROM (
 GROUP BY run_id;
 
 -- name: error_groups
--- Errors of one kind as one row each, newest kind first, with what the newest of each says; those before a moment. Of a
--- storm the newest are counted; the last column says how many were.
+-- Errors of one kind of one job as one row each, newest kind first, with what the newest of each says; those before a
+-- moment. Of a storm the newest are counted; the last column says how many were.
 SELECT
-    kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
+    kind.job, kind.fingerprint, kind.errors, kind.runs, kind.first_at, kind.last_at,
     newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted
 FROM (
     SELECT
-        fingerprint, sum(errors) AS errors, count(*) AS runs, min(first_at) AS first_at, max(last_at) AS last_at,
-        sum(sum(errors)) OVER () AS counted
+        coalesce(run.job, '') AS job, fingerprint, sum(of_run.errors) AS errors, count(*) AS runs,
+        min(first_at) AS first_at, max(last_at) AS last_at, max(last_run) AS last_run,
+        sum(sum(of_run.errors)) OVER () AS counted
     FROM (
-        SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at
+        SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at,
+            printf('%020d %020d', max(at), run_id) AS last_run
         FROM (
             SELECT fingerprint, run_id, at
             FROM errors
@@ -324,36 +326,44 @@ FROM (
             ORDER BY at DESC
             LIMIT :most) AS latest
         GROUP BY fingerprint, run_id) AS of_run
-    GROUP BY fingerprint
+    LEFT JOIN runs AS run ON run.run_id = of_run.run_id
+    GROUP BY 1, fingerprint
     ORDER BY max(last_at) DESC
     LIMIT :limit) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error
-    WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
-    ORDER BY error.at DESC LIMIT 1)
+    WHERE error.fingerprint = kind.fingerprint AND error.at = kind.last_at
+      AND error.run_id = CAST(substr(kind.last_run, 22) AS INTEGER)
+    LIMIT 1)
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
 -- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
 SELECT
-    kind.fingerprint, kind.errors, kind.runs, kind.first_at, newest.at,
+    kind.job, kind.fingerprint, kind.errors, kind.runs, kind.first_at, newest.at,
     newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors
 FROM (
     SELECT
+        of.value AS job,
         wanted.value AS fingerprint,
         (SELECT count(*) FROM (
-            SELECT 1 FROM errors AS error
+            SELECT 1 FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
             WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
+              AND coalesce(run.job, '') = of.value
             ORDER BY error.at DESC LIMIT :most) AS latest) AS errors,
         (SELECT count(DISTINCT run_id) FROM (
-            SELECT run_id FROM errors AS error
+            SELECT error.run_id FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
             WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
+              AND coalesce(run.job, '') = of.value
             ORDER BY error.at DESC LIMIT :most) AS latest) AS runs,
-        (SELECT at FROM errors AS error WHERE error.fingerprint = wanted.value ORDER BY error.at LIMIT 1) AS first_at
-    FROM json_each(:fingerprints) AS wanted) AS kind
+        (SELECT error.at FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
+         WHERE error.fingerprint = wanted.value AND coalesce(run.job, '') = of.value
+         ORDER BY error.at LIMIT 1) AS first_at
+    FROM json_each(:fingerprints) AS wanted JOIN json_each(:jobs) AS of ON of.key = wanted.key) AS kind
 JOIN errors AS newest ON newest.rowid = (
-    SELECT error.rowid FROM errors AS error
+    SELECT error.rowid FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
     WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
+      AND coalesce(run.job, '') = kind.job
     ORDER BY error.at DESC LIMIT 1)
 ORDER BY newest.at DESC;
 
