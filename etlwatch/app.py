@@ -35,7 +35,7 @@ from etlwatch.model.numbers import duration
 from etlwatch.model.ordering import Order
 from etlwatch.model.snapshot import Snapshot
 from etlwatch.model.watching import Watching
-from etlwatch.model.windows import WINDOWS, Window, window_called
+from etlwatch.model.windows import WINDOWS, Window
 from etlwatch.palette import CommandsProvider
 from etlwatch.poller import Lost, Poller, Read
 from etlwatch.remembered import Remembered, recall, remember, state_file
@@ -105,7 +105,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.paused = False
         self.memory_file = state_file(os.environ)
         self.memory: Remembered = recall(self.memory_file)
-        self.window: Window = self.memory.window_or(window_called(self.settings.window))
+        self.window: Window = self.memory.first_window(self.settings)
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
 

@@ -36,8 +36,9 @@ def clipboard_sequence(text: str, environ: Mapping[str, str]) -> str:
     payload = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
     sequence = f"\x1b]52;c;{payload}\x07"
     if environ.get("TMUX"):
-        # tmux passes on what is wrapped so, every escape doubled; with `set-clipboard on` it also takes the plain form.
-        return f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
+        # With `set-clipboard on` tmux takes the plain form. What is wrapped, every escape doubled, it passes on:
+        # before 3.3 always, since then where `allow-passthrough` is on.
+        return f"{sequence}\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
     if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
         # GNU screen passes on at most 768 bytes a time.
         pieces = [sequence[start : start + 700] for start in range(0, len(sequence), 700)]

@@ -55,6 +55,10 @@ def _keep(text: str) -> Path | None:
     return None
 
 
+def _tmux_note() -> str:
+    return "; tmux needs `set -g set-clipboard on`" if os.environ.get("TMUX") else ""
+
+
 class Copying(App[Any]):
     """Mix-in for an app whose screens have something to copy."""
 
@@ -82,11 +86,11 @@ class Copying(App[Any]):
             path = _keep(text)
             rest = f"; all of it is in {path}" if path else ""
             part = f"its last {len(given.splitlines()):,} lines were" if the_end else "its beginning was"
-            self.say(f"too long: {part} sent to terminal{rest}", severity="warning")
+            self.say(f"too long: {part} sent to terminal{rest}{_tmux_note()}", severity="warning")
             return
         first, *more = given.splitlines() or [""]
         lines = f" and {len(more)} more lines" if more else ""
-        self.say(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}")
+        self.say(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}{_tmux_note()}")
 
     def copy_to_clipboard(self, text: str) -> None:
         """Write OSC 52, wrapped for the multiplexer in between if there is one."""

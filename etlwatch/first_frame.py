@@ -86,13 +86,14 @@ class FirstFrame:
 
     def with_runs(self, snapshot: Snapshot) -> list[Line]:
         """Return the screen with the runs of a snapshot."""
-        from etlwatch.model.health import NO_RUNS, count_states, headline, outage_line, state_parts
+        from etlwatch.model.health import NO_RUNS, NO_RUNS_IN_DEMO, count_states, headline, outage_line, state_parts
         from etlwatch.model.pane import pane_lines, pane_title
         from etlwatch.model.rows import build_rows
         from etlwatch.model.run_cells import Pen
         from etlwatch.text import cell_width, safe
 
         now, zone = snapshot.at, self.settings.zone
+        nothing = NO_RUNS_IN_DEMO if self.settings.demo else NO_RUNS
         rows = build_rows(snapshot)
         columns = run_columns(self.width, longest_job=max((cell_width(safe(row.run.job)) for row in rows), default=0))
         sortable = {column.key for column in columns}.intersection(RUNS.columns)
@@ -112,7 +113,7 @@ class FirstFrame:
             charts=snapshot,
             columns=columns,
             table=lambda places, room: (
-                self._rows(listed, places, room, pen) if listed else [((("  ", "plain"), (NO_RUNS, "dim")), GROUND)]
+                self._rows(listed, places, room, pen) if listed else [((("  ", "plain"), (nothing, "dim")), GROUND)]
             ),
             sort=RUNS.arrow(order),
             title=pane_title(listed[0], pen, width=self.width) if listed else (),

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from etlwatch.model.ordering import Order
-from etlwatch.model.windows import WINDOWS, Window
+from etlwatch.model.windows import WINDOWS, Window, window_called
+from etlwatch.settings import Settings
 from tracking_core.config import home_directory, make_private_directory
 from tracking_core.dataclass import dataclass, field
 
@@ -37,9 +38,11 @@ class Remembered:
         """Return the order of a list; its default where none was ever chosen."""
         return self.orders.get(name, Order())
 
-    def window_or(self, default: Window) -> Window:
-        """Return the remembered window, or the default."""
-        return next((window for window in WINDOWS if window.name == self.window), default)
+    def first_window(self, settings: Settings) -> Window:
+        """Return the remembered window, or the configured one; the shortest where a demo has only just begun."""
+        if settings.demo:
+            return WINDOWS[0]
+        return next((window for window in WINDOWS if window.name == self.window), window_called(settings.window))
 
 
 def state_file(environ: Mapping[str, str]) -> Path:

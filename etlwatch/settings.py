@@ -45,6 +45,9 @@ class Settings:
     colour: str = "none"
     """Of that name: `red`, `amber`, `blue` or `none`, so that nobody takes one store for another."""
 
+    demo: bool = False
+    """Whether the demo's jobs record into the store."""
+
     window: str = "1h"
     """How far back the charts look at first: the name of a window of `etlwatch.model.series`."""
 

@@ -19,7 +19,6 @@ from etlwatch.colours import color_system_of, pick_theme
 from etlwatch.first_frame import FirstFrame
 from etlwatch.imports import without_module
 from etlwatch.model.freshness import short_label
-from etlwatch.model.windows import window_called
 from etlwatch.opening import Opening
 from etlwatch.remembered import recall, state_file
 from etlwatch.settings import Settings
@@ -143,7 +142,7 @@ def draw_first(opening: Opening, settings: Settings, location: StoreLocation) ->
         settings=settings,
         label=settings.label or short_label(location.label),
         theme=pick_theme(settings.theme, os.environ, color_system=color_system_of(os.environ) or "truecolor"),
-        window=memory.window_or(window_called(settings.window)),
+        window=memory.first_window(settings),
         order=memory.order_of("runs"),
         width=width,
         height=height,

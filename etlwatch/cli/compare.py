@@ -31,7 +31,7 @@ from etlwatch.model.compare_words import (
     value_text,
 )
 from etlwatch.model.difference import Difference
-from etlwatch.model.numbers import UNKNOWN, percent
+from etlwatch.model.numbers import UNKNOWN, duration, percent
 from etlwatch.model.run_cells import Pen
 from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
@@ -109,9 +109,14 @@ def comparison_shape(comparison: Comparison) -> dict[str, object]:
 def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_of_it: bool) -> Iterator[str]:
     """Yield a comparison for a person: both runs, the conclusion, what changed, what did not."""
     pen = Pen(now, look.zone, look.glyphs)
+    apart_s = (comparison.after.started_at - comparison.before.started_at).total_seconds()
     for name, run in (("before", comparison.before), ("after", comparison.after)):
         words = look.paint(look.shown(run_words(run, pen)), state_tone(run.state))
-        yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}"
+        earlier = f", the earlier run by {duration(apart_s if name == 'before' else -apart_s)}"
+        said = earlier if (apart_s > 0) == (name == "before") and apart_s else ""
+        yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}{said}"
+    if comparison.before.job != comparison.after.job:
+        yield look.paint(look.shown(f"the jobs differ: {comparison.before.job} and {comparison.after.job}"), "amber")
     yield look.paint(look.shown(conclusion(comparison, pen)), "bold")
     yield ""
     listed: Sequence[Difference] = comparison.differences if all_of_it else comparison.changes

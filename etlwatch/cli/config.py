@@ -126,36 +126,41 @@ def validate(file: Path | None) -> int:
 
     With FILE it is checked in the place of your own file. The exit status is 0 where nothing is wrong, 2 otherwise.
     """
-    from etlwatch.config.effective import Flags, effective
-    from etlwatch.config.errors import ConfigError
+    from etlwatch.config.effective import chosen_keys, problems_of
+    from etlwatch.config.errors import ConfigError, Problem
     from etlwatch.config.files import Layer, config_paths
     from etlwatch.config.keymap import keymap_of
+    from etlwatch.config.schema import FileValues
 
     paths = config_paths(os.environ)
     if file is not None:
         paths[Layer.USER] = (file, True)
-    problems: list[str] = []
+    problems: list[Problem] = []
     told: list[str] = []
     read: list[FileValues] = []
+    unread = False
     for layer, (path, must_exist) in paths.items():
         try:
             values = _read(path, layer, must_exist=must_exist)
         except ConfigError as error:
-            problems += map(str, error.problems)
+            problems += error.problems
+            unread = unread or error.usable is None
+            read += [error.usable] if isinstance(error.usable, FileValues) else []
             continue
         told.append(f"{path}: {'nothing wrong' if values else 'not there'}")
         read += [values] if values else []
-    if not problems:
-        try:
-            # A DSN of the environment is not what is asked about here.
-            keymap_of(effective(Flags(dsn="postgresql://"), os.environ, read).keys)
-        except ConfigError as error:
-            problems += map(str, error.problems)
+    if not unread:
+        # What a file that is no TOML would have said, nobody can tell: what refers to it is not judged.
+        problems += problems_of(os.environ, read, problems)
+    try:
+        keymap_of(chosen_keys(read))
+    except ConfigError as error:
+        problems += error.problems
     if not problems:
         output.write_lines(told)
         return Exit.DONE
     for problem in problems:
-        say(problem)
+        say(str(problem))
     return Exit.USAGE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 
 import click
@@ -14,7 +15,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, is_terminal, say
 from etlwatch.cli.words import local_time, zone_of
 from tracking_core.config import enabled_by
 from tracking_core.identity import host_name, user_name
@@ -80,21 +81,26 @@ def _turning(name: str, text: str, *, enabled: bool) -> None:
     @tracking.command(name, help=text)
     @connect.store_option
     @write_option
-    @click.option("--job", "-j", metavar="JOB", help="Only this job.  [default: all jobs]")
+    @click.option("--job", "-j", metavar="JOB", help="Only this job.")
+    @click.option("--all", "every", is_flag=True, help="All jobs, without being asked.")
     @click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
     @format_option
-    def turn(job: str | None, reason: str, form: Format) -> None:
-        _turn(job, reason, form, enabled=enabled)
+    def turn(job: str | None, every: bool, reason: str, form: Format) -> None:
+        if job is not None and every:
+            raise click.UsageError("--job names one job: give it or --all, not both")
+        _turn(job, reason, form, enabled=enabled, agreed=every or enabled)
 
 
 _turning("on", "Let jobs record again.", enabled=True)
-_turning("off", "Let no job record anything new.", enabled=False)
+_turning("off", "Let a job, or all jobs, record nothing new.", enabled=False)
 
 
-def _turn(job: str | None, reason: str, form: Format, *, enabled: bool) -> None:
+def _turn(job: str | None, reason: str, form: Format, *, enabled: bool, agreed: bool) -> None:
     if job is not None and not job.strip():
         raise click.BadParameter("a job has a name; leave --job out for all jobs", param_hint="'--job'")
     require_permission()
+    if job is None and not enabled:
+        _require_agreement(reason, agreed=agreed)
     with connect.keeper() as keeper:
         switch = keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
     with connect.reader() as reader:
@@ -102,6 +108,18 @@ def _turn(job: str | None, reason: str, form: Format, *, enabled: bool) -> None:
         live = [run for run in reader.live_runs(LIVE_COUNTED) if job in (None, run.job)]
     _print_switches(switches, job, form)
     say(_told(switch, len(live)))
+
+
+def _require_agreement(reason: str, *, agreed: bool) -> None:
+    """Ask before all jobs are turned off; where nobody can be asked, the words for it are --all and --reason."""
+    asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    if agreed and (asked or reason.strip()):
+        return
+    if not asked:
+        raise click.UsageError("all jobs of this store would record nothing new: give --all and --reason, or --job")
+    label = connect.location().label
+    if not click.confirm(f"Let no job record anything new in {label}?", default=False, err=True):
+        raise Unsuccessful("nothing was changed")
 
 
 def _told(switch: Switch, live: int) -> str:

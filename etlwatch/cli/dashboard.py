@@ -52,7 +52,7 @@ def looks_options(command: Decorated) -> Decorated:
     return command
 
 
-def open_dashboard(bundle: Bundle | None = None) -> int:
+def open_dashboard(bundle: Bundle | None = None, *, demo: bool = False) -> int:
     """Open the dashboard on the store that is meant and return its exit status once it is left.
 
     On a bundle it begins with the bundle's run.
@@ -67,6 +67,7 @@ def open_dashboard(bundle: Bundle | None = None) -> int:
         settings = settings_of(config, ascii_only=not is_unicode(sys.stdout), notices=notices())
     except ConfigError as error:
         raise click.UsageError(error.summary) from None
+    settings = replace(settings, demo=demo)
     if bundle is not None:
         settings = replace(
             settings,

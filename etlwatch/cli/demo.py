@@ -53,7 +53,7 @@ def _live(place: StoreLocation) -> int:
     from etlwatch.demo.runner import LiveDemo
 
     with LiveDemo(place.dsn) as jobs:
-        status = open_dashboard()
+        status = open_dashboard(demo=True)
     for problem in jobs.problems:
         say(f"demo: {problem}")
     say(_look_again())

@@ -45,7 +45,7 @@ def flags_of(argv: Sequence[str]) -> Flags | None:
             flag, given[flag] = SWITCHES[word][0], SWITCHES[word][1]
         elif name in VALUES and not (separator and len(name) == 2):
             said = value if separator else next(words, None)
-            if said is None:
+            if said is None or VALUES[name] in given:
                 return None
             given[VALUES[name]] = said
         else:

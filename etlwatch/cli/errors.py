@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import click
@@ -104,7 +105,7 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
     if not tracebacks:
         yield from lines
         return
-    for line, row in zip(lines, [None, *rows], strict=True) if rows else ():
+    for line, row in zip_longest(lines, [None, *rows]) if rows else ():
         yield line
         if row is not None:
             yield from traceback_lines(row.error, look, indent="    ")

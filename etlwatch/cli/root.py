@@ -54,7 +54,11 @@ class LazyGroup(click.Group):
             return None
         module, _, name = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        return options_once(command)
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Return a parser that takes a single-valued option once."""
+        return _strict(super().make_parser(ctx), ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -66,6 +70,32 @@ class LazyGroup(click.Group):
         if word and word not in COMMANDS and not word.startswith("-"):
             raise click.UsageError(f"no such command {word!r}; there are {', '.join(COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+def options_once(command: click.Command) -> click.Command:
+    """Let a command, and those below it, take a single-valued option once: click takes the last one silently."""
+    if "make_parser" not in vars(command):
+        make_parser = command.make_parser
+        setattr(command, "make_parser", lambda ctx: _strict(make_parser(ctx), ctx))  # noqa: B010 - a method of one object
+        for below in command.commands.values() if isinstance(command, click.Group) else ():
+            options_once(below)
+    return command
+
+
+def _strict(parser: Any, ctx: click.Context) -> Any:
+    parse = parser.parse_args
+
+    def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
+        values, rest, order = parse(args)
+        given: set[click.Parameter] = set()
+        for each in order:
+            if isinstance(each, click.Option) and each in given and not (each.multiple or each.count or each.is_flag):
+                raise click.UsageError(f"{'/'.join(each.opts)} is given twice", ctx)
+            given.add(each)
+        return values, rest, order
+
+    parser.parse_args = parse_args
+    return parser
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: Any) -> None:

@@ -206,7 +206,13 @@ def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]
             leaves=1,
         ),
         Column(heading="time", full=lambda run: duration(run.duration_s), right=True),
-        Column(heading="req", full=lambda run: exact(run.requests), brief=lambda run: count(run.requests), right=True),
+        Column(
+            heading="req",
+            full=lambda run: exact(run.requests),
+            brief=lambda run: count(run.requests),
+            right=True,
+            leaves=4,
+        ),
         Column(
             heading="items",
             full=lambda run: exact(run.items),
@@ -219,14 +225,14 @@ def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]
             full=lambda run: exact(run.failed_requests),
             brief=lambda run: count(run.failed_requests, blank_zero=True),
             right=True,
-            leaves=4,
+            leaves=5,
         ),
         Column(
             heading="429",
             full=lambda run: exact(run.throttled_requests),
             brief=lambda run: count(run.throttled_requests, blank_zero=True),
             right=True,
-            leaves=5,
+            leaves=6,
         ),
         Column(
             heading="err",

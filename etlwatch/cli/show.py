@@ -100,7 +100,7 @@ def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
     yield from _section("phases", table(_phase_columns(detail, look), detail.phases, look, indent="  "), look)
     yield from _section("requests by endpoint", table(_ENDPOINTS, detail.endpoints, look, indent="  "), look)
     yield from _section("source counts", table(_SOURCES, detail.source_counts, look, indent="  "), look)
-    yield from _section("delivery", table(_LEDGER, detail.ledger, look, indent="  "), look)
+    yield from _section("delivery", _delivery_lines(detail.ledger, look), look)
     yield from _error_lines(detail, look)
 
 
@@ -255,6 +255,14 @@ _LEDGER: list[Column[WriterLedger]] = [
         tone=lambda row: "amber" if row.missing else "",
     ),
 ]
+
+
+def _delivery_lines(ledger: Sequence[WriterLedger], look: Look) -> Iterator[str]:
+    if any(entry.missing or entry.dropped for entry in ledger):
+        yield from table(_LEDGER, ledger, look, indent="  ")
+    elif ledger:
+        writers = f", by {len(ledger):,} writers" if len(ledger) > 1 else ""
+        yield f"  all of {exact(sum(entry.emitted for entry in ledger))} events stored{writers}"
 
 
 def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:

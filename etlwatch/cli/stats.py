@@ -103,7 +103,7 @@ def _traffic_columns() -> list[Column[Traffic]]:
         number("items", "items"),
         number("failed", "failed", bad="red"),
         number("429", "throttled", bad="amber"),
-        Column(heading="req/s", full=lambda traffic: rate(traffic.rate or 0.0), right=True),
+        Column(heading="req/s", full=lambda traffic: rate(traffic.rate or 0.0), right=True, leaves=1),
         Column(heading="items/s", full=lambda traffic: rate(traffic.item_rate or 0.0), right=True, leaves=4),
         Column(heading="p50", full=lambda traffic: latency(traffic, "p50"), right=True, leaves=3),
         Column(heading="p95", full=lambda traffic: latency(traffic, "p95"), right=True),

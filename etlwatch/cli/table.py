@@ -58,18 +58,24 @@ class _Laid:
 
 
 def table(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, indent: str = "") -> Iterator[str]:
-    """Yield the lines of a table, its headings first; nothing without rows."""
+    """Yield the lines of a table, its headings first, last the columns without room; nothing without rows."""
     if not rows:
         return
     laid = _lay(columns, rows, look, brief=False)
+    omitted: list[str] = []
     if look.width is not None:
         room = look.width - len(indent)
         if _total(laid) > room:
-            laid = _fit(_lay(columns, rows, look, brief=True), room)
+            brief = _lay(columns, rows, look, brief=True)
+            laid = _fit(brief, room)
+            omitted = [column.heading for column in brief if column not in laid]
     ellipsis = look.glyphs.ellipsis
     yield _line(laid, None, look, indent, ellipsis)
     for index in range(len(rows)):
         yield _line(laid, index, look, indent, ellipsis)
+    if omitted and look.width is not None:
+        line = f"{indent}no room for: {', '.join(omitted)}"
+        yield look.paint(clip(line, look.width, ellipsis=ellipsis), "dim")
 
 
 def _lay(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, brief: bool) -> list[_Laid]:

@@ -27,7 +27,10 @@ class Look:
     """How text may look on one stream."""
 
     width: int | None = None
-    """Cells of a line; None for a pipe or a file, where nothing is cut."""
+    """Cells of a line; None for a pipe or a file, where nothing is cut unless $COLUMNS asks for it."""
+
+    piped: bool = False
+    """Whether a pipe or a file takes it, of whatever width."""
 
     colour: bool = False
     glyphs: Glyphs = UNICODE
@@ -37,7 +40,7 @@ class Look:
     @property
     def is_terminal(self) -> bool:
         """Whether a person reads it as it comes."""
-        return self.width is not None
+        return self.width is not None and not self.piped
 
     def shown(self, text: object, *, newline: bool = False) -> str:
         """Return any text of a database or a user as it may be shown here."""
@@ -54,13 +57,18 @@ def look_of(stream: TextIO, environ: Mapping[str, str] | None = None) -> Look:
     environ = os.environ if environ is None else environ
     glyphs = glyphs_for(ascii_only=not is_unicode(stream))
     if not is_terminal(stream):
-        return Look(glyphs=glyphs)
+        return Look(width=_columns(environ), piped=True, glyphs=glyphs)
     # Not loaded for the first frame: it brings three compressors.
     import shutil
 
     width = max(shutil.get_terminal_size((80, 24)).columns, MIN_WIDTH)
     colour = not environ.get("NO_COLOR") and environ.get("TERM", "") not in ("", "dumb")
     return Look(width=width, colour=colour, glyphs=glyphs)
+
+
+def _columns(environ: Mapping[str, str]) -> int | None:
+    given = environ.get("COLUMNS", "")
+    return max(int(given), MIN_WIDTH) if given.isascii() and given.isdigit() and 0 < int(given) < 10_000 else None
 
 
 def is_terminal(stream: TextIO | None) -> bool:

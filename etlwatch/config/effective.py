@@ -19,7 +19,7 @@ from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 
-__all__ = ["VARIABLES", "Effective", "Flags", "effective", "load"]
+__all__ = ["VARIABLES", "Effective", "Flags", "chosen_keys", "effective", "load", "problems_of"]
 
 T = TypeVar("T")
 
@@ -145,10 +145,39 @@ def effective(flags: Flags, environ: Mapping[str, str], files: Sequence[FileValu
         write=first([word, target.write if target is not None else None], default=False),
         colour=target.colour if target is not None else first([], default="none"),
         thresholds=_thresholds(files),
-        keys=_keys(files),
+        keys=chosen_keys(files),
         targets=targets,
         **fields,
     )
+
+
+def problems_of(environ: Mapping[str, str], files: Sequence[FileValues], known: Sequence[Problem]) -> list[Problem]:
+    """Return what is wrong between files and in the environment, beside the problems of the files that are `known`.
+
+    Nothing is said that follows from a known problem: a target whose dsn is wrong names no store.
+    """
+    said = _Environment(environ)
+    named = said.target()
+    names = {name for values in files for name in values.targets}
+    found: list[Problem] = []
+    try:
+        merged_targets(files)
+    except ConfigError as error:
+        wrong = {problem.key for problem in known}
+        for problem in error.problems:
+            mistyped = {f"{problem.key}.dsn", f"{problem.key}.service"} & wrong
+            found += [] if mistyped else [problem]
+    try:
+        chosen_target(named, files, dict.fromkeys(sorted(names)), use_default=True)
+    except ConfigError as error:
+        found += error.problems
+    for field in DISPLAY:
+        said.display(field)
+    try:
+        said.raise_problems()
+    except ConfigError as error:
+        found += error.problems
+    return found
 
 
 class _Environment:
@@ -224,7 +253,8 @@ def _thresholds(files: Sequence[FileValues]) -> dict[str, Sourced[float]]:
     }
 
 
-def _keys(files: Sequence[FileValues]) -> dict[str, Sourced[tuple[str, ...]]]:
+def chosen_keys(files: Sequence[FileValues]) -> dict[str, Sourced[tuple[str, ...]]]:
+    """Return the keys of commands, each from the strongest file that gives them."""
     found: dict[str, Sourced[tuple[str, ...]]] = {}
     for values in reversed(files):
         found |= {name: Sourced(keys, values.layer, str(values.path)) for name, keys in values.keys.items()}

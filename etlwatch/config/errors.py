@@ -47,8 +47,11 @@ class Problem:
 class ConfigError(Exception):
     """A configuration cannot be used; it has one problem or more."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], *, usable: object = None) -> None:
         self.problems = tuple(problems)
+        self.usable = usable
+        """What was understood all the same, so that the rest can be checked too; None for nothing."""
+
         super().__init__("; ".join(map(str, self.problems)))
 
     @property

@@ -29,8 +29,7 @@ def keymap_of(chosen: Chosen) -> Keymap:
     commands = {command.name: command for group in GROUPS.values() for command in group}
     problems = [problem for name, sourced in chosen.items() for problem in _problems_of(name, sourced, commands)]
     keymap = {name: sourced.value for name, sourced in chosen.items() if name in commands}
-    if not problems:
-        problems = [_clash(*clash, chosen) for clash in _clashes(keymap)]
+    problems += [_clash(*clash, chosen) for clash in _clashes(keymap)]
     if problems:
         raise ConfigError(problems)
     return keymap

@@ -127,7 +127,7 @@ def read_values(raw: RawFile) -> FileValues:
         shares_password=raw.others_may_read and any(map(_holds_password, targets.values())),
     )
     if reading.problems:
-        raise ConfigError(reading.problems)
+        raise ConfigError(reading.problems, usable=values)
     return values
 
 

@@ -72,7 +72,7 @@ def _merged(name: str, said: Sequence[tuple[FileValues, TargetValues]]) -> Targe
 
 
 def chosen_target(
-    named: Sourced[str] | None, files: Sequence[FileValues], targets: Mapping[str, Target], *, use_default: bool
+    named: Sourced[str] | None, files: Sequence[FileValues], targets: Mapping[str, object], *, use_default: bool
 ) -> Sourced[str | None]:
     """Return the name of the target in effect, or None.
 
@@ -94,7 +94,7 @@ def chosen_target(
     return named or Sourced(None, Layer.DEFAULT, "default")
 
 
-def _no_target(named: Sourced[str], targets: Mapping[str, Target], key: str = "") -> Problem:
+def _no_target(named: Sourced[str], targets: Mapping[str, object], key: str = "") -> Problem:
     meant = nearest(named.value, targets)
     return Problem(
         where=named.place,

@@ -25,6 +25,7 @@ from tracking_core.records import RunStatus
 
 __all__ = [
     "NO_RUNS",
+    "NO_RUNS_IN_DEMO",
     "Counts",
     "banner",
     "count_states",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 NO_RUNS: Final = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
+NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
 
 NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}
 """Cells of a job's name by the length of the wording: what happened to it must stay beside it."""

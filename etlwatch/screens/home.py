@@ -22,7 +22,16 @@ from etlwatch.model.columns import Column
 from etlwatch.model.error_groups import kinds_spans
 from etlwatch.model.filter import Filter, parse_filter
 from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
-from etlwatch.model.health import NO_RUNS, Counts, count_states, headline, living_part, outage_line, state_parts
+from etlwatch.model.health import (
+    NO_RUNS,
+    NO_RUNS_IN_DEMO,
+    Counts,
+    count_states,
+    headline,
+    living_part,
+    outage_line,
+    state_parts,
+)
 from etlwatch.model.layout import HomeLayout, home_layout
 from etlwatch.model.numbers import count
 from etlwatch.model.ordering import Order
@@ -205,7 +214,8 @@ class HomeScreen(ListScreen):
             drawn[key] = kept
         self._drawn = drawn
         rows = list(drawn.values())
-        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else NO_RUNS)
+        nothing = NO_RUNS_IN_DEMO if self.dashboard.settings.demo else NO_RUNS
+        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else nothing)
         self.table.update_rows(rows, sort=RUNS.arrow(self.order))
 
     def _draw_charts(self, fleet: FleetSeries) -> None:

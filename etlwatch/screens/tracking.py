@@ -288,7 +288,10 @@ class TurningBox(Box):
     def command_words(self) -> list[str]:
         """Return the command that does the same."""
         words = ["tracking", "on" if self.enable else "off"]
-        words += ["--job", self._scope.job] if self._scope.job is not None else []
+        if self._scope.job is not None:
+            words += ["--job", self._scope.job]
+        elif not self.enable:
+            words.append("--all")
         reason = self.query_one(Field).text.strip()
         return [*words, *(["--reason", reason] if reason else [])]
 

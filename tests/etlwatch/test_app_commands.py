@@ -199,7 +199,7 @@ def test_the_clipboard_sequence_holds_nothing_but_base64_of_the_text() -> None:
 
 
 def test_multiplexers_get_the_sequence_wrapped() -> None:
-    assert clipboard_sequence("x", {"TMUX": "/tmp/tmux"}).startswith("\x1bPtmux;\x1b\x1b]52;c;")
+    assert clipboard_sequence("x", {"TMUX": "/tmp/tmux"}).startswith("\x1b]52;c;eA==\x07\x1bPtmux;\x1b\x1b]52;c;")
     assert clipboard_sequence("x", {"STY": "1.pts"}).startswith("\x1bP\x1b]52;c;")
     long = clipboard_sequence("x" * 3_000, {"STY": "1.pts"})
     assert all(len(piece) <= 710 for piece in long.split("\x1b\\"))
@@ -216,3 +216,10 @@ def test_what_is_too_long_for_the_clipboard_is_cut_between_characters() -> None:
 def test_help_is_short_enough_for_its_box() -> None:
     for command in (*ALL, *MOVE_COMMANDS):
         assert len(command.help) <= 53, command.name
+
+
+async def test_in_tmux_copying_names_the_setting_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    async with dashboard(night(), size=(120, 40)) as opened:
+        await opened.press("y")
+        await opened.until(lambda: "set -g set-clipboard on" in opened.toasts)

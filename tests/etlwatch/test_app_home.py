@@ -89,7 +89,7 @@ async def test_a_window_shrunk_to_almost_nothing_and_back_shows_the_same() -> No
 
 
 async def test_an_empty_store_says_what_would_fill_it() -> None:
-    async with dashboard(FakeStore()) as opened:
+    async with dashboard(FakeStore(), size=(120, 30)) as opened:
         assert "No runs yet." in opened.text
         assert "no runs yet: a job that imports tracking_core appears here by itself" in opened.text
         for key in ("j", "enter", "greater_than_sign", "I", "w", "y", "space", "g", "G"):
@@ -351,3 +351,13 @@ async def test_line_two_says_what_happened_whatever_a_job_is_called(size: tuple[
         await opened.press("J")
         await opened.until(lambda: "lost" in opened.lines()[1])
         assert "stalled" in opened.lines()[1]
+
+
+async def test_the_demo_begins_with_its_shortest_window_and_sends_nobody_to_the_demo() -> None:
+    async with dashboard(FakeStore(), size=(120, 30), demo=True) as opened:
+        assert opened.app.window.name == "5m"
+        assert "the demo's first jobs begin in a moment" in opened.text
+        assert "etlwatch demo" not in opened.text
+    async with dashboard(FakeStore(), size=(120, 30)) as opened:
+        assert opened.app.window.name == "1h"
+        assert "`etlwatch demo` shows some" in opened.text

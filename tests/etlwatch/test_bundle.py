@@ -380,7 +380,12 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "deed", [("close", "crm@latest"), ("tracking", "off"), ("cleanup", "--older-than", "0d", "--yes")]
+    "deed",
+    [
+        ("close", "crm@latest"),
+        ("tracking", "off", "--all", "--reason", "x"),
+        ("cleanup", "--older-than", "0d", "--yes"),
+    ],
 )
 def test_a_bundle_is_not_changed_by_any_command(
     program: Program, bundled: tuple[str, Path], deed: tuple[str, ...]

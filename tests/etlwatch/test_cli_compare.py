@@ -11,6 +11,7 @@ import pytest
 
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
+from tracking_core import SimpleETLTracker
 from tracking_core.identity import format_run_id
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -109,3 +110,23 @@ def test_a_run_that_goes_on_is_compared_as_it_is_judged(
     answer = etlwatch("compare", "crm@latest", "--dsn", store_dsn, "--format", "json").data
     assert answer["so_far"]
     assert answer["after"]["state"] == "slow"
+
+
+def test_it_is_told_which_run_is_earlier_and_that_jobs_differ(
+    etlwatch: Program, runs: tuple[int, int, int], store_dsn: str
+) -> None:
+    def lines(*words: str) -> list[str]:
+        return etlwatch("compare", *words, "--dsn", store_dsn).out.splitlines()
+
+    earlier, later = str(runs[0]), str(runs[1])
+    before, after, *_ = lines(later, earlier)
+    assert before.endswith(", the earlier run by 3h 00m")
+    assert "earlier" not in after
+    before, after, *rest = lines(earlier, later)
+    assert after.endswith(", the earlier run by 3h 00m")
+    assert "earlier" not in before
+    assert "the jobs differ" not in "".join(rest)
+    tracker = SimpleETLTracker(store_dsn)
+    other = tracker.start_run(job="other")
+    tracker.end_run(other, success=True)
+    assert "the jobs differ: crm and other" in lines(str(other), later)

@@ -139,7 +139,7 @@ def test_a_wrong_file_stops_every_command_that_asks_it_and_no_other(etlwatch: Pr
 
 DEEDS = [
     (["cleanup", "--older-than", "30d", "--yes"], "removed 1 run"),
-    (["tracking", "off", "--reason", "moving"], "tracking is off"),
+    (["tracking", "off", "--all", "--reason", "moving"], "tracking is off"),
     (["tracking", "on"], "tracking is on"),
 ]
 
@@ -275,6 +275,30 @@ def test_validate_names_every_problem_a_line_and_exits_2(
     system_file.unlink()
     monkeypatch.setenv("ETLWATCH_MOUSE", "perhaps")
     assert etlwatch("config", "validate").err == '$ETLWATCH_MOUSE is "perhaps"; accepted: true or false\n'
+
+
+def test_validate_checks_everything_in_one_pass(
+    etlwatch: Program, user_file: Path, system_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        user_file,
+        'default_target = "prdo"\n[target.prod]\ndsn = "nonsense://"\n[target.bare]\nwrite = true\n'
+        '[display]\ntheme = "drak"\n[keys]\n"home.filtre" = "f"\n"home.filter" = "q"\n',
+    )
+    write(system_file, "[thresholds]\nslow_times_p95 = 0\n")
+    monkeypatch.setenv("ETLWATCH_MOUSE", "perhaps")
+    monkeypatch.setenv("ETLWATCH_TARGET", "tset")
+    answer = etlwatch("config", "validate")
+    assert (answer.status, answer.out) == (2, "")
+    said = answer.err.splitlines()
+    for part in (
+        "target.prod.dsn cannot be used", 'display.theme is "drak"', "slow_times_p95 is 0",
+        "target.bare names no store",
+        'default_target is "prdo"', '$ETLWATCH_TARGET is "tset"', '$ETLWATCH_MOUSE is "perhaps"',
+        "keys.home.filtre is no command", "keys.home.filter and ",
+    ):  # fmt: skip
+        assert sum(part in line for line in said) == 1, (part, said)
+    assert len(said) == 9, "and nothing that only follows from these"
 
 
 def test_a_file_is_checked_in_the_place_of_ones_own(
@@ -478,7 +502,7 @@ def test_tables_are_in_the_configured_zone_and_data_in_utc(
     plan = etlwatch("cleanup", "--older-than", "30d", "--dry-run", "-t", "prod").out
     assert f"{there:%Y-%m-%d %H:%M:%S}" in plan
     assert f"{there.tzname()}, 30 days ago" in plan
-    etlwatch("tracking", "off", "-t", "test")
+    etlwatch("tracking", "off", "--all", "--reason", "x", "-t", "test")
     assert f"since {there.tzname()}" in etlwatch("tracking", "-t", "test").out
     (listed,) = etlwatch("runs", "-t", "prod", "--format", "json").data
     assert listed["started_at"] == began.isoformat(timespec="microseconds")

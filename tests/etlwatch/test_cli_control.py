@@ -1,5 +1,6 @@
 """`init`, `tracking`, `close` on both stores: what they change, what they refuse, who is written down."""
 
+import io
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,7 @@ def test_tracking_is_on_as_long_as_nobody_turned_it(etlwatch: Program, store_dsn
 
 
 def test_tracking_off_refuses_a_start_and_on_lets_it_record_again(etlwatch: Program, store_dsn: str) -> None:
-    off = etlwatch("tracking", "off", "--reason", "moving house", "--dsn", store_dsn)
+    off = etlwatch("tracking", "off", "--all", "--reason", "moving house", "--dsn", store_dsn)
     assert off.status == 0
     assert "off" in off.err
     (switch,) = etlwatch("tracking", "status", "--dsn", store_dsn, "--format", "json").data
@@ -103,7 +104,7 @@ def test_one_job_is_turned_off_without_the_others(etlwatch: Program, store_dsn: 
 def test_turning_tracking_off_says_which_live_runs_it_touches(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
     stock.start(NOW, job="a")
     stock.start(NOW, job="b")
-    assert "2 live runs" in etlwatch("tracking", "off", "--dsn", store_dsn).err
+    assert "2 live runs" in etlwatch("tracking", "off", "--all", "--reason", "x", "--dsn", store_dsn).err
     assert "1 live run " in etlwatch("tracking", "off", "--job", "a", "--dsn", store_dsn).err
     assert "no live run" in etlwatch("tracking", "off", "--job", "c", "--dsn", store_dsn).err
 
@@ -147,3 +148,33 @@ def test_a_finished_run_is_not_closed(etlwatch: Program, store_dsn: str, stock: 
     answer = etlwatch("close", str(done), "--force", "--dsn", store_dsn)
     assert answer.status == 1
     assert "already completed; nothing was changed" in answer.complaint
+
+
+def test_all_jobs_are_turned_off_only_by_who_means_it(
+    etlwatch: Program, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_on() -> bool:
+        rows = etlwatch("tracking", "--format", "json", "--dsn", store_dsn).data
+        return all(row["enabled"] for row in rows)
+
+    off = ("tracking", "off", "--dsn", store_dsn)
+    for words in ((), ("--all",), ("--reason", "moving house"), ("--all", "--reason", " ")):
+        answer = etlwatch(*off, *words)
+        assert answer.status == 2
+        assert "give --all and --reason, or --job" in answer.complaint
+    assert etlwatch(*off, "--all", "--job", "x", "--reason", "y").status == 2
+    assert is_on()
+    monkeypatch.setattr("etlwatch.cli.control.is_terminal", lambda _stream: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\ny\n"))
+    refused = etlwatch(*off)
+    assert refused.status == 1
+    assert "Let no job record anything new in" in refused.err
+    assert "nothing was changed" in refused.err
+    assert is_on()
+    assert etlwatch(*off).status == 0
+    assert not is_on()
+    monkeypatch.setattr("etlwatch.cli.control.is_terminal", lambda _stream: False)
+    assert etlwatch("tracking", "on", "--dsn", store_dsn).status == 0
+    assert is_on()
+    assert etlwatch(*off, "--all", "--reason", "moving house").status == 0
+    assert not is_on()

@@ -138,3 +138,25 @@ def test_a_field_without_a_value_is_wrong_usage(etlwatch: Program, store_dsn: st
     assert answer.status == 2
     assert says in answer.complaint
     assert etlwatch("jobs", words, "--dsn", store_dsn).status == 2
+
+
+def test_a_delivery_without_gaps_is_one_line(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
+    whole, cut = (stock.start(NOW - HOUR, job=job) for job in ("whole", "cut"))
+    stock.requests(whole, [(NOW - HOUR, "/a", 200, 1, 10)] * 7)
+    stock.ledger(whole, emitted=7)
+    stock.ledger(cut, emitted=9, dropped=4)
+    assert "delivery\n  all of 7 events stored\n" in etlwatch("show", "whole", "--dsn", store_dsn).out + "\n"
+    assert "dropped" in etlwatch("show", "cut", "--dsn", store_dsn).out
+
+
+def test_a_narrow_pipe_keeps_note_and_items_longer_than_requests(
+    etlwatch: Program, store_dsn: str, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = stock.start(NOW - HOUR, job="crm_contacts_sync_of_some_length", notes="nightly, contacts and companies")
+    stock.requests(run_id, [(NOW - HOUR, "/contacts", 429, 12, 120), (NOW - HOUR, "/contacts", 500, 12, 120)])
+    wide = etlwatch("runs", "--dsn", store_dsn).out.splitlines()
+    assert len(wide) == 2
+    monkeypatch.setenv("COLUMNS", "84")
+    heading, _row, omitted = etlwatch("runs", "--dsn", store_dsn).out.splitlines()
+    assert {"items", "note"} <= set(heading.split())
+    assert omitted.startswith("no room for: req, failed, 429")

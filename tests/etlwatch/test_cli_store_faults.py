@@ -12,7 +12,11 @@ from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 
 READING = [["runs"], ["show", "7KQX"], ["errors"], ["tracking", "status"]]
-CHANGING = [["tracking", "off"], ["cleanup", "--older-than", "30d", "--yes"], ["close", "7KQX"]]
+CHANGING = [
+    ["tracking", "off", "--all", "--reason", "x"],
+    ["cleanup", "--older-than", "30d", "--yes"],
+    ["close", "7KQX"],
+]
 COMMANDS = [*READING, *CHANGING, ["init"]]
 
 

@@ -1,11 +1,12 @@
 """Tables of plain text: in full where there is room, fitted where there is none."""
 
+import io
 from collections.abc import Sequence
 
 import pytest
 
 from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, Tone
+from etlwatch.cli.terminal import Look, Tone, look_of
 from etlwatch.model.glyphs import ASCII
 from etlwatch.text import cell_width
 
@@ -68,6 +69,17 @@ def test_columns_leave_in_their_order_until_the_rest_fits() -> None:
     assert next(iter(table(columns, ["row"], Look(width=34)))).split() == ["kept", "second", "first"]
     assert next(iter(table(columns, ["row"], Look(width=33)))).split() == ["kept", "second"]
     assert next(iter(table(columns, ["row"], Look(width=21)))).split() == ["kept"]
+    assert list(table(columns, ["row"], Look(width=34)))[2:] == []
+    assert list(table(columns, ["row"], Look(width=33)))[2:] == ["no room for: first"]
+    assert list(table(columns, ["row"], Look(width=21)))[2:] == ["no room for: second,…"]
+
+
+@pytest.mark.parametrize(("given", "width"), [("60", 60), ("5", 20), ("0", None), ("wide", None), ("", None)])
+def test_a_pipe_is_as_wide_as_columns_asks_for(given: str, width: int | None) -> None:
+    look = look_of(io.StringIO(), {"COLUMNS": given})
+    assert look.width == width
+    assert not look.is_terminal
+    assert not look.colour
 
 
 def test_text_that_could_act_on_a_terminal_is_made_visible() -> None:

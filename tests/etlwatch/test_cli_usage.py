@@ -172,3 +172,14 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
     )  # fmt: skip
     for words in (["--interval", "0"], ["--interval", "often"], ["--theme", "pink"]):
         assert etlwatch(*words).status == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-t a -t b", "runs -t a --target b", "runs --dsn a --dsn=b", "runs -n 3 -n 4", "check -t 3 -t 4",
+     "tracking off --reason a -r b --all", "exec -j a --job b -- true", "--theme dark --theme light"],
+)  # fmt: skip
+def test_an_option_for_one_value_is_given_once(etlwatch: Program, line: str) -> None:
+    answer = etlwatch(*line.split())
+    assert answer.status == (3 if line.startswith("check") else 2)
+    assert "is given twice" in answer.err + answer.out

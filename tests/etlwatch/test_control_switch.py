@@ -192,9 +192,9 @@ async def test_the_commands_can_be_copied(store: ControlStore) -> None:
     async with dashboard(store, may_write=True) as opened:
         await turning(opened)
         await opened.press("Y")
-        assert opened.app.clipboard == "etlwatch tracking off"
+        assert opened.app.clipboard == "etlwatch tracking off --all"
         await opened.press("up", *"it's full", "down", "Y")
-        assert opened.app.clipboard == "etlwatch tracking off --reason 'it'\"'\"'s full'"
+        assert opened.app.clipboard == "etlwatch tracking off --all --reason 'it'\"'\"'s full'"
 
 
 async def test_hostile_names_and_reasons_are_shown_and_not_obeyed(store: ControlStore) -> None:

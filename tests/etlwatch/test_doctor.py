@@ -333,7 +333,7 @@ def test_a_job_with_the_least_rights_passes_every_probe(
 
 
 def test_probes_are_not_tried_while_tracking_is_off(etlwatch: Program, store_dsn: str) -> None:
-    etlwatch("tracking", "off", "--dsn", store_dsn, "--reason", "moving house")
+    etlwatch("tracking", "off", "--all", "--dsn", store_dsn, "--reason", "moving house")
     found = look(store_dsn, "store", "switch", "immediate run")
     assert found["switch"].verdict == Verdict.WARNING
     assert "moving house" in found["switch"].detail
