@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking_core.sample_batches import OTHER_RUN, batch_of, end, raised, start_of
+from tests.tracking_core.sample_batches import OTHER_RUN, RUN, batch_of, end, raised, start_of
 from tracking_core.delivery import spool, spool_file, wire
 from tracking_core.delivery.base import SpoolAtNeed
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Batch, CellKey, Receipt, Tally
 
 LABEL = "postgresql://db:5432/tracking as etl"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -674,3 +674,47 @@ def test_a_spool_is_made_at_need_and_once(directory: Path) -> None:
     assert len(made) == 1
     assert not at_need.is_empty
     at_need.close()
+
+
+def light(cells: int, **parts: object) -> Batch:
+    """Return a batch of sums without requests."""
+    return batch_of(0, cells={CellKey(RUN, f"/{n}", n * 10): Tally(requests=1) for n in range(cells)}, **parts)
+
+
+def test_requests_leave_a_reserve_to_sums_errors_and_ends(
+    kept: DiskSpool, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def statvfs(_descriptor: int) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, 1000, 500, 20, 0, 0, 0, 0, 255))
+
+    monkeypatch.setattr(spool.os, "fstatvfs", statvfs)
+    assert not kept.take(batch_of(1))
+    whole = [light(3), batch_of(0, batch_seq=None, errors=(raised(1),)), batch_of(0, batch_seq=None, ends=(end(),))]
+    assert all(kept.take(batch) for batch in whole)
+    monkeypatch.setattr(spool, "BEYOND_BYTES", 0)
+    assert not kept.take(light(3))
+    monkeypatch.undo()
+    assert kept.take(batch_of(1))
+    kept.replay(sink.write)
+    assert [events.errors + events.ends for events in sink.batches[:2]] == [(), (raised(1), end())]
+
+
+def test_sums_are_kept_by_fewer_cells_where_there_is_no_room_for_all(
+    kept: DiskSpool, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = spool_file.write_whole
+
+    def small(descriptor: int, content: bytes) -> None:
+        if len(content) > 5_000:
+            os.write(descriptor, content[:100])
+            raise OSError(28, "No space left on device")
+        write(descriptor, content)
+
+    monkeypatch.setattr(spool_file, "write_whole", small)
+    long = dataclasses.replace(raised(1), message="x" * 50_000, traceback="y" * 50_000)
+    assert kept.take(light(3000, errors=(long,)))
+    monkeypatch.undo()
+    outcome = kept.replay(sink.write)
+    (batch,) = sink.batches
+    assert sum(cell.requests for cell in batch.cells.values()) == 3000
+    assert (len(batch.errors), outcome.rejected) == (1, 0)

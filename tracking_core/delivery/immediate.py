@@ -12,6 +12,7 @@ import importlib
 import math
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from tracking_core.clock import Clock, SystemClock
@@ -26,7 +27,7 @@ from tracking_core.delivery.base import (
     Spool,
     renew_after_fork,
 )
-from tracking_core.delivery.batches import events_in
+from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.health import Health
@@ -35,7 +36,7 @@ from tracking_core.delivery.rows import counted_source, phase_change, raised_err
 from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import ADJUSTED, Batch, LedgerEntry, Receipt, RunStart, tally
+from tracking_core.events import ADJUSTED, Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
 from tracking_core.locks import occupied, put_off
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
@@ -75,6 +76,8 @@ class ImmediateDelivery:
         self._looked_for_others = False
         self._book = RunBook()
         self._counts = Counts(of_process if self._health.speaks else None)
+        self._loose: dict[int, dict[CellKey, Tally]] = {}
+        self._keys = count(1)
         self._skew = Skew(self._clock)
         self._learning = Learning(self._book, switch, self._counts, self._health)
         renew_after_fork(self)
@@ -177,7 +180,7 @@ class ImmediateDelivery:
 
         def batch() -> Batch:
             ledger = LedgerEntry(run_id=raw.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
-            return self._batch(
+            return self._with_sums(
                 state,
                 # A run that no store holds yet is not begun by its end while tracking is off.
                 starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
@@ -207,6 +210,11 @@ class ImmediateDelivery:
     def leave(self, until: float) -> None:
         """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
+        left_s = max(until - time.monotonic(), 0)
+        for run_id in list(self._loose):
+            # Of a run that another process ends.
+            state = self._state(run_id)
+            due.bounded(left_s, lambda state=state: self._deliver(lambda: self._with_sums(state), state))  # type: ignore[misc]
         self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
         self._spool.close()
 
@@ -229,6 +237,7 @@ class ImmediateDelivery:
 
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, which counts what it delivers from nothing."""
+        self._loose.clear()
         self._book.renew()
         self._health.renew()
         self._breaker.renew()
@@ -360,6 +369,8 @@ class ImmediateDelivery:
             self._spool.set_aside(batch)
         take = self._spool.take_blocked if isinstance(error, RowBlocked) else self._spool.take
         if off or isinstance(error, RowRejected) or not take(batch):
+            if batch.requests and not (off or isinstance(error, RowRejected)):
+                self._add_up(batch, state)
             self._drop(batch, state)
             self._learning.starts(batch, "dropped")
             if off:
@@ -371,6 +382,22 @@ class ImmediateDelivery:
         self._learning.starts(batch, "spooled")
         self._health.undelivered("spooled")
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
+
+    def _add_up(self, batch: Batch, state: RunState) -> None:
+        """Keep the sums of requests for which there is no room anywhere; their detail is dropped."""
+        with self._book.lock:
+            cells = self._loose.setdefault(state.run_id, {})
+            for key, cell in tally(batch.requests).items():
+                cells.setdefault(key, Tally()).add(cell)
+            if len(cells) > MOST_CELLS:
+                self._loose[state.run_id] = fewer(cells)
+
+    def _with_sums(self, state: RunState, **events: Any) -> Batch:
+        """Return a batch with the sums of requests that were dropped: under a key, as they have none of their own."""
+        with self._book.lock:
+            cells = self._loose.pop(state.run_id, None)
+        batch = self._batch(state, **events)
+        return replace(batch, cells=cells, batch_seq=next(self._keys)) if cells else batch
 
     # -- what waits in the spool -------------------------------------------------------------------------------------
 

@@ -15,15 +15,15 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tracking_core.dataclass import dataclass, field
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.batches import events_in, stand_alone, together
+from tracking_core.delivery.batches import events_in, fewer, stand_alone, together, with_short_errors
 from tracking_core.delivery.claims import Claim
 from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
@@ -35,6 +35,13 @@ from tracking_core.locks import reentrant_lock
 
 MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
+RESERVE_BYTES = 128 * 1024
+"""Of a disk that requests leave free, so that a run's sums, errors and end can still be kept."""
+
+BEYOND_BYTES = 4 * 1024 * 1024
+"""What one process writes at most into the reserve and beyond the other bounds."""
+
+FEWER_CELLS = (500, 50, 5)
 LIFE_S = 30 * 86_400
 """Spools live 30 days; batch keys in the store 35, so a replay is recognised for as long as it is possible."""
 
@@ -78,6 +85,7 @@ class DiskSpool:
         self._entry: Entry | None = None
         self._length = 0
         self._identity = (0, 0)
+        self._beyond = 0
         self._unchecked = _LOOK_EVERY_BYTES
         self._own: list[_Held] = []
         self._others: list[_Held] = []
@@ -98,13 +106,21 @@ class DiskSpool:
         return self._descriptor is None and not self._own
 
     def take(self, item: Batch | Claim, until: float = math.inf) -> bool:
-        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
+        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises.
+
+        Requests leave a reserve of the disk to sums, errors, starts and ends. Where there is no room for all sums, they
+        are kept by fewer endpoints and times.
+        """
+        return any(self._take(form, until) for form in _forms(item))
+
+    def _take(self, item: Batch | Claim, until: float) -> bool:
         if time.monotonic() >= until:
             return False
         try:
             line = spool_file.line_of(wire.encode(item))
         except (ValueError, TypeError):
             return False
+        detail = _has_requests(item)
         if not self._lock.acquire(timeout=-1 if until == math.inf else max(until - time.monotonic(), 0)):
             # Another thread writes to a slow disk.
             return False
@@ -114,9 +130,9 @@ class DiskSpool:
                 return True
             self._appending = True
             try:
-                kept = self._append(line)
+                kept = self._append(line, detail=detail)
                 while self._late:
-                    self._append(self._late.popleft())
+                    self._append(self._late.popleft(), detail=False)
             except OSError:
                 return False
             finally:
@@ -187,16 +203,17 @@ class DiskSpool:
         found = [held.descriptor for held in (*self._own, *self._others)]
         return found if self._descriptor is None else [*found, self._descriptor]
 
-    def _append(self, line: bytes) -> bool:
+    def _append(self, line: bytes, *, detail: bool) -> bool:
         self._look_at_file()
         if self._descriptor is None:
             self._open()
         assert self._descriptor is not None
-        self._unchecked += len(line)
-        if self._unchecked >= _LOOK_EVERY_BYTES:
-            if not self._has_room():
+        if not self._has_room_for(line):
+            self._beyond += len(line)
+            if detail or self._beyond > BEYOND_BYTES:
                 return False
-            self._unchecked = 0
+        else:
+            self._beyond = 0
         try:
             spool_file.write_whole(self._descriptor, line)
             self._length += len(line)
@@ -243,6 +260,19 @@ class DiskSpool:
                 return
         raise fault or OSError("no directory for a spool")
 
+    def _has_room_for(self, line: bytes) -> bool:
+        """Return whether a line leaves the reserve; looks at all of the disk and the directory from time to time."""
+        assert self._descriptor is not None
+        free = os.fstatvfs(self._descriptor)
+        if free.f_bavail * free.f_frsize < len(line) + RESERVE_BYTES:
+            return False
+        self._unchecked += len(line)
+        if self._unchecked >= _LOOK_EVERY_BYTES:
+            if not self._has_room():
+                return False
+            self._unchecked = 0
+        return True
+
     def _has_room(self) -> bool:
         assert self._entry is not None
         with self._entry.folder.opened() as directory:
@@ -287,6 +317,24 @@ class DiskSpool:
             return
         with self._lock:
             self._others.append(_Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
+
+
+def _has_requests(item: Batch | Claim) -> bool:
+    return bool(item.requests)
+
+
+def _forms(item: Batch | Claim) -> Iterator[Batch | Claim]:
+    """Yield an item, and where it is no detail what takes less room and counts the same."""
+    yield item
+    if isinstance(item, Claim) or item.requests:
+        return
+    smaller = item
+    for most in FEWER_CELLS:
+        if len(smaller.cells) > most:
+            smaller = with_short_errors(replace(smaller, cells=fewer(smaller.cells, most)))
+            yield smaller
+    if smaller is item and item.errors:
+        yield with_short_errors(item)
 
 
 def _file_name() -> str:
