@@ -71,7 +71,7 @@ def files_below(directory: Path) -> str:
 @pytest.mark.parametrize("delivery", ["immediate", "buffered"])
 @pytest.mark.parametrize("source", [WORKING, KILLED], ids=["ended", "killed"])
 def test_no_secret_reaches_the_store_or_the_log(store_dsn: str, delivery: str, source: str) -> None:
-    said = run_planted(source, store_dsn, TRACKING_DELIVERY=delivery)
+    said = run_planted(source, store_dsn, TRACKING_DELIVERY=delivery, TRACKING_DEADLINE="20")
     held = stored_text(store_dsn)
     assert "https://***@host/job" in held
     assert held.count("api_key=***") >= 7
@@ -88,3 +88,19 @@ def test_no_secret_reaches_the_spool_or_the_log(tmp_path: Path, delivery: str, s
     assert "api_key=***" in kept
     assert "the store does not take what it is given" in said
     assert SECRET not in said + kept
+
+
+STUCK = """
+from tracking_core.delivery import rows
+made = rows.plain_columns
+rows.plain_columns = lambda *given: time.sleep(30) or made(*given)
+import tracking_core.delivery.claims as claims
+claims.plain_columns = rows.plain_columns
+"""
+
+
+def test_no_secret_reaches_the_spool_when_a_process_leaves_its_writer_behind(tmp_path: Path, store_dsn: str) -> None:
+    said = run_planted(STUCK + WORKING, store_dsn, TRACKING_DELIVERY="buffered", TRACKING_SPOOL_DIR=str(tmp_path))
+    kept = files_below(tmp_path)
+    assert "api_key=***" in kept
+    assert SECRET not in said + kept + stored_text(store_dsn)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.tracking_core import sample_batches
 from tests.tracking_core.sample_batches import batch_of, batches, end, phase, raised, source, start_of
 from tracking_core.delivery import wire
+from tracking_core.delivery.base import RawRequest
+from tracking_core.delivery.claims import Claim, Numbered, seal
 from tracking_core.events import Batch, LedgerEntry
 
 FULL = batch_of(
@@ -126,3 +128,13 @@ def test_damage_raises_nothing_but_value_error(noise: bytes, place: int) -> None
     place %= len(line)
     with suppress(ValueError):
         wire.decode(line[:place] + noise + line[place + len(noise) :])
+
+
+def test_requests_that_are_not_rows_yet_wait_without_their_secrets() -> None:
+    raws: list[RawRequest] = [
+        (7, n, f"/x?api_key=hunter2{n % 2}", None, None, 500, 1, 5.0, False, "password=hunter2") for n in range(5)
+    ]
+    claim = Claim(batch=Batch(writer_id=1, batch_seq=1), requests=(Numbered(7, 1, 0, raws),))
+    line = wire.encode(claim)
+    assert b"hunter2" not in line
+    assert wire.decode(line) == seal(claim)

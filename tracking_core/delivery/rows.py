@@ -12,6 +12,7 @@ from tracking_core.delivery.runbook import RunState
 from tracking_core.events import ADJUSTED, CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
 from tracking_core.request_rows import Columns
 from tracking_core.sanitize import (
+    KEY_BYTES,
     MAX_DURATION_MS,
     MAX_INTEGER,
     MAX_ITEMS,
@@ -28,14 +29,14 @@ _clean_names: dict[str, str] = {}
 _INTEGER, _NONE, _NUMBER = frozenset({int}), frozenset({type(None)}), frozenset({int, float})
 
 
-def _clean_name(name: str) -> str:
+def clean_name(name: str) -> str:
     """Return a clean key; the few names that a job uses are cleaned once."""
     clean = _clean_names.get(name)
     if clean is None:
         clean = clean_key(name)
         if len(_clean_names) >= _MOST_NAMES:
             _clean_names.clear()
-        if len(name) <= len(clean):
+        if len(name) <= KEY_BYTES:
             _clean_names[name] = clean
     return clean
 
@@ -66,7 +67,7 @@ def request_row(raw: RawRequest, seq: int, offset_us: int) -> RequestRow:
         run_id,
         seq,
         at_us + offset_us,
-        _clean_name(endpoint),
+        clean_name(endpoint),
         page_offset,
         page_limit,
         code,
@@ -99,7 +100,7 @@ def plain_columns(raws: Sequence[RawRequest], first_seq: int, offset_us: int) ->
     except ValueError:
         # A NaN compares with nothing, so the bounds above let it pass.
         return None
-    names = {name: _clean_name(name) for name in set(endpoints)}
+    names = {name: clean_name(name) for name in set(endpoints)}
     if 429 in statuses:
         throttleds = tuple([said or status == 429 for said, status in zip(throttleds, statuses, strict=True)])
     return (
@@ -127,7 +128,7 @@ def _are_whole(column: Sequence[float | None], most: int) -> bool:
 def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
     """Return a phase's state, with what the run's writer remembers of it."""
     at_us = state.moment(raw.at_us + offset_us)
-    phase = _clean_name(raw.phase)
+    phase = clean_name(raw.phase)
     memory_mb = _megabytes(raw.memory_mb)
     memory = state.told_phase(phase, raw.status, at_us, memory_mb)
     return PhaseChange(
@@ -148,7 +149,7 @@ def _counters(totals: Mapping[str, float], processed: Mapping[str, float]) -> di
     counters: dict[str, dict[str, int]] = {}
     for kind, numbers in (("total", totals), ("processed", processed)):
         for unit, number in numbers.items():
-            counters.setdefault(_clean_name(unit), {})[kind] = whole_number(number, 0, MAX_INTEGER)[0]
+            counters.setdefault(clean_name(unit), {})[kind] = whole_number(number, 0, MAX_INTEGER)[0]
     return counters
 
 
@@ -162,7 +163,7 @@ def counted_source(raw: RawCount, state: RunState, offset_us: int) -> CountedSou
     """Return a source count."""
     items, _ = whole_number(raw.items, 0, MAX_INTEGER)
     at_us = state.moment(raw.at_us + offset_us)
-    return CountedSource(run_id=raw.run_id, entity=_clean_name(raw.entity), items=items, at_us=at_us)
+    return CountedSource(run_id=raw.run_id, entity=clean_name(raw.entity), items=items, at_us=at_us)
 
 
 def raised_error(raw: RawError, seq: int, offset_us: int) -> RaisedError:
@@ -172,7 +173,7 @@ def raised_error(raw: RawError, seq: int, offset_us: int) -> RaisedError:
         run_id=raw.run_id,
         seq=seq,
         at_us=raw.at_us + offset_us,
-        phase=None if raw.phase is None else _clean_name(raw.phase),
+        phase=None if raw.phase is None else clean_name(raw.phase),
         error_type=clean_key(failure.error_type),
         message=clean_text(failure.message),
         traceback=clean_text(failure.traceback),

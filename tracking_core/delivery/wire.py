@@ -14,6 +14,7 @@ from typing import Any
 
 from tracking_core.dataclass import fields
 from tracking_core.delivery.claims import MOST_REQUESTS, Claim, Numbered, seal
+from tracking_core.delivery.rows import clean_name
 from tracking_core.events import (
     Batch,
     CellKey,
@@ -27,6 +28,7 @@ from tracking_core.events import (
     Tally,
     tally,
 )
+from tracking_core.sanitize import clean_optional
 
 _RECORDS: dict[str, type[Any]] = {
     "starts": RunStart,
@@ -42,6 +44,8 @@ _REQUIRED = frozenset({"run_id", "seq", "at_us", "endpoint", "items", "duration_
 
 _RAW_FIELDS = 9
 """Those of a raw request, its run's id excepted."""
+
+_ENDPOINT, _ERROR = 1, 8
 
 
 def encode(item: Batch | Claim) -> bytes:
@@ -62,6 +66,10 @@ def _dumped(content: dict[str, Any]) -> bytes:
 def _columns_of(numbered: Numbered) -> list[Any]:
     """Return numbered requests by their fields; of one that is the same in all requests it stands once."""
     columns = list(zip(*numbered.raws, strict=True))[1:]
+    # Nothing is spooled with the secrets in it.
+    names = {name: clean_name(name) for name in set(columns[_ENDPOINT])}
+    columns[_ENDPOINT] = tuple([names[name] for name in columns[_ENDPOINT]])
+    columns[_ERROR] = tuple(map(clean_optional, columns[_ERROR]))
     alike = [column[0] if column.count(column[0]) == len(column) else column for column in columns]
     return [numbered.run_id, numbered.first_seq, numbered.offset_us, len(numbered.raws), *alike]
 
