@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "import tracking_core"
 TRACKER = "from tracking_core import SimpleETLTracker"
 RESIDENT = "import sys, psutil; sys.stdout.write(str(psutil.Process().memory_info().rss))"
-MOST_MS = 40.0
+MOST_MS = {PACKAGE: 40.0, TRACKER: 60.0}
 MOST_MB = 8.0
 
 
@@ -27,19 +27,29 @@ def findings(effort: Effort) -> list[Finding]:
     for name in (PACKAGE, TRACKER):
         milliseconds = (times[name] - times["bare"]) * 1000
         megabytes = memory[name] - memory["bare"]
-        rows.append(_row(name, "time", times[name] * 1000, times["bare"] * 1000, "ms", milliseconds <= MOST_MS))
-        rows.append(_row(name, "memory", memory[name], memory["bare"], "MB", megabytes <= MOST_MB))
+        rows.append(
+            _row(
+                name,
+                "time",
+                times[name] * 1000,
+                times["bare"] * 1000,
+                "ms",
+                milliseconds <= MOST_MS[name],
+                MOST_MS[name],
+            )
+        )
+        rows.append(_row(name, "memory", memory[name], memory["bare"], "MB", megabytes <= MOST_MB, MOST_MB))
     return rows
 
 
-def _row(what: str, kind: str, ours: float, bare: float, unit: str, met: bool) -> Finding:
+def _row(what: str, kind: str, ours: float, bare: float, unit: str, met: bool, most: float) -> Finding:
     return Finding(
         what=f"{what}, {kind}",
         ours=ours,
         unit=unit,
         peer="python -c pass",
         theirs=bare,
-        budget=f"≤ {MOST_MS if unit == 'ms' else MOST_MB:.0f} {unit} over it",
+        budget=f"≤ {most:g} {unit} over it",
         met=met,
         note=f"{ours - bare:.1f} {unit} over it",
     )

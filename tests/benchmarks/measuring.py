@@ -31,10 +31,14 @@ class Finding:
 
     met: bool | None = None
     note: str = ""
+    judged_ratio: float | None = None
+    """The ratio that the budget is held against, where it is not that of the two figures (a median of rounds)."""
 
     @property
     def ratio(self) -> float | None:
-        """Ours over the peer's; None without a peer."""
+        """Ours over the peer's, the one that is judged; None without a peer."""
+        if self.judged_ratio is not None:
+            return self.judged_ratio
         return self.ours / self.theirs if self.theirs else None
 
     def as_json(self) -> dict[str, object]:
@@ -47,6 +51,11 @@ class Effort:
     """How much is done for a figure; `--quick` does less of everything and its figures are rougher."""
 
     quick: bool
+
+    @property
+    def error(self) -> str:
+        """How far a ratio may lie from that of another full run on the same quiet machine."""
+        return "quick form, ± 25 %" if self.quick else "full form, ± 10 %"
 
     def rounds(self, usual: int) -> int:
         """Return how many rounds to do where a full run does `usual`."""

@@ -1,7 +1,7 @@
 """A poll: what it costs beside a bare SELECT, over a small store and a large one, and while jobs write all they can.
 
-A poll is what `etlwatch.gather` asks for a screen of 200 runs, in one view of the store. The budget is for its question
-that grows with what is visible, the rows themselves; the whole of it, judged and ready to be drawn, stands beside.
+A poll is what `etlwatch.gather` asks for a screen of 200 runs, in one view of the store. Judged are its question
+that grows with what is visible, the rows themselves, and the whole of it, ready to be drawn.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tracking_core.store import open_store
 from tracking_core.store.base import Reader
 
 VISIBLE = 200
+MOST_WHOLE_MS = 4.0
 FEW, MANY = 100_000, 11_000_000
 CALLS = 1_000
 POLL_EVERY_S = 0.01
@@ -107,6 +108,7 @@ def _at_rest(few: Stocked, lots: Stocked, many: int, effort: Effort) -> list[Fin
             theirs=middle["few"],
             budget="≤ 1.2 ×",
             met=growth <= 1.2,
+            judged_ratio=growth,
         ),
         Finding(
             what="a whole poll of the first screen, 20 of them alive",
@@ -114,6 +116,8 @@ def _at_rest(few: Stocked, lots: Stocked, many: int, effort: Effort) -> list[Fin
             unit="ms",
             peer=f"over {FEW // 1000} k",
             theirs=middle["whole, few"],
+            budget=f"≤ {MOST_WHOLE_MS:g} ms",
+            met=middle["whole"] <= MOST_WHOLE_MS,
             note="now, rows, living ones below them, phases, traffic lately, switches; judged, in one view",
         ),
     ]

@@ -13,9 +13,9 @@ from etlwatch.gather import Gatherer, Watch
 from etlwatch.gather_boards import MOST_KINDS
 from etlwatch.gather_details import DetailsGatherer
 from etlwatch.gather_errors import read_kinds
-from etlwatch.gather_jobs import read_history
+from etlwatch.gather_jobs import read_histories
 from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
-from tests.benchmarks.measuring import Effort, Finding, interleaved, timed
+from tests.benchmarks.measuring import Effort, Finding, interleaved, median_ratio, timed
 from tests.benchmarks.places import Places
 from tests.benchmarks.stock import Fleet, stock
 from tracking_core.store import open_store
@@ -24,6 +24,7 @@ from tracking_core.store.base import Reader
 LARGE = Fleet(runs=100_000, requests=10)
 SMALL = Fleet(runs=6_000, requests=10)
 JOBS = 100
+MOST_GROWTH = 1.3
 
 
 def findings(places: Places, effort: Effort) -> list[Finding]:
@@ -47,6 +48,7 @@ def _screens(few: Reader, lots: Reader, kind: str, effort: Effort) -> list[Findi
             "large": lambda ask=question: timed(ask),  # type: ignore[misc]
         }
         costs = interleaved(cases, effort.rounds(20), warm_up=2)
+        growth = median_ratio(costs["large"], costs["small"])
         rows.append(
             Finding(
                 what=f"{kind}, {LARGE.runs // 1000} k runs: {what}",
@@ -54,6 +56,9 @@ def _screens(few: Reader, lots: Reader, kind: str, effort: Effort) -> list[Findi
                 unit="ms",
                 peer=f"{SMALL.runs // 1000} k runs",
                 theirs=statistics.median(costs["small"]) * 1000,
+                budget=f"≤ {MOST_GROWTH} ×",
+                met=growth <= MOST_GROWTH,
+                judged_ratio=growth,
             )
         )
     return rows
@@ -76,7 +81,7 @@ def _questions(reader: Reader) -> dict[str, Callable[[], object]]:
         "next page below those": lambda: reader.recent_runs(OLDER_PAGE, before=(last.started_at, run)),
         "a run by its last four characters": lambda: reader.run_ids_ending_in("ZZZ7"),
         "names of all jobs": reader.job_names,
-        "history of a job": lambda: read_history(reader, "job-50"),
+        "history of a job": lambda: read_histories(reader, ["job-50"]),
         "errors of a week by kind": lambda: read_kinds(reader, now - timedelta(days=7), MOST_KINDS),
         "a run's details": lambda: DetailsGatherer().read(reader, run, now.timestamp()),
     }

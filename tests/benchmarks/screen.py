@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,14 @@ import psycopg
 
 from tests.benchmarks.measuring import Effort, Finding, interleaved, quantile
 from tests.benchmarks.places import Places
-from tests.benchmarks.screen_programs import JOB, Watched, etlwatch, moving, pg_activity, sleeping, stock, table
+from tests.benchmarks.screen_programs import JOB, Watched, etlwatch, htop, moving, pg_activity, sleeping, stock, table
 
-TABLE, ACTIVITY = "Textual DataTable", "pg_activity"
+TABLE, ACTIVITY, HTOP = "Textual DataTable", "pg_activity", "htop"
 SLEEP_SHOWN = "PgSleep"
 """What pg_activity shows of a sleeping query at this width: what it waits for, not its text."""
+
+SHOWN = {ACTIVITY: SLEEP_SHOWN, HTOP: "Load average"}
+"""What a peer shows once its rows are there."""
 
 RUNS = 20
 SETTLE_S = 4.0
@@ -65,10 +69,13 @@ def rest(places: Places, effort: Effort) -> list[Finding]:
     """Return the rows of what is sent and used with 20 runs moving and with nothing moving, and of the memory then."""
     rows: list[Finding] = []
     limits: Limits
-    with places.sqlite_store() as dsn, _activity(places) as activity, moving(dsn, RUNS):
+    # pg_activity looks at the server that holds our store, so that both see the same load.
+    with places.postgres_store() as dsn, sleeping(dsn, RUNS), moving(dsn, RUNS):
         commands = {"ours": etlwatch(dsn), TABLE: table(RUNS, moving=True)}
-        if activity is not None:
-            commands[ACTIVITY] = pg_activity(activity)
+        if importlib.util.find_spec("pgactivity") is not None:
+            commands[ACTIVITY] = pg_activity(dsn)
+        if shutil.which("htop") is not None:
+            commands[HTOP] = htop()
         sent, used, held = _at_rest(commands, effort)
     limits = {TABLE: ("≤ 1 000 bytes/s", partial(_at_most, 1000))}
     rows += _beside(f"sent at rest, {RUNS} runs moving", "bytes/s", sent, limits)
@@ -122,7 +129,7 @@ def _at_rest(commands: dict[str, list[str]], effort: Effort) -> tuple[dict[str, 
     with ExitStack() as stack:
         programs = {name: stack.enter_context(Watched(command)) for name, command in commands.items()}
         for name, program in programs.items():
-            program.wait_for(SLEEP_SHOWN if name == ACTIVITY else JOB)
+            program.wait_for(SHOWN.get(name, JOB))
         time.sleep(SETTLE_S)
         before = {name: _mark(program) for name, program in programs.items()}
         time.sleep(effort.size(REST_S))
@@ -207,7 +214,7 @@ def _beside(
     figures: dict[str, float],
     limits: Limits,
     *,
-    among: Sequence[str] = (TABLE, ACTIVITY),
+    among: Sequence[str] = (TABLE, ACTIVITY, HTOP),
 ) -> list[Finding]:
     """Return a row for each peer, with the budget on the row of the peer that it is named for.
 

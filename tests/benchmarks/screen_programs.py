@@ -61,6 +61,11 @@ def pg_activity(dsn: str) -> list[str]:
     return [sys.executable, "-m", "pgactivity", dsn]
 
 
+def htop() -> list[str]:
+    """Return the command of htop, as often as the dashboard draws."""
+    return ["htop", "-d", "10"]
+
+
 class Watched:
     """A program in a terminal of 160 × 40; use as a context manager, which ends it."""
 

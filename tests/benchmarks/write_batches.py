@@ -1,4 +1,4 @@
-"""Batches and sustained writing, beside raw binary COPY and bare executemany of the same rows."""
+"""Batches and sustained writing, beside raw binary COPY and bare INSERTs of the same rows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tracking_core.events import Batch, tally
 from tracking_core.identity import new_writer_id
 from tracking_core.store import open_store
 from tracking_core.store.base import Writer
+from tracking_core.store.sqlite.writer import ROWS_AT_A_TIME
 
 BATCH = 500
 SUSTAINED = 50_000
@@ -33,8 +34,8 @@ CREATE TABLE bare_requests (
 BARE_FILE_INSERT = """
 INSERT INTO bare_requests (
     run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+VALUES """
+BARE_FILE_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def findings(places: Places, effort: Effort) -> list[Finding]:
@@ -75,6 +76,7 @@ def _batches(places: Places, effort: Effort, *, runs: int, least: float, what: s
         theirs=BATCH / middle["bare"],
         budget=f"≥ {least:.2f} ×",
         met=ratio >= least,
+        judged_ratio=ratio,
         note="key, counting and all summaries included; both one transaction of 500 rows on a kept connection",
     )
 
@@ -139,12 +141,21 @@ def _sustained_sqlite(places: Places, effort: Effort) -> list[Finding]:
                 began = time.perf_counter()
                 for start in range(0, size, rows_at_a_time):
                     raw.execute("BEGIN IMMEDIATE")
-                    raw.executemany(BARE_FILE_INSERT, rows[start : start + rows_at_a_time])
+                    _insert(raw, rows[start : start + rows_at_a_time])
                     raw.execute("COMMIT")
                 return time.perf_counter() - began
 
             costs = interleaved(_beside(ours, bare), effort.rounds(9))
-    return _sustained(costs, size, what="sustained, SQLite", peer="bare executemany", least=0.80)
+    return _sustained(costs, size, what="sustained, SQLite", peer="bare INSERTs", least=0.80)
+
+
+def _insert(raw: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows, as many a statement as our own writer."""
+    many = BARE_FILE_INSERT + ", ".join([BARE_FILE_ROW] * ROWS_AT_A_TIME)
+    whole = len(rows) // ROWS_AT_A_TIME * ROWS_AT_A_TIME
+    for start in range(0, whole, ROWS_AT_A_TIME):
+        raw.execute(many, list(itertools.chain.from_iterable(rows[start : start + ROWS_AT_A_TIME])))
+    raw.executemany(BARE_FILE_INSERT + BARE_FILE_ROW, rows[whole:])
 
 
 def _beside(ours: Case, bare: Callable[[int], float]) -> dict[str, Case]:
@@ -174,24 +185,23 @@ def _tracked(dsn: str, size: int) -> Iterator[Callable[[], float]]:
 
 
 def _sustained(costs: dict[str, list[float]], size: int, *, what: str, peer: str, least: float) -> list[Finding]:
+    """Return a row for each size of the peer's commits, both judged: the budget is held only if both are."""
     rates = {name: size / cost for name, cost in medians(costs).items()}
-    return [
-        Finding(
-            what=what,
-            ours=rates["ours"],
-            unit="rows/s",
-            peer=peer,
-            theirs=rates["bare"],
-            budget=f"≥ {least:.2f} ×",
-            met=median_ratio(costs["bare"], costs["ours"]) >= least,
-            note="from the first log_request to the last commit, one process; the peer is given ready-made tuples",
-        ),
-        Finding(
-            what=f"  {what}, commits as rare as ours",
-            ours=rates["ours"],
-            unit="rows/s",
-            peer=peer,
-            theirs=rates["bare, many"],
-            note=f"the peer commits {SHIP_MOST} rows at a time, as ours do at the most, and not the {BATCH} of a batch",
-        ),
-    ]
+    rows = []
+    for name, commits in (("bare", BATCH), ("bare, many", SHIP_MOST)):
+        ratio = median_ratio(costs[name], costs["ours"])
+        rows.append(
+            Finding(
+                what=what,
+                ours=rates["ours"],
+                unit="rows/s",
+                peer=f"{peer}, {commits} a commit",
+                theirs=rates[name],
+                budget=f"≥ {least:.2f} ×",
+                met=ratio >= least,
+                judged_ratio=ratio,
+                note=f"ours commits {BATCH} to {SHIP_MOST} rows, by how many wait; from the first log_request to the "
+                "last commit, one process; the peer is given ready-made tuples",
+            )
+        )
+    return rows

@@ -63,6 +63,7 @@ def _beside_insert(dsn: str, effort: Effort, what: str) -> Finding:
         theirs=statistics.median(costs["bare"]) * 1000,
         budget=f"≤ {BUDGET} ×",
         met=ratio <= BUDGET,
+        judged_ratio=ratio,
     )
 
 
