@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from enum import IntEnum
 PATIENCE_S = 1.0
 """How long a fork waits for a thread that is talking to a store; beyond it, it goes ahead."""
 
+_SENT = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD")
 _EXIT_S = 0.05
 _steps: list[tuple[Step, Callable[[], None], Callable[[], None]]] = []
 _hooked = False
@@ -78,6 +80,16 @@ def _after() -> None:
     for _, _, after in reversed(list(_steps)):
         with suppress(Exception):
             after()
+
+
+def leave_signals_to_main() -> None:
+    """Let the calling thread take no signal that a process is sent.
+
+    Python acts on signals in the main thread, which does not wake from a read or a lock when another thread was sent
+    the signal: a job that waits there would go on after SIGTERM.
+    """
+    with suppress(Exception):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in _SENT})
 
 
 def wait_until_gone(thread: threading.Thread | None, seconds: float = PATIENCE_S) -> None:

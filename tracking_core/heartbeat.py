@@ -184,6 +184,7 @@ class Heart:
             return False
 
     def _loop(self) -> None:
+        forks.leave_signals_to_main()
         signals = self._signals
         # What the end of a run may need is loaded here, aside: a module that is loaded while the interpreter leaves
         # makes it forget that it leaves because of ctrl-c, and a child forked while one is being loaded cannot load it.

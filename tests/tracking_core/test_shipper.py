@@ -1,5 +1,6 @@
 """Sealed batches on their way: exact numbers and figures, the spool, the breaker, poison, bounded memory."""
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.failures import Failure
 from tracking_core.records import DeliveryReport
+from tracking_core.store import due
 from tracking_core.store.parameters import add_up
 from tracking_core.switch import TrackingSwitch
 
@@ -607,6 +609,70 @@ def test_leaving_puts_into_the_spool_what_waits_in_memory(cramped: Bench) -> Non
     cramped.shipper.let_go()
     assert cramped.shipper.report == DeliveryReport(spooled=5)
     assert cramped.spool.closed == 1
+
+
+def test_leaving_asks_a_store_once_more_and_sends_what_was_spooled_meanwhile(bench: Bench) -> None:
+    bench.ship()
+    bench.down()
+    bench.log(3)
+    bench.ship()
+    bench.up()
+    assert bench.ship().spooled == 3, "the breaker leaves the store alone"
+    with due.hurrying(threading.get_ident(), time.monotonic() + 60):
+        assert bench.ship() == DeliveryReport(sent=4)
+    assert bench.spool.is_empty
+
+
+def test_a_leaving_thread_hands_over_what_the_writer_has_in_its_hands_and_each_is_stored_once(bench: Bench) -> None:
+    bench.ship()
+    bench.log(SHIP_MOST + 3_500)
+    bench.end()
+    hands_over = threading.Event()
+    goes_on = threading.Event()
+
+    def slow(_batch: Batch) -> None:
+        hands_over.set()
+        assert goes_on.wait(30)
+
+    bench.store.on_batch = slow
+    writer = threading.Thread(target=bench.shipper.ship)
+    writer.start()
+    assert hands_over.wait(30)
+    bench.shipper.let_go(time.monotonic() + 0.3)
+    assert bench.shipper.report == DeliveryReport(sent=1, spooled=SHIP_MOST + 3_501)
+    # It lives on after all, and replays what was handed over.
+    goes_on.set()
+    writer.join()
+    assert bench.shipper.report == DeliveryReport(sent=SHIP_MOST + 3_502)
+    assert bench.totals() == {RUN: SHIP_MOST + 3_500}
+    assert sorted({row.seq for row in bench.store.events("requests")}) == list(range(1, SHIP_MOST + 3_501))
+    closing = bench.store.events("ledger")[-1]
+    assert (closing.emitted, closing.dropped) == (SHIP_MOST + 3_500, SHIP_MOST + 3_500)
+
+
+def test_without_a_spool_a_leaving_process_sends_the_totals_and_the_words(bench: Bench) -> None:
+    bench.ship()
+    bench.spool.full = True
+    bench.log(SHIP_MOST + 2_500)
+    bench.end()
+    with due.hurrying(threading.get_ident(), time.monotonic() - 1):
+        bench.shipper.ship()
+    bench.shipper.let_go(time.monotonic() + 60)
+    assert bench.totals() == {RUN: SHIP_MOST + 2_500}
+    assert [end.status for end in bench.store.events("ends")] == ["completed"]
+    assert bench.store.events("requests") == []
+    assert bench.shipper.report == DeliveryReport(sent=2, dropped=SHIP_MOST + 2_500)
+    entry = bench.store.events("ledger")[-1]
+    assert (entry.emitted, entry.dropped) == (SHIP_MOST + 2_500, SHIP_MOST + 2_500)
+
+
+def test_the_end_of_a_run_carries_how_many_requests_were_accepted_before_it(bench: Bench) -> None:
+    bench.log(3 * SHIP_MOST)
+    bench.book.end(RUN)
+    bench.end()
+    bench.ship()
+    first = next(batch for batch in bench.store.batches if batch.ends)
+    assert first.ledger[0].emitted == 3 * SHIP_MOST > len(first.requests)
 
 
 def test_what_cannot_be_spooled_at_the_end_is_counted_as_dropped(cramped: Bench) -> None:

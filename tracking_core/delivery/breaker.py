@@ -8,6 +8,7 @@ doubles, up to less than the half minute of PROMISES P1. Holds no clock: callers
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 
@@ -81,6 +82,12 @@ class Breaker:
                 self._doublings = min(self._doublings + 1, 16)
             self._retry_at, self._trying = now + shortened, False
             return shortened
+
+    def try_now(self) -> None:
+        """Let the next try through before the pause is over: a process that leaves has no later."""
+        with self._lock:
+            if self._retry_at is not None:
+                self._retry_at = -math.inf
 
     def unknown(self) -> None:
         """Say that the store was not tried after all: the next caller may."""

@@ -23,7 +23,7 @@ from tracking_core.delivery.intake import Intake, Word
 from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
-from tracking_core.forks import wait_until_gone
+from tracking_core.forks import leave_signals_to_main, wait_until_gone
 from tracking_core.leaving import underway
 from tracking_core.locks import Signal, daemon_thread, reentrant_lock, start_thread
 from tracking_core.store import due
@@ -279,6 +279,7 @@ class BufferedDelivery:
 
     def _loop(self) -> None:
         thread = threading.current_thread()
+        leave_signals_to_main()
         try:
             while self._thread is thread:
                 stopping = self._stop

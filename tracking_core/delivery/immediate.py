@@ -209,6 +209,7 @@ class ImmediateDelivery:
 
     def leave(self, until: float) -> None:
         """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
+        self._breaker.try_now()
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
         left_s = max(until - time.monotonic(), 0)
         for run_id in list(self._loose):

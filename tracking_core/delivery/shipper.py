@@ -49,6 +49,9 @@ SHORTEST_REST_S = 0.05
 HAND_OVER_MOST = 2_000
 """Requests of one line of the spool when they are handed over by a leaving process: it looks at the time in between."""
 
+TRY_AGAIN_S = 1.0
+"""How long a process that leaves waits for a store that did not answer before."""
+
 CLOSING_S = 0.25
 """What is kept of a leaving thread's time for the last line, or for the store when there is no spool."""
 
@@ -152,6 +155,8 @@ class Shipper:
             self._shipping = True
             try:
                 began = time.thread_time()
+                if moment != math.inf:
+                    self._try_again()
                 self._greet()
                 self._ship_waiting()
                 self._sealer.spent(time.thread_time() - began)
@@ -389,8 +394,21 @@ class Shipper:
 
     def _greet(self) -> None:
         """Learn the store's clock before the first events are timed by it."""
+        if not (self._skew.is_known or self._intake.is_empty):
+            self._hello()
+
+    def _try_again(self) -> None:
+        """Ask a store that failed a while ago once more, since there is no later for what waits."""
+        if self._breaker.is_open and (
+            self._unsent or self._backlog or not (self._spool.is_empty and self._intake.is_empty)
+        ):
+            self._breaker.try_now()
+            with due.within(TRY_AGAIN_S):
+                self._hello()
+
+    def _hello(self) -> None:
         now = self._clock.monotonic()
-        if self._skew.is_known or self._intake.is_empty or not self._breaker.may_try(now):
+        if not self._breaker.may_try(now):
             return
         try:
             before_us = self._clock.now_us()
@@ -489,6 +507,11 @@ class Shipper:
         try:
             while self._backlog and _in_time():
                 self._send_first()
+            leave_by = due.moment(math.inf)
+            if leave_by != math.inf and not self._spool.is_empty:
+                # What this process has spooled itself is not left for the next job, if there is time.
+                replayed = self._spool.replay(self._write_only, until=leave_by, others=False)
+                self._counts.replayed(replayed)
             replayed = self._spool.replay(self._write_only, until=now + REPLAY_STEP_S, others=others)
         except BaseException as error:
             self._failed(error, now)
