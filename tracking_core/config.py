@@ -33,7 +33,7 @@ MIN_DEADLINE = 0.05
 MAX_DEADLINE = 3600.0
 
 _SQLITE = "sqlite:"
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
 _ATTRIBUTES = {"db_host": "host", "db_port": "port", "db_name": "dbname", "db_user": "user", "db_password": "password"}
 _OFF = frozenset({"0", "false", "off", "no"})
 
@@ -97,7 +97,7 @@ def _from_dsn(text: str, environ: Mapping[str, str], *, given: str) -> StoreLoca
     try:
         if text.startswith(conninfo.URI_SCHEMES):
             return _postgres(conninfo.parse_uri(text), environ)
-        scheme = _SCHEME.match(text)
+        scheme = re.match(_SCHEME, text)
         if scheme is not None:
             raise ValueError(f"the scheme {scheme[1]}:// is not one of postgresql://, postgres://, sqlite:///")  # noqa: TRY301
         if "=" not in text:
@@ -351,11 +351,9 @@ def _xdg(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
 
 
 def _temporary() -> Path:
-    # Imported late: most jobs never come here, and it costs a tenth of the budget of our own import.
-    import tempfile
-
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError:
-        # There is none where everything is read-only: what is to be written there will not be.
-        return Path("/tmp")  # noqa: S108
+    # As `tempfile` finds it, without loading a random generator and three compressors for it. There is none where
+    # everything is read-only: what is to be written there will not be.
+    named = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    places = [Path(name) for name in (*filter(None, named), "/tmp", "/var/tmp", "/usr/tmp")]  # noqa: S108
+    usable = (place for place in places if place.is_dir() and os.access(place, os.W_OK | os.X_OK))
+    return next(usable, Path("/tmp")).absolute()  # noqa: S108

@@ -24,9 +24,9 @@ KEYWORDS = frozenset(
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 URI_SCHEMES = ("postgresql://", "postgres://")
 
-_PAIR = re.compile(r"\s*([^\s=]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|)(?=\s|\Z)", re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_PLAIN = re.compile(r"[^\s'\\]+")
+_PAIR = r"(?s)\s*([^\s=]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|)(?=\s|\Z)"
+_ESCAPED = r"(?s)\\(.)"
+_PLAIN = r"[^\s'\\]+"
 _MAX_PORT = 65535
 
 
@@ -95,16 +95,16 @@ def _decoded(text: str) -> str:
 def parse_pairs(text: str) -> dict[str, str]:
     """Return the keywords of `host=… dbname=…`; ValueError, without any of its text, when it is malformed."""
     found: dict[str, str] = {}
-    position = 0
+    position, pair = 0, re.compile(_PAIR)
     text = text.strip()
     while position < len(text):
-        match = _PAIR.match(text, position)
+        match = pair.match(text, position)
         if match is None:
             raise ValueError(f"its part {len(found) + 1} is not of the form keyword=value")
         keyword, value = match.groups()
         if value.startswith("'"):
             value = value[1:-1]
-        found[keyword] = _ESCAPED.sub(r"\1", value)
+        found[keyword] = re.sub(_ESCAPED, r"\1", value)
         position = match.end()
     return found
 
@@ -145,7 +145,7 @@ def write_pairs(keywords: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    if _PLAIN.fullmatch(value):
+    if re.fullmatch(_PLAIN, value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -96,11 +96,10 @@ def parse_run_id(text: str) -> int:
     return value
 
 
-_NOISE = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_NOISE = (
+    r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"
-    r"|(?<![A-Za-z_])#?\d[\d:.,/T+-]*Z?(?![A-Za-z_])",
-    re.IGNORECASE,
+    r"|(?<![A-Za-z_])#?\d[\d:.,/T+-]*Z?(?![A-Za-z_])"
 )
 
 
@@ -112,7 +111,7 @@ def job_from_notes(notes: str | None) -> str:
     """
     if not notes or not notes.strip():
         return ""
-    words = _NOISE.sub(" ", notes.strip().splitlines()[0])
+    words = re.sub(_NOISE, " ", notes.strip().splitlines()[0])
     words = re.sub(r"\(\s*\)|\[\s*\]", " ", words)
     return re.sub(r"\s+", " ", words).strip(" \t-–—_:,;/#.").replace(" : ", ": ").replace(" , ", ", ")
 

@@ -89,13 +89,13 @@ def _stdout() -> TextIO:
     return sys.stdout
 
 
-_SUSPECT = re.compile(r"[^\x20-\x7e\n]")
+_SUSPECT = r"[^\x20-\x7e\n]"
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
     """Return JSON without a character that a terminal could act on, in ASCII where stdout needs that."""
     text = json.dumps(value, ensure_ascii=not is_unicode(_stdout()), indent=indent)
-    return _SUSPECT.sub(_escaped, text)
+    return re.sub(_SUSPECT, _escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -36,8 +36,8 @@ STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
 
 _OF_JOB = re.compile(r"(?P<job>.+)@(?:latest|-(?P<back>[0-9]{1,4}))", re.IGNORECASE | re.DOTALL)
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
-_SUFFIX = re.compile(r"[0-9A-HJKMNP-TV-Z]+")
-_SPAN = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.IGNORECASE)
+_SUFFIX = r"[0-9A-HJKMNP-TV-Z]+"
+_SPAN = r"(?i)([0-9]{1,9})\s*([smhdw])"
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LONGEST = 36_500 * 86_400
 
@@ -55,7 +55,7 @@ def find_run(reader: Reader, word: str) -> Run:
     if match := _OF_JOB.fullmatch(word):
         return _before_latest(reader, match["job"], int(match["back"] or 0))
     suffix = word.upper().replace("-", "").translate(_LOOKALIKES)
-    if _SUFFIX.fullmatch(suffix) and SUFFIX_LENGTH <= len(suffix) < ID_LENGTH:
+    if re.fullmatch(_SUFFIX, suffix) and SUFFIX_LENGTH <= len(suffix) < ID_LENGTH:
         return _ending_in(reader, suffix, word)
     raise Unsuccessful(f"no run or job {word!r}{closest_job(reader, word) or f'; a run is {RUN_FORMS}'}")
 
@@ -122,7 +122,7 @@ def _ending_in(reader: Reader, suffix: str, word: str) -> Run:
 
 def parse_span(text: str) -> timedelta:
     """Return a span of time such as `90s`, `15m`, `24h`, `30d`, `2w`; ValueError naming the units otherwise."""
-    match = _SPAN.fullmatch(text.strip())
+    match = re.fullmatch(_SPAN, text.strip())
     seconds = int(match[1]) * _UNITS[match[2].lower()] if match else None
     if seconds is None or seconds > _LONGEST:
         raise ValueError(f"{text!r} is no span of time: write a number and one of s, m, h, d, w, such as 24h or 30d")

@@ -16,7 +16,7 @@ from tracking_core.redaction import without_secrets
 __all__ = ["ConfigError", "Problem", "Unusable", "nearest", "shown_value", "written_key"]
 
 LONGEST_SHOWN = 60
-_BARE_KEY = re.compile(r"[A-Za-z0-9_.-]+")
+_BARE_KEY = r"[A-Za-z0-9_.-]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +111,4 @@ def shown_value(value: object) -> str:
 
 def written_key(name: str) -> str:
     """Return a key as it is written in TOML: in quotes where it holds anything odd, on one line always."""
-    return name if _BARE_KEY.fullmatch(name) else shown_value(name)
+    return name if re.fullmatch(_BARE_KEY, name) else shown_value(name)

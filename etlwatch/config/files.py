@@ -25,7 +25,7 @@ SYSTEM_FILE: Final = Path("/etc/etlwatch/config.toml")
 USER_VARIABLE: Final = "ETLWATCH_CONFIG"
 SYSTEM_VARIABLE: Final = "ETLWATCH_SYSTEM_CONFIG"
 
-_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE: Final = r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$"
 
 
 class Layer(StrEnum):
@@ -109,7 +109,7 @@ def parse(data: bytes, path: Path) -> Mapping[str, Any]:
 
 def _not_toml(message: str, text: str) -> str:
     message = without_secrets(message)
-    place = _PLACE.search(message)
+    place = re.search(_PLACE, message)
     if place is None:
         return f"is not TOML: {message}"
     line = place[1] or str(len(text.splitlines()) or 1)

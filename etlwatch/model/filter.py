@@ -38,11 +38,11 @@ Predicate = Callable[[Run, str, datetime], bool]
 EndpointTerm = Callable[[Collection[str]], bool]
 """Takes the endpoints of a run."""
 
-_TERM: Final = re.compile(
+_TERM: Final = (
     r"""(?P<not>[!-]?)(?:(?P<field>[A-Za-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>(?:"[^"]*"?|[^\s"])*)"""
     r"""|"(?P<quoted>[^"]*)"?|(?P<word>[^\s"]+))"""
 )
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
+_DURATION: Final = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?"
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": gt, "<": lt, ">=": ge, "<=": le, "=": float.__eq__, ":": float.__eq__,
@@ -115,7 +115,7 @@ EVERY_RUN: Final = Filter()
 def parse_duration(text: str) -> float:
     """Return the seconds of `90s`, `10m`, `1h30m`, `2d`, `1.5h`; a bare number is seconds. ValueError otherwise."""
     packed = text.replace(" ", "").lower()
-    found = list(_DURATION.finditer(packed))
+    found = list(re.finditer(_DURATION, packed))
     if not found or "".join(match.group() for match in found) != packed:
         raise FilterError(f"{text!r} is no duration; write 90s, 10m, 1h30m or 2d")
     if len(found) > 1 and not all(match.group(2) for match in found):
@@ -293,7 +293,7 @@ def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
     endpoints: list[EndpointTerm] = []
     jobs: list[str] = []
     words: list[str] = []
-    for match in _TERM.finditer(text):
+    for match in re.finditer(_TERM, text):
         turned = bool(match["not"])
         name, op, values = _parts(match)
         if not name:

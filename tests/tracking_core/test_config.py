@@ -291,13 +291,10 @@ def test_a_spool_falls_back_to_the_temporary_directory() -> None:
 def test_places_are_named_where_nothing_can_be_written_and_nothing_is_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def none() -> str:
-        raise FileNotFoundError("No usable temporary directory found")
-
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(Path, "home", no_home)
     assert len(spool_directories({})) == 2
     assert resolve(None, environ={}).is_embedded_default
@@ -314,7 +311,7 @@ def test_a_home_that_another_user_has_made_is_not_used(monkeypatch: pytest.Monke
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(Path, "home", no_home)
     mine = home_directory({})
     assert (mine.parent, mine.stat().st_mode & 0o777) == (tmp_path, 0o700)

@@ -15,7 +15,7 @@ from tracking_core.dataclass import dataclass
 # importlib.resources would load three compressors and a random generator for this.
 _SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
-_MIGRATION = re.compile(r"^(\d{3})_(\w+)\.sql$")
+_MIGRATION = r"^(\d{3})_(\w+)\.sql$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     """Return the migrations of a dialect by version."""
     found = []
     for name in os.listdir(os.path.join(_SQL, dialect, "migrations")):  # noqa: PTH118, PTH208
-        match = _MIGRATION.match(name)
+        match = re.match(_MIGRATION, name)
         if match:
             sql = _read(dialect, "migrations", name)
             found.append(Migration(version=int(match[1]), name=match[2], sql=sql))

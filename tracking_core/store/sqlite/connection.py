@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 from tracking_core import errors as our
 from tracking_core import histogram
 from tracking_core.config import StoreLocation
+from tracking_core.forks import hook
 from tracking_core.store import queries
 from tracking_core.store.due import moment
 from tracking_core.store.sqlite.forking import gate
@@ -140,6 +141,9 @@ class SqliteConnection:
         self._path = location.path
         self._read_only = read_only
         self._was_cut = False
+        if not read_only:
+            # Who only reads is spared what a fork between writers needs.
+            hook()
         with gate.open():
             self._open()
         gate.add(self)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
-from tracking_core.forks import Step, around_forks, hook
+from tracking_core.forks import Step, around_forks
 
 PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""
@@ -118,4 +118,3 @@ gate = Gate()
 
 around_forks(Step.STORES, gate.before_fork, gate.after_fork)
 os.register_at_fork(after_in_child=gate.renew)
-hook()
