@@ -87,3 +87,11 @@ def test_the_check_knows_sql(text: str) -> None:
 @pytest.mark.parametrize("text", ["Update the counters of a run.", "Select what to show", "created", "drop a batch"])
 def test_the_check_knows_english(text: str) -> None:
     assert not SQL.match(text)
+
+
+def test_every_action_of_a_workflow_is_pinned_by_its_commit() -> None:
+    files = (ROOT / ".github" / "workflows").glob("*.yml")
+    uses = [line for path in files for line in path.read_text().splitlines() if "uses:" in line]
+    assert uses
+    for line in uses:
+        assert re.fullmatch(r"\s*- uses: [\w/-]+@[0-9a-f]{40} # v\d+(\.\d+)*", line), line
