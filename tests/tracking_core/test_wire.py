@@ -1,5 +1,6 @@
 """A batch in a spool: every field comes back, other versions are understood, what is damaged is said to be."""
 
+import dataclasses
 import json
 from contextlib import suppress
 from dataclasses import fields
@@ -138,3 +139,28 @@ def test_requests_that_are_not_rows_yet_wait_without_their_secrets() -> None:
     line = wire.encode(claim)
     assert b"hunter2" not in line
     assert wire.decode(line) == seal(claim)
+
+
+def test_lines_that_begin_alike_are_read_as_each_alone() -> None:
+    def single(seq: int, **start: object) -> Batch:
+        began = dataclasses.replace(start_of(), **start)
+        return batch_of(1, batch_seq=None, first=seq, cells={}, starts=(began,))
+
+    tricky = {"notes": 'a,"requests":[[1]]}', "tags": {"a": "b", "requests": "x"}}
+    made = [single(1), single(2), single(3, **tricky), single(4, **tricky), single(5)]
+    lines = [wire.encode(batch) for batch in made]
+    known: dict[bytes, Batch] = {}
+    assert [wire.decode(line, known) for line in (*lines, *lines)] == made + made
+    head = lines[0].partition(b',"requests":')[0]
+    assert head in known
+    for tail in (
+        b"[[1]]}",
+        b"[]",
+        b"1}",
+        b"[[]]}",
+        b"[[1,2,3,4,5,6,7,8,9,10,11]],",
+        b"",
+        b'[["x",2,3,4,5,6,7,8,9,10,11]]}',
+    ):
+        with pytest.raises(ValueError, match="not a batch"):
+            wire.decode(head + b',"requests":' + tail, known)

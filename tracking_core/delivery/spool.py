@@ -29,7 +29,7 @@ from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
-from tracking_core.events import Batch, Receipt, RunStart
+from tracking_core.events import Batch, Receipt
 from tracking_core.identity import host_name
 from tracking_core.locks import reentrant_lock
 
@@ -401,9 +401,9 @@ def _place(label: str) -> str:
 def _send(held: _Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
     """Send all of a file and remove it; False when it has to be gone on with."""
     began_at = held.offset
-    starts: dict[int, tuple[object, RunStart]] = {}
+    known: dict[bytes, Batch] = {}
     try:
-        while (window := _window(held, outcome, starts)).after != held.offset:
+        while (window := _window(held, outcome, known)).after != held.offset:
             if until is not None and time.monotonic() >= until:
                 return False
             done = Replay()
@@ -439,7 +439,7 @@ class _Window:
         return [together(batches) for batches in self.by_writer.values()]
 
 
-def _window(held: _Held, outcome: Replay, starts: dict[int, tuple[object, RunStart]]) -> _Window:
+def _window(held: _Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
     """Read what is sent next; a line that cannot be read is set aside."""
     window = _Window(after=held.offset)
     lines = size = 0
@@ -447,7 +447,7 @@ def _window(held: _Held, outcome: Replay, starts: dict[int, tuple[object, RunSta
         alone = True
         if content and not spool_file.is_header(content):
             try:
-                batch = wire.decode(content, starts)
+                batch = wire.decode(content, known)
             except ValueError:
                 if lines:
                     break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -42,6 +43,8 @@ _NAMES = {kind: frozenset(field.name for field in fields(kind)) for kind in (*_R
 _REQUIRED = frozenset({"run_id", "seq", "at_us", "endpoint", "items", "duration_ms", "throttled"})
 """What every request has in every version; anything else may be missing in a line of an older one."""
 
+MOST_KNOWN = 100
+_BEFORE_REQUESTS = b',"requests":'
 _RAW_FIELDS = 9
 """Those of a raw request, its run's id excepted."""
 
@@ -100,24 +103,51 @@ def _content_of(batch: Batch) -> dict[str, Any]:
     return content
 
 
-def decode(line: bytes, known: dict[int, tuple[Any, RunStart]] | None = None) -> Batch:
+def decode(line: bytes, known: dict[bytes, Batch] | None = None) -> Batch:
     """Return the batch of a line; ValueError when it is none.
 
-    `known` keeps the starts that were read, since each line of one run carries the same.
+    `known` keeps what lines of single requests begin with, which is the same in all of one run: its start above all.
     """
+    head, _, tail = line.partition(_BEFORE_REQUESTS)
+    before = known.get(head) if known else None
+    if before is not None:
+        try:
+            rows = tuple(map(RequestRow._make, json.loads(tail[:-1])))
+            if tail.endswith(b"}") and all(isinstance(row.run_id, int) for row in rows):
+                return Batch(writer_id=before.writer_id, batch_seq=None, starts=before.starts, requests=rows)
+        except (TypeError, ValueError, RecursionError):
+            # Read as a whole, it is found out what is wrong.
+            pass
+    batch = _decoded(line)
+    if known is not None and batch == Batch(
+        writer_id=batch.writer_id, batch_seq=None, starts=batch.starts, requests=batch.requests
+    ):
+        _learn(known, head, batch)
+    return batch
+
+
+def _learn(known: dict[bytes, Batch], head: bytes, batch: Batch) -> None:
+    with suppress(ValueError):
+        # Only where the requests are what follows, and in the form of this version.
+        if json.loads(head + b"}").get("columns") == list(RequestRow._fields):
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[head] = batch
+
+
+def _decoded(line: bytes) -> Batch:
     try:
         content = json.loads(line)
         records = {
             name: tuple([_from_object(_RECORDS[name], item) for item in items])
             for name, items in content.items()
-            if name in _RECORDS and name != "starts"
+            if name in _RECORDS
         }
         # Who knows no claims finds requests without their columns, and sets the line aside.
         is_claim = "columns" not in content and bool(content.setdefault("requests", ()))
         batch = Batch(
             writer_id=content["writer_id"],
             batch_seq=content["batch_seq"],
-            starts=tuple([_start(item, {} if known is None else known) for item in content.get("starts", ())]),
             requests=_rows(content.get("columns", ()), () if is_claim else content["requests"]),
             cells={
                 CellKey(run_id, endpoint, bucket): _from_cell(cell)
@@ -129,17 +159,10 @@ def decode(line: bytes, known: dict[int, tuple[Any, RunStart]] | None = None) ->
             batch = seal(Claim(batch=batch, requests=tuple(map(_numbered, content["requests"])))) or batch
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
-    spoken: Iterable[Any] = chain(batch.starts, batch.requests, batch.cells, *records.values())
+    spoken: Iterable[Any] = chain(batch.requests, batch.cells, *records.values())
     if not all(isinstance(number, int) for number in (content["writer_id"], *[each.run_id for each in spoken])):
         raise ValueError("not a batch: an id is no number")
     return batch
-
-
-def _start(item: Mapping[str, Any], known: dict[int, tuple[Any, RunStart]]) -> RunStart:
-    before = known.get(item["run_id"])
-    if before is None or before[0] != item:
-        before = known[item["run_id"]] = item, _from_object(RunStart, item)
-    return before[1]
 
 
 def _as_object(record: Any) -> dict[str, Any]:
