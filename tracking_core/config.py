@@ -324,6 +324,19 @@ def make_private_directory(path: Path) -> Path:
     return path
 
 
+def is_trusted(path: Path) -> bool:
+    """Return whether a file or directory is this user's or root's, and no directory that everybody may write to.
+
+    So is one that is not there. In a shared directory another user may have made it first.
+    """
+    with suppress(OSError):
+        for found in (path.lstat(), path.stat()):
+            everybody_s = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH
+            if found.st_uid not in (os.geteuid(), 0) or everybody_s:
+                return False
+    return True
+
+
 def home_directory(environ: Mapping[str, str]) -> Path:
     """Return the user's home, or a private temporary place for a user without one (as in many containers)."""
     home = environ.get("HOME", "")

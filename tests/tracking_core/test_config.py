@@ -17,7 +17,8 @@ from tracking_core.config import (
     settings,
     spool_directories,
 )
-from tracking_core.errors import ConfigurationError
+from tracking_core.errors import ConfigurationError, StoreRefused
+from tracking_core.store import open_store
 
 PASSWORD = "geheim-7"
 DEFAULTS = {"delivery": "immediate", "overload": "aggregate", "deadline": 5.0, "heartbeat_interval": 10.0}
@@ -317,6 +318,24 @@ def test_a_home_that_another_user_has_made_is_not_used(monkeypatch: pytest.Monke
     assert (mine.parent, mine.stat().st_mode & 0o777) == (tmp_path, 0o700)
     os.chown(mine, 4321, 4321)
     assert home_directory({}) == Path("/nonexistent")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of somebody else")
+def test_the_embedded_file_is_not_used_where_another_user_could_have_made_it(tmp_path: Path) -> None:
+    store = open_store(resolve(None, environ={"XDG_DATA_HOME": str(tmp_path)}))
+    store.initialize()
+    folder = tmp_path / "etlwatch"
+    for change, undo in (
+        (lambda: os.chown(folder, 4321, 4321), lambda: os.chown(folder, 0, 0)),
+        (lambda: folder.chmod(0o777), lambda: folder.chmod(0o700)),
+        (lambda: os.chown(folder / "tracking.db", 4321, 4321), lambda: os.chown(folder / "tracking.db", 0, 0)),
+    ):
+        change()
+        for kind in (store.writer, store.reader):
+            with pytest.raises(StoreRefused, match="another user"):
+                kind(1.0)
+        undo()
+        store.writer(1.0).close()
 
 
 def test_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tests.support.waiting import wait_until
+from tracking_core.delivery.base import Replay
 from tracking_core.delivery.health import Aside, Health
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.store import due
@@ -71,6 +72,15 @@ def test_a_run_s_refusal_is_said_once_a_run_and_reason(said: pytest.LogCaptureFi
         health.refused(6, "removed")
         health.refused(5, "off")
     assert [record.levelname for record in said.records] == ["WARNING", "WARNING", "INFO"]
+
+
+def test_what_a_replay_set_aside_is_said_once_a_kind(said: pytest.LogCaptureFixture) -> None:
+    health = Health()
+    for _ in range(3):
+        health.replayed(Replay(rejected=2))
+        health.replayed(Replay(expired=1))
+        health.replayed(Replay(sent=5))
+    assert [message.split()[:2] for message in said.messages] == [["2", "batches"], ["1", "files"]]
 
 
 def test_refusals_of_very_many_runs_are_not_all_remembered() -> None:

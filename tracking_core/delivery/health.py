@@ -20,6 +20,8 @@ from tracking_core.store import due
 if TYPE_CHECKING:
     import logging
 
+    from tracking_core.delivery.base import Replay
+
 _MOST_REMARKS = 256
 _WHY = {
     "unknown": "the store does not hold it",
@@ -96,6 +98,15 @@ class Health:
         if self._is_new(run_id, reason):
             level = "info" if reason == "off" else "warning"
             self._say(level, f"run {format_run_id(run_id)}: nothing was recorded, {_WHY.get(reason, reason)}")
+
+    def replayed(self, outcome: Replay) -> None:
+        """Warn, once for each, of what a replay set aside or had to leave."""
+        for count, what in (
+            (outcome.rejected, "batches whose values do not fit were set aside in .rejected files of the spool"),
+            (outcome.expired, "files of the spool were older than 30 days and were set aside unread as .expired"),
+        ):
+            if count and self._is_new(None, what):
+                self._say("warning", f"{count:,} {what}")
 
     def adjusted(self, what: str) -> None:
         """Warn, once, that a number was out of range and was changed."""

@@ -418,6 +418,7 @@ class ImmediateDelivery:
         else:
             self._breaker.unknown()
         self._counts.replayed(replayed)
+        self._health.replayed(replayed)
 
     def _replay_now(self, until: float | None, *, others: bool) -> Replay:
         writers: list[Writer] = []

@@ -546,6 +546,7 @@ class Shipper:
         if others and not replayed.error and not replayed.unfinished:
             self._look_at = now + LOOK_EVERY_S
         self._counts.replayed(replayed)
+        self._health.replayed(replayed)
 
     def _label(self) -> str:
         try:

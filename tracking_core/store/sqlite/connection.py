@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 from tracking_core import errors as our
 from tracking_core import histogram
-from tracking_core.config import StoreLocation
+from tracking_core.config import StoreLocation, is_trusted
 from tracking_core.forks import hook
 from tracking_core.store import queries
 from tracking_core.store.due import moment
@@ -139,6 +139,7 @@ class SqliteConnection:
         self.label = location.label
         self.deadline = deadline
         self._path = location.path
+        self._is_default = location.is_embedded_default
         self._read_only = read_only
         self._was_cut = False
         if not read_only:
@@ -187,6 +188,9 @@ class SqliteConnection:
         if path.exists() and not path.is_file():
             # To open a pipe would wait for somebody at its other end.
             raise our.StoreRefused(f"{self.label} is no regular file")
+        for place in (path.parent, path) if self._is_default else ():
+            if not is_trusted(place):
+                raise our.StoreRefused(f"{self.label}: {place} belongs to another user, or everybody may write to it")
 
     def _configure(self, *, read_only: bool) -> None:
         schema = queries.blocks("sqlite", "schema")
