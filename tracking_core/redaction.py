@@ -21,7 +21,6 @@ _PIECE = 2048
 
 _NO_SECRETS = frozenset({"", "none", "null", "true", "false", "undefined", "…"})
 
-_IN_QUERIES = ("sid", "ticket", "otp", "pin", "pw", "access", "hash", "assertion")
 _own: tuple[re.Pattern[str], ...] = ()
 
 
@@ -51,10 +50,18 @@ def use_own_patterns(environ: Mapping[str, str]) -> None:
 
 
 def _is_suspect(text: str) -> bool:
-    """Return whether any pattern can match; a fraction of a microsecond for a usual endpoint."""
-    if "=" in text or ":" in text or "'" in text or '"' in text or "%3" in text or "<" in text or "--" in text:
+    """Return whether any pattern may match; a fraction of a microsecond for a usual endpoint."""
+    if _is_separated(text) and ("://" in text or ":\\/" in text or _may_hold_name(text.lower())):
         return True
-    return len(text) >= _SHORTEST_TOKEN and (" " in text or _may_hold_token(text))
+    if len(text) < _SHORTEST_TOKEN:
+        return False
+    return _may_hold_token(text) or (" " in text and _may_hold_scheme(text.lower()))
+
+
+def _is_separated(text: str) -> bool:
+    return (
+        ("=" in text or ":" in text or "'" in text or '"' in text) or "%3" in text or "<" in text or "--" in text
+    )  # fmt: skip
 
 
 # Substrings without which the searches below find nothing, written out: to look for one costs some 30 ns.
@@ -96,8 +103,19 @@ def _may_hold_name(lower: str) -> bool:
         )
         or ("pwd" in lower or "credential" in lower or "cookie" in lower or "jwt" in lower or "bearer" in lower)
         or "session" in lower
-        or ("=" in lower and any(f"{name}=" in lower for name in _IN_QUERIES))
+        or ("=" in lower and _may_hold_parameter(lower))
     )
+
+
+def _may_hold_parameter(lower: str) -> bool:
+    return (
+        ("sid=" in lower or "ticket=" in lower or "otp=" in lower or "pin=" in lower)
+        or ("pw=" in lower or "access=" in lower or "hash=" in lower or "assertion=" in lower)
+    )  # fmt: skip
+
+
+def _may_hold_scheme(lower: str) -> bool:
+    return "bearer " in lower or "basic " in lower
 
 
 def _redacted(text: str) -> str:
@@ -108,7 +126,7 @@ def _redacted(text: str) -> str:
     lower = text.lower()
     if _may_hold_name(lower):
         text = _without_values(text)
-    if _may_hold_token(text) or "bearer " in lower or "basic " in lower:
+    if _may_hold_token(text) or _may_hold_scheme(lower):
         text = _tokens().sub(MASK, text)
     return _without_own(text) if _own else text
 
@@ -132,7 +150,7 @@ def _heads() -> re.Pattern[str]:
         | (?P<strong> pass(?:w(?:or)?d|phrase|code)s? | (?<![a-z])pass | (?:user|db|pg|sql|smtp|root|admin)pass
             | pwd | secret | (?:{keys})(?:[-_.\ ]|%20)?keys? )
         | (?P<weak> token | credentials? | signature | (?<![a-z])sig | auth | jwt | session[-_]?(?:id|key) | bearer )
-        | (?P<query> (?<=[?&;])(?:key|session|{"|".join(_IN_QUERIES)})(?==) ) )
+        | (?P<query> (?<=[?&;])(?:key|sid|session|ticket|otp|pin|pw|access|hash|assertion)(?==) ) )
         (?:[-_]?(?:hash|value|[0-9]{{1,2}}))?
         (?P<close> \\?["'] | %22 )? \]?
         (?P<separator> [ \t]{{0,4}}(?:=>|:=|==?|:|%3[ad])(?:[ \t]|%20){{0,4}} | ,[ \t]?(?=b?\\?["'])
