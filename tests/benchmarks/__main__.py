@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from tests.benchmarks import (
+    commands,
     imports,
     promises,
     reading,
@@ -40,6 +41,7 @@ SUITES: dict[str, dict[str, Topic]] = {
         "charts": as_shipped(reading_charts.findings),
         "fleet": as_shipped(reading_fleet.findings),
     },
+    "commands": {"growth": commands.growth, "living": commands.living},
     "keep": {"clean-up": removing.findings},
     "promises": {
         "calls": promises.calls,

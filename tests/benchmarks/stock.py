@@ -31,6 +31,7 @@ class Fleet:
     """Raw requests of each run."""
 
     alive: int = 20
+    jobs: int = 100
 
 
 POSTGRES = (
@@ -43,7 +44,7 @@ POSTGRES = (
         ((extract(epoch FROM at) * 1000)::bigint - {epoch} << 22) + n, at,
         CASE WHEN n > {alive} THEN at + interval '50 minutes' END, CASE WHEN n > {alive} THEN 3000000 END,
         now() + interval '1 day', 10, now(), {requests}, {requests} * 100, {requests} / 50,
-        CASE n % 10 WHEN 0 THEN 2 ELSE 0 END, {requests}, 4711, 'job-' || n % 100,
+        CASE n % 10 WHEN 0 THEN 2 ELSE 0 END, {requests}, 4711, 'job-' || n % {jobs},
         CASE WHEN n <= {alive} THEN 'running' WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END,
         'nightly sync of contacts ' || n, '{{"team": "crm"}}', 'worker-' || n % 20, 'b0', 'etl', 'python sync.py --all',
         'abc123', '0.1.0', CASE WHEN n > {alive} THEN 'job' END
@@ -105,7 +106,7 @@ SQLITE = (
     SELECT
         ((at / 1000 - {epoch}) << 22) + n, at, CASE WHEN n > {alive} THEN at + 3000000000 END,
         CASE WHEN n > {alive} THEN 3000000 END, {now} + 86400000000, 10, {now}, {requests}, {requests} * 100,
-        {requests} / 50, CASE n % 10 WHEN 0 THEN 2 ELSE 0 END, {requests}, 4711, 'job-' || (n % 100),
+        {requests} / 50, CASE n % 10 WHEN 0 THEN 2 ELSE 0 END, {requests}, 4711, 'job-' || (n % {jobs}),
         CASE WHEN n <= {alive} THEN 'running' WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END,
         'nightly sync of contacts ' || n, '{{"team": "crm"}}', 'worker-' || (n % 20), 'b0', 'etl',
         'python sync.py --all', 'abc123', '0.1.0', CASE WHEN n > {alive} THEN 'job' END
@@ -166,6 +167,7 @@ def stock(dsn: str, fleet: Fleet) -> None:
         "runs": fleet.runs,
         "requests": fleet.requests,
         "alive": fleet.alive,
+        "jobs": fleet.jobs,
         "cells": CELLS,
         "epoch": RUN_EPOCH_MS,
         "traceback": TRACEBACK,
