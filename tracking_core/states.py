@@ -22,3 +22,9 @@ class PhaseStatus(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not needed this time; a store of schema version 1 holds it as completed, with a unit `skipped`."""
+
+
+SUCCESSFUL_PHASES = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
+"""Phases that are over and need nobody."""

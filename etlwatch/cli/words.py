@@ -18,6 +18,7 @@ _TONES: dict[str, Tone] = {
     "throttled": "amber",
     "slow": "amber",
     "completed": "dim",
+    "skipped": "dim",
 }
 
 

@@ -15,6 +15,7 @@ from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.model.verdict import Verdict, judge_run, made_good
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
+from tracking_core.states import SUCCESSFUL_PHASES
 
 __all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
 
@@ -96,7 +97,7 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
     if not unfinished and (ended or not begun) and len(begun) == len(ordered):
         return PhaseNow(position=len(ordered), count=count, name="")
     phase = unfinished[-1] if unfinished else begun[-1] if begun else ordered[0]
-    share = None if phase.status == PhaseStatus.COMPLETED else share_done(phase)
+    share = None if phase.status in SUCCESSFUL_PHASES else share_done(phase)
     return PhaseNow(position=ordered.index(phase) + 1, count=count, name=phase.phase, share=share)
 
 

@@ -20,6 +20,7 @@ from etlwatch.model.spans import Span, Spans, fit
 from etlwatch.text import pad, safe
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus
+from tracking_core.states import SUCCESSFUL_PHASES
 
 __all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_time_s", "phases_to_show"]
 
@@ -27,7 +28,7 @@ MEGABYTE = 1_048_576
 WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""
 
-_TONES = {"completed": "dim", "running": "text", "failed": "red", "pending": "dim"}
+_TONES = {"completed": "dim", "running": "text", "failed": "red", "pending": "dim", "skipped": "dim"}
 
 
 def phase_time_s(phase: Phase, now_s: float) -> float | None:
@@ -109,7 +110,7 @@ def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ah
     rest = rest_of_phase(phase, view.row.past, now=pen.now) if live and ended is None else None
     expected = (now + rest[0], now + rest[1]) if rest is not None else None
     ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
-    done = phase.status == PhaseStatus.COMPLETED
+    done = phase.status in SUCCESSFUL_PHASES
     role = "dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text"
     end = ended if ended is not None else None if live else now
     return phase_row(
@@ -217,7 +218,7 @@ def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span
     """Return glyph, number, name, time, excess, usual time, rate and progress of a phase: 48 cells."""
     seconds, speed, share = phase_time_s(phase, now_s), phase_rate(phase, now_s), share_done(phase)
     over = _beyond(view, phase, seconds)
-    role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
+    role = "dim" if phase.status in SUCCESSFUL_PHASES else "text"
     return [
         # A name that is cut must not touch the time behind it.
         *_label(phase, pen, 12, numbered=True, over=bool(over)),
@@ -225,7 +226,7 @@ def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span
         (f" {over:<5}", "amber bold"),
         (f"{_usually(view, phase):>6}", "dim"),
         (f"{rate(speed) + '/s' if speed is not None else '':>9}", role),
-        (f"{percent(share) if share is not None and phase.status != PhaseStatus.COMPLETED else '':>5}", role),
+        (f"{percent(share) if share is not None and phase.status not in SUCCESSFUL_PHASES else '':>5}", role),
     ]
 
 
@@ -233,10 +234,10 @@ def _brief_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Spa
     """Return glyph, name, time and excess, else progress, of a phase: 25 cells; `~5m` is what one to come takes."""
     seconds, share = phase_time_s(phase, now_s), share_done(phase)
     over = _beyond(view, phase, seconds)
-    role = "dim" if phase.status == PhaseStatus.COMPLETED else "text"
+    role = "dim" if phase.status in SUCCESSFUL_PHASES else "text"
     usual = _usually(view, phase)
     time = duration(seconds) if seconds is not None else f"~{usual}" if usual else ""
-    unfinished = share is not None and phase.status != PhaseStatus.COMPLETED
+    unfinished = share is not None and phase.status not in SUCCESSFUL_PHASES
     last = over or (percent(share) if unfinished else "")
     return [
         *_label(phase, pen, 9, numbered=False, over=bool(over)),

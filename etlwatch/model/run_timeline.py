@@ -76,6 +76,9 @@ def _phases(view: RunView) -> Iterator[Event]:
     usual = {known.phase: known.duration_s for known in view.row.past.phases}
     for phase in view.phases:
         name = safe(phase.phase)
+        if phase.status == PhaseStatus.SKIPPED and phase.ended_at is not None:
+            yield Event(at=phase.ended_at, word="phase", text=f"{name} is skipped", rank=2)
+            continue
         if phase.started_at is None:
             continue
         yield Event(at=phase.started_at, word="phase", text=f"{name} begins", rank=2)

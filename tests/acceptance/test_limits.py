@@ -129,7 +129,7 @@ def schema_version(dsn: str, version: int) -> None:
 def test_a_job_writes_into_a_schema_two_versions_newer_and_says_so_once(
     store_dsn: str, delivery: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schema_version(store_dsn, 3)
+    schema_version(store_dsn, 4)
     tracker = SimpleETLTracker(store_dsn, delivery=delivery)  # type: ignore[arg-type]
     run_id = tracker.start_run("newer")
     for page in range(20):
@@ -137,7 +137,7 @@ def test_a_job_writes_into_a_schema_two_versions_newer_and_says_so_once(
     tracker.end_run(run_id, True)
     tracker.close()
     assert_nothing_lost(store_dsn, 20)
-    assert [record.getMessage().count("schema version 3") for record in caplog.records] == [1]
+    assert [record.getMessage().count("schema version 4") for record in caplog.records] == [1]
     assert tracker.get_recent_runs()[0].requests == 20
 
 
@@ -147,7 +147,7 @@ def test_a_job_writes_into_a_schema_two_versions_older_without_touching_it(
     from tracking_core.store import queries
 
     known = queries.migrations
-    later = queries.Migration(version=3, name="later", sql="CREATE TABLE must_not_be_made (x int)")
+    later = queries.Migration(version=4, name="later", sql="CREATE TABLE must_not_be_made (x int)")
     monkeypatch.setattr(queries, "migrations", lambda dialect: (*known(dialect), later))
     tracker = SimpleETLTracker(store_dsn, delivery=delivery)  # type: ignore[arg-type]
     run_id = tracker.start_run("older")
@@ -156,20 +156,20 @@ def test_a_job_writes_into_a_schema_two_versions_older_without_touching_it(
     tracker.close()
     assert_nothing_lost(store_dsn, 1)
     assert ["etlwatch init" in record.getMessage() for record in caplog.records] == [True]
-    assert peek(store_dsn, "SELECT max(version) FROM tracking.schema_version") == [(1,)]
+    assert peek(store_dsn, "SELECT max(version) FROM tracking.schema_version") == [(2,)]
 
 
 def test_a_reader_tolerates_two_versions_and_refuses_more(store_dsn: str) -> None:
-    schema_version(store_dsn, 3)
+    schema_version(store_dsn, 4)
     open_store(store_dsn).reader(5.0).close()
     location = resolve(store_dsn)
     if location.path is not None:
         with sqlite3.connect(location.path) as connection:
-            connection.execute("UPDATE schema_version SET version = 4 WHERE version = 3")
+            connection.execute("UPDATE schema_version SET version = 5 WHERE version = 4")
         connection.close()
     else:
         with psycopg.connect(location.dsn) as postgres:
-            postgres.execute("UPDATE tracking.schema_version SET version = 4 WHERE version = 3")
+            postgres.execute("UPDATE tracking.schema_version SET version = 5 WHERE version = 4")
     with pytest.raises(SchemaNewer):
         open_store(store_dsn).reader(5.0)
 

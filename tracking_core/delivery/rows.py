@@ -138,7 +138,7 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
         status=raw.status,
         at_us=at_us,
         started_us=memory.started_us,
-        ended_us=at_us if raw.status in ("completed", "failed") else None,
+        ended_us=at_us if raw.status in ("completed", "failed", "skipped") else None,
         counters=_counters(raw.totals, raw.processed),
         memory_mb=memory_mb,
         peak_memory_mb=memory.peak_memory_mb,

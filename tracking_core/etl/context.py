@@ -211,7 +211,7 @@ class ETLContext:
         with self._pace:
             with self._lock:
                 self._require_phase(phase)
-                valid_statuses = [known.value for known in PhaseStatus]
+                valid_statuses = [known.value for known in PhaseStatus if known is not PhaseStatus.SKIPPED]
                 if status not in valid_statuses:
                     raise ValueError(f"Invalid status: {status}. Valid statuses are: {', '.join(valid_statuses)}")
                 self.phase_status[phase] = str(status)

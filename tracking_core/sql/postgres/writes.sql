@@ -318,15 +318,20 @@ ON CONFLICT (width, bucket, shard) DO UPDATE SET
             FROM unnest(old.histogram || excluded.histogram) AS entry GROUP BY 1) AS sums);
 
 -- name: save_phase
--- A phase as its run knows it; an older word never overwrites a newer one, units are merged one by one.
+-- A phase as its run knows it; an older word never overwrites a newer one, units are merged one by one. Tables of
+-- version 1 take no `skipped`: there it is completed, and marked by a unit of that name.
 INSERT INTO tracking.phases AS old (
     run_id, phase, position, status, started_at, ended_at, changed_at, counters, memory_mb, peak_memory_mb,
     memory_limit_mb)
 VALUES (
     %(run_id)s, %(phase)s,
     coalesce(%(position)s, (SELECT coalesce(max(position), 0) + 1 FROM tracking.phases WHERE run_id = %(run_id)s)),
-    %(status)s, %(started_at)s, %(ended_at)s, %(changed_at)s, %(counters)s::jsonb, %(memory_mb)s, %(peak_memory_mb)s,
-    %(memory_limit_mb)s)
+    CASE WHEN %(status)s = 'skipped' AND (SELECT max(version) FROM tracking.schema_version) = 1
+        THEN 'completed' ELSE %(status)s END,
+    %(started_at)s, %(ended_at)s, %(changed_at)s,
+    CASE WHEN %(status)s = 'skipped' AND (SELECT max(version) FROM tracking.schema_version) = 1
+        THEN %(counters)s::jsonb || '{"skipped": {"processed": 1}}' ELSE %(counters)s::jsonb END,
+    %(memory_mb)s, %(peak_memory_mb)s, %(memory_limit_mb)s)
 ON CONFLICT (run_id, phase) DO UPDATE SET
     status = CASE WHEN excluded.changed_at >= old.changed_at THEN excluded.status ELSE old.status END,
     started_at = CASE WHEN excluded.changed_at >= old.changed_at

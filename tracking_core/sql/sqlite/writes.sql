@@ -158,14 +158,19 @@ WHERE width = :width
   AND bucket < min(:before, (SELECT min(bucket) FROM throughput WHERE width = :width) + 3600);
 
 -- name: save_phase
--- A phase as its run knows it; an older word never overwrites a newer one, units are merged one by one.
+-- A phase as its run knows it; an older word never overwrites a newer one, units are merged one by one. Tables of
+-- version 1 take no `skipped`: there it is completed, and marked by a unit of that name.
 INSERT INTO phases AS old (
     run_id, phase, position, status, started_at, ended_at, changed_at, counters, memory_mb, peak_memory_mb,
     memory_limit_mb)
 VALUES (
     :run_id, :phase,
     coalesce(:position, (SELECT coalesce(max(position), 0) + 1 FROM phases WHERE run_id = :run_id)),
-    :status, :started_at, :ended_at, :changed_at, :counters, :memory_mb, :peak_memory_mb, :memory_limit_mb)
+    CASE WHEN :status = 'skipped' AND (SELECT max(version) FROM schema_version) = 1 THEN 'completed' ELSE :status END,
+    :started_at, :ended_at, :changed_at,
+    CASE WHEN :status = 'skipped' AND (SELECT max(version) FROM schema_version) = 1
+        THEN json_patch(:counters, '{"skipped": {"processed": 1}}') ELSE :counters END,
+    :memory_mb, :peak_memory_mb, :memory_limit_mb)
 ON CONFLICT (run_id, phase) DO UPDATE SET
     status = CASE WHEN excluded.changed_at >= old.changed_at THEN excluded.status ELSE old.status END,
     started_at = CASE WHEN excluded.changed_at >= old.changed_at
