@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +19,7 @@ from tracking_core.clock import to_microseconds
 from tracking_core.store import queries
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+STORE = Path(queries.__file__).parent
 NOT_QUESTIONS = {"begin_view", "end_view"}
 QUESTIONS = sorted(queries.blocks("postgres", "reads").keys() - NOT_QUESTIONS)
 SQLITE_QUESTIONS = sorted(queries.blocks("sqlite", "reads").keys() - NOT_QUESTIONS)
@@ -217,6 +220,42 @@ def test_sqlite_finds_the_runs_of_each_job_by_its_index_however_few_there_are(
 def test_the_check_knows_a_scan_of_the_file(sqlite: tuple[sqlite3.Connection, list[int]]) -> None:
     file, _ = sqlite
     assert scanned(sqlite_plan(file, "SELECT count(*) FROM requests WHERE endpoint = '/0'", {})) == ["SCAN requests"]
+
+
+PLANNING = ("clock", "plan_jobs", "count_kept", "last_successes")
+"""What `cleanup --dry-run` asks of a keeper."""
+
+
+@pytest.mark.parametrize("question", PLANNING)
+def test_postgres_plans_a_removal_by_index(postgres: tuple[psycopg.Connection[Any], list[int]], question: str) -> None:
+    connection, _ = postgres
+    given = {"now": None, "cutoff": NOW - timedelta(days=400), "spared": []}
+    assert read_whole(postgres_plan(connection, queries.blocks("postgres", "keeping")[question], given)) == set()
+
+
+@pytest.mark.parametrize("question", PLANNING)
+def test_sqlite_plans_a_removal_by_index_however_many_runs_stay(
+    sqlite: tuple[sqlite3.Connection, list[int]], question: str
+) -> None:
+    file, _ = sqlite
+    file.execute("ANALYZE")
+    given = {"now": to_microseconds(NOW), "cutoff": 1, "spared": "[]"}
+    plan = sqlite_plan(file, queries.blocks("sqlite", "keeping")[question], given)
+    assert not [step for step in plan if step.startswith("SCAN runs")]
+
+
+def test_every_question_that_a_command_sends_has_a_plan_that_is_checked() -> None:
+    """The readers' blocks are all checked above; of a keeper those are asked by commands that only look."""
+    sent = re.compile(r"""\b_(?:ask|ask_of_runs?|runs|read)\(\s*"(\w+)\"""")
+    shared = [path.read_text() for path in (STORE / "questions.py", STORE / "postgres" / "reader.py")]
+    asked = {name for text in shared for name in sent.findall(text)}
+    raw = queries.blocks("postgres", "raw").keys()
+    assert asked - raw <= {*QUESTIONS, "newest_version"}, "a block of another file than reads.sql"
+    assert asked & raw <= {"pages", "requests"}, "a new question about raw requests"
+    keeping = (STORE / "keeping.py").read_text()
+    planning = keeping[keeping.index("def plan_cleanup") : keeping.index("def cleanup(")]
+    planned = {*sent.findall(planning), "last_successes", "clock"}
+    assert planned == set(PLANNING), "what a dry run asks has to be checked, too"
 
 
 def test_every_question_is_one_select() -> None:
