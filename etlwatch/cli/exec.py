@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -10,9 +10,12 @@ from etlwatch.cli import connect
 from etlwatch.cli.faults import strike_out
 from etlwatch.cli.terminal import say
 
+if TYPE_CHECKING:
+    from etlwatch.execution.streams import Tail
+
 KEPT_KIB = 16
-MOST_KIB = 48
-"""What of it, with all that stands around it, fits the text of an error."""
+MOST_KIB = 24
+"""What of two streams, with all that stands around it, fits the text of an error."""
 
 
 @click.command(
@@ -25,12 +28,17 @@ MOST_KIB = 48
 @click.option("--job", "-j", required=True, metavar="NAME", help="The pipeline's name: its runs are compared.")
 @click.option("--notes", metavar="TEXT", help="What is said of this run.")
 @click.option(
+    "--tail",
+    type=click.Choice(["stderr", "stdout", "both"]),
+    help="Of which streams the end is kept.  [default: both; stderr where both are one terminal]",
+)
+@click.option(
     "--stderr",
     "kept_kib",
     type=click.IntRange(0, MOST_KIB),
     default=KEPT_KIB,
     metavar="KIB",
-    help=f"How much of its last words to keep; 0 leaves its stderr alone.  [default: {KEPT_KIB}]",
+    help=f"How much of each to keep; 0 leaves both alone.  [default: {KEPT_KIB}]",
 )
 @click.option(
     "--record-command",
@@ -39,15 +47,20 @@ MOST_KIB = 48
     help="Record the program and the names of its options, or its whole command line with secrets masked.",
 )
 def exec_command(
-    command: tuple[str, ...], job: str, notes: str | None, kept_kib: int, record_command: Literal["names", "full"]
+    command: tuple[str, ...],
+    job: str,
+    notes: str | None,
+    tail: Tail | None,
+    kept_kib: int,
+    record_command: Literal["names", "full"],
 ) -> int:
     """Run COMMAND as a tracked run.
 
     It gets our streams, our signals and our terminal, and runs whatever the store does. How it ended is recorded within
     a second: its exit status or the signal, whether memory ran out, its peak memory, the end of what it wrote to
-    stderr. What it records itself through tracking_core goes into the same run.
+    stdout and stderr. What it records itself through tracking_core goes into the same run.
     """
     from etlwatch.execution.tracked import Order, execute
 
-    order = Order(command=command, job=job, notes=notes, record_command=record_command, keep_stderr=kept_kib * 1024)
+    order = Order(command=command, job=job, notes=notes, record_command=record_command, tail=tail, keep=kept_kib * 1024)
     return execute(order, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))

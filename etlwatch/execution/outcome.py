@@ -7,6 +7,7 @@ were come by (`process.py`, `memory.py`).
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 
 from etlwatch.execution.memory import MemoryFacts
 from etlwatch.model.numbers import duration
@@ -101,8 +102,8 @@ class Outcome:
         """What it took, '' for one that was never started."""
         return "" if self.refusal is not None else ", ".join(filter(None, (self.memory.peak_words, self._cpu())))
 
-    def error(self, stderr: str) -> Exception | None:
-        """Return the death certificate: an error to be recorded, with figures and what was last said on stderr.
+    def error(self, last_words: Sequence[str]) -> Exception | None:
+        """Return the death certificate: an error to be recorded, with figures and the last of its output.
 
         None for a command that ended well or was stopped on request.
         """
@@ -110,7 +111,7 @@ class Outcome:
             return None
         kind = KilledBySignal if self.killed_by is not None else NotStarted if self.refusal is not None else ExitStatus
         certificate = kind(self.headline)
-        for note in (self.figures, stderr):
+        for note in (self.figures, *last_words):
             if note:
                 certificate.add_note(note)
         return certificate

@@ -59,19 +59,19 @@ def signals_held() -> Iterator[Mask]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def start(command: Sequence[str], environ: Mapping[str, str], *, stderr: int | None, mask: Mask) -> int:
-    """Start a command with our streams but for `stderr`, and return its process id; raises OSError where it cannot.
+def start(command: Sequence[str], environ: Mapping[str, str], *, streams: Mapping[int, int], mask: Mask) -> int:
+    """Start a command with our streams but for `streams`, and return its process id; raises OSError where it cannot.
 
-    `mask` are the signals that it is to find blocked.
+    `streams` are descriptors by the number that each is to have, `mask` the signals that it is to find blocked.
     """
-    actions = [] if stderr is None else [(os.POSIX_SPAWN_DUP2, stderr, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, given, number) for number, given in streams.items()]
     # Not subprocess: it cannot give back the mask without a fork, and a fork would stop the tracker's threads.
     return os.posix_spawnp(
         command[0], list(command), dict(environ), file_actions=actions, setsigmask=mask, setsigdef=_CHANGED_BY_PYTHON
     )
 
 
-def attend(pid: int, *, resized: Callable[[], None]) -> Death:
+def attend(pid: int, *, resized: Callable[[], object]) -> Death:
     """Pass signals on to a child until it is dead, and return how it died; inside `signals_held`."""
     asked_to_stop: int | None = None
     while True:

@@ -7,7 +7,6 @@ exit status is ours. What it says of itself through `tracking_core` is recorded 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Literal
@@ -15,7 +14,7 @@ from typing import Literal
 from etlwatch.execution import process
 from etlwatch.execution.memory import Kills, MemoryFacts, kills, own_peak, peak_of
 from etlwatch.execution.outcome import Outcome
-from etlwatch.execution.stderr import Stderr
+from etlwatch.execution.streams import Stream, Tail, streams
 from tracking_core import SimpleETLTracker, handover
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
@@ -36,8 +35,11 @@ class Order:
     notes: str | None = None
     tags: Mapping[str, str] | None = None
     record_command: Literal["names", "full"] = "names"
-    keep_stderr: int = 16 * 1024
-    """Bytes of standard error that are kept; with 0 the command gets ours as it is."""
+    tail: Tail | None = None
+    """Of which streams the end is kept; None for both, but for stderr alone where both are one terminal."""
+
+    keep: int = 16 * 1024
+    """Bytes of each that are kept; with 0 the command gets ours as they are."""
 
 
 def execute(order: Order, place: Callable[[], StoreLocation], warn: Callable[[str], None]) -> int:
@@ -51,40 +53,38 @@ def execute(order: Order, place: Callable[[], StoreLocation], warn: Callable[[st
         os.environ.pop(handover.HANDED_RUN, None)
         run = _Run(order, place, warn)
         run.begin()
-        stderr = _stderr(order.keep_stderr)
-        if stderr is not None:
+        passed = streams(order.tail, order.keep)
+        for stream in passed:
             # Not before the death is recorded, nor while signals are held: whoever reads it may take his time.
-            afterwards.callback(stderr.close)
-        outcome = _attended(order.command, run.environ(), stderr, mask)
-        run.end(outcome, stderr.last_words() if stderr is not None and outcome.refusal is None else "")
+            afterwards.callback(stream.close)
+        outcome = _attended(order.command, run.environ(), passed, mask)
+        run.end(outcome, [] if outcome.refusal is not None else [stream.last_words() for stream in passed])
         if outcome.refusal is not None:
             warn(outcome.headline)
         return outcome.exit_status
 
 
-def _attended(command: Sequence[str], environ: Mapping[str, str], stderr: Stderr | None, mask: process.Mask) -> Outcome:
+def _attended(
+    command: Sequence[str], environ: Mapping[str, str], passed: Sequence[Stream], mask: process.Mask
+) -> Outcome:
     """Run the command to its end and return how it ended."""
-    its_stderr = None if stderr is None else stderr.for_child
+    given = {number: stream.for_child for stream in passed for number in stream.numbers}
     before, ours = kills(), own_peak()
     try:
-        pid = process.start(command, environ, stderr=its_stderr, mask=mask)
+        pid = process.start(command, environ, streams=given, mask=mask)
     except OSError as error:
         return Outcome(refusal=_naming(error, command[0]))
-    if stderr is not None:
-        stderr.started()
-    death = process.attend(pid, resized=stderr.resized if stderr is not None else lambda: None)
+    for stream in passed:
+        stream.started()
+
+    def resized() -> None:
+        for stream in passed:
+            stream.resized()
+
+    death = process.attend(pid, resized=resized)
+    for stream in passed:
+        stream.ended()
     return _outcome(death, before=before, ours=ours)
-
-
-def _stderr(keep: int) -> Stderr | None:
-    # Where we were started without one, number 2 may be anything by now; the command finds none either.
-    if keep <= 0 or sys.stderr is None:
-        return None
-    try:
-        return Stderr(keep)
-    except OSError:
-        # No descriptor is left: the command gets ours as it is.
-        return None
 
 
 def _naming(error: OSError, name: str) -> OSError:
@@ -139,7 +139,7 @@ class _Run:
         start = self._tracker.start_of(self._run_id)
         return environ if start is None else environ | handover.handed_on(start, self._location.label)
 
-    def end(self, outcome: Outcome, stderr: str) -> None:
+    def end(self, outcome: Outcome, last_words: Sequence[str]) -> None:
         """End the run as the command ended, and bring it to the store."""
         tracker = self._tracker
         if tracker is None:
@@ -147,7 +147,7 @@ class _Run:
         with suppress(Exception):
             phase = _OF_RUN.get(outcome.status, PhaseStatus.FAILED)
             tracker.log_phase(self._run_id, PHASE, phase, memory_mb=outcome.memory.peak_mb)
-            error = outcome.error(stderr)
+            error = outcome.error(last_words)
             if error is not None:
                 tracker.log_error(self._run_id, error, phase=PHASE)
             notes = ", ".join(filter(None, (outcome.headline, outcome.figures)))

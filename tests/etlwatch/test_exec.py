@@ -114,6 +114,60 @@ def test_the_last_words_are_kept_and_no_more_than_asked_for(sqlite_store_dsn: st
     assert "line 100\n" not in told
 
 
+@pytest.mark.parametrize(
+    ("tail", "told"),
+    [
+        ((), ["stdout:", "Failure in model orders", "stderr:", "warning"]),
+        (("--tail", "stdout"), ["stdout:", "Failure in model orders"]),
+        (("--tail", "stderr"), ["stderr:", "warning"]),
+        (("--stderr", "0"), []),
+    ],
+)
+def test_what_a_command_says_on_stdout_is_kept_too(
+    sqlite_store_dsn: str, tail: tuple[str, ...], told: list[str]
+) -> None:
+    script = "echo 'Failure in model orders'; echo warning >&2; exit 2"
+    done = run_command("sh", "-c", script, dsn=sqlite_store_dsn, options=tail)
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"Failure in model orders\n", b"warning\n")
+    assert only_error(sqlite_store_dsn).traceback.splitlines()[2:] == told
+
+
+def test_streams_that_are_one_stay_in_their_order(sqlite_store_dsn: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "for n in 1 2 3 4 5 6 7 8 9; do echo out $n; echo err $n >&2; done; exit 1"
+    with log.open("wb") as file:
+        done = subprocess.run(
+            words("sh", "-c", script, dsn=sqlite_store_dsn), env=environment(), stdout=file, stderr=file, check=False
+        )
+    assert done.returncode == 1
+    wanted = "".join(f"out {number}\nerr {number}\n" for number in range(1, 10))
+    assert log.read_text() == wanted
+    assert only_error(sqlite_store_dsn).traceback.endswith(f"stdout and stderr:\n{wanted}")
+
+
+def test_a_command_whose_reader_goes_ends_as_it_would_alone(sqlite_store_dsn: str) -> None:
+    process = subprocess.Popen(
+        words("yes", dsn=sqlite_store_dsn), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(2) == b"y\n"
+    process.stdout.close()
+    assert process.wait(30) == 128 + signal.SIGPIPE
+    assert only_run(sqlite_store_dsn).ended_by == "signal SIGPIPE"
+
+
+def test_a_command_that_closes_its_stdout_goes_on(sqlite_store_dsn: str) -> None:
+    done = run_command("sh", "-c", "echo first; exec >&-; sleep 0.2; echo last >&2; exit 4", dsn=sqlite_store_dsn)
+    assert (done.returncode, done.stdout, done.stderr) == (4, b"first\n", b"last\n")
+    assert only_error(sqlite_store_dsn).traceback.endswith("stdout:\nfirst\nstderr:\nlast\n")
+
+
+def test_both_streams_full_at_once_do_not_stop_a_command(sqlite_store_dsn: str) -> None:
+    both = "import os\nfor n in range(40):\n os.write(1, bytes(70_000)); os.write(2, bytes(70_000))"
+    done = run_command(sys.executable, "-c", both, dsn=sqlite_store_dsn)
+    assert (done.returncode, len(done.stdout), len(done.stderr)) == (0, 2_800_000, 2_800_000)
+
+
 def test_a_command_that_is_killed_has_its_signal_in_the_certificate(store_dsn: str) -> None:
     done = run_command("sh", "-c", "echo going on >&2; kill -KILL $$", dsn=store_dsn)
     assert done.returncode == 128 + signal.SIGKILL
@@ -367,6 +421,18 @@ def test_a_command_finds_a_terminal_of_our_size_on_stderr(tmp_path: Path) -> Non
     with at_terminal(tmp_path, line) as terminal:
         terminal.wait_for("status 6")
         assert "24 80" in terminal.text
+
+
+@pytest.mark.parametrize(
+    ("tail", "redirected", "told"),
+    [("", "", "tty tty"), ("--tail both", "", "tty tty"), ("", "2>log", "tty pipe"), ("", ">log", "pipe tty")],
+)
+def test_a_stream_is_a_terminal_where_ours_is(tmp_path: Path, tail: str, redirected: str, told: str) -> None:
+    kinds = "test -t 1 && a=tty || a=pipe; test -t 2 && b=tty || b=pipe; echo $a $b >kinds; exit 6"
+    line = exec_line(kinds).replace("--job", f"{tail} --job") + f" {redirected}; echo status $?"
+    with at_terminal(tmp_path, f"cd {tmp_path}\n{line}") as terminal:
+        terminal.wait_for("status 6")
+    assert (tmp_path / "kinds").read_text().split() == told.split()
 
 
 def test_ctrl_c_reaches_a_command_once_and_we_end_as_it_does(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from etlwatch.execution.memory import MIB, Kills, MemoryFacts, kills, own_peak, size
 from etlwatch.execution.outcome import Outcome
-from etlwatch.execution.stderr import readable
+from etlwatch.execution.streams import readable
 
 GIB = 1024 * MIB
 
@@ -39,7 +39,7 @@ def memory(
 )
 def test_an_end_is_an_exit_status_and_a_state(outcome: Outcome, exit_status: int, status: str, ended_by: str) -> None:
     assert (outcome.exit_status, outcome.status, outcome.ended_by) == (exit_status, status, ended_by)
-    assert (outcome.error("") is None) == (status != "failed")
+    assert (outcome.error([]) is None) == (status != "failed")
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,13 @@ def test_a_kill_is_put_down_to_memory_only_with_proof(facts: MemoryFacts, told: 
 
 
 def test_a_certificate_holds_figures_and_the_last_words() -> None:
-    error = Outcome(exit_code=1, cpu_s=75, memory=memory()).error("stderr:\nlast words")
+    error = Outcome(exit_code=1, cpu_s=75, memory=memory()).error(["stdout:\nfirst words", "", "stderr:\nlast words"])
     assert (type(error).__name__, str(error)) == ("ExitStatus", "exit status 1")
-    assert getattr(error, "__notes__", None) == ["peak memory 1.9 GiB of 2.0 GiB, CPU 1m 15s", "stderr:\nlast words"]
+    assert getattr(error, "__notes__", None) == [
+        "peak memory 1.9 GiB of 2.0 GiB, CPU 1m 15s",
+        "stdout:\nfirst words",
+        "stderr:\nlast words",
+    ]
 
 
 def test_a_peak_that_is_only_a_bound_is_said_to_be_one_and_not_stored() -> None:

@@ -1,8 +1,8 @@
-"""A command's standard error on its way through: passed on as it comes, the last of it kept.
+"""A command's stdout and stderr on their way through: passed on as they come, the last of each kept.
 
-Owns the way: a terminal of its own where ours is one, so that the command finds what it would have found, else a pipe.
-Whatever becomes of our own standard error, the command is never made to wait for it longer than it would have been, and
-what is kept is for a person to read: escape sequences, overwritten lines and passwords are left out.
+Each goes through a terminal of its own where ours is one, so that buffering and colours stay, else through a pipe. The
+bytes are not changed. What is kept is for a person to read: escape sequences, overwritten lines and passwords are left
+out. Where both of ours are one file or pipe, both of the command's are one as well, so that their order stays.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import os
 import pty
 import re
 import select
+import sys
 import termios
 import threading
 import tty
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final, Literal
 
 from tracking_core.redaction import without_secrets
 
@@ -26,17 +29,23 @@ AFTER_DEATH_S = 0.5
 MOST_LEFT = 1024 * 1024
 """Bytes that are passed on after its death: what a pipe holds at most. Others may go on writing into it."""
 
+NAMES: Final = {1: "stdout", 2: "stderr"}
+Tail = Literal["stderr", "stdout", "both"]
+
 _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_()][0-9A-B]?)")
 
 
-class Stderr:
-    """The standard error of one command."""
+class Stream:
+    """What one command writes to its stdout, its stderr, or both."""
 
-    def __init__(self, keep: int, out: int = 2) -> None:
-        """Prepare to pass on to the descriptor `out`, keeping the last `keep` bytes."""
+    def __init__(self, keep: int, numbers: Sequence[int]) -> None:
+        """Prepare to pass on what is written to the descriptors `numbers`, keeping the last `keep` bytes."""
+        self.numbers = numbers
+        self._name = " and ".join(NAMES[number] for number in numbers)
         self._keep = keep
+        out = numbers[0]
         self._out: int | None = out
-        self._kept = bytearray()
+        self._kept = b""
         self._left_out = False
         self._is_terminal = os.isatty(out)
         self._source, self.for_child = self._open()
@@ -44,7 +53,7 @@ class Stderr:
         self._left: int | None = None
         """Bytes that are still passed on; None while the command lives."""
 
-        self._thread = threading.Thread(target=self._pass_on, name="etlwatch stderr", daemon=True)
+        self._thread = threading.Thread(target=self._pass_on, name=f"etlwatch {self._name}", daemon=True)
 
     def _open(self) -> tuple[int, int]:
         if self._is_terminal:
@@ -68,10 +77,13 @@ class Stderr:
             with suppress(OSError):
                 fcntl.ioctl(self._source, termios.TIOCSWINSZ, fcntl.ioctl(self._out, termios.TIOCGWINSZ, bytes(8)))
 
-    def last_words(self) -> str:
-        """Return the last that the dead command said, with a heading, without waiting for a slow reader."""
+    def ended(self) -> None:
+        """Stop once what the dead command has left behind is passed on."""
         self._left = MOST_LEFT
         os.write(self._wake, b"x")
+
+    def last_words(self) -> str:
+        """Return the last that the dead command wrote, with a heading, without waiting for a slow reader."""
         self._thread.join(AFTER_DEATH_S)
         return self._words()
 
@@ -101,13 +113,13 @@ class Stderr:
                 return
             if self._left is not None:
                 self._left -= len(chunk)
-            self._kept += chunk
-            if len(self._kept) > 2 * self._keep + CHUNK:
-                self._left_out = True
-                del self._kept[: -self._keep]
-            self._write(chunk)
+            self._left_out |= len(self._kept) + len(chunk) > self._keep
+            self._kept = (self._kept + chunk)[-self._keep :]
+            if not self._write(chunk):
+                return
 
-    def _write(self, chunk: bytes) -> None:
+    def _write(self, chunk: bytes) -> bool:
+        """Pass a chunk on; False where the command has to be told that nobody reads its stdout any more."""
         view = memoryview(chunk)
         while view and self._out is not None:
             try:
@@ -115,16 +127,47 @@ class Stderr:
             except BlockingIOError:
                 select.select([], [self._out], [])
             except OSError:
-                # Nobody reads it any more: the command need not know.
+                # Nobody reads it any more. Of stderr the command need not know; of stdout it is told as it would have
+                # been without us: its next write fails.
                 self._out = None
+                if 1 in self.numbers:
+                    os.dup2(self._wake_read, self._source, inheritable=False)
+                    return False
+        return True
 
     def _words(self) -> str:
-        self._left_out |= len(self._kept) > self._keep
-        text = readable(bytes(self._kept[-self._keep :]) if self._keep else b"")
+        text = readable(self._kept)
         if not text:
             return ""
-        heading = f"the last {self._keep // 1024} KiB of stderr:" if self._left_out else "stderr:"
+        heading = f"the last {self._keep // 1024} KiB of {self._name}:" if self._left_out else f"{self._name}:"
         return f"{heading}\n{text}"
+
+
+def streams(tail: Tail | None, keep: int) -> list[Stream]:
+    """Return the streams of which the last `keep` bytes each are kept; the command gets the others as they are.
+
+    By default both, but of one terminal only stderr: a program that draws on it needs the terminal itself.
+    """
+    # Where we were started without one, its number may be anything by now; the command finds none either.
+    ours = {number: stream is not None for number, stream in ((1, sys.stdout), (2, sys.stderr))}
+    try:
+        one = all(ours.values()) and _identity(1) == _identity(2)
+        tail = tail or ("stderr" if one and os.isatty(2) else "both")
+        wanted = [number for number, name in NAMES.items() if tail in (name, "both") and ours[number]]
+        groups = [wanted] if one and len(wanted) == 2 else [[number] for number in wanted]
+    except OSError:
+        return []
+    made: list[Stream] = []
+    for numbers in groups if keep > 0 else ():
+        # Where no descriptor is left, the command gets ours as it is.
+        with suppress(OSError):
+            made.append(Stream(keep, numbers))
+    return made
+
+
+def _identity(number: int) -> tuple[int, int]:
+    found = os.fstat(number)
+    return found.st_dev, found.st_ino
 
 
 def readable(output: bytes) -> str:
