@@ -38,9 +38,26 @@ def dsn_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def _targets(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the targets whose names begin so, for a shell; none where the configuration cannot be read."""
+    from etlwatch.config.effective import load
+    from etlwatch.config.errors import ConfigError
+
+    try:
+        return sorted({name for values in load(os.environ) for name in values.targets if name.startswith(begun)})
+    except ConfigError:
+        return []
+
+
 def store_option(command: Decorated) -> Decorated:
     """Let a command or a group take `--dsn` and `--target`."""
-    target = remembered_option("--target", "-t", metavar="NAME", help="Which store, by its name in the configuration.")
+    target = remembered_option(
+        "--target",
+        "-t",
+        metavar="NAME",
+        shell_complete=_targets,
+        help="Which store, by its name in the configuration.",
+    )
     return dsn_option(target(command))
 
 
