@@ -103,6 +103,7 @@ def _may_hold_name(lower: str) -> bool:
         )
         or ("pwd" in lower or "credential" in lower or "cookie" in lower or "jwt" in lower or "bearer" in lower)
         or "session" in lower
+        or "identified by" in lower
         or ("=" in lower and _may_hold_parameter(lower))
     )
 
@@ -148,7 +149,7 @@ def _heads() -> re.Pattern[str]:
         rf"""(?: (?P<header>authorization)
         | (?P<cookie>cookie2?)
         | (?P<strong> pass(?:w(?:or)?d|phrase|code)s? | (?<![a-z])pass | (?:user|db|pg|sql|smtp|root|admin)pass
-            | pwd | secret | (?:{keys})(?:[-_.\ ]|%20)?keys? )
+            | pwd | identified[ ]by | secret | (?:{keys})(?:[-_.\ ]|%20)?keys? )
         | (?P<weak> token | credentials? | signature | (?<![a-z])sig | auth | jwt | session[-_]?(?:id|key) | bearer )
         | (?P<query> (?<=[?&;])(?:key|sid|session|ticket|otp|pin|pw|access|hash|assertion)(?==) ) )
         (?:[-_]?(?:hash|value|[0-9]{{1,2}}))?
@@ -219,6 +220,9 @@ def _form_of(head: re.Match[str], text: str) -> str:
         return "word" if head["close"] else ""
     if separator.endswith(">") and separator != "=>":
         return "markup" if re.search(r"<[\w:.-]*$", before) else ""
+    if not separator and text.startswith(("'", '"'), head.end()):
+        # As in SQL: ALTER USER … PASSWORD '…'.
+        return "word" if head[0].lower().startswith(("passw", "identified")) else ""
     if not separator and not re.split(r"[\s\"'\[(,]", before)[-1].startswith("--"):
         return ""
     if _is_prose(head, separator, text, before):
@@ -293,9 +297,11 @@ def _without_private_keys(text: str) -> str:
     kept: list[str] = []
     done = 0
     for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        if text.startswith(MASK, mark.end()):
+            continue
         if mark[1] == "END":
-            if not done:
-                kept.append(text[: mark.start()].rstrip(_KEY_LETTERS) + MASK)
+            if done < mark.start() and not text.endswith(MASK, 0, mark.start()):
+                kept.append(text[done : mark.start()].rstrip(_KEY_LETTERS) + MASK)
                 done = mark.start()
             continue
         kept += (text[done : mark.end()], MASK)

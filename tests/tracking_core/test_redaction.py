@@ -46,6 +46,8 @@ FOUND = {
     "secrets: {'password': {'value': 'hunter2'}}": "secrets: {'password': {***}}",
     "mysql --password hunter2 failed": "mysql --password *** failed",
     "Command '['mysql', '--password', 'hunter2']' returned 1": "Command '['mysql', '--password', '***']' returned 1",
+    "ALTER USER etl WITH PASSWORD 'hunter2'": "ALTER USER etl WITH PASSWORD '***'",
+    "CREATE USER x IDENTIFIED BY 'hunter2' ;": "CREATE USER x IDENTIFIED BY '***' ;",
     # JSON, Python, markup, encodings.
     '{"password": "hunter2", "n": 1}': '{"password": "***", "n": 1}',
     '{"password":"a\\"hunter2","n":1}': '{"password":"***","n":1}',
@@ -126,6 +128,8 @@ PROSE = [
     "the password is wrong",
     'password authentication failed for user "ana"',
     "no password supplied",
+    'secret "db-creds" not found',
+    "column 'password' does not exist",
     "key: contacts",
     "primary key: id",
     "sort_key=created_at",
