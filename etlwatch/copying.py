@@ -15,6 +15,7 @@ from textual.app import App
 
 from etlwatch.clipboard import clipboard_sequence, clipped_for_clipboard
 from etlwatch.text import clip, safe
+from tracking_core.config import home_directory
 
 __all__ = ["Copying", "Selection", "copied_file"]
 
@@ -37,7 +38,7 @@ class Selection(Protocol):
 def copied_file() -> Path:
     """Return the file for what is too long for a clipboard, in the user's own state directory."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    base = Path(state) if state.startswith("/") else home_directory(os.environ) / ".local" / "state"
     return base / "etlwatch" / "copied.txt"
 
 

