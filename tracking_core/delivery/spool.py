@@ -5,7 +5,7 @@
 A process keeps a lock on its file for as long as it lives; whoever gets the lock of another's file may replay it.
 Replaying twice is harmless: a batch has its key, a single event its own. Files hold what was recorded and no
 credentials, and are readable by their owner alone. How a file is laid out is spool_file.py's, which directories and
-files are trusted spool_place.py's.
+files are trusted spool_place.py's, how they are sent spool_replay.py's.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tracking_core.dataclass import dataclass, field, replace
+from tracking_core.dataclass import replace
 from tracking_core.delivery import spool_file, wire
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.batches import events_in, fewer, stand_alone, together, with_short_errors
+from tracking_core.delivery.batches import fewer, with_short_errors
 from tracking_core.delivery.claims import Claim
-from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.notice import notice
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
-from tracking_core.errors import RowBlocked, RowRejected, StoreError
-from tracking_core.events import Batch, Receipt
+from tracking_core.delivery.spool_replay import Held, Write, send
+from tracking_core.events import Batch
 from tracking_core.identity import host_name
 from tracking_core.locks import reentrant_lock
 
@@ -45,25 +44,8 @@ FEWER_CELLS = (500, 50, 5)
 LIFE_S = 30 * 86_400
 """Spools live 30 days; batch keys in the store 35, so a replay is recognised for as long as it is possible."""
 
-MOST_LINES = 1000
-MOST_LINE_BYTES = 1024 * 1024
-"""Of the lines with single events that are sent together."""
-
 _LOOK_EVERY_BYTES = 1024 * 1024
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
-
-Write = Callable[[Batch], Receipt]
-
-
-@dataclass(slots=True)
-class _Held:
-    """A file that is being replayed, with its lock."""
-
-    descriptor: int
-    entry: Entry
-    offset: int
-    own: bool
-    """Whether this process has written it."""
 
 
 class DiskSpool:
@@ -87,8 +69,8 @@ class DiskSpool:
         self._identity = (0, 0)
         self._beyond = 0
         self._unchecked = _LOOK_EVERY_BYTES
-        self._own: list[_Held] = []
-        self._others: list[_Held] = []
+        self._own: list[Held] = []
+        self._others: list[Held] = []
         self._blocked: DiskSpool | None = None
         """What rules of the store stop, in a file that is tried less often."""
 
@@ -177,7 +159,7 @@ class DiskSpool:
                     blocked._put_away()
                     held += blocked._own
         try:
-            while held and _send(held[0], write, until, outcome, self.take_blocked):
+            while held and send(held[0], write, until, outcome, self.take_blocked):
                 held.pop(0)
         finally:
             with self._lock:
@@ -241,7 +223,7 @@ class DiskSpool:
     def _put_away(self) -> None:
         """Hold the file that was written to for replay; the next batch opens another."""
         if self._descriptor is not None and self._entry is not None:
-            self._own.append(_Held(self._descriptor, self._entry, 0, own=True))
+            self._own.append(Held(self._descriptor, self._entry, 0, own=True))
         self._descriptor, self._entry, self._length = None, None, 0
 
     def _open(self) -> None:
@@ -316,7 +298,7 @@ class DiskSpool:
             os.close(descriptor)
             return
         with self._lock:
-            self._others.append(_Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
+            self._others.append(Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
 
 
 def _has_requests(item: Batch | Claim) -> bool:
@@ -354,7 +336,7 @@ def replay_file(path: Path, write: Write) -> Replay:
     except (BlockingIOError, FileNotFoundError):
         outcome.left = 1
         return outcome
-    held = _Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False)
+    held = Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False)
     kept: list[int] = []
 
     def keep(batch: Batch) -> bool:
@@ -367,7 +349,7 @@ def replay_file(path: Path, write: Write) -> Replay:
             return True
         return False
 
-    if not _send(held, write, None, outcome, keep):
+    if not send(held, write, None, outcome, keep):
         os.close(descriptor)
         outcome.left = 1
     _close(kept)
@@ -396,120 +378,6 @@ def _place(label: str) -> str:
         name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
         hosts.append(f"{'localhost' if name in _LOOPBACK else name}:{port or 5432}")
     return "".join((match[1], ",".join(hosts), match[3] or "", match[4] or ""))
-
-
-def _send(held: _Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
-    """Send all of a file and remove it; False when it has to be gone on with."""
-    began_at = held.offset
-    known: dict[bytes, Batch] = {}
-    try:
-        while (window := _window(held, outcome, known)).after != held.offset:
-            if until is not None and time.monotonic() >= until:
-                return False
-            done = Replay()
-            for batch in window.batches():
-                _send_batch(batch, held, write, done, keep)
-                if done.error:
-                    # Counted only when all of the window is through: it is sent again as a whole.
-                    outcome.error = done.error
-                    return False
-            outcome.add(done)
-            held.offset = window.after
-        spool_file.remove(held.entry)
-        began_at = held.offset
-    except OSError as error:
-        outcome.error = f"{held.entry.path}: {error.strerror or error}"
-        return False
-    finally:
-        if held.offset != began_at:
-            spool_file.save_progress(held.entry, held.offset)
-    os.close(held.descriptor)
-    return True
-
-
-@dataclass(slots=True)
-class _Window:
-    """Lines of a file that are sent together: many single events, or one batch of its own."""
-
-    after: int
-    by_writer: dict[int, list[Batch]] = field(default_factory=dict)
-
-    def batches(self) -> list[Batch]:
-        """Return what is sent."""
-        return [together(batches) for batches in self.by_writer.values()]
-
-
-def _window(held: _Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
-    """Read what is sent next; a line that cannot be read is set aside."""
-    window = _Window(after=held.offset)
-    lines = size = 0
-    for content, after in spool_file.lines_from(held.descriptor, held.offset):
-        alone = True
-        if content and not spool_file.is_header(content):
-            try:
-                batch = wire.decode(content, known)
-            except ValueError:
-                if lines:
-                    break
-                outcome.rejected += 1
-                spool_file.set_aside(held.entry, content)
-            else:
-                alone = not stand_alone(batch)
-                if lines and alone:
-                    break
-                window.by_writer.setdefault(batch.writer_id, []).append(batch)
-                lines += 1
-        elif lines:
-            break
-        else:
-            outcome.rejected += content is None
-        window.after = after
-        size += len(content or b"")
-        if alone or lines >= MOST_LINES or size >= MOST_LINE_BYTES:
-            break
-    return window
-
-
-def _send_batch(batch: Batch, held: _Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:
-    try:
-        divided = _written(write, batch)
-    except StoreError as error:
-        outcome.error = str(error) or type(error).__name__
-        return
-    for part in divided.blocked:
-        if not keep(part):
-            outcome.error = f"{held.entry.path}: no room for what the store does not take yet"
-            return
-        outcome.blocked += 1
-    rejected = 0
-    for part in divided.rejected:
-        rejected += events_in(part)
-        outcome.rejected += 1
-        spool_file.set_aside(held.entry, wire.encode(part))
-    outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
-    outcome.sent += divided.sent
-    outcome.lost += divided.lost
-    if held.own:
-        outcome.own_sent += divided.sent
-        outcome.own_lost += divided.lost + rejected
-    outcome.refused.update(divided.refused)
-
-
-def _written(write: Write, batch: Batch) -> Divided:
-    def write_checked(part: Batch) -> Receipt:
-        try:
-            return write(part)
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-            # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
-            raise RowRejected(f"{type(error).__name__}: {error}") from error
-
-    try:
-        receipt = write_checked(batch)
-    except (RowRejected, RowBlocked) as error:
-        return write_divided(write_checked, batch, error)
-    divided = Divided()
-    divided.add(batch, receipt)
-    return divided
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -1,0 +1,147 @@
+"""Sending what a file of a spool holds: many single events in one transaction, batches one by one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from tracking_core.dataclass import dataclass, field
+from tracking_core.delivery import spool_file, wire
+from tracking_core.delivery.base import Replay
+from tracking_core.delivery.batches import events_in, stand_alone, together
+from tracking_core.delivery.dividing import Divided, write_divided
+from tracking_core.delivery.spool_place import Entry
+from tracking_core.errors import RowBlocked, RowRejected, StoreError
+from tracking_core.events import Batch, Receipt
+
+MOST_LINES = 1000
+MOST_LINE_BYTES = 1024 * 1024
+"""Of the lines with single events that are sent together."""
+
+Write = Callable[[Batch], Receipt]
+
+
+@dataclass(slots=True)
+class Held:
+    """A file that is being replayed, with its lock."""
+
+    descriptor: int
+    entry: Entry
+    offset: int
+    own: bool
+    """Whether this process has written it."""
+
+
+def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
+    """Send all of a file and remove it; False when it has to be gone on with."""
+    began_at = held.offset
+    known: dict[bytes, Batch] = {}
+    try:
+        while (window := _window(held, outcome, known)).after != held.offset:
+            if until is not None and time.monotonic() >= until:
+                return False
+            done = Replay()
+            for batch in window.batches():
+                _send_batch(batch, held, write, done, keep)
+                if done.error:
+                    # Counted only when all of the window is through: it is sent again as a whole.
+                    outcome.error = done.error
+                    return False
+            outcome.add(done)
+            held.offset = window.after
+        spool_file.remove(held.entry)
+        began_at = held.offset
+    except OSError as error:
+        outcome.error = f"{held.entry.path}: {error.strerror or error}"
+        return False
+    finally:
+        if held.offset != began_at:
+            spool_file.save_progress(held.entry, held.offset)
+    os.close(held.descriptor)
+    return True
+
+
+@dataclass(slots=True)
+class _Window:
+    """Lines of a file that are sent together: many single events, or one batch of its own."""
+
+    after: int
+    by_writer: dict[int, list[Batch]] = field(default_factory=dict)
+
+    def batches(self) -> list[Batch]:
+        """Return what is sent."""
+        return [together(batches) for batches in self.by_writer.values()]
+
+
+def _window(held: Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
+    """Read what is sent next; a line that cannot be read is set aside."""
+    window = _Window(after=held.offset)
+    lines = size = 0
+    for content, after in spool_file.lines_from(held.descriptor, held.offset):
+        alone = True
+        if content and not spool_file.is_header(content):
+            try:
+                batch = wire.decode(content, known)
+            except ValueError:
+                if lines:
+                    break
+                outcome.rejected += 1
+                spool_file.set_aside(held.entry, content)
+            else:
+                alone = not stand_alone(batch)
+                if lines and alone:
+                    break
+                window.by_writer.setdefault(batch.writer_id, []).append(batch)
+                lines += 1
+        elif lines:
+            break
+        else:
+            outcome.rejected += content is None
+        window.after = after
+        size += len(content or b"")
+        if alone or lines >= MOST_LINES or size >= MOST_LINE_BYTES:
+            break
+    return window
+
+
+def _send_batch(batch: Batch, held: Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:
+    try:
+        divided = _written(write, batch)
+    except StoreError as error:
+        outcome.error = str(error) or type(error).__name__
+        return
+    for part in divided.blocked:
+        if not keep(part):
+            outcome.error = f"{held.entry.path}: no room for what the store does not take yet"
+            return
+        outcome.blocked += 1
+    rejected = 0
+    for part in divided.rejected:
+        rejected += events_in(part)
+        outcome.rejected += 1
+        spool_file.set_aside(held.entry, wire.encode(part))
+    outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
+    outcome.sent += divided.sent
+    outcome.lost += divided.lost
+    if held.own:
+        outcome.own_sent += divided.sent
+        outcome.own_lost += divided.lost + rejected
+    outcome.refused.update(divided.refused)
+
+
+def _written(write: Write, batch: Batch) -> Divided:
+    def write_checked(part: Batch) -> Receipt:
+        try:
+            return write(part)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
+            raise RowRejected(f"{type(error).__name__}: {error}") from error
+
+    try:
+        receipt = write_checked(batch)
+    except (RowRejected, RowBlocked) as error:
+        return write_divided(write_checked, batch, error)
+    divided = Divided()
+    divided.add(batch, receipt)
+    return divided
