@@ -29,6 +29,18 @@ _EDGES = [math.ceil(floor) for floor in _FLOORS if floor <= _SMALL]
 _TABLE = b"".join(bytes([bucket]) * (high - low) for bucket, (low, high) in enumerate(pairwise(_EDGES)))[:_SMALL]
 
 
+class Latencies(dict[int, int]):
+    """Bucket → count, with what was measured beside: then no percentile is beyond the greatest duration."""
+
+    __slots__ = ("max_ms", "total_ms")
+
+    def __init__(self, counts: Mapping[int, int], *, max_ms: int, total_ms: int) -> None:
+        """Take the greatest duration and the sum of all, in milliseconds."""
+        super().__init__(counts)
+        self.max_ms = max_ms
+        self.total_ms = total_ms
+
+
 def bucket_of(duration_ms: int) -> int:
     """Return the bucket, 0 to 255, of a duration in whole milliseconds (negative ones count as 0)."""
     if 0 <= duration_ms < _SMALL:
@@ -81,15 +93,24 @@ def merge(packed_lists: Iterable[Iterable[int]]) -> dict[int, int]:
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
     """Return the duration in milliseconds below or at which `share` (0 to 1) of the requests lie; None without any.
 
-    Nearest rank over the buckets: within 5 % of the exact value up to 30 s and beyond.
+    Nearest rank over the buckets: within 5 % of the exact value up to 30 s and beyond. Of `Latencies` the greatest is
+    exact, and so is what all requests took where they took the same.
     """
     total = sum(counts.values())
     if total <= 0:
         return None
     rank = max(1, -(-int(total * share * 1_000_000) // 1_000_000))
+    most = None
+    if isinstance(counts, Latencies):
+        most = float(counts.max_ms)
+        if rank >= total:
+            return most
+        if len(counts) == 1:
+            return min(counts.total_ms / total, most)
     seen = 0
     for bucket in sorted(counts):
         seen += counts[bucket]
         if seen >= rank:
-            return middle_of(bucket)
-    return middle_of(max(counts))
+            break
+    value = middle_of(bucket)
+    return value if most is None else min(value, most)

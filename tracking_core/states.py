@@ -28,3 +28,7 @@ class PhaseStatus(StrEnum):
 
 SUCCESSFUL_PHASES = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
 """Phases that are over and need nobody."""
+
+
+PLACE = "place"
+"""The key among a unit's stored counters that tells its place among the units, from 0."""

@@ -15,7 +15,7 @@ from etlwatch.model.series import percentiles_of
 from etlwatch.model.snapshot import Percentiles
 from etlwatch.model.spans import Spans
 from etlwatch.text import safe
-from tracking_core.histogram import unpack
+from tracking_core.histogram import Latencies, unpack
 from tracking_core.records import EndpointTotals
 
 __all__ = ["BUSIEST", "ENDPOINTS", "endpoint_cells", "endpoint_columns"]
@@ -46,7 +46,7 @@ def endpoint_columns(width: int) -> tuple[Column, ...]:
 
 
 def _percentiles(totals: EndpointTotals) -> Percentiles | None:
-    return percentiles_of(unpack(totals.histogram))
+    return percentiles_of(Latencies(unpack(totals.histogram), max_ms=totals.max_ms, total_ms=totals.duration_ms))
 
 
 def _bad(totals: EndpointTotals) -> int:

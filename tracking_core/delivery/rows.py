@@ -22,6 +22,7 @@ from tracking_core.sanitize import (
     clean_text,
     whole_number,
 )
+from tracking_core.states import PLACE
 
 _MAX_MEMORY_MB = 1e9
 _MOST_NAMES = 4096
@@ -139,17 +140,22 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
         at_us=at_us,
         started_us=memory.started_us,
         ended_us=at_us if raw.status in ("completed", "failed", "skipped") else None,
-        counters=_counters(raw.totals, raw.processed),
+        counters=_counters(raw.totals, raw.processed, memory.units),
         memory_mb=memory_mb,
         peak_memory_mb=memory.peak_memory_mb,
     )
 
 
-def _counters(totals: Mapping[str, float], processed: Mapping[str, float]) -> dict[str, dict[str, int]]:
+def _counters(
+    totals: Mapping[str, float], processed: Mapping[str, float], places: dict[str, int]
+) -> dict[str, dict[str, int]]:
     counters: dict[str, dict[str, int]] = {}
     for kind, numbers in (("total", totals), ("processed", processed)):
         for unit, number in numbers.items():
-            counters.setdefault(clean_name(unit), {})[kind] = whole_number(number, 0, MAX_INTEGER)[0]
+            name = clean_name(unit)
+            # PostgreSQL's jsonb does not keep the order of its keys.
+            counts = counters.setdefault(name, {PLACE: places.setdefault(name, len(places))})
+            counts[kind] = whole_number(number, 0, MAX_INTEGER)[0]
     return counters
 
 

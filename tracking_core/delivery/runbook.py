@@ -25,6 +25,8 @@ class PhaseMemory:
     status: str = "pending"
     started_us: int | None = None
     peak_memory_mb: float | None = None
+    units: dict[str, int] = field(default_factory=dict)
+    """The place of each unit, in the order in which they were first named."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from tracking_core.clock import EPOCH, to_microseconds
 from tracking_core.dataclass import dataclass
+from tracking_core.states import PLACE
 
 T = TypeVar("T")
 
@@ -96,10 +97,15 @@ tags_of: Callable[[str], dict[str, str]] = _kept(
 figures_of: Callable[[str], dict[str, Any]] = _kept(lambda value: _figures(_parsed(value)))
 """Returns the numbers of a document by name."""
 
-counters_of: Callable[[str], dict[str, dict[str, Any]]] = _kept(
-    lambda value: {unit: _figures(counts) for unit, counts in _parsed(value).items() if isinstance(counts, dict)}
-)
-"""Returns the numbers of a document by unit and kind."""
+
+def _units(value: str) -> dict[str, dict[str, Any]]:
+    found = {unit: _figures(counts) for unit, counts in _parsed(value).items() if isinstance(counts, dict)}
+    places = {unit: counts.pop(PLACE, len(found)) for unit, counts in found.items()}
+    return {unit: found[unit] for unit in sorted(found, key=places.__getitem__)}
+
+
+counters_of: Callable[[str], dict[str, dict[str, Any]]] = _kept(_units)
+"""Returns the numbers of a document by unit, in the order in which these were declared, and kind."""
 
 
 def _packed_of_blob(value: bytes) -> tuple[int, ...]:

@@ -200,10 +200,17 @@ class Questions(Dialect):
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs that made a request."""
-        found: dict[int, list[object]] = {}
-        for run_id, packed in self._ask_of_runs("latencies", run_ids):
-            found.setdefault(run_id, []).append(packed)
-        return {run_id: histogram.unpack(self.forms.joined(packed)) for run_id, packed in found.items()}
+        found: dict[int, list[Row]] = {}
+        for run_id, *row in self._ask_of_runs("latencies", run_ids):
+            found.setdefault(run_id, []).append(row)
+        return {
+            run_id: histogram.Latencies(
+                histogram.unpack(self.forms.joined([packed for packed, _, _ in of_run])),
+                max_ms=max(most for _, most, _ in of_run),
+                total_ms=sum(total for _, _, total in of_run),
+            )
+            for run_id, of_run in found.items()
+        }
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
         """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""

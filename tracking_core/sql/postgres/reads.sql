@@ -115,7 +115,7 @@ ORDER BY requests DESC, endpoint;
 
 -- name: latencies
 -- The latency histograms of the runs on a screen, one an endpoint; the caller adds them up.
-SELECT run_id, histogram
+SELECT run_id, histogram, max_ms, duration_ms
 FROM tracking.run_endpoints
 WHERE run_id = ANY(%(run_ids)s::bigint[]);
 
