@@ -37,10 +37,10 @@ FLUSH_EVERY_S = 1.0
 SPOOL_TIME_S = 0.5
 """What is kept of the time for leaving, for the spool: the store must have answered before."""
 
-SPOOL_TIME_EACH_S = 50e-6
+SPOOL_TIME_EACH_S = 80e-6
 """What more is kept for each request that waits: with 3 % of a processor it takes that long to spool one as it is."""
 
-SPOOL_SHARE = 0.45
+SPOOL_SHARE = 0.6
 """The most that is kept, of all the time for leaving."""
 
 LATE_SPOOL_TIME_S = 0.5

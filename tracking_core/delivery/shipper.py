@@ -231,16 +231,19 @@ class Shipper:
     def _close(self, spooled: set[int], until: float, *, alone: bool) -> None:
         """Send what the spool did not take without its detail, and how far this writer came with its runs."""
         light: list[Batch] = []
+        if spooled:
+            # First of all, and whatever the time: without it nobody learns what is missing.
+            light += [batch for batch in self._sealer.closing(spooled) if not self._take_closing(batch)]
         for item in self._remaining():
             batch = self._light(item, until) if alone else None
             if batch is None:
                 self._given_up(item)
-            elif light and not self._was_tried(batch) and light[-1].writer_id == batch.writer_id:
+            elif light and self._may_join(light[-1], batch):
                 light[-1] = joined(light[-1], batch)
             else:
                 light.append(batch)
-        closing = self._sealer.closing(spooled)
-        light += [batch for batch in closing if not (spooled and self._spool.take(batch, until + CLOSING_S))]
+        if not spooled:
+            light += self._sealer.closing(())
         if light and alone and due.is_leaving():
             # What was kept of the time for the spool is the store's after all.
             due.leave_by(max(until, time.monotonic()))
@@ -252,6 +255,9 @@ class Shipper:
                     self._count_spooled(batch)
                 else:
                     self._given_up(batch)
+
+    def _take_closing(self, batch: Batch) -> bool:
+        return self._spool.take(batch, time.monotonic() + CLOSING_S)
 
     def _remaining(self) -> list[Claim | Batch]:
         with self._moving:
@@ -266,9 +272,10 @@ class Shipper:
         batch = self._sealer.seal(item, lambda: time.monotonic() < until) if isinstance(item, Claim) else item
         return None if batch is None else self._backlog.owned_up(*without_detail(batch))
 
-    def _was_tried(self, batch: Batch) -> bool:
-        """Return whether a store may have seen a batch: it keeps its key then."""
-        return batch.batch_seq in self._tried
+    def _may_join(self, first: Batch, second: Batch) -> bool:
+        """Return whether two batches may become one: no store may have seen either under its key."""
+        seen = first.batch_seq in self._tried or second.batch_seq in self._tried
+        return first.writer_id == second.writer_id and not seen
 
     def _took_last(self, batch: Batch) -> bool:
         """Return whether the store takes a batch, which is no longer anywhere else."""
