@@ -296,7 +296,8 @@ def _without_private_keys(text: str) -> str:
     marks = list(re.finditer(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", text))
     kept: list[str] = []
     done = 0
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for place, mark in enumerate(marks):
+        after = marks[place + 1] if place + 1 < len(marks) else None
         if text.startswith(MASK, mark.end()):
             continue
         if mark[1] == "END":

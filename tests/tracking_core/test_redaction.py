@@ -167,6 +167,7 @@ PROSE = [
     "encoding=utf-8; charset=x",
     "<token>",
     "if a < b: keys > 5",
+    "no PRIVATE KEY found",
 ]
 
 
@@ -248,6 +249,15 @@ def test_the_cost_is_linear_in_the_length(unit: str) -> None:
 @given(st.lists(st.sampled_from(UNITS), min_size=2, max_size=5).map("".join))
 def test_the_cost_of_any_mixture_is_linear_in_the_length(unit: str) -> None:
     assert cost_grows(unit) < 80
+
+
+@given(
+    st.lists(st.sampled_from([*UNITS, *FOUND, *PROSE, X, " ", "\n"]) | st.text(max_size=5), max_size=12).map("".join)
+)
+def test_no_text_makes_it_raise(text: str) -> None:
+    masked = without_secrets(text)
+    assert isinstance(masked, str)
+    assert without_secrets(masked) is not None
 
 
 # -- the operator's own patterns ---------------------------------------------------------------------------------------
