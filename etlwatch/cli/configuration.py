@@ -7,6 +7,7 @@ rules are `etlwatch.config`'s.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,7 +61,7 @@ def configured() -> Effective:
     if known is not None:
         return known
     # Imported late: help, version and a mistyped command need none of it.
-    from etlwatch.config.effective import Flags, effective, load
+    from etlwatch.config.effective import Flags, effective, hidden_file, load
     from etlwatch.config.errors import ConfigError
 
     try:
@@ -72,7 +73,12 @@ def configured() -> Effective:
         raise faults.bad_configuration(error) from None
     mend = "chmod 600 it, or keep the password in ~/.pgpass or a service file"
     shared = [values.path for values in files if values.shares_password]
-    context.meta[_NOTICES] = tuple(f"{path} holds a password and others may read it: {mend}" for path in shared)
+    said = [f"{path} holds a password and others may read it: {mend}" for path in shared]
+    hidden = hidden_file(found, os.environ, now_s=time.time())
+    if hidden is not None:
+        meant = f"default_target is {found.target.value}"
+        said.append(f"{meant}, while jobs on this host record into {hidden}: --dsn sqlite:///{hidden} shows those")
+    context.meta[_NOTICES] = tuple(said)
     for notice in notices():
         say(f"note: {notice}")
     context.meta[_CONFIGURED] = found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,7 @@ def _plain(argv: Sequence[str]) -> Opening | None:
     if flags is None:
         return None
     from etlwatch.config.dashboard import settings_of
-    from etlwatch.config.effective import effective, load
+    from etlwatch.config.effective import effective, hidden_file, load
     from etlwatch.config.errors import ConfigError
     from etlwatch.opening import Opening
     from etlwatch.start import draw_first
@@ -93,7 +94,7 @@ def _plain(argv: Sequence[str]) -> Opening | None:
         settings = settings_of(config, ascii_only=not is_unicode(sys.stdout))
     except (ConfigError, ConfigurationError, ValueError):
         return None
-    if any(values.shares_password for values in files):
+    if any(values.shares_password for values in files) or hidden_file(config, os.environ, now_s=time.time()):
         return None
     opening = Opening(sys.__stderr__, sys.__stdin__, os.environ)
     draw_first(opening, settings, config.location.value)

@@ -7,6 +7,8 @@ is done with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from etlwatch.config.errors import ConfigError, Problem, Unusable, written_key
@@ -19,13 +21,16 @@ from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 
-__all__ = ["VARIABLES", "Effective", "Flags", "chosen_keys", "effective", "load", "problems_of"]
+__all__ = ["VARIABLES", "Effective", "Flags", "chosen_keys", "effective", "hidden_file", "load", "problems_of"]
 
 T = TypeVar("T")
 
 TARGET_VARIABLE: Final = "ETLWATCH_TARGET"
 STORE_VARIABLE: Final = "TRACKING_DSN"
 VARIABLES: Final[Mapping[str, str]] = {name: f"ETLWATCH_{name.upper()}" for name in DISPLAY}
+WRITTEN_WITHIN_S: Final = 86_400.0
+"""A file that nobody has written to for longer is not one that jobs record into."""
+
 DEFAULTS: Final = Display(theme="auto", ascii=False, mouse=True, interval=1.0, window="1h", zone=LOCAL)
 
 
@@ -178,6 +183,21 @@ def problems_of(environ: Mapping[str, str], files: Sequence[FileValues], known: 
     except ConfigError as error:
         found += error.problems
     return found
+
+
+def hidden_file(found: Effective, environ: Mapping[str, str], *, now_s: float) -> Path | None:
+    """Return the embedded file, if jobs wrote to it within a day while the default target names another store."""
+    if found.target.value is None or found.target.layer not in (Layer.USER, Layer.SYSTEM):
+        return None
+    path = resolve(None, environ={name: value for name, value in environ.items() if name != STORE_VARIABLE}).path
+    if path is None or path == found.location.value.path:
+        return None
+    # What was written last may still stand beside the file.
+    written = 0.0
+    for each in (path, path.with_name(path.name + "-wal")):
+        with suppress(OSError):
+            written = max(written, each.stat().st_mtime)
+    return path if now_s - written < WRITTEN_WITHIN_S else None
 
 
 class _Environment:

@@ -16,6 +16,7 @@ from etlwatch.settings import Settings
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command, python
 from tests.store.stocking import Stock
 from tests.support.terminal import Terminal
+from tracking_core import SimpleETLTracker
 from tracking_core.config import StoreLocation
 
 TOP = ("default_target", "target", "display", "thresholds", "keys")
@@ -530,3 +531,26 @@ def test_a_configured_dashboard_in_a_terminal_has_the_targets_name_zone_and_keys
         terminal.wait_for_no("esc closes")
         terminal.press("Q")
         assert terminal.wait_for_exit() == 0
+
+
+def test_a_default_target_beside_a_file_that_jobs_write_is_told_in_one_line(
+    etlwatch: Program, stores: dict[str, Stock], user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRACKING_DSN", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write(user_file, 'default_target = "prod"\n' + user_file.read_text())
+    assert etlwatch("runs").err == ""
+    tracker = SimpleETLTracker()
+    tracker.end_run(tracker.start_run(job="local"), success=True)
+    tracker.close()
+    embedded = tmp_path / "data" / "etlwatch" / "tracking.db"
+    told = etlwatch("runs")
+    assert (told.status, told.err.count("\n")) == (0, 1)
+    assert "default_target is prod, while jobs on this host record into" in told.err
+    assert f"--dsn sqlite:///{embedded} shows those" in told.err
+    assert "local" in etlwatch("runs", "--dsn", f"sqlite:///{embedded}").out
+    for named in (("-t", "prod"), ("--dsn", f"sqlite:///{embedded}")):
+        assert etlwatch("runs", *named).err == ""
+    for path in embedded.parent.iterdir():
+        os.utime(path, (0, 0))
+    assert etlwatch("runs").err == ""
