@@ -689,3 +689,38 @@ def test_a_long_question_ends_at_the_deadline(sqlite_store_dsn: str) -> None:
         with pytest.raises(StoreUnavailable, match="deadline"):
             reader.switches()
         assert reader.recent_runs(1) == []
+
+
+def test_the_runs_of_several_jobs_are_those_of_each(stock: Stock, reader: Reader) -> None:
+    for n in range(4):
+        stock.finished(NOW - n * HOUR, NOW - n * HOUR + MINUTE, job="crm")
+    failed = stock.start(NOW - 30 * MINUTE, job="ads")
+    stock.end(failed, NOW - 20 * MINUTE, status="failed")
+    alive = stock.start(NOW - 10 * MINUTE, job="ads")
+    jobs = ["crm", "ads", "none"]
+    for options in ({}, {"completed": True}, {"before": NOW - 15 * MINUTE}, {"completed_by": NOW - HOUR}):
+        found = reader.runs_of_jobs(jobs, 3, **options)
+        assert {job: [run.run_id for run in runs] for job, runs in found.items()} == {
+            job: [run.run_id for run in reader.runs_of_job(job, 3, **options)] for job in jobs
+        }
+    assert reader.runs_of_jobs([], 3) == {}
+    outlines = reader.outlines_of_jobs(jobs, 3)
+    assert [run.run_id for run in outlines["ads"]] == [alive, failed]
+    assert [run.duration_s for run in outlines["ads"]] == [None, 600.0]
+    assert len(outlines["crm"]) == 3
+    assert {run.run_id for run in reader.outlines_since(NOW - 25 * MINUTE)} == {
+        failed, *(run.run_id for run in reader.runs_of_job("crm", 1)),
+    }  # fmt: skip
+    assert {run.job for run in reader.outlines_since(NOW - 24 * HOUR, ["ads"])} == {"ads"}
+    assert [run.run_id for run in reader.runs_in_status(["failed", "running"], 9)] == [alive, failed]
+    place = (NOW - 10 * MINUTE, alive)
+    assert [run.run_id for run in reader.runs_in_status(["failed", "running"], 9, before=place)] == [failed]
+    assert reader.count_live() == 1
+
+
+def test_the_errors_of_jobs_are_found_however_old_their_runs_are(stock: Stock, reader: Reader) -> None:
+    for n, job in enumerate(("crm", "ads", "crm")):
+        stock.error(stock.start(NOW - n * HOUR, job=job), f"broken {n}", NOW - n * HOUR)
+    assert [error.message for error in reader.errors_of_jobs(["crm"], 9)] == ["broken 0", "broken 2"]
+    assert [error.message for error in reader.errors_of_jobs(["crm"], 9, until=NOW - MINUTE)] == ["broken 2"]
+    assert reader.errors_of_jobs([], 9) == []

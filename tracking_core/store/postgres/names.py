@@ -7,7 +7,6 @@ that stand in libpq's service file are read from there; what libpq would take fr
 
 from __future__ import annotations
 
-import configparser
 import ipaddress
 import os
 import socket
@@ -146,6 +145,8 @@ def _filled(keywords: Mapping[str, str]) -> dict[str, str]:
 
 def _of_service(name: str) -> dict[str, str]:
     """Return what libpq's service files say of a service; {} where they cannot be read."""
+    import configparser
+
     own = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")  # noqa: PTH111 - may have no home
     shared = Path(os.environ.get("PGSYSCONFDIR", "/etc/postgresql-common")) / "pg_service.conf"
     for path in (Path(own), shared):
