@@ -145,9 +145,14 @@ def user_name() -> str:
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """Return what tells this boot of the machine from the last, '' where the system does not say."""
+    """Return what tells this boot of the machine, and this container on it, from others: `BOOT/PID NAMESPACE`.
+
+    Containers of one machine share its boot and may share a host name; their process ids are each their own. '' where
+    the system does not say.
+    """
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return ""
 

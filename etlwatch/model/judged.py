@@ -132,7 +132,7 @@ def _with(run: Run, found: Sequence[Finding]) -> Run:
     return replace(run, state=first.state, state_since=since, evidence=evidence)
 
 
-def _lost(run: Run, beats: Mapping[str, datetime], outage: Outage | None, now: datetime) -> Finding:
+def _lost(run: Run, beats: Mapping[tuple[str, str], datetime], outage: Outage | None, now: datetime) -> Finding:
     silent_since = run.heartbeat_at or run.started_at
     silent = max((now - silent_since).total_seconds(), 0.0)
     because, note = run.evidence, f"silent {span(silent)}"
@@ -156,20 +156,20 @@ def _beats(run: Run) -> bool:
     return run.status == RunStatus.RUNNING and run.state != "lost" and run.heartbeat_at is not None
 
 
-def _latest_beats(runs: Iterable[Run]) -> dict[str, datetime]:
-    """Return of each host when a run there that is not lost last beat."""
-    found: dict[str, datetime] = {}
+def _latest_beats(runs: Iterable[Run]) -> dict[tuple[str, str], datetime]:
+    """Return of each machine (host, boot) when a run there that is not lost last beat."""
+    found: dict[tuple[str, str], datetime] = {}
     for run in runs:
-        if run.host and run.heartbeat_at is not None and _beats(run):
-            found[run.host] = max(found.get(run.host, run.heartbeat_at), run.heartbeat_at)
+        if run.boot_id and run.heartbeat_at is not None and _beats(run):
+            machine = run.host, run.boot_id
+            found[machine] = max(found.get(machine, run.heartbeat_at), run.heartbeat_at)
     return found
 
 
-def _host_is_up(run: Run, beats: Mapping[str, datetime]) -> bool:
-    """Say whether another run on the same host beat long after this one stopped."""
-    if run.heartbeat_at is None or run.host not in beats:
-        return False
-    return beats[run.host] > run.heartbeat_at + _allowed(run)
+def _host_is_up(run: Run, beats: Mapping[tuple[str, str], datetime]) -> bool:
+    """Return whether another run on the same machine beat long after this one stopped; a host's name proves nothing."""
+    latest = beats.get((run.host, run.boot_id))
+    return run.heartbeat_at is not None and latest is not None and latest > run.heartbeat_at + _allowed(run)
 
 
 def outage_of(runs: Iterable[Run]) -> Outage | None:

@@ -72,6 +72,7 @@ def make_run(
         "throttled_requests": 0,
         "errors": 0,
         "host": "etl-03",
+        "boot_id": "b0/4026531836",
         "pid": 4121,
         "user": "etl",
         "command": "python sync.py",

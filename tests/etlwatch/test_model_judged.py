@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from etlwatch.model.judged import judge_fleet, outage_of
@@ -81,6 +82,11 @@ def test_another_run_that_beats_on_its_host_proves_the_host_up() -> None:
     assert judgement.runs[0].evidence.endswith("; etl-03 is up: another run there beats")
     elsewhere = judge_fleet([silent, make_run("ads", host="etl-04")], now=NOW, pasts={})
     assert elsewhere.findings[silent.run_id][0].note == "silent 14m"
+    for boot_id in ("b1/4026531836", "b0/4026532000", ""):
+        container = judge_fleet([silent, make_run("ads", host="etl-03", boot_id=boot_id)], now=NOW, pasts={})
+        assert container.findings[silent.run_id][0].note == "silent 14m", "a name that another machine has as well"
+    unknown = judge_fleet([replace(run, boot_id="") for run in (silent, make_run("ads"))], now=NOW, pasts={})
+    assert unknown.findings[silent.run_id][0].note == "silent 14m"
 
 
 def test_two_lost_runs_are_two_lost_runs() -> None:
