@@ -448,7 +448,8 @@ def test_ctrl_c_reaches_a_command_once_and_we_end_as_it_does(tmp_path: Path) -> 
 
 
 def test_ctrl_z_stops_both_and_fg_goes_on(tmp_path: Path) -> None:
-    script = 'trap "echo resumed" CONT; echo begun; while ! read line; do :; done; echo got $line'
+    # In two parts: the line that is typed is on screen too, and may break behind any word of it.
+    script = 'trap "echo resumed" CONT; echo be""gun; while ! read line; do :; done; echo got $line'
     shell = ["bash", "--norc", "--noprofile", "-i"]
     with Terminal(shell, environment={"PYTHONPATH": str(PROJECT), "PS1": "> "}) as terminal:
         terminal.send(exec_line(script) + "\r")
