@@ -136,7 +136,9 @@ class Stream:
         return True
 
     def _words(self) -> str:
-        text = readable(self._kept)
+        # Of a secret that was cut in two the end would not be recognised: what is kept begins with a whole word.
+        cut = re.match(rb"[^\s]{0,1024}\s", self._kept) if self._left_out else None
+        text = readable(self._kept[cut.end() :] if cut else self._kept)
         if not text:
             return ""
         heading = f"the last {self._keep // 1024} KiB of {self._name}:" if self._left_out else f"{self._name}:"

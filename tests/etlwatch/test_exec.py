@@ -382,6 +382,12 @@ SECRETIVE = (
 )
 
 
+def test_a_secret_that_is_cut_in_two_is_not_kept(sqlite_store_dsn: str) -> None:
+    script = "printf 'password='; printf 'hunter2%.0s' $(seq 50); printf ' '; printf 'x%.0s' $(seq 1000); exit 1"
+    run_command("sh", "-c", f"({script}) >&2; exit 1", dsn=sqlite_store_dsn, options=("--stderr", "1"))
+    assert "hunter2" not in only_error(sqlite_store_dsn).traceback
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
