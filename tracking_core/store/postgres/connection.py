@@ -39,7 +39,8 @@ REJECTED = ("22",)
 WITHOUT_TABLES = ("42P01", "3F000")
 OTHER_TABLES = ("42703",)
 
-REFUSED = ("28", "3D000", "42", "0A", "25006")
+READ_ONLY = "25006"
+REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
 """By which the server answers and does not do it: who asks, what it lacks, what is allowed."""
 
 # Everything else (08, 40, 53, 54, 55, 57, 58, XX, no SQLSTATE at all) may pass by itself. All but the first two
@@ -102,6 +103,8 @@ class PostgresConnection:
         try:
             yield self.raw
         except psycopg.Error as error:
+            if error.sqlstate == READ_ONLY and self.raw.pgconn.parameter_status(b"in_hot_standby") == b"on":
+                raise our.StoreRefused(f"{self.label} is a standby; changes go to its primary") from error
             raise translate(error, self.label) from error
         except UnicodeEncodeError as error:
             raise our.RowRejected(f"{self.label}: {error}") from error
