@@ -13,13 +13,15 @@ import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from threading import get_ident
 
 from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.delivery.immediate import ImmediateDelivery, Way
 from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
+from tracking_core.locks import take
 from tracking_core.records import RunMetrics
 from tracking_core.store import due
 from tracking_core.store.base import Writer
@@ -132,32 +134,45 @@ class KeptDelivery(ImmediateDelivery):
 
     # Guards the connection, which no two threads may use at a time. Made by the class for want of a place before the
     # base class's __init__; replaced in every instance and child.
-    _connection_lock = threading.Lock()
+    _connection_lock = threading.RLock()
+    _used_by: int | None = None
 
-    def _write(self, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
-        if not self._connection_lock.acquire(blocking=not due.is_leaving()):
-            # A signal came while this very thread was at it.
-            return super()._write(make, made)
+    def _write(self, way: Way) -> Receipt:
+        held: list[bool] = []
         try:
+            if self._is_used_here or not take(self._connection_lock, held, 0 if due.is_leaving() else -1):
+                # A signal or a `__del__` came while this very thread was at it, or another one is and we leave.
+                return super()._write(way)
+            self._used_by = get_ident()
             was_kept = self._writer is not None
             try:
-                return self._write_kept(make, made)
+                return self._write_kept(way)
             except StoreUnavailable:
                 self._let_go()
                 if not was_kept:
                     raise
                 # A connection that lay idle may have been cut off; events carry their own guard against a second copy.
-                return self._write_kept(make, made)
+                return self._write_kept(way)
+            except BaseException:
+                # Interrupted in the midst of an exchange: whatever it holds goes with it.
+                self._let_go()
+                raise
         finally:
-            self._connection_lock.release()
+            if True in held:
+                self._used_by = None
+                self._connection_lock.release()
 
-    def _write_kept(self, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
+    @property
+    def _is_used_here(self) -> bool:
+        return self._used_by == get_ident()
+
+    def _write_kept(self, way: Way) -> Receipt:
         if self._writer is None:
             writer = self._open_store().writer(self._deadline)
             self._writer = writer
             # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
-        return self._exchange(self._writer, make, made)
+        return self._exchange(self._writer, way)
 
     def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
         self._drop(batch, state)
@@ -172,20 +187,25 @@ class KeptDelivery(ImmediateDelivery):
     def leave(self, until: float) -> None:
         """Close the connection; the next operation opens another."""
         super().leave(until)
-        if self._connection_lock.acquire(timeout=max(until - time.monotonic(), 0)):
-            self._let_go()
-            self._connection_lock.release()
+        self._let_go_within(max(until - time.monotonic(), 0))
 
     def pause(self) -> None:
         """Close the connection before a fork, unless it is in use."""
-        if self._connection_lock.acquire(blocking=False):
-            self._let_go()
-            self._connection_lock.release()
+        self._let_go_within(0)
+
+    def _let_go_within(self, seconds: float) -> None:
+        held: list[bool] = []
+        try:
+            if not self._is_used_here and take(self._connection_lock, held, seconds):
+                self._let_go()
+        finally:
+            if True in held:
+                self._connection_lock.release()
 
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, with a connection of its own."""
         super().renew_in_child()
-        self._connection_lock = threading.Lock()
+        self._connection_lock, self._used_by = threading.RLock(), None
         if self._writer is not None:
             _inherited.append(self._writer)
         finalizer, self._close_writer, self._writer = self._close_writer, None, None

@@ -4,8 +4,8 @@ CPython raises an exception from outside (ctrl-c, a signal handler, PyThreadStat
 is entered, at a loop's backward jump, and after a call of something written in C; nowhere else. So a caller's thread
 can leave nothing held that follows these rules:
 
-    a lock         `reentrant_lock()`, taken by `with` alone: the steps of an RLock are C, so it is held exactly inside
-                   the block. Never a Condition, an Event or a lock's `acquire`: there is a Python step in between.
+    a lock         `reentrant_lock()`, taken by `with`: the steps of an RLock are C, so it is held exactly inside the
+                   block; or by `take` in a `try`. Never a Condition or an Event: they take theirs in Python.
     waiting        `Signal`: a SimpleQueue, whose `get` and `put` are C.
     a flag         set by an assignment inside or just before `try`, reset by the first statement of its `finally`.
     a thread       started by `start_thread`.
@@ -42,6 +42,15 @@ def reentrant_lock() -> threading.RLock:
     lock = threading.RLock()
     _known.add(lock)
     return lock
+
+
+def take(lock: threading.RLock, held: list[bool], seconds: float = -1) -> bool:
+    """Take a lock within a time, -1 without a limit, and add to `held` whether it was: in one step, which calls C only.
+
+    The caller releases it in `finally` where True is in `held`.
+    """
+    held += map(lock.acquire, (True,), (seconds,))
+    return held[-1]
 
 
 class Signal:

@@ -65,8 +65,13 @@ class ETLRunContext:
         if self._pid is not None:
             raise RuntimeError("this run is under way already; make another ETLRunContext for another run")
         self.success = False
-        self.run_id = self.tracker.start_run(self._notes, job=self._job)
-        self._pid = os.getpid()
+        try:
+            self.run_id = self.tracker.start_run(self._notes, job=self._job)
+            self._pid = os.getpid()
+        except BaseException:
+            # The block is not entered, so nobody else would end it.
+            self.tracker.finish(self.run_id, RunStatus.ABANDONED)
+            raise
         return self
 
     def __exit__(
@@ -74,19 +79,20 @@ class ETLRunContext:
     ) -> None:
         """End the run as the block ended; the exception goes on its way."""
         creator, self._pid = self._pid, None
-        if error is not None and not is_clean_exit(error) and not is_stop(error):
-            self._record(error)
-        self.success = error is None or is_clean_exit(error)
-        # A forked child that leaves the block it inherited ends nothing: the run is its parent's.
-        if self._is_attached or creator != os.getpid():
-            return
-        if error is None or is_clean_exit(error):
-            self.tracker.end_as(self.run_id, RunStatus.COMPLETED)
-        elif is_stop(error):
-            by = "signal SIGINT" if isinstance(error, KeyboardInterrupt) else "job"
-            self.tracker.end_as(self.run_id, RunStatus.TERMINATED, _message_of(error), ended_by=by)
-        else:
-            self.tracker.end_as(self.run_id, RunStatus.FAILED, _message_of(error))
+        try:
+            if error is not None and not is_clean_exit(error) and not is_stop(error):
+                self._record(error)
+            self.success = error is None or is_clean_exit(error)
+            # A forked child that leaves the block it inherited ends nothing: the run is its parent's.
+            if not self._is_attached and creator == os.getpid():
+                status, notes, by = _ending_of(error)
+                self.tracker.end_as(self.run_id, status, notes, ended_by=by)
+        except BaseException:
+            # Interrupted: the run ends as its block did, since nobody else would end it.
+            if not self._is_attached and creator == os.getpid():
+                status, notes, by = _ending_of(error)
+                self.tracker.finish(self.run_id, status, notes, ended_by=by)
+            raise
 
     def _record(self, error: BaseException, phase: str | None = None) -> None:
         if getattr(error, _RECORDED_MARK, None) != self.run_id:
@@ -207,6 +213,16 @@ class PhaseContext:
         # A copy, made in one step: another thread may add a unit meanwhile.
         processed = self.processed.copy()
         self._run.log_phase(self.phase_name, self._status, totals=self.totals, processed=processed)
+
+
+def _ending_of(error: BaseException | None) -> tuple[RunStatus, str | None, str]:
+    """Return how a run ends whose block ended so: status, notes, and by what."""
+    if error is None or is_clean_exit(error):
+        return RunStatus.COMPLETED, None, "job"
+    if is_stop(error):
+        by = "signal SIGINT" if isinstance(error, KeyboardInterrupt) else "job"
+        return RunStatus.TERMINATED, _message_of(error), by
+    return RunStatus.FAILED, _message_of(error), "job"
 
 
 def _message_of(error: BaseException) -> str:

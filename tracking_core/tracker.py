@@ -23,6 +23,7 @@ from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, Ra
 from tracking_core.delivery.health import Health
 from tracking_core.errors import SchemaMissing
 from tracking_core.heartbeat import Pulse, heart
+from tracking_core.interrupts import from_outside
 from tracking_core.leaving import underway
 from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
@@ -179,11 +180,23 @@ class SimpleETLTracker:
             heartbeat_interval_s=self._settings.heartbeat_interval if beats else None,
         )
         self._last_job = name
-        if not self._delivery.begin(start):
-            heart.forget(run_id)
-            return None
-        underway.began(run_id, self._delivery)
+        try:
+            if not self._delivery.begin(start):
+                heart.forget(run_id)
+                return None
+            underway.began(run_id, self._delivery)
+        except BaseException:
+            # The caller gets no id: what may have begun has ended.
+            self.finish(run_id, RunStatus.ABANDONED)
+            raise
         return run_id
+
+    def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:
+        """Record how a run ends whose call was interrupted, without waiting for a store; nothing where it has ended."""
+        if run_id is not None:
+            heart.forget(run_id)
+            underway.ended(run_id)
+            self._delivery.finish(RawEnd(run_id, time_ns() // 1000, str(status), notes, ended_by))
 
     def _command(self) -> str:
         words = command_line.process_words() if self.command_words is None else self.command_words
@@ -239,11 +252,15 @@ class SimpleETLTracker:
             # A success is one when the process has ended as one; a failure stands at once.
             return True
         try:
-            return self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
-        finally:
-            # Not before: until its end is recorded a signal may have to record another one.
-            underway.ended(known)
-            heart.forget(known)
+            recorded = self._delivery.end(RawEnd(known, time_ns() // 1000, str(status), text, ended_by))
+        except BaseException:
+            # Interrupted: of two ends the store takes the first.
+            self.finish(known, status, text, ended_by=ended_by)
+            raise
+        # Not before: until its end is recorded a signal may have to record another one.
+        underway.ended(known)
+        heart.forget(known)
+        return recorded
 
     def log_request(
         self,
@@ -366,7 +383,9 @@ class SimpleETLTracker:
             with self._store().keeper(self._settings.deadline) as keeper:
                 for step in keeper.cleanup(age, actor=f"{identity.user_name()}@{identity.host_name()}"):
                     removed += step
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+        except Exception as error:
+            if from_outside(error):
+                raise
             self._reading_failed(error)
         return removed
 
@@ -374,7 +393,9 @@ class SimpleETLTracker:
         try:
             with self._store().reader(self._settings.deadline) as reader:
                 return question(reader)
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+        except Exception as error:
+            if from_outside(error):
+                raise
             self._reading_failed(error)
             return otherwise
 
@@ -406,7 +427,9 @@ class SimpleETLTracker:
         try:
             with self._store().writer(self._settings.deadline) as writer:
                 self._switch.learn_job(job, off=writer.switched_off(job))
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+        except Exception as error:
+            if from_outside(error):
+                raise
             self._health.failed(error, self._location.label)
 
     def disable(self) -> None:

@@ -119,6 +119,10 @@ class Delivery(Protocol):
         """End a run; False also when it had ended before. Goes on while tracking is off."""
         ...
 
+    def finish(self, raw: RawEnd) -> None:
+        """End a run that is known and has not ended, without waiting for a store: for interrupted calls."""
+        ...
+
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Wait, at most `timeout` seconds, until everything accepted is committed or spooled."""
         ...

@@ -41,7 +41,7 @@ class Breaker:
         self._doublings = 0
         self._since: float | None = None
         self._retry_at: float | None = None
-        self._trying = False
+        self._trying_until = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -51,16 +51,17 @@ class Breaker:
     def may_try(self, now: float) -> bool:
         """Return whether the store may be tried at this moment of the monotonic clock; a yes must be answered for.
 
-        After a yes call `worked`, `failed` or `unknown`, or no other caller will be let through.
+        After a yes call `worked`, `failed` or `unknown`, or no other caller will be let through for the longest pause.
         """
         if not self.is_open:
             return True
         with self._lock:
             if self._retry_at is None:
                 return True
-            if self._trying or now < self._retry_at:
+            if now < max(self._retry_at, self._trying_until):
                 return False
-            self._trying = True
+            # Whoever is let through may be interrupted and never answer.
+            self._trying_until = now + LONGEST_PAUSE_S
             return True
 
     def worked(self) -> None:
@@ -68,7 +69,7 @@ class Breaker:
         if self._retry_at is None:
             return
         with self._lock:
-            self._doublings, self._since, self._retry_at, self._trying = 0, None, None, False
+            self._doublings, self._since, self._retry_at, self._trying_until = 0, None, None, 0.0
 
     def failed(self, now: float, took: float = 0.0) -> float:
         """Open the breaker for the next pause; return how long it is, in seconds. `took`: how long the try lasted."""
@@ -80,7 +81,7 @@ class Breaker:
             shortened = pause * (1 - JITTER * share)
             if took > QUICK_S or now - self._since >= IMPATIENT_S:
                 self._doublings = min(self._doublings + 1, 16)
-            self._retry_at, self._trying = now + shortened, False
+            self._retry_at, self._trying_until = now + shortened, 0.0
             return shortened
 
     def try_now(self) -> None:
@@ -92,7 +93,7 @@ class Breaker:
     def unknown(self) -> None:
         """Say that the store was not tried after all: the next caller may."""
         with self._lock:
-            self._trying = False
+            self._trying_until = 0.0
 
     def remaining(self, now: float) -> float:
         """Return the seconds until the next try is let through; 0 when it may be now."""
@@ -102,4 +103,4 @@ class Breaker:
     def renew(self) -> None:
         """Take a new lock in a forked child."""
         self._lock = reentrant_lock()
-        self._trying = False
+        self._trying_until = 0.0

@@ -155,7 +155,17 @@ class BufferedDelivery:
             if self._book.state(raw.run_id).ended:
                 return False
             self._book.end(raw.run_id)
-        return self._accept(raw)
+        try:
+            return self._accept(raw)
+        except BaseException:
+            # Interrupted: of two ends the store takes the first.
+            self._book.reopen(raw.run_id)
+            raise
+
+    def finish(self, raw: RawEnd) -> None:
+        """End a run that is known and has not ended."""
+        if self.start_of(raw.run_id) is not None:
+            self.end(raw)
 
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Wait, at most `timeout` seconds, until everything accepted before is committed or spooled.

@@ -37,6 +37,7 @@ from tracking_core.delivery.runbook import RunBook, RunState
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import ADJUSTED, Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
+from tracking_core.interrupts import from_outside, suppress_faults
 from tracking_core.locks import occupied, put_off
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
@@ -50,6 +51,22 @@ REPLAY_STEP_S = 0.1
 
 REPLAY_AT_END_S = 1.0
 """How long spools of dead processes are replayed at the end of a process's first run."""
+
+
+class Way:
+    """One event on its way to the store."""
+
+    def __init__(self, make: Callable[[], Batch]) -> None:
+        self._make = make
+        self._made: Batch | None = None
+        self.settled = False
+        """Whether it is known to be committed, spooled or given up."""
+
+    def batch(self) -> Batch:
+        """Return the batch, made at the first call."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 class ImmediateDelivery:
@@ -124,10 +141,10 @@ class ImmediateDelivery:
         """Record one request; True when it is committed or spooled."""
         if not self._switch.refresh():
             return False
-        state, seq = self._draw(raw[0])
+        state, number = self._state(raw[0]), [0]
 
         def batch() -> Batch:
-            row = request_row(raw, seq, self._offset_at(raw[1]))
+            row = request_row(raw, self._numbered(state, number), self._offset_at(raw[1]))
             if row.error is not None and ADJUSTED in row.error:
                 self._health.adjusted(row.error.rpartition(ADJUSTED)[2])
             return self._batch(state, requests=(row,), cells=tally((row,)))
@@ -164,10 +181,13 @@ class ImmediateDelivery:
         """Record an error; True when it is committed or spooled."""
         if not self._switch.refresh():
             return False
-        state, seq = self._draw(raw.run_id)
-        return self._recorded(
-            lambda: self._batch(state, errors=(raised_error(raw, seq, self._offset_at(raw.at_us)),)), state
-        )
+        state, number = self._state(raw.run_id), [0]
+
+        def batch() -> Batch:
+            error = raised_error(raw, self._numbered(state, number), self._offset_at(raw.at_us))
+            return self._batch(state, errors=(error,))
+
+        return self._recorded(batch, state)
 
     def end(self, raw: RawEnd) -> bool:
         """End a run; True when that changed it, or will once the spool is replayed. Goes on while tracking is off."""
@@ -175,18 +195,7 @@ class ImmediateDelivery:
         state = self._state(raw.run_id)
         if state.ended:
             return False
-        began = state.started_monotonic
-        duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
-
-        def batch() -> Batch:
-            ledger = LedgerEntry(run_id=raw.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
-            return self._with_sums(
-                state,
-                # A run that no store holds yet is not begun by its end while tracking is off.
-                starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
-                ends=(run_end(raw, duration_ms, self._offset_at(raw.at_us)),),
-                ledger=(ledger,),
-            )
+        batch = self._ending(raw, state, enabled=enabled)
 
         def deliver() -> Receipt | None:
             receipt = self._deliver(batch, state)
@@ -201,6 +210,31 @@ class ImmediateDelivery:
             with self._book.lock:
                 self._book.end(raw.run_id)
         return ended
+
+    def finish(self, raw: RawEnd) -> None:
+        """Spool the end of a run that is known from its start and has not ended."""
+        with self._book.lock:
+            known = [state for state in self._book.known((raw.run_id,)) if state.start is not None and not state.ended]
+        for state in known:
+            self._keep(self._ending(raw, state, enabled=True)(), state)
+            self._book.end(raw.run_id)
+
+    def _ending(self, raw: RawEnd, state: RunState, *, enabled: bool) -> Callable[[], Batch]:
+        """Return what makes the batch of a run's end."""
+        began = state.started_monotonic
+        duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
+
+        def batch() -> Batch:
+            ledger = LedgerEntry(run_id=raw.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
+            return self._with_sums(
+                state,
+                # A run that no store holds yet is not begun by its end while tracking is off.
+                starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
+                ends=(run_end(raw, duration_ms, self._offset_at(raw.at_us)),),
+                ledger=(ledger,),
+            )
+
+        return batch
 
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Return the report; what waits in the spool is replayed first, for at most `timeout` seconds."""
@@ -251,10 +285,12 @@ class ImmediateDelivery:
         with self._book.lock:
             return self._book.state(run_id)
 
-    def _draw(self, run_id: int) -> tuple[RunState, int]:
-        with self._book.lock:
-            state = self._book.state(run_id)
-            return state, state.draw()
+    def _numbered(self, state: RunState, number: list[int]) -> int:
+        """Return the sequence number of an event: the same one when an interrupted call is made up for."""
+        if not number[0]:
+            with self._book.lock:
+                number[0] = state.seq = state.seq + 1
+        return number[0]
 
     def _offset_at(self, at_us: int) -> int:
         self._skew.look()
@@ -285,58 +321,74 @@ class ImmediateDelivery:
         if not due.is_leaving() and put_off(later):
             return Receipt(ended=frozenset((state.run_id,)))
         began, began_cpu = self._clock.monotonic(), time.thread_time()
+        way = Way(make)
         try:
-            return occupied(lambda: due.bounded(self._deadline, lambda: self._deliver_now(make, state, began)))
+            return occupied(lambda: due.bounded(self._deadline, lambda: self._deliver_now(way, state, began)))
+        except BaseException as error:
+            if not way.settled and from_outside(error):
+                self._keep(way.batch(), state)
+            raise
         finally:
             state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
 
-    def _deliver_now(self, make: Callable[[], Batch], state: RunState, began: float) -> Receipt | None:
+    def _deliver_now(self, way: Way, state: RunState, began: float) -> Receipt | None:
         if not self._breaker.may_try(began):
-            return self._not_taken(make(), state, None)
-        made: list[Batch] = []
+            receipt = self._not_taken(way.batch(), state, None)
+            way.settled = True
+            return receipt
         try:
-            receipt = self._write(make, made)
+            receipt = self._write(way)
+            way.settled = True
         except BaseException as error:
-            self._failed(error, began)
-            if not isinstance(error, Exception):
+            if from_outside(error) or not isinstance(error, Exception):
+                # A breaker that let a call through waits for its answer.
+                self._breaker.unknown()
                 raise
-            return self._not_taken(made[0] if made else make(), state, error)
+            self._failed(error, began)
+            taken = self._not_taken(way.batch(), state, error)
+            way.settled = True
+            return taken
         self._breaker.worked()
         self._health.worked(self._label())
-        self._learning.learn(made[0], receipt)
-        self._count(made[0], state, receipt)
+        self._learning.learn(way.batch(), receipt)
+        self._count(way.batch(), state, receipt)
         if not self._spool.is_empty:
             self._replay(REPLAY_STEP_S, others=False)
         return receipt
 
-    def _failed(self, error: BaseException, began: float) -> None:
+    def _failed(self, error: Exception, began: float) -> None:
         if isinstance(error, RowRejected | RowBlocked):
             self._breaker.worked()
         else:
-            # Also after ctrl-c: a breaker that let a call through waits for its answer.
             now = self._clock.monotonic()
             self._breaker.failed(now, now - began)
-        if isinstance(error, Exception):
-            self._health.failed(error, self._label())
+        self._health.failed(error, self._label())
 
-    def _write(self, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
-        """Write a batch on a connection of its own; it stands in `made` as soon as there is one."""
+    def _keep(self, batch: Batch, state: RunState) -> None:
+        """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
+        if self._spool.take(batch):
+            self._counts.add(spooled=events_in(batch))
+            self._learning.starts(batch, "spooled")
+        else:
+            self._drop(batch, state)
+
+    def _write(self, way: Way) -> Receipt:
+        """Write a batch on a connection of its own."""
         writer = self._open_store().writer(self._deadline)
         try:
-            return self._exchange(writer, make, made)
+            return self._exchange(writer, way)
         finally:
             # The work is done or has failed: what closing does changes nothing about what was committed.
-            with contextlib.suppress(Exception):
+            with suppress_faults():
                 writer.close()
 
-    def _exchange(self, writer: Writer, make: Callable[[], Batch], made: list[Batch]) -> Receipt:
-        """Make the batch, unless it is made already, and write it."""
+    def _exchange(self, writer: Writer, way: Way) -> Receipt:
+        """Write a batch, which is made when the store's clock is known."""
         if not self._skew.is_known:
             self._greet(writer)
-        if not made:
-            made.append(make())
+        batch = way.batch()
         before_us = self._clock.now_us()
-        receipt = writer.write(made[0])
+        receipt = writer.write(batch)
         self._skew.measure(receipt.store_us, before_us, self._clock.now_us())
         return receipt
 
@@ -408,7 +460,10 @@ class ImmediateDelivery:
         until = None if seconds is None else began + seconds
         try:
             replayed = occupied(lambda: self._replay_now(until, others=others))
-        except Exception as error:  # noqa: BLE001 - whatever a store does, its job goes on
+        except BaseException as error:
+            if from_outside(error) or not isinstance(error, Exception):
+                self._breaker.unknown()
+                raise
             replayed = Replay(error=str(error) or type(error).__name__)
         now = self._clock.monotonic()
         if replayed.error:
@@ -435,11 +490,14 @@ class ImmediateDelivery:
             return self._spool.replay(write, until=until, others=others)
         finally:
             for writer in writers:
-                with contextlib.suppress(Exception):
+                with suppress_faults():
                     writer.close()
 
     def _label(self) -> str:
         try:
             return self._open_store().label
-        except Exception:  # noqa: BLE001 - the store that cannot be opened is the news, not its name
+        except Exception as error:
+            if from_outside(error):
+                raise
+            # That the store cannot be opened is the news, not its name.
             return "the store"

@@ -188,6 +188,11 @@ class RunBook:
             self._states.pop(oldest, None)
             self._forgot = True
 
+    def reopen(self, run_id: int) -> None:
+        """Take back that a run has ended."""
+        if run_id in self._states:
+            self._states[run_id].ended = False
+
     def forget(self, run_id: int) -> None:
         """Drop a run that there is not."""
         self._states.pop(run_id, None)

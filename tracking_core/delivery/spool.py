@@ -30,7 +30,8 @@ from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, fo
 from tracking_core.delivery.spool_replay import Held, Write, send
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
-from tracking_core.locks import reentrant_lock
+from tracking_core.interrupts import from_outside
+from tracking_core.locks import reentrant_lock, take
 
 MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
@@ -103,10 +104,11 @@ class DiskSpool:
         except (ValueError, TypeError):
             return False
         detail = _has_requests(item)
-        if not self._lock.acquire(timeout=-1 if until == math.inf else max(until - time.monotonic(), 0)):
-            # Another thread writes to a slow disk.
-            return False
+        held: list[bool] = []
         try:
+            if not take(self._lock, held, -1 if until == math.inf else max(until - time.monotonic(), 0)):
+                # Another thread writes to a slow disk.
+                return False
             if self._appending:
                 self._late.append(line)
                 return True
@@ -115,13 +117,16 @@ class DiskSpool:
                 kept = self._append(line, detail=detail)
                 while self._late:
                     self._append(self._late.popleft(), detail=False)
-            except OSError:
+            except OSError as error:
+                if from_outside(error):
+                    raise
                 return False
             finally:
                 self._appending = False
             return kept
         finally:
-            self._lock.release()
+            if True in held:
+                self._lock.release()
 
     def take_blocked(self, batch: Batch) -> bool:
         """Keep what a rule of the store stops, so that it stops nothing else; False when it cannot be kept."""
@@ -148,19 +153,21 @@ class DiskSpool:
         outcome = Replay()
         if others:
             self._hold_others(outcome, until)
-        with self._lock:
-            if not self._appending:
-                self._put_away()
-            held, self._own = self._own, []
-            if others:
-                held, self._others = held + self._others, []
-                blocked, self._blocked = self._blocked, None
-                if blocked is not None:
-                    blocked._put_away()
-                    held += blocked._own
+        held: list[Held] = []
         try:
+            with self._lock:
+                if not self._appending:
+                    self._put_away()
+                held, self._own = self._own, []
+                if others:
+                    held, self._others = held + self._others, []
+                    blocked, self._blocked = self._blocked, None
+                    if blocked is not None:
+                        blocked._put_away()
+                        held += blocked._own
             while held and send(held[0], write, until, outcome, self.take_blocked):
-                held.pop(0)
+                # Taken out first: a descriptor that is closed twice may be another file's by then.
+                os.close(held.pop(0).descriptor)
         finally:
             with self._lock:
                 self._own = [each for each in held if each.own] + self._own
@@ -350,9 +357,8 @@ def replay_file(path: Path, write: Write) -> Replay:
         return False
 
     if not send(held, write, None, outcome, keep):
-        os.close(descriptor)
         outcome.left = 1
-    _close(kept)
+    _close([descriptor, *kept])
     return outcome
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.spool_place import Entry
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
+from tracking_core.interrupts import from_outside
 
 MOST_LINES = 1000
 MOST_LINE_BYTES = 1024 * 1024
@@ -34,7 +34,7 @@ class Held:
 
 
 def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
-    """Send all of a file and remove it; False when it has to be gone on with."""
+    """Send all of a file and remove it; False when it has to be gone on with. The caller closes it."""
     began_at = held.offset
     known: dict[bytes, Batch] = {}
     try:
@@ -53,12 +53,13 @@ def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: C
         spool_file.remove(held.entry)
         began_at = held.offset
     except OSError as error:
+        if from_outside(error):
+            raise
         outcome.error = f"{held.entry.path}: {error.strerror or error}"
         return False
     finally:
         if held.offset != began_at:
             spool_file.save_progress(held.entry, held.offset)
-    os.close(held.descriptor)
     return True
 
 
@@ -135,6 +136,8 @@ def _written(write: Write, batch: Batch) -> Divided:
         try:
             return write(part)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            if from_outside(error):
+                raise
             # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
             raise RowRejected(f"{type(error).__name__}: {error}") from error
 

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tracking_core.etl.locks import ForkSafeLock
+from tracking_core.interrupts import from_outside
 
 if TYPE_CHECKING:
     import psutil
@@ -62,7 +63,10 @@ class MemoryMonitor:
         """Read the memory and remember the peaks; return MB, or None where it cannot be read (warned of once)."""
         try:
             current = self.get_current_memory_mb()
-        except Exception as error:  # noqa: BLE001 - a system without /proc must not cost the job its work
+        except Exception as error:
+            # A system without /proc must not cost the job its work.
+            if from_outside(error):
+                raise
             if not self._warned:
                 self._warned = True
                 logger.warning("Memory usage cannot be read (%s); limit and peak are not watched", error)

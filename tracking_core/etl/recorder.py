@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from tracking_core.dataclass import dataclass
+from tracking_core.interrupts import from_outside
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,9 @@ class PhaseReporter:
             return
         try:
             self._recorder.log_phase(phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb)
-        except Exception as error:  # noqa: BLE001 - a recorder of any make must not break the job (CONTRACT 2)
+        except Exception as error:
+            if from_outside(error):
+                raise
             self._warn(error)
 
     def tell_error(self, error: BaseException | str, phase_name: str) -> None:
@@ -151,7 +154,9 @@ class PhaseReporter:
             return
         try:
             self._recorder.log_error(error, phase=phase_name)
-        except Exception as failure:  # noqa: BLE001 - a recorder of any make must not break the job (CONTRACT 2)
+        except Exception as failure:
+            if from_outside(failure):
+                raise
             self._warn(failure)
 
     def _warn(self, error: Exception) -> None:

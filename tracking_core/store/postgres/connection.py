@@ -13,6 +13,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
+from tracking_core.interrupts import from_outside
 from tracking_core.redaction import without_secrets
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
@@ -111,6 +112,8 @@ class PostgresConnection:
         except UnicodeDecodeError as error:
             raise our.StoreRefused(f"{self.label} holds bytes that are no UTF-8: {error}") from error
         except OSError as error:
+            if from_outside(error):
+                raise
             raise our.StoreUnavailable(f"{self.label}: {error}") from error
 
     @property

@@ -8,18 +8,23 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import wraps
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, ParamSpec, Self, TypeVar
 
 from tracking_core import errors as our
 from tracking_core import histogram
 from tracking_core.config import StoreLocation, is_trusted
 from tracking_core.forks import hook
+from tracking_core.interrupts import from_outside
 from tracking_core.store import queries
 from tracking_core.store.due import moment
 from tracking_core.store.sqlite.forking import gate
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOCK_WAIT_S = 0.1
 """How long SQLite itself waits for a lock; the waiting beyond it is ours, so that it can be cut short."""
 
@@ -100,6 +105,23 @@ def unpack_blob(blob: bytes) -> array[int]:
     return numbers
 
 
+_raised: dict[int, BaseException] = {}
+"""By thread what a function of ours raised within a statement: SQLite would tell only that it raised something."""
+
+
+def _noted(work: Callable[P, T]) -> Callable[P, T]:
+    @wraps(work)
+    def call(*args: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return work(*args, **keywords)
+        except BaseException as error:
+            _raised[get_ident()] = error
+            raise
+
+    return call
+
+
+@_noted
 def _merge(first: bytes, second: bytes) -> bytes:
     return pack_blob(histogram.pack(histogram.merge((unpack_blob(first), unpack_blob(second)))))
 
@@ -108,10 +130,12 @@ class _SumHistograms:
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
+    @_noted
     def step(self, blob: bytes) -> None:
         """Add one histogram."""
         self._counts = histogram.merge((histogram.pack(self._counts), unpack_blob(blob)))
 
+    @_noted
     def finalize(self) -> bytes:
         """Return the sum."""
         return pack_blob(histogram.pack(self._counts))
@@ -239,6 +263,9 @@ class SqliteConnection:
             yield
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             self._roll_back()
+            within = _raised.pop(get_ident(), None)
+            if within is not None and from_outside(within):
+                raise within from None
             raise translate(error, self.label) from error
         except BaseException:
             self._roll_back()

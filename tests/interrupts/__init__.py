@@ -1,0 +1,1 @@
+"""Exceptions raised from outside inside every public method: `python -m tests.interrupts`."""

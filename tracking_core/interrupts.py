@@ -1,0 +1,53 @@
+"""How an exception from outside (ctrl-c, a signal handler, PyThreadState_SetAsyncExc) is told from a fault of a store.
+
+One from outside passes through to the caller of a recording method; a fault never does. Those that are no `Exception`
+are always from outside. A timeout's may be of any class, also one that a driver raises; it is known by its traceback.
+"""
+
+from __future__ import annotations
+
+import opcode
+from queue import Empty
+from types import FrameType, TracebackType
+
+_RAISES = frozenset({opcode.opmap["RAISE_VARARGS"], opcode.opmap["RERAISE"]})
+_WITHOUT_TEXT = (StopIteration, StopAsyncIteration, MemoryError, Empty)
+"""What C code raises without arguments; all else has some."""
+
+
+def from_outside(error: BaseException) -> bool:
+    """Return whether an exception was raised inside a call from outside of it."""
+    if not isinstance(error, Exception):
+        return True
+    trace, before = error.__traceback__, None
+    while trace is not None:
+        frame = trace.tb_frame
+        if before is not None and _was_interrupted(before, frame):
+            return True
+        if trace.tb_next is None:
+            # SetAsyncExc raises a class without arguments, at a step that raises nothing itself.
+            steps = frame.f_code.co_code
+            return not (error.args or isinstance(error, _WITHOUT_TEXT) or steps[trace.tb_lasti] in _RAISES)
+        before, trace = frame, trace.tb_next
+    return False
+
+
+def _was_interrupted(frame: FrameType, by: FrameType) -> bool:
+    """Return whether one frame is a signal's handler, which was given the other as the one that it interrupted."""
+    code = by.f_code
+    names = code.co_varnames[: code.co_argcount + bool(code.co_flags & 0x04)]
+    given = [by.f_locals.get(name) for name in names[:4]]
+    return any(each is frame or (isinstance(each, tuple) and frame in each[:2]) for each in given)
+
+
+class suppress_faults:  # noqa: N801 - used as contextlib.suppress is
+    """Suppress every Exception of a block but one from outside."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Return whether the exception ends here."""
+        return error is not None and not from_outside(error)
