@@ -21,8 +21,10 @@ from tracking_core.delivery.immediate import ImmediateDelivery, Way
 from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
+from tracking_core.leaving import underway
 from tracking_core.locks import take
 from tracking_core.records import RunMetrics
+from tracking_core.states import RunStatus
 from tracking_core.store import due
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
@@ -111,6 +113,11 @@ class _LoudTracker(SimpleETLTracker):
             spool=NoSpool(),
             breaker=_AlwaysTry(),
         )
+
+    def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:  # noqa: ARG002 - the base's
+        """Leave an interrupted run to the end of the process: there is no spool to put its end into."""
+        if run_id is not None:
+            underway.began(run_id, self._delivery)
 
     def _reading_failed(self, error: Exception) -> None:
         if self._is_empty_store(error):
