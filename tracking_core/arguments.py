@@ -1,19 +1,147 @@
-"""The arguments of the public methods: programming errors raise here, odd but honest types become plain ones.
+"""The arguments of the public methods, read into plain values.
 
-Owns the types and the signs of what a caller hands over, and nothing of its range: a count of 2**70 or a duration of
-NaN is data, not a mistake in the program, and is dealt with in sanitize.py. Everything raised is TypeError or
-ValueError, names the argument, and is raised before any I/O (CONTRACT 2).
+`CallArguments` is what a tracker uses: no value raises, unless it is strict. The functions below it accept honest
+values of any type (numpy's numbers, Decimal, enums) and raise TypeError or ValueError, naming the argument, for all
+others. What a number's range may be is not their concern: that is dealt with in sanitize.py.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tracking_core.identity import MAX_RUN_ID
+from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.sanitize import float_text
 from tracking_core.states import PhaseStatus
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+T = TypeVar("T")
+
+_ZERO: int | float = 0
+MOST_UNITS = 1_000
+"""Entries read of one mapping: a mapping may have no end."""
+
 _PHASE_STATUSES = frozenset(str(status) for status in PhaseStatus)
+
+
+class CallArguments:
+    """Reads the arguments of one tracker's calls.
+
+    Not strict: what can be read is read, the rest becomes 0, empty text or None, and `mistaken` is told, with the
+    argument's name and what became of it. Where a list of `changes` is given, that is added to it, to be stored.
+    Strict: TypeError or ValueError instead.
+    """
+
+    def __init__(self, mistaken: Callable[[str, str], None], *, strict: bool) -> None:
+        self._mistaken = mistaken
+        self._strict = strict
+
+    def run_id(self, value: object) -> int | None:
+        """Return a run id, also one given as its digits or 13 characters; None for what names no run."""
+        return self._read("run_id", value, run_id_of, _loose_run_id, None)
+
+    def number(self, name: str, value: object, changes: list[str] | None = None) -> int | float:
+        """Return a plain number; 0 for what is none."""
+        return self._read(name, value, lambda given: number_of(name, given), _loose_number, _ZERO, changes)
+
+    def optional_number(self, name: str, value: object, changes: list[str] | None = None) -> int | float | None:
+        """Return a plain number or None; None for what is none."""
+        return None if value is None else self._read(
+            name, value, lambda given: number_of(name, given), _loose_number, None, changes
+        )  # fmt: skip
+
+    def count(self, name: str, value: object, changes: list[str] | None = None) -> int | float:
+        """Return a plain number; 0 for what is none. A negative one stays, to be marked with the row."""
+        strictly = count_of if self._strict else number_of
+        return self._read(name, value, lambda given: strictly(name, given), _loose_number, _ZERO, changes)
+
+    def counts(self, name: str, value: object) -> dict[str, int | float]:
+        """Return numbers by unit; {} for what is no mapping."""
+        return self._read(name, value, lambda given: counts_of(name, given), lambda given: self._units(name, given), {})
+
+    def _units(self, name: str, value: Any) -> dict[str, int | float]:
+        units = islice(value.items(), MOST_UNITS)
+        return {text_of(unit): self.count(f"{name} of a unit", number) for unit, number in units}
+
+    def name(self, argument: str, value: object, changes: list[str] | None = None) -> str:
+        """Return a name (an endpoint, a phase, an entity); '' for None."""
+        return self._read(argument, value, lambda given: name_of(argument, given), _unreadable, "", changes)
+
+    def text(self, value: object) -> str | None:
+        """Return text, or None for None; of an object that cannot be written its type."""
+        return None if value is None else text_of(value)
+
+    def job(self, value: object) -> str | None:
+        """Return a job's name, None when none is given."""
+        return self._read("job", value, job_name_of, lambda given: text_of(given).strip() or None, None)
+
+    def tags(self, value: object) -> dict[str, str]:
+        """Return tags as text by name; {} for what is no mapping."""
+        return self._read("tags", value, tags_of, _loose_tags, {})
+
+    def phase_status(self, value: object) -> str:
+        """Return a phase's status; '' for what is none, which means the one before."""
+        return self._read("status", value, phase_status_of, _loose_phase_status, "")
+
+    def flag(self, name: str, value: object, changes: list[str] | None = None) -> bool:
+        """Return the truth of any object; False for one that has none."""
+        return self._read(name, value, bool, bool, otherwise=False, changes=changes)
+
+    def request_error(self, value: object) -> str | None:
+        """Return the text of a request's `error`."""
+        return None if value is None else self._read("error", value, error_text_of, text_of, "")
+
+    def error(self, value: object) -> BaseException | str:
+        """Return an error to record: an exception, or the text of any other object."""
+        otherwise: BaseException | str = ""
+        return self._read("error", value, error_of, text_of, otherwise)
+
+    def moment_us(self, name: str, value: object) -> int | None:
+        """Return a moment in microseconds since 1970-01-01Z; a time without a zone is local. None for what is none."""
+        return None if value is None else self._read(name, value, moment_us_of, _loose_moment_us, None)
+
+    def limit(self, value: object, otherwise: int) -> int:
+        """Return how many rows are wanted."""
+        found = self._read("limit", value, limit_of, lambda given: int(_loose_number(given)), otherwise)
+        return min(max(found, 0), MAX_RUN_ID)
+
+    def timeout(self, value: object) -> float | None:
+        """Return a time limit in seconds, None for none."""
+        seconds = self._read("timeout", value, timeout_of, _loose_number, None)
+        return None if seconds is None or seconds != seconds else max(float(seconds), 0.0)
+
+    def _read(
+        self,
+        name: str,
+        value: object,
+        strictly: Callable[[Any], T],
+        loosely: Callable[[Any], T],
+        otherwise: T,
+        changes: list[str] | None = None,
+    ) -> T:
+        try:
+            return strictly(value)
+        except Exception as error:
+            if self._strict:
+                if isinstance(error, TypeError | ValueError):
+                    raise
+                raise TypeError(f"{name} is of type {type(value).__name__}, which cannot be read") from error
+        try:
+            found = loosely(value)
+        except Exception:  # noqa: BLE001 - as above
+            found, became = otherwise, f"could not be read and is {otherwise!r}"
+        else:
+            became = f"was read as {float_text(found)}" if isinstance(found, int | float) else "was read as plain text"
+        # Its type and not its value: what is no number may be anything, a password too.
+        change = f"{name} of type {type(value).__name__} {became}"
+        if changes is not None:
+            changes.append(change)
+        self._mistaken(name, change)
+        return found
 
 
 def run_id_of(value: object) -> int | None:
@@ -52,11 +180,6 @@ def _plain(value: object) -> int | float:
     return number
 
 
-def optional_number_of(name: str, value: object) -> int | float | None:
-    """Return a plain number or None."""
-    return None if value is None else number_of(name, value)
-
-
 def count_of(name: str, value: object) -> int | float:
     """Return a plain number that is not negative; ValueError when it is."""
     number = number_of(name, value)
@@ -71,7 +194,10 @@ def counts_of(name: str, value: object) -> dict[str, int | float]:
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} is of type {type(value).__name__}; a mapping of units to counts is needed")
-    return {text_of(unit): count_of(f"{name}[{unit!r}]", number) for unit, number in value.items()}
+    found = {text_of(unit): count_of(f"{name}[{unit!r}]", number) for unit, number in islice(value.items(), MOST_UNITS)}
+    if len(found) == MOST_UNITS:
+        raise ValueError(f"{name} has {MOST_UNITS} units or more; fewer are accepted")
+    return found
 
 
 def text_of(value: object) -> str:
@@ -81,22 +207,18 @@ def text_of(value: object) -> str:
     try:
         if isinstance(value, bytes):
             return value.decode("utf-8", "backslashreplace")
-        return str.__str__(value) if isinstance(value, str) else str(value)
+        # Of a subclass of text the plain text, also where it is what `__str__` returned.
+        return str.__str__(value if isinstance(value, str) else str(value))
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
         return f"<unprintable {type(value).__name__}>"
 
 
-def optional_text_of(value: object) -> str | None:
-    """Return text, or None for None."""
-    return None if value is None else text_of(value)
-
-
-def error_text_of(value: object) -> str | None:
+def error_text_of(value: object) -> str:
     """Return the text of a request's `error`: of an exception its class and message."""
     if isinstance(value, BaseException):
         message = text_of(value)
         return f"{type(value).__name__}: {message}" if message else type(value).__name__
-    return optional_text_of(value)
+    return text_of(value)
 
 
 def name_of(argument: str, value: object) -> str:
@@ -126,7 +248,7 @@ def tags_of(value: object) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise TypeError(f"tags is of type {type(value).__name__}; a mapping is needed")
-    return {text_of(name): text_of(tag) for name, tag in value.items()}
+    return {text_of(name): text_of(tag) for name, tag in islice(value.items(), MOST_UNITS)}
 
 
 def error_of(value: object) -> BaseException | str:
@@ -161,3 +283,62 @@ def timeout_of(value: object) -> float | None:
     if not seconds >= 0:
         raise ValueError(f"timeout is {seconds}; 0 or more seconds are accepted")
     return float(seconds)
+
+
+def moment_us_of(value: object) -> int:
+    """Return a datetime in microseconds since 1970-01-01Z, a naive one as local time; TypeError for anything else."""
+    from datetime import datetime
+
+    if not isinstance(value, datetime):
+        raise TypeError(f"a moment is of type {type(value).__name__}; a datetime is needed")
+    return _microseconds(value)
+
+
+def _microseconds(moment: datetime) -> int:
+    from tracking_core.clock import to_microseconds
+
+    return to_microseconds(moment.astimezone())
+
+
+def _unreadable(value: object) -> str:
+    raise TypeError(f"{type(value).__name__} names nothing")
+
+
+def _loose_run_id(value: Any) -> int | None:
+    text = text_of(value).strip() if isinstance(value, str | bytes) else ""
+    number = parse_run_id(text) if len(text) == ID_LENGTH else int(text)
+    return run_id_of(number)
+
+
+def _loose_number(value: Any) -> int | float:
+    if isinstance(value, bool | int | float):
+        return operator.index(value) if isinstance(value, bool | int) else float(value)
+    if isinstance(value, str | bytes):
+        text = text_of(value).strip()
+        try:
+            return int(text)
+        except ValueError:
+            return float(text)
+    if hasattr(type(value), "__index__") or hasattr(type(value), "__float__"):
+        return number_of("", value)
+    # An enum whose members are not numbers themselves.
+    return _loose_number(value.value) if isinstance(value.value, str | int | float) else number_of("", value.value)
+
+
+def _loose_tags(value: Any) -> dict[str, str]:
+    return tags_of(dict(islice(value, MOST_UNITS)))
+
+
+def _loose_phase_status(value: Any) -> str:
+    inner = getattr(value, "value", value)
+    return phase_status_of(text_of(inner).strip().lower())
+
+
+def _loose_moment_us(value: Any) -> int:
+    from datetime import date, datetime, time
+
+    if isinstance(value, str | bytes):
+        return _microseconds(datetime.fromisoformat(text_of(value).strip()))
+    if isinstance(value, date):
+        return _microseconds(datetime.combine(value, time()))
+    return round(number_of("a moment", value) * 1_000_000)

@@ -212,6 +212,9 @@ class Settings:
     record_command: Literal["names", "full"]
     """What of the command line is recorded: see redaction.py."""
 
+    strict: bool
+    """Whether a wrong argument of a recording call raises instead of being stored as 0 or empty."""
+
 
 def settings(
     *,
@@ -220,9 +223,10 @@ def settings(
     deadline: float,
     heartbeat_interval: float,
     record_command: str = "names",
+    strict: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the checked settings of a tracker, $TRACKING_DELIVERY, _DEADLINE and _COMMAND overruling what is given.
+    """Return the checked settings of a tracker; $TRACKING_DELIVERY, _DEADLINE, _COMMAND and _STRICT overrule them.
 
     Raises ConfigurationError (a ValueError) naming the keyword or the variable, its value and what is accepted, and
     TypeError for a number that is none. It is raised when the tracker is made, before there is anything to record: a
@@ -243,12 +247,26 @@ def settings(
         deadline=_seconds(seconds, deadline_name),
         heartbeat_interval=_seconds(heartbeat_interval, "heartbeat_interval"),
         record_command=cast("Literal['names', 'full']", _one_of(record, record_name, "names", "full")),
+        strict=_truth(environ.get("TRACKING_STRICT", ""), strict),
     )
 
 
 def _overruled(given: str, keyword: str, environ: Mapping[str, str], variable: str) -> tuple[str, str]:
     value = environ.get(variable, "").strip().lower()
     return (value, f"${variable}") if value else (given, keyword)
+
+
+def _truth(variable: str, otherwise: object) -> bool:
+    """Return what $TRACKING_STRICT is set to; ConfigurationError for a word or a keyword that is neither on nor off."""
+    word = variable.strip().lower()
+    if word in ("1", "true", "on", "yes"):
+        return True
+    if word in ("0", "false", "off", "no"):
+        return False
+    if word or not isinstance(otherwise, bool):
+        given = f"$TRACKING_STRICT is {variable!r}" if word else f"strict is of type {type(otherwise).__name__}"
+        raise ConfigurationError(f"{given}; accepted: True or False, in the environment 1 or 0")
+    return otherwise
 
 
 def _one_of(value: str, name: str, *accepted: str) -> str:

@@ -38,7 +38,7 @@ class Failure:
     """
 
     error_type: str
-    """Name of the exception's class without its module; `str` for a plain message."""
+    """Name of the exception's class without its module, of a group that of its first leaf; see `from_error`."""
     message: str
     """`str(error)`, possibly empty; a stand-in when the exception cannot be turned into text."""
     traceback: str
@@ -50,24 +50,23 @@ class Failure:
     """16 hexadecimal digits, the same for errors of one kind (see `fingerprint_of`)."""
 
     @classmethod
-    def from_error(cls, error: BaseException | str) -> Self:
+    def from_error(cls, error: object, *, plain: str = "str") -> Self:
         """Describe an exception, raised or not, in or outside its `except` block, or a plain message.
 
-        An exception whose `__str__` or notes raise is described all the same.
-
-        Raises TypeError when `error` is neither an exception nor a string.
+        An exception whose `__str__` or notes raise is described all the same. `plain` is the type of a message; any
+        other object has its own type's name and its text.
         """
-        if isinstance(error, str):
-            return cls(error_type="str", message=error, traceback="", fingerprint=fingerprint_of("str", error, None))
         if not isinstance(error, BaseException):
-            raise TypeError(f"error must be an exception or a string, not {type(error).__name__}")
-        error_type = type(error).__name__
-        message = _message_of(error)
+            kind = plain if isinstance(error, str) else type(error).__name__
+            message = message_of(error)
+            return cls(error_type=kind, message=message, traceback="", fingerprint=fingerprint_of(kind, message, None))
+        leaf = first_leaf(error)
+        error_type, message = type(leaf).__name__, message_of(error)
         return cls(
             error_type=error_type,
             message=message,
             traceback=keep_ends(_traceback_of(error, message), TRACEBACK_LIMIT_BYTES),
-            fingerprint=fingerprint_of(error_type, message, error.__traceback__),
+            fingerprint=fingerprint_of(error_type, message_of(leaf), leaf.__traceback__),
         )
 
 
@@ -117,11 +116,33 @@ def _character_start(encoded: bytes, position: int) -> int:
     return position
 
 
-def _message_of(error: BaseException) -> str:
+def first_leaf(error: BaseException) -> BaseException:
+    """Return the first exception of a group that is no group itself; of any other exception itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def message_of(error: object) -> str:
+    """Return an error's text, of a group that of its first leaf and how many more there are; total."""
     try:
+        if isinstance(error, BaseExceptionGroup):
+            more = _count_leaves(error) - 1
+            return message_of(first_leaf(error)) + (f" (and {more} more in {type(error).__name__})" if more else "")
         return str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ may raise anything, and the error itself must be kept
         return f"<unprintable {type(error).__name__}>"
+
+
+def _count_leaves(error: BaseException) -> int:
+    waiting, leaves = [error], 0
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(each.exceptions)
+        else:
+            leaves += 1
+    return leaves
 
 
 def _traceback_of(error: BaseException, message: str) -> str:

@@ -61,7 +61,7 @@ class StatefulETLTracker:
         """The active run, None between runs."""
 
         self._last_run_id: int | None = None
-        self._tracker = _LoudTracker(cfg)
+        self._tracker = _LoudTracker(cfg, strict=True)
 
     def start_run(self, notes: str | None = None) -> int | None:
         """Begin a run, make it the active one and return its id; None when tracking is off."""

@@ -9,14 +9,16 @@ import contextlib
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from tracking_core import arguments
 from tracking_core.endings import is_clean_exit, is_stop
 from tracking_core.pace import Pace
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
 from tracking_core.tracker import SimpleETLTracker
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 PROGRESS_INTERVAL_S = 1.0
 """`PhaseContext.update` tells the store at most this often."""
@@ -127,10 +129,19 @@ class ETLRunContext:
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        started_at: datetime | None = None,
+        ended_at: datetime | None = None,
     ) -> bool:
-        """Record a phase's state and its counts by unit; True when recorded."""
+        """Record a phase's state and its counts by unit (see the tracker's method); True when recorded."""
         return self.tracker.log_phase(
-            self.run_id, phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb
+            self.run_id,
+            phase_name,
+            status,
+            totals=totals,
+            processed=processed,
+            memory_mb=memory_mb,
+            started_at=started_at,
+            ended_at=ended_at,
         )
 
     def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
@@ -157,8 +168,8 @@ class PhaseContext:
     def __init__(self, run: ETLRunContext, phase_name: str, totals: Mapping[str, int]) -> None:
         self._run = run
         self.phase_name = phase_name
-        self.totals = dict(totals)
-        arguments.counts_of("totals", self.totals)
+        expected = run.tracker.arguments.counts("totals", totals)
+        self.totals = {unit: whole_number(number, 0, MAX_INTEGER)[0] for unit, number in expected.items()}
         self.processed: dict[str, int] = {}
         """What was done so far, by unit."""
 
@@ -177,13 +188,13 @@ class PhaseContext:
         return self
 
     def update(self, **units: int) -> None:
-        """Add to what was done, by unit; ValueError for a negative number.
+        """Add to what was done, by unit; a negative number counts as 0.
 
         The store is told about once a second: what this call does not tell is told by a later one, by the phase's end,
         or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run. What comes
         after the phase's end is not told.
         """
-        for unit, number in arguments.counts_of("units", units).items():
+        for unit, number in self._run.tracker.arguments.counts("units", units).items():
             self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
         if self._run.run_id is not None:
             self._pace.counted()
@@ -228,4 +239,6 @@ def _ending_of(error: BaseException | None) -> tuple[RunStatus, str | None, str]
 def _message_of(error: BaseException) -> str:
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return f"exit status {int(error.code)}"
-    return arguments.text_of(error) or type(error).__name__
+    from tracking_core.failures import first_leaf, message_of
+
+    return message_of(error) or type(first_leaf(error)).__name__

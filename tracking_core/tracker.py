@@ -6,8 +6,8 @@ store is a delivery's (delivery/base.py), whether tracking is on is the switch's
 What the bool of a recording method means: **recorded**. Immediate delivery: committed in the store, or written to the
 local spool where the store could not be reached. Buffered delivery: accepted, and committed or spooled within the flush
 interval. False: tracking is off, there is no such run, or neither store nor spool took it. Nothing that a store does
-raises; programming errors (a missing argument, a negative count, a bool for a run id) raise TypeError or ValueError
-before any I/O.
+raises, and no value of an argument: what cannot be read is stored as 0 or empty, marked, and warned of once. A strict
+tracker raises TypeError or ValueError for it, before any I/O.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tracking_core import arguments, command_line, config, identity, sanitize
+from tracking_core import command_line, config, identity, sanitize
+from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
@@ -25,11 +26,14 @@ from tracking_core.errors import SchemaMissing
 from tracking_core.heartbeat import Pulse, heart
 from tracking_core.interrupts import from_outside
 from tracking_core.leaving import underway
+from tracking_core.request_rows import ADJUSTED
 from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
 from tracking_core.version import VERSION
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tracking_core.events import RunStart
     from tracking_core.records import DeliveryReport, Run, RunMetrics
     from tracking_core.run_context import ETLRunContext
@@ -69,6 +73,7 @@ class SimpleETLTracker:
         deadline: float = 5.0,
         heartbeat_interval: float = 10.0,
         record_command: Literal["names", "full"] = "names",
+        strict: bool = False,
     ) -> None:
         self._location = config.resolve(cfg)
         self._settings = config.settings(
@@ -77,9 +82,11 @@ class SimpleETLTracker:
             deadline=deadline,
             heartbeat_interval=heartbeat_interval,
             record_command=record_command,
+            strict=strict,
         )
         self._opened: Store | None = None
         self._health = Health()
+        self.arguments = CallArguments(self._health.mistaken, strict=self._settings.strict)
         self._switch = TrackingSwitch()
         self._asked_switch = False
         self._last_job: str | None = None
@@ -148,12 +155,11 @@ class SimpleETLTracker:
 
         `job` names the pipeline, so that its runs can be compared; by default $TRACKING_JOB, else the first line of the
         notes without dates, numbers and uuids, else the script's name. Under `etlwatch exec` a process's first run is
-        the one that was begun there (see handover.py). Raises TypeError for a job that is no text and tags that are no
-        mapping.
+        the one that was begun there (see handover.py).
         """
-        text = arguments.optional_text_of(notes)
-        named = arguments.job_name_of(job) or config.job_of(os.environ)
-        labels = arguments.tags_of(tags)
+        text = self.arguments.text(notes)
+        named = self.arguments.job(job) or config.job_of(os.environ)
+        labels = self.arguments.tags(tags)
         if not self._switch.refresh():
             return None
         if "TRACKING_HANDED_RUN" in os.environ and (handed := self._take_handed_run()) is not None:
@@ -216,9 +222,10 @@ class SimpleETLTracker:
     def attach(self, run_id: int) -> ETLRunContext:
         """Return a context that records into a run begun elsewhere and does not end it.
 
-        For several processes or machines that work on one run. Usable with or without `with`.
+        For several processes or machines that work on one run. Usable with or without `with`. With what names no run it
+        records nothing.
         """
-        return self.adopt(arguments.run_id_of(run_id), None)
+        return self.adopt(self.arguments.run_id(run_id), None)
 
     def adopt(self, run_id: int | None, start: RunStart | None) -> ETLRunContext:
         """Attach to a run whose start was handed over: the store need not have heard of it yet."""
@@ -239,13 +246,13 @@ class SimpleETLTracker:
         False, and nothing is changed, for an unknown run and for one that has ended already; a run that a person closed
         while its job lived takes the job's own end. Goes on while tracking is off, for runs that are recorded.
         """
-        status = RunStatus.COMPLETED if success else RunStatus.FAILED
+        status = RunStatus.COMPLETED if self.arguments.flag("success", success) else RunStatus.FAILED
         return self.end_as(run_id, status, notes)
 
     def end_as(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> bool:
         """End a run in any of the final states: what `end_run` and `ETLRunContext` do. True when it was recorded."""
-        known = arguments.run_id_of(run_id)
-        text = arguments.optional_text_of(notes)
+        known = self.arguments.run_id(run_id)
+        text = self.arguments.text(notes)
         if known is None:
             return False
         if known in self._handed and status is RunStatus.COMPLETED:
@@ -298,25 +305,28 @@ class SimpleETLTracker:
             return self._request(
                 (run_id, time_ns() // 1000, endpoint, offset, limit, status, count, duration, False, None)
             )
-        known = arguments.run_id_of(run_id)
-        items = arguments.count_of("count", count)
+        read, changes = self.arguments, list[str]()
+        known = read.run_id(run_id)
         plain = (
-            arguments.name_of("endpoint", endpoint),
-            arguments.optional_number_of("offset", offset),
-            arguments.optional_number_of("limit", limit),
-            arguments.optional_number_of("status", status),
-            items,
-            arguments.number_of("duration", duration),
-            bool(throttled),
-            arguments.error_text_of(error),
+            read.name("endpoint", endpoint, changes),
+            read.optional_number("offset", offset, changes),
+            read.optional_number("limit", limit, changes),
+            read.optional_number("status", status, changes),
+            read.count("count", count, changes),
+            read.number("duration", duration, changes),
+            read.flag("throttled", throttled, changes),
         )
-        return known is not None and self._request((known, time_ns() // 1000, *plain))
+        text = read.request_error(error)
+        if changes:
+            mark = ADJUSTED + "; ".join(changes)
+            text = mark if text is None else f"{text}\n{mark}"
+        return known is not None and self._request((known, time_ns() // 1000, *plain, text))
 
     def log_source_count(self, run_id: int | None, entity: str, count: int) -> bool:
         """Record how many items a source has of an entity; True when recorded. The last word for an entity wins."""
-        known = arguments.run_id_of(run_id)
-        name = arguments.name_of("entity", entity)
-        items = arguments.count_of("count", count)
+        known = self.arguments.run_id(run_id)
+        name = self.arguments.name("entity", entity)
+        items = self.arguments.count("count", count)
         return known is not None and self._delivery.source_count(RawCount(known, time_ns() // 1000, name, items))
 
     def log_phase(
@@ -328,38 +338,51 @@ class SimpleETLTracker:
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        started_at: datetime | None = None,
+        ended_at: datetime | None = None,
     ) -> bool:
         """Record a phase's state and its counts by unit, cumulative for the phase; True when recorded.
 
-        `status`: pending, running, completed or failed, ValueError otherwise. Units not named keep their counts.
+        `status`: pending, running, completed, failed or skipped; any other word leaves the one before. Units not named
+        keep their counts. `started_at` and `ended_at`, of who learns of a phase afterwards; else the moments at which
+        the states were told. A time without a zone is local.
         """
-        known = arguments.run_id_of(run_id)
-        name = arguments.name_of("phase_name", phase_name)
-        word = arguments.phase_status_of(status)
-        expected = arguments.counts_of("totals", totals)
-        done = arguments.counts_of("processed", processed)
-        memory = arguments.optional_number_of("memory_mb", memory_mb)
-        if known is None:
-            return False
-        return self._delivery.phase(RawPhase(known, time_ns() // 1000, name, word, expected, done, memory))
+        read = self.arguments
+        known = read.run_id(run_id)
+        raw = RawPhase(
+            known or 0,
+            time_ns() // 1000,
+            read.name("phase_name", phase_name),
+            read.phase_status(status),
+            read.counts("totals", totals),
+            read.counts("processed", processed),
+            read.optional_number("memory_mb", memory_mb),
+            read.moment_us("started_at", started_at),
+            read.moment_us("ended_at", ended_at),
+        )
+        return known is not None and self._delivery.phase(raw)
 
     def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
-        """Record an exception, with its own traceback, causes and notes, or a plain message; True when recorded."""
-        known = arguments.run_id_of(run_id)
-        caught = arguments.error_of(error)
-        name = arguments.optional_text_of(phase)
+        """Record an exception, with its own traceback, causes and notes, or a plain message; True when recorded.
+
+        The kind of a plain message is `message`. An exception group is named after its leaves.
+        """
+        known = self.arguments.run_id(run_id)
+        caught = self.arguments.error(error)
+        name = self.arguments.text(phase)
         if known is None or not self._switch.refresh():
             return False
         # Imported late, as are the questions below: a job without errors does not pay for tracebacks and hashes.
         from tracking_core.failures import Failure
 
-        return self._delivery.error(RawError(known, time_ns() // 1000, name, Failure.from_error(caught)))
+        failure = Failure.from_error(caught, plain="message")
+        return self._delivery.error(RawError(known, time_ns() // 1000, name, failure))
 
     # -- questions and clean-up --------------------------------------------------------------------------------------
 
     def get_run_metrics(self, run_id: int | None) -> RunMetrics | None:
         """Return a run's request figures; None for an unknown run, and when the store cannot be read."""
-        known = arguments.run_id_of(run_id)
+        known = self.arguments.run_id(run_id)
         if known is None:
             return None
         from tracking_core.questions import metrics_of
@@ -368,7 +391,7 @@ class SimpleETLTracker:
 
     def get_recent_runs(self, limit: int = 10) -> list[Run]:
         """Return the newest runs by (started_at, run_id), newest first; [] when the store cannot be read."""
-        most = arguments.limit_of(limit)
+        most = self.arguments.limit(limit, 10)
         return self._ask(lambda reader: reader.recent_runs(most), []) if most else []
 
     def cleanup_old_runs(self, days: int = 30) -> int:
@@ -377,7 +400,7 @@ class SimpleETLTracker:
         A running run is never removed; `days=0` means every finished run. Raises ValueError, before any I/O, for
         anything but an int of 0 or more. A store that fails midway has removed what is returned.
         """
-        age = min(arguments.days_of(days), _MAX_CLEANUP_DAYS)
+        age = min(days_of(days), _MAX_CLEANUP_DAYS)
         removed = 0
         try:
             with self._store().keeper(self._settings.deadline) as keeper:
@@ -447,7 +470,7 @@ class SimpleETLTracker:
 
         The report is cumulative for this tracker. In immediate delivery nothing waits.
         """
-        return self._delivery.flush(arguments.timeout_of(timeout))
+        return self._delivery.flush(self.arguments.timeout(timeout))
 
     def close(self) -> None:
         """Flush within the leaving budget and let go of threads and connections; ends no run. Twice is fine."""

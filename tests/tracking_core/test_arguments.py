@@ -1,15 +1,23 @@
-"""Programming errors raise before any I/O; odd but honest types become plain ones (CONTRACT 2)."""
+"""No value of an argument raises, except in a strict tracker, and there before any I/O."""
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from http import HTTPStatus
+from itertools import count
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.fake_store import FakeStore
-from tracking_core import SimpleETLTracker, arguments
+from tracking_core import ConfigurationError, ETLRunContext, SimpleETLTracker, arguments, identity
+from tracking_core.states import PhaseStatus
 
 
 class IntLike:
@@ -72,7 +80,6 @@ def test_a_request_s_error_names_the_exception_s_class() -> None:
     assert arguments.error_text_of(TimeoutError("30 s")) == "TimeoutError: 30 s"
     assert arguments.error_text_of(TimeoutError()) == "TimeoutError"
     assert arguments.error_text_of("") == ""
-    assert arguments.error_text_of(None) is None
 
 
 def request(tracker: SimpleETLTracker, **changes: object) -> bool:
@@ -104,6 +111,7 @@ WRONG_CALLS = {
     "totals that are no mapping": (TypeError, "totals", lambda t: t.log_phase(1, "e", "running", totals=[1])),
     "a negative total": (ValueError, "totals", lambda t: t.log_phase(1, "e", "running", totals={"a": -1})),
     "an error that is none": (TypeError, "error is of type int", lambda t: t.log_error(1, 5)),
+    "text for a time": (TypeError, "a datetime is needed", lambda t: t.log_phase(1, "e", "running", started_at="x")),
     "a job that is no text": (TypeError, "job is of type int", lambda t: t.start_run("n", job=5)),
     "tags that are no mapping": (TypeError, "tags is of type list", lambda t: t.start_run("n", tags=["a"])),
     "a negative limit": (ValueError, "limit is -1", lambda t: t.get_recent_runs(-1)),
@@ -120,10 +128,10 @@ WRONG_CALLS = {
 
 @pytest.mark.parametrize(("kind", "message", "call"), WRONG_CALLS.values(), ids=WRONG_CALLS.keys())
 @pytest.mark.parametrize("enabled", [True, False], ids=["on", "off"])
-def test_a_programming_error_raises_before_any_io(
+def test_a_wrong_argument_of_a_strict_tracker_raises_before_any_io(
     fake_store: FakeStore, kind: type[Exception], message: str, call: object, enabled: bool
 ) -> None:
-    tracker = SimpleETLTracker("sqlite:////nowhere.db")
+    tracker = SimpleETLTracker("sqlite:////nowhere.db", strict=True)
     if not enabled:
         tracker.disable()
     with pytest.raises(kind, match=message):
@@ -158,3 +166,160 @@ def test_odd_types_reach_the_store_as_plain_ones(fake_store: FakeStore) -> None:
     row = fake_store.events("requests")[0]
     assert row[3:] == (str(odd), 7, 100, 200, 5, 13, False, None)
     assert [type(value) for value in row[4:9]] == [int] * 5
+
+
+def tracked(**keywords: object) -> SimpleETLTracker:
+    return SimpleETLTracker("sqlite:////nowhere.db", **keywords)  # type: ignore[arg-type]
+
+
+def test_what_can_be_read_is_read_and_marked(fake_store: FakeStore) -> None:
+    tracker = tracked()
+    run_id = tracker.start_run("odd values", job=5, tags=[("team", "crm")])  # type: ignore[arg-type]
+    assert run_id is not None
+    words = {"status": "200", "count": b" 12 ", "duration": "2.6", "offset": "7", "limit": True}
+    assert request(tracker, run_id=str(run_id), **words)
+    assert request(tracker, run_id=identity.format_run_id(run_id), count=None, duration="soon", endpoint=None)
+    assert request(tracker, run_id=run_id, count=-1, error="boom")
+    first, second, third = fake_store.events("requests")
+    assert first[3:9] == ("/a", 7, 1, 200, 12, 3)
+    assert first.error.startswith("[adjusted] offset of type str was read as 7; limit of type bool was read as 1")
+    assert second[3:9] == ("", 0, 10, 200, 0, 0)
+    assert "duration of type str could not be read and is 0" in second.error
+    assert (third.items, third.error) == (0, "boom\n[adjusted] count was -1, stored as 0")
+    (start,) = {(start.job, tuple(start.tags.items())) for start in fake_store.events("starts")}
+    assert start == ("5", (("team", "crm"),))
+
+
+def test_a_mark_makes_no_failed_request(fake_store: FakeStore) -> None:
+    tracker = tracked()
+    assert request(tracker, run_id=tracker.start_run("marked"), status="200")
+    (cell,) = fake_store.batches[-1].cells.values()
+    assert (cell.requests, cell.failed) == (1, 0)
+
+
+def test_an_unusable_run_id_records_nothing(fake_store: FakeStore) -> None:
+    tracker = tracked()
+    for run_id in (True, "soon", 1.5, object(), b"", [1], "0" * 13):
+        assert not request(tracker, run_id=run_id)
+        assert not tracker.end_run(run_id, True)  # type: ignore[arg-type]
+        assert tracker.get_run_metrics(run_id) is None  # type: ignore[arg-type]
+        with tracker.attach(run_id) as run:  # type: ignore[arg-type]
+            assert not run.log_error("nobody hears it")
+    assert fake_store.batches == []
+
+
+def test_an_unreadable_phase_status_is_the_one_before(fake_store: FakeStore) -> None:
+    tracker = tracked()
+    run_id = tracker.start_run("phases")
+    for status in ("done", "RUNNING ", 7, PhaseStatus.COMPLETED):
+        assert tracker.log_phase(run_id, "load", status)  # type: ignore[arg-type]
+    states = [change.status for change in fake_store.events("phases")]
+    assert states == ["pending", "running", "running", "completed"]
+
+
+def test_times_of_a_phase_are_read_from_datetimes_dates_text_and_seconds(fake_store: FakeStore) -> None:
+    tracker = tracked()
+    run_id = tracker.start_run("times")
+    noon = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    for began in (noon, "2026-11-30T12:00:00+00:00", noon.timestamp(), noon.astimezone().replace(tzinfo=None)):
+        tracker.log_phase(run_id, "load", "completed", started_at=began, ended_at=noon)  # type: ignore[arg-type]
+    for change in fake_store.events("phases"):
+        assert (change.started_us, change.ended_us) == (noon.timestamp() * 1e6, noon.timestamp() * 1e6)
+    assert tracker.log_phase(run_id, "load", "running", started_at="some day")  # type: ignore[arg-type]
+
+
+def test_one_warning_for_each_kind_of_mistake(fake_store: FakeStore, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = tracked()
+    run_id = tracker.start_run("warned")
+    for _ in range(3):
+        request(tracker, run_id=run_id, count="12", duration="soon")
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.split()[0] for message in warned if message.split()[1] == "of"] == ["count", "duration"]
+
+
+def test_the_environment_makes_a_tracker_strict(fake_store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKING_STRICT", "1")
+    with pytest.raises(TypeError, match="count is of type str"):
+        request(tracked(), count="12")
+    monkeypatch.setenv("TRACKING_STRICT", "0")
+    assert request(tracked(strict=True), count="12") is False
+    monkeypatch.setenv("TRACKING_STRICT", "perhaps")
+    with pytest.raises(ConfigurationError, match="TRACKING_STRICT"):
+        tracked()
+
+
+class Hostile:
+    """An object that raises whenever it is looked at."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def _raise(self, *_given: object) -> NoReturn:
+        raise RuntimeError("hostile")
+
+    __str__ = __repr__ = __bool__ = __int__ = __float__ = __index__ = __len__ = __iter__ = __hash__ = _raise  # type: ignore[assignment]
+    __eq__ = __lt__ = __add__ = __call__ = __getitem__ = _raise  # type: ignore[assignment]
+
+
+class Endless(dict[str, int]):
+    """A mapping without an end."""
+
+    def items(self) -> Iterator[tuple[str, int]]:  # type: ignore[override]
+        return ((str(number), number) for number in count())
+
+
+class Deep:
+    """An object whose text calls itself."""
+
+    def __str__(self) -> str:
+        return str(self)
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.decimals(), st.fractions(),
+    st.datetimes(), st.dates(), st.uuids(), st.sampled_from([HTTPStatus.OK, PhaseStatus.FAILED]),
+    st.lists(st.integers(), max_size=3), st.dictionaries(st.text(), st.integers(), max_size=3),
+    st.builds(Hostile), st.builds(Endless), st.builds(Deep), st.builds(Unprintable),
+    st.just(SimpleNamespace(value=object())),
+    st.builds(ValueError, st.text()), st.builds(lambda: ExceptionGroup("x", [KeyError(Hostile())])),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+@pytest.mark.parametrize("strict", [False, True])
+@given(values=st.lists(VALUES, min_size=8, max_size=8))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_value_raises_anything_but_what_a_strict_tracker_may(
+    fake_store: FakeStore, delivery: str, strict: bool, values: list[object]
+) -> None:
+    tracker = tracked(strict=strict, delivery=delivery)
+    run_id = tracker.start_run("any")
+    a, b, c, d, e, f, g, h = values
+    run = ETLRunContext(tracker)
+    calls: list[Callable[[], object]] = [
+        lambda: tracker.start_run(a, job=b, tags=c),  # type: ignore[arg-type]
+        lambda: tracker.attach(a),  # type: ignore[arg-type]
+        lambda: tracker.log_request(run_id, a, b, c, d, e, f, throttled=g, error=h),  # type: ignore[arg-type]
+        lambda: tracker.log_request(a, "/a", 0, 1, 200, 1, 1.0),  # type: ignore[arg-type]
+        lambda: tracker.log_source_count(run_id, a, b),  # type: ignore[arg-type]
+        lambda: tracker.log_phase(
+            run_id,
+            a,
+            b,
+            totals=c,
+            processed=d,
+            memory_mb=e,
+            started_at=f,
+            ended_at=g,  # type: ignore[arg-type]
+        ),
+        lambda: tracker.log_error(run_id, a, phase=b),  # type: ignore[arg-type]
+        lambda: run.phase("p", rows=a).update(rows=b),  # type: ignore[arg-type]
+        lambda: tracker.get_run_metrics(a),  # type: ignore[arg-type]
+        lambda: tracker.get_recent_runs(a),  # type: ignore[arg-type]
+        lambda: tracker.end_run(a, b, c),  # type: ignore[arg-type]
+        lambda: tracker.end_run(run_id, a, b),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with suppress(TypeError, ValueError) if strict else nullcontext():
+            call()
+    tracker.close()

@@ -54,12 +54,13 @@ class TestRecordError:
         assert str(raised.value) == "Invalid phase name: archive. Valid phases are: extract, transform, load"
         assert "errors" not in context.statistics
 
-    def test_what_is_no_error_is_refused_and_records_nothing(self) -> None:
+    def test_any_other_object_is_recorded_by_its_type_and_text(self) -> None:
         context = ETLContext()
-        with pytest.raises(TypeError, match="exception or a string"):
-            context.record_error("extract", 7)  # type: ignore[arg-type]
-        assert "errors" not in context.statistics
-        assert context.phase_status["extract"] == "pending"
+        context.record_error("load", None)  # type: ignore[arg-type]
+        context.record_error("extract", 7)  # type: ignore[arg-type]
+        recorded = [(each["error_type"], each["error_message"]) for each in context.statistics["errors"]]
+        assert recorded == [("NoneType", "None"), ("int", "7")]
+        assert context.phase_status["extract"] == "failed"
 
     def test_changing_what_was_returned_changes_nothing_stored(self) -> None:
         context = ETLContext()

@@ -87,7 +87,7 @@ def test_a_phase_run_again_and_mended_is_completed_in_the_store(store_dsn: str) 
         context.end_phase()
     _, phases, errors = stored(store_dsn, run.run_id)
     assert phases["extract"].status == "completed"
-    assert [error.error_type for error in errors] == ["str"]
+    assert [error.error_type for error in errors] == ["message"]
 
 
 def nothing_recorded(make: Callable[[], SimpleETLTracker]) -> ETLContext:

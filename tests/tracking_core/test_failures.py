@@ -82,10 +82,29 @@ def test_the_message_of_an_error_without_text_is_empty() -> None:
     assert Failure.from_error(KeyboardInterrupt()).message == ""
 
 
-@pytest.mark.parametrize("wrong", [None, 7, ValueError, b"bytes"])
-def test_what_is_neither_exception_nor_string_is_refused(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"exception or a string, not {type(wrong).__name__}"):
-        Failure.from_error(wrong)
+@pytest.mark.parametrize(
+    ("other", "kind", "text"), [(None, "NoneType", "None"), (7, "int", "7"), (b"bytes", "bytes", "b'bytes'")]
+)
+def test_any_other_object_has_its_types_name_and_its_text(other: object, kind: str, text: str) -> None:
+    failure = Failure.from_error(other)
+    assert (failure.error_type, failure.message, failure.traceback) == (kind, text, "")
+
+
+def test_the_kind_of_a_message_is_what_the_caller_says() -> None:
+    assert Failure.from_error("no rows").error_type == "str"
+    assert Failure.from_error("no rows", plain="message").error_type == "message"
+
+
+def test_a_group_is_named_after_its_first_leaf_and_says_how_many_more_there_are() -> None:
+    leaf = ExceptionGroup("unhandled errors in a TaskGroup", [ExceptionGroup("inner", [KeyError("id")])])
+    assert Failure.from_error(leaf).error_type == "KeyError"
+    assert Failure.from_error(leaf).message == "'id'"
+    several = ExceptionGroup("unhandled errors in a TaskGroup", [ValueError("row 7"), leaf, OSError("full")])
+    failure = Failure.from_error(several)
+    assert (failure.error_type, failure.message) == ("ValueError", "row 7 (and 2 more in ExceptionGroup)")
+    assert "OSError: full" in failure.traceback
+    # One more failing task makes no new kind of error.
+    assert failure.fingerprint == Failure.from_error(ValueError("row 8")).fingerprint
 
 
 class UnprintableError(Exception):

@@ -236,12 +236,15 @@ def test_progress_reaches_the_store_at_a_pace(fake_store: FakeStore) -> None:
     assert told == [0, 3, 4]
 
 
-def test_negative_progress_is_a_programming_error(fake_store: FakeStore) -> None:
-    run = ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db"))
-    with pytest.raises(ValueError, match="units"), run.phase("load") as phase:
+def test_negative_progress_counts_as_nothing_and_raises_where_arguments_are_strict(fake_store: FakeStore) -> None:
+    with ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db")) as run, run.phase("load", rows=-1) as phase:
+        phase.update(rows=-1)
+        assert (phase.totals, phase.processed) == ({"rows": 0}, {"rows": 0})
+    strict = ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db", strict=True))
+    with pytest.raises(ValueError, match="units"), strict.phase("load") as phase:
         phase.update(rows=-1)
     with pytest.raises(ValueError, match="totals"):
-        run.phase("load", rows=-1)
+        strict.phase("load", rows=-1)
 
 
 def test_a_child_that_leaves_the_block_it_inherited_ends_nothing(

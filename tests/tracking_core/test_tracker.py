@@ -242,7 +242,7 @@ def test_a_message_is_recorded_as_an_error_without_a_traceback(tracker: SimpleET
     run_id = started(tracker)
     assert tracker.log_error(run_id, "the export is empty")
     assert peek(store_dsn, "SELECT error_type, message, traceback, phase FROM tracking.errors") == [
-        ("str", "the export is empty", "", None)
+        ("message", "the export is empty", "", None)
     ]
 
 

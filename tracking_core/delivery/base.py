@@ -50,6 +50,10 @@ class RawPhase(NamedTuple):
     totals: Mapping[str, float]
     processed: Mapping[str, float]
     memory_mb: float | None
+    started_us: int | None = None
+    """When it began, on the job's clock, as told afterwards; None: when its states were told."""
+
+    ended_us: int | None = None
 
 
 class RawCount(NamedTuple):

@@ -108,10 +108,17 @@ class Health:
             if count and self._is_new(None, what):
                 self._say("warning", f"{count:,} {what}")
 
+    def mistaken(self, argument: str, what: str) -> None:
+        """Warn, once for each argument, that a call was given a value that it cannot use."""
+        if self._is_new("argument", argument):
+            self._say("warning", f"{what}; further ones are changed without a word, strict=True raises for them")
+
     def adjusted(self, what: str) -> None:
-        """Warn, once, that a number was out of range and was changed."""
+        """Warn, once, that a stored value was changed."""
         if self._is_new(None, "adjusted"):
-            self._say("warning", f"a number was out of range: {what}; further ones are changed without a word")
+            self._say(
+                "warning", f"a value was out of range or unreadable: {what}; further ones are changed without a word"
+            )
 
     def _is_new(self, subject: object, remark: str) -> bool:
         with self._lock:

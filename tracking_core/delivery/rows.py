@@ -131,15 +131,22 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
     at_us = state.moment(raw.at_us + offset_us)
     phase = clean_name(raw.phase)
     memory_mb = _megabytes(raw.memory_mb)
-    memory = state.told_phase(phase, raw.status, at_us, memory_mb)
+    told = state.phases.get(phase)
+    status = raw.status or (told.status if told is not None else "pending")
+    memory = state.told_phase(phase, status, at_us, memory_mb)
+    if raw.started_us is not None:
+        memory.started_us = raw.started_us + offset_us
+    ended_us = None
+    if status in ("completed", "failed", "skipped"):
+        ended_us = at_us if raw.ended_us is None else raw.ended_us + offset_us
     return PhaseChange(
         run_id=raw.run_id,
         phase=phase,
         position=memory.position,
-        status=raw.status,
+        status=status,
         at_us=at_us,
         started_us=memory.started_us,
-        ended_us=at_us if raw.status in ("completed", "failed", "skipped") else None,
+        ended_us=ended_us,
         counters=_counters(raw.totals, raw.processed, memory.units),
         memory_mb=memory_mb,
         peak_memory_mb=memory.peak_memory_mb,
