@@ -330,10 +330,10 @@ async def test_an_error_says_whether_it_is_new_and_when_its_phase_last_completed
     async with dashboard(known_night(), size=(160, 40)) as opened:
         await open_slow(opened)
         block = [line for line in opened.lines() if "ValueError" in line or "ReadTimeout" in line]
-        assert block[0].endswith("new in this run; first seen 02:10"), "what is new comes first"
+        assert block[0].endswith("new in this run; first seen 03:01"), "what is new comes first"
         assert "known  22× in 9 runs since" in block[1]
         await opened.press("e")
-        assert "new: 3× in 2 runs since 02:10; load last completed" in opened.text
+        assert "new in this run; first seen 03:01; load last completed" in opened.text
         await opened.press("j")
         assert "known: 22× in 9 runs since" in opened.text
 
@@ -341,7 +341,7 @@ async def test_an_error_says_whether_it_is_new_and_when_its_phase_last_completed
 async def test_at_eighty_cells_known_is_said_in_a_word() -> None:
     async with dashboard(known_night()) as opened:
         await open_slow(opened)
-        assert any(line.endswith("new 02:10") for line in opened.lines())
+        assert any(line.endswith("new 03:01") for line in opened.lines())
         assert any("in 9 runs" in line for line in opened.lines())
         await opened.press("e")
         assert any(line.rstrip().endswith("in 9 runs") for line in opened.lines())

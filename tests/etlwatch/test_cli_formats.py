@@ -21,7 +21,7 @@ ANSWERS = [
     ("compare", "crm@latest"),
     ("stats",),
     ("tracking",),
-    ("tracking", "off", "--reason", "night work"),
+    ("tracking", "off", "--all", "--reason", "night work"),
     ("cleanup", "--older-than", "0d", "--dry-run"),
     ("cleanup", "--older-than", "0d", "--yes"),
     ("spool",),

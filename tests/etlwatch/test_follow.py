@@ -221,8 +221,9 @@ def test_a_store_that_does_not_answer_at_first_is_a_fault(capsys: pytest.Capture
 
 @contextmanager
 def following_command(*words: str, dsn: str) -> Iterator["subprocess.Popen[str]"]:
+    often = () if "--interval" in words else ("--interval", "0.1")
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, words[0], "--follow", "--interval", "0.1", "--dsn", dsn, *words[1:]],
+        [sys.executable, "-c", MAIN, words[0], "--follow", *often, "--dsn", dsn, *words[1:]],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
