@@ -109,7 +109,7 @@ def _from_dsn(text: str, environ: Mapping[str, str], *, given: str) -> StoreLoca
 
 
 def _postgres(keywords: Mapping[str, str], environ: Mapping[str, str]) -> StoreLocation:
-    expanded = conninfo.expand_dbname(keywords)
+    expanded = conninfo.expand_dbname(conninfo.with_dbname(keywords))
     conninfo.check_keywords(expanded)
     return StoreLocation(kind="postgres", label=conninfo.describe(expanded, environ), keywords=expanded)
 
@@ -144,7 +144,7 @@ def _from_mapping(cfg: Mapping[object, object], environ: Mapping[str, str]) -> S
         raise ConfigurationError(f"cfg is an empty {type(cfg).__name__}: it names no store; {ACCEPTED}")
     keywords: dict[str, str] = {}
     for keyword, value in cfg.items():
-        if not isinstance(keyword, str) or (keyword not in conninfo.KEYWORDS and keyword != "dsn"):
+        if not isinstance(keyword, str) or (keyword not in conninfo.KEYWORDS and keyword not in {"dsn", "database"}):
             known = ", ".join(str(key) for key in cfg if isinstance(key, str) and key.isidentifier())
             raise ConfigurationError(
                 f"cfg is a {type(cfg).__name__} with the keys {known}, not all libpq's; {ACCEPTED}"
@@ -159,6 +159,8 @@ def _from_mapping(cfg: Mapping[object, object], environ: Mapping[str, str]) -> S
         return location
     if location.kind == "sqlite":
         raise ConfigurationError(f"cfg['dsn'] names a SQLite file, which takes no further keywords; {ACCEPTED}")
+    if "database" in keywords:
+        keywords.setdefault("dbname", keywords["database"])
     return _checked({**location.keywords, **keywords}, environ, given=f"the cfg {type(cfg).__name__}")
 
 

@@ -123,6 +123,15 @@ def _is_port(text: str) -> bool:
     return not text or (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_PORT)
 
 
+def with_dbname(keywords: Mapping[str, str]) -> dict[str, str]:
+    """Return keywords with `database`, psycopg2's other name for it, as `dbname`; ValueError when both are given."""
+    found = dict(keywords)
+    database = found.pop("database", None)
+    if database is not None and found.setdefault("dbname", database) != database:
+        raise ValueError("its keywords dbname and database name two databases")
+    return found
+
+
 def expand_dbname(keywords: Mapping[str, str]) -> dict[str, str]:
     """Return keywords with a `dbname` that is itself a connection string taken apart, as libpq does it.
 

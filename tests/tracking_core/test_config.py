@@ -96,6 +96,27 @@ def test_an_at_sign_in_a_password_needs_no_escaping() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        {"host": "db", "database": "x"},
+        {"host": "db", "database": "x", "dbname": None},
+        {"host": "db", "database": "x", "dbname": "x"},
+        {"dsn": "postgresql://db/other", "database": "x"},
+        "host=db database=x",
+        "postgresql://db?database=x",
+    ],
+)
+def test_psycopg2_s_database_is_the_dbname(cfg: object) -> None:
+    assert resolve(cfg, environ={}).keywords == {"host": "db", "dbname": "x"}
+
+
+@pytest.mark.parametrize("cfg", [{"database": "x", "dbname": "y"}, "dbname=y database=x"])
+def test_two_databases_in_one_cfg_are_a_mistake(cfg: object) -> None:
+    with pytest.raises(ConfigurationError, match="dbname and database name two databases"):
+        resolve(cfg, environ={})
+
+
 def test_libpq_s_variables_show_in_the_label_and_are_left_to_libpq() -> None:
     environ = {"TRACKING_DSN": "postgresql://", "PGHOST": "db", "PGUSER": "etl", "PGDATABASE": "t", "PGPASSWORD": "x"}
     location = resolve(environ=environ)

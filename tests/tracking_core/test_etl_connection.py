@@ -102,8 +102,14 @@ class Settings:
 
 @pytest.mark.parametrize(
     "config_of",
-    [str, conninfo_to_dict, lambda dsn: {"dsn": dsn}, Settings],
-    ids=["dsn", "mapping", "mapping with dsn", "object"],
+    [
+        str,
+        conninfo_to_dict,
+        lambda dsn: {"dsn": dsn},
+        Settings,
+        lambda dsn: {{"dbname": "database"}.get(key, key): value for key, value in conninfo_to_dict(dsn).items()},
+    ],
+    ids=["dsn", "mapping", "mapping with dsn", "object", "mapping of psycopg2"],
 )
 def test_every_form_of_db_config_opens_postgresql(postgres_dsn: str, config_of: Any) -> None:
     context = ETLContext(config_of(postgres_dsn))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 from datetime import UTC
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -102,7 +104,7 @@ class TestStartPhase:
         [
             ({"total_messages": -1}, ValueError),
             ({"total_messages": True}, TypeError),
-            ({"total_messages": 1.5}, TypeError),
+            ({"total_messages": 1.5}, ValueError),
             ({"total_rows": 1}, TypeError),
         ],
     )
@@ -133,6 +135,15 @@ class TestUpdateProgress:
         context.update_progress(messages=5)
         context.update_progress()
         assert context.progress_tracker.processed == {"conversations": 1, "messages": 25}
+
+    def test_counts_may_be_of_any_numeric_type_and_totals_unknown(self) -> None:
+        context = ETLContext()
+        context.start_phase("extract", None, total_messages=Decimal(10))
+        context.update_progress(messages=3.0)
+        context.update_progress(Fraction(2), messages=Decimal(4))
+        context.progress_tracker.total_messages = None
+        assert context.progress_tracker.processed == {"conversations": 2, "messages": 7}
+        assert context.progress_tracker.totals == {"conversations": 0, "messages": 0}
 
     def test_without_a_phase_it_is_the_seeds_value_error(self) -> None:
         with pytest.raises(ValueError) as raised:
@@ -167,6 +178,29 @@ class TestUpdateProgress:
         context.update_progress(1)
         assert context.end_phase()["peak_memory_mb"] == 1_000_000
         assert context.memory_monitor.peak_memory_mb == 1_000_000
+
+    def test_without_a_limit_the_memory_is_sampled_ten_times_a_second(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        at_s, readings = 100.0, list[float]()
+
+        def read() -> float:
+            readings.append(at_s)
+            return 1.0
+
+        monkeypatch.setattr("tracking_core.etl.memory.monotonic", lambda: at_s)
+        context, limited = ETLContext(), ETLContext(memory_limit_mb=10)
+        context.memory_monitor.get_current_memory_mb = read  # type: ignore[method-assign]
+        limited.memory_monitor.get_current_memory_mb = read  # type: ignore[method-assign]
+        context.start_phase("extract")
+        limited.start_phase("extract")
+        readings.clear()
+        for step in range(100):
+            at_s = 100 + step / 64
+            context.update_progress(1)
+        assert 13 <= len(readings) <= 15
+        readings.clear()
+        for _ in range(10):
+            limited.update_progress(1)
+        assert len(readings) == 10
 
 
 class TestPhaseStatus:

@@ -233,3 +233,50 @@ class TestFinalizeAndToDict:
         context.statistics["note"] = "by hand"
         assert context.to_dict()["total"]["end_time"] == "2026-01-02T00:00:00+00:00"
         assert context.to_dict()["note"] == "by hand"
+
+
+class TestWhileAnExceptionPropagates:
+    @pytest.mark.parametrize("error", [OSError("gone"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()])
+    def test_a_bare_end_in_finally_fails(self, error: BaseException) -> None:
+        context = ETLContext()
+        with pytest.raises(type(error)):  # noqa: PT012 - the seed's try and finally
+            try:
+                context.start_phase("extract")
+                raise error
+            finally:
+                context.end_phase({"files": 1})
+        assert context.get_phase_status("extract") == "failed"
+        assert context.statistics["phases"]["extract"]["status"] == "failed"
+
+    @pytest.mark.parametrize("error", [SystemExit(0), StopIteration()])
+    def test_the_end_of_a_program_or_loop_that_went_well_completes(self, error: BaseException) -> None:
+        context = ETLContext()
+        try:
+            context.start_phase("extract")
+            raise error
+        except (SystemExit, StopIteration):
+            context.end_phase()
+        assert context.get_phase_status("extract") == "completed"
+
+    def test_a_status_that_is_given_wins(self) -> None:
+        context = ETLContext()
+        try:
+            context.start_phase("extract")
+            raise OSError
+        except OSError:
+            context.end_phase({"status": "completed"})
+        assert context.get_phase_status("extract") == "completed"
+
+    def test_an_exception_from_before_the_phase_does_not_fail_it(self) -> None:
+        context = ETLContext()
+        try:
+            raise OSError
+        except OSError:
+            context.start_phase("extract")
+            context.end_phase()
+            with context.phase("load"):
+                pass
+            with pytest.raises(KeyError), context.phase("transform"):
+                raise KeyError from None
+        assert list(context.phase_status.values()) == ["completed", "failed", "completed"]
+        assert context._handled_at_start is None

@@ -111,7 +111,7 @@ def test_totals_may_be_set_mid_phase() -> None:
     assert tracker.finish_phase()["message_percent"] == 25.0
 
 
-@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), (True, TypeError), (1.5, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), (True, TypeError), (1.5, ValueError)])
 def test_a_counter_takes_only_counts(value: Any, error: type[Exception]) -> None:
     tracker = ProgressTracker()
     with pytest.raises(error, match="total_messages"):
@@ -133,7 +133,8 @@ def test_a_misspelt_counter_is_an_error_and_not_a_new_attribute() -> None:
         ((1, -2), {}, ValueError),
         ((), {"conversations": 1, "messages": -2}, ValueError),
         ((1, True), {}, TypeError),
-        ((1, 2.0), {}, TypeError),
+        ((1, "2"), {}, TypeError),
+        ((), {"messages": 2.5}, ValueError),
         ((1, 2, 3), {}, TypeError),
         ((1,), {"rows": 2}, TypeError),
     ],
@@ -189,5 +190,4 @@ def test_what_totals_and_processed_return_is_a_copy() -> None:
 def test_asking_a_half_made_tracker_for_an_attribute_does_not_recurse() -> None:
     with pytest.raises(AttributeError):
         _ = ProgressTracker.__new__(ProgressTracker).total_messages
-    with pytest.raises(TypeError):
-        copy.deepcopy(ProgressTracker())
+    assert copy.deepcopy(ProgressTracker()).total_messages == 0

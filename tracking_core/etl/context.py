@@ -7,16 +7,18 @@ connecting (connection.py), the pace at which a tracked run is told (pace.py) an
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from os import PathLike
 from time import monotonic
 from typing import Any
 
+from tracking_core.endings import is_clean_exit
 from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
 from tracking_core.etl.locks import ForkSafeLock
 from tracking_core.etl.memory import MemoryMonitor
+from tracking_core.etl.moments import now
 from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, checked_phases, checked_units
 from tracking_core.etl.plain import copy_containers, json_ready
 from tracking_core.etl.progress import ProgressTracker
@@ -82,7 +84,7 @@ class ETLContext:
         self.statistics: dict[str, Any] = {
             "phases": {},
             "total": {
-                "start_time": datetime.now(UTC),
+                "start_time": now(),
                 "end_time": None,
                 "duration_seconds": 0,
                 **{name.processed_in_all: 0 for name in unit_names},
@@ -95,6 +97,26 @@ class ETLContext:
         self._reporter = PhaseReporter(recorder_of(run))
         self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
         self._announced = False
+        self._handled_at_start: BaseException | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of, at one moment: without the connection, and with locks of its own."""
+        with self._lock:
+            left_behind = {"_pace", "_connection", "_handled_at_start"}
+            return {
+                **{name: value for name, value in self.__dict__.items() if name not in left_behind},
+                "phase_status": self.phase_status.copy(),
+                "statistics": copy_containers(self.statistics),
+                "_resources": self._resources.copy(),
+                "_started": monotonic() - self._started,
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._started = monotonic() - self._started
+        self._connection = JobConnection()
+        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._handled_at_start = None
 
     def start_phase(self, phase_name: str, *totals: int, **named_totals: int) -> None:
         """Start a phase, with `total_<unit>` by position or name, 0 where not yet known.
@@ -115,6 +137,7 @@ class ETLContext:
                 self.memory_monitor.begin_phase()
                 self.current_phase = phase_name
                 self.phase_status[phase_name] = PhaseStatus.RUNNING.value
+                self._handled_at_start = sys.exception()
             self._pace.begin()
             memory_mb = self.memory_monitor.sample()
             # At the first start the run is told of every phase, in order: it shows "2/3", and what is still to come.
@@ -126,8 +149,9 @@ class ETLContext:
     def end_phase(self, result: dict[str, Any] | None = None) -> dict[str, Any]:
         """End the current phase and return a copy of its statistics with `status`, and with `result` over them.
 
-        The status is `result['status']`, else failed after `record_error` for this phase, else completed. Statistics
-        are those of `ProgressTracker.finish_phase` and `peak_memory_mb`.
+        The status is `result['status']`, else failed after `record_error` for this phase or while an exception
+        propagates (as in `finally`; also in an `except` block, where a phase that went well needs its status), else
+        completed. Statistics are those of `ProgressTracker.finish_phase` and `peak_memory_mb`.
 
         Raises ValueError when no phase is in progress, when `result` is no dict, or when its status is neither
         completed nor failed; nothing has changed then.
@@ -158,7 +182,7 @@ class ETLContext:
                 for name in self._unit_names:
                     self.statistics["total"][name.processed_in_all] += processed[name.unit]
                 self.phase_status[phase_name] = status
-                self.current_phase = None
+                self.current_phase = self._handled_at_start = None
             self._tell_phase(phase_name, peak_mb or None)
         logger.info("Completed ETL phase: %s (Status: %s)", phase_name, status)
         return returned
@@ -187,7 +211,7 @@ class ETLContext:
         if self._reporter.has_recorder:
             self._pace.counted(aside=self._reporter.tells_aside)
         try:
-            self.memory_monitor.check_memory()
+            self.memory_monitor.check_progress()
         except MemoryError:
             with self._pace:
                 self._pace.told()
@@ -232,7 +256,7 @@ class ETLContext:
         details = {
             "error_type": failure.error_type,
             "error_message": failure.message,
-            "timestamp": datetime.now(UTC).isoformat(),
+            "timestamp": now().isoformat(),
             "phase": phase,
             "traceback": failure.traceback,
         }
@@ -248,7 +272,7 @@ class ETLContext:
     def finalize(self) -> None:
         """Set `end_time` (aware, UTC) and `duration_seconds` (monotonic, since the context was made) of the total."""
         with self._lock:
-            self.statistics["total"]["end_time"] = datetime.now(UTC)
+            self.statistics["total"]["end_time"] = now()
             self.statistics["total"]["duration_seconds"] = monotonic() - self._started
 
     def to_dict(self) -> dict[str, Any]:
@@ -264,7 +288,8 @@ class ETLContext:
     def get_db_connection(self) -> Any:
         """Return the job's connection, a psycopg or sqlite3 one; open it where there is none or it was closed.
 
-        Shared by the components; whoever made the context closes it.
+        Shared by the components; whoever made the context closes it. In psycopg 3 `with connection:` commits and then
+        closes it, which psycopg2 did not; `with connection.transaction():` keeps it open.
 
         Raises ValueError when `db_config` is None or fits no accepted form; what the driver raises passes through.
         """
@@ -291,12 +316,21 @@ class ETLContext:
     def _final_status(self, phase_name: str, result: dict[str, Any]) -> str:
         """Return the status with which the phase ends (CONTRACT 5, decision 2)."""
         if "status" not in result:
-            failed = self.phase_status[phase_name] == PhaseStatus.FAILED
+            failed = self.phase_status[phase_name] == PhaseStatus.FAILED or self._is_propagating(sys.exception())
             return (PhaseStatus.FAILED if failed else PhaseStatus.COMPLETED).value
         allowed = (PhaseStatus.COMPLETED.value, PhaseStatus.FAILED.value)
         if result["status"] not in allowed:
             raise ValueError(f"Invalid status: {result['status']}. Valid statuses are: {', '.join(allowed)}")
         return str(result["status"])
+
+    def _is_propagating(self, error: BaseException | None) -> bool:
+        """Return whether an exception came up within the phase, and does not just end a loop or a program that is well.
+
+        One that was being handled when the phase started belongs to what was done before.
+        """
+        if error is None or error is self._handled_at_start or is_clean_exit(error):
+            return False
+        return not isinstance(error, (StopIteration, StopAsyncIteration))
 
     def _tell_phase(self, phase_name: str, memory_mb: float | None) -> None:
         """Tell the run how the phase stands; the caller has the turn."""

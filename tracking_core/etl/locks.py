@@ -42,6 +42,10 @@ class ForkSafeLock:
     ) -> None:
         self._lock.release()
 
+    def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
+        """Let what it guards be copied and pickled: a copy has a lock of its own."""
+        return type(self), ()
+
     def _renew(self) -> None:
         self._lock = threading.RLock()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Self
+from numbers import Number
+from typing import Any, Self
 
 from tracking_core.dataclass import dataclass
 
@@ -79,7 +80,7 @@ def bind_counts(parameters: tuple[str, ...], positional: tuple[int, ...], named:
     """Return a count for each parameter as Python would bind them; what was not given is 0.
 
     Raises TypeError for too many, unknown or doubly given arguments, naming what was given and what is accepted, and
-    for a count that is a bool or no whole number; ValueError for a negative count.
+    what `checked_count` raises.
     """
     accepted = ", ".join(parameters) or "none"
     if len(positional) > len(parameters):
@@ -96,16 +97,28 @@ def bind_counts(parameters: tuple[str, ...], positional: tuple[int, ...], named:
 
 
 def checked_count(name: str, value: object) -> int:
-    """Return `value` as an int; any integer type will do.
+    """Return `value` as an int: any kind of number without a fraction (3.0, Decimal, numpy's) will do, None is 0.
 
-    Raises TypeError for a bool or what is no whole number, ValueError for a negative number.
+    Raises TypeError for a bool or what is no real number, ValueError for a negative number or one with a fraction.
     """
+    if value is None:
+        return 0
     # A bool is an int to Python, but `total_messages=True` is a slip.
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not (hasattr(value, "__index__") or isinstance(value, Number)):
         raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
-    count = operator.index(value)
+    count = operator.index(value) if hasattr(value, "__index__") else _without_fraction(name, value)
     if count < 0:
         raise ValueError(f"{name} must not be negative: {count}")
+    return count
+
+
+def _without_fraction(name: str, number: Any) -> int:
+    try:
+        count = int(number)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name} must be a whole number, not {number}") from None
+    if count != number:
+        raise ValueError(f"{name} must be a whole number, not {number}")
     return count
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from tracking_core.clock import Clock, SystemClock, from_microseconds
+from tracking_core.clock import Clock, SystemClock
 from tracking_core.etl.locks import ForkSafeLock
+from tracking_core.etl.moments import moment_of
 from tracking_core.etl.phases import DEFAULT_UNITS, bind_counts, checked_count, checked_units
 
 _SYSTEM_CLOCK = SystemClock()
@@ -45,6 +46,7 @@ class ProgressTracker:
         self._names = checked_units(units)
         self._total_names = tuple(name.total for name in self._names)
         self._unit_names = tuple(name.unit for name in self._names)
+        self._processed_names = {name.unit: name.processed for name in self._names}
         self._clock = clock
         # Guards the counters, and that they belong to the phase and times beside them.
         self._lock = lock if lock is not None else ForkSafeLock()
@@ -97,10 +99,15 @@ class ProgressTracker:
 
         Raises TypeError or ValueError, before anything changes, for increments that are unknown, negative or no counts.
         """
-        counts = bind_counts(self._unit_names, increments, named_increments)
+        counters, processed = self._counters, self._processed_names
+        counts = named_increments if not increments else bind_counts(self._unit_names, increments, named_increments)
+        for unit, count in counts.items():
+            if type(count) is not int or count < 0 or unit not in processed:
+                counts = bind_counts(self._unit_names, increments, named_increments)
+                break
         with self._lock:
-            for name in self._names:
-                self._counters[name.processed] += counts[name.unit]
+            for unit, count in counts.items():
+                counters[processed[unit]] += count
 
     def finish_phase(self) -> dict[str, Any]:
         """Return the phase's statistics as of now: the seed's twelve keys for the seed's two units.
@@ -150,4 +157,15 @@ class ProgressTracker:
             super().__setattr__(name, value)
 
     def _now(self) -> datetime:
-        return from_microseconds(self._clock.now_us())
+        return moment_of(self._clock.now_us())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of, at one moment; the time that has passed goes on in the copy."""
+        with self._lock:
+            passed = None if self._started is None else self._clock.monotonic() - self._started
+            return {**self.__dict__, "_counters": self._counters.copy(), "_started": passed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._started is not None:
+            self._started = self._clock.monotonic() - self._started
