@@ -163,6 +163,7 @@ class FirstFrame:
             age_s=None if snapshot is None else 0.0,
             interval_s=self.settings.interval,
             poll_ms=snapshot.poll_ms if snapshot is not None else 0.0,
+            behind_s=snapshot.behind_s if snapshot is not None else None,
         )
         return freshness_parts(fresh, clock_now=now, zone=self.settings.zone, width=self.width)
 

@@ -115,6 +115,7 @@ class Gatherer:
             )
             snapshot = Snapshot(
                 at=now,
+                behind_s=reader.behind_s,
                 read_at=0.0,
                 poll_ms=0.0,
                 runs=judged.runs,

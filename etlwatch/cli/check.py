@@ -132,7 +132,7 @@ def _rules(critical: Graded, warning: Graded, overdue: timedelta | None, max_age
         critical=critical[0] if critical is not None else DEFAULT.critical - named,
         warning=warning[0] if warning is not None else DEFAULT.warning - named,
         critical_ranges=(critical or EMPTY)[1],
-        warning_ranges=(warning or EMPTY)[1],
+        warning_ranges={**DEFAULT.warning_ranges, **(warning or EMPTY)[1]},
         overdue=overdue or timedelta(0),
         max_age=max_age,
     )
@@ -168,6 +168,7 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
         zone=zone,
         seconds=time.monotonic() - began,
         last=last,
+        behind_s=reader.behind_s,
         spooled=() if patterns else _spooled(),
         verbose=verbose,
     )
@@ -268,14 +269,15 @@ def check(
     and without --job at spool files that wait on this host. Of a single job the figures of its last run are told, too.
 
     A RANGE is one of monitoring plugins: 10, 10:, ~:10, 10:20, @10:20. By itself it holds for the number of all
-    problems; with a name for the runs or jobs in a state (failed=5), or for a figure: running, time, and with one --job
-    age, duration (seconds), items, requests, failed_requests, errors.
+    problems; with a name for the runs or jobs in a state (failed=5), or for a figure: running, time, on a standby
+    behind (seconds; a warning beyond 300), and with one --job age, duration (seconds), items, requests,
+    failed_requests, errors.
 
     How far from usual is too far is set in the configuration file: [thresholds].
     """
     rules = _rules(critical, warning, overdue, max_age)
     began = time.monotonic()
-    with _within(timeout.total_seconds()), connect.reader() as reader:
+    with _within(timeout.total_seconds()), connect.reader(quiet=True) as reader:
         result = _read(reader, jobs, rules, began, verbose)
     output.write_lines([result.line, *result.details])
     return int(result.level)

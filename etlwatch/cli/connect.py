@@ -87,10 +87,17 @@ def store() -> Iterator[Store]:
 
 
 @contextmanager
-def reader() -> Iterator[Reader]:
-    """Yield a connection for reading, closed at the end."""
+def reader(*, quiet: bool = False) -> Iterator[Reader]:
+    """Yield a connection for reading, closed at the end; what was judged on a standby that is behind is told then."""
     with store() as opened, opened.reader(READ_SECONDS) as connection:
         yield connection
+        if quiet:
+            return
+        from etlwatch.cli.terminal import say
+        from etlwatch.model.numbers import behind
+
+        if late := behind(connection.behind_s):
+            say(f"{opened.label}: {late}; states are those of its newest data")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from statistics import median
 
 from etlwatch.doctor.findings import Result, brief, failed, ok, warning
 from etlwatch.doctor.patient import Patient
-from etlwatch.model.numbers import bytes_
+from etlwatch.model.numbers import bytes_, duration
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import SchemaNewer, StoreRefused
 from tracking_core.store import queries
@@ -94,17 +94,22 @@ def check_role(patient: Patient) -> Result:
         return ok(figure) if may_write else warning(figure, "Jobs of this user record nothing here.")
     with patient.postgres() as examiner:
         server, rights = examiner.server(), examiner.rights()
-    result, no_probe = judge_rights(server, rights)
+    late = ""
+    if server.in_recovery:
+        with patient.store().reader(patient.patience) as reader:
+            reader.now()
+            late = f" {duration(reader.behind_s)} behind its primary"
+    result, no_probe = judge_rights(server, rights, late)
     patient.no_probe = patient.no_probe or no_probe
     return result
 
 
-def judge_rights(server: Server, rights: Sequence[TableRights]) -> tuple[Result, str]:
+def judge_rights(server: Server, rights: Sequence[TableRights], late: str = "") -> tuple[Result, str]:
     """Judge what the role may do; return the result, and why no probe is to be written ('' when one may be)."""
     who = f"{server.role} on PostgreSQL {server.version.partition(' ')[0]}"
     if server.in_recovery or server.read_only:
         why = "a standby" if server.in_recovery else "read-only by its settings"
-        return warning(f"{who}, {why}", "Jobs that are sent here record nothing."), f"the server is {why}"
+        return warning(f"{who}, {why}{late}", "Jobs that are sent here record nothing."), f"the server is {why}"
     may = {
         table.table: {
             letter
@@ -162,7 +167,7 @@ def _pings(patient: Patient) -> list[tuple[float, float]]:
     with patient.store().reader(patient.patience) as reader:
         for _ in range(PINGS):
             before_us, began = time.time_ns() // 1000, time.monotonic()
-            there_us = to_microseconds(reader.now())
+            there_us = to_microseconds(reader.now()) + round((reader.behind_s or 0.0) * 1_000_000)
             took = time.monotonic() - began
             found.append((took, (there_us - before_us) / 1e6 - took / 2))
     return found

@@ -15,7 +15,7 @@ from typing import Final
 
 from etlwatch.model.jobs import turn_of
 from etlwatch.model.judged import Judgement, Outage
-from etlwatch.model.numbers import duration, late_by, moment, span
+from etlwatch.model.numbers import behind, duration, late_by, moment, span
 from etlwatch.model.ranges import Range
 from etlwatch.model.rhythm import Expected, rhythm_of
 from etlwatch.model.verdict import RANKS
@@ -41,7 +41,12 @@ PROBLEMS: Final = "problems"
 OF_ONE_JOB: Final = ("age", "duration", "items", "requests", "failed_requests", "errors")
 """Figures of the last run of a job, and the age of its last success in seconds: known where one job is checked."""
 
-FIGURES: Final = (PROBLEMS, "running", "time", *OF_ONE_JOB)
+BEHIND: Final = "behind"
+"""How many seconds a standby is behind its primary: states are those of its newest data, which says little when old."""
+
+FAR_BEHIND: Final = Range(text="300", high=300.0)
+
+FIGURES: Final = (PROBLEMS, "running", "time", BEHIND, *OF_ONE_JOB)
 """Numbers beside those of the states that a range may apply to."""
 
 
@@ -63,7 +68,7 @@ class Rules:
     critical_ranges: Mapping[str, Range] = field(default_factory=dict)
     """By state or figure, what its number may be."""
 
-    warning_ranges: Mapping[str, Range] = field(default_factory=dict)
+    warning_ranges: Mapping[str, Range] = field(default_factory=lambda: {BEHIND: FAR_BEHIND})
     overdue: timedelta = timedelta(0)
     """How much later than its rhythm lets expect a job may begin."""
 
@@ -165,6 +170,7 @@ def check_fleet(
     seconds: float | None = None,
     last: Run | None = None,
     spooled: Sequence[float] = (),
+    behind_s: float | None = None,
     verbose: int = 0,
 ) -> CheckResult:
     """Return what a check says of living runs and of jobs; `seconds` is what asking took.
@@ -186,17 +192,20 @@ def check_fleet(
         # One problem, and yet so many runs.
         numbers["lost"] = sum(run.state == "lost" for run in judgement.runs)
     figures = _figures(judgement, jobs, now, last, seconds)
+    if behind_s is not None:
+        figures[BEHIND] = behind_s
     figures[PROBLEMS] = sum(numbers.values())
     told = _told(found, numbers, figures, rules)
     level = max((level for level, _ in told), default=Level.OK)
     problems = [_plain(problem.text) for _, problem in told]
     named = "; ".join(problems[:NAMED]) if problems else _well(judgement, jobs)
     more = f"; {len(told) - NAMED} more below" if len(told) > NAMED else ""
+    late = f"; {behind(behind_s)}" if behind(behind_s) else ""
     latest = f"; last run {_plain(_latest(last, now, zone))}" if last is not None else ""
     data = " ".join(_data(numbers, figures, rules))
     return CheckResult(
         level=level,
-        line=f"{SERVICE} {level.name} - {named}{more}{latest} | {data}",
+        line=f"{SERVICE} {level.name} - {named}{more}{late}{latest} | {data}",
         details=tuple(_details(told, jobs, now, zone, verbose)),
     )
 
@@ -329,6 +338,10 @@ def _data(numbers: Mapping[str, int], figures: Mapping[str, float], rules: Rules
         if name == PROBLEMS and thresholds == ";":
             continue
         value = (
-            f"{number:.3f}s" if name == "time" else f"{number:.0f}s" if name in ("age", "duration") else f"{number:.0f}"
+            f"{number:.3f}s"
+            if name == "time"
+            else f"{number:.0f}s"
+            if name in ("age", "duration", BEHIND)
+            else f"{number:.0f}"
         )
         yield f"{name}={value};{thresholds};0"

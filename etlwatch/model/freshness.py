@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from etlwatch.model.numbers import clock, duration, duration_ms, stamp
+from etlwatch.model.numbers import behind, clock, duration, duration_ms, stamp
 from etlwatch.model.parts import Part
 from etlwatch.text import clip, safe
 from tracking_core.dataclass import dataclass
@@ -75,6 +75,9 @@ class Freshness:
     as_of: datetime | None = None
     """The store's clock of the data shown."""
 
+    behind_s: float | None = None
+    """How many seconds the data was behind the store's clock, on a standby."""
+
     connected: bool = True
     paused: bool = False
 
@@ -82,6 +85,7 @@ class Freshness:
 def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | None, width: int) -> list[Part]:
     """Return data age, poll cost, bytes a second and the clock with its zone; amber and fixed without a connection."""
     seconds = width >= 100
+    clock_now += timedelta(seconds=fresh.behind_s or 0.0)
     time_now = Part(((clock(clock_now, zone, seconds=seconds, name=True), "dim"),), 0, 3 if width >= 100 else 2)
     if fresh.age_s is None:
         return [Part((("connecting", "dim"),), 3, 3), time_now]
@@ -95,7 +99,10 @@ def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | Non
         # Of one width: what stands to the left of a figure that grows has to be sent again.
         facts.append(f"{_bytes(fresh.bytes_per_s):>4}/s")
     word = "data " if width >= 140 else ""
-    return [Part(((word + " · ".join(facts), "dim"),), 3, 3 if width >= 100 else 2), time_now]
+    space = 3 if width >= 100 else 2
+    late = behind(fresh.behind_s)
+    standby = [Part(((late, "amber"),), 0, space)] if late else []
+    return [*standby, Part(((word + " · ".join(facts), "dim"),), 3, space), time_now]
 
 
 def looking_back_parts(moment: datetime, shown: datetime | None, zone: tzinfo | None, width: int) -> list[Part]:

@@ -19,6 +19,7 @@ __all__ = [
     "UNKNOWN",
     "Number",
     "ago",
+    "behind",
     "bytes_",
     "change",
     "clock",
@@ -40,6 +41,9 @@ Number: TypeAlias = SupportsFloat | None
 
 UNKNOWN: Final = "–"
 MINUS: Final = "−"
+
+BEHIND_TOLD_S: Final = 2.0
+"""A standby that is less behind its primary is as good as it."""
 
 _HUGE: Final = 1e300
 _MINUTE: Final = 60
@@ -277,6 +281,11 @@ def stamp(when: datetime | None, zone: tzinfo | None = None) -> str:
     """Write a moment in full: `2026-10-24 03:12:44 CET`."""
     local = _at(when, zone)
     return UNKNOWN if local is None else f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+
+
+def behind(seconds: float | None) -> str:
+    """Return that what is read comes from a standby so many seconds behind; "" where that is none or little."""
+    return f"standby {duration(seconds)} behind" if seconds is not None and seconds >= BEHIND_TOLD_S else ""
 
 
 def late_by(seconds: float) -> str:

@@ -113,6 +113,9 @@ class Snapshot:
     at: datetime
     """The store's clock: the now of every age and verdict."""
 
+    behind_s: float | None = None
+    """How many seconds `at` was behind that clock, on a standby."""
+
     read_at: float
     """This process's monotonic clock when the answers were in."""
 

@@ -212,6 +212,7 @@ class DashboardScreen(Screen[None]):
             poll_ms=shown.poll_ms if shown else 0.0,
             bytes_per_s=app.bytes_per_s,
             as_of=shown.at if shown else None,
+            behind_s=shown.behind_s if shown else None,
             connected=app.lost is None,
             paused=app.paused,
         )

@@ -222,6 +222,8 @@ def outline_of(run: Run) -> RunOutline:
 class FakeReader:
     """One connection of a FakeStore."""
 
+    behind_s: float | None = None
+
     def __init__(self, store: FakeStore) -> None:
         self._store = store
         self._closed = False

@@ -101,6 +101,20 @@ def test_what_is_grave_can_be_said_otherwise() -> None:
     assert "slow=1;;;0" in result.line, "the number is told all the same"
 
 
+def test_a_standby_tells_how_far_it_is_behind_and_far_behind_is_a_warning() -> None:
+    job = job_of(*ended_runs("sync", 10, since=60))
+    assert "behind" not in check(judged(), job).line, "a primary"
+    level = check(judged(), job, behind_s=0.3)
+    assert (level.level, text_of(level).endswith("behind")) == (Level.OK, False)
+    some = check(judged(), job, behind_s=34.2)
+    assert (some.level, text_of(some).endswith("; standby 34s behind")) == (Level.OK, True)
+    assert some.line.endswith("behind=34s;300;;0")
+    far = check(judged(), job, behind_s=301.0)
+    assert text_of(far) == "ETLWATCH WARNING - behind is 301; standby 5m 01s behind"
+    critical = Rules(critical_ranges={"behind": parse_range("60")})
+    assert check(judged(), job, rules=critical, behind_s=61.0).level is Level.CRITICAL
+
+
 def test_many_lost_at_once_are_one_problem_with_all_of_them_counted() -> None:
     gone = [
         make_run(f"job{n}", minutes_ago=60, state="lost", number=n, heartbeat_at=NOW - timedelta(seconds=600 + n))

@@ -96,6 +96,15 @@ def test_freshness_is_written_as_drawn_at_every_width() -> None:
     assert fresh(80) == "1s · 0.4ms  03:12 CET"
 
 
+def test_a_standby_that_is_behind_is_told_beside_the_age_and_the_clock_is_the_store_s() -> None:
+    behind = fresh(80, behind_s=34.2, as_of=NOW - timedelta(seconds=34))
+    assert behind == "standby 34s behind  1s · 0.4ms  03:13 CET"
+    assert fresh(160, behind_s=34.2).startswith("standby 34s behind   data 1s")
+    assert fresh(160, behind_s=0.2) == fresh(160)
+    parts = freshness_parts(Freshness(age_s=0.3, interval_s=1.0, behind_s=9e4), clock_now=NOW, zone=PARIS, width=80)
+    assert (parts[0].priority, parts[0].spans) == (0, (("standby 1d 01h behind", "amber"),))
+
+
 def test_the_age_does_not_flicker_between_two_polls() -> None:
     assert {fresh(age_s=age / 10) for age in range(30)} == {fresh()}
     assert "data 34s" in fresh(age_s=34.2)

@@ -32,7 +32,7 @@ GUARDED_PASSWORD = "correct horse: battery/staple"  # characters that a DSN must
 # One password-checked role beside a trusted superuser, so that a wrong password is refused as in life.
 HBA = f"""\
 local all all trust
-host all {SUPERUSER} 127.0.0.1/32 trust
+host all,replication {SUPERUSER} 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 """
 
@@ -199,6 +199,20 @@ class OwnPostgres(PostgresServer):
     def describe(self) -> str:
         """Return what `attach` needs in another process of the session."""
         return json.dumps({"directory": str(self.directory), "port": self.port, "as_shipped": self._as_shipped})
+
+    def make_standby(self, session: SharedSession) -> "OwnPostgres":
+        """Copy this server, which must be `as_shipped`, and start the copy as its streaming standby."""
+        directory = session.own_directory("standby", on_disk=True)
+        program = self._installation.programs / "pg_basebackup"
+        options = ["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"]
+        made = self._installation.account.run(
+            [program, f"--pgdata={directory / 'data'}", f"--dbname={self.superuser_dsn}", *options]
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"pg_basebackup failed with status {made.returncode}:\n{made.stdout[-2000:]}")
+        server = OwnPostgres(self._installation, directory, free_port(), as_shipped=True)
+        server.start()
+        return server
 
     @classmethod
     def attach(cls, session: SharedSession, description: str) -> "OwnPostgres":

@@ -80,8 +80,13 @@ class Reader(Connection, Protocol):
         """Let all questions inside the block see one moment of the store."""
         ...
 
+    @property
+    def behind_s(self) -> float | None:
+        """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
+        ...
+
     def now(self) -> datetime:
-        """Return the store's clock."""
+        """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""
         ...
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:

@@ -53,6 +53,9 @@ ERRORS_OF_KIND_COUNTED = 10_000
 class Questions(Dialect):
     """The verbs of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
 
+    behind_s: float | None = None
+    """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
+
     def __init__(self) -> None:
         self._records = rows.RunRecords(self.forms)
 
@@ -61,8 +64,13 @@ class Questions(Dialect):
         """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
 
     def now(self) -> datetime:
-        """Return the store's clock."""
-        return self.forms.moment(self._ask("now", now=self._now())[0][0])
+        """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""
+        moment, *standby = self._ask("now", now=self._now())[0]
+        if standby and standby[0]:
+            self.behind_s = max(0.0, (self.forms.moment(standby[1]) - self.forms.moment(moment)).total_seconds())
+        else:
+            self.behind_s = None
+        return self.forms.moment(moment)
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""

@@ -15,8 +15,8 @@ COMMIT;
 SELECT coalesce(max(version), 0) FROM tracking.schema_version;
 
 -- name: now
--- The store's clock.
-SELECT coalesce(%(now)s::timestamptz, now());
+-- The moment at which what is read is judged, whether the server is a standby, and its own clock.
+SELECT coalesce(%(now)s::timestamptz, now()), pg_is_in_recovery(), transaction_timestamp();
 
 -- name: recent_runs
 -- The newest runs, or those older than a given one; walks runs_by_start as far as the limit says.

@@ -41,6 +41,9 @@ WITHOUT_TABLES = ("42P01", "3F000")
 OTHER_TABLES = ("42703",)
 
 READ_ONLY = "25006"
+CONFLICT = "40"
+"""By which a standby ends a transaction that keeps it from replaying; nothing else ends one that only reads so."""
+
 REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
 """By which the server answers and does not do it: who asks, what it lacks, what is allowed."""
 
@@ -104,7 +107,7 @@ class PostgresConnection:
         try:
             yield self.raw
         except psycopg.Error as error:
-            if error.sqlstate == READ_ONLY and self.raw.pgconn.parameter_status(b"in_hot_standby") == b"on":
+            if error.sqlstate == READ_ONLY and self.standby:
                 raise our.StoreRefused(f"{self.label} is a standby; changes go to its primary") from error
             raise translate(error, self.label) from error
         except UnicodeEncodeError as error:
@@ -115,6 +118,12 @@ class PostgresConnection:
             if from_outside(error):
                 raise
             raise our.StoreUnavailable(f"{self.label}: {error}") from error
+
+    @property
+    def standby(self) -> bool | None:
+        """Whether the server was a standby when it last told; None where it does not tell (before PostgreSQL 14)."""
+        told = self.raw.pgconn.parameter_status(b"in_hot_standby")
+        return told == b"on" if told else None
 
     @property
     def encoding(self) -> str:

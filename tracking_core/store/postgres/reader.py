@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
+import psycopg
+from psycopg import Cursor
+
 from tracking_core.config import StoreLocation
-from tracking_core.errors import StoreError
+from tracking_core.errors import StoreError, StoreRefused
 from tracking_core.records import Run
 from tracking_core.store import queries
 from tracking_core.store.migrate import check_readable
-from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.connection import CONFLICT, PostgresConnection
+from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect
 from tracking_core.store.postgres.foresight import Foresight, Question
 from tracking_core.store.postgres.known_rows import KnownRows
@@ -27,7 +31,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
         Questions.__init__(self)
-        self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
+        plain = self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
         self._in_view = False
         self._begun = False
         self._newest = KnownRows()
@@ -35,6 +39,14 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         self._answers: dict[Question, list[Row]] = {}
         self._waited = 0.0
         try:
+            if self.standby is not False:
+                data_time = queries.blocks(DIALECT, "standby")["data_time"].rstrip(";")
+                self._sql = {name: sql.replace("now()", data_time) for name, sql in plain.items()}
+                try:
+                    self._ask("now", now=None)
+                except StoreRefused:
+                    # Some managed servers keep these functions from their users: then its clock has to do.
+                    self._sql = plain
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
@@ -100,18 +112,31 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
         return answer
 
     def _begin(self, questions: Iterable[Question], *, and_end: bool = False) -> dict[Question, list[Row]]:
-        """Begin a transaction and ask these questions in it, all in one exchange; return their answers."""
+        """Begin a transaction and ask these questions in it, all in one exchange; return their answers.
+
+        What a standby ended because it kept it from replaying is begun once more, within the same deadline.
+        """
         cursors = {question: self.raw.cursor(binary=True) for question in questions}
         with self.operation() as raw:
             try:
-                with quiet_pipeline(raw):
-                    raw.execute(self._sql["begin_view"])
-                    for question, cursor in cursors.items():
-                        cursor.execute(self._sql[question.block], question.parameters)
-                    if and_end:
-                        raw.execute(self._sql["end_view"])
-                return {question: cursor.fetchall() for question, cursor in cursors.items()}
-            except BaseException:
-                if not self.closed:
-                    raw.rollback()
-                raise
+                return self._exchange(raw, cursors, and_end=and_end)
+            except psycopg.Error as error:
+                if self.closed or not (error.sqlstate or "").startswith(CONFLICT):
+                    raise
+            return self._exchange(raw, cursors, and_end=and_end)
+
+    def _exchange(
+        self, raw: DeadlineConnection, cursors: Mapping[Question, Cursor[Row]], *, and_end: bool
+    ) -> dict[Question, list[Row]]:
+        try:
+            with quiet_pipeline(raw):
+                raw.execute(self._sql["begin_view"])
+                for question, cursor in cursors.items():
+                    cursor.execute(self._sql[question.block], question.parameters)
+                if and_end:
+                    raw.execute(self._sql["end_view"])
+            return {question: cursor.fetchall() for question, cursor in cursors.items()}
+        except BaseException:
+            if not self.closed:
+                raw.rollback()
+            raise
