@@ -458,8 +458,8 @@ def test_a_phase_s_later_word_wins_although_the_clock_stepped_back(bench: Bench)
     assert last.started_us == first.started_us == now
     assert (first.ended_us, last.ended_us) == (None, last.at_us)
     assert (other.started_us, other.ended_us) == (None, None)
-    assert first.counters == {"a": {"total": 10}}
-    assert second.counters == {"a": {"processed": 4}}
+    assert first.counters == {"a": {"place": 0, "total": 10}}
+    assert second.counters == {"a": {"place": 0, "processed": 4}}
     assert (last.memory_mb, last.peak_memory_mb) == (20.0, 30.0)
 
 
