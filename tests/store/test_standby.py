@@ -14,7 +14,7 @@ from tests.support.session import SharedSession
 from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import batch_of, start_of
 from tracking_core.config import spool_directories
-from tracking_core.errors import StoreRefused
+from tracking_core.errors import StoreRefused, StoreUnavailable
 from tracking_core.store import open_store
 from tracking_core.store.postgres.reader import PostgresReader
 
@@ -39,6 +39,8 @@ class Pair:
             writer.write(batch_of(3, starts=(start_of(),)))
         self.standby = self.primary.make_standby(session)
         self.standby_dsn = self.standby.dsn("postgres")
+        self.ask(self.standby_dsn, "ALTER SYSTEM SET max_standby_streaming_delay = '20ms'")
+        self.ask(self.standby_dsn, "SELECT pg_reload_conf()")
         wait_until(lambda: self.ask(self.standby_dsn, "SELECT count(*) FROM pg_stat_wal_receiver") == 1, "it streams")
 
     @staticmethod
@@ -166,8 +168,6 @@ def test_a_standby_that_does_not_tell_is_read_at_its_own_clock(pair: Pair) -> No
 
 
 def test_what_a_recovery_conflict_ended_is_asked_once_more(pair: Pair) -> None:
-    pair.ask(pair.standby_dsn, "ALTER SYSTEM SET max_standby_streaming_delay = '20ms'")
-    pair.ask(pair.standby_dsn, "SELECT pg_reload_conf()")
     with open_store(pair.dsn).keeper(5) as keeper:
         keeper.set_switch(enabled=True, job="other", actor="p", reason="")
     pair.wait_for_replay()
@@ -195,6 +195,22 @@ def test_what_a_recovery_conflict_ended_is_asked_once_more(pair: Pair) -> None:
                 thread.join()
 
 
+def test_a_connection_that_a_recovery_conflict_ended_is_an_unavailable_store(pair: Pair) -> None:
+    with open_store(pair.dsn).keeper(5) as keeper:
+        keeper.set_switch(enabled=True, job="other", actor="p", reason="")
+    pair.wait_for_replay()
+    with open_store(pair.standby_dsn).reader(5) as reader:
+        with reader.one_view():
+            reader.recent_runs(2)
+            pair.ask(pair.dsn, "DELETE FROM tracking.switches")
+            pair.ask(pair.dsn, "VACUUM tracking.switches")
+            pair.wait_for_replay()
+            with pytest.raises(StoreUnavailable):
+                reader.switches()
+        with pytest.raises(StoreUnavailable):
+            reader.recent_runs(2)
+
+
 def test_what_a_job_records_on_a_standby_waits_for_a_primary(pair: Pair, etlwatch: Program) -> None:
     files = lambda: list(spool_directories()[0].glob("*/*/*.spool"))  # noqa: E731
     for _ in range(2):
@@ -215,6 +231,8 @@ def test_what_a_job_records_on_a_standby_waits_for_a_primary(pair: Pair, etlwatc
     pair.wait_for_replay()
     pair.primary.stop(immediately=True)
     wait_until(lambda: (state_on(pair.standby_dsn)[1] or 0) > 0.7, "the standby is behind")
+    assert state_on(pair.standby_dsn)[0] == "running"
+    pair.standby.restart()
     assert state_on(pair.standby_dsn)[0] == "running"
 
     with open_store(pair.standby_dsn).reader(5) as reader:

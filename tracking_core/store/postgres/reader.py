@@ -116,8 +116,8 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
 
         What a standby ended because it kept it from replaying is begun once more, within the same deadline.
         """
-        cursors = {question: self.raw.cursor(binary=True) for question in questions}
         with self.operation() as raw:
+            cursors = {question: raw.cursor(binary=True) for question in questions}
             try:
                 return self._exchange(raw, cursors, and_end=and_end)
             except psycopg.Error as error:
