@@ -6,6 +6,12 @@ Owns the two questions that a run's block and a phase's block have in common. Re
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+
+_MARK = "_tracking_recorded_in"
+"""Set on an exception that was recorded, so that the end of its run does not record it a second time."""
+
+_LONGEST_CHAIN = 100
 
 
 def is_clean_exit(error: BaseException) -> bool:
@@ -20,3 +26,31 @@ def is_stop(error: BaseException) -> bool:
     # Looked up, not imported: a job without asyncio need not pay for it.
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
+def error_behind(error: BaseException | None, before: BaseException | None) -> BaseException | None:
+    """Return the exception to record for one that left a block, None where there is none.
+
+    `sys.exit(1)` is no error itself: the one is that was being handled then. `before` was being handled already when
+    the block began, so it is not the block's.
+    """
+    for _ in range(_LONGEST_CHAIN):
+        if not isinstance(error, SystemExit):
+            break
+        error = None if is_clean_exit(error) else error.__cause__ or error.__context__
+    return None if error is None or error is before or is_stop(error) else error
+
+
+def mark_recorded(error: object, recorder: int) -> None:
+    """Note on an exception that a run (by its id) or a context has recorded it.
+
+    A class may forbid new attributes; then it may be recorded twice.
+    """
+    if isinstance(error, BaseException):
+        with suppress(Exception):
+            setattr(error, _MARK, {*getattr(error, _MARK, ()), recorder})
+
+
+def is_recorded(error: BaseException, recorder: int | None) -> bool:
+    """Return whether a run or a context has recorded an exception."""
+    return recorder in getattr(error, _MARK, ())

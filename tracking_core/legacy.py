@@ -7,6 +7,7 @@ it may be used. New jobs have no business here.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 import warnings
@@ -21,6 +22,7 @@ from tracking_core.delivery.immediate import ImmediateDelivery, Way
 from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
+from tracking_core.identity import format_run_id
 from tracking_core.leaving import underway
 from tracking_core.locks import take
 from tracking_core.records import RunMetrics
@@ -28,6 +30,8 @@ from tracking_core.states import RunStatus
 from tracking_core.store import due
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
+
+logger = logging.getLogger(__name__)
 
 MIGRATION_GUIDE = Path(__file__).with_name("docs") / "migration.md"
 """Within the package, so that whoever installed it from a wheel has it too."""
@@ -64,7 +68,14 @@ class StatefulETLTracker:
         self._tracker = _LoudTracker(cfg, strict=True)
 
     def start_run(self, notes: str | None = None) -> int | None:
-        """Begin a run, make it the active one and return its id; None when tracking is off."""
+        """Begin a run, make it the active one and return its id; None when tracking is off.
+
+        A run that is still active is abandoned, with a warning: whoever forgot to end it would never do so.
+        """
+        forgotten, self.run_id = self.run_id, None
+        if forgotten is not None:
+            logger.warning("start_run() while run %s was active: that run is abandoned", format_run_id(forgotten))
+            self._tracker.end_as(forgotten, RunStatus.ABANDONED, "abandoned: start_run() was called again")
         self.run_id = self._tracker.start_run(notes)
         self._last_run_id = self.run_id or self._last_run_id
         return self.run_id

@@ -5,13 +5,14 @@ Owns what an exception means for a run and for a phase. Signals that do not arri
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tracking_core.endings import is_clean_exit, is_stop
+from tracking_core.endings import error_behind, is_clean_exit, is_recorded, is_stop
+from tracking_core.locks import reentrant_lock
 from tracking_core.pace import Pace
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL_S = 1.0
 """`PhaseContext.update` tells the store at most this often."""
 
-_RECORDED_MARK = "_tracking_recorded_in"
-"""Set on an exception that a run has recorded, so that the run's own end does not record it a second time."""
-
 
 class ETLRunContext:
     """Begin a run with the block, end it as the block ends, and record into it without naming its id.
@@ -35,18 +33,28 @@ class ETLRunContext:
     terminated. Recording methods return what the tracker's return: recorded or not.
     """
 
-    def __init__(self, tracker: SimpleETLTracker, notes: str | None = None, *, job: str | None = None) -> None:
+    def __init__(
+        self,
+        tracker: SimpleETLTracker,
+        notes: str | None = None,
+        *,
+        job: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         self.tracker = tracker
         self.run_id: int | None = None
         """None before the block, and when tracking was off at its beginning: then every method returns False."""
 
         self.success = False
-        """Whether the block ended well; False until then."""
+        """Whether the block, or `end_run` within it, ended the run well; False until then."""
 
+        self._ended_well = True
         self._notes = notes
         self._job = job
+        self._tags = tags
         self._is_attached = False
         self._pid: int | None = None
+        self._handled_before: BaseException | None = None
 
     @classmethod
     def attached(cls, tracker: SimpleETLTracker, run_id: int | None) -> Self:
@@ -64,27 +72,44 @@ class ETLRunContext:
         """Begin the run; RuntimeError when this context's run is under way."""
         if self._is_attached:
             return self
-        if self._pid is not None:
-            raise RuntimeError("this run is under way already; make another ETLRunContext for another run")
-        self.success = False
-        try:
-            self.run_id = self.tracker.start_run(self._notes, job=self._job)
+        with _open.lock:
+            if self._pid is not None:
+                raise RuntimeError("this run is under way already; make another ETLRunContext for another run")
             self._pid = os.getpid()
+        try:
+            self.success, self._ended_well, self._handled_before = False, True, sys.exception()
+            self.run_id = self.tracker.start_run(self._notes, job=self._job, tags=self._tags)
+            self.tracker.note_block(self)
         except BaseException:
             # The block is not entered, so nobody else would end it.
+            self._pid = None
             self.tracker.finish(self.run_id, RunStatus.ABANDONED)
             raise
         return self
+
+    def note_end(self, *, well: bool) -> None:
+        """Take in how the run was ended within the block."""
+        self.success = self._ended_well = well
+
+    async def __aenter__(self) -> Self:
+        """Begin the run as `with` does: with immediate delivery the loop waits for the store."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the run as `with` does."""
+        self.__exit__(kind, error, trace)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the run as the block ended; the exception goes on its way."""
         creator, self._pid = self._pid, None
+        before, self._handled_before = self._handled_before, None
         try:
-            if error is not None and not is_clean_exit(error) and not is_stop(error):
-                self._record(error)
-            self.success = error is None or is_clean_exit(error)
+            self._record(error_behind(error, before))
+            self.success = (error is None or is_clean_exit(error)) and self._ended_well
             # A forked child that leaves the block it inherited ends nothing: the run is its parent's.
             if not self._is_attached and creator == os.getpid():
                 status, notes, by = _ending_of(error)
@@ -96,8 +121,8 @@ class ETLRunContext:
                 self.tracker.finish(self.run_id, status, notes, ended_by=by)
             raise
 
-    def _record(self, error: BaseException, phase: str | None = None) -> None:
-        if getattr(error, _RECORDED_MARK, None) != self.run_id:
+    def _record(self, error: BaseException | None, phase: str | None = None) -> None:
+        if error is not None and not is_recorded(error, self.run_id):
             self.log_error(error, phase=phase)
 
     def log_request(
@@ -131,6 +156,7 @@ class ETLRunContext:
         memory_mb: float | None = None,
         started_at: datetime | None = None,
         ended_at: datetime | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
         """Record a phase's state and its counts by unit (see the tracker's method); True when recorded."""
         return self.tracker.log_phase(
@@ -142,16 +168,16 @@ class ETLRunContext:
             memory_mb=memory_mb,
             started_at=started_at,
             ended_at=ended_at,
+            memory_limit_mb=memory_limit_mb,
         )
 
     def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
         """Record an exception or a message; True when recorded. The run's end will not record it once more."""
-        recorded = self.tracker.log_error(self.run_id, error, phase=phase)
-        if recorded and isinstance(error, BaseException):
-            # An exception class may forbid new attributes; then its record may be there twice.
-            with contextlib.suppress(Exception):
-                setattr(error, _RECORDED_MARK, self.run_id)
-        return recorded
+        return self.tracker.log_error(self.run_id, error, phase=phase)
+
+    def end_run(self, success: bool, notes: str | None = None) -> bool:
+        """End the run before its block does, which then ends nothing; True when recorded. Also of an attached run."""
+        return self.tracker.end_run(self.run_id, success, notes)
 
     def phase(self, phase_name: str, **totals: int) -> PhaseContext:
         """Return a phase as a `with` block, its expected counts by unit: `run.phase('extract', contacts=1000)`.
@@ -163,7 +189,11 @@ class ETLRunContext:
 
 
 class PhaseContext:
-    """A phase of a run for the length of a `with` block."""
+    """A phase of a run for the length of a `with` block.
+
+    Those of one run and name that are open at the same time in this process are one phase: their totals and counts add
+    up, it is over when the last block is left, and failed if one of them failed.
+    """
 
     def __init__(self, run: ETLRunContext, phase_name: str, totals: Mapping[str, int]) -> None:
         self._run = run
@@ -171,20 +201,26 @@ class PhaseContext:
         expected = run.tracker.arguments.counts("totals", totals)
         self.totals = {unit: whole_number(number, 0, MAX_INTEGER)[0] for unit, number in expected.items()}
         self.processed: dict[str, int] = {}
-        """What was done so far, by unit."""
+        """What was done so far within this block, by unit."""
 
-        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
         # Also of one that is used without its block.
-        self._status = PhaseStatus.RUNNING
+        self._phase = _OpenPhase(self)
+        self._handled_before: BaseException | None = None
+
+    @property
+    def _pace(self) -> Pace:
+        return self._phase.pace
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let a phase be handed to another process, which tells of it at a pace of its own."""
         return type(self), (self._run, self.phase_name, self.totals), {"processed": self.processed}
 
     def __enter__(self) -> Self:
-        """Begin the phase."""
-        self.processed = dict.fromkeys(self.totals, 0)
-        self._tell(PhaseStatus.RUNNING)
+        """Begin the phase, or join it where it is open."""
+        self._handled_before = sys.exception()
+        with _open.lock:
+            self._phase = _open.joined(self)
+        self._phase.tell()
         return self
 
     def update(self, **units: int) -> None:
@@ -194,26 +230,69 @@ class PhaseContext:
         or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run. What comes
         after the phase's end is not told.
         """
-        for unit, number in self._run.tracker.arguments.counts("units", units).items():
-            self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
+        counts = self._run.tracker.arguments.counts("units", units)
+        with _open.lock:
+            for unit, number in counts.items():
+                self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
         if self._run.run_id is not None:
             self._pace.counted()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Complete or fail the phase as the block ended; the exception goes on its way."""
-        if error is None or is_clean_exit(error):
-            self._tell(PhaseStatus.COMPLETED)
-            return
-        if not is_stop(error):
-            self._run._record(error, self.phase_name)
-        self._tell(PhaseStatus.FAILED)
+        """Complete or fail the phase as the block ended, if it is the last; the exception goes on its way."""
+        before, self._handled_before = self._handled_before, None
+        try:
+            self._run._record(error_behind(error, before), self.phase_name)
+        finally:
+            self._phase.left(failed=error is not None and not is_clean_exit(error))
 
-    def _tell(self, status: PhaseStatus) -> None:
-        with self._pace:
-            self._status = status
-            self._pace.told()
+
+class _OpenPhase:
+    """What the open blocks of one phase of one run have done together, and how the run is told of it."""
+
+    def __init__(self, member: PhaseContext) -> None:
+        self.members = [member]
+        self.pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.entered = 0
+        self._failed = False
+        self._status = PhaseStatus.RUNNING
+
+    def join(self, member: PhaseContext) -> None:
+        """Count a block in; the caller has the lock."""
+        if self.entered == 0:
+            self.members = []
+            self._begin()
+        if not any(other is member for other in self.members):
+            member.processed = dict.fromkeys(member.totals, 0)
+        # Once for each block, also of one object that several threads enter.
+        self.members.append(member)
+        self.entered += 1
+
+    def left(self, *, failed: bool) -> None:
+        """Count a block out; the last one ends the phase."""
+        try:
+            with self.pace:
+                with _open.lock:
+                    self.entered -= 1
+                    self._failed = self._failed or failed
+                    if self.entered <= 0:
+                        self._status = PhaseStatus.FAILED if self._failed else PhaseStatus.COMPLETED
+                self.pace.told()
+                self._record()
+        finally:
+            # Not before the end is told: of a new phase of this name it must not be the last word.
+            with _open.lock:
+                if self.entered <= 0:
+                    _open.forget(self)
+
+    def tell(self) -> None:
+        """Tell the run how the phase stands."""
+        with self.pace:
+            self.pace.told()
             self._record()
 
     def _tell_progress(self) -> None:
@@ -221,9 +300,46 @@ class PhaseContext:
             self._record()
 
     def _record(self) -> None:
-        # A copy, made in one step: another thread may add a unit meanwhile.
-        processed = self.processed.copy()
-        self._run.log_phase(self.phase_name, self._status, totals=self.totals, processed=processed)
+        with _open.lock:
+            members = self.members
+            totals = _sum(member.totals for member in members)
+            processed = _sum(member.processed for member in {id(member): member for member in members}.values())
+            run, name, status = members[0]._run, members[0].phase_name, self._status
+        run.log_phase(name, status, totals=totals, processed=processed)
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for mapping in counts:
+        for unit, number in mapping.items():
+            found[unit] = found.get(unit, 0) + number
+    return found
+
+
+class _OpenPhases:
+    """The phases that are open in this process, by tracker, run and name."""
+
+    def __init__(self) -> None:
+        self.lock = reentrant_lock()
+        self._phases: dict[tuple[SimpleETLTracker, int, str], _OpenPhase] = {}
+
+    def joined(self, member: PhaseContext) -> _OpenPhase:
+        """Return the phase that a block is part of from now on, its own where none is open; the caller has the lock."""
+        run_id, phase = member._run.run_id, member._phase
+        if run_id is not None:
+            phase = self._phases.setdefault((member._run.tracker, run_id, member.phase_name), phase)
+        phase.join(member)
+        return phase
+
+    def forget(self, phase: _OpenPhase) -> None:
+        """Let a new phase begin under the name of one that is over; the caller has the lock."""
+        for key in [key for key, other in self._phases.items() if other is phase]:
+            del self._phases[key]
+
+
+_open = _OpenPhases()
+# A forked child has blocks of its own; the lock may be held by a thread that is the parent's.
+os.register_at_fork(after_in_child=_open.__init__)  # type: ignore[misc]
 
 
 def _ending_of(error: BaseException | None) -> tuple[RunStatus, str | None, str]:

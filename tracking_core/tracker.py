@@ -13,6 +13,7 @@ tracker raises TypeError or ValueError for it, before any I/O.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -22,6 +23,7 @@ from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
 from tracking_core.delivery.health import Health
+from tracking_core.endings import mark_recorded
 from tracking_core.errors import SchemaMissing
 from tracking_core.heartbeat import Pulse, heart
 from tracking_core.interrupts import from_outside
@@ -92,6 +94,7 @@ class SimpleETLTracker:
         self._last_job: str | None = None
         # Runs of whoever started this process: it says how they end, by the exit status that it sees.
         self._handed: set[int] = set()
+        self._blocks: weakref.WeakValueDictionary[int, ETLRunContext] = weakref.WeakValueDictionary()
         self._delivery = self._make_delivery()
         self._request = self._delivery.request
         self._pulse = Pulse(
@@ -267,7 +270,14 @@ class SimpleETLTracker:
         # Not before: until its end is recorded a signal may have to record another one.
         underway.ended(known)
         heart.forget(known)
+        if recorded and (block := self._blocks.get(known)) is not None:
+            block.note_end(well=status is RunStatus.COMPLETED)
         return recorded
+
+    def note_block(self, block: ETLRunContext) -> None:
+        """Have a run's block told when the run is ended within it."""
+        if block.run_id is not None:
+            self._blocks[block.run_id] = block
 
     def log_request(
         self,
@@ -340,6 +350,7 @@ class SimpleETLTracker:
         memory_mb: float | None = None,
         started_at: datetime | None = None,
         ended_at: datetime | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
         """Record a phase's state and its counts by unit, cumulative for the phase; True when recorded.
 
@@ -359,6 +370,7 @@ class SimpleETLTracker:
             read.optional_number("memory_mb", memory_mb),
             read.moment_us("started_at", started_at),
             read.moment_us("ended_at", ended_at),
+            read.optional_number("memory_limit_mb", memory_limit_mb),
         )
         return known is not None and self._delivery.phase(raw)
 
@@ -376,7 +388,10 @@ class SimpleETLTracker:
         from tracking_core.failures import Failure
 
         failure = Failure.from_error(caught, plain="message")
-        return self._delivery.error(RawError(known, time_ns() // 1000, name, failure))
+        recorded = self._delivery.error(RawError(known, time_ns() // 1000, name, failure))
+        if recorded:
+            mark_recorded(caught, known)
+        return recorded
 
     # -- questions and clean-up --------------------------------------------------------------------------------------
 

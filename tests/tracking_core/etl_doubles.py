@@ -41,6 +41,7 @@ class RecordingRun:
 
     told: list[tuple[Any, ...]] = field(default_factory=list)
     failure: BaseException | None = None
+    limits: set[float | None] = field(default_factory=set)
 
     def log_phase(
         self,
@@ -50,7 +51,9 @@ class RecordingRun:
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
+        self.limits.add(memory_limit_mb)
         self.told.append(("phase", phase_name, status, totals, processed, memory_mb))
         if self.failure is not None:
             raise self.failure

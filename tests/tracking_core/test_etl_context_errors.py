@@ -90,7 +90,7 @@ class TestPhaseBlock:
         )
         assert context.current_phase is None
 
-    @pytest.mark.parametrize("error", [ValueError("row 7"), SystemExit(3), SystemExit("")])
+    @pytest.mark.parametrize("error", [ValueError("row 7"), GeneratorExit()])
     def test_an_exception_is_recorded_fails_the_phase_and_goes_on(self, error: BaseException) -> None:
         context = ETLContext()
 
@@ -108,6 +108,39 @@ class TestPhaseBlock:
         assert (recorded["error_type"], recorded["error_message"]) == (type(error).__name__, str(error))
         assert recorded["traceback"].count("File ") == 1
         assert __file__ in recorded["traceback"]
+
+    @pytest.mark.parametrize("code", [3, ""])
+    def test_sys_exit_fails_the_phase_and_the_error_is_what_was_handled(self, code: object) -> None:
+        context = ETLContext()
+
+        def work() -> None:
+            with context.phase("extract"):
+                try:
+                    raise ValueError("row 7")
+                except ValueError:
+                    raise SystemExit(code)  # noqa: B904 - as jobs do
+
+        with pytest.raises(SystemExit):
+            work()
+        with pytest.raises(SystemExit), context.phase("load"):
+            raise SystemExit(code)
+        assert (context.phase_status["extract"], context.phase_status["load"]) == ("failed", "failed")
+        assert [error["error_type"] for error in context.statistics["errors"]] == ["ValueError"]
+
+    def test_an_error_that_the_block_recorded_itself_is_recorded_once(self) -> None:
+        context = ETLContext()
+
+        def work() -> None:
+            with context.phase("extract"):
+                try:
+                    raise ValueError("row 7")
+                except ValueError as error:
+                    context.record_error("extract", error)
+                    raise
+
+        with pytest.raises(ValueError, match="row 7"):
+            work()
+        assert len(context.statistics["errors"]) == 1
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt(), asyncio.CancelledError()])
     def test_a_block_stopped_from_outside_is_failed_and_has_no_error(self, stop: BaseException) -> None:

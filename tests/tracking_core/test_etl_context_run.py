@@ -103,6 +103,27 @@ def test_work_is_stored_before_the_memory_limit_raises() -> None:
     assert run.last("extract")[2:] == ({"conversations": 0, "messages": 2}, 900)
 
 
+def test_a_limit_is_told_with_the_phase_that_has_it_and_never_where_there_is_none() -> None:
+    class OlderRun:
+        """A run of another make, whose `log_phase` has no such parameter."""
+
+        def __init__(self) -> None:
+            self.states: list[str] = []
+
+        def log_phase(self, phase_name: str, status: str, *, totals: Any, processed: Any, memory_mb: Any) -> bool:
+            self.states.append(status)
+            return True
+
+        def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
+            return True
+
+    run, older = RecordingRun(), OlderRun()
+    with context_of(run, memory_limit_mb=1e6).phase("extract"), context_of(older).phase("extract"):
+        pass
+    assert run.limits == {None, 1e6}
+    assert older.states == ["running", "pending", "pending", "completed"]
+
+
 def test_an_error_is_told_and_its_phase_failed_while_it_goes_on() -> None:
     run, clock = RecordingRun(), SteppedClock()
     context = context_of(run, clock)

@@ -57,6 +57,23 @@ def test_phases_progress_and_memory_reach_the_store(store_dsn: str, form: str) -
     assert errors == []
 
 
+@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+@pytest.mark.parametrize("form", ["run", "pair"])
+def test_the_memory_limit_is_stored_with_the_phases_that_had_it(store_dsn: str, form: str, delivery: Any) -> None:
+    tracker = SimpleETLTracker(store_dsn, delivery=delivery)
+    with ETLRunContext(tracker, "import") as run:
+        context = ETLContext(run=run_and_pair(run)[form], memory_limit_mb=100_000)
+        with context.phase("extract"):
+            context.update_progress(1)
+    tracker.close()
+    phases = stored(store_dsn, run.run_id)[1]
+    assert {name: phase.memory_limit_mb for name, phase in phases.items()} == {
+        "extract": 100_000,
+        "transform": None,
+        "load": None,
+    }
+
+
 def test_an_error_of_a_phase_reaches_the_store_once(store_dsn: str) -> None:
     def work() -> None:
         with ETLRunContext(SimpleETLTracker(store_dsn), "import") as run:

@@ -158,3 +158,27 @@ def test_a_job_that_never_closes_it_leaves_no_warning(store_dsn: str) -> None:
         tracker.end_run(True)
         del tracker
         gc.collect()
+
+
+def test_a_second_start_abandons_the_run_that_is_active_and_warns(
+    tracker: StatefulETLTracker, store_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tracker.start_run("first")
+    second = tracker.start_run("second")
+    tracker.end_run(True)
+    tracker.start_run("third")
+    assert ["abandoned" in record.message for record in caplog.records] == [True]
+    runs = SimpleETLTracker(store_dsn).get_recent_runs()
+    assert [run.status for run in runs] == ["running", "completed", "abandoned"]
+    assert [run.run_id for run in runs[1:]] == [second, first]
+    assert runs[2].notes == "first\nabandoned: start_run() was called again"
+
+
+def test_a_second_start_goes_on_where_no_end_is_taken(faked: StatefulETLTracker, fake_store: FakeStore) -> None:
+    faked.start_run("first")
+    fake_store.failing = {"*"}
+    with pytest.raises(TrackingError):
+        faked.start_run("second")
+    assert faked.run_id is None
+    fake_store.failing = set()
+    assert faked.start_run("third") is not None

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,9 +72,9 @@ def test_an_exception_without_a_message_gives_its_class_name(tracker: SimpleETLT
         (None, "completed", None, 0),
         (0, "completed", None, 0),
         (False, "completed", None, 0),
-        (3, "failed", "exit status 3", 1),
-        (True, "failed", "exit status 1", 1),
-        ("cannot go on", "failed", "cannot go on", 1),
+        (3, "failed", "exit status 3", 0),
+        (True, "failed", "exit status 1", 0),
+        ("cannot go on", "failed", "cannot go on", 0),
     ],
 )
 def test_sys_exit_means_what_it_means_to_the_shell(
@@ -258,3 +259,173 @@ def test_a_child_that_leaves_the_block_it_inherited_ends_nothing(
     monkeypatch.setattr("tracking_core.run_context.os.getpid", lambda: child)
     run.__exit__(None, None, None)
     assert fake_store.events("ends") == []
+
+
+def leaving(work: Callable[[], None], tracker: SimpleETLTracker) -> None:
+    with pytest.raises(SystemExit), ETLRunContext(tracker):
+        work()
+
+
+def exit_while_handling() -> None:
+    try:
+        raise ValueError("row 7")
+    except ValueError:
+        try:
+            sys.exit(2)
+        except SystemExit:
+            sys.exit(1)
+
+
+def exit_from_an_error() -> None:
+    raise SystemExit(1) from ValueError("row 7")
+
+
+def exit_after_ctrl_c() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@pytest.mark.parametrize(
+    ("work", "errors"),
+    [(exit_while_handling, ["ValueError"]), (exit_from_an_error, ["ValueError"]), (exit_after_ctrl_c, [])],
+)
+def test_sys_exit_records_the_error_that_was_handled(
+    tracker: SimpleETLTracker, store_dsn: str, work: Callable[[], None], errors: list[str]
+) -> None:
+    leaving(work, tracker)
+    assert [row[0] for row in errors_of(store_dsn)] == errors
+    assert only_run(tracker).status == "failed"
+
+
+@pytest.mark.parametrize("recorded_by", ["run", "tracker"])
+def test_the_error_behind_sys_exit_is_recorded_once(
+    tracker: SimpleETLTracker, store_dsn: str, recorded_by: str
+) -> None:
+    def work() -> None:
+        with ETLRunContext(tracker) as run, run.phase("load"):
+            try:
+                raise ValueError("row 7")
+            except ValueError as error:
+                if recorded_by == "run":
+                    run.log_error(error)
+                else:
+                    tracker.log_error(run.run_id, error)
+                sys.exit(1)
+
+    with pytest.raises(SystemExit):
+        work()
+    assert errors_of(store_dsn) == [("ValueError", "row 7", None)]
+
+
+def test_an_error_from_before_the_block_is_not_its_own(tracker: SimpleETLTracker, store_dsn: str) -> None:
+    try:
+        raise OSError("the first way failed")
+    except OSError:
+        with pytest.raises(SystemExit), ETLRunContext(tracker) as run, run.phase("load"):
+            sys.exit(1)
+    assert errors_of(store_dsn) == []
+
+
+def test_tags_are_those_of_the_run(tracker: SimpleETLTracker) -> None:
+    with ETLRunContext(tracker, "tagged", tags={"region": "eu"}):
+        pass
+    assert only_run(tracker).tags == {"region": "eu"}
+
+
+def test_a_run_is_an_async_block_too(tracker: SimpleETLTracker, store_dsn: str) -> None:
+    async def work(fail: bool) -> None:
+        async with ETLRunContext(tracker, "async") as run:
+            assert run.log_request("/a", 0, 1, 200, 1, 1)
+            if fail:
+                raise ValueError("row 7")
+
+    asyncio.run(work(fail=False))
+    with pytest.raises(ValueError, match="row 7"):
+        asyncio.run(work(fail=True))
+    assert {run.status for run in tracker.get_recent_runs()} == {"completed", "failed"}
+    assert [row[0] for row in errors_of(store_dsn)] == ["ValueError"]
+
+
+@pytest.mark.parametrize("by", ["run", "tracker"])
+def test_success_is_that_of_the_end_inside_the_block(tracker: SimpleETLTracker, by: str) -> None:
+    for well in (True, False):
+        with ETLRunContext(tracker) as run:
+            assert run.end_run(well, "early") if by == "run" else tracker.end_run(run.run_id, well)
+            assert run.success is well
+        assert run.success is well
+    with run:
+        pass
+    assert run.success
+
+
+def test_threads_that_enter_one_context_together_begin_one_run(tracker: SimpleETLTracker) -> None:
+    run, together, refused = ETLRunContext(tracker), threading.Barrier(4), list[RuntimeError]()
+    done = threading.Barrier(4)
+
+    def enter() -> None:
+        together.wait(30)
+        try:
+            with run:
+                done.wait(30)
+        except RuntimeError as error:
+            refused.append(error)
+            done.wait(30)
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert only_run(tracker).status == "completed"
+    assert len(refused) == 3
+
+
+def phases_in(dsn: str) -> list[tuple[Any, ...]]:
+    """Return (status, total, processed) of the one unit of each phase."""
+    counters = peek(dsn, "SELECT status, counters FROM tracking.phases ORDER BY position")
+    read = [(status, json.loads(text) if isinstance(text, str) else text) for status, text in counters]
+    return [(status, units["items"]["total"], units["items"]["processed"]) for status, units in read]
+
+
+@pytest.mark.parametrize("form", ["five contexts", "one object", "attached"])
+def test_a_phase_entered_five_times_together_adds_up(tracker: SimpleETLTracker, store_dsn: str, form: str) -> None:
+    with ETLRunContext(tracker) as run:
+        shared = run.phase("load", items=2)
+        together = threading.Barrier(5)
+
+        def work() -> None:
+            mine = run if form != "attached" else tracker.attach(run.run_id or 0)
+            with shared if form == "one object" else mine.phase("load", items=2) as phase:
+                together.wait(30)
+                phase.update(items=1)
+                phase.update(items=1)
+                together.wait(30)
+
+        threads = [threading.Thread(target=work) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert phases_in(store_dsn) == [("completed", 10, 10)]
+        with run.phase("load", items=3) as again:
+            again.update(items=1)
+        assert phases_in(store_dsn) == [("completed", 3, 1)]
+
+
+def test_a_phase_is_over_with_its_last_block_and_failed_if_one_failed(
+    tracker: SimpleETLTracker, store_dsn: str
+) -> None:
+    with ETLRunContext(tracker) as run:
+        with run.phase("load", items=1) as last:
+            last.update(items=1)
+            with pytest.raises(ValueError, match="row 7"), run.phase("load", items=1):
+                raise ValueError("row 7")
+            assert phases_in(store_dsn) == [("running", 2, 1)]
+            with run.phase("load", items=5) as phase, run.phase("extract", items=9):
+                phase.update(items=5)
+        assert phases_in(store_dsn) == [("failed", 7, 6), ("completed", 9, 0)]
+        with run.phase("load", items=1):
+            pass
+        assert phases_in(store_dsn)[0][0] == "completed"

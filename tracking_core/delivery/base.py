@@ -54,6 +54,7 @@ class RawPhase(NamedTuple):
     """When it began, on the job's clock, as told afterwards; None: when its states were told."""
 
     ended_us: int | None = None
+    memory_limit_mb: float | None = None
 
 
 class RawCount(NamedTuple):

@@ -303,6 +303,8 @@ def _both(before: Word, after: Word) -> Word:
         totals={**before.totals, **after.totals},
         processed={**before.processed, **after.processed},
         memory_mb=before.memory_mb if after.memory_mb is None else after.memory_mb,
+        started_us=before.started_us if after.started_us is None else after.started_us,
+        memory_limit_mb=before.memory_limit_mb if after.memory_limit_mb is None else after.memory_limit_mb,
     )
 
 

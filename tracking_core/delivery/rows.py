@@ -150,6 +150,7 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
         counters=_counters(raw.totals, raw.processed, memory.units),
         memory_mb=memory_mb,
         peak_memory_mb=memory.peak_memory_mb,
+        memory_limit_mb=_megabytes(raw.memory_limit_mb),
     )
 
 

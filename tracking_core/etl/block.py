@@ -5,11 +5,12 @@ Owns what the block's end means for the phase. It refuses to own states and coun
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tracking_core.endings import is_clean_exit, is_stop
+from tracking_core.endings import error_behind, is_clean_exit, is_recorded
 from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ class PhaseBlock:
     """Start a phase with a block, and end it as the block ends; made by `ETLContext.phase`.
 
     An exception is recorded, fails the phase and goes on. As for the run (CONTRACT 2), `sys.exit()` and `sys.exit(0)`
-    complete it; ctrl-c and a cancelled task fail it and are no error. A block may end its phase itself.
+    complete it; ctrl-c and a cancelled task fail it and are no error, and of
+    another `sys.exit` the exception is recorded that was being handled. A block may end its phase itself.
     """
 
     # A class, not a generator: that one's frame would stand in every traceback that is recorded.
-    __slots__ = ("_context", "_named_totals", "_totals", "name", "result")
+    __slots__ = ("_context", "_handled_before", "_named_totals", "_totals", "name", "result")
 
     def __init__(
         self, context: ETLContext, name: str, totals: tuple[int, ...], named_totals: Mapping[str, int]
@@ -33,6 +35,7 @@ class PhaseBlock:
         self._context = context
         self._totals = totals
         self._named_totals = named_totals
+        self._handled_before: BaseException | None = None
         self.name = name
         self.result: dict[str, Any] = {}
         """What the block adds to the phase's statistics, given to `end_phase`."""
@@ -43,6 +46,7 @@ class PhaseBlock:
 
     def __enter__(self) -> Self:
         """Start the phase; raises what `ETLContext.start_phase` raises."""
+        self._handled_before = sys.exception()
         self._context.start_phase(self.name, *self._totals, **self._named_totals)
         return self
 
@@ -53,8 +57,9 @@ class PhaseBlock:
         if error is None or is_clean_exit(error):
             self._end(self.result)
             return
-        if not is_stop(error):
-            self._context.record_error(self.name, error)
+        behind = error_behind(error, self._handled_before)
+        if behind is not None and not is_recorded(behind, id(self._context)):
+            self._context.record_error(self.name, behind)
         self._end({**self.result, "status": PhaseStatus.FAILED.value})
 
     def _end(self, result: dict[str, Any]) -> None:

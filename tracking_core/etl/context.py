@@ -13,7 +13,7 @@ from os import PathLike
 from time import monotonic
 from typing import Any
 
-from tracking_core.endings import is_clean_exit
+from tracking_core.endings import is_clean_exit, mark_recorded
 from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
 from tracking_core.etl.locks import ForkSafeLock
@@ -264,6 +264,7 @@ class ETLContext:
             with self._lock:
                 self.statistics.setdefault("errors", []).append(details)
                 self.phase_status[phase] = PhaseStatus.FAILED.value
+            mark_recorded(error, id(self))
             self._reporter.tell_error(error, phase)
             self._tell_phase(phase, None)
         logger.error("Error in ETL phase '%s': %s", phase, failure.message)
@@ -340,7 +341,10 @@ class ETLContext:
             counted = self.progress_tracker.phase == phase_name
             totals = self.progress_tracker.totals if counted else None
             processed = self.progress_tracker.processed if counted else None
-        self._reporter.tell_phase(phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb)
+        limit_mb = self.memory_monitor.memory_limit_mb if counted else None
+        self._reporter.tell_phase(
+            phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb, memory_limit_mb=limit_mb
+        )
 
     def _tell_progress(self) -> None:
         """Tell the run how far the current phase has come; the caller has the turn."""

@@ -30,8 +30,12 @@ class PhaseRecorder(Protocol):
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
-        """Record a phase's state; counts are by unit and cumulative for the phase, memory in MB."""
+        """Record a phase's state; counts are by unit and cumulative for the phase, memory in MB.
+
+        `memory_limit_mb` is given only for a phase that has one.
+        """
         ...
 
     def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
@@ -54,6 +58,7 @@ class RunTracker(Protocol):
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
         """Record a phase's state for the run."""
         ...
@@ -79,10 +84,17 @@ class TrackedRun:
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        memory_limit_mb: float | None = None,
     ) -> bool:
         """Record a phase's state for the run."""
         return self.tracker.log_phase(
-            self.run_id, phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb
+            self.run_id,
+            phase_name,
+            status,
+            totals=totals,
+            processed=processed,
+            memory_mb=memory_mb,
+            **_limit(memory_limit_mb),
         )
 
     def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
@@ -105,6 +117,11 @@ def recorder_of(run: object) -> PhaseRecorder | None:
     if not isinstance(run, tuple) and _can_record(run):
         return cast(PhaseRecorder, run)
     raise TypeError(f"run must be an ETLRunContext or a (tracker, run_id) pair, not {type(run).__name__}")
+
+
+def _limit(memory_limit_mb: float | None) -> dict[str, float]:
+    # A recorder of another make may not have the parameter.
+    return {} if memory_limit_mb is None else {"memory_limit_mb": memory_limit_mb}
 
 
 def _can_record(candidate: object) -> bool:
@@ -137,12 +154,15 @@ class PhaseReporter:
         totals: Mapping[str, int] | None = None,
         processed: Mapping[str, int] | None = None,
         memory_mb: float | None = None,
+        memory_limit_mb: float | None = None,
     ) -> None:
         """Tell the recorder how a phase stands; what it raises is warned of once and goes no further."""
         if self._recorder is None:
             return
         try:
-            self._recorder.log_phase(phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb)
+            self._recorder.log_phase(
+                phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb, **_limit(memory_limit_mb)
+            )
         except Exception as error:
             if from_outside(error):
                 raise
