@@ -100,6 +100,8 @@ def _file_shape(file: SpoolFile) -> Shape:
 def replay(files: tuple[Path, ...], form: Format) -> None:
     """Deliver what waits for the store, or FILES whatever store they were meant for.
 
+    So what a standby did not take is sent to its primary: name the files, and the primary with --dsn.
+
     Doing it again is harmless: what is stored already is recognised. Files of living jobs are left to them. Exit status
     1 when something was refused, rejected or is left.
     """
