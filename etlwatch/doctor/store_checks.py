@@ -49,11 +49,25 @@ def check_store(patient: Patient) -> Result:
         if unborn(patient.location):
             patient.absent = patient.no_probe = "no job has made the file yet"
             return ok("not there yet, the first job makes it")
+    elif wrong := _judge_encoding(patient):
+        return wrong
     with patient.examiner() as examiner:
         versions = examiner.versions()
     dialect = patient.location.kind
     schema = judge_schema(versions, queries.migrations(dialect), patient.location.label)
     return schema if path is None else _with_size(schema, path.stat().st_size)
+
+
+def _judge_encoding(patient: Patient) -> Result | None:
+    """Return a failed check where the database's encoding lacks characters that jobs record; None where it is right."""
+    from tracking_core.store.postgres.connection import ENCODING
+
+    with patient.postgres() as examiner:
+        encoding = examiner.encoding
+    if encoding in ("", ENCODING):
+        return None
+    detail = f"Rows with characters that it lacks wait in the spool: make the database with ENCODING '{ENCODING}'."
+    return failed(f"the encoding is {encoding}, not {ENCODING}", detail)
 
 
 def _with_size(result: Result, size: int) -> Result:

@@ -184,16 +184,17 @@ def outage_of(runs: Iterable[Run]) -> Outage | None:
     everywhere = _struck(lost, alive)
     if everywhere is not None:
         return everywhere
-    spared = _by_host(alive)
-    struck = [_struck(own, spared.get(host, ())) for host, own in _by_host(lost).items()]
+    spared = _by_machine(alive)
+    struck = [_struck(own, spared.get(machine, ())) for machine, own in _by_machine(lost).items()]
     return max((each for each in struck if each is not None), key=lambda each: each.since, default=None)
 
 
-def _by_host(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
+def _by_machine(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Return the runs of each boot of a machine, all its containers of one host name together."""
+    found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.host:
-            found.setdefault(run.host, []).append(run)
+            found.setdefault((run.host, run.boot_id.partition("/")[0]), []).append(run)
     return found
 
 

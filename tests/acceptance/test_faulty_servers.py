@@ -145,13 +145,15 @@ def test_one_character_that_a_database_lacks_keeps_one_row_back(
     databases: Databases, delivery: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An omitted word of a command line is recorded as `…`, which LATIN1 lacks as well.
-    monkeypatch.setattr("sys.argv", ["job"])
-    monkeypatch.setattr("sys.orig_argv", ["python", "job"])
+    monkeypatch.setattr("sys.argv", ["job", "positional"])
+    monkeypatch.setattr("sys.orig_argv", ["python", "job", "positional"])
     with databases.fresh(encoding="LATIN1") as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(open_store(dsn).migration_sql().encode())
         assert record(dsn, delivery, text="5 €") == (EVENTS - 1, 1, 0)
         assert_nothing_lost(dsn, REQUESTS)
+        with open_store(dsn).reader(5) as reader:
+            assert reader.recent_runs(1)[0].command == "python job ..."
 
 
 def test_a_value_that_does_not_fit_is_dropped_alone_counted_and_set_aside(

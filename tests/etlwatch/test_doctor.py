@@ -24,6 +24,7 @@ from etlwatch.doctor.findings import Finding, Result, Verdict
 from etlwatch.doctor.patient import Patient
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.store.stocking import Stock
+from tests.support.databases import Databases
 from tests.support.ports import free_port
 from tests.support.postgres import GUARDED_ROLE, PostgresServer
 from tests.support.proxy import PostgresProxy
@@ -184,6 +185,14 @@ def test_a_database_without_our_tables_is_told_about_init(etlwatch: Program, pos
     assert answer.status == 3
     assert "etlwatch init" in answer.out
     assert "etlwatch init" in answer.err
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_of_another_encoding_is_named(encoding: str, databases: Databases) -> None:
+    with databases.fresh(encoding=encoding) as dsn:
+        found = look(dsn, "store")["store"]
+    assert (found.verdict, found.figure) == ("failed", f"the encoding is {encoding}, not UTF8")
+    assert "make the database with ENCODING 'UTF8'" in found.detail
 
 
 def test_a_store_that_falls_silent_midway_ends_the_examination_in_time_and_the_next_one_is_well(

@@ -121,3 +121,5 @@ def test_a_host_that_took_all_its_runs_along_is_an_outage_of_that_host() -> None
     outage = outage_of([*gone, *alive])
     assert outage is not None
     assert outage.sentence == "3 runs of 3 jobs on etl-03 went silent within 2s"
+    namesakes = [replace(run, host="etl-03", boot_id="b9/4026531836") for run in alive]
+    assert outage_of([*gone, *namesakes]) == outage

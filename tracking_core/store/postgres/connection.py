@@ -19,7 +19,10 @@ from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineEx
 
 APPLICATION = "etlwatch"
 
-SESSION = {"client_encoding": "UTF8"}
+ENCODING = "UTF8"
+"""Of a database that lacks no character a job records, and of every session of ours."""
+
+SESSION = {"client_encoding": ENCODING}
 """What a session must be set to, whatever the environment, the DSN, the role or the database has.
 
 Nothing else that they may set changes what goes over the wire: times and numbers come in their binary form, parameters

@@ -8,7 +8,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreRefused
 from tracking_core.store import queries
 from tracking_core.store.migrate import pending
-from tracking_core.store.postgres.connection import PostgresConnection
+from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 
 if TYPE_CHECKING:
     from tracking_core.store.postgres.keeper import PostgresKeeper
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 INITIALIZE_SECONDS = 120.0
 DIALECT = "postgres"
-ENCODING = "UTF8"
 
 
 class PostgresStore:

@@ -1,6 +1,5 @@
--- A phase may be skipped. A machine's process numbers are those of one pid namespace. SQLite changes
--- no constraint of a table that is there, so phases are copied into another one.
-ALTER TABLE runs ADD COLUMN pid_namespace TEXT NOT NULL DEFAULT '';
+-- A phase may be skipped. SQLite changes no constraint of a table that is there, so phases are copied
+-- into another one.
 
 CREATE TABLE phases_of_version_2 (
     run_id          INTEGER NOT NULL,
