@@ -54,6 +54,9 @@ class Bundled:
     size: int
     """Bytes of the file."""
 
+    left_out: tuple[str, ...] = ()
+    """What there is more of than a bundle holds: `20,000 of 50,000 errors`."""
+
 
 def file_name(run: Run) -> str:
     """Return what a bundle is called that nobody named: its job and the end of its id."""
@@ -92,14 +95,16 @@ def bundle_run(
         with SqliteArchive(location_of(unfinished), WRITE_SECONDS, text=text) as archive, reader.one_view():
             made_at, run = reader.now(), find(reader)
             history = _put_history(reader, archive, run)
-            requests = _put_run(reader, archive, run)
-            _put_surroundings(reader, archive, run)
+            requests, cut = _put_run(reader, archive, run)
+            cut += _put_surroundings(reader, archive, run)
             archive.seal(run.run_id, made_at=made_at, source=source)
         _move(unfinished, path, overwrite=overwrite)
     finally:
         for leftover in (unfinished, *(Path(f"{unfinished}{ending}") for ending in ("-wal", "-shm", "-journal"))):
             leftover.unlink(missing_ok=True)
-    return Bundled(run=run, made_at=made_at, requests=requests, history=history, size=path.stat().st_size)
+    return Bundled(
+        run=run, made_at=made_at, requests=requests, history=history, size=path.stat().st_size, left_out=tuple(cut)
+    )
 
 
 def _move(unfinished: Path, path: Path, *, overwrite: bool) -> None:
@@ -118,9 +123,9 @@ def _move(unfinished: Path, path: Path, *, overwrite: bool) -> None:
         unfinished.rename(path)
 
 
-def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> int:
-    """Put all of the run; return the number of its requests."""
-    run_id = run.run_id
+def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> tuple[int, list[str]]:
+    """Put all of the run; return the number of its requests, and what was left out."""
+    run_id, cut = run.run_id, []
     archive.put_runs([run])
     archive.put_phases(reader.phases([run_id]))
     archive.put_phase_samples(reader.phase_samples(run_id))
@@ -130,13 +135,20 @@ def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> int:
     archive.put_ledger(reader.ledger(run_id))
     errors = reader.errors(run_id, MOST_ERRORS)
     archive.put_errors(errors)
-    kinds = list(dict.fromkeys(error.fingerprint for error in errors))[:MOST_KINDS]
-    archive.put_errors(_counted_only(reader.errors_named(kinds, MOST_ERRORS)))
+    if len(errors) == MOST_ERRORS < run.errors:
+        cut.append(f"{MOST_ERRORS:,} of {run.errors:,} errors")
+    kinds = list(dict.fromkeys(error.fingerprint for error in errors))
+    elsewhere = reader.errors_named(kinds[:MOST_KINDS], MOST_ERRORS)
+    archive.put_errors(_counted_only(elsewhere))
+    if len(kinds) > MOST_KINDS:
+        cut.append(f"what other runs had of {MOST_KINDS:,} of {len(kinds):,} kinds of errors")
+    if len(elsewhere) == MOST_ERRORS:
+        cut.append(f"the newest {MOST_ERRORS:,} errors of these kinds")
     requests = 0
     for page in _request_pages(reader, run_id):
         archive.put_requests(page)
         requests += len(page)
-    return requests
+    return requests, cut
 
 
 def _request_pages(reader: Reader, run_id: int) -> Iterator[Sequence[RequestRecord]]:
@@ -186,13 +198,21 @@ def _by_id(runs: Iterable[Run]) -> dict[int, Run]:
     return {run.run_id: run for run in runs}
 
 
-def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> None:
-    """Put what stands beside the run: the switch, what people did to both, and the runs that a silence struck too."""
+def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[str]:
+    """Put what stands beside the run: the switch, what people did to both, and the runs that a silence struck too.
+
+    Return what was left out.
+    """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
     archive.put_deeds(deed for deed in reader.audit(MOST_DEEDS) if _is_about(deed, run))
     if run.state == "lost":
-        living = (other for other in reader.live_runs(MOST_LIVE) if other.run_id != run.run_id)
-        archive.put_runs(replace(other, notes=None, tags={}, command="") for other in living)
+        living = reader.live_runs(MOST_LIVE)
+        others = (other for other in living if other.run_id != run.run_id)
+        archive.put_runs(replace(other, notes=None, tags={}, command="") for other in others)
+        there_are = reader.count_live() if len(living) == MOST_LIVE else len(living)
+        if there_are > len(living):
+            return [f"{len(living):,} of {there_are:,} living runs"]
+    return []
 
 
 def _touches(switch: Switch, run: Run) -> bool:

@@ -100,7 +100,8 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         elif isinstance(outcome, Failed):
             self.say(f"not bundled: {outcome.words}", severity="error")
         else:
-            self.say(f"bundled: etlwatch open {path.absolute()}")
+            only = f", only {', '.join(outcome.left_out)}" if outcome.left_out else ""
+            self.say(f"bundled{only}: etlwatch open {path.absolute()}")
 
     def toggle_bell(self, row: RunRow | None) -> None:
         """Ring when this run changes state, or no longer."""

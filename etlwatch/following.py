@@ -19,11 +19,8 @@ from tracking_core.store.base import Reader
 __all__ = ["ErrorFollower", "RunFollower"]
 
 PAGE: Final = 200
-MOST_RUNS: Final = 5_000
-"""Runs that may begin between two looks; of more than that the oldest are passed over."""
-
 MOST_ERRORS: Final = 10_000
-"""Errors that may be recorded between two looks; of more than that the oldest are passed over."""
+"""Errors read at one look, since their texts are long; of more the oldest are passed over, and `cut` is set."""
 
 REMEMBERED: Final = 20_000
 
@@ -62,9 +59,7 @@ class RunFollower:
     def _begun(self, reader: Reader) -> Sequence[Run]:
         """Read the newest runs, as far back as the newest that is known."""
         runs = page = reader.recent_runs(PAGE)
-        while (
-            self._newest is not None and len(page) == PAGE and _place(page[-1]) > self._newest and len(runs) < MOST_RUNS
-        ):
+        while self._newest is not None and len(page) == PAGE and _place(page[-1]) > self._newest:
             page = reader.recent_runs(PAGE, before=_place(page[-1]))
             runs = [*runs, *page]
         return runs
@@ -90,6 +85,8 @@ class ErrorFollower:
         self._told: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._seen: Sequence[ErrorRecord] = ()
         self._looked = False
+        self.cut = False
+        """Whether the last look passed over errors."""
 
     def added(self, reader: Reader) -> list[ErrorRecord]:
         """Return the errors that were not there at the last look, the oldest first; at the first look the newest few.
@@ -99,11 +96,12 @@ class ErrorFollower:
         """
         most = PAGE
         errors = reader.errors(self._run_id, most)
-        while (
-            self._looked and len(errors) == most < MOST_ERRORS and not any(_key(each) in self._told for each in errors)
-        ):
+        while beyond := self._looked and len(errors) == most and not any(_key(each) in self._told for each in errors):
+            if most >= MOST_ERRORS:
+                break
             most = min(4 * most, MOST_ERRORS)
             errors = reader.errors(self._run_id, most)
+        self.cut = beyond
         self._seen = errors[::-1]
         return [error for error in self._seen if _key(error) not in self._told]
 

@@ -61,6 +61,8 @@ def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacte
         raise Unsuccessful(f"{file} cannot be written: {error.strerror or error}") from None
     parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {size_words(made.size)}"
     say(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
+    if made.left_out:
+        say(f"in it are {', '.join(made.left_out)}")
 
 
 @click.command("open")

@@ -20,6 +20,7 @@ from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, succ
 from etlwatch.model.numbers import moment
 from etlwatch.model.run_cells import Pen
 from tracking_core.identity import format_run_id
+from tracking_core.store.questions import ERRORS_COUNTED
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
@@ -34,22 +35,30 @@ FIELDS = (
 
 def find_kinds(
     reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, at: str | None = None
-) -> tuple[list[ErrorKind], datetime]:
+) -> tuple[list[ErrorKind], datetime, str]:
     """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock.
 
-    `at` a past moment those that were known then, and that moment.
+    `at` a past moment those that were known then, and that moment. The text says what was not counted, '' for nothing.
     """
+    unread = ""
     with reader.one_view():
         then = None if at is None else moment_of(reader, at)
         now, before = then or reader.now(), None if then is None else just_after(then)
         if word is None:
             kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit, before=before)
+            if jobs and len(kinds) >= KINDS_READ:
+                unread = f"only the newest {KINDS_READ:,} kinds of all jobs were looked through"
+            if any(kind.cut for kind in kinds):
+                unread = f"of more than {ERRORS_COUNTED:,} errors the newest were counted; a shorter --since has fewer"
         elif then is None:
-            kinds = read_kinds_of_run(reader, find_run(reader, word))
+            run = find_run(reader, word)
+            kinds = read_kinds_of_run(reader, run)
         else:
             run = find_run(reader, word)
             kinds = kinds_of_errors(reader, run, reader.errors(run.run_id, ERRORS_OF_RUN, until=then), before=before)
-    return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now
+        if word is not None and run.errors > ERRORS_OF_RUN:
+            unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
+    return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now, unread
 
 
 def kind_shape(kind: ErrorKind) -> dict[str, object]:
@@ -110,7 +119,8 @@ def print_kinds(
 ) -> None:
     """Print the kinds that are asked for."""
     with connect.reader() as reader:
-        kinds, now = find_kinds(reader, word, jobs, since, limit, at)
+        # One more than is listed tells whether there are others.
+        kinds, now, unread = find_kinds(reader, word, jobs, since, limit + (form is Format.TABLE), at)
         mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
     if form is not Format.TABLE:
         output.write_rows(form, map(kind_shape, kinds), fields=FIELDS)
@@ -118,6 +128,11 @@ def print_kinds(
         if not kinds and not mistake:
             say("no errors")
         one_run = word is not None
+        cut, kinds = len(kinds) > limit, kinds[:limit]
         output.write_table(lambda look: table(kind_table_columns(look, now, one_run=one_run), kinds, look))
+        if cut:
+            say(f"the newest {limit:,} are listed; --limit lists more")
+    if unread:
+        say(unread)
     if mistake:
         raise Unsuccessful(mistake)

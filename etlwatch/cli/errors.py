@@ -114,7 +114,7 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
 def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: Format, *, tracebacks: bool) -> None:
     """Print the newest errors that are asked for, the oldest first, then each new one."""
     from etlwatch.cli.follow import Stream, check_format, follow
-    from etlwatch.following import ErrorFollower
+    from etlwatch.following import MOST_ERRORS, ErrorFollower
 
     check_format(form)
     stream = Stream(form, shapes.ERROR_FIELDS)
@@ -133,6 +133,8 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
                 rows = [row for row in _with_jobs(reader, added) if matches_job(row.job, jobs)]
         first = False
         follower.told()
+        if follower.cut:
+            say(f"more than {MOST_ERRORS:,} errors since the last look: the newest {MOST_ERRORS:,} were read")
         if form is Format.TABLE:
             output.write_table(lambda look: _stream_lines(rows, look, tracebacks=tracebacks))
         else:

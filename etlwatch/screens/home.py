@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
 from etlwatch.gather import Watch
-from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
+from etlwatch.gather_listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
 from etlwatch.model.columns import Column
 from etlwatch.model.error_groups import kinds_spans
 from etlwatch.model.filter import Filter, parse_filter
@@ -342,10 +342,11 @@ class HomeScreen(ListScreen):
         if shown is None or shown.complete or shown.job != self.job or table.cursor_index < len(table.rows) - 1:
             return
         limit = poller.watch.limit
-        if limit >= MOST_LISTED:
+        most = MOST_LISTED if self.job is None else MOST_OF_JOB
+        if limit >= most:
             self.dashboard.say(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
         elif len(shown.runs) >= limit:
-            poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, MOST_LISTED))
+            poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, most))
 
     def action_open(self, tab: str = "overview") -> None:
         """Open the run under the cursor."""

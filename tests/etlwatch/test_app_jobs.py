@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from etlwatch import gather_listing
 from etlwatch.model.ordering import Order
+from etlwatch.screens import home
 from etlwatch.screens.home import HomeScreen
 from etlwatch.screens.job_runs import JobRunsScreen
 from etlwatch.screens.jobs import JobsScreen
@@ -118,6 +120,23 @@ async def test_enter_opens_the_runs_of_the_job_and_escape_comes_back_to_it() -> 
         await opened.press("escape")
         assert isinstance(opened.app.screen, HomeScreen)
         await opened.until(lambda: len(keys(opened.app.screen)) > 100)
+
+
+async def test_the_end_of_a_jobs_runs_that_are_listed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_listing, "MOST_OF_JOB", 250)
+    monkeypatch.setattr(home, "MOST_OF_JOB", 250)
+    runs = ended_runs("crm", 10, count=300, since=60)
+    async with dashboard(FakeStore(runs=runs)) as opened:
+        await open_jobs(opened)
+        await opened.press("enter")
+        screen = opened.app.screen
+        assert isinstance(screen, JobRunsScreen)
+        await opened.until(lambda: len(keys(screen)) == 200)
+        await opened.press("G")
+        await opened.until(lambda: len(keys(screen)) == 250)
+        assert "older ones" not in opened.text
+        await opened.press("G")
+        await opened.until(lambda: "the newest 250 runs are listed" in opened.text)
 
 
 async def test_a_filter_of_a_jobs_runs_is_left_before_the_screen() -> None:

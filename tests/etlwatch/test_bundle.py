@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
+from etlwatch import bundling
 from etlwatch.bundling import bundle_run, file_name, location_of
 from etlwatch.cli.selectors import find_run
 from etlwatch.gather import Gatherer, Watch
@@ -337,6 +338,17 @@ def test_commands_answer_from_a_bundle_as_from_its_store(
     store, file = (program(*asked, "--dsn", dsn) for dsn in (store_dsn, f"sqlite:///{path}"))
     assert (file.status, file.out) == (store.status, store.out)
     assert json.loads(file.out)
+
+
+def test_what_a_bundle_has_no_room_for_is_told(
+    program: Program, stock: Stock, store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost(stock)
+    to = ("bundle", "crm@latest", "--dsn", store_dsn, "--overwrite", str(tmp_path / "run"))
+    assert "in it are" not in program(*to).err
+    monkeypatch.setattr(bundling, "MOST_LIVE", 2)
+    monkeypatch.setattr(bundling, "MOST_ERRORS", 1)
+    assert "in it are 1 of 2 errors, the newest 1 errors of these kinds, 2 of 3 living runs" in program(*to).err
 
 
 def test_open_without_a_terminal_prints_the_run(program: Program, bundled: tuple[str, Path], store_dsn: str) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from etlwatch.cli import error_kinds
 from tests.etlwatch.cli_program import Program, command
 from tests.store.stocking import Stock
 from tracking_core.identity import format_run_id
+from tracking_core.store import questions
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -430,6 +432,27 @@ def test_errors_by_kind_say_how_often_in_how_many_runs_and_whether_they_are_new(
     assert "known: 3× in 2 runs since" in table
     assert "the job has not completed in its last runs" in table
     assert etlwatch("errors", "--group", "--job", "ads*", "--dsn", store_dsn, "--format", "json").data == []
+
+
+def test_kinds_of_errors_that_are_not_listed_or_counted_are_told_of(
+    etlwatch: Program, stock: Stock, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for job in ("crm", "ads", "crm-sync"):
+        run_id = stock.start(NOW - HOUR, job=job)
+        for minutes in (1, 2):
+            stock.error(run_id, f"of {job}", NOW - HOUR + minutes * MINUTE)
+    all_kinds = ("errors", "--group", "--dsn", store_dsn)
+    assert etlwatch(*all_kinds).err == etlwatch(*all_kinds, "--limit", "3", "--job", "*").err == ""
+    cut = etlwatch(*all_kinds, "--limit", "2")
+    assert "the newest 2 are listed" in cut.err
+    assert len(cut.out.splitlines()) == 3
+    monkeypatch.setattr(error_kinds, "KINDS_READ", 2)
+    assert "only the newest 2 kinds of all jobs" in etlwatch(*all_kinds, "--job", "crm*").err
+    monkeypatch.setattr(error_kinds, "ERRORS_OF_RUN", 1)
+    own = etlwatch("errors", "ads@latest", "--group", "--dsn", store_dsn)
+    assert "of 2 errors the newest 1 were counted" in own.err
+    monkeypatch.setattr(questions, "ERRORS_COUNTED", 5)
+    assert "the newest were counted" in etlwatch(*all_kinds).err
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,24 @@ def test_no_error_is_passed_over_in_a_storm(stock: Stock, reader: Reader, monkey
     for n, message in enumerate(storm):
         stock.error(run_id, message, NOW + timedelta(milliseconds=n))
     assert messages(follower, reader) == storm
+    assert not follower.cut
     assert messages(follower, reader) == []
+
+
+def test_errors_that_a_look_passes_over_are_told_of(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAGE", 3)
+    monkeypatch.setattr(following, "MOST_ERRORS", 6)
+    run_id = stock.start(NOW - 9 * MINUTE)
+    follower = ErrorFollower()
+    messages(follower, reader)
+    for n in range(8):
+        stock.error(run_id, f"error {n}", NOW + timedelta(milliseconds=n))
+    assert messages(follower, reader) == [f"error {n}" for n in range(2, 8)]
+    assert follower.cut
+    assert messages(follower, reader) == []
+    assert not follower.cut
 
 
 def test_errors_of_one_run_are_followed_alone(stock: Stock, reader: Reader) -> None:
