@@ -3,6 +3,7 @@
 The standard one compiles six functions for each class and loads `inspect`: together more than half of what a command
 or a job's import cost. This one compiles a class's `__init__` when its first instance is made, and shares the rest.
 `dataclasses.replace`, `fields`, `asdict` and pickling work with its classes; type checkers see the standard one.
+With the standard one `check` took 13.2 bare interpreters of CPU instead of 8.7, `runs` 11.7 (8.3), a tracker 5.0 (3.8).
 """
 
 from __future__ import annotations
