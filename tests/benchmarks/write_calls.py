@@ -15,7 +15,7 @@ from tests.benchmarks import peers
 from tests.benchmarks.measuring import Case, Effort, Finding, interleaved, quantile, without_collections
 from tests.benchmarks.places import Places
 from tests.benchmarks.traffic import Traffic
-from tracking_core import SimpleETLTracker
+from tracking_core import ETLContext, SimpleETLTracker
 
 CALLS = 4_000
 """Calls a round: eight of our batches, and of what OpenTelemetry exports at a time."""
@@ -26,6 +26,8 @@ ALONE = 400
 PAUSE_S = 0.02
 REQUESTS = 50_000
 MOST_CPU_US = 6.0
+UPDATES = 20_000
+MOST_PROGRESS_US = 3.0
 SPAN, QUEUE = "OpenTelemetry span", "logging.QueueHandler"
 METRIC, ASYNC = "MLflow log_metric", "MLflow log_metric, async"
 SHARES = {METRIC: 8, ASYNC: 40}
@@ -59,7 +61,28 @@ def findings(places: Places, effort: Effort) -> list[Finding]:
             cases[name] = _case(log, some, samples.setdefault(name, []))
         interleaved(cases, effort.rounds(25))
         rows.append(_processor(tracker, run_id, effort))
-    return [*_rows(samples, missing), *rows]
+    return [*_rows(samples, missing), *rows, _progress(effort)]
+
+
+def _progress(effort: Effort) -> Finding:
+    """Return the row of `ETLContext.update_progress` without a memory limit, memory samples included."""
+    context = ETLContext()
+    context.start_phase("extract")
+    costs = []
+    for _ in range(effort.rounds(25)):
+        began = time.perf_counter_ns()
+        for _ in range(UPDATES):
+            context.update_progress(conversations=1, messages=3)
+        costs.append((time.perf_counter_ns() - began) / UPDATES / 1000)
+    cost = statistics.median(costs)
+    return Finding(
+        what="ETLContext.update_progress, no memory limit",
+        ours=cost,
+        unit="µs",
+        budget=f"≤ {MOST_PROGRESS_US:g} µs",
+        met=cost <= MOST_PROGRESS_US,
+        note=f"two units a call, the median of rounds of {UPDATES} calls",
+    )
 
 
 def _processor(tracker: SimpleETLTracker, run_id: int | None, effort: Effort) -> Finding:

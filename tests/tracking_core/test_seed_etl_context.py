@@ -313,6 +313,7 @@ def test_pitfall_forgetting_to_end_a_phase() -> None:
     extract_with_finally(context, None)
     with pytest.raises(OSError, match="unreadable"):
         extract_with_finally(context, OSError("unreadable"))
+    assert context.get_phase_status("extract") == "failed"
     context.start_phase("transform")
 
 
