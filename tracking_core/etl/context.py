@@ -204,10 +204,10 @@ class ETLContext:
         A tracked run is told about twice a second: what this call does not tell is told by a later one, by the phase's
         end, or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run.
         """
-        with self._lock:
+        with self._lock.rlock:
             if not self.current_phase:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
-            self.progress_tracker.update(*increments, **named_increments)
+            self.progress_tracker.add(increments, named_increments)
         if self._reporter.has_recorder:
             self._pace.counted(aside=self._reporter.tells_aside)
         try:

@@ -20,34 +20,36 @@ class ForkSafeLock:
     lock. New after a fork because the thread that held it does not exist in the child.
     """
 
-    __slots__ = ("__weakref__", "_lock")
+    __slots__ = ("__weakref__", "rlock")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.rlock = threading.RLock()
+        """Taken itself, where a Python call for taking it and one for giving it back cost too much."""
+
         _all_locks.add(self)
 
     def acquire(self, *, blocking: bool = True) -> bool:
         """Take the lock; return whether it was taken, which is certain when `blocking`."""
-        return self._lock.acquire(blocking=blocking)
+        return self.rlock.acquire(blocking=blocking)
 
     def release(self) -> None:
         """Give the lock back once."""
-        self._lock.release()
+        self.rlock.release()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.rlock.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self.rlock.release()
 
     def __reduce__(self) -> tuple[type[ForkSafeLock], tuple[()]]:
         """Let what it guards be copied and pickled: a copy has a lock of its own."""
         return type(self), ()
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()
+        self.rlock = threading.RLock()
 
 
 def _renew_all_locks() -> None:
