@@ -207,7 +207,7 @@ class ETLContext:
         with self._lock.rlock:
             if not self.current_phase:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
-            self.progress_tracker.add(increments, named_increments)
+            self.progress_tracker.update(*increments, **named_increments)
         if self._reporter.has_recorder:
             self._pace.counted(aside=self._reporter.tells_aside)
         try:

@@ -6,7 +6,7 @@ are sent: see context.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -99,10 +99,6 @@ class ProgressTracker:
 
         Raises TypeError or ValueError, before anything changes, for increments that are unknown, negative or no counts.
         """
-        self.add(increments, named_increments)
-
-    def add(self, increments: tuple[int, ...], named_increments: Mapping[str, int]) -> None:
-        """Do as `update`, with its arguments as they were collected."""
         counters, processed = self._counters, self._processed_names
         counts = named_increments if not increments else bind_counts(self._unit_names, increments, named_increments)
         for unit, count in counts.items():
