@@ -33,6 +33,10 @@ class Pair:
     def __init__(self, session: SharedSession) -> None:
         self.primary = OwnPostgres.create(session, "primary", as_shipped=True)
         self.dsn = self.primary.dsn("postgres")
+        self.ask(self.dsn, "ALTER SYSTEM SET fsync = off")
+        # What commits by itself would move the time of the data.
+        self.ask(self.dsn, "ALTER SYSTEM SET autovacuum = off")
+        self.ask(self.dsn, "SELECT pg_reload_conf()")
         store = open_store(self.dsn)
         store.initialize()
         with store.writer(30) as writer:
