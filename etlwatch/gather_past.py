@@ -16,6 +16,7 @@ from etlwatch.gather_boards import board_as_of
 from etlwatch.gather_compare import read_reference
 from etlwatch.gather_facts import ENDPOINTS_A_POLL
 from etlwatch.gather_known import KnownErrors
+from etlwatch.gather_listing import MOST_LIVE
 from etlwatch.gather_past_runs import PastRuns
 from etlwatch.model.past import JobPast
 from etlwatch.model.series import grid_of, percentiles_of
@@ -51,7 +52,8 @@ def read_as_of(
     with reader.one_view():
         moment = min(moment, reader.now())
         newest = newest_runs(reader, replace(watch, moment=moment))
-        today = _together(newest, reader.runs_alive_at(moment, moment - ALIVE_FOR))
+        alive = reader.runs_alive_at(moment, moment - ALIVE_FOR, MOST_LIVE)
+        today = _together(newest, alive)
         past = PastRuns(reader, moment, thresholds=thresholds, pasts=pasts, monotonic=monotonic)
         judged = past.judge(today)
         last_errors = _last_errors(reader, judged.runs, moment)
@@ -68,6 +70,7 @@ def read_as_of(
             outage=judged.outage,
             job=watch.job,
             complete=len(newest) < watch.limit,
+            living=reader.count_alive_at(moment, moment - ALIVE_FOR) if len(alive) >= MOST_LIVE else None,
             phases=dict(past.phases),
             percentiles=_percentiles(reader, judged.runs, past),
             rates={

@@ -16,7 +16,7 @@ from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.terminal import say
 from etlwatch.model.numbers import stamp
-from tracking_core.records import Run
+from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
     from etlwatch.cli.runs import RunQuery
@@ -65,6 +65,12 @@ def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[R
         if (oldest is None or run.started_at >= oldest)
         and query.takes(run, moment, snapshot.endpoints.get(run.run_id, frozenset()))
     ]
+    looked_at = min((run.started_at for run in snapshot.runs[:limit]), default=moment)
+    if not snapshot.complete and len(found) < query.limit and (oldest is None or oldest < looked_at):
+        say(f"only the newest {limit:,} runs begun by then, and the living ones, were looked through")
+    living = sum(run.status == RunStatus.RUNNING for run in snapshot.runs)
+    if snapshot.living is not None and living < snapshot.living:
+        say(f"{living:,} of {snapshot.living:,} runs that lived then were looked through")
     return found[: query.limit]
 
 

@@ -374,6 +374,9 @@ class FakeReader:
         found = [run for run in runs if since <= run.started_at <= at and (run.ended_at is None or run.ended_at > at)]
         return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
+    def count_alive_at(self, at: datetime, since: datetime) -> int:
+        return len(self.runs_alive_at(at, since, len(self._ask("count_alive_at").runs)))
+
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
         lists = self._ask("traffic_until").series_lists
         cells = {

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from etlwatch import gather_past
+from etlwatch.cli import past
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 
@@ -50,6 +52,24 @@ def test_runs_are_listed_as_they_stood(program: Program, dsn: str) -> None:
 def test_runs_are_filtered_by_what_they_were(program: Program, dsn: str, words: tuple[str, ...]) -> None:
     rows = program("runs", *words, *AT, "--format", "json", "--dsn", dsn).data
     assert [row["job"] for row in rows] == ["alive"]
+
+
+def test_runs_that_were_not_looked_through_are_told_of(
+    program: Program, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = Stock(dsn, writer_id=99)
+    for job in ("first", "second"):
+        stock.end(stock.start(THEN - 40 * MINUTE, job=job), NOW - MINUTE)
+    stock.close()
+    asked = ("runs", "--job", "over", *AT, "--dsn", dsn)
+    told = program(*asked)
+    assert (told.err, "over" in told.out) == ("", True)
+    monkeypatch.setattr(past, "RUNS_READ", 1)
+    monkeypatch.setattr(gather_past, "MOST_LIVE", 2)
+    told = program(*asked)
+    assert "only the newest 1 runs begun by then" in told.err
+    assert "2 of 3 runs that lived then" in told.err
+    assert "runs begun by then" not in program(*asked, "--since", "10m").err
 
 
 def test_a_run_is_shown_as_it_stood_and_what_is_not_known_is_said(program: Program, dsn: str) -> None:

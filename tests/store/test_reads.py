@@ -280,6 +280,7 @@ def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock:
     ids = [over, alive, later]
     assert [run.run_id for run in reader.runs_alive_at(at, at - 24 * HOUR)] == [alive]
     assert reader.runs_alive_at(at, at - 10 * MINUTE) == []
+    assert reader.count_alive_at(at, at - 24 * HOUR) == 1
     traffic = reader.traffic_until(ids, seconds(at))
     assert list(traffic) == [alive]
     assert (traffic[alive].requests, traffic[alive].throttled, traffic[alive].items) == (2, 1, 5)
@@ -350,6 +351,23 @@ def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
     (always,) = reader.error_groups_named([group.key])
     assert (always.errors, always.runs, always.cut) == (2, 1, True)
     assert (always.first_at, always.last_at) == (NOW - HOUR, NOW), "the first is found, however many came after it"
+
+
+def test_a_kind_that_jobs_share_is_told_of_each_also_beyond_what_is_counted(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare, storm = stock.start(NOW - HOUR, job="rare"), stock.start(NOW - HOUR, job="storm")
+    stock.error(rare, "one", NOW - HOUR)
+    for seconds_ago in range(4):
+        stock.error(storm, "many", NOW - timedelta(seconds=seconds_ago))
+    kinds = [group.key for group in reader.error_groups(NOW - 2 * HOUR)]
+    whole = {group.job: (group.errors, group.runs, group.cut) for group in reader.error_groups_named(kinds)}
+    assert whole == {"storm": (4, 1, False), "rare": (1, 1, False)}
+    monkeypatch.setattr(questions, "ERRORS_OF_KIND_COUNTED", 2)
+    cut = {group.job: group for group in reader.error_groups_named(kinds)}
+    assert (cut["storm"].errors, cut["storm"].cut) == (2, True)
+    assert cut["rare"].cut or cut["rare"].errors == 1, "what was not counted is not taken for none"
+    assert (cut["rare"].message, cut["rare"].first_at, cut["rare"].last_at) == ("one", NOW - HOUR, NOW - HOUR)
 
 
 def test_phases_come_in_their_order_with_counters_and_memory(stock: Stock, reader: Reader) -> None:

@@ -216,6 +216,10 @@ class Reader(Connection, Protocol):
         """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
         ...
 
+    def count_alive_at(self, moment: datetime, since: datetime) -> int:
+        """Return how many these are without a limit."""
+        ...
+
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
         """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
         ...

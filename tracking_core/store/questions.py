@@ -281,6 +281,10 @@ class Questions(Dialect):
         """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
         return self._runs("runs_alive_at", moment=self._moment(moment), since=self._moment(since), limit=max(limit, 0))
 
+    def count_alive_at(self, moment: datetime, since: datetime) -> int:
+        """Return how many these are without a limit."""
+        return int(self._ask("count_alive_at", moment=self._moment(moment), since=self._moment(since))[0][0])
+
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
         """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
         return {
@@ -371,7 +375,8 @@ class Questions(Dialect):
     ) -> list[ErrorGroup]:
         """Return kinds of errors by job and fingerprint, over all time before a moment.
 
-        Of more than ERRORS_OF_KIND_COUNTED of one kind the newest are counted, and its group says so.
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, in SQLite of all jobs together, the newest are counted; its
+        group says so, and holds at least so many.
         """
         if not kinds:
             return []

@@ -393,6 +393,12 @@ WHERE started_at <= %(moment)s AND started_at > %(since)s AND (ended_at IS NULL 
 ORDER BY started_at DESC, run_id DESC
 LIMIT %(limit)s;
 
+-- name: count_alive_at
+-- How many these are without a limit.
+SELECT count(*)
+FROM tracking.runs
+WHERE started_at <= %(moment)s AND started_at > %(since)s AND (ended_at IS NULL OR ended_at > %(moment)s);
+
 -- name: traffic_until
 -- What runs had requested by a past moment: the cells of their series that had closed.
 SELECT

@@ -338,28 +338,40 @@ JOIN errors AS newest ON newest.rowid = (
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
--- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
+-- The same for given kinds, whenever they happened; of each fingerprint the newest are counted, whatever their job, each
+-- read once and each run looked up once; the last column is how many these were. The first of each kind is found.
 SELECT
     kind.job, kind.fingerprint, kind.errors, kind.runs, kind.first_at, newest.at,
-    newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted
 FROM (
     SELECT
         of.value AS job,
         wanted.value AS fingerprint,
-        (SELECT count(*) FROM (
-            SELECT 1 FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
-            WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
-              AND coalesce(run.job, '') = of.value
-            ORDER BY error.at DESC LIMIT :most) AS latest) AS errors,
-        (SELECT count(DISTINCT run_id) FROM (
-            SELECT error.run_id FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
-            WHERE error.fingerprint = wanted.value AND error.at < coalesce(:before_at, 9223372036854775807)
-              AND coalesce(run.job, '') = of.value
-            ORDER BY error.at DESC LIMIT :most) AS latest) AS runs,
+        coalesce(latest.errors, 0) AS errors,
+        coalesce(latest.runs, 0) AS runs,
+        coalesce(latest.counted, :most) AS counted,
         (SELECT error.at FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
          WHERE error.fingerprint = wanted.value AND coalesce(run.job, '') = of.value
          ORDER BY error.at LIMIT 1) AS first_at
-    FROM json_each(:fingerprints) AS wanted JOIN json_each(:jobs) AS of ON of.key = wanted.key) AS kind
+    FROM json_each(:fingerprints) AS wanted JOIN json_each(:jobs) AS of ON of.key = wanted.key
+    LEFT JOIN (
+        SELECT
+            coalesce(run.job, '') AS job, fingerprint, sum(of_run.errors) AS errors, count(*) AS runs,
+            sum(sum(of_run.errors)) OVER (PARTITION BY fingerprint) AS counted
+        FROM (
+            SELECT error.fingerprint, error.run_id, count(*) AS errors
+            FROM (SELECT DISTINCT value AS fingerprint FROM json_each(:fingerprints)) AS given
+            CROSS JOIN errors AS error
+            WHERE error.fingerprint = given.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
+              AND error.at >= coalesce((
+                SELECT at FROM errors AS counted
+                WHERE counted.fingerprint = given.fingerprint
+                  AND counted.at < coalesce(:before_at, 9223372036854775807)
+                ORDER BY at DESC LIMIT 1 OFFSET :most - 1), -9223372036854775808)
+            GROUP BY error.fingerprint, error.run_id) AS of_run
+        LEFT JOIN runs AS run ON run.run_id = of_run.run_id
+        GROUP BY 1, fingerprint) AS latest
+      ON latest.job = of.value AND latest.fingerprint = wanted.value) AS kind
 JOIN errors AS newest ON newest.rowid = (
     SELECT error.rowid FROM errors AS error LEFT JOIN runs AS run ON run.run_id = error.run_id
     WHERE error.fingerprint = kind.fingerprint AND error.at < coalesce(:before_at, 9223372036854775807)
@@ -378,6 +390,12 @@ FROM runs
 WHERE started_at <= :moment AND started_at > :since AND (ended_at IS NULL OR ended_at > :moment)
 ORDER BY started_at DESC, run_id DESC
 LIMIT :limit;
+
+-- name: count_alive_at
+-- How many these are without a limit.
+SELECT count(*)
+FROM runs
+WHERE started_at <= :moment AND started_at > :since AND (ended_at IS NULL OR ended_at > :moment);
 
 -- name: traffic_until
 -- What runs had requested by a past moment: the cells of their series that had closed.
