@@ -220,7 +220,12 @@ class PhaseContext:
         self._handled_before = sys.exception()
         with _open.lock:
             self._phase = _open.joined(self)
-        self._phase.tell()
+        try:
+            self._phase.tell()
+        except BaseException:
+            # Interrupted: the block is not entered, so nobody would leave it.
+            self._phase.left(failed=True)
+            raise
         return self
 
     def update(self, **units: int) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -221,7 +221,7 @@ def test_leaving_the_program_ends_the_phase(
     assert peek(store_dsn, "SELECT status FROM tracking.phases") == [(status,)]
 
 
-def _interrupt() -> None:
+def _interrupt() -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -429,3 +429,19 @@ def test_a_phase_is_over_with_its_last_block_and_failed_if_one_failed(
         with run.phase("load", items=1):
             pass
         assert phases_in(store_dsn)[0][0] == "completed"
+
+
+def test_a_phase_whose_start_was_interrupted_does_not_stay_open(
+    tracker: SimpleETLTracker, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt_the_first(*arguments: Any, **counts: Any) -> bool:
+        return _interrupt() if counts["totals"] == {"items": 7} else told(*arguments, **counts)
+
+    with ETLRunContext(tracker) as run:
+        told = run.log_phase
+        monkeypatch.setattr(run, "log_phase", interrupt_the_first)
+        with pytest.raises(KeyboardInterrupt), run.phase("load", items=7):
+            pytest.fail("the block was entered")
+        with run.phase("load", items=1) as phase:
+            phase.update(items=1)
+        assert phases_in(store_dsn) == [("completed", 1, 1)]
