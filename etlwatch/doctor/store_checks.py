@@ -112,7 +112,9 @@ def check_role(patient: Patient) -> Result:
     if server.in_recovery:
         with patient.store().reader(patient.patience) as reader:
             reader.now()
-            late = f" {duration(reader.behind_s)} behind its primary"
+            late = ", how far behind is unknown"
+            if reader.behind_s is not None:
+                late = f" {duration(reader.behind_s)} behind its primary"
     result, no_probe = judge_rights(server, rights, late)
     patient.no_probe = patient.no_probe or no_probe
     return result

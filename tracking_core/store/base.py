@@ -82,7 +82,7 @@ class Reader(Connection, Protocol):
 
     @property
     def behind_s(self) -> float | None:
-        """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
+        """How many seconds a standby was behind its primary at the last `now()`; None on a primary, or untold."""
         ...
 
     def now(self) -> datetime:

@@ -45,8 +45,8 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
                 try:
                     self._ask("now", now=None)
                 except StoreRefused:
-                    # Some managed servers keep these functions from their users: then its clock has to do.
-                    self._sql = plain
+                    # Managed servers may keep these functions back: the server's clock has to do, its lag is unknown.
+                    self._sql = {**plain, "now": plain["now"].replace("pg_is_in_recovery()", "false")}
             check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
