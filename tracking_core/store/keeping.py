@@ -6,16 +6,18 @@ transaction is made belongs to the connections that inherit from this.
 
 from __future__ import annotations
 
+import json
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import ClassVar
 
 from tracking_core.arguments import days_of
 from tracking_core.clock import to_microseconds
 from tracking_core.dataclass import asdict
-from tracking_core.errors import StoreUnavailable
+from tracking_core.errors import StoreError, StoreRefused, StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import CleanupJob, CleanupPlan, Switch
 from tracking_core.sanitize import clean_key, clean_text
@@ -31,6 +33,8 @@ from tracking_core.store.retention import (
     cutoff_of,
     first_step,
     forgotten_before,
+    holds,
+    new_hold,
     refused_before,
 )
 from tracking_core.store.rows import Row
@@ -48,6 +52,10 @@ SUMMARIES_OF_A_RUN = (
 
 PATIENCE = 20
 """How many steps in a row may be taken back because their runs changed meanwhile."""
+
+
+_going_on: set[tuple[str, int]] = set()
+"""The clean-ups of this process, by store and audit entry: one whose store was lost cannot say there that it ended."""
 
 
 class _RunsChanged(Exception):
@@ -191,19 +199,37 @@ class Keeping(Dialect):
 
     def _cleanup(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Iterator[int]:
         under_way = self._begin(days, actor, planned, keep_last_success)
+        try:
+            for step in self._steps(under_way):
+                if time.monotonic() >= under_way.hold.renew_at:
+                    under_way.hold.renew()
+                    with self._change():
+                        self._amend(under_way)
+                yield step
+        except BaseException:
+            # Whoever begins the next one sees that this one has ended; without the store, that its time is over.
+            with suppress(StoreError), self._change():
+                self._amend(under_way, ended=True)
+            raise
+        finally:
+            _going_on.discard((self.label, under_way.deed))
+        with self._change():
+            self._amend(under_way, ended=True, finished=True)
+
+    def _steps(self, under_way: Cleanup) -> Iterator[int]:
         yield from self._remove_runs(under_way)
         yield from self._clear_requests(under_way)
         yield from self._purge(under_way.now)
         yield from self._tidy()
-        with self._change():
-            self._amend(under_way, finished=True)
 
     def _begin(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Cleanup:
         with self._change():
             now, latest_end = self._clock()
             cutoff = planned or cutoff_of(days, now, latest_end)
             spared = self._last_successes(cutoff) if keep_last_success else []
+            # This takes the lock behind which two clean-ups begin one after the other.
             self._do("raise_cutoff", cutoff=self._moment(refused_before(days, cutoff, now)))
+            self._check_none_goes_on(now)
             under_way = Cleanup(
                 days=days,
                 cutoff=cutoff,
@@ -212,9 +238,22 @@ class Keeping(Dialect):
                 keeps_last_success=keep_last_success,
                 deed=self._deed(actor, "cleanup", {}),
                 tally=Tally(),
+                hold=new_hold(now),
             )
             self._amend(under_way)
+            # Before another thread can read the entry.
+            _going_on.add((self.label, under_way.deed))
         return under_way
+
+    def _check_none_goes_on(self, now: datetime) -> None:
+        """Raise StoreRefused where another clean-up is under way."""
+        for deed, who, text in self._read("latest_cleanups"):
+            detail = json.loads(text)
+            if holds(detail, now, ours=(self.label, deed) in _going_on):
+                raise StoreRefused(
+                    f"{self.label}: a clean-up by {who} is under way, {detail['runs']:,} runs so far;"
+                    " begin again when it has ended"
+                )
 
     def _remove_runs(self, under_way: Cleanup) -> Iterator[int]:
         taken_back = 0
@@ -288,8 +327,8 @@ class Keeping(Dialect):
     def _last_successes(self, cutoff: datetime) -> list[int]:
         return [run_id for (run_id,) in self._read("last_successes", cutoff=self._moment(cutoff))]
 
-    def _amend(self, under_way: Cleanup, *, finished: bool = False) -> None:
-        self._do("amend_deed", id=under_way.deed, detail=to_json(under_way.detail(finished=finished)))
+    def _amend(self, under_way: Cleanup, *, ended: bool = False, finished: bool = False) -> None:
+        self._do("amend_deed", id=under_way.deed, detail=to_json(under_way.detail(finished=finished, ended=ended)))
 
     def _clock(self) -> tuple[datetime, datetime | None]:
         now, latest_end = self._read("clock", now=self._now())[0]

@@ -6,13 +6,19 @@ live as long: what a spool still holds of either is recognised. Beyond that the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tracking_core.clock import EPOCH
 from tracking_core.dataclass import asdict, dataclass
+from tracking_core.identity import boot_id
 
 SPOOL_OUTLIVED = timedelta(days=35)
+HOLD_S = 90.0
+"""How long a clean-up of another machine is taken to go on after it last told: longer than a step may last."""
+
 _TICK = timedelta(microseconds=1)
 
 
@@ -119,6 +125,49 @@ class Tally:
         self.errors += sum(candidate.errors for candidate in gone)
 
 
+@dataclass(slots=True)
+class Hold:
+    """What keeps a second clean-up from beginning: it ends with this one, with its process, or by itself."""
+
+    until: datetime
+    """On the store's clock; renewed while the clean-up goes on."""
+
+    renew_at: float
+    """On the monotonic clock."""
+
+    def renew(self) -> None:
+        """Hold on for as long as it was meant to last."""
+        self.until += timedelta(seconds=time.monotonic() - self.renew_at + HOLD_S / 3)
+        self.renew_at = time.monotonic() + HOLD_S / 3
+
+    def detail(self) -> dict[str, object]:
+        """Return what the audit holds of it."""
+        return {"machine": boot_id(), "pid": os.getpid(), "until": self.until.isoformat()}
+
+
+def new_hold(now: datetime) -> Hold:
+    """Return the hold of a clean-up that begins."""
+    return Hold(until=now + timedelta(seconds=HOLD_S), renew_at=time.monotonic() + HOLD_S / 3)
+
+
+def holds(detail: Mapping[str, object], now: datetime, *, ours: bool) -> bool:
+    """Return whether an audit entry is one of a clean-up that goes on; `ours` is whether this process is at it."""
+    hold = detail.get("hold")
+    if not isinstance(hold, Mapping) or datetime.fromisoformat(str(hold["until"])) <= now:
+        return False
+    if not hold["machine"] or hold["machine"] != boot_id():
+        return True
+    if hold["pid"] == os.getpid():
+        return ours
+    try:
+        os.kill(int(hold["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleanup:
     """A clean-up under way: what was asked for, on which clock, and how far it is."""
@@ -134,10 +183,12 @@ class Cleanup:
     """Its audit entry."""
 
     tally: Tally
+    hold: Hold
 
-    def detail(self, *, finished: bool) -> dict[str, object]:
+    def detail(self, *, finished: bool, ended: bool) -> dict[str, object]:
         """Return what the audit says of it."""
         return {
+            **({} if ended else {"hold": self.hold.detail()}),
             "days": self.days,
             "cutoff": self.cutoff.isoformat(),
             "keep_last_success": self.keeps_last_success,

@@ -15,6 +15,10 @@ RETURNING id;
 -- How far a deed of several steps has come: in the transaction of each step, so that it is right whenever it is cut off.
 UPDATE tracking.audit SET detail = %(detail)s::jsonb WHERE id = %(id)s;
 
+-- name: latest_cleanups
+-- The clean-ups that were begun last.
+SELECT id, actor, detail::text FROM tracking.audit WHERE action = 'cleanup' ORDER BY id DESC LIMIT 10;
+
 -- name: turn_switch
 -- The shared switch of all jobs (scope global, job '') or of one.
 INSERT INTO tracking.switches (scope, job, enabled, changed_at, changed_by, reason)

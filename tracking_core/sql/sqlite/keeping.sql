@@ -17,6 +17,10 @@ VALUES (:now, :actor, :action, :detail);
 -- How far a deed of several steps has come: in the transaction of each step, so that it is right whenever it is cut off.
 UPDATE audit SET detail = :detail WHERE id = :id;
 
+-- name: latest_cleanups
+-- The clean-ups that were begun last.
+SELECT id, actor, detail FROM audit WHERE action = 'cleanup' ORDER BY id DESC LIMIT 10;
+
 -- name: turn_switch
 -- The shared switch of all jobs (scope global, job '') or of one.
 INSERT INTO switches (scope, job, enabled, changed_at, changed_by, reason)
