@@ -125,7 +125,9 @@ else:
                 body.append(f" _set(self, {name!r}, {value})" if frozen else f" self.{name} = {value}")
         if hasattr(cls, "__post_init__"):
             body.append(" self.__post_init__()")
-        exec(f"def __init__(self, {', '.join(given)}):\n" + "\n".join(body or [" pass"]), names)  # noqa: S102 - field names
+        source = f"def __init__(self, {', '.join(given)}):\n" + "\n".join(body or [" pass"])
+        # Of a text, `exec` makes an interpreter that leaves forget the ctrl-c that it leaves by; not of code.
+        exec(compile(source, "<init>", "exec"), names)  # noqa: S102 - field names
         init = names["__init__"]
         init.__qualname__ = f"{cls.__qualname__}.__init__"
         return init

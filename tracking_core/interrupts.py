@@ -19,25 +19,30 @@ def from_outside(error: BaseException) -> bool:
     """Return whether an exception was raised inside a call from outside of it."""
     if not isinstance(error, Exception):
         return True
-    trace, before = error.__traceback__, None
+    trace, outer = error.__traceback__, list[FrameType]()
     while trace is not None:
         frame = trace.tb_frame
-        if before is not None and _was_interrupted(before, frame):
+        if _has_interrupted(frame, outer):
             return True
         if trace.tb_next is None:
             # SetAsyncExc raises a class without arguments, at a step that raises nothing itself.
             steps = frame.f_code.co_code
             return not (error.args or isinstance(error, _WITHOUT_TEXT) or steps[trace.tb_lasti] in _RAISES)
-        before, trace = frame, trace.tb_next
+        outer.append(frame)
+        trace = trace.tb_next
     return False
 
 
-def _was_interrupted(frame: FrameType, by: FrameType) -> bool:
-    """Return whether one frame is a signal's handler, which was given the other as the one that it interrupted."""
-    code = by.f_code
+def _has_interrupted(frame: FrameType, outer: list[FrameType]) -> bool:
+    """Return whether a frame is a signal's handler, which was given one of the outer ones as the one it interrupted.
+
+    Not always the next one: between them may be frames that C code has made up for its own functions.
+    """
+    code = frame.f_code
     names = code.co_varnames[: code.co_argcount + bool(code.co_flags & 0x04)]
-    given = [by.f_locals.get(name) for name in names[:4]]
-    return any(each is frame or (isinstance(each, tuple) and frame in each[:2]) for each in given)
+    given = [frame.f_locals.get(name) for name in names[:4]]
+    handed = [each for one in given for each in (one[:2] if isinstance(one, tuple) else (one,))]
+    return any(isinstance(each, FrameType) and each in outer for each in handed)
 
 
 class suppress_faults:  # noqa: N801 - used as contextlib.suppress is

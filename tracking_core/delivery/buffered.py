@@ -151,15 +151,18 @@ class BufferedDelivery:
     def end(self, raw: RawEnd) -> bool:
         """Accept a run's end; False when this tracker ended it before. Goes on while tracking is off."""
         self._switch.refresh()
-        with self._book.lock:
-            if self._book.state(raw.run_id).ended:
-                return False
-            self._book.end(raw.run_id)
+        ends = False
         try:
+            with self._book.lock:
+                if self._book.state(raw.run_id).ended:
+                    return False
+                ends = True
+                self._book.end(raw.run_id)
             return self._accept(raw)
         except BaseException:
             # Interrupted: of two ends the store takes the first.
-            self._book.reopen(raw.run_id)
+            if ends:
+                self._book.reopen(raw.run_id)
             raise
 
     def finish(self, raw: RawEnd) -> None:

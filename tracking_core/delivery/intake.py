@@ -31,6 +31,9 @@ MOST_LONG_BYTES = 8 * 1024 * 1024
 MOST_WORDS = 5_000
 """Words that wait before those that a later one says again are left out, and errors are counted by their kind."""
 
+FOLD_FROM = 200
+"""So many requests and errors beyond the bounds are added up at a time."""
+
 LONG_TEXT = 512
 SHIP_FROM = 500
 SHIP_MOST = 5_000
@@ -56,7 +59,11 @@ class Intake:
     def renew(self) -> None:
         """Begin empty, with locks that nobody holds: in a forked child the parent's events are the parent's."""
         self.requests: deque[RawRequest] = deque()
-        self.words: deque[Word] = deque()
+        # A list, so that many are replaced by few in one step.
+        self.words: list[Word] = []
+        self._takes = 0
+        """How many times words were taken or replaced."""
+
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._awake = self._urgent = False
         self._long_bytes = self._word_bytes = 0
@@ -65,7 +72,7 @@ class Intake:
         # Guards the overflow, the counts of bytes, and the folding of words.
         self._lock = reentrant_lock()
         self._adding = False
-        self._late: deque[RawRequest | RawError] = deque()
+        self._late: list[RawRequest | RawError] = []
         # Told when there is room again.
         self._room = Signal()
         self.shipper: threading.Thread | None = None
@@ -127,7 +134,8 @@ class Intake:
         if self._long_bytes:
             long_bytes = sum(map(_long, taken))
             with self._lock:
-                self._long_bytes -= long_bytes
+                # From nothing where nothing waits: an interrupted call may have counted what it did not put here.
+                self._long_bytes = max(self._long_bytes - long_bytes, 0) if self.requests else 0
         self._tell_of_room()
         return taken
 
@@ -147,32 +155,33 @@ class Intake:
 
     def take_words(self, most: int) -> list[Word]:
         """Return the oldest waiting events of the lane that is never given up."""
-        taken: list[Word] = []
-        try:
-            while len(taken) < most:
-                taken.append(self.words.popleft())
-        except IndexError:
-            pass
+        first = slice(0, most)
+        # No call in these three, so that nothing comes in between.
+        taken = self.words[first]
+        del self.words[first]
+        self._takes += 1
         if self._word_bytes:
-            freed = sum(_size(word) for word in taken)
             with self._lock:
-                self._word_bytes -= freed
+                # Counted anew: a call that was interrupted may have counted what it did not put here.
+                self._word_bytes = sum(map(_size, self.words[:]))
         self._squeeze_from = max(MOST_WORDS, 2 * len(self.words))
         self._tell_of_room()
         return taken
 
     def take_overflow(self) -> Overflow | None:
         """Return what was added up since the last time, None when there was room for all."""
-        if not self._overflow:
-            return None
         with self._lock:
-            overflow, self._overflow = self._overflow, Overflow()
+            self._fold()
+            empty = Overflow()
+            if self._adding or not self._overflow:
+                return None
+            overflow, self._overflow = self._overflow, empty
         return overflow
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not (self.requests or self.words or self._overflow)
+        return not (self.requests or self.words or self._overflow or self._late)
 
     # -- beyond the bounds -------------------------------------------------------------------------------------------
 
@@ -204,17 +213,28 @@ class Intake:
     def _add_up(self, raw: RawRequest | RawError) -> None:
         if not self._awake:
             self.wake()
+        if isinstance(raw, RawError):
+            raw = short(raw)
+        elif raw[9] is not None:
+            raw = (*raw[:9], raw[9][:LONG_TEXT])
         with self._lock:
             self._late.append(raw)
-            if self._adding:
-                # A call from within the one below: that one goes on with it, so that no count is read twice.
-                return
-            self._adding = True
-            try:
-                while self._late:
-                    self._overflow.add(self._late.popleft(), self.offset_us)
-            finally:
-                self._adding = False
+            if len(self._late) >= FOLD_FROM:
+                self._fold()
+
+    def _fold(self) -> None:
+        """Add up what came since the last time, all of it in one step; the lock is held."""
+        if self._adding or not self._late:
+            # A call from within another one, which would undo what this one does.
+            return
+        self._adding = True
+        try:
+            many = len(self._late)
+            overflow = self._overflow.with_more(self._late[:many], self.offset_us)
+            self._overflow = overflow
+            del self._late[:many]
+        finally:
+            self._adding = False
 
     def _wait_for_room(self) -> None:
         """Wait until the shipper has made room; not when nobody can make any, since what waits must not be lost."""
@@ -258,16 +278,14 @@ class Intake:
         """Leave out words about a phase under way or a source that a later one says again; all others stay."""
         if not self._awake:
             self.wake()
-        with self._lock:
-            words: list[Word] = []
-            try:
-                while True:
-                    words.append(self.words.popleft())
-            except IndexError:
-                pass
-            kept = _squeezed(words)
-            self.words.extendleft(reversed(kept))
-            self._squeeze_from = max(MOST_WORDS, 2 * len(kept))
+        takes, words = self._takes, self.words[:]
+        kept = _squeezed(words)
+        replaced = slice(0, len(words))
+        self._squeeze_from = max(MOST_WORDS, 2 * len(kept))
+        # No call from here on, so that nothing comes in between.
+        if takes == self._takes:
+            self._takes = takes + 1
+            self.words[replaced] = kept
 
 
 def _squeezed(words: list[Word]) -> list[Word]:

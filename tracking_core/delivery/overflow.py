@@ -5,6 +5,7 @@ Owns how much is kept of it. When and why something comes here is the intake's b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from tracking_core.dataclass import replace
@@ -12,6 +13,7 @@ from tracking_core.delivery.base import RawError, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, Tally, cell_of
+from tracking_core.interrupts import suppress_faults
 from tracking_core.sanitize import clean_text
 
 Kind: TypeAlias = tuple[int, str | None, str]
@@ -29,16 +31,34 @@ class Overflow:
     def __bool__(self) -> bool:
         return bool(self.cells or self.errors)
 
-    def add(self, raw: RawRequest | RawError, offset_us: int) -> None:
-        """Count one request or one error."""
-        if isinstance(raw, RawError):
-            self._add_error(raw)
-            return
+    def with_more(self, raws: Iterable[RawRequest | RawError], offset_us: int) -> Overflow:
+        """Return one that has counted these too; this one stays as it is, for who is interrupted meanwhile."""
+        more = Overflow()
+        more.cells.update(self.cells)
+        more.errors.update(self.errors)
+        own: set[CellKey] = set()
+        for raw in raws:
+            # One that nobody foresaw must not take the others along.
+            with suppress_faults():
+                if isinstance(raw, RawError):
+                    more._add_error(raw)
+                else:
+                    more._add_request(raw, offset_us, own)
+        return more
+
+    def _add_request(self, raw: RawRequest, offset_us: int, own: set[CellKey]) -> None:
+        """Count one request, in a copy of its cell unless that is our own."""
         row = request_row(raw, 0, offset_us)
         key = cell_of(row.run_id, row.endpoint, row.at_us)
         if key not in self.cells and len(self.cells) >= MOST_CELLS:
             key = key._replace(endpoint=OTHER_ENDPOINTS)
-        self.cells.setdefault(key, Tally()).add_request(row)
+        if key not in own:
+            own.add(key)
+            copy = Tally()
+            if key in self.cells:
+                copy.add(self.cells[key])
+            self.cells[key] = copy
+        self.cells[key].add_request(row)
 
     def _add_error(self, raw: RawError) -> None:
         kind: Kind = (raw.run_id, raw.phase, raw.failure.fingerprint)

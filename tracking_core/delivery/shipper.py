@@ -11,8 +11,8 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
@@ -31,7 +31,7 @@ from tracking_core.delivery.sealing import MOST_WORDS, Sealer
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
-from tracking_core.locks import reentrant_lock
+from tracking_core.locks import reentrant_lock, take
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
@@ -147,22 +147,28 @@ class Shipper:
 
     def ship(self) -> None:
         """Bring everything that waits at this moment to the store or the spool; no more than there is time for."""
-        moment = due.moment(math.inf)
-        with _held(self.lock, _timeout(moment)) as alone:
-            if not alone or self._shipping:
+        moment, held = due.moment(math.inf), list[bool]()
+        try:
+            if not take(self.lock, held, _timeout(moment)) or self._shipping:
                 # No time is left, or it is a call from within: a `__del__` on this thread that flushes.
                 return
-            self._shipping = True
-            try:
-                began = time.thread_time()
-                if moment != math.inf:
-                    self._try_again()
-                self._greet()
-                self._ship_waiting()
-                self._sealer.spent(time.thread_time() - began)
-                self._catch_up()
-            finally:
-                self._shipping = False
+            self._ship_alone(in_time=moment == math.inf)
+        finally:
+            if True in held:
+                self.lock.release()
+
+    def _ship_alone(self, *, in_time: bool) -> None:
+        self._shipping = True
+        try:
+            began = time.thread_time()
+            if not in_time:
+                self._try_again()
+            self._greet()
+            self._ship_waiting()
+            self._sealer.spent(time.thread_time() - began)
+            self._catch_up()
+        finally:
+            self._shipping = False
 
     def let_go(self, until: float = math.inf) -> None:
         """Put into the spool all that waits, by a moment of the monotonic clock; close spool and connection.
@@ -170,30 +176,40 @@ class Shipper:
         What finds no room there is added up and tried with the store, and what the store does not take either is
         counted as dropped. While the writer is at work on another thread the connection stays open.
         """
-        if not self._letting_go.acquire(timeout=_timeout(until)):
-            return
+        held: list[bool] = []
         try:
-            if self._shipping_here() or self._lets_go:
-                # A call from within: a `__del__` on this thread that closes.
+            if not take(self._letting_go, held, _timeout(until)) or self._shipping_here() or self._lets_go:
+                # No time is left, or it is a call from within: a `__del__` on this thread that closes.
                 return
-            self._lets_go = True
-            try:
-                spooled = self._hand_over(until - CLOSING_S)
-                left = self._unsent or self._backlog
-                with _held(self.lock, _timeout(until - CLOSING_S) if left else 0) as alone:
-                    self._close(spooled, until, alone=alone)
-                    if alone:
-                        self.disconnect()
-                self._spool.close()
-            finally:
-                self._lets_go = False
+            self._let_go_alone(until)
         finally:
-            self._letting_go.release()
+            if True in held:
+                self._letting_go.release()
+
+    def _let_go_alone(self, until: float) -> None:
+        held: list[bool] = []
+        self._lets_go = True
+        try:
+            spooled = self._hand_over(until - CLOSING_S)
+            left = self._unsent or self._backlog
+            alone = take(self.lock, held, _timeout(until - CLOSING_S) if left else 0)
+            self._close(spooled, until, alone=alone)
+            if alone:
+                self.disconnect()
+            self._spool.close()
+        finally:
+            self._lets_go = False
+            if True in held:
+                self.lock.release()
 
     def _shipping_here(self) -> bool:
         """Return whether the calling thread ships; it cannot tell while another one does, and is not it then."""
-        with _held(self.lock, 0) as mine:
-            return mine and self._shipping
+        held: list[bool] = []
+        try:
+            return take(self.lock, held, 0) and self._shipping
+        finally:
+            if True in held:
+                self.lock.release()
 
     # -- handing over --------------------------------------------------------------------------------------------------
 
@@ -215,9 +231,10 @@ class Shipper:
 
     def _take_all(self, until: float) -> list[Claim | Batch]:
         """Return all that waits, oldest first; the intake is empty then, but for what comes meanwhile."""
-        if not self._moving.acquire(timeout=_timeout(until)):
-            return []
+        held: list[bool] = []
         try:
+            if not take(self._moving, held, _timeout(until)):
+                return []
             for waiting, most in ((self._intake.words, 0), (self._intake.requests, HAND_OVER_MOST)):
                 # Words first: the end of a run is a small line, and its requests may need more room than there is.
                 left = len(waiting)
@@ -226,7 +243,8 @@ class Shipper:
             self._claim(0)
             return [*self._backlog.batches, *self._unsent.values()]
         finally:
-            self._moving.release()
+            if True in held:
+                self._moving.release()
 
     def _close(self, spooled: set[int], until: float, *, alone: bool) -> None:
         """Send what the spool did not take without its detail, and how far this writer came with its runs."""
@@ -575,14 +593,3 @@ def _in_time() -> bool:
 
 def _timeout(until: float) -> float:
     return -1 if until == math.inf else max(until - time.monotonic(), 0)
-
-
-@contextmanager
-def _held(lock: threading.RLock, timeout: float) -> Iterator[bool]:
-    """Hold a lock inside the block if it can be had within so many seconds, -1 for any time; whether it is held."""
-    mine = lock.acquire(timeout=timeout)
-    try:
-        yield mine
-    finally:
-        if mine:
-            lock.release()

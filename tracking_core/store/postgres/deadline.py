@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 
+from tracking_core.interrupts import from_outside
 from tracking_core.store.due import moment
 from tracking_core.store.postgres.names import NameNotResolved, with_addresses
 
@@ -104,6 +105,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
                 return waiting.wait(gen, self.pgconn.socket, interval=interval)
             remaining = max(min(interval, moment(due) - time.monotonic()), 0.001)
             return waiting.wait(_until(due, gen), self.pgconn.socket, interval=remaining)
-        except (DeadlineExceeded, KeyboardInterrupt, SystemExit):
-            self.pgconn.finish()
+        except BaseException as error:
+            if isinstance(error, DeadlineExceeded) or from_outside(error):
+                self.pgconn.finish()
             raise

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import psycopg
 from psycopg import generators
 
+from tracking_core.interrupts import from_outside
 from tracking_core.store.postgres.deadline import DeadlineConnection
 
 
@@ -23,6 +25,23 @@ class OneSyncPipeline(psycopg.Pipeline):
     client until its next transaction: a Flush has no answer that would say "ready". With a pool of one all others wait
     in vain.
     """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the pipeline; an exception from outside, which must stay the one raised, closes the connection."""
+        interrupted = error is not None and from_outside(error)
+        try:
+            if not interrupted:
+                with self._lock:
+                    self._conn.wait(self._exit_gen())
+        except BaseException as ended:
+            interrupted = from_outside(ended)
+            raise
+        finally:
+            if interrupted:
+                self.pgconn.finish()
+            self._exit(error)
 
     def _exit_gen(self) -> Generator[Any, Any, None]:
         self._enqueue_sync()
@@ -43,18 +62,20 @@ class OneSyncPipeline(psycopg.Pipeline):
 def quiet_pipeline(raw: DeadlineConnection) -> Iterator[None]:
     """Run statements without waiting for each answer.
 
-    The error of a statement leaves the pipeline as if there were none and is raised afterwards: psycopg would log a
+    What goes wrong inside leaves the pipeline as if there were none and is raised afterwards: psycopg would log a
     warning of its own for each one, into the job's log.
     """
     raw._pipeline = OneSyncPipeline(raw)
-    failure: psycopg.Error | None = None
+    failure: Exception | None = None
     try:
         with raw.pipeline():
             try:
                 yield
-            except psycopg.Error as error:
+            except Exception as error:
+                if from_outside(error):
+                    raise
                 failure = error
     except psycopg.Error as error:
-        raise (failure or error) from None
+        raise (error if failure is None or from_outside(error) else failure) from None
     if failure is not None:
         raise failure

@@ -18,6 +18,7 @@ from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, RunStart, tally
+from tracking_core.interrupts import from_outside
 from tracking_core.store import parameters, queries
 from tracking_core.store.forms import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import values
@@ -343,5 +344,8 @@ def _roll_back(raw: DeadlineConnection) -> None:
         return
     try:
         raw.execute("ROLLBACK")
-    except Exception:  # noqa: BLE001 - the error that led here is the one to report
+    except Exception as error:
         raw.close()
+        # Otherwise the error that led here is the one to report.
+        if from_outside(error):
+            raise

@@ -1,0 +1,101 @@
+"""What an exception from outside leaves at each place of single calls."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.interrupts.raising import Killed, Late, at_step
+from tests.support.peek import peek
+from tests.tracking_core.test_intake import error, phase, raw
+from tracking_core import SimpleETLTracker
+from tracking_core.delivery import intake as module
+from tracking_core.delivery.intake import Intake
+from tracking_core.store import open_store
+from tracking_core.store.postgres.pipeline import quiet_pipeline
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an intake have room for two requests and four words."""
+    for name, value in {"MOST_REQUESTS": 2, "MOST_WORDS": 4, "FOLD_FROM": 2}.items():
+        monkeypatch.setattr(module, name, value, raising=False)
+
+
+def test_a_request_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
+    for step in count(1):
+        intake = Intake(overload="aggregate")
+        for page in range(3):
+            intake.request(raw(page))
+        outcome = at_step(lambda intake=intake: intake.request(raw(3)), step, Late)  # type: ignore[misc]
+        intake.request(raw(4))
+        overflow = intake.take_overflow()
+        assert overflow is not None
+        (cell,) = overflow.cells.values()
+        assert cell.requests - 2 in ((0, 1) if outcome.came_out else (1,))
+        assert (cell.items, cell.duration_ms, sum(cell.histogram.values())) == (
+            3 * cell.requests,
+            40 * cell.requests,
+            cell.requests,
+        )
+        if not outcome.raised:
+            break
+
+
+def test_an_error_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
+    for step in count(1):
+        intake = Intake(overload="aggregate")
+        for _ in range(5):
+            intake.word(error())
+        outcome = at_step(lambda intake=intake: intake.word(error()), step, Late)  # type: ignore[misc]
+        overflow = intake.take_overflow()
+        assert overflow is not None
+        ((_, many),) = overflow.errors.values()
+        assert many - 1 in ((0, 1) if outcome.came_out else (1,))
+        if not outcome.raised:
+            break
+
+
+def test_an_interrupted_call_loses_no_word_that_waits() -> None:
+    for step in count(1):
+        intake = Intake(overload="aggregate")
+        for name in ("a", "b", "c"):
+            intake.word(phase("completed", name))
+        intake.word(phase("running", "d", items=1))
+        outcome = at_step(lambda intake=intake: intake.word(phase("running", "d", items=2)), step, Late)  # type: ignore[misc]
+        words = intake.take_words(99)
+        assert words[:3] == [phase("completed", name) for name in ("a", "b", "c")]
+        assert words[3] == phase("running", "d", items=1)
+        if not outcome.raised:
+            break
+
+
+def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
+    tracker = SimpleETLTracker(sqlite_store_dsn, delivery="buffered")
+    for step in count(1):
+        run_id = tracker.start_run("interrupted")
+        outcome = at_step(lambda run_id=run_id: tracker.end_run(run_id, success=True), step, Killed)  # type: ignore[misc]
+        tracker.end_run(run_id, success=True)
+        if not outcome.raised:
+            break
+    tracker.close()
+    assert peek(sqlite_store_dsn, "SELECT run_id FROM tracking.runs WHERE status <> 'completed'") == []
+
+
+def test_what_interrupts_a_pipeline_stays_the_one_raised(
+    postgres_store_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(postgres_store_dsn)
+    for step in count(1, 3):
+        with store.writer(5.0) as writer:
+
+            def statements(writer: Any = writer) -> None:
+                with writer.operation() as raw, quiet_pipeline(raw):
+                    raw.execute("SELECT 1")
+                    raw.execute("SELECT 2")
+
+            outcome = at_step(statements, step, Late)
+        if not outcome.raised:
+            break
+    assert step > 30
+    assert caplog.text == ""
