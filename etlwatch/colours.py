@@ -1,6 +1,6 @@
 """Colours by meaning: four palettes, how a role becomes a style, and which palette a terminal gets.
 
-Owns SCREENS "Colour by meaning": red is dead, amber is behind, blue is cursor, keys and now, and what is well has no
+Red is dead, amber is behind, blue is cursor, keys and now, and what is well has no
 colour. Refuses to own layout and glyphs; nothing else in the package names a colour. Nothing of Textual is loaded: the
 first frame is drawn before that (`etlwatch.opening`).
 
@@ -34,7 +34,7 @@ class Palette:
 
 
 def _rgb(name: str, **colours: str) -> Palette:
-    """Build a palette from hexadecimal colours; names follow SCREENS with underscores."""
+    """Build a palette from hexadecimal colours; names have underscores for hyphens."""
     named = {token.replace("_", "-"): f"#{value}" for token, value in colours.items()}
     inks = {token: value for token, value in named.items() if token not in ("background", "bar", "selected")}
     grounds = {token: value for token, value in named.items() if token not in ("text", "dim")}

@@ -97,7 +97,7 @@ class Beginning:
 def run_dashboard(store: object = None, settings: Settings | None = None, opening: Opening | None = None) -> int:
     """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
 
-    `store` is anything that names one (CONTRACT 1): a DSN, a mapping, a StoreLocation, None for the default; `opening`
+    `store` is anything that names one: a DSN, a mapping, a StoreLocation, None for the default; `opening`
     is a terminal that has a first frame already. Raises ConfigurationError for what names no store, ValueError for a
     theme there is not.
     """

@@ -1,4 +1,4 @@
-"""tracking_core: record ETL runs without ever hurting the job (CONTRACT).
+"""tracking_core: record ETL runs without ever hurting the job.
 
 Jobs import everything from here. Owns the public names and nothing else. Each is loaded when it is first used: a job
 that only records runs does not pay for the ETL context, nor a job that only imports for either.

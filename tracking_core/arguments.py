@@ -268,7 +268,7 @@ def limit_of(value: object) -> int:
 
 
 def days_of(value: object) -> int:
-    """Return the age of a clean-up in days; ValueError for whatever is not a whole number of 0 or more (CONTRACT 2)."""
+    """Return the age of a clean-up in days; ValueError for whatever is not a whole number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         given = value if isinstance(value, int) else f"of type {type(value).__name__}"
         raise ValueError(f"days is {given}; an int of 0 or more is accepted (0 means every finished run)")

@@ -1,4 +1,4 @@
-"""Where runs are recorded and how: a `cfg` and the environment turned into checked values (CONTRACT 1).
+"""Where runs are recorded and how: a `cfg` and the environment turned into checked values.
 
 Owns everything that is accepted as `cfg`, the environment variables of a job and the default places. Opens nothing,
 makes no directory but on request, imports no driver. A password stands in `StoreLocation.keywords` and in what `dsn`
@@ -73,7 +73,7 @@ class StoreLocation:
 
 
 def resolve(cfg: object = None, *, environ: Mapping[str, str] | None = None) -> StoreLocation:
-    """Return the place that a `cfg` means (CONTRACT 1); a StoreLocation is returned as it is.
+    """Return the place that a `cfg` means; a StoreLocation is returned as it is.
 
     None means $TRACKING_DSN, else the embedded file. Raises ConfigurationError, which names what was given by its type,
     never its value, and what is accepted.

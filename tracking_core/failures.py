@@ -34,7 +34,7 @@ _VARYING = (
 class Failure:
     """Hold what is recorded of one error, without keeping the error or its frames alive.
 
-    Made by `from_error`. Source: CONTRACT 5, decision 6, and `log_error` in CONTRACT 2.
+    Made by `from_error`. Source: the second seed (`record_error`) and the first (`log_error`).
     """
 
     error_type: str

@@ -106,8 +106,7 @@ _NOISE = (
 def job_from_notes(notes: str | None) -> str:
     """Return a job's name from its notes: the first line without dates, numbers and uuids; '' when nothing is left.
 
-    Runs of one pipeline usually carry the same words with another date, so this makes them comparable
-    (CONTRACT 2, `start_run`).
+    Runs of one pipeline usually carry the same words with another date, so this makes them comparable.
     """
     if not notes or not notes.strip():
         return ""

@@ -1,4 +1,4 @@
-"""What becomes of a run whose process leaves without ending it (DESIGN 3, PROMISES P8 and P9).
+"""What becomes of a run whose process leaves without ending it (docs/promises.md, P8 and P9).
 
 Owns the runs that this process began and has not ended, and the ways out of it:
 

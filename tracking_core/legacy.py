@@ -1,6 +1,6 @@
 """The first-generation tracker, for jobs that have not moved yet: one active run, one connection, faults raised.
 
-Owns nothing but the old manners (CONTRACT 4); tables, arguments and events are those of the new tracker, beside which
+Owns nothing but the old manners; tables, arguments and events are those of the new tracker, beside which
 it may be used. New jobs have no business here.
 """
 
@@ -41,7 +41,7 @@ _inherited: list[Writer] = []
 
 
 def get_etl_tracker(cfg: object = None) -> StatefulETLTracker:
-    """Return the first-generation tracker over the same store (CONTRACT 4); `cfg` as for `SimpleETLTracker`.
+    """Return the first-generation tracker over the same store; `cfg` as for `SimpleETLTracker`.
 
     Warns DeprecationWarning at the caller's line. Raises ConfigurationError for a cfg that fits nothing accepted.
     """

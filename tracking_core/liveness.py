@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from tracking_core.dataclass import dataclass
 
 LOST_AFTER_INTERVALS = 3
-"""A run is lost when this many of its own heartbeat intervals have passed in silence (DESIGN 3)."""
+"""A run is lost when this many of its own heartbeat intervals have passed in silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What is read back from a store: frozen records, one a table, and the words for their states.
 
-The attributes are the columns of DESIGN 2. Every time is aware UTC, every duration says its unit in its name. Records
+The attributes are the stored columns. Every time is aware UTC, every duration says its unit in its name. Records
 hold no behaviour beyond what follows from their own fields.
 """
 
@@ -93,7 +93,7 @@ class RunOutline(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetrics:
-    """The request figures of one run (CONTRACT 2); zeros for a run without requests."""
+    """The request figures of one run; zeros for a run without requests."""
 
     run_id: int
     total_requests: int

@@ -1,4 +1,4 @@
-"""A run as a `with` block: it begins with the block and ends as the block ends (CONTRACT 2).
+"""A run as a `with` block: it begins with the block and ends as the block ends.
 
 Owns what an exception means for a run and for a phase. Signals that do not arrive as exceptions are not seen here.
 """

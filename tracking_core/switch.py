@@ -1,4 +1,4 @@
-"""Whether tracking is on for a tracker: three switches, of which one is shared (CONTRACT 3).
+"""Whether tracking is on for a tracker: three switches, of which one is shared.
 
 Owns what is known of them in this process. Asks nobody: what the store says of the shared switch comes back with what
 a delivery sends anyway, and is told here.

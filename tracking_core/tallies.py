@@ -15,7 +15,7 @@ from tracking_core.request_rows import Columns, RequestColumns, RequestRow, has_
 SERIES_FINE_S = 10
 SERIES_COARSE_S = 60
 SERIES_FINE_AGE_S = 900
-"""A run's series has cells of 10 s in its first 15 minutes, of 60 s afterwards (DESIGN 2)."""
+"""A run's series has cells of 10 s in its first 15 minutes, of 60 s afterwards."""
 
 _FINE_US = SERIES_FINE_S * 1_000_000
 _WORTH_COLUMNS = 8

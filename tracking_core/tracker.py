@@ -1,4 +1,4 @@
-"""The run tracker: explicit run ids, every method stateless, thread-safe, and harmless to its job (CONTRACT 2).
+"""The run tracker: explicit run ids, every method stateless, thread-safe, and harmless to its job.
 
 Owns the public verbs: it checks arguments, makes run ids and puts questions to the store. How an event reaches the
 store is a delivery's (delivery/base.py), whether tracking is on is the switch's (switch.py).

@@ -30,7 +30,7 @@ JOBS_COMPARED = 10_000
 
 SUFFIX_LENGTH = 4
 DERIVED_STATES = ("lost", "stalled", "throttled", "slow")
-"""What a running run is said to be on reading, gravest first (DESIGN 3)."""
+"""What a running run is said to be on reading, gravest first."""
 
 STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
 

@@ -1,6 +1,6 @@
 """What a record looks like as data: plain mappings, in the order in which the columns are documented.
 
-The keys are the columns of DESIGN 2, and what a reader derives from them. Ids beyond 2**53 are decimal strings, since
+The keys are the stored columns, and what a reader derives from them. Ids beyond 2**53 are decimal strings, since
 most JSON readers hold numbers as doubles. Times are ISO 8601 in UTC. Owns no format: see `output`.
 """
 

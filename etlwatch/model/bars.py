@@ -1,6 +1,6 @@
 """Bars made of line characters: a duration against its job's own p95, and progress.
 
-Owns the two bars of the runs table (SCREENS "One vocabulary everywhere"). Refuses to own columns, colours (it returns
+Owns the two bars of the runs table (docs/screens.md). Refuses to own columns, colours (it returns
 roles) and where a p95 comes from.
 
     duration_bar(seconds, p95, runs=30)  ━━━━╋━━━   nine cells, the mark always in the fifth

@@ -1,6 +1,6 @@
 """Charts of eighth blocks: columns of values to rows of characters with roles.
 
-Owns the compact charts of the home and run screens and the one-line sparks (SCREENS "Charts"). Refuses to own
+Owns the compact charts of the home and run screens and the one-line sparks (docs/screens.md). Refuses to own
 titles, axes (`etlwatch.model.axes`), colours and aggregation: one value is one column. Textual's sparkline renderable
 was looked at and does not fit: it stretches from the least value instead of from zero, blends two colours, and knows
 neither an unknown bucket nor two series in one cell.
@@ -214,7 +214,7 @@ def strip(
 ) -> Spans:
     """Return a `spark` with the glyph of `marks` in place of a column's block.
 
-    For the last runs of a job `top` is twice the p95, so that half height is the p95 (SCREENS, jobs).
+    For the last runs of a job `top` is twice the p95, so that half height is the p95.
     """
     given = marks or {}
     cells: list[Span] = []

@@ -1,6 +1,6 @@
 """Whole charts as lines: title, y labels, areas, labels at the edge, times; and the one-line sparks.
 
-Owns how a chart is put together in a given width (SCREENS "Charts"). Refuses to own the areas themselves
+Owns how a chart is put together in a given width (docs/screens.md). Refuses to own the areas themselves
 (`etlwatch.model.blocks`), colours, and what the numbers in a title are.
 
     chart_lines(Chart(…), width=50, rows=6)     1 + rows + 1 lines: title, plot, times

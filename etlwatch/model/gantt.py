@@ -1,6 +1,6 @@
 """Rows of the phases' gantt and the ticks below it, over a `TimeScale`.
 
-Owns one phase drawn as done, usual, p95 and expected end (SCREENS "One vocabulary everywhere"). Refuses to own labels,
+Owns one phase drawn as done, usual, p95 and expected end (docs/screens.md). Refuses to own labels,
 history and predictions: usual, p95 and expected end come in as numbers, and nothing is drawn for what is None.
 
     phase_row(scale, start=…, end=…, now=…, usual=…, p95=…, expected=(…, …))

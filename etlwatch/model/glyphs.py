@@ -1,7 +1,7 @@
 """The two sets of glyphs: the drawn one, and one that every terminal and locale can show.
 
 Owns which character stands for a state, a bar, a block, a rule. Refuses to own colours and layout. The unicode set was
-checked against the common terminal fonts (SCREENS "States"); the ASCII set keeps every width, so that layouts hold.
+checked against the common terminal fonts (docs/screens.md); the ASCII set keeps every width, so that layouts hold.
 
     UNICODE, ASCII          the sets; `glyphs_for(ascii_only=…)` picks one
     glyphs.state("slow")    ▲ or !

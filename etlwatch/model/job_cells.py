@@ -1,6 +1,6 @@
 """How a job is written in the jobs table: its columns at three widths, the strip of its last runs, its cells.
 
-Owns the words and tones of the cells (SCREENS `jobs160`, `jobs80`). Refuses to own the facts (`etlwatch.model.jobs`)
+Owns the words and tones of the cells (docs/screens.md). Refuses to own the facts (`etlwatch.model.jobs`)
 and what is said around the table (`etlwatch.model.job_pane`). Every text from the store passes `safe` here.
 """
 

@@ -1,6 +1,6 @@
 """Is a living run behind, and what proves it: stalled, throttled, slow, each by comparison with the job's own past.
 
-Owns the three verdicts that need history (DESIGN 3); `lost` needs none and comes with the run. The first that holds, in
+Owns the three verdicts that need history; `lost` needs none and comes with the run. The first that holds, in
 that order, is the state; all that hold are listed. Nothing here is stored, and the clock is the store's.
 """
 

@@ -1,6 +1,6 @@
 """How every number and time is written, on every screen and in every command.
 
-Owns SCREENS "Numbers": few characters, one decimal at most, the same word for the same size everywhere. Refuses to
+Few characters, one decimal at most, the same word for the same size everywhere. Refuses to
 own alignment, colour and where a value comes from. All functions are total: None, NaN, infinities, huge and negative
 numbers give something short and honest (`–` where nothing is known), never an exception.
 

@@ -22,7 +22,7 @@ MOST_RUNS: Final = 30
 """Completed runs that are looked back upon; older ones say little about now."""
 
 MINIMUM_RUNS: Final = 5
-"""Fewer past runs than this are no normal (SCREENS: `3 runs` instead of a bar)."""
+"""Fewer past runs than this are no normal (docs/screens.md, Bars)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The runs table's three layouts (SCREENS "Columns at 160"), as data, and how runs are ordered by them.
+"""The runs table's three layouts (docs/screens.md), as data, and how runs are ordered by them.
 
 Owns which columns a width has room for, and their sort keys. Refuses to own what stands in them. Keys of the cells:
 state, job, start, time, bar, ratio, phase, progress, done, eta, req, rate, items, err, p95, note.

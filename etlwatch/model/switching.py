@@ -2,7 +2,7 @@
 
 Owns the scopes and their words, before a switch is turned and after. Refuses to own the turning (`etlwatch.deeds`).
 A run is touched while it lives: it beats on and can end whatever the switch says, and records nothing else while it is
-off (CONTRACT 3).
+off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The screen of all jobs: one line each, what is late first (SCREENS `jobs160`, `jobs80`).
+"""The screen of all jobs: one line each, what is late first (docs/screens.md).
 
 Refuses to own the facts and the words (`etlwatch.model.jobs`, `etlwatch.model.job_cells`, `etlwatch.model.job_pane`),
 and what every list does (`etlwatch.screens.listing`). Histories are read while it is in front and at no other time.

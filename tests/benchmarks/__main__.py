@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks SUITE [--json] [--quick]`: DESIGN 7 measured, each figure beside its peer; and PROMISES.
+"""`python -m tests.benchmarks SUITE [--json] [--quick]`: the budgets of docs/performance.md, each beside its peer.
 
 Owns the suites' names and their order. Nothing here is asserted by the test suite: a busy machine misses budgets that
 an idle one meets.
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure DESIGN 7.")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure the budgets.")
     suites = parser.add_subparsers(dest="suite", required=True)
     for suite, topics in SUITES.items():
         command = suites.add_parser(suite)

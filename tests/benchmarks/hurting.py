@@ -1,6 +1,6 @@
 """A store of one's own to be hurt, and a job in a process of its own that says when it may be and what it took.
 
-Owns the faults of PROMISES P1, P3 and P4: each is in force when its function returns, and `heal` ends all of them.
+The faults P1, P3 and P4 of docs/promises.md: each is in force when its function returns; `heal` ends all of them.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Finding:
     peer: str = ""
     theirs: float | None = None
     budget: str = ""
-    """As DESIGN 7 words it; '' for a row that explains others."""
+    """In words; '' for a row that explains others."""
 
     met: bool | None = None
     note: str = ""

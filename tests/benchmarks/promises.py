@@ -1,4 +1,4 @@
-"""The times that PROMISES names, while the store is hurt: calls (P1, P3), a restart (P4), an event loop (P7), leaving.
+"""The times of docs/promises.md while the store is hurt: calls (P1, P3), a restart (P4), an event loop (P7), leaving.
 
 The same jobs with tracking off stand beside where the machine itself has a share: a call is then only as slow as the
 system lets any process wait. Behaviour is tests/acceptance's business.

@@ -31,7 +31,7 @@ DOWN, TOP, BOTTOM = b"\x1b[B", b"g", b"G"
 PAGES_TO_5000 = 11
 
 Limits = Mapping[str, tuple[str, Callable[[float, float], bool]]]
-"""By peer: a budget as DESIGN 7 words it, and whether our figure holds it beside the peer's."""
+"""By peer: a budget in words, and whether our figure holds it beside the peer's."""
 
 Start = tuple[Callable[[], list[str]], str]
 """A command, and what it shows once its rows are there."""

@@ -1,4 +1,4 @@
-"""The night of the drawn screens as a FakeStore: what SCREENS shows, in the records that a store gives.
+"""The night of the drawn screens as a FakeStore: what the drawn screens show, in the records that a store gives.
 
 Stalled, throttled and slow follow from the pasts of the jobs, as they do in a real store.
 """

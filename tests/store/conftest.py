@@ -1,4 +1,4 @@
-"""The stores of the conformance suite: both kinds, and PostgreSQL behind the narrowest pooler (PROMISES P5)."""
+"""The stores of the conformance suite: both kinds, and PostgreSQL behind the narrowest pooler (promise P5)."""
 
 import pytest
 

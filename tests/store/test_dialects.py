@@ -18,7 +18,7 @@ FILES = sorted({path.stem for path in SQL.glob("*/*.sql")} - {"archive", "standb
 
 ONLY = {"postgres": "-- PostgreSQL only:", "sqlite": "-- SQLite only:"}
 
-# What others may rely on: DESIGN 2, letter by letter.
+# The columns that others may rely on.
 PROMISED = {
     "runs": """job notes tags status started_at ended_at duration_ms heartbeat_at heartbeat_interval_s progress_at
         requests items failed_requests throttled_requests errors emitted dropped host pid boot_id username command

@@ -1,4 +1,4 @@
-"""One lock order everywhere on PostgreSQL, so that no two writers ever wait for each other (DESIGN 2)."""
+"""One lock order everywhere on PostgreSQL, so that no two writers ever wait for each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every wait for PostgreSQL ends at its deadline: connecting, looking up names, and each operation (PROMISES P3).
+"""Every wait for PostgreSQL ends at its deadline: connecting, looking up names, each operation (promise P3).
 
 The bounds only tell what keeps to its deadline from what does not: that lasts for ever here, or much longer.
 """

@@ -19,7 +19,7 @@ from tracking_core.store import open_store
 RAW = "requests"
 SUMMARIES = ("run_endpoints", "run_series", "throughput")
 SHARE = 0.25
-"""All summaries together stay under this share of the raw bytes (DESIGN 2)."""
+"""All summaries together stay under this share of the raw bytes."""
 
 FLUSH_S = 10
 TIDY_S = 300

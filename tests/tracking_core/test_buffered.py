@@ -281,7 +281,7 @@ def test_the_tracker_s_own_switch_works_at_once(tracker: SimpleETLTracker, fake_
     assert tracker.flush() == DeliveryReport(sent=2)
 
 
-# -- from within (PROMISES P7) -----------------------------------------------------------------------------------------
+# -- from within (promise P7) ------------------------------------------------------------------------------------------
 
 
 def test_sixteen_threads_are_counted_exactly(tracker: SimpleETLTracker, fake_store: FakeStore) -> None:

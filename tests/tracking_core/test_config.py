@@ -1,4 +1,4 @@
-"""Where runs are recorded: everything that CONTRACT 1 accepts as a cfg, and what it does not."""
+"""Where runs are recorded: everything that is accepted as a cfg, and what it does not."""
 
 import os
 import tempfile

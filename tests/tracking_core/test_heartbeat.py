@@ -1,4 +1,4 @@
-"""The heartbeat: one statement for each store and beat, however many runs, whatever goes wrong (DESIGN 4)."""
+"""The heartbeat: one statement for each store and beat, however many runs, whatever goes wrong."""
 
 import threading
 import time

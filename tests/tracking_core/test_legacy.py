@@ -1,4 +1,4 @@
-"""The first-generation tracker: one active run, one kept connection, faults raised (CONTRACT 4)."""
+"""The first-generation tracker: one active run, one kept connection, faults raised."""
 
 import gc
 import re

@@ -1,4 +1,4 @@
-"""What tracking costs the job stands in the run's ledger: calls, processor time, the worst call (DESIGN 4)."""
+"""What tracking costs the job stands in the run's ledger: calls, processor time, the worst call."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run as a `with` block: what an exception means for it and for its phases (CONTRACT 2)."""
+"""A run as a `with` block: what an exception means for it and for its phases."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Enable and disable: the environment, the tracker's own flag and the shared switch together (CONTRACT 3)."""
+"""Enable and disable: the environment, the tracker's own flag and the shared switch together."""
 
 import pytest
 

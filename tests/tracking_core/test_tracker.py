@@ -1,4 +1,4 @@
-"""`SimpleETLTracker` over both stores: every sentence of CONTRACT 2 that a store can show."""
+"""`SimpleETLTracker` over both stores: every guarantee that a store can show."""
 
 import threading
 from datetime import UTC, datetime

@@ -1,8 +1,8 @@
 """Batches that wait in memory because neither the store nor the spool takes them.
 
 Bounded in number and bytes. Beyond the bounds the oldest lose their detail and are joined: totals, lifecycle and phases
-stay (PROMISES P13, P14), and errors, at last as one of each kind with their number. Only the first batch may have been
-seen by a store, so it alone is never joined.
+stay (docs/promises.md, P13, P14), and errors, at last as one of each kind with their number. Only the first batch may
+have been seen by a store, so it alone is never joined.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Closed while the store works. After a failure it is open: nobody may try until the pause is over, then one try is let
 through; its success closes the breaker. A store that refuses at once costs nothing to ask, so for a minute it is asked
-every second (a restart is seen within two, PROMISES P4); after that, and after every try that took its time, the pause
-doubles, up to less than the half minute of PROMISES P1. Holds no clock: callers bring the time.
+every second (a restart is seen within two: P4 of docs/promises.md); after that, and after every try that took its time,
+the pause doubles, up to less than the half minute of P1. Holds no clock: callers bring the time.
 """
 
 from __future__ import annotations

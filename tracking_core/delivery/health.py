@@ -84,7 +84,7 @@ class Health:
             self._say("info", f"{label}: the store takes what it is given again")
 
     def version(self, found: int, known: int, label: str) -> None:
-        """Warn, once, that the store's tables are of another version than this program's (DESIGN 4, Versions)."""
+        """Warn, once, that the store's tables are of another version than this program's."""
         if found == known or not self._is_new(label, "version"):
             return
         mend = "upgrade etlwatch here" if found > known else "upgrade it with `etlwatch init`"

@@ -1,4 +1,4 @@
-"""Raw events made into clean rows: text capped, numbers brought into range, changes marked (PROMISES P11).
+"""Raw events made into clean rows: text capped, numbers brought into range, changes marked (docs/promises.md, P11).
 
 Runs where the delivery has time: at once in an immediate one, on the writer's thread in a buffered one. Nothing raises.
 """

@@ -1,4 +1,4 @@
-"""How the job's clock stands to the store's, so that events carry the store's time (DESIGN 2, PROMISES P10).
+"""How the job's clock stands to the store's, so that events carry the store's time (docs/promises.md, P10).
 
 Measured with every answer of the store. Between two answers the job's clock may step: that shows against the monotonic
 one, and what was recorded before the step is told from what came after it.

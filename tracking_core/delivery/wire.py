@@ -1,7 +1,7 @@
 """Batches as lines of JSON and back: how they wait in a spool.
 
-What a line does not say keeps its default, what a newer program says and this one does not know is passed over
-(DESIGN 4, Versions). A line that cannot be read is an error of its own, never of its neighbours.
+What a line does not hold keeps its default; what only a newer program understands is passed over. A line that cannot be
+read is an error of its own, never of its neighbours.
 """
 
 from __future__ import annotations

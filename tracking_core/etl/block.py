@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class PhaseBlock:
     """Start a phase with a block, and end it as the block ends; made by `ETLContext.phase`.
 
-    An exception is recorded, fails the phase and goes on. As for the run (CONTRACT 2), `sys.exit()` and `sys.exit(0)`
+    An exception is recorded, fails the phase and goes on. As for the run, `sys.exit()` and `sys.exit(0)`
     complete it; ctrl-c and a cancelled task fail it and are no error, and of
     another `sys.exit` the exception is recorded that was being handled. A block may end its phase itself.
     """

@@ -22,7 +22,7 @@ _ACCEPTED = (
 class JobConnection:
     """Hold the one connection that the components of a job share.
 
-    Source: CONTRACT 5, decision 12. `db_config` takes the forms of CONTRACT 1. No message shows its values.
+    `db_config` takes the forms of a tracker's `cfg`. No message shows its values.
     """
 
     def __init__(self) -> None:

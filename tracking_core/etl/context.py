@@ -37,7 +37,7 @@ class ETLContext:
     """Hold configuration, phase states, progress, errors and resources for all components of one job.
 
     In memory alone it needs no database. With `run` it also tells a tracked run of phases, progress, memory and errors:
-    best-effort and never raising. Safe to use from several threads. Source: the second seed, CONTRACT 5.
+    best-effort and never raising. Safe to use from several threads. Source: the second seed.
 
     Attributes beside the parameters: `current_phase` (None between phases), `phase_status` by phase (pending, running,
     completed or failed), `progress_tracker`, `memory_monitor`, and `statistics`, a plain dict that the job may add to:
@@ -315,7 +315,7 @@ class ETLContext:
             raise ValueError(f"Invalid phase name: {phase}. Valid phases are: {', '.join(self.phase_status)}")
 
     def _final_status(self, phase_name: str, result: dict[str, Any]) -> str:
-        """Return the status with which the phase ends (CONTRACT 5, decision 2)."""
+        """Return the status with which the phase ends."""
         if "status" not in result:
             failed = self.phase_status[phase_name] == PhaseStatus.FAILED or self._is_propagating(sys.exception())
             return (PhaseStatus.FAILED if failed else PhaseStatus.COMPLETED).value

@@ -31,7 +31,7 @@ class MemoryMonitor:
 
     Attributes: `memory_limit_mb` (None for no limit), `peak_memory_mb`, the greatest ever sampled, and
     `phase_peak_mb`, the greatest since `begin_phase`. Peaks are of samples: what comes and goes between two of them is
-    not seen. Safe to use from several threads. Source: `MemoryMonitor` of the second seed, CONTRACT 5, decision 7.
+    not seen. Safe to use from several threads. Source: `MemoryMonitor` of the second seed.
     """
 
     def __init__(self, memory_limit_mb: float | None = None, *, lock: ForkSafeLock | None = None) -> None:

@@ -28,7 +28,7 @@ class UnitNames:
     processed: str
     """Processed count: attribute and key."""
     percent: str
-    """Key of processed in percent of total; the unit loses a trailing `s` (CONTRACT 5)."""
+    """Key of processed in percent of total; the unit loses a trailing `s`."""
     rate: str
     """Key of processed per second."""
     processed_in_all: str

@@ -22,7 +22,7 @@ class ProgressTracker:
     """Count what a phase has processed, per unit, against what is expected.
 
     For each unit there are attributes `total_<unit>` and `processed_<unit>`, whole numbers that may be set at any time,
-    also mid-phase (CONTRACT 5, decision 8); `phase`, `start_time` and `end_time` (aware, UTC) are None until known.
+    also mid-phase; `phase`, `start_time` and `end_time` (aware, UTC) are None until known.
     Safe to use from several threads. Source: `ProgressTracker` of the second seed.
     """
 

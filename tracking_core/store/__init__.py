@@ -13,7 +13,7 @@ __all__ = ["open_store"]
 
 
 def open_store(cfg: object = None) -> Store:
-    """Return the store that a `cfg` means (CONTRACT 1); nothing is opened yet, only its driver is imported.
+    """Return the store that a `cfg` means; nothing is opened yet, only its driver is imported.
 
     Raises ConfigurationError for a `cfg` that names no store.
     """

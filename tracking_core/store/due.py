@@ -2,7 +2,7 @@
 
 A connection's operation has its own deadline. Three things may shorten it, also while it is being waited for: the call
 that the operation is a part of (an immediate call connects, writes and replays within one deadline), somebody who waits
-for the thread and has no more time, and the leaving of the process (PROMISES P9).
+for the thread and has no more time, and the leaving of the process (docs/promises.md, P9).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ FORGET = (
     "forget_writers",
     "forget_run",
 )
-"""In the order in which every transaction locks the tables (DESIGN 2)."""
+"""In the order in which every transaction locks the tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

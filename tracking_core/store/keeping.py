@@ -48,7 +48,7 @@ SUMMARIES_OF_A_RUN = (
     "remove_errors",
     "remove_writers",
 )
-"""In the order in which every transaction locks the tables (DESIGN 2); before them the requests, last the runs."""
+"""In the order in which every transaction locks the tables; before them the requests, last the runs."""
 
 PATIENCE = 20
 """How many steps in a row may be taken back because their runs changed meanwhile."""

@@ -1,6 +1,6 @@
 """Which migrations a store still needs; how they are run is each store's own affair.
 
-The rule (DESIGN 4): whoever writes never runs DDL and works with a schema up to two versions older or newer; only
+The rule: whoever writes never runs DDL and works with a schema up to two versions older or newer; only
 `initialize` upgrades, and it refuses a schema that is newer than this program.
 """
 

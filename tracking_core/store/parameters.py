@@ -1,6 +1,6 @@
 """A batch turned into the parameters of both dialects' statements: what is added up, in which order, for which runs.
 
-Pure: nothing here touches a database. The order of every list is the order in which rows are locked (DESIGN 2).
+Pure: nothing here touches a database. The order of every list is the order in which rows are locked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/proofs.md names the test behind each promise: every one of them is there."""
+"""docs/promises.md names the test behind each promise: every one of them is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-PROOFS = (TESTS.parent / "docs" / "proofs.md").read_text(encoding="utf-8")
+PROOFS = (TESTS.parent / "docs" / "promises.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`((?:acceptance|etlwatch|store|tracking_core)/test_\w+\.py(?:::\w+)?)`", PROOFS)))
 
 
