@@ -1,4 +1,4 @@
-"""A pgbouncer in transaction mode with a pool of one: the narrowest pooler that a job may meet.
+"""A pgbouncer with a pool of one, in transaction mode unless another is asked for: the narrowest a job may meet.
 
 Owns its configuration, process and port. It needs Debian's `pgbouncer`; tests that ask for one are skipped without.
 """
@@ -30,7 +30,7 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = 1
 min_pool_size = 0
 reserve_pool_size = 0
@@ -51,17 +51,17 @@ class PgBouncer:
         self._pid = pid
 
     @classmethod
-    def create(cls, session: SharedSession, server: PostgresServer) -> "PgBouncer":
+    def create(cls, session: SharedSession, server: PostgresServer, mode: str = "transaction") -> "PgBouncer":
         """Start a pgbouncer. Skips the test where none is installed; raises RuntimeError with its log."""
         program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if program is None:
             pytest.skip("pgbouncer is not installed (on Debian: apt-get install pgbouncer)")
-        directory = session.own_directory("pgbouncer")
+        directory = session.own_directory(f"pgbouncer-{mode}")
         for _ in range(5):
             port = free_port()
             configuration = directory / "pgbouncer.ini"
             configuration.write_text(
-                CONFIGURATION.format(server=_database_line(server), port=port, directory=directory)
+                CONFIGURATION.format(server=_database_line(server), port=port, directory=directory, mode=mode)
             )
             session.account.own(configuration)
             pid = session.account.start([program, configuration], directory / "log")

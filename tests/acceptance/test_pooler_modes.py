@@ -1,0 +1,55 @@
+"""A pooler in session mode is as good as the server; one in statement mode, without transactions, loses nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.acceptance.test_faulty_servers import EVENTS, record
+from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import PostgresServer
+from tests.support.session import SharedSession
+from tracking_core.store import open_store
+
+
+@contextmanager
+def pooled(session: SharedSession, server: PostgresServer, dsn: str, mode: str) -> Iterator[str]:
+    bouncer = PgBouncer.create(session, server, mode)
+    try:
+        yield bouncer.dsn(dsn)
+    finally:
+        bouncer.stop()
+
+
+def stored(dsn: str) -> list[str]:
+    with open_store(dsn).reader(5) as reader:
+        return [run.status for run in reader.recent_runs(5)]
+
+
+@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+def test_statement_mode_spools_everything_and_warns_once(
+    delivery: str,
+    postgres_server: PostgresServer,
+    postgres_store_dsn: str,
+    shared_session: SharedSession,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "tracking_core")
+    with pooled(shared_session, postgres_server, postgres_store_dsn, "statement") as dsn:
+        became = record(dsn, delivery, text="e")
+    assert (stored(postgres_store_dsn), became) == ([], (0, EVENTS, 0))
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+def test_session_mode_is_as_good_as_the_server(
+    delivery: str, postgres_server: PostgresServer, postgres_store_dsn: str, shared_session: SharedSession
+) -> None:
+    with pooled(shared_session, postgres_server, postgres_store_dsn, "session") as dsn:
+        assert record(dsn, delivery, text="e") == (EVENTS, 0, 0)
+        assert stored(dsn) == ["completed"]
+        with open_store(dsn).keeper(5) as keeper:
+            assert sum(keeper.cleanup(0, actor="p")) == 1
