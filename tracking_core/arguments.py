@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.interrupts import from_outside
 from tracking_core.sanitize import float_text
 from tracking_core.states import PhaseStatus
 
@@ -126,13 +127,17 @@ class CallArguments:
         try:
             return strictly(value)
         except Exception as error:
+            if from_outside(error):
+                raise
             if self._strict:
                 if isinstance(error, TypeError | ValueError):
                     raise
                 raise TypeError(f"{name} is of type {type(value).__name__}, which cannot be read") from error
         try:
             found = loosely(value)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception as error:
+            if from_outside(error):
+                raise
             found, became = otherwise, f"could not be read and is {otherwise!r}"
         else:
             became = f"was read as {float_text(found)}" if isinstance(found, int | float) else "was read as plain text"
@@ -168,7 +173,10 @@ def number_of(name: str, value: object) -> int | float:
         if hasattr(kind, "__index__"):
             return operator.index(value)  # type: ignore[arg-type]
         return _plain(value)
-    except Exception:  # noqa: BLE001 - a number's own conversion may raise anything (a signalling NaN does)
+    except Exception as error:
+        # A number's own conversion may raise anything: a signalling NaN does.
+        if from_outside(error):
+            raise
         return float("nan")
 
 
@@ -209,7 +217,10 @@ def text_of(value: object) -> str:
             return value.decode("utf-8", "backslashreplace")
         # Of a subclass of text the plain text, also where it is what `__str__` returned.
         return str.__str__(value if isinstance(value, str) else str(value))
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+    except Exception as error:
+        # A foreign `__str__` may raise anything.
+        if from_outside(error):
+            raise
         return f"<unprintable {type(value).__name__}>"
 
 

@@ -1,4 +1,4 @@
-"""What an exception that leaves a block says of how the block ended; imports nothing, since every run asks.
+"""What an exception that leaves a block says of how the block ended.
 
 Owns the two questions that a run's block and a phase's block have in common. Refuses to own what follows from them.
 """
@@ -6,7 +6,8 @@ Owns the two questions that a run's block and a phase's block have in common. Re
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+
+from tracking_core.interrupts import suppress_faults
 
 _MARK = "_tracking_recorded_in"
 """Set on an exception that was recorded, so that the end of its run does not record it a second time."""
@@ -47,7 +48,7 @@ def mark_recorded(error: object, recorder: int) -> None:
     A class may forbid new attributes; then it may be recorded twice.
     """
     if isinstance(error, BaseException):
-        with suppress(Exception):
+        with suppress_faults():
             setattr(error, _MARK, {*getattr(error, _MARK, ()), recorder})
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tracking_core.dataclass import dataclass
+from tracking_core.interrupts import from_outside
 from tracking_core.redaction import without_secrets
 
 TRACEBACK_LIMIT_BYTES = 64 * 1024
@@ -130,7 +131,10 @@ def message_of(error: object) -> str:
             more = _count_leaves(error) - 1
             return message_of(first_leaf(error)) + (f" (and {more} more in {type(error).__name__})" if more else "")
         return str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ may raise anything, and the error itself must be kept
+    except Exception as fault:
+        # A broken `__str__` may raise anything, and the error itself must be kept.
+        if from_outside(fault):
+            raise
         return f"<unprintable {type(error).__name__}>"
 
 
@@ -148,7 +152,10 @@ def _count_leaves(error: BaseException) -> int:
 def _traceback_of(error: BaseException, message: str) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - broken notes, causes or memory must not cost the record of the error
+    except Exception as fault:
+        # Broken notes, causes or memory must not cost the record of the error.
+        if from_outside(fault):
+            raise
         return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
 
 

@@ -41,12 +41,16 @@ def _has_interrupted(frame: FrameType, outer: list[FrameType]) -> bool:
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + bool(code.co_flags & 0x04)]
     given = [frame.f_locals.get(name) for name in names[:4]]
-    handed = [each for one in given for each in (one[:2] if isinstance(one, tuple) else (one,))]
-    return any(isinstance(each, FrameType) and each in outer for each in handed)
+    handed = [each for one in given for each in (one[:2] if type(one) is tuple else (one,))]
+    # Not `isinstance`, which asks the object for its class: an argument's may raise.
+    return any(type(each) is FrameType and each in outer for each in handed)
 
 
 class suppress_faults:  # noqa: N801 - used as contextlib.suppress is
-    """Suppress every Exception of a block but one from outside."""
+    """Suppress exceptions of a block, of these kinds or of all, but one from outside."""
+
+    def __init__(self, kind: type[Exception] = Exception) -> None:
+        self._kind = kind
 
     def __enter__(self) -> None:
         """Do nothing."""
@@ -55,4 +59,4 @@ class suppress_faults:  # noqa: N801 - used as contextlib.suppress is
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Return whether the exception ends here."""
-        return error is not None and not from_outside(error)
+        return isinstance(error, self._kind) and not from_outside(error)

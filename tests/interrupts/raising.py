@@ -69,7 +69,7 @@ class Outcome:
 
 def at_step(call: Call, step: int, kind: type[BaseException]) -> Outcome:
     """Raise at one place of a call, counted from 1; main thread only."""
-    raised = []
+    raised: list[bool] = []
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         sys.settrace(None)
@@ -155,28 +155,34 @@ def by_timer(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
 
 
 def by_thread(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
-    """Raise with PyThreadState_SetAsyncExc from another thread after some time."""
-    me, over = threading.get_ident(), [False]
+    """Raise with PyThreadState_SetAsyncExc in a thread that makes the call, from this one, while it is inside."""
+    inside, values, ended = [False], list[object](), list[BaseException]()
+    worker = threading.Thread(target=_in_thread, args=(call, inside, values, ended))
+    worker.start()
+    until = time.monotonic() + seconds
+    while worker.is_alive() and (time.monotonic() < until or not (inside[0] or values)):
+        time.sleep(min(seconds, 0.0001))
+    # Either may be over by the time that it is raised: then it comes when the call has just returned.
+    raised = inside[0] and worker.ident is not None and _raise_in(worker.ident, kind) == 1
+    worker.join()
+    for error in ended:
+        if type(error) is not kind:
+            raise error
+    value = values[0] if values else None
+    late = bool(ended and values)
+    return Outcome(raised=bool(raised), came_out=bool(ended and not values), value=value, late=late)
 
-    def raiser() -> None:
-        time.sleep(seconds)
-        if not over:
-            return
-        _raise_in(me, kind)
 
-    values: list[object] = []
-    thread = threading.Thread(target=raiser)
-    thread.start()
+def _in_thread(call: Call, inside: list[bool], values: list[object], ended: list[BaseException]) -> None:
     try:
         try:
+            inside[0] = True
             values.append(call())
         finally:
-            over.clear()
-            while thread.is_alive():
-                time.sleep(0.0001)
-    except kind:
-        return Outcome(raised=True, came_out=not values, value=values[0] if values else None, late=bool(values))
-    return Outcome(raised=False, came_out=False, value=values[0])
+            inside[0] = False
+    except BaseException as error:
+        # Whatever comes out is judged by who waits for this thread.
+        ended.append(error)
 
 
 def chosen(way: str, call: Call, place: int, dice: random.Random, longest_s: float) -> Outcome:

@@ -1,16 +1,20 @@
 """What an exception from outside leaves at each place of single calls."""
 
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.interrupts.raising import Killed, Late, at_step
+from tests.interrupts.raising import Call, Killed, Late, at_step
 from tests.support.peek import peek
 from tests.tracking_core.test_intake import error, phase, raw
 from tracking_core import SimpleETLTracker
+from tracking_core.arguments import number_of, text_of
 from tracking_core.delivery import intake as module
 from tracking_core.delivery.intake import Intake
+from tracking_core.endings import mark_recorded
+from tracking_core.failures import message_of
 from tracking_core.store import open_store
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 
@@ -99,3 +103,29 @@ def test_what_interrupts_a_pipeline_stays_the_one_raised(
             break
     assert step > 30
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: text_of(5),
+        lambda: number_of("a number", Decimal(5)),
+        lambda: message_of(ValueError("a fault")),
+        lambda: mark_recorded(ValueError("a fault"), 5),
+    ],
+)
+def test_what_interrupts_the_reading_of_a_value_comes_out(call: Call) -> None:
+    for step in count(1):
+        outcome = at_step(call, step, TimeoutError)
+        if not outcome.raised:
+            break
+        assert outcome.came_out or outcome.late
+
+
+def test_what_interrupts_a_close_comes_out(sqlite_store_dsn: str) -> None:
+    tracker = SimpleETLTracker(sqlite_store_dsn, delivery="buffered")
+    for step in count(1, 3):
+        outcome = at_step(tracker.close, step, TimeoutError)
+        if not outcome.raised:
+            break
+        assert outcome.came_out or outcome.late

@@ -24,6 +24,7 @@ from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
 from tracking_core.forks import leave_signals_to_main, wait_until_gone
+from tracking_core.interrupts import from_outside
 from tracking_core.leaving import underway
 from tracking_core.locks import Signal, daemon_thread, reentrant_lock, start_thread
 from tracking_core.store import due
@@ -321,7 +322,10 @@ class BufferedDelivery:
                 waiting.append(self._flushes.popleft())
         try:
             self._shipper.ship()
-        except Exception as error:  # noqa: BLE001 - the thread outlives whatever one batch does to it
+        except Exception as error:
+            # The thread outlives whatever one batch does to it; a caller's is told what interrupted it.
+            if threading.current_thread() is not self._thread and from_outside(error):
+                raise
             self._health.failed(error, "the buffer")
         finally:
             for done in waiting:

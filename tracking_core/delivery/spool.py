@@ -30,7 +30,7 @@ from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, fo
 from tracking_core.delivery.spool_replay import Held, Write, send
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
-from tracking_core.interrupts import from_outside
+from tracking_core.interrupts import from_outside, suppress_faults
 from tracking_core.locks import reentrant_lock, take
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -218,7 +218,7 @@ class DiskSpool:
         if self._descriptor is None:
             return
         found = None
-        with suppress(OSError):
+        with suppress_faults(OSError):
             found = os.fstat(self._descriptor)
         if found is None or (found.st_dev, found.st_ino) != self._identity:
             # The job closed every descriptor, to become a daemon: this number is nobody's now, or another file's.

@@ -11,6 +11,8 @@ from datetime import date, datetime, time, timedelta
 from numbers import Integral, Real
 from typing import Any
 
+from tracking_core.interrupts import from_outside
+
 _DEEPEST = 100
 """Levels of nesting kept by `json_ready`; a structure that holds itself ends there."""
 
@@ -83,5 +85,8 @@ def _plain_container(value: Mapping[Any, Any] | Iterable[Any], levels: int) -> A
 def _text(value: Any) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - a broken __str__ may raise anything; the rest of the copy is worth having
+    except Exception as error:
+        # A broken `__str__` may raise anything; the rest of the copy is worth having.
+        if from_outside(error):
+            raise
         return f"<unprintable {type(value).__name__}>"
