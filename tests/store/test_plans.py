@@ -128,7 +128,7 @@ def sqlite_plan(file: sqlite3.Connection, statement: str, given: dict[str, objec
     return [detail for *_, detail in file.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
 
 
-DERIVED = {"kind", "names", "busy", "latest", "of_run", "wanted", "newest"}
+DERIVED = {"kind", "names", "busy", "latest", "of_run", "wanted", "newest", "given"}
 """What a question makes for itself: a handful of groups or names, read as a whole."""
 
 
@@ -151,7 +151,7 @@ def test_postgres_reads_by_index_and_no_raw_request(
 ) -> None:
     connection, run_ids = postgres
     given = parameters(run_ids, now=None, run_list=run_ids, fingerprints=["f00d"])
-    if question in {"error_groups", "runs_alive_at"}:
+    if question in {"error_groups", "runs_alive_at", "count_alive_at"}:
         given["since"] = NOW - timedelta(hours=1)
     plan = postgres_plan(connection, queries.blocks("postgres", "reads")[question], given)
     assert relations(plan, "requests") == set()

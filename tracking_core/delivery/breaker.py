@@ -42,6 +42,8 @@ class Breaker:
         self._since: float | None = None
         self._retry_at: float | None = None
         self._trying_until = 0.0
+        self.failed_at = -math.inf
+        """When a try failed last, on the monotonic clock."""
 
     @property
     def is_open(self) -> bool:
@@ -81,7 +83,7 @@ class Breaker:
             shortened = pause * (1 - JITTER * share)
             if took > QUICK_S or now - self._since >= IMPATIENT_S:
                 self._doublings = min(self._doublings + 1, 16)
-            self._retry_at, self._trying_until = now + shortened, 0.0
+            self._retry_at, self._trying_until, self.failed_at = now + shortened, 0.0, now
             return shortened
 
     def try_now(self) -> None:

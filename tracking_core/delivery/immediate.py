@@ -28,7 +28,7 @@ from tracking_core.delivery.base import (
     renew_after_fork,
 )
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
-from tracking_core.delivery.breaker import Breaker
+from tracking_core.delivery.breaker import FIRST_PAUSE_S, QUICK_S, Breaker
 from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.health import Health
 from tracking_core.delivery.learning import Learning
@@ -243,7 +243,9 @@ class ImmediateDelivery:
 
     def leave(self, until: float) -> None:
         """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
-        self._breaker.try_now()
+        if self._clock.monotonic() - self._breaker.failed_at >= FIRST_PAUSE_S:
+            # Not where a try has just failed, or somebody's ctrl-c ended it: nobody waits for another one.
+            self._breaker.try_now()
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
         left_s = max(until - time.monotonic(), 0)
         for run_id in list(self._loose):
@@ -341,8 +343,12 @@ class ImmediateDelivery:
             way.settled = True
         except BaseException as error:
             if from_outside(error) or not isinstance(error, Exception):
-                # A breaker that let a call through waits for its answer.
-                self._breaker.unknown()
+                # A breaker that let a call through waits for its answer; somebody's patience is one, if it was long.
+                now = self._clock.monotonic()
+                if now - began > QUICK_S:
+                    self._breaker.failed(now, now - began)
+                else:
+                    self._breaker.unknown()
                 raise
             self._failed(error, began)
             taken = self._not_taken(way.batch(), state, error)
