@@ -26,6 +26,8 @@ def follow_parent(lifeline: int) -> None:
 
 
 def _wait_for_end(lifeline: int) -> None:
+    # Signals are the main thread's: one that this thread takes interrupts no sleep there.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     # A plain descriptor: a buffered reader would be locked while the interpreter shuts down.
     while os.read(lifeline, 1024):
         continue

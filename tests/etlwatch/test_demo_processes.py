@@ -23,13 +23,15 @@ def main(arguments):
     place, manner = pathlib.Path(arguments[0]), arguments[1]
     if manner == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    (place / "began").write_text("")
     try:
+        # Inside: the signal may come as soon as the file is there.
+        (place / "began").write_text("")
         if manner == "speak":
             print("first line", file=sys.stderr); print("last line", file=sys.stderr)
             return 3
         while True:
-            time.sleep(60)
+            # A signal that comes just before a sleep is seen only after it.
+            time.sleep(0.2)
     finally:
         (place / "left").write_text("")
         if manner == "slow":
