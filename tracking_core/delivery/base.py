@@ -7,11 +7,9 @@ its queue and do the rest on its own thread, and no tracker needs to know which 
 
 from __future__ import annotations
 
-import importlib
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -286,13 +284,6 @@ class SpoolAtNeed:
         """Let go of what waits, so that another process may replay it."""
         if self._made is not None:
             self._made.close()
-
-    def load(self) -> None:
-        """Make the spool now: later there may be little time for it. Never raises."""
-        with suppress(Exception):
-            self._spool()
-            # For the name of its directory.
-            importlib.import_module("hashlib")
 
     def renew(self) -> None:
         """Forget what the parent keeps, in a forked child."""
