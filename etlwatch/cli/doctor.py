@@ -1,11 +1,12 @@
-"""`etlwatch doctor`: the promises that are safe to try, tried against the store that is meant."""
+"""`etlwatch doctor`: runs the promises that are safe to test against the chosen store."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -17,63 +18,62 @@ from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, is_terminal
 from tracking_core.config import StoreLocation
-from tracking_core.dataclass import asdict
 
 if TYPE_CHECKING:
-    from etlwatch.doctor.findings import Finding
+    from etlwatch.doctor.checks import Check
+    from etlwatch.doctor.target import Result
 
 FIELDS = ("check", "promise", "verdict", "figure", "value", "unit", "detail")
 _TONES: dict[str, Tone] = {"ok": "dim", "warning": "amber", "failed": "red"}
 
 
-@click.command(epilog="Exit status: 0 all is well, 1 something was found, 2 wrong usage, 3 the store cannot answer.")
+@click.command(epilog="Exit status: 0 no problem, 1 a warning or failure, 2 wrong usage, 3 the store cannot answer.")
 @connect.store_option
-@click.option("--read-only", is_flag=True, help="Only what writes nothing, neither to the store nor to the spool.")
+@click.option("--read-only", is_flag=True, help="Run only checks that write neither to the store nor to the spool.")
 @format_option
 def doctor(read_only: bool, form: Format) -> int:
-    """Try what jobs rely on, against your own store and pooler.
+    """Test what jobs rely on, against your own store and pooler.
 
-    It writes a few probes, runs of the job etlwatch-doctor, reads them back and removes them by their own ids; nothing
-    of them stays, in no figure either. What a store that is away does to a job is tried against peers of its own.
+    It writes a few probes, runs of the job etlwatch-doctor, reads them back and removes them by their ids; no row and
+    no total of them remains. The effect of an unreachable store on a job is tested against local test servers.
     """
-    from etlwatch.doctor.examination import examine
-    from etlwatch.doctor.patient import Patient
+    from etlwatch.doctor.checks import run_checks
+    from etlwatch.doctor.target import Target
 
-    patient = Patient(location=connect.location(), read_only=read_only)
-    place = patient.location
-    findings: list[Finding] = []
-    shapes = _watched(examine(patient, begins=_say_what_is_tried), findings, place)
+    place = connect.location()
+    results: dict[str, Result] = {}
+    found = run_checks(Target(location=place, read_only=read_only), on_start=_show_progress)
+    shapes = _shapes(found, results, place)
     if form is Format.TABLE:
         rows = list(shapes)
         output.write_table(lambda look: _lines(place, rows, look))
     else:
         output.write_rows(form, shapes, fields=FIELDS)
-    store = next(finding for finding in findings if finding.check == "store")
-    if store.result.verdict == "failed":
-        raise StoreCannotAnswer(strike_out(store.result.figure, place))
-    return Exit.NOT_FOUND if any(finding.is_trouble for finding in findings) else Exit.DONE
+    if results["store"].status == "failed":
+        raise StoreCannotAnswer(strike_out(results["store"].figure, place))
+    return Exit.NOT_FOUND if any(result.is_problem for result in results.values()) else Exit.DONE
 
 
-def _watched(found: Iterator[Finding], kept: list[Finding], place: StoreLocation) -> Iterator[Shape]:
-    try:
-        for finding in found:
-            kept.append(finding)
-            yield finding_shape(finding, place)
-    finally:
-        _clear_line()
-        # Also when whoever reads stdout has gone: the probes have not.
-        close = getattr(found, "close", None)
-        if close is not None:
-            close()
-
-
-def finding_shape(finding: Finding, place: StoreLocation) -> Shape:
-    """Return a finding as data, without the passwords that the place holds."""
-    shape = {"check": finding.check, "promise": finding.promise, **asdict(finding.result)}
-    shape["verdict"] = str(finding.result.verdict)
-    for key in ("figure", "detail"):
-        shape[key] = strike_out(str(shape[key]), place)
-    return {name: shape[name] for name in FIELDS}
+def _shapes(
+    found: Generator[tuple[Check, Result]], results: dict[str, Result], place: StoreLocation
+) -> Iterator[Shape]:
+    """Yield results as data, without the passwords that the place holds, and collect them in `results`."""
+    # Closed on every path: when the reader of stdout has gone, the probes must still be removed.
+    with closing(found):
+        try:
+            for check, result in found:
+                results[check.name] = result
+                yield {
+                    "check": check.name,
+                    "promise": check.promise,
+                    "verdict": str(result.status),
+                    "figure": strike_out(result.figure, place),
+                    "value": result.value,
+                    "unit": result.unit,
+                    "detail": strike_out(result.detail, place),
+                }
+        finally:
+            _clear_line()
 
 
 def _lines(place: StoreLocation, rows: Sequence[Shape], look: Look) -> Iterator[str]:
@@ -87,15 +87,15 @@ def _lines(place: StoreLocation, rows: Sequence[Shape], look: Look) -> Iterator[
     for row in rows:
         if row["verdict"] in ("warning", "failed"):
             yield ""
-            yield from _remark(row, look)
+            yield from _detail(row, look)
     counts = Counter(str(row["verdict"]) for row in rows)
     yield ""
     yield ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
 
-def _remark(row: Shape, look: Look) -> Iterator[str]:
-    said = ": ".join(str(row[key]) for key in ("figure", "detail") if row[key])
-    text = look.shown(f"{row['check']}: {said}")
+def _detail(row: Shape, look: Look) -> Iterator[str]:
+    problem = ": ".join(str(row[key]) for key in ("figure", "detail") if row[key])
+    text = look.shown(f"{row['check']}: {problem}")
     yield from [text] if look.width is None else textwrap.wrap(text, look.width, subsequent_indent="  ")
 
 
@@ -103,9 +103,9 @@ def _tone(row: Shape) -> Tone:
     return _TONES.get(str(row["verdict"]), "")
 
 
-def _say_what_is_tried(name: str) -> None:
+def _show_progress(name: str) -> None:
     if is_terminal(sys.stderr):
-        sys.stderr.write(f"\r\x1b[Ktrying {name}")
+        sys.stderr.write(f"\r\x1b[Kchecking {name}")
         sys.stderr.flush()
 
 

@@ -1,33 +1,38 @@
-"""Checks of the store itself: which one, who we are there, how far away it is, its clock, what lies in between."""
+"""Checks of the store: version, rights, response times, clock, pooler, and what has accumulated in it."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from statistics import median
 
-from etlwatch.doctor.findings import Result, brief, failed, ok, warning
-from etlwatch.doctor.patient import Patient
-from etlwatch.model.numbers import bytes_, duration
-from tracking_core.clock import to_microseconds
+from etlwatch.doctor.target import Result, Target, brief, failed, ok, skipped, warning
+from etlwatch.model.numbers import bytes_, duration, span, stamp
+from tracking_core.clock import from_microseconds, to_microseconds
+from tracking_core.config import enabled_by, settings
+from tracking_core.dataclass import replace
 from tracking_core.errors import SchemaNewer, StoreRefused
+from tracking_core.identity import first_run_id_at, format_run_id, run_time_us
+from tracking_core.records import Run, Switch
 from tracking_core.store import queries
+from tracking_core.store.examining import PROBE_JOB
 from tracking_core.store.migrate import check_readable, pending
-from tracking_core.store.postgres.examiner import Server, SessionState, TableRights
+from tracking_core.store.postgres.examiner import Server, SessionState, Strays, TableRights
 
 CONNECTS = 5
 PINGS = 20
-QUESTIONS = 10
-"""More than after which psycopg would prepare a statement of its own accord."""
+QUERIES = 10
+"""More than the number after which psycopg prepares a statement by default."""
 
 SLOW_CONNECT_SHARE = 0.2
-"""Of the deadline: from here on a busy moment is enough to miss it."""
+"""Of the deadline: beyond this, a short load peak is enough to miss it."""
 
 SLOW_PING_S = 0.05
 SKEW_S = 2.0
 
-# S read, I insert, U update, D delete: what a job's own writing needs of each table.
+# S select, I insert, U update, D delete: what a job's own writing needs of each table.
 NEEDED = {
     "runs": "SIU", "requests": "SI", "run_endpoints": "SIU", "run_series": "SIU", "throughput": "SIUD",
     "phases": "SIU", "phase_series": "SIU", "source_counts": "SIU", "errors": "SI", "batches": "SIUD", "writers": "SIU",
@@ -37,51 +42,65 @@ REMOVED_FROM = (
     "runs", "requests", "run_endpoints", "run_series", "throughput", "phases", "phase_series", "source_counts",
     "errors", "batches", "writers",
 )  # fmt: skip
-"""Where a probe leaves rows, and a clean-up removes them."""
+"""Tables that hold rows of a probe, and from which a clean-up removes rows."""
+
+PARTITIONS_AHEAD = timedelta(weeks=8)
+"""With less than this ahead it is time for `init`."""
+
+STRAYS_COUNTED = 100_000
+OVERDUE_COUNTED = 5_000
+MANY_OVERDUE = 2_000
+"""A few hours without writes leave fewer cells than this: more means that nobody joins them."""
+
+LIVE_RUNS = 1_000
+NAMED_RUNS = 3
 
 
-def check_store(patient: Patient) -> Result:
-    """Say which store answers, and of which version its tables are."""
-    path = patient.location.path
+def check_settings(target: Target) -> Result:
+    """Return how a job started from this environment delivers; fail on settings that cannot be read."""
+    # The tracker's defaults, which the environment overrides.
+    found = settings(
+        delivery="immediate", overload="aggregate", deadline=5.0, heartbeat_interval=10.0, environ=target.environ
+    )
+    target.deadline = found.deadline
+    by_environment = bool(target.environ.get("TRACKING_DELIVERY", "").strip())
+    where = "by the environment" if by_environment else "unless the job sets it"
+    return ok(f"{found.delivery} {where}, deadline {found.deadline:g} s", value=found.deadline, unit="s")
+
+
+def check_store(target: Target) -> Result:
+    """Connect, and compare the version of the tables with this program's."""
+    path = target.location.path
     if path is not None:
         from tracking_core.store.sqlite.reader import unborn
 
-        if unborn(patient.location):
-            patient.absent = patient.no_probe = "no job has made the file yet"
-            return ok("not there yet, the first job makes it")
-    elif wrong := _judge_encoding(patient):
+        if unborn(target.location):
+            target.absent = target.no_probe = "no job has created the file yet"
+            return ok("does not exist yet; the first job creates it")
+    elif wrong := _check_encoding(target):
         return wrong
-    with patient.examiner() as examiner:
+    with target.examiner() as examiner:
         versions = examiner.versions()
-    dialect = patient.location.kind
-    schema = judge_schema(versions, queries.migrations(dialect), patient.location.label)
-    return schema if path is None else _with_size(schema, path.stat().st_size)
+    schema = evaluate_schema(versions, queries.migrations(target.location.kind), target.location.label)
+    return schema if path is None else replace(schema, figure=f"{schema.figure}, {bytes_(path.stat().st_size)}")
 
 
-def _judge_encoding(patient: Patient) -> Result | None:
-    """Return a failed check where the database's encoding lacks characters that jobs record; None where it is right."""
+def _check_encoding(target: Target) -> Result | None:
+    """Return a failure where the database's encoding lacks characters that jobs record, else None."""
     from tracking_core.store.postgres.connection import ENCODING
 
-    with patient.postgres() as examiner:
+    with target.postgres() as examiner:
         encoding = examiner.encoding
     if encoding in ("", ENCODING):
         return None
-    detail = f"Rows with characters that it lacks wait in the spool: make the database with ENCODING '{ENCODING}'."
+    detail = f"Rows with other characters stay in the spool: create the database with ENCODING '{ENCODING}'."
     return failed(f"the encoding is {encoding}, not {ENCODING}", detail)
 
 
-def _with_size(result: Result, size: int) -> Result:
-    return Result(
-        verdict=result.verdict,
-        figure=f"{result.figure}, {bytes_(size)}",
-        detail=result.detail,
-        value=result.value,
-        unit=result.unit,
-    )
-
-
-def judge_schema(applied: Sequence[tuple[int, str, str]], known: tuple[queries.Migration, ...], label: str) -> Result:
-    """Judge the migrations that ran against those this program knows. Raises SchemaNewer beyond what can be read."""
+def evaluate_schema(
+    applied: Sequence[tuple[int, str, str]], known: tuple[queries.Migration, ...], label: str
+) -> Result:
+    """Compare applied migrations with this program's; raise SchemaNewer for tables that it cannot read."""
     newest = max((version for version, _, _ in applied), default=0)
     check_readable(newest, known[-1].version, label)
     figure = f"schema {newest} of {known[-1].version}"
@@ -93,83 +112,81 @@ def judge_schema(applied: Sequence[tuple[int, str, str]], known: tuple[queries.M
         return warning(figure, str(error), value=newest)
     if todo:
         names = ", ".join(f"{step.version:03d}_{step.name}" for step in todo)
-        return warning(figure, f"`etlwatch init` would apply {names}; until then jobs write what both know.")
+        return warning(figure, f"`etlwatch init` would apply {names}; until then newer columns stay empty.")
     return ok(f"schema {newest}", value=newest)
 
 
-def check_role(patient: Patient) -> Result:
-    """Say who we are there, and whether that may write."""
-    path = patient.location.path
+def check_role(target: Target) -> Result:
+    """Return the role or user, and whether it may write."""
+    path = target.location.path
     if path is not None:
-        may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-        if not may_write:
-            patient.no_probe = patient.no_probe or "this user may not write"
-        figure = "may write" if may_write else "may not write the file or its directory"
-        return ok(figure) if may_write else warning(figure, "Jobs of this user record nothing here.")
-    with patient.postgres() as examiner:
+        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+            return ok("may write")
+        target.no_probe = target.no_probe or "this user may not write"
+        return warning("may not write the file or its directory", "Jobs of this user record nothing here.")
+    with target.postgres() as examiner:
         server, rights = examiner.server(), examiner.rights()
-    late = ""
+    lag = ""
     if server.in_recovery:
-        with patient.store().reader(patient.patience) as reader:
+        with target.store().reader(target.patience) as reader:
             reader.now()
-            late = ", how far behind is unknown"
-            if reader.behind_s is not None:
-                late = f" {duration(reader.behind_s)} behind its primary"
-    result, no_probe = judge_rights(server, rights, late)
-    patient.no_probe = patient.no_probe or no_probe
+            behind = reader.behind_s
+        lag = ", lag unknown" if behind is None else f" {duration(behind)} behind its primary"
+    result, no_probe = evaluate_rights(server, rights, lag)
+    target.no_probe = target.no_probe or no_probe
     return result
 
 
-def judge_rights(server: Server, rights: Sequence[TableRights], late: str = "") -> tuple[Result, str]:
-    """Judge what the role may do; return the result, and why no probe is to be written ('' when one may be)."""
+def evaluate_rights(server: Server, rights: Sequence[TableRights], lag: str = "") -> tuple[Result, str]:
+    """Compare a role's rights with those needed; return the result, and why no probe may be written ('' if one may)."""
     who = f"{server.role} on PostgreSQL {server.version.partition(' ')[0]}"
     if server.in_recovery or server.read_only:
         why = "a standby" if server.in_recovery else "read-only by its settings"
-        return warning(f"{who}, {why}{late}", "Jobs that are sent here record nothing."), f"the server is {why}"
-    may = {
+        return warning(f"{who}, {why}{lag}", "Jobs that are sent here record nothing."), f"the server is {why}"
+    granted = {
         table.table: {
             letter
-            for letter, given in zip("SIUD", (table.read, table.insert, table.update, table.delete), strict=True)
-            if given
+            for letter, has in zip("SIUD", (table.read, table.insert, table.update, table.delete), strict=True)
+            if has
         }
         for table in rights
     }
-    lacking = [
+    missing = [
         f"{word} on {table}"
         for table, letters in NEEDED.items()
         for letter, word in {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}.items()
-        if letter in letters and letter not in may.get(table, set())
+        if letter in letters and letter not in granted.get(table, set())
     ]
-    if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        detail = f"It lacks {', '.join(lacking[:3])}{more}: jobs under this role record nothing."
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        detail = f"Missing: {', '.join(missing[:3])}{more}. Jobs with this role record nothing."
         return warning(f"{who}, cannot record", detail), "this role may not record"
-    kept = [table for table in REMOVED_FROM if "D" not in may.get(table, set())]
+    kept = [table for table in REMOVED_FROM if "D" not in granted.get(table, set())]
     if kept:
-        detail = f"It cannot remove rows of {', '.join(kept)}: a clean-up needs another role."
+        detail = f"It may not delete rows of {', '.join(kept)}: a clean-up needs another role."
         return ok(f"{who}, records, cannot clean up", detail), "this role could not remove it again"
     owner = all(table.own for table in rights)
     detail = "" if owner else "It owns no tables: `init` needs another role, and a clean-up deletes rows in batches."
     return ok(f"{who}, {'owner' if owner else 'records'}{', encrypted' if server.encrypted else ''}", detail), ""
 
 
-def check_connect(patient: Patient) -> Result:
+def check_connect(target: Target) -> Result:
     """Connect several times, as immediate delivery does for each call."""
     took = []
     for _ in range(CONNECTS):
         began = time.monotonic()
-        with patient.store().reader(patient.patience):
+        with target.store().reader(target.patience):
             took.append(time.monotonic() - began)
-    return judge_connect(took, patient.deadline)
+    return evaluate_connect(took, target.deadline)
 
 
-def judge_connect(took: Sequence[float], deadline: float) -> Result:
-    """Judge the seconds that connecting took against a job's deadline."""
+def evaluate_connect(took: Sequence[float], deadline: float) -> Result:
+    """Compare connection times with a job's deadline, both in seconds."""
     typical, worst = median(took), max(took)
     figure = f"p50 {brief(typical)}, worst {brief(worst)} of {deadline:g} s allowed"
     value = round(typical * 1000, 3)
     if worst >= deadline:
-        detail = "Calls of immediate delivery end in the spool: raise the deadline, or use buffered delivery."
+        detail = "Calls of immediate delivery go to the spool: raise the deadline, or use buffered delivery."
         return failed(figure, detail, value=value, unit="ms")
     if typical > deadline * SLOW_CONNECT_SHARE:
         detail = "Immediate delivery connects for each call; buffered delivery keeps one connection."
@@ -177,10 +194,10 @@ def judge_connect(took: Sequence[float], deadline: float) -> Result:
     return ok(figure, value=value, unit="ms")
 
 
-def _pings(patient: Patient) -> list[tuple[float, float]]:
-    """Return (seconds of the round trip, the store's clock minus ours at its middle) of some questions."""
+def _pings(target: Target) -> list[tuple[float, float]]:
+    """Return pairs of (round trip, the store's clock minus ours at its middle), in seconds."""
     found = []
-    with patient.store().reader(patient.patience) as reader:
+    with target.store().reader(target.patience) as reader:
         for _ in range(PINGS):
             before_us, began = time.time_ns() // 1000, time.monotonic()
             there_us = to_microseconds(reader.now()) + round((reader.behind_s or 0.0) * 1_000_000)
@@ -189,57 +206,57 @@ def _pings(patient: Patient) -> list[tuple[float, float]]:
     return found
 
 
-def check_round_trip(patient: Patient) -> Result:
-    """Ask a small question several times over one connection."""
-    return judge_round_trip([took for took, _ in _pings(patient)])
+def check_round_trip(target: Target) -> Result:
+    """Send a small query several times over one connection."""
+    return evaluate_round_trip([took for took, _ in _pings(target)])
 
 
-def judge_round_trip(took: Sequence[float]) -> Result:
-    """Judge the seconds of the answers."""
-    typical, worst = median(took), max(took)
-    figure = f"p50 {brief(typical)}, worst {brief(worst)}"
+def evaluate_round_trip(took: Sequence[float]) -> Result:
+    """Evaluate response times in seconds."""
+    typical = median(took)
+    figure = f"p50 {brief(typical)}, worst {brief(max(took))}"
     value = round(typical * 1000, 3)
     if typical > SLOW_PING_S:
-        detail = "Every call of immediate delivery takes a few of these; buffered delivery takes none."
+        detail = "Every call of immediate delivery waits for a few of these; buffered delivery for none."
         return warning(figure, detail, value=value, unit="ms")
     return ok(figure, value=value, unit="ms")
 
 
-def check_clock(patient: Patient) -> Result:
+def check_clock(target: Target) -> Result:
     """Compare this machine's clock with the store's."""
-    # The quickest answer knows best: the clock was read somewhere within its round trip.
-    took, skew = min(_pings(patient))
-    return judge_skew(skew, took / 2)
+    # The shortest round trip has the least uncertainty: the clock was read somewhere within it.
+    took, skew = min(_pings(target))
+    return evaluate_skew(skew, took / 2)
 
 
-def judge_skew(skew: float, uncertainty: float) -> Result:
-    """Judge how far the store's clock is ahead of ours, in seconds."""
+def evaluate_skew(skew: float, uncertainty: float) -> Result:
+    """Evaluate how far the store's clock is ahead of ours, in seconds."""
     size = abs(skew)
     value = round(skew, 4)
     if size <= uncertainty:
         return ok(f"no skew (± {brief(uncertainty)})", value=value, unit="s")
     figure = f"the store is {brief(size)} {'ahead' if skew > 0 else 'behind'}"
     if size - uncertainty > SKEW_S:
-        detail = "Verdicts, ages and durations stay right; what people compare by the wall clock does not."
+        detail = "States, ages and durations stay right; comparing by the wall clock does not."
         return warning(figure, detail, value=value, unit="s")
     return ok(figure, value=value, unit="s")
 
 
-def check_pooler(patient: Patient) -> Result:
-    """Say whether a pooler stands in between, and whether a session of ours holds what one would take away."""
-    with patient.postgres() as first:
+def check_pooler(target: Target) -> Result:
+    """Detect a pooler, and session state that a pooler would pass on to other clients."""
+    with target.postgres() as first:
         server = first.server()
-        state = first.session_after(QUESTIONS)
+        state = first.session_after(QUERIES)
         if not server.behind_pooler:
-            return judge_pooler("none in between", state)
-        # Two connections of ours on one of the server's: it is handed on between transactions.
-        with patient.postgres() as second:
+            return evaluate_pooler("none in between", state)
+        # Two client connections on one server connection: it is passed on between transactions.
+        with target.postgres() as second:
             shared = second.server().backend_pid == first.server().backend_pid
-    return judge_pooler("in between, transaction mode" if shared else "in between", state)
+    return evaluate_pooler("in between, transaction mode" if shared else "in between", state)
 
 
-def judge_pooler(where: str, state: SessionState) -> Result:
-    """Judge what a session held after some questions."""
+def evaluate_pooler(where: str, state: SessionState) -> Result:
+    """Evaluate the session state after some queries; none is expected."""
     held = {
         "prepared statements": state.prepared,
         "advisory locks": state.locks,
@@ -247,5 +264,117 @@ def judge_pooler(where: str, state: SessionState) -> Result:
     }
     left = ", ".join(f"{number} {what}" for what, number in held.items() if number > 0)
     if left:
-        return failed(f"{where}; {left} left", "A pooler in transaction mode would hand these to strangers.")
+        return failed(f"{where}; {left} left", "A pooler in transaction mode would pass these on to other clients.")
     return ok(f"{where}; no session state is needed")
+
+
+def check_partitions(target: Target) -> Result:
+    """Return how far ahead the weekly partitions reach."""
+    with target.postgres() as examiner:
+        ranges = examiner.partitions()
+    with target.store().reader(target.patience) as reader:
+        now = reader.now()
+    return evaluate_partitions(ranges, now)
+
+
+def evaluate_partitions(ranges: Sequence[tuple[int, int]], now: datetime) -> Result:
+    """Evaluate the run ids [from, to) of the weekly partitions, up to the first gap from now on."""
+    here = reach = first_run_id_at(to_microseconds(now))
+    for first, after_last in sorted(ranges):
+        if first <= reach < after_last:
+            reach = after_last
+    if reach <= here:
+        detail = "New requests go to a default partition, which a clean-up cannot drop: run `etlwatch init`."
+        return failed("none for this week", detail, value=0.0, unit="days")
+    until = from_microseconds(run_time_us(reach))
+    ahead = until - now
+    figure = f"reach {span(ahead.total_seconds())} ahead, to {until:%Y-%m-%d}"
+    value = round(ahead / timedelta(days=1), 1)
+    if ahead < PARTITIONS_AHEAD:
+        return warning(figure, "`etlwatch init` creates them for two years.", value=value, unit="days")
+    return ok(figure, value=value, unit="days")
+
+
+def check_strays(target: Target) -> Result:
+    """Count the rows in the default partition, which holds only runs with an absurd clock."""
+    try:
+        with target.postgres() as examiner:
+            return evaluate_strays(examiner.strays(STRAYS_COUNTED))
+    except StoreRefused:
+        return skipped("this role may not read it")
+
+
+def evaluate_strays(strays: Strays) -> Result:
+    """Evaluate the number of rows in the default partition."""
+    rows = strays.requests
+    if not rows:
+        return ok("empty", value=0, unit="rows")
+    more = "+" if rows >= STRAYS_COUNTED else ""
+    newest = ""
+    if strays.newest_run_id is not None:
+        started = from_microseconds(run_time_us(strays.newest_run_id))
+        newest = f" The newest, {format_run_id(strays.newest_run_id)}, has the start {started:%Y-%m-%d}."
+    detail = f"The clocks of these runs' machines were wrong; a clean-up removes the rows one by one.{newest}"
+    return warning(f"{rows:,}{more} rows", detail, value=rows, unit="rows")
+
+
+def check_throughput(target: Target) -> Result:
+    """Count the throughput cells that are narrower than their age allows."""
+    with target.store().reader(target.patience) as reader:
+        now_s = to_microseconds(reader.now()) // 1_000_000
+    with target.examiner() as examiner:
+        return evaluate_overdue(examiner.overdue_cells(now_s, OVERDUE_COUNTED))
+
+
+def evaluate_overdue(cells: int) -> Result:
+    """Evaluate the number of cells that wait to be joined into wider ones."""
+    more = "+" if cells >= OVERDUE_COUNTED else ""
+    figure = f"{cells:,}{more} cells wait to be joined" if cells else "nothing waits to be joined"
+    if cells > MANY_OVERDUE:
+        detail = "Long charts of all runs read more than needed, until jobs write batches again."
+        return warning(figure, detail, value=cells, unit="cells")
+    return ok(figure, value=cells, unit="cells")
+
+
+def check_lost_runs(target: Target) -> Result:
+    """List the runs that are lost and not closed."""
+    with target.store().reader(target.patience) as reader:
+        now, live = reader.now(), reader.live_runs(LIVE_RUNS)
+    return evaluate_lost([run for run in live if run.job != PROBE_JOB], now)
+
+
+def evaluate_lost(live: Sequence[Run], now: datetime) -> Result:
+    """Evaluate the runs whose stored status is running."""
+    lost = [run for run in live if run.state == "lost"]
+    figure = f"{len(lost):,} of {len(live):,} running" if live else "no run is live"
+    if not lost:
+        return ok(figure, value=0, unit="runs")
+    oldest = min(run.state_since or run.started_at for run in lost)
+    named = ", ".join(f"{run.id} ({run.job})" for run in lost[:NAMED_RUNS])
+    more = f" and {len(lost) - NAMED_RUNS} more" if len(lost) > NAMED_RUNS else ""
+    silent = span((now - oldest).total_seconds())
+    detail = f"No heartbeat for up to {silent}: {named}{more}. `etlwatch close RUN` closes a run whose process is dead."
+    return warning(figure, detail, value=len(lost), unit="runs")
+
+
+def check_switch(target: Target) -> Result:
+    """Return whether jobs record."""
+    with target.store().reader(target.patience) as reader:
+        off = [switch for switch in reader.switches() if not switch.enabled]
+    if any(switch.job in ("", PROBE_JOB) for switch in off):
+        target.no_probe = target.no_probe or "tracking is switched off"
+    return evaluate_switches(off, here=enabled_by(target.environ))
+
+
+def evaluate_switches(off: Sequence[Switch], *, here: bool) -> Result:
+    """Evaluate the switches that are off; `here`: whether this environment lets jobs record."""
+    if not here:
+        return warning("off in this environment", "TRACKING_ENABLED stops the recording of jobs started from here.")
+    if not off:
+        return ok("on")
+    switch = min(off, key=lambda each: (each.job != "", each.changed_at))
+    scope = f"{len(off)} job{'s' if len(off) > 1 else ''}" if switch.job else "all jobs"
+    why = f": {switch.reason}" if switch.reason else ""
+    name = f" {switch.job}" if switch.job else ""
+    turned = f"Turned off{name} by {switch.changed_by}, {stamp(switch.changed_at)}{why}."
+    return warning(f"off for {scope}", f"{turned} `etlwatch tracking on` turns it on again.")

@@ -1,4 +1,4 @@
-"""`etlwatch doctor` on real stores: what it says of a healthy one, what it finds, and that nothing of it stays."""
+"""`etlwatch doctor` on real stores: its results on a healthy one, the faults it finds, and that no probe remains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,8 @@ import pytest
 from psycopg import sql
 
 from etlwatch.doctor import probe as probes
-from etlwatch.doctor.examination import CHECKS, Check, examine
-from etlwatch.doctor.findings import Finding, Result, Verdict
-from etlwatch.doctor.patient import Patient
+from etlwatch.doctor.checks import CHECKS, Check, run_checks
+from etlwatch.doctor.target import CheckStatus, Result, Target
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.store.stocking import Stock
 from tests.support.databases import Databases
@@ -38,7 +37,7 @@ from tracking_core.store.examining import PROBE_JOB
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 OF_THE_MACHINE = {"file system", "spool", "silent store", "silent later", "breaker", "buffered, no store"}
-"""Checks whose verdict follows from this machine's disk and from how busy it is."""
+"""Checks whose result depends on this machine's disk and load."""
 
 PROBING = {"immediate run", "buffered run", "sent twice", "unknown run", "heartbeat", "removal"}
 
@@ -55,9 +54,8 @@ def only(*names: str) -> list[Check]:
 
 
 def look(dsn: str, *names: str, **settings: Any) -> dict[str, Result]:
-    patient = Patient(location=resolve(dsn), **settings)
-    found = examine(patient, only(*names) if names else CHECKS)
-    return {finding.check: finding.result for finding in found}
+    target = Target(location=resolve(dsn), **settings)
+    return {check.name: result for check, result in run_checks(target, only(*names) if names else CHECKS)}
 
 
 def stock(dsn: str) -> int:
@@ -111,7 +109,7 @@ def test_everything_holds_behind_a_pooler_in_transaction_mode(
 ) -> None:
     before = contents(postgres_store_dsn)
     found = look(pgbouncer_store_dsn)
-    assert {name for name, result in found.items() if result.verdict != "ok"} <= OF_THE_MACHINE
+    assert {name for name, result in found.items() if result.status != "ok"} <= OF_THE_MACHINE
     assert found["pooler"].figure.startswith("in between, transaction mode")
     assert contents(postgres_store_dsn) == before
 
@@ -137,7 +135,7 @@ def test_read_only_leaves_the_journal_of_a_file_as_it_is(sqlite_store_dsn: str) 
     with closing(sqlite3.connect(path)) as file:
         file.execute("PRAGMA journal_mode = DELETE")
     found = look(sqlite_store_dsn, "settings", "store", "role", "journal", "integrity", read_only=True)
-    assert found["journal"].verdict == Verdict.WARNING
+    assert found["journal"].status == CheckStatus.WARNING
     assert found["journal"].figure.startswith("delete")
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -147,7 +145,7 @@ def test_the_embedded_file_that_no_job_has_made_is_not_made(etlwatch: Program, t
     answer = etlwatch("doctor", "--format", "json")
     rows = {row["check"]: row for row in answer.data}
     assert rows["store"]["verdict"] == "ok"
-    assert rows["immediate run"]["figure"] == "no job has made the file yet"
+    assert rows["immediate run"]["figure"] == "no job has created the file yet"
     assert not list(tmp_path.rglob("*.db"))
 
 
@@ -172,7 +170,7 @@ def test_a_store_that_cannot_answer_is_a_row_and_exit_3_and_the_rest_is_tried(et
 def test_a_wrong_password_is_named_and_not_shown(
     etlwatch: Program, postgres_server: PostgresServer, postgres_dsn: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etlwatch.doctor.examination.CHECKS", only("store", "role"))
+    monkeypatch.setattr("etlwatch.doctor.checks.CHECKS", only("store", "role"))
     name = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]
     answer = etlwatch("doctor", "--dsn", postgres_server.guarded_dsn(str(name), "hunter2 is wrong"), "--format", form)
     assert answer.status == 3
@@ -191,28 +189,28 @@ def test_a_database_without_our_tables_is_told_about_init(etlwatch: Program, pos
 def test_a_database_of_another_encoding_is_named(encoding: str, databases: Databases) -> None:
     with databases.fresh(encoding=encoding) as dsn:
         found = look(dsn, "store")["store"]
-    assert (found.verdict, found.figure) == ("failed", f"the encoding is {encoding}, not UTF8")
-    assert "make the database with ENCODING 'UTF8'" in found.detail
+    assert (found.status, found.figure) == ("failed", f"the encoding is {encoding}, not UTF8")
+    assert "create the database with ENCODING 'UTF8'" in found.detail
 
 
-def test_a_store_that_falls_silent_midway_ends_the_examination_in_time_and_the_next_one_is_well(
+def test_a_store_that_stops_answering_ends_the_checks_in_time_and_its_probes_can_be_removed_later(
     postgres_store_dsn: str, postgres_proxy: Callable[[str], PostgresProxy]
 ) -> None:
     proxy = postgres_proxy(postgres_store_dsn)
-    patient = Patient(location=resolve(proxy.dsn), patience=0.3, environ={**os.environ, "TRACKING_DEADLINE": "0.3"})
+    target = Target(location=resolve(proxy.dsn), patience=0.3, environ={**os.environ, "TRACKING_DEADLINE": "0.3"})
     checks = only("settings", "store", "role", "immediate run", "buffered run", "sent twice", "removal", "lost runs")
 
     def freeze(name: str) -> None:
         if name == "buffered run":
             proxy.freeze()
 
-    found = {finding.check: finding.result for finding in examine(patient, checks, begins=freeze)}
-    assert found["immediate run"].verdict == Verdict.OK
-    assert {found[name].verdict for name in ("buffered run", "sent twice", "removal")} == {Verdict.FAILED}
+    found = {check.name: result for check, result in run_checks(target, checks, on_start=freeze)}
+    assert found["immediate run"].status == CheckStatus.OK
+    assert {found[name].status for name in ("buffered run", "sent twice", "removal")} == {CheckStatus.FAILED}
     assert "deadline" in found["sent twice"].figure
-    assert patient.probes
+    assert target.probes
     proxy.resume()
-    assert probes.forget_probes(patient) == 0
+    assert probes.remove_probes(target) == 0
     assert not contents(postgres_store_dsn)["runs"]
 
 
@@ -221,11 +219,11 @@ def test_a_store_that_falls_silent_midway_ends_the_examination_in_time_and_the_n
 
 def test_whoever_stops_midway_leaves_no_probe(store_dsn: str) -> None:
     before = contents(store_dsn)
-    patient = Patient(location=resolve(store_dsn))
-    found: Iterator[Finding] = examine(patient, only("store", "immediate run", "sent twice", "removal"))
-    assert [next(found).check for _ in range(3)] == ["store", "immediate run", "sent twice"]
+    target = Target(location=resolve(store_dsn))
+    found = run_checks(target, only("store", "immediate run", "sent twice", "removal"))
+    assert [next(found)[0].name for _ in range(3)] == ["store", "immediate run", "sent twice"]
     assert contents(store_dsn) != before
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert contents(store_dsn) == before
 
 
@@ -236,11 +234,11 @@ def _probe_of(dsn: str, began: datetime, tags: dict[str, str], *, writer_id: int
     filled.close()
 
 
-def test_probes_of_an_examination_that_was_killed_are_removed_by_the_next(store_dsn: str) -> None:
+def test_probes_of_a_doctor_that_was_killed_are_removed_by_the_next(store_dsn: str) -> None:
     before = contents(store_dsn)
     _probe_of(store_dsn, NOW - timedelta(hours=1), {probes.TAG: "probe"})
     found = look(store_dsn, "store", "removal")
-    assert found["removal"].verdict == Verdict.OK
+    assert found["removal"].status == CheckStatus.OK
     assert "1 older" in found["removal"].figure
     assert contents(store_dsn) == before
 
@@ -256,7 +254,7 @@ def test_the_run_of_another_job_is_never_removed_as_a_probe(store_dsn: str) -> N
     run_id = stock(store_dsn)
     before = contents(store_dsn)
     with (
-        Patient(location=resolve(store_dsn)).examiner(may_write=True) as examiner,
+        Target(location=resolve(store_dsn)).examiner(may_write=True) as examiner,
         pytest.raises(ValueError, match="no probe"),
     ):
         examiner.forget_probe(run_id)
@@ -265,7 +263,7 @@ def test_the_run_of_another_job_is_never_removed_as_a_probe(store_dsn: str) -> N
 
 def test_the_spool_is_left_as_it_was(sqlite_store_dsn: str, tmp_path: Path) -> None:
     found = look(sqlite_store_dsn, "store", "spool", "spooled")
-    assert {result.verdict for result in found.values()} <= {Verdict.OK, Verdict.WARNING}
+    assert {result.status for result in found.values()} <= {CheckStatus.OK, CheckStatus.WARNING}
     assert not (tmp_path / "xdg_state_home").exists()
 
 
@@ -309,9 +307,9 @@ def test_a_role_that_may_only_read_is_told_so_and_writes_no_probe(
         "GRANT SELECT ON ALL TABLES IN SCHEMA tracking TO {role}",
     )
     found = look(as_guarded(postgres_server, postgres_store_dsn), "store", "role", "immediate run", "removal")
-    assert found["role"].verdict == Verdict.WARNING
+    assert found["role"].status == CheckStatus.WARNING
     assert "INSERT on runs" in found["role"].detail
-    assert found["immediate run"].verdict == Verdict.SKIPPED
+    assert found["immediate run"].status == CheckStatus.SKIPPED
     assert "may not record" in found["immediate run"].figure
 
 
@@ -323,9 +321,9 @@ def test_a_role_that_may_not_remove_writes_no_probe(postgres_server: PostgresSer
         "GRANT DELETE ON tracking.throughput, tracking.batches TO {role}",
     )
     found = look(as_guarded(postgres_server, postgres_store_dsn), "store", "role", "immediate run")
-    assert found["role"].verdict == Verdict.OK
+    assert found["role"].status == CheckStatus.OK
     assert "cannot clean up" in found["role"].figure
-    assert found["immediate run"].verdict == Verdict.SKIPPED
+    assert found["immediate run"].status == CheckStatus.SKIPPED
 
 
 def test_a_job_with_the_least_rights_passes_every_probe(
@@ -337,14 +335,14 @@ def test_a_job_with_the_least_rights_passes_every_probe(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tracking TO {role}",
     )
     found = look(as_guarded(postgres_server, postgres_store_dsn), "store", "role", *PROBING)
-    assert {result.verdict for result in found.values()} == {Verdict.OK}
+    assert {result.status for result in found.values()} == {CheckStatus.OK}
     assert "owns no tables" in found["role"].detail
 
 
 def test_probes_are_not_tried_while_tracking_is_off(etlwatch: Program, store_dsn: str) -> None:
     etlwatch("tracking", "off", "--all", "--dsn", store_dsn, "--reason", "moving house")
     found = look(store_dsn, "store", "switch", "immediate run")
-    assert found["switch"].verdict == Verdict.WARNING
+    assert found["switch"].status == CheckStatus.WARNING
     assert "moving house" in found["switch"].detail
     assert found["immediate run"].figure == "tracking is switched off"
 
@@ -355,12 +353,12 @@ def test_an_environment_that_switches_tracking_off_is_found_and_the_store_is_tri
     environ = {**os.environ, "TRACKING_ENABLED": "off"}
     found = look(store_dsn, "store", "switch", "immediate run", environ=environ)
     assert found["switch"].figure == "off in this environment"
-    assert found["immediate run"].verdict == Verdict.OK
+    assert found["immediate run"].status == CheckStatus.OK
 
 
 def test_a_setting_that_nobody_understands_is_named(store_dsn: str) -> None:
     found = look(store_dsn, "settings", environ={"TRACKING_DEADLINE": "soon"})
-    assert found["settings"].verdict == Verdict.FAILED
+    assert found["settings"].status == CheckStatus.FAILED
     assert "$TRACKING_DEADLINE" in found["settings"].figure
 
 
@@ -371,7 +369,7 @@ def test_lost_runs_are_named(store_dsn: str) -> None:
         wait_until(lambda: [run.state for run in reader.live_runs()] == ["lost"], "three beats are missed")
     filled.close()
     result = look(store_dsn, "store", "lost runs")["lost runs"]
-    assert (result.verdict, result.figure) == (Verdict.WARNING, "1 of 1 running")
+    assert (result.status, result.figure) == (CheckStatus.WARNING, "1 of 1 running")
     assert f"{format_run_id(run_id)} (nightly)" in result.detail
 
 
@@ -382,13 +380,13 @@ def test_rows_of_an_absurd_clock_are_found_in_the_default_partition(postgres_sto
     filled.requests(run_id, [(when, "/a", 200, 1, 1)])
     filled.close()
     result = look(postgres_store_dsn, "store", "default partition")["default partition"]
-    assert result.verdict == Verdict.WARNING
+    assert result.status == CheckStatus.WARNING
     assert "2071-01-01" in result.detail
 
 
 def test_partitions_reach_two_years_ahead_after_init(postgres_store_dsn: str) -> None:
     result = look(postgres_store_dsn, "store", "partitions")["partitions"]
-    assert result.verdict == Verdict.OK
+    assert result.status == CheckStatus.OK
     assert result.value is not None
     assert result.value > 700
 
@@ -396,7 +394,7 @@ def test_partitions_reach_two_years_ahead_after_init(postgres_store_dsn: str) ->
 def test_a_file_that_others_can_read_is_found(sqlite_store_dsn: str) -> None:
     Path(sqlite_store_dsn.removeprefix("sqlite:///")).chmod(0o644)
     result = look(sqlite_store_dsn, "store", "file mode")["file mode"]
-    assert result.verdict == Verdict.WARNING
+    assert result.status == CheckStatus.WARNING
     assert "0644" in result.figure
 
 
@@ -411,7 +409,7 @@ def test_a_damaged_file_is_found(sqlite_store_dsn: str) -> None:
         raw.seek((page - 1) * page_size)
         raw.write(b"\xff" * 64)
     result = look(sqlite_store_dsn, "store", "integrity")["integrity"]
-    assert result.verdict == Verdict.FAILED
+    assert result.status == CheckStatus.FAILED
 
 
 def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, tmp_path: Path) -> None:
@@ -421,7 +419,7 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
         assert spool.take(probes.batch_of(probes.Probe(1, 0), 1, 1, [1], begins=False))
         spool.close()
     result = look(sqlite_store_dsn, "spooled", environ=environ)["spooled"]
-    assert result.verdict == Verdict.WARNING
+    assert result.status == CheckStatus.WARNING
     assert result.figure == "1 batches wait, 1 for other stores"
     assert "spool replay" in result.detail
 
@@ -429,19 +427,19 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
 def test_a_spool_that_cannot_be_made_is_found(sqlite_store_dsn: str, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     result = look(sqlite_store_dsn, "spool", environ={"TRACKING_SPOOL_DIR": str(tmp_path / "taken" / "spool")})["spool"]
-    assert result.verdict == Verdict.FAILED
+    assert result.status == CheckStatus.FAILED
 
 
 # -- how checks fail ---------------------------------------------------------------------------------------------------
 
 
-def outcome(dsn: str, check: Callable[[Patient], Result], limit_s: float = 5.0) -> Result:
-    odd = Check(name="odd", look=check, limit_s=limit_s, needs_store=False)
-    return next(iter(examine(Patient(location=resolve(dsn)), [odd]))).result
+def outcome(dsn: str, check: Callable[[Target], Result], limit_s: float = 5.0) -> Result:
+    odd = Check("odd", check, limit_s=limit_s, needs_store=False)
+    return next(run_checks(Target(location=resolve(dsn)), [odd]))[1]
 
 
-def raising(error: Exception) -> Callable[[Patient], Result]:
-    def check(_patient: Patient) -> Result:
+def raising(error: Exception) -> Callable[[Target], Result]:
+    def check(_target: Target) -> Result:
         raise error
 
     return check
@@ -457,30 +455,30 @@ def raising(error: Exception) -> Callable[[Patient], Result]:
 )
 def test_a_check_that_raises_is_a_row_with_its_cause(sqlite_dsn: str, error: Exception, said: str) -> None:
     result = outcome(sqlite_dsn, raising(error))
-    assert result.verdict == Verdict.FAILED
+    assert result.status == CheckStatus.FAILED
     assert result.figure == said
 
 
 def test_a_check_that_hangs_is_a_row(sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etlwatch.doctor.examination.GRACE_S", 0.0)
+    monkeypatch.setattr("etlwatch.doctor.checks.GRACE_S", 0.0)
     free = threading.Event()
 
-    def hang(_patient: Patient) -> Result:
+    def hang(_target: Target) -> Result:
         free.wait()
         raise AssertionError
 
     result = outcome(sqlite_dsn, hang, limit_s=0.05)
     free.set()
-    assert result.verdict == Verdict.FAILED
+    assert result.status == CheckStatus.FAILED
     assert result.figure == "no answer within 0.05 s"
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_every_format_says_every_verdict(
+def test_every_format_shows_every_status(
     etlwatch: Program, sqlite_store_dsn: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: Sequence[str] = ("store", "role", "file mode", "immediate run", "removal")
-    monkeypatch.setattr("etlwatch.doctor.examination.CHECKS", only(*names))
+    monkeypatch.setattr("etlwatch.doctor.checks.CHECKS", only(*names))
     Path(sqlite_store_dsn.removeprefix("sqlite:///")).chmod(0o640)
     answer = etlwatch("doctor", "--dsn", sqlite_store_dsn, "--format", form)
     assert answer.status == 1

@@ -1,4 +1,4 @@
-"""What the doctor concludes from what it measured: pure judgements, each at both sides of its bound."""
+"""How the doctor evaluates what it measured: pure functions, each on both sides of its limit."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.doctor import (
-    deadline_checks,
-    file_checks,
-    history_checks,
-    probe_checks,
-    spool_checks,
-    store_checks,
-)
-from etlwatch.doctor.findings import Result, Verdict, brief
+from etlwatch.doctor import local_checks, outage_checks, probe, store_checks
+from etlwatch.doctor.target import CheckStatus, Result, brief
 from tests.etlwatch.fleet import make_run
 from tracking_core.clock import to_microseconds
 from tracking_core.delivery.spool_file import SpoolFile
@@ -28,7 +21,7 @@ from tracking_core.store.examining import Figures
 from tracking_core.store.postgres.examiner import Server, SessionState, Strays, TableRights
 
 NOW = datetime(2026, 10, 24, 3, 12, tzinfo=UTC)
-OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
+OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
 
 
 @pytest.mark.parametrize(
@@ -59,24 +52,24 @@ def applied(*versions: int, checksum: str = "") -> list[tuple[int, str, str]]:
 
 
 def test_tables_of_this_programs_version_are_well() -> None:
-    assert store_checks.judge_schema(applied(1, 2), known(), "db").verdict == OK
+    assert store_checks.evaluate_schema(applied(1, 2), known(), "db").status == OK
 
 
 def test_older_tables_are_told_about_init() -> None:
-    result = store_checks.judge_schema(applied(1), known(), "db")
-    assert result.verdict == WARNING
+    result = store_checks.evaluate_schema(applied(1), known(), "db")
+    assert result.status == WARNING
     assert "002_second" in result.detail
 
 
 def test_newer_tables_are_told_about_an_upgrade_and_much_newer_ones_cannot_be_read() -> None:
-    assert "upgrade etlwatch" in store_checks.judge_schema(applied(1, 2, 3), known(), "db").detail
+    assert "upgrade etlwatch" in store_checks.evaluate_schema(applied(1, 2, 3), known(), "db").detail
     with pytest.raises(SchemaNewer):
-        store_checks.judge_schema(applied(1, 2, 3, 4, 5), known(), "db")
+        store_checks.evaluate_schema(applied(1, 2, 3, 4, 5), known(), "db")
 
 
 def test_a_migration_of_another_text_is_found() -> None:
-    result = store_checks.judge_schema(applied(1, 2, checksum="x"), known(), "db")
-    assert result.verdict == WARNING
+    result = store_checks.evaluate_schema(applied(1, 2, checksum="x"), known(), "db")
+    assert result.status == WARNING
     assert "another text" in result.detail
 
 
@@ -107,35 +100,35 @@ def rights(*, delete: bool = True, own: bool = True) -> list[TableRights]:
 
 
 def test_an_owner_may_do_everything() -> None:
-    result, no_probe = store_checks.judge_rights(server(), rights())
-    assert (result.verdict, result.figure, no_probe) == (OK, "job on PostgreSQL 17.2, owner", "")
+    result, no_probe = store_checks.evaluate_rights(server(), rights())
+    assert (result.status, result.figure, no_probe) == (OK, "job on PostgreSQL 17.2, owner", "")
 
 
 @pytest.mark.parametrize("state", ["in_recovery", "read_only"])
 def test_a_server_that_takes_no_writes_is_found(state: str) -> None:
-    result, no_probe = store_checks.judge_rights(server(**{state: True}), rights())
-    assert result.verdict == WARNING
+    result, no_probe = store_checks.evaluate_rights(server(**{state: True}), rights())
+    assert result.status == WARNING
     assert no_probe
 
 
 def test_a_table_that_is_missing_lacks_every_right() -> None:
-    result, no_probe = store_checks.judge_rights(server(), [row for row in rights() if row.table != "writers"])
+    result, no_probe = store_checks.evaluate_rights(server(), [row for row in rights() if row.table != "writers"])
     assert "on writers" in result.detail
     assert no_probe
 
 
-@pytest.mark.parametrize(("took", "verdict"), [(0.01, OK), (1.1, WARNING), (5.0, FAILED)])
-def test_connecting_is_judged_by_the_deadline(took: float, verdict: Verdict) -> None:
-    assert store_checks.judge_connect([took] * 3, 5.0).verdict == verdict
+@pytest.mark.parametrize(("took", "status"), [(0.01, OK), (1.1, WARNING), (5.0, FAILED)])
+def test_connecting_is_judged_by_the_deadline(took: float, status: CheckStatus) -> None:
+    assert store_checks.evaluate_connect([took] * 3, 5.0).status == status
 
 
-@pytest.mark.parametrize(("took", "verdict"), [(0.049, OK), (0.051, WARNING)])
-def test_a_long_round_trip_is_found(took: float, verdict: Verdict) -> None:
-    assert store_checks.judge_round_trip([took] * 3).verdict == verdict
+@pytest.mark.parametrize(("took", "status"), [(0.049, OK), (0.051, WARNING)])
+def test_a_long_round_trip_is_found(took: float, status: CheckStatus) -> None:
+    assert store_checks.evaluate_round_trip([took] * 3).status == status
 
 
 @pytest.mark.parametrize(
-    ("skew", "uncertainty", "verdict", "said"),
+    ("skew", "uncertainty", "status", "said"),
     [
         (0.0004, 0.001, OK, "no skew"),
         (-1.5, 0.001, OK, "1.5s behind"),
@@ -144,18 +137,18 @@ def test_a_long_round_trip_is_found(took: float, verdict: Verdict) -> None:
     ],
 )
 def test_a_skewed_clock_is_found_as_far_as_it_can_be_known(
-    skew: float, uncertainty: float, verdict: Verdict, said: str
+    skew: float, uncertainty: float, status: CheckStatus, said: str
 ) -> None:
-    result = store_checks.judge_skew(skew, uncertainty)
-    assert result.verdict == verdict
+    result = store_checks.evaluate_skew(skew, uncertainty)
+    assert result.status == status
     assert said in result.figure
 
 
 def test_session_state_would_be_found() -> None:
     clean = SessionState(prepared=0, locks=0, channels=0)
-    assert store_checks.judge_pooler("in between", clean).verdict == OK
-    result = store_checks.judge_pooler("in between", SessionState(prepared=2, locks=0, channels=1))
-    assert result.verdict == FAILED
+    assert store_checks.evaluate_pooler("in between", clean).status == OK
+    result = store_checks.evaluate_pooler("in between", SessionState(prepared=2, locks=0, channels=1))
+    assert result.status == FAILED
     assert "2 prepared statements, 1 listening channels" in result.figure
 
 
@@ -172,7 +165,7 @@ def weeks(first: int, last: int) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("found", "status"),
     [
         (weeks(-5, 104), OK),
         (weeks(-5, 7), WARNING),
@@ -181,31 +174,31 @@ def weeks(first: int, last: int) -> list[tuple[int, int]]:
         (weeks(-5, 3) + weeks(4, 104), WARNING),
     ],
 )
-def test_partitions_reach_no_further_than_a_gap(found: list[tuple[int, int]], verdict: Verdict) -> None:
-    result = history_checks.judge_partitions(found, NOW)
-    assert result.verdict == verdict
-    assert "init" in result.detail or verdict == OK
+def test_partitions_reach_no_further_than_a_gap(found: list[tuple[int, int]], status: CheckStatus) -> None:
+    result = store_checks.evaluate_partitions(found, NOW)
+    assert result.status == status
+    assert "init" in result.detail or status == OK
 
 
 def test_rows_in_the_default_partition_are_found() -> None:
-    assert history_checks.judge_strays(Strays(requests=0, newest_run_id=None)).verdict == OK
-    many = Strays(requests=history_checks.STRAYS_COUNTED, newest_run_id=first_run_id_at(0))
-    result = history_checks.judge_strays(many)
-    assert result.verdict == WARNING
+    assert store_checks.evaluate_strays(Strays(requests=0, newest_run_id=None)).status == OK
+    many = Strays(requests=store_checks.STRAYS_COUNTED, newest_run_id=first_run_id_at(0))
+    result = store_checks.evaluate_strays(many)
+    assert result.status == WARNING
     assert result.figure == "100,000+ rows"
 
 
-@pytest.mark.parametrize(("cells", "verdict"), [(0, OK), (2_000, OK), (2_001, WARNING), (5_000, WARNING)])
-def test_cells_that_nobody_joins_are_found(cells: int, verdict: Verdict) -> None:
-    assert history_checks.judge_overdue(cells).verdict == verdict
+@pytest.mark.parametrize(("cells", "status"), [(0, OK), (2_000, OK), (2_001, WARNING), (5_000, WARNING)])
+def test_cells_that_nobody_joins_are_found(cells: int, status: CheckStatus) -> None:
+    assert store_checks.evaluate_overdue(cells).status == status
 
 
 def test_live_runs_are_no_trouble_and_lost_ones_are() -> None:
     live = make_run("sync", minutes_ago=5)
-    assert history_checks.judge_lost([live], NOW).verdict == OK
+    assert store_checks.evaluate_lost([live], NOW).status == OK
     lost = [make_run("sync", minutes_ago=50, number=number, state="lost") for number in range(5)]
-    result = history_checks.judge_lost([live, *lost], NOW)
-    assert (result.verdict, result.figure) == (WARNING, "5 of 6 running")
+    result = store_checks.evaluate_lost([live, *lost], NOW)
+    assert (result.status, result.figure) == (WARNING, "5 of 6 running")
     assert "and 2 more" in result.detail
 
 
@@ -215,33 +208,33 @@ def off(job: str) -> Switch:
 
 
 def test_switches_that_are_off_are_found_the_global_one_first() -> None:
-    assert history_checks.judge_switches([], here=True).verdict == OK
-    assert history_checks.judge_switches([off("a"), off("b")], here=True).figure == "off for 2 jobs"
-    assert history_checks.judge_switches([off("a"), off("")], here=True).figure == "off for all jobs"
+    assert store_checks.evaluate_switches([], here=True).status == OK
+    assert store_checks.evaluate_switches([off("a"), off("b")], here=True).figure == "off for 2 jobs"
+    assert store_checks.evaluate_switches([off("a"), off("")], here=True).figure == "off for all jobs"
 
 
 def test_a_file_is_private_to_its_owner() -> None:
-    assert file_checks.judge_modes(0o600, stat.S_IFDIR | 0o755).verdict == OK
-    assert file_checks.judge_modes(0o640, stat.S_IFDIR | 0o755).verdict == WARNING
-    assert "directory" in file_checks.judge_modes(0o600, stat.S_IFDIR | 0o777).figure
-    assert file_checks.judge_modes(0o600, stat.S_IFDIR | 0o1777).verdict == OK
+    assert local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o755).status == OK
+    assert local_checks.evaluate_modes(0o640, stat.S_IFDIR | 0o755).status == WARNING
+    assert "directory" in local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o777).figure
+    assert local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o1777).status == OK
 
 
 def test_the_file_system_is_that_of_the_nearest_mount_point() -> None:
     mounts = [("/", "ext4"), ("/srv", "nfs4"), ("/srv/local", "xfs")]
-    assert file_checks.file_system_of(Path("/srv/etl/tracking.db"), mounts) == "nfs4"
-    assert file_checks.file_system_of(Path("/srv/local/tracking.db"), mounts) == "xfs"
-    assert file_checks.file_system_of(Path("/srvother/tracking.db"), mounts) == "ext4"
-    assert file_checks.file_system_of(Path("/srv/x"), [*mounts, ("/srv", "ext4")]) == "ext4"
-    assert file_checks.file_system_of(Path("/x"), []) == ""
+    assert local_checks.file_system_of(Path("/srv/etl/tracking.db"), mounts) == "nfs4"
+    assert local_checks.file_system_of(Path("/srv/local/tracking.db"), mounts) == "xfs"
+    assert local_checks.file_system_of(Path("/srvother/tracking.db"), mounts) == "ext4"
+    assert local_checks.file_system_of(Path("/srv/x"), [*mounts, ("/srv", "ext4")]) == "ext4"
+    assert local_checks.file_system_of(Path("/x"), []) == ""
 
 
 @pytest.mark.parametrize(
-    ("kind", "free", "verdict"),
+    ("kind", "free", "status"),
     [("ext4", 1 << 40, OK), ("nfs4", 1 << 40, WARNING), ("fuse.sshfs", 1 << 40, WARNING), ("ext4", 1 << 20, WARNING)],
 )
-def test_a_network_disk_and_a_full_one_are_found(kind: str, free: int, verdict: Verdict) -> None:
-    assert file_checks.judge_file_system(kind, free).verdict == verdict
+def test_a_network_disk_and_a_full_one_are_found(kind: str, free: int, status: CheckStatus) -> None:
+    assert local_checks.evaluate_file_system(kind, free).status == status
 
 
 def figures(**changes: int) -> Figures:
@@ -250,45 +243,45 @@ def figures(**changes: int) -> Figures:
 
 
 def test_a_run_is_well_when_every_table_counts_the_same() -> None:
-    assert probe_checks.judge_run(figures(), 20, "1ms a call").verdict == OK
+    assert probe.evaluate_run(figures(), 20, "1ms a call").status == OK
 
 
 @pytest.mark.parametrize(
     "table", ["raw", "distinct", "by_endpoint", "over_time", "on_run", "of_all_runs", "in_ledgers"]
 )
 def test_a_table_that_counts_otherwise_is_named(table: str) -> None:
-    result = probe_checks.judge_run(figures(**{table: 19}), 20, "1ms a call")
-    assert result.verdict == FAILED
+    result = probe.evaluate_run(figures(**{table: 19}), 20, "1ms a call")
+    assert result.status == FAILED
     words = {"in_ledgers": "ledger", "on_run": "on the run"}
     assert f"{words.get(table, table.replace('_', ' '))} 1" in result.figure
 
 
-@pytest.mark.parametrize(("took", "verdict"), [(0.002, OK), (5.1, WARNING)])
-def test_a_beat_that_takes_half_its_interval_is_found(took: float, verdict: Verdict) -> None:
-    assert probe_checks.judge_heartbeat(took, 10.0).verdict == verdict
+@pytest.mark.parametrize(("took", "status"), [(0.002, OK), (5.1, WARNING)])
+def test_a_beat_that_takes_half_its_interval_is_found(took: float, status: CheckStatus) -> None:
+    assert probe.evaluate_heartbeat(took, 10.0).status == status
 
 
 @pytest.mark.parametrize(
-    ("result", "verdict"),
+    ("result", "status"),
     [
-        (deadline_checks.judge_deadline(0.74), OK),
-        (deadline_checks.judge_deadline(0.76), FAILED),
-        (deadline_checks.judge_breaker([0.0005, 0.0005, 0.2]), OK),
-        (deadline_checks.judge_breaker([0.001, 0.001, 0.001]), FAILED),
-        (deadline_checks.judge_buffered(0.001, [1e-6] * 1999 + [0.2]), OK),
-        (deadline_checks.judge_buffered(0.051, [1e-6] * 2000), FAILED),
-        (deadline_checks.judge_buffered(0.001, [1e-6] * 1990 + [0.006] * 10), FAILED),
+        (outage_checks.evaluate_deadline(0.74), OK),
+        (outage_checks.evaluate_deadline(0.76), FAILED),
+        (outage_checks.evaluate_breaker([0.0005, 0.0005, 0.2]), OK),
+        (outage_checks.evaluate_breaker([0.001, 0.001, 0.001]), FAILED),
+        (outage_checks.evaluate_buffered(0.001, [1e-6] * 1999 + [0.2]), OK),
+        (outage_checks.evaluate_buffered(0.051, [1e-6] * 2000), FAILED),
+        (outage_checks.evaluate_buffered(0.001, [1e-6] * 1990 + [0.006] * 10), FAILED),
     ],
 )
-def test_what_a_store_that_is_away_may_cost_a_job(result: Result, verdict: Verdict) -> None:
-    assert result.verdict == verdict
+def test_what_a_store_that_is_away_may_cost_a_job(result: Result, status: CheckStatus) -> None:
+    assert result.status == status
 
 
 GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("mode", "disk", "writable", "verdict"),
+    ("mode", "disk", "writable", "status"),
     [
         (0o700, (100 * GIB, 90 * GIB, 10 * GIB), True, OK),
         (0o700, (100 * GIB, 96 * GIB, 4 * GIB), True, WARNING),
@@ -297,9 +290,9 @@ GIB = 1 << 30
     ],
 )
 def test_the_spool_is_private_writable_and_has_room(
-    mode: int, disk: tuple[int, int, int], writable: bool, verdict: Verdict
+    mode: int, disk: tuple[int, int, int], writable: bool, status: CheckStatus
 ) -> None:
-    assert spool_checks.judge_spool(Path("/spool"), mode, disk, writable=writable).verdict == verdict
+    assert local_checks.evaluate_spool(Path("/spool"), mode, disk, writable=writable).status == status
 
 
 def spooled(**changes: object) -> SpoolFile:
@@ -308,7 +301,7 @@ def spooled(**changes: object) -> SpoolFile:
 
 
 def test_what_waits_is_no_trouble_while_its_process_lives() -> None:
-    assert spool_checks.judge_spooled([spooled(in_use=True)], "db").verdict == OK
-    assert spool_checks.judge_spooled([spooled()], "db").verdict == WARNING
-    assert spool_checks.judge_spooled([spooled(store="other")], "db").verdict == OK
-    assert spool_checks.judge_spooled([spooled(in_use=True, rejected=2)], "db").verdict == WARNING
+    assert local_checks.evaluate_spooled([spooled(in_use=True)], "db").status == OK
+    assert local_checks.evaluate_spooled([spooled()], "db").status == WARNING
+    assert local_checks.evaluate_spooled([spooled(store="other")], "db").status == OK
+    assert local_checks.evaluate_spooled([spooled(in_use=True, rejected=2)], "db").status == WARNING
