@@ -91,8 +91,8 @@ def look_at_switches(store: Store) -> SwitchLook:
 
 def turn(store: Store, *, enabled: bool, job: str | None, reason: str) -> Switch:
     """Turn the switch of all jobs (job None) or of one."""
-    with store.keeper(DEED_S) as keeper:
-        return keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
+    with store.administration(DEED_S) as admin:
+        return admin.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
 
 
 def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | NotClosed:
@@ -105,8 +105,8 @@ def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | 
         return NotClosed(why=f"it is already {run.status}; nothing was changed")
     if run.state != "lost" and not anyway:
         return NotClosed(why=f"it lives again: it is {run.state}, not lost; nothing was changed")
-    with store.keeper(DEED_S) as keeper:
-        closed = keeper.close_run(run_id, actor=actor(), reason=reason)
+    with store.administration(DEED_S) as admin:
+        closed = admin.close_run(run_id, actor=actor(), reason=reason)
     return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
 
 
@@ -134,7 +134,7 @@ def bundle(store: Store, run_id: int, path: Path) -> Bundled | NotBundled:
 def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupLook:
     """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
 
-    A store that holds no run is not asked for more: a keeper would make a file that is not there yet.
+    A store without runs is not asked for more: connecting for changes would create a file that does not exist yet.
     """
     with store.reader(DEED_S) as reader:
         empty = not reader.recent_runs(1)
@@ -143,8 +143,8 @@ def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False)
     if empty:
         return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
                                             kept_running=0), at=now, empty=True)  # fmt: skip
-    with store.keeper(STEP_S) as keeper:
-        plan = keeper.plan_cleanup(days, keep_last_success=keep_last_success)
+    with store.administration(STEP_S) as admin:
+        plan = admin.plan_cleanup(days, keep_last_success=keep_last_success)
     lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)
     return CleanupLook(plan=plan, at=now, lost=min(lost, plan.kept_running))
 
@@ -170,13 +170,13 @@ def remove(
                        finished=finished, failed=failed)  # fmt: skip
 
     try:
-        with store.keeper(STEP_S) as keeper:
-            again = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping)
+        with store.administration(STEP_S) as admin:
+            again = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping)
             if _counted(again) != _counted(plan):
                 return PlanChanged(plan=again)
             if stopping.is_set():
                 return so_far(stopped=True)
-            for step in keeper.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
+            for step in admin.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
                 runs, steps = runs + step, steps + 1
                 if stopping.is_set():
                     return so_far(stopped=True)
@@ -185,7 +185,7 @@ def remove(
                     report(so_far())
             if plan.dropped_weeks:
                 # What somebody was using all the time could not be dropped.
-                weeks_left = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
+                weeks_left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
     except Exception as error:  # noqa: BLE001 - what was removed before must be told with it
         return so_far(failed=failure_of(error))
     return so_far(finished=True)

@@ -400,7 +400,7 @@ class SimpleETLTracker:
         known = self.arguments.run_id(run_id)
         if known is None:
             return None
-        from tracking_core.questions import metrics_of
+        from tracking_core.store.queries import metrics_of
 
         return self._ask(lambda reader: metrics_of(reader, known), None)
 
@@ -418,8 +418,8 @@ class SimpleETLTracker:
         age = min(days_of(days), _MAX_CLEANUP_DAYS)
         removed = 0
         try:
-            with self._store().keeper(self._settings.deadline) as keeper:
-                for step in keeper.cleanup(age, actor=f"{identity.user_name()}@{identity.host_name()}"):
+            with self._store().administration(self._settings.deadline) as admin:
+                for step in admin.cleanup(age, actor=f"{identity.user_name()}@{identity.host_name()}"):
                     removed += step
         except Exception as error:
             if from_outside(error):

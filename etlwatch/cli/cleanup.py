@@ -23,7 +23,7 @@ from etlwatch.model.removal import weeks_left_words, weeks_words
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Keeper
+    from tracking_core.store.base import Administration
 
 
 @click.command()
@@ -53,15 +53,15 @@ def cleanup(days: int, keep_last_success: bool, dry_run: bool, yes: bool, form: 
         raise click.UsageError("there is no terminal to ask on: add --dry-run to look, or --yes to remove")
     if not dry_run:
         require_permission()
-    with connect.keeper() as keeper:
-        plan = keeper.plan_cleanup(days, keep_last_success=keep_last_success)
+    with connect.administration() as admin:
+        plan = admin.plan_cleanup(days, keep_last_success=keep_last_success)
         if form is Format.TABLE:
             output.write_table(lambda look: _plan_lines(plan, look))
         removed = None
         if not dry_run and (plan.runs or plan.dropped_weeks):
             if plan.runs and not yes:
                 _confirm(plan)
-            removed = _remove(keeper, plan)
+            removed = _remove(admin, plan)
         elif not dry_run:
             removed = 0
     if form is not Format.TABLE:
@@ -120,11 +120,11 @@ def _confirm(plan: CleanupPlan) -> None:
         raise Unsuccessful("not confirmed; nothing was removed")
 
 
-def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
+def _remove(admin: Administration, plan: CleanupPlan) -> int:
     removed = 0
     cutoff, keeping = plan.cutoff, plan.keep_last_success
     try:
-        for step in keeper.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
+        for step in admin.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
             removed += step
             if step and is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{removed:,} of {_runs(plan.runs)} removed")
@@ -137,6 +137,6 @@ def _remove(keeper: Keeper, plan: CleanupPlan) -> int:
         sys.stderr.write("\r")
     say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
     if plan.dropped_weeks:
-        left = keeper.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
+        left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
         say(weeks_left_words(left) or f"dropped {weeks_words(plan.dropped_weeks)} of requests")
     return removed

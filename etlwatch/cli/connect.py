@@ -20,7 +20,7 @@ from tracking_core.errors import ConfigurationError, StoreError
 from tracking_core.redaction import use_own_patterns
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Keeper, Reader, Store
+    from tracking_core.store.base import Administration, Reader, Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -101,9 +101,9 @@ def reader(*, quiet: bool = False) -> Iterator[Reader]:
 
 
 @contextmanager
-def keeper() -> Iterator[Keeper]:
+def administration() -> Iterator[Administration]:
     """Yield a connection for a person's changes, closed at the end."""
-    with store() as opened, opened.keeper(CHANGE_SECONDS) as connection:
+    with store() as opened, opened.administration(CHANGE_SECONDS) as connection:
         yield connection
 
 

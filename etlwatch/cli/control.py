@@ -101,8 +101,8 @@ def _turn(job: str | None, reason: str, form: Format, *, enabled: bool, agreed: 
     require_permission()
     if job is None and not enabled:
         _require_agreement(reason, agreed=agreed)
-    with connect.keeper() as keeper:
-        switch = keeper.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
+    with connect.administration() as admin:
+        switch = admin.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
     with connect.reader() as reader:
         switches = reader.switches()
         live = [run for run in reader.live_runs(LIVE_COUNTED) if job in (None, run.job)]
@@ -181,8 +181,8 @@ def close(run: str, reason: str, force: bool) -> None:
         raise Unsuccessful(f"run {found.id} is already {found.status}; nothing was changed")
     if found.state != "lost" and not force:
         raise Unsuccessful(f"run {found.id} is {found.state}, not lost; nothing was changed (--force closes it anyway)")
-    with connect.keeper() as keeper:
-        closed = keeper.close_run(found.run_id, actor=actor(), reason=reason)
+    with connect.administration() as admin:
+        closed = admin.close_run(found.run_id, actor=actor(), reason=reason)
     if not closed:
         raise Unsuccessful(f"run {found.id} ended a moment ago; nothing was changed")
     say(f"run {found.id} of {found.job} is now abandoned, closed by {actor()}")

@@ -20,7 +20,7 @@ from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, succ
 from etlwatch.model.numbers import moment
 from etlwatch.model.run_cells import Pen
 from tracking_core.identity import format_run_id
-from tracking_core.store.questions import ERRORS_COUNTED
+from tracking_core.store.queries import ERRORS_COUNTED
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader

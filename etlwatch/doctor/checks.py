@@ -106,7 +106,7 @@ def _stop(target: Target) -> None:
     target.stopped.set()
     for thread in threading.enumerate():
         if thread.name.startswith(THREADS) and thread.ident is not None:
-            with due.hurrying(thread.ident, time.monotonic() + GRACE_S):
+            with due.limit_thread(thread.ident, time.monotonic() + GRACE_S):
                 thread.join(2 * GRACE_S)
 
 

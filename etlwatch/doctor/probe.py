@@ -26,7 +26,7 @@ from tracking_core.events import Batch, RequestRow, RunStart, tally
 from tracking_core.failures import Failure
 from tracking_core.liveness import LOST_AFTER_INTERVALS, judge
 from tracking_core.store.base import Store
-from tracking_core.store.examining import PROBE_ERA_S, PROBE_JOB, Figures
+from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch
 from tracking_core.version import VERSION
 

@@ -16,10 +16,10 @@ from tracking_core.dataclass import replace
 from tracking_core.errors import SchemaNewer, StoreRefused
 from tracking_core.identity import first_run_id_at, format_run_id, run_time_us
 from tracking_core.records import Run, Switch
-from tracking_core.store import queries
-from tracking_core.store.examining import PROBE_JOB
-from tracking_core.store.migrate import check_readable, pending
-from tracking_core.store.postgres.examiner import Server, SessionState, Strays, TableRights
+from tracking_core.store import sql_files
+from tracking_core.store.inspection import PROBE_JOB
+from tracking_core.store.postgres.inspection import Server, SessionState, Strays, TableRights
+from tracking_core.store.sql_files import check_readable, pending
 
 CONNECTS = 5
 PINGS = 20
@@ -81,7 +81,7 @@ def check_store(target: Target) -> Result:
         return wrong
     with target.examiner() as examiner:
         versions = examiner.versions()
-    schema = evaluate_schema(versions, queries.migrations(target.location.kind), target.location.label)
+    schema = evaluate_schema(versions, sql_files.migrations(target.location.kind), target.location.label)
     return schema if path is None else replace(schema, figure=f"{schema.figure}, {bytes_(path.stat().st_size)}")
 
 
@@ -98,7 +98,7 @@ def _check_encoding(target: Target) -> Result | None:
 
 
 def evaluate_schema(
-    applied: Sequence[tuple[int, str, str]], known: tuple[queries.Migration, ...], label: str
+    applied: Sequence[tuple[int, str, str]], known: tuple[sql_files.Migration, ...], label: str
 ) -> Result:
     """Compare applied migrations with this program's; raise SchemaNewer for tables that it cannot read."""
     newest = max((version for version, _, _ in applied), default=0)

@@ -17,8 +17,8 @@ from tracking_core.store import open_store
 if TYPE_CHECKING:
     from etlwatch.doctor.probe import Probe
     from tracking_core.store.base import Store
-    from tracking_core.store.postgres.examiner import PostgresExaminer
-    from tracking_core.store.sqlite.examiner import SqliteExaminer
+    from tracking_core.store.postgres.inspection import PostgresInspection
+    from tracking_core.store.sqlite.inspection import SqliteInspection
 
 
 class CheckStatus(StrEnum):
@@ -124,18 +124,18 @@ class Target:
             raise StoreUnavailable("the checks are over")
         return open_store(self.location)
 
-    def examiner(self, *, may_write: bool = False) -> PostgresExaminer | SqliteExaminer:
+    def examiner(self, *, may_write: bool = False) -> PostgresInspection | SqliteInspection:
         """Connect to the store for queries about itself; `may_write` for the removal of probes."""
         return self.postgres() if self.is_postgres else self.file(may_write=may_write)
 
-    def postgres(self) -> PostgresExaminer:
+    def postgres(self) -> PostgresInspection:
         """Connect to a PostgreSQL store for queries about itself."""
-        from tracking_core.store.postgres.examiner import PostgresExaminer
+        from tracking_core.store.postgres.inspection import PostgresInspection
 
-        return PostgresExaminer(self.location, self.patience)
+        return PostgresInspection(self.location, self.patience)
 
-    def file(self, *, may_write: bool = False) -> SqliteExaminer:
+    def file(self, *, may_write: bool = False) -> SqliteInspection:
         """Open a SQLite store for queries about itself."""
-        from tracking_core.store.sqlite.examiner import SqliteExaminer
+        from tracking_core.store.sqlite.inspection import SqliteInspection
 
-        return SqliteExaminer(self.location, self.patience, may_write=may_write)
+        return SqliteInspection(self.location, self.patience, may_write=may_write)

@@ -144,11 +144,11 @@ def test_a_job_writes_into_a_schema_two_versions_newer_and_says_so_once(
 def test_a_job_writes_into_a_schema_two_versions_older_without_touching_it(
     store_dsn: str, delivery: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from tracking_core.store import queries
+    from tracking_core.store import sql_files
 
-    known = queries.migrations
-    later = queries.Migration(version=4, name="later", sql="CREATE TABLE must_not_be_made (x int)")
-    monkeypatch.setattr(queries, "migrations", lambda dialect: (*known(dialect), later))
+    known = sql_files.migrations
+    later = sql_files.Migration(version=4, name="later", sql="CREATE TABLE must_not_be_made (x int)")
+    monkeypatch.setattr(sql_files, "migrations", lambda dialect: (*known(dialect), later))
     tracker = SimpleETLTracker(store_dsn, delivery=delivery)  # type: ignore[arg-type]
     run_id = tracker.start_run("older")
     assert tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)

@@ -51,5 +51,5 @@ def test_session_mode_is_as_good_as_the_server(
     with pooled(shared_session, postgres_server, postgres_store_dsn, "session") as dsn:
         assert record(dsn, delivery, text="e") == (EVENTS, 0, 0)
         assert stored(dsn) == ["completed"]
-        with open_store(dsn).keeper(5) as keeper:
-            assert sum(keeper.cleanup(0, actor="p")) == 1
+        with open_store(dsn).administration(5) as admin:
+            assert sum(admin.cleanup(0, actor="p")) == 1

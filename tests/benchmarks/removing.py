@@ -147,11 +147,11 @@ def _clean(places: Places, effort: Effort, upto: timedelta) -> _Round:
         _stock_postgres(dsn, monday, requests, runs)
         delete = _delete_and_take_it_back(dsn, cutoff)
         steps: list[float] = []
-        with open_store(dsn).keeper(60.0) as keeper:
-            plan = keeper.plan_cleanup(14, cutoff=cutoff)
+        with open_store(dsn).administration(60.0) as admin:
+            plan = admin.plan_cleanup(14, cutoff=cutoff)
             began = time.perf_counter()
             removed = 0
-            for step in keeper.cleanup(14, actor=ACTOR, cutoff=cutoff):
+            for step in admin.cleanup(14, actor=ACTOR, cutoff=cutoff):
                 steps.append(time.perf_counter() - began - sum(steps))
                 removed += step
             seconds = time.perf_counter() - began
@@ -218,9 +218,9 @@ def _file(places: Places, effort: Effort) -> list[Finding]:
         _stock_file(path, requests)
         before = path.stat().st_size
         steps: list[float] = []
-        with open_store(dsn).keeper(60.0) as keeper:
+        with open_store(dsn).administration(60.0) as admin:
             began = time.perf_counter()
-            for _ in keeper.cleanup(30, actor=ACTOR):
+            for _ in admin.cleanup(30, actor=ACTOR):
                 steps.append(time.perf_counter() - began)
                 began = time.perf_counter()
         after = path.stat().st_size

@@ -50,7 +50,7 @@ WEEKS_PLAN = replace(
 
 @dataclass
 class ControlStore(FakeStore):
-    """A FakeStore with a keeper."""
+    """A FakeStore with an administration."""
 
     plan: CleanupPlan = DRAWN_PLAN
     later_plans: list[CleanupPlan] = field(default_factory=list)
@@ -63,24 +63,24 @@ class ControlStore(FakeStore):
     """Every change and every step waits for it."""
 
     fault: Exception | None = None
-    """Raised instead of a keeper."""
+    """Raised instead of an administration."""
 
     deeds: list[tuple[object, ...]] = field(default_factory=list)
     audit_list: list[AuditEntry] = field(default_factory=list)
-    keepers: int = 0
-    open_keepers: int = 0
+    administrations: int = 0
+    open_administrations: int = 0
     closable: bool = True
 
     def reader(self, deadline: float) -> ControlReader:
         super().reader(deadline)
         return ControlReader(self)
 
-    def keeper(self, deadline: float) -> FakeKeeper:
+    def administration(self, deadline: float) -> FakeAdministration:
         if self.fault is not None:
             raise self.fault
-        self.keepers += 1
-        self.open_keepers += 1
-        return FakeKeeper(self)
+        self.administrations += 1
+        self.open_administrations += 1
+        return FakeAdministration(self)
 
     def wait(self) -> None:
         if self.gate is not None:
@@ -98,14 +98,14 @@ class ControlReader(FakeReader):
         return self._kept.audit_list[:limit]
 
 
-class FakeKeeper:
+class FakeAdministration:
     """One connection of a ControlStore."""
 
     def __init__(self, store: ControlStore) -> None:
         self._store = store
 
     def close(self) -> None:
-        self._store.open_keepers -= 1
+        self._store.open_administrations -= 1
 
     def __enter__(self) -> Self:
         return self

@@ -195,7 +195,7 @@ class FakeStore:
     def writer(self, deadline: float) -> object:
         raise AssertionError("the dashboard never writes")
 
-    def keeper(self, deadline: float) -> object:
+    def administration(self, deadline: float) -> object:
         raise AssertionError("nothing was asked to be changed")
 
     def initialize(self) -> list[str]:

@@ -62,9 +62,9 @@ def stock(store_dsn: str) -> Iterator[Stock]:
     other = filled.start(NOW - DAY, job="ads", notes="of another job")
     filled.error(other, "broken elsewhere", NOW - DAY)
     filled.end(other, NOW - DAY + MINUTE, status="failed")
-    with filled.store.keeper(5) as keeper:
-        keeper.set_switch(enabled=False, job="ads", actor="ana", reason="not ours")
-        keeper.set_switch(enabled=True, job="crm", actor="ana", reason="on again")
+    with filled.store.administration(5) as admin:
+        admin.set_switch(enabled=False, job="ads", actor="ana", reason="not ours")
+        admin.set_switch(enabled=True, job="crm", actor="ana", reason="on again")
     yield filled
     filled.close()
 
@@ -250,7 +250,7 @@ def test_a_bundle_is_one_sound_file_for_its_owner_alone_and_nothing_is_left_besi
 def test_nobody_writes_to_a_bundle(made: Made) -> None:
     store = open_store(location_of(made.path))
     before = made.path.read_bytes()
-    for connect in (store.writer, store.keeper):
+    for connect in (store.writer, store.administration):
         with pytest.raises(StoreRefused, match="is a bundle"):
             connect(5)
     tracker = SimpleETLTracker(location_of(made.path).dsn)
@@ -286,8 +286,8 @@ def with_secrets(stock: Stock) -> int:
     stock.requests(run_id, [(NOW - MINUTE, f"/x?key={PASSWORD}{n}", 500, 1, 10) for n in range(8)])
     stock.error(run_id, secret, NOW - MINUTE)
     stock.end(run_id, NOW, status="failed")
-    with stock.store.keeper(5) as keeper:
-        keeper.set_switch(enabled=True, job="crm", actor="ana", reason=f"token={PASSWORD}")
+    with stock.store.administration(5) as admin:
+        admin.set_switch(enabled=True, job="crm", actor="ana", reason=f"token={PASSWORD}")
     return run_id
 
 

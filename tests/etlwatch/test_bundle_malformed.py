@@ -52,8 +52,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stock.error(run_id, "broke", began + MINUTE)
         stock.ledger(run_id, emitted=8, overhead={"calls": 8, "cpu_ms": 1.5, "worst_us": 80})
         stock.end(run_id, began + 8 * MINUTE, status="failed" if night == 0 else "completed")
-    with stock.store.keeper(5) as keeper:
-        keeper.set_switch(enabled=True, job="crm", actor="ana", reason="on")
+    with stock.store.administration(5) as admin:
+        admin.set_switch(enabled=True, job="crm", actor="ana", reason="on")
     stock.close()
     path = directory / "whole.etlwatch"
     with stock.store.reader(5) as reader:

@@ -14,7 +14,7 @@ from etlwatch.cli import error_kinds
 from tests.etlwatch.cli_program import Program, command
 from tests.store.stocking import Stock
 from tracking_core.identity import format_run_id
-from tracking_core.store import questions
+from tracking_core.store import queries
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -451,7 +451,7 @@ def test_kinds_of_errors_that_are_not_listed_or_counted_are_told_of(
     monkeypatch.setattr(error_kinds, "ERRORS_OF_RUN", 1)
     own = etlwatch("errors", "ads@latest", "--group", "--dsn", store_dsn)
     assert "of 2 errors the newest 1 were counted" in own.err
-    monkeypatch.setattr(questions, "ERRORS_COUNTED", 5)
+    monkeypatch.setattr(queries, "ERRORS_COUNTED", 5)
     assert "the newest were counted" in etlwatch(*all_kinds).err
 
 

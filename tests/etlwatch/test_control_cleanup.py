@@ -75,7 +75,7 @@ async def test_cancel_has_the_keys_and_enter_changes_nothing(store: ControlStore
         await opened.press("enter")
         assert not isinstance(opened.app.screen, CleanupBox)
         assert not changes(store)
-        assert store.open_keepers == 0
+        assert store.open_administrations == 0
 
 
 async def test_keys_typed_ahead_close_one_box_and_nothing_below_it(store: ControlStore) -> None:
@@ -147,7 +147,7 @@ async def test_an_empty_store_is_not_asked_for_a_plan(store: ControlStore) -> No
     async with dashboard(store, may_write=True) as opened:
         await planned(opened)
         assert "The store holds no runs." in opened.text
-        assert store.keepers == 0
+        assert store.administrations == 0
 
 
 async def test_other_days_are_one_key_away_or_typed(store: ControlStore) -> None:
@@ -285,7 +285,7 @@ async def test_what_was_planned_is_removed_at_the_planned_cutoff(store: ControlS
         assert changes(store) == [("cleanup", 30, look.plan.cutoff), ("step", 1_287)]
         assert "Removed 1,287 runs" in opened.text
         assert "With them 11,482,019 requests and 4,310 errors." in opened.text
-        assert store.open_keepers == 0
+        assert store.open_administrations == 0
 
 
 async def test_progress_is_shown_and_stopping_takes_effect_between_two_steps(store: ControlStore) -> None:
@@ -362,7 +362,7 @@ async def test_a_connection_lost_in_the_middle_says_how_far_it_came(store: Contr
         assert "! no connection: server closed the connection (57P01)." in opened.text
         assert "400 of 1,287 runs are known to be removed" in opened.text
         assert "[ Count again ]" in opened.text
-        assert store.open_keepers == 0
+        assert store.open_administrations == 0
 
 
 async def test_somebody_elses_removal_meanwhile_is_said(store: ControlStore) -> None:

@@ -119,7 +119,7 @@ async def test_turning_all_jobs_off_with_a_reason(store: ControlStore) -> None:
         await opened.until(lambda: f"off since 03:12 by {actor()}: disk full" in opened.text)
         await opened.press("escape")
         await opened.until(lambda: "tracking off by" in opened.lines()[0])
-        assert store.open_keepers == 0
+        assert store.open_administrations == 0
 
 
 async def test_turning_one_job_on_again(store: ControlStore) -> None:

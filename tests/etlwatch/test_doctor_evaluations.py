@@ -16,9 +16,9 @@ from tracking_core.delivery.spool_file import SpoolFile
 from tracking_core.errors import SchemaNewer
 from tracking_core.identity import first_run_id_at
 from tracking_core.records import Switch
-from tracking_core.store import queries
-from tracking_core.store.examining import Figures
-from tracking_core.store.postgres.examiner import Server, SessionState, Strays, TableRights
+from tracking_core.store import sql_files
+from tracking_core.store.inspection import Figures
+from tracking_core.store.postgres.inspection import Server, SessionState, Strays, TableRights
 
 NOW = datetime(2026, 10, 24, 3, 12, tzinfo=UTC)
 OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
@@ -32,10 +32,10 @@ def test_short_times_are_written_in_the_unit_that_shows_them(seconds: float, tex
     assert brief(seconds) == text
 
 
-def known() -> tuple[queries.Migration, ...]:
+def known() -> tuple[sql_files.Migration, ...]:
     return (
-        queries.Migration(version=1, name="initial", sql="one"),
-        queries.Migration(version=2, name="second", sql="two"),
+        sql_files.Migration(version=1, name="initial", sql="one"),
+        sql_files.Migration(version=2, name="second", sql="two"),
     )
 
 
@@ -45,7 +45,7 @@ def applied(*versions: int, checksum: str = "") -> list[tuple[int, str, str]]:
         (
             version,
             "step",
-            checksum or queries.Migration(version=version, name="", sql=texts.get(version, "")).checksum,
+            checksum or sql_files.Migration(version=version, name="", sql=texts.get(version, "")).checksum,
         )
         for version in versions
     ]

@@ -13,7 +13,7 @@ COMMAND = "import sys\nfrom etlwatch.cli import main\nassert main({words!r}) == 
 NOT_FOR_COMMANDS = {
     "asyncio", "concurrent", "dataclasses", "difflib", "email", "hashlib", "importlib.metadata", "importlib.resources",
     "logging", "random", "rich", "tempfile", "textual", "zipfile", "tracking_core.delivery.buffered",
-    "tracking_core.store.sqlite.writer", "tracking_core.store.sqlite.keeper",
+    "tracking_core.store.sqlite.writer", "tracking_core.store.sqlite.administration",
 }  # fmt: skip
 NOT_FOR_JOBS = {"dataclasses", "inspect", "logging", "psycopg", "psutil", "sqlite3", "tempfile", "asyncio", "json"}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.store.stocking import Stock
-from tests.store.test_keeping import literal, query
+from tests.store.test_administration import literal, query
 from tracking_core.events import Batch
 from tracking_core.store.parameters import FORGET_AT_MOST, FORGET_EVERY, forgets_batches
 

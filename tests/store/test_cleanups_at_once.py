@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.store.stocking import Stock
-from tests.store.test_keeping import DAY, NOW, in_small_steps, query
+from tests.store.test_administration import DAY, NOW, in_small_steps, query
 from tracking_core import SimpleETLTracker
 from tracking_core.errors import StoreRefused
 from tracking_core.store import open_store
@@ -21,9 +21,9 @@ BEGUN = """
 import sys, os
 from dataclasses import replace
 from tracking_core.store import open_store
-keeper = open_store(sys.argv[1]).keeper(10.0)
-keeper.pace = replace(keeper.pace, runs=1)
-steps = keeper.cleanup(30, actor="ben@job")
+admin = open_store(sys.argv[1]).administration(10.0)
+admin.pace = replace(admin.pace, runs=1)
+steps = admin.cleanup(30, actor="ben@job")
 next(steps)
 print("begun", flush=True)
 os.kill(os.getpid(), 9)
@@ -41,7 +41,7 @@ def test_the_second_is_told_who_is_at_it_and_begins_once_that_has_ended(
     store_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     stocked(store_dsn)
-    with open_store(store_dsn).keeper(10.0) as first, open_store(store_dsn).keeper(10.0) as second:
+    with open_store(store_dsn).administration(10.0) as first, open_store(store_dsn).administration(10.0) as second:
         in_small_steps(first, runs=2)
         steps = first.cleanup(30, actor="ana@bastion")
         assert next(steps) == 2
@@ -61,10 +61,10 @@ def test_of_many_at_once_one_removes_and_the_others_are_told(store_dsn: str) -> 
     told: list[str] = []
 
     def clean() -> None:
-        with open_store(store_dsn).keeper(30.0) as keeper:
-            in_small_steps(keeper, runs=1)
+        with open_store(store_dsn).administration(30.0) as admin:
+            in_small_steps(admin, runs=1)
             together.wait(30)
-            steps = keeper.cleanup(30, actor="ana@bastion")
+            steps = admin.cleanup(30, actor="ana@bastion")
             try:
                 gone = next(steps)
             except StoreRefused as error:
@@ -86,8 +86,8 @@ def test_one_that_was_killed_keeps_nobody_waiting(store_dsn: str) -> None:
     stocked(store_dsn)
     died = subprocess.run([sys.executable, "-c", BEGUN, store_dsn], capture_output=True, text=True, check=False)
     assert (died.stdout, died.returncode) == ("begun\n", -9), died.stderr
-    with open_store(store_dsn).keeper(10.0) as keeper:
-        assert sum(keeper.cleanup(30, actor="ana@bastion")) == 5
+    with open_store(store_dsn).administration(10.0) as admin:
+        assert sum(admin.cleanup(30, actor="ana@bastion")) == 5
 
 
 @pytest.mark.parametrize(("until", "goes_on"), [(timedelta(minutes=1), True), (-timedelta(seconds=1), False)])
@@ -95,7 +95,10 @@ def test_one_on_another_machine_is_believed_until_its_time_is_over(
     store_dsn: str, until: timedelta, goes_on: bool
 ) -> None:
     stocked(store_dsn, 1)
-    with open_store(store_dsn).keeper(10.0) as keeper, open_store(store_dsn).keeper(10.0) as other:
+    with (
+        open_store(store_dsn).administration(10.0) as admin,
+        open_store(store_dsn).administration(10.0) as other,
+    ):
         steps = other.cleanup(30, actor="ben@job")
         next(steps)
         hold = {"machine": "b9/1", "pid": os.getpid(), "until": (datetime.now(UTC) + until).isoformat()}
@@ -103,17 +106,17 @@ def test_one_on_another_machine_is_believed_until_its_time_is_over(
         query(store_dsn, f"UPDATE {{}}audit SET detail = '{detail}'")
         if goes_on:
             with pytest.raises(StoreRefused, match="ben@job"):
-                next(keeper.cleanup(30, actor="ana@bastion"))
+                next(admin.cleanup(30, actor="ana@bastion"))
         else:
-            assert sum(keeper.cleanup(30, actor="ana@bastion")) == 0
+            assert sum(admin.cleanup(30, actor="ana@bastion")) == 0
 
 
 def test_it_holds_on_for_as_long_as_it_goes_on(store_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stocked(store_dsn)
     monkeypatch.setattr("tracking_core.store.retention.HOLD_S", 0.0)
-    with open_store(store_dsn).keeper(10.0) as keeper:
-        in_small_steps(keeper, runs=1)
-        steps = keeper.cleanup(30, actor="ana@bastion")
+    with open_store(store_dsn).administration(10.0) as admin:
+        in_small_steps(admin, runs=1)
+        steps = admin.cleanup(30, actor="ana@bastion")
         next(steps)
         ((first,),) = query(store_dsn, "SELECT detail FROM {}audit")
         next(steps)

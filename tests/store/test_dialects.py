@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tracking_core.store import queries
+from tracking_core.store import sql_files
 
 SQL = Path(str(files("tracking_core").joinpath("sql")))
 FILES = sorted({path.stem for path in SQL.glob("*/*.sql")} - {"archive", "standby"})
@@ -43,7 +43,7 @@ PROMISED = {
 
 
 def shared_blocks(dialect: str, file: str) -> set[str]:
-    blocks = queries.blocks(dialect, file)
+    blocks = sql_files.blocks(dialect, file)
     return {name for name, text in blocks.items() if not text.startswith(ONLY[dialect])}
 
 
@@ -78,12 +78,12 @@ def test_both_dialects_have_the_same_blocks(file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("dialect", ["postgres", "sqlite"])
 def test_every_block_says_what_it_is_for(dialect: str, file: str) -> None:
-    for name, text in queries.blocks(dialect, file).items():
+    for name, text in sql_files.blocks(dialect, file).items():
         assert text.startswith("-- "), name
 
 
 def test_both_dialects_have_the_same_migrations() -> None:
-    postgres, sqlite = queries.migrations("postgres"), queries.migrations("sqlite")
+    postgres, sqlite = sql_files.migrations("postgres"), sql_files.migrations("sqlite")
     assert [(step.version, step.name) for step in postgres] == [(step.version, step.name) for step in sqlite]
     assert [step.version for step in postgres] == list(range(1, len(postgres) + 1))
 

@@ -16,13 +16,13 @@ import pytest
 
 from tests.store.stocking import Stock
 from tracking_core.clock import to_microseconds
-from tracking_core.store import queries
+from tracking_core.store import sql_files
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-STORE = Path(queries.__file__).parent
+STORE = Path(sql_files.__file__).parent
 NOT_QUESTIONS = {"begin_view", "end_view"}
-QUESTIONS = sorted(queries.blocks("postgres", "reads").keys() - NOT_QUESTIONS)
-SQLITE_QUESTIONS = sorted(queries.blocks("sqlite", "reads").keys() - NOT_QUESTIONS)
+QUESTIONS = sorted(sql_files.blocks("postgres", "reads").keys() - NOT_QUESTIONS)
+SQLITE_QUESTIONS = sorted(sql_files.blocks("sqlite", "reads").keys() - NOT_QUESTIONS)
 
 TINY = {"switches", "schema_version"}
 """Tables of a handful of rows, which are read whole."""
@@ -153,7 +153,7 @@ def test_postgres_reads_by_index_and_no_raw_request(
     given = parameters(run_ids, now=None, run_list=run_ids, fingerprints=["f00d"])
     if question in {"error_groups", "runs_alive_at", "count_alive_at"}:
         given["since"] = NOW - timedelta(hours=1)
-    plan = postgres_plan(connection, queries.blocks("postgres", "reads")[question], given)
+    plan = postgres_plan(connection, sql_files.blocks("postgres", "reads")[question], given)
     assert relations(plan, "requests") == set()
     assert read_whole(plan) == set()
     if question in SORTED_BY_INDEX:
@@ -166,7 +166,7 @@ def test_postgres_opens_only_the_partition_of_the_runs_asked_for(
 ) -> None:
     connection, run_ids = postgres
     given = parameters(run_ids, now=None, run_list=run_ids)
-    plan = postgres_plan(connection, queries.blocks("postgres", "reads")[question], given)
+    plan = postgres_plan(connection, sql_files.blocks("postgres", "reads")[question], given)
     assert len(relations(plan, "run_series")) == 1
 
 
@@ -174,7 +174,7 @@ def test_postgres_reads_the_pages_of_a_run_from_one_partition_and_sorts_nothing(
     postgres: tuple[psycopg.Connection[Any], list[int]],
 ) -> None:
     connection, run_ids = postgres
-    plan = postgres_plan(connection, queries.blocks("postgres", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
+    plan = postgres_plan(connection, sql_files.blocks("postgres", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
     assert len(relations(plan, "requests")) == 1
     assert "Sort" not in {node["Node Type"] for node in plan}
 
@@ -183,7 +183,7 @@ def test_sqlite_reads_the_pages_of_a_run_by_its_key_and_sorts_nothing(
     sqlite: tuple[sqlite3.Connection, list[int]],
 ) -> None:
     file, run_ids = sqlite
-    plan = sqlite_plan(file, queries.blocks("sqlite", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
+    plan = sqlite_plan(file, sql_files.blocks("sqlite", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
     assert plan == ["SEARCH requests USING PRIMARY KEY (run_id=?)"]
 
 
@@ -198,7 +198,7 @@ def test_the_check_knows_a_scan_of_every_partition(postgres: tuple[psycopg.Conne
 def test_sqlite_reads_by_index_and_no_raw_request(sqlite: tuple[sqlite3.Connection, list[int]], question: str) -> None:
     file, run_ids = sqlite
     given = parameters(run_ids, now=to_microseconds(NOW), run_list=json.dumps(run_ids), fingerprints='["f00d"]')
-    plan = sqlite_plan(file, queries.blocks("sqlite", "reads")[question], given)
+    plan = sqlite_plan(file, sql_files.blocks("sqlite", "reads")[question], given)
     assert not [step for step in plan if " requests" in step]
     if question not in {"switches", "audit"}:
         assert scanned(plan) == []
@@ -213,7 +213,7 @@ def test_sqlite_finds_the_runs_of_each_job_by_its_index_however_few_there_are(
     file, run_ids = sqlite
     file.execute("ANALYZE")
     given = parameters(run_ids, now=to_microseconds(NOW), run_list="[]", fingerprints="[]")
-    plan = sqlite_plan(file, queries.blocks("sqlite", "reads")[question], given)
+    plan = sqlite_plan(file, sql_files.blocks("sqlite", "reads")[question], given)
     assert [step.split()[1] for step in plan if step.startswith("SEARCH")] == ["own", "run"]
 
 
@@ -223,14 +223,16 @@ def test_the_check_knows_a_scan_of_the_file(sqlite: tuple[sqlite3.Connection, li
 
 
 PLANNING = ("clock", "plan_jobs", "count_kept", "last_successes")
-"""What `cleanup --dry-run` asks of a keeper."""
+"""What `cleanup --dry-run` asks of an administration."""
 
 
 @pytest.mark.parametrize("question", PLANNING)
 def test_postgres_plans_a_removal_by_index(postgres: tuple[psycopg.Connection[Any], list[int]], question: str) -> None:
     connection, _ = postgres
     given = {"now": None, "cutoff": NOW - timedelta(days=400), "spared": []}
-    assert read_whole(postgres_plan(connection, queries.blocks("postgres", "keeping")[question], given)) == set()
+    assert (
+        read_whole(postgres_plan(connection, sql_files.blocks("postgres", "administration")[question], given)) == set()
+    )
 
 
 @pytest.mark.parametrize("question", PLANNING)
@@ -240,26 +242,26 @@ def test_sqlite_plans_a_removal_by_index_however_many_runs_stay(
     file, _ = sqlite
     file.execute("ANALYZE")
     given = {"now": to_microseconds(NOW), "cutoff": 1, "spared": "[]"}
-    plan = sqlite_plan(file, queries.blocks("sqlite", "keeping")[question], given)
+    plan = sqlite_plan(file, sql_files.blocks("sqlite", "administration")[question], given)
     assert not [step for step in plan if step.startswith("SCAN runs")]
 
 
 def test_every_question_that_a_command_sends_has_a_plan_that_is_checked() -> None:
-    """The readers' blocks are all checked above; of a keeper those are asked by commands that only look."""
+    """The readers' blocks are all checked above; of an administration those are asked by commands that only look."""
     sent = re.compile(r"""\b_(?:ask|ask_of_runs?|runs|read)\(\s*"(\w+)\"""")
-    shared = [path.read_text() for path in (STORE / "questions.py", STORE / "postgres" / "reader.py")]
+    shared = [path.read_text() for path in (STORE / "queries.py", STORE / "postgres" / "reader.py")]
     asked = {name for text in shared for name in sent.findall(text)}
-    raw = queries.blocks("postgres", "raw").keys()
+    raw = sql_files.blocks("postgres", "raw").keys()
     assert asked - raw <= {*QUESTIONS, "newest_version"}, "a block of another file than reads.sql"
     assert asked & raw <= {"pages", "requests"}, "a new question about raw requests"
-    keeping = (STORE / "keeping.py").read_text()
-    planning = keeping[keeping.index("def plan_cleanup") : keeping.index("def cleanup(")]
+    source = (STORE / "administration.py").read_text()
+    planning = source[source.index("def plan_cleanup") : source.index("def cleanup(")]
     planned = {*sent.findall(planning), "last_successes", "clock"}
     assert planned == set(PLANNING), "what a dry run asks has to be checked, too"
 
 
 def test_every_question_is_one_select() -> None:
     for dialect in ("postgres", "sqlite"):
-        for name, text in queries.blocks(dialect, "reads").items():
-            (statement,) = queries.statements(text)
+        for name, text in sql_files.blocks(dialect, "reads").items():
+            (statement,) = sql_files.statements(text)
             assert statement.startswith(("SELECT", "WITH")) or name in NOT_QUESTIONS

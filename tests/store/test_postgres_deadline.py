@@ -126,7 +126,7 @@ def test_who_waits_for_a_thread_can_shorten_what_it_waits_for(postgres_dsn: str,
     thread.start()
     wait_until(lambda: proxy.connections, "the thread waits")
     assert thread.ident is not None
-    with due.hurrying(thread.ident, time.monotonic()):
+    with due.limit_thread(thread.ident, time.monotonic()):
         thread.join(20)
     assert len(faults) == 1
 

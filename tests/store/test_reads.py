@@ -20,10 +20,10 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreError, StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run
-from tracking_core.store import open_store, questions
+from tracking_core.store import open_store, queries
 from tracking_core.store.base import Reader
 from tracking_core.store.postgres.reader import PostgresReader
-from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader
+from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader
 from tracking_core.store.sqlite.store import SqliteStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -342,8 +342,8 @@ def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
     stock.error(first, "old", NOW - HOUR)
     for seconds_ago in range(3):
         stock.error(second, "new", NOW - timedelta(seconds=seconds_ago))
-    monkeypatch.setattr(questions, "ERRORS_COUNTED", 3)
-    monkeypatch.setattr(questions, "ERRORS_OF_KIND_COUNTED", 2)
+    monkeypatch.setattr(queries, "ERRORS_COUNTED", 3)
+    monkeypatch.setattr(queries, "ERRORS_OF_KIND_COUNTED", 2)
     (group,) = reader.error_groups(NOW - 2 * HOUR)
     assert (group.errors, group.cut) == (3, True)
     (group,) = reader.error_groups(NOW - MINUTE)
@@ -363,7 +363,7 @@ def test_a_kind_that_jobs_share_is_told_of_each_also_beyond_what_is_counted(
     kinds = [group.key for group in reader.error_groups(NOW - 2 * HOUR)]
     whole = {group.job: (group.errors, group.runs, group.cut) for group in reader.error_groups_named(kinds)}
     assert whole == {"storm": (4, 1, False), "rare": (1, 1, False)}
-    monkeypatch.setattr(questions, "ERRORS_OF_KIND_COUNTED", 2)
+    monkeypatch.setattr(queries, "ERRORS_OF_KIND_COUNTED", 2)
     cut = {group.job: group for group in reader.error_groups_named(kinds)}
     assert (cut["storm"].errors, cut["storm"].cut) == (2, True)
     assert cut["rare"].cut or cut["rare"].errors == 1, "what was not counted is not taken for none"
@@ -605,8 +605,8 @@ def test_each_view_sees_the_newest_runs_as_they_are_then(stock: Stock, reader: R
     newest = stock.start(NOW)
     assert [run.run_id for run in looked_at(3)] == [newest, ids[3], ids[2]]
     assert len(looked_at()) == 5
-    with stock.store.keeper(5.0) as keeper:
-        assert sum(keeper.cleanup(0, actor="ann")) == 1
+    with stock.store.administration(5.0) as admin:
+        assert sum(admin.cleanup(0, actor="ann")) == 1
     assert [run.run_id for run in looked_at()] == [newest, *ids[2::-1]]
 
 
@@ -687,7 +687,7 @@ def test_the_embedded_default_is_an_empty_store_until_a_job_makes_it(tmp_path: P
     location = StoreLocation(kind="sqlite", label="file", path=tmp_path / "tracking.db", named=False)
     store = SqliteStore(location)
     with store.reader(5.0) as reader:
-        assert isinstance(reader, UnbornReader)
+        assert isinstance(reader, EmptyStoreReader)
         with reader.one_view():
             assert reader.recent_runs(10) == []
         assert abs(reader.now() - datetime.now(UTC)) < MINUTE

@@ -9,7 +9,7 @@ import pytest
 from tests.store.stocking import Stock
 from tracking_core import histogram
 from tracking_core.store import rows
-from tracking_core.store.forms import LATEST, POSTGRES, SQLITE, Forms
+from tracking_core.store.dialect import LATEST, POSTGRES, SQLITE, Forms
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 each_dialect = pytest.mark.parametrize("forms", [SQLITE, POSTGRES], ids=["sqlite", "postgres"])

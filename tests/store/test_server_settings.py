@@ -81,9 +81,9 @@ def test_settings_of_a_database_change_nothing(
             assert (run.job, run.status, run.requests, run.errors, error.message) == (TEXT, "completed", 68, 1, TEXT)
             assert run.started_at.timestamp() * 1e6 == BEGAN_US
             assert sum(totals.requests for totals in reader.endpoints(RUN)) == 68
-        with store.keeper(5) as keeper:
-            keeper.set_switch(enabled=False, job=TEXT, actor="p", reason=TEXT)
-            assert sum(keeper.cleanup(0, actor="p")) == 1
+        with store.administration(5) as admin:
+            admin.set_switch(enabled=False, job=TEXT, actor="p", reason=TEXT)
+            assert sum(admin.cleanup(0, actor="p")) == 1
     assert caplog.records == []
 
 

@@ -95,12 +95,12 @@ def test_a_request_that_is_sent_again_counts_once(stock: Stock, store_dsn: str) 
 
 def test_a_switch_that_is_off_for_another_job_is_no_hindrance(stock: Stock) -> None:
     run_id = stock.start(NOW, job="inventory")
-    with stock.store.keeper(5.0) as keeper:
-        keeper.set_switch(enabled=False, job="crm", actor="ana", reason="")
+    with stock.store.administration(5.0) as admin:
+        admin.set_switch(enabled=False, job="crm", actor="ana", reason="")
     with stock.store.writer(5.0) as writer:
         assert writer.write(single(run_id, 1)).refused == {}
-    with stock.store.keeper(5.0) as keeper:
-        keeper.set_switch(enabled=False, job="inventory", actor="ana", reason="")
+    with stock.store.administration(5.0) as admin:
+        admin.set_switch(enabled=False, job="inventory", actor="ana", reason="")
     with stock.store.writer(5.0) as writer:
         receipt = writer.write(single(run_id, 2))
     assert (receipt.refused, receipt.switched_off) == ({run_id: "off"}, {"inventory"})

@@ -109,11 +109,11 @@ def test_a_standby_is_read_and_refuses_changes_by_name(pair: Pair) -> None:
             writer.write(batch_of(1, batch_seq=2, first=9))
         with pytest.raises(StoreRefused, match=words):
             writer.write(batch_of(1, batch_seq=None, first=9))
-    with store.keeper(5) as keeper:
+    with store.administration(5) as admin:
         with pytest.raises(StoreRefused, match=words):
-            keeper.set_switch(enabled=False, job=None, actor="p", reason="")
+            admin.set_switch(enabled=False, job=None, actor="p", reason="")
         with pytest.raises(StoreRefused, match=words):
-            list(keeper.cleanup(0, actor="p"))
+            list(admin.cleanup(0, actor="p"))
 
 
 def test_states_on_a_standby_that_is_behind_are_those_of_its_data(pair: Pair, etlwatch: Program) -> None:
@@ -172,8 +172,8 @@ def test_a_standby_that_does_not_tell_is_read_at_its_own_clock(pair: Pair) -> No
 
 
 def test_what_a_recovery_conflict_ended_is_asked_once_more(pair: Pair) -> None:
-    with open_store(pair.dsn).keeper(5) as keeper:
-        keeper.set_switch(enabled=True, job="other", actor="p", reason="")
+    with open_store(pair.dsn).administration(5) as admin:
+        admin.set_switch(enabled=True, job="other", actor="p", reason="")
     pair.wait_for_replay()
     # Slow as long as there is a switch; when that is gone, and its row with it, the question is a quick one.
     slow = "SELECT 7, (SELECT pg_sleep(20) FROM tracking.switches LIMIT 1)"
@@ -200,8 +200,8 @@ def test_what_a_recovery_conflict_ended_is_asked_once_more(pair: Pair) -> None:
 
 
 def test_a_connection_that_a_recovery_conflict_ended_is_an_unavailable_store(pair: Pair) -> None:
-    with open_store(pair.dsn).keeper(5) as keeper:
-        keeper.set_switch(enabled=True, job="other", actor="p", reason="")
+    with open_store(pair.dsn).administration(5) as admin:
+        admin.set_switch(enabled=True, job="other", actor="p", reason="")
     pair.wait_for_replay()
     with open_store(pair.standby_dsn).reader(5) as reader:
         with reader.one_view():

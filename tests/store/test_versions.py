@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.peek import peek
 from tracking_core import SimpleETLTracker
-from tracking_core.store import open_store, queries
+from tracking_core.store import open_store, sql_files
 
 COLUMNS = {
     "postgres": """
@@ -40,8 +40,8 @@ def old_store_dsn(kind: str, tmp_path: Path, request: pytest.FixtureRequest, mon
     """A store of schema version 1, as etlwatch 0.1.0 made it."""
     dsn = f"sqlite:///{tmp_path / 'old.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
     with monkeypatch.context() as patch:
-        known = queries.migrations
-        patch.setattr(queries, "migrations", lambda dialect: known(dialect)[:1])
+        known = sql_files.migrations
+        patch.setattr(sql_files, "migrations", lambda dialect: known(dialect)[:1])
         assert open_store(dsn).initialize() == ["001_initial"]
     return dsn
 

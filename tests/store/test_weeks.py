@@ -13,16 +13,15 @@ import psycopg
 import pytest
 
 from tests.store.stocking import Stock
-from tests.store.test_keeping import ANA, TABLES_OF_A_RUN, query, remaining, rows_of
+from tests.store.test_administration import ANA, TABLES_OF_A_RUN, query, remaining, rows_of
 from tests.support.postgres import GUARDED_ROLE, PostgresServer
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.events import Batch, RequestRow, RunEnd, tally
 from tracking_core.identity import first_run_id_at
 from tracking_core.store import open_store
-from tracking_core.store.base import Keeper, Reader
-from tracking_core.store.postgres.keeper import PostgresKeeper
-from tracking_core.store.postgres.weeks import Week, gaps, too_young
+from tracking_core.store.base import Administration, Reader
+from tracking_core.store.postgres.administration import PostgresAdministration, Week, gaps, too_young
 from tracking_core.store.retention import Cleanup
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -57,11 +56,11 @@ def stock(dsn: str) -> Iterator[Stock]:
 
 
 @pytest.fixture
-def keeper(stock: Stock) -> Iterator[PostgresKeeper]:
-    with stock.store.keeper(10.0) as keeper:
-        assert isinstance(keeper, PostgresKeeper)
-        keeper.pauses = ()
-        yield keeper
+def admin(stock: Stock) -> Iterator[PostgresAdministration]:
+    with stock.store.administration(10.0) as admin:
+        assert isinstance(admin, PostgresAdministration)
+        admin.pauses = ()
+        yield admin
 
 
 @pytest.fixture
@@ -105,23 +104,23 @@ def waiting_for(watch: psycopg.Connection[Any], holder: psycopg.Connection[Any])
     return int(watch.execute(blocked, [holder.info.backend_pid]).fetchall()[0][0])
 
 
-def cleaned(keeper: Keeper, cutoff: datetime, *, days: int = 14, keep_last_success: bool = False) -> int:
-    return sum(keeper.cleanup(days, actor=ANA, cutoff=cutoff, keep_last_success=keep_last_success))
+def cleaned(admin: Administration, cutoff: datetime, *, days: int = 14, keep_last_success: bool = False) -> int:
+    return sum(admin.cleanup(days, actor=ANA, cutoff=cutoff, keep_last_success=keep_last_success))
 
 
 # -- what is dropped
 
 
 def test_a_week_in_which_nothing_stays_is_dropped_whole_as_planned(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
 ) -> None:
     monday = old_monday()
     runs = [recorded(stock, monday + n * DAY) for n in range(3)]
     later = recorded(stock, NOW - 2 * HOUR)
-    plan = keeper.plan_cleanup(14, cutoff=monday + WEEK)
+    plan = admin.plan_cleanup(14, cutoff=monday + WEEK)
     assert (plan.runs, plan.dropped_weeks, plan.cut_weeks, plan.waiting_requests) == (3, 1, 0, 0)
     assert plan.dropped_bytes > 8192
-    assert cleaned(keeper, plan.cutoff) == 3
+    assert cleaned(admin, plan.cutoff) == 3
     assert name_of_week(monday) not in weeks(dsn)
     assert not any(any(rows_of(dsn, run_id).values()) for run_id in runs)
     assert remaining(reader) == {later}
@@ -131,41 +130,43 @@ def test_a_week_in_which_nothing_stays_is_dropped_whole_as_planned(
 
 
 def test_what_lies_in_the_week_of_the_cutoff_is_seen_nowhere_and_goes_with_that_week_later(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
 ) -> None:
     monday = old_monday()
     removed = recorded(stock, monday)
     assert len(reader.pages(removed)) == 5
-    plan = keeper.plan_cleanup(14, cutoff=monday + 3 * DAY)
+    plan = admin.plan_cleanup(14, cutoff=monday + 3 * DAY)
     assert (plan.runs, plan.dropped_weeks, plan.cut_weeks, plan.waiting_requests) == (1, 0, 0, 5)
-    assert cleaned(keeper, plan.cutoff) == 1
+    assert cleaned(admin, plan.cutoff) == 1
     assert rows_of(dsn, removed) == {table: 5 if table == "requests" else 0 for table in TABLES_OF_A_RUN}
     assert reader.pages(removed) == []
     assert reader.run(removed) is None
-    again = keeper.plan_cleanup(14, cutoff=monday + WEEK)
+    again = admin.plan_cleanup(14, cutoff=monday + WEEK)
     assert (again.runs, again.dropped_weeks, again.waiting_requests) == (0, 1, 0)
-    assert cleaned(keeper, again.cutoff) == 0
+    assert cleaned(admin, again.cutoff) == 0
     assert rows_of(dsn, removed)["requests"] == 0
     assert name_of_week(monday) not in weeks(dsn)
 
 
-def test_weeks_that_never_held_anything_go_without_a_word(keeper: PostgresKeeper, reader: Reader, dsn: str) -> None:
+def test_weeks_that_never_held_anything_go_without_a_word(
+    admin: PostgresAdministration, reader: Reader, dsn: str
+) -> None:
     monday = old_monday()
-    assert keeper.plan_cleanup(14, cutoff=monday + WEEK).dropped_weeks == 0
-    cleaned(keeper, monday + WEEK)
+    assert admin.plan_cleanup(14, cutoff=monday + WEEK).dropped_weeks == 0
+    cleaned(admin, monday + WEEK)
     assert name_of_week(monday) not in weeks(dsn)
     assert reader.audit()[0].detail["weeks"] == 0
 
 
-def test_no_week_of_the_future_is_dropped_whatever_cutoff_is_given(keeper: PostgresKeeper, dsn: str) -> None:
-    cleaned(keeper, NOW + 365 * DAY)
+def test_no_week_of_the_future_is_dropped_whatever_cutoff_is_given(admin: PostgresAdministration, dsn: str) -> None:
+    cleaned(admin, NOW + 365 * DAY)
     assert name_of_week(NOW) in weeks(dsn)
     assert name_of_week(NOW + 52 * WEEK) in weeks(dsn)
 
 
-def test_initialising_again_remakes_no_dropped_week(stock: Stock, keeper: PostgresKeeper, dsn: str) -> None:
+def test_initialising_again_remakes_no_dropped_week(stock: Stock, admin: PostgresAdministration, dsn: str) -> None:
     recorded(stock, old_monday())
-    cleaned(keeper, old_monday() + WEEK)
+    cleaned(admin, old_monday() + WEEK)
     before = weeks(dsn)
     open_store(dsn).initialize()
     assert weeks(dsn) == before
@@ -174,15 +175,17 @@ def test_initialising_again_remakes_no_dropped_week(stock: Stock, keeper: Postgr
 # -- what is deleted row by row
 
 
-def test_a_week_that_holds_a_running_run_is_cut(stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str) -> None:
+def test_a_week_that_holds_a_running_run_is_cut(
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
+) -> None:
     monday = old_monday()
     removed = recorded(stock, monday)
     running = stock.start(monday + DAY)
     rows = paged(running, monday + DAY)
     stock.write(requests=rows, cells=tally(rows))
-    plan = keeper.plan_cleanup(14, cutoff=monday + WEEK)
+    plan = admin.plan_cleanup(14, cutoff=monday + WEEK)
     assert (plan.dropped_weeks, plan.cut_weeks, plan.waiting_requests) == (0, 1, 0)
-    assert cleaned(keeper, plan.cutoff) == 1
+    assert cleaned(admin, plan.cutoff) == 1
     assert rows_of(dsn, removed)["requests"] == 0
     assert rows_of(dsn, running)["requests"] == 5
     assert remaining(reader) == {running}
@@ -190,31 +193,31 @@ def test_a_week_that_holds_a_running_run_is_cut(stock: Stock, keeper: PostgresKe
 
 
 def test_a_week_that_holds_the_last_success_of_a_job_is_cut(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
 ) -> None:
     monday = old_monday()
     removed, success = recorded(stock, monday), recorded(stock, monday + DAY)
-    plan = keeper.plan_cleanup(14, cutoff=monday + WEEK, keep_last_success=True)
+    plan = admin.plan_cleanup(14, cutoff=monday + WEEK, keep_last_success=True)
     assert (plan.runs, plan.dropped_weeks, plan.cut_weeks) == (1, 0, 1)
-    assert cleaned(keeper, plan.cutoff, keep_last_success=True) == 1
+    assert cleaned(admin, plan.cutoff, keep_last_success=True) == 1
     assert rows_of(dsn, removed)["requests"] == 0
     assert rows_of(dsn, success)["requests"] == 5
     assert remaining(reader) == {success}
     assert len(reader.pages(success)) == 5
 
 
-def test_a_large_run_goes_from_a_cut_week_in_parts(stock: Stock, keeper: PostgresKeeper, dsn: str) -> None:
+def test_a_large_run_goes_from_a_cut_week_in_parts(stock: Stock, admin: PostgresAdministration, dsn: str) -> None:
     monday = old_monday()
     stock.start(monday)
     removed = recorded(stock, monday)
-    keeper.pace = replace(keeper.pace, purge=2)
-    steps = keeper.cleanup(14, actor=ANA, cutoff=monday + WEEK)
+    admin.pace = replace(admin.pace, purge=2)
+    steps = admin.cleanup(14, actor=ANA, cutoff=monday + WEEK)
     assert next(steps) == 1
     seen = [rows_of(dsn, removed)["requests"] for step in steps if step == 0]
     assert [left for left in seen if 0 < left < 5] == [3, 1]
 
 
-def test_what_no_week_takes_goes_row_by_row(stock: Stock, keeper: PostgresKeeper, dsn: str) -> None:
+def test_what_no_week_takes_goes_row_by_row(stock: Stock, admin: PostgresAdministration, dsn: str) -> None:
     before_all_weeks, absurd = (
         recorded(stock, NOW - 300 * DAY),
         recorded(stock, NOW + 3000 * DAY, ended=NOW - 300 * DAY),
@@ -224,19 +227,19 @@ def test_what_no_week_takes_goes_row_by_row(stock: Stock, keeper: PostgresKeeper
     rows = paged(kept, NOW)
     stock.write(requests=rows, cells=tally(rows))
     assert query(dsn, OUTSIDE) == [(15,)]
-    assert cleaned(keeper, NOW - 14 * DAY) == 2
+    assert cleaned(admin, NOW - 14 * DAY) == 2
     assert rows_of(dsn, before_all_weeks)["requests"] == rows_of(dsn, absurd)["requests"] == 0
     assert rows_of(dsn, kept)["requests"] == 5
 
 
 def test_zero_days_delete_rows_and_leave_the_weeks_to_jobs_that_record_there(
-    stock: Stock, keeper: PostgresKeeper, dsn: str
+    stock: Stock, admin: PostgresAdministration, dsn: str
 ) -> None:
     runs = [recorded(stock, old_monday()), recorded(stock, NOW - 2 * HOUR)]
     before = weeks(dsn)
-    plan = keeper.plan_cleanup(0)
+    plan = admin.plan_cleanup(0)
     assert (plan.runs, plan.dropped_weeks, plan.waiting_requests) == (2, 0, 0)
-    assert sum(keeper.cleanup(0, actor=ANA)) == 2
+    assert sum(admin.cleanup(0, actor=ANA)) == 2
     assert weeks(dsn) == before
     assert not any(rows_of(dsn, run_id)["requests"] for run_id in runs)
 
@@ -254,10 +257,10 @@ def test_a_role_that_owns_no_tables_deletes_rows(
     ):
         query(dsn, statement)
     guarded = postgres_server.guarded_dsn(str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]))
-    with open_store(guarded).keeper(10.0) as keeper:
-        plan = keeper.plan_cleanup(14, cutoff=monday + WEEK + 3 * DAY)
+    with open_store(guarded).administration(10.0) as admin:
+        plan = admin.plan_cleanup(14, cutoff=monday + WEEK + 3 * DAY)
         assert (plan.runs, plan.dropped_weeks, plan.waiting_requests) == (2, 0, 0)
-        assert cleaned(keeper, plan.cutoff) == 2
+        assert cleaned(admin, plan.cutoff) == 2
     assert rows_of(dsn, whole)["requests"] == rows_of(dsn, waiting)["requests"] == 0
     assert name_of_week(monday) in weeks(dsn)
 
@@ -266,11 +269,11 @@ def test_a_role_that_owns_no_tables_deletes_rows(
 
 
 def test_a_week_that_somebody_reads_all_the_time_is_left_for_the_next_clean_up(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, postgres_store_dsn: str
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed = recorded(stock, monday)
-    keeper.pauses = (1.0, 2.0)
+    admin.pauses = (1.0, 2.0)
     paused = []
 
     def let_others_pass(seconds: float) -> None:
@@ -278,27 +281,27 @@ def test_a_week_that_somebody_reads_all_the_time_is_left_for_the_next_clean_up(
         paused.append(seconds)
         recorded(stock, monday + WEEK + len(paused) * HOUR)
 
-    keeper.pause = let_others_pass
+    admin.pause = let_others_pass
     with psycopg.connect(dsn) as dump:
         dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
-        assert cleaned(keeper, monday + WEEK) == 1
+        assert cleaned(admin, monday + WEEK) == 1
         assert paused == [1.0, 2.0]
         assert reader.audit()[0].detail["weeks"] == 0
         assert reader.pages(removed) == []
-    assert keeper.plan_cleanup(14, cutoff=monday + WEEK).dropped_weeks == 1
-    cleaned(keeper, monday + WEEK)
+    assert admin.plan_cleanup(14, cutoff=monday + WEEK).dropped_weeks == 1
+    cleaned(admin, monday + WEEK)
     assert name_of_week(monday) not in weeks(dsn)
 
 
 def test_nobody_waits_for_a_drop_that_waits_for_the_reader_of_its_week(
-    stock: Stock, keeper: PostgresKeeper, postgres_store_dsn: str, monkeypatch: pytest.MonkeyPatch
+    stock: Stock, admin: PostgresAdministration, postgres_store_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     recorded(stock, monday)
-    monkeypatch.setattr("tracking_core.store.postgres.weeks.LOCK_WAIT_MS", 5_000)
+    monkeypatch.setattr("tracking_core.store.postgres.administration.LOCK_WAIT_MS", 5_000)
     with psycopg.connect(dsn) as dump, psycopg.connect(dsn, autocommit=True) as watch:
         dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
-        cleaning = threading.Thread(target=cleaned, args=(keeper, monday + WEEK))
+        cleaning = threading.Thread(target=cleaned, args=(admin, monday + WEEK))
         cleaning.start()
         wait_until(lambda: waiting_for(watch, dump) == 1, "the drop waits for the reader of the week")
         with open_store(dsn).writer(10.0) as writer:
@@ -313,23 +316,25 @@ def test_nobody_waits_for_a_drop_that_waits_for_the_reader_of_its_week(
 
 
 def test_a_week_is_dropped_as_soon_as_its_reader_is_gone(
-    stock: Stock, keeper: PostgresKeeper, postgres_store_dsn: str
+    stock: Stock, admin: PostgresAdministration, postgres_store_dsn: str
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     recorded(stock, monday)
     dump = psycopg.connect(dsn)
     dump.execute(f"SELECT count(*) FROM tracking.{name_of_week(monday)}".encode())
-    keeper.pauses = (1.0, 2.0)
-    keeper.pause = lambda _: dump.close()
-    cleaned(keeper, monday + WEEK)
+    admin.pauses = (1.0, 2.0)
+    admin.pause = lambda _: dump.close()
+    cleaned(admin, monday + WEEK)
     assert name_of_week(monday) not in weeks(dsn)
 
 
-def test_a_run_that_comes_into_a_week_before_its_drop_keeps_it(stock: Stock, keeper: PostgresKeeper, dsn: str) -> None:
+def test_a_run_that_comes_into_a_week_before_its_drop_keeps_it(
+    stock: Stock, admin: PostgresAdministration, dsn: str
+) -> None:
     monday = old_monday()
     recorded(stock, monday)
-    steps = keeper.cleanup(14, actor=ANA, cutoff=monday + WEEK)
-    drop = keeper._drop
+    steps = admin.cleanup(14, actor=ANA, cutoff=monday + WEEK)
+    drop = admin._drop
 
     def replay_and_then_drop(week: Week, under_way: Cleanup) -> bool:
         if week.name == name_of_week(monday):
@@ -338,14 +343,14 @@ def test_a_run_that_comes_into_a_week_before_its_drop_keeps_it(stock: Stock, kee
             stock.write(requests=rows, cells=tally(rows))
         return drop(week, under_way)
 
-    keeper._drop = replay_and_then_drop  # type: ignore[method-assign]
+    admin._drop = replay_and_then_drop  # type: ignore[method-assign]
     assert sum(steps) == 1
     assert name_of_week(monday) in weeks(dsn)
     assert query(dsn, "SELECT count(*) FROM {}requests") == [(10,)]
 
 
 def test_a_replay_that_meets_the_drop_of_its_week_loses_nothing(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, postgres_store_dsn: str
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     recorded(stock, monday)
@@ -356,7 +361,7 @@ def test_a_replay_that_meets_the_drop_of_its_week_loses_nothing(
 
         def drop_then_insert(raw: object, batch: Batch) -> object:
             # By now the run is there, for this writer alone.
-            cleaned(keeper, monday + WEEK)
+            cleaned(admin, monday + WEEK)
             return insert(raw, batch)
 
         writer._insert_requests = drop_then_insert  # type: ignore[attr-defined]
@@ -368,21 +373,21 @@ def test_a_replay_that_meets_the_drop_of_its_week_loses_nothing(
 
 
 def test_two_clean_ups_at_once_do_not_stumble_over_each_others_weeks(
-    stock: Stock, keeper: PostgresKeeper, dsn: str, monkeypatch: pytest.MonkeyPatch
+    stock: Stock, admin: PostgresAdministration, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As where the first is taken for one that died.
-    monkeypatch.setattr("tracking_core.store.keeping.holds", lambda *_, **__: False)
+    monkeypatch.setattr("tracking_core.store.administration.holds", lambda *_, **__: False)
     monday = old_monday()
     recorded(stock, monday)
-    drop = keeper._drop
+    drop = admin._drop
 
     def after_another(week: Week, under_way: Cleanup) -> bool:
-        with stock.store.keeper(10.0) as other:
+        with stock.store.administration(10.0) as other:
             cleaned(other, monday + WEEK)
         return drop(week, under_way)
 
-    keeper._drop = after_another  # type: ignore[method-assign]
-    assert cleaned(keeper, monday + WEEK) == 1
+    admin._drop = after_another  # type: ignore[method-assign]
+    assert cleaned(admin, monday + WEEK) == 1
     assert name_of_week(monday) not in weeks(dsn)
 
 
@@ -404,11 +409,11 @@ def late_run(stock: Stock, began: datetime, ended: datetime | None) -> tuple[int
 
 
 def test_what_is_replayed_into_a_dropped_week_is_refused_and_lies_in_no_default_partition(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
 ) -> None:
     monday = old_monday()
     removed = recorded(stock, monday)
-    cleaned(keeper, monday + WEEK)
+    cleaned(admin, monday + WEEK)
     late, refused = late_run(stock, monday + DAY, monday + 2 * DAY)
     assert refused == {late: "removed"}
     rows = paged(removed, monday)
@@ -418,16 +423,16 @@ def test_what_is_replayed_into_a_dropped_week_is_refused_and_lies_in_no_default_
 
 
 def test_a_run_of_a_dropped_week_that_still_runs_is_taken_and_its_rows_go_with_it(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, dsn: str
 ) -> None:
     monday = old_monday()
     recorded(stock, monday)
-    cleaned(keeper, monday + WEEK)
+    cleaned(admin, monday + WEEK)
     late, refused = late_run(stock, monday + DAY, None)
     assert refused == {}
     assert len(reader.pages(late)) == 5
     stock.end(late, monday + WEEK + DAY)
-    assert cleaned(keeper, monday + WEEK + 2 * DAY) == 1
+    assert cleaned(admin, monday + WEEK + 2 * DAY) == 1
     assert rows_of(dsn, late)["requests"] == 0
 
 
@@ -437,7 +442,12 @@ def test_a_run_of_a_dropped_week_that_still_runs_is_taken_and_its_rows_go_with_i
 @pytest.mark.parametrize("count", [5, 50])
 @pytest.mark.parametrize("beside_another", [False, True])
 def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str, count: int, beside_another: bool
+    stock: Stock,
+    admin: PostgresAdministration,
+    reader: Reader,
+    postgres_store_dsn: str,
+    count: int,
+    beside_another: bool,
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed, living = stock.finished(monday, monday + HOUR), stock.start(monday)
@@ -446,7 +456,7 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
         insert = writer._insert_requests  # type: ignore[attr-defined]
 
         def remove_meanwhile() -> None:
-            cleaned(keeper, monday + WEEK)
+            cleaned(admin, monday + WEEK)
 
         def insert_then_remove(*given: object) -> object:
             inserted = insert(*given)
@@ -466,7 +476,7 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
 
 
 def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
-    stock: Stock, keeper: PostgresKeeper, reader: Reader, postgres_store_dsn: str
+    stock: Stock, admin: PostgresAdministration, reader: Reader, postgres_store_dsn: str
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed = stock.finished(monday, monday + HOUR)
@@ -482,7 +492,7 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
         writing.start()
         with psycopg.connect(dsn, autocommit=True) as watch:
             wait_until(lambda: waiting_for(watch, holder) == 1, "the request waits for the cell of all runs")
-        assert cleaned(keeper, monday + WEEK) == 1
+        assert cleaned(admin, monday + WEEK) == 1
         holder.commit()
         writing.join()
     assert reader.run(removed) is None
@@ -490,8 +500,8 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
     left = {table: rows for table, rows in rows_of(dsn, removed).items() if rows}
     assert set(left) <= {"requests", "run_endpoints", "run_series", "writers"}
     assert left, "the request was under way"
-    keeper.at = NOW + 36 * DAY
-    cleaned(keeper, monday + WEEK)
+    admin.at = NOW + 36 * DAY
+    cleaned(admin, monday + WEEK)
     assert not any(rows_of(dsn, removed).values())
     assert query(dsn, "SELECT count(*) FROM {}removed_runs") == [(0,)]
 

@@ -50,9 +50,9 @@ class FakeStore:
         """Connect for reading."""
         return self._connect("reader")
 
-    def keeper(self, deadline: float) -> "FakeConnection":
+    def administration(self, deadline: float) -> "FakeConnection":
         """Connect for changes."""
-        return self._connect("keeper")
+        return self._connect("administration")
 
     def _connect(self, kind: str) -> "FakeConnection":
         self.say(kind)

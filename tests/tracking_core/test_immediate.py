@@ -67,7 +67,18 @@ OPERATIONS: dict[str, tuple[Callable[[SimpleETLTracker, int | None], object], ob
     "close": (lambda t, run_id: t.close(), None),
 }
 FAULTS = [StoreUnavailable("down"), RowRejected("odd"), KeyError("a bug")]
-VERBS = ["*", "writer", "write", "reader", "recent_runs", "one_view", "run", "keeper", "cleanup", "switched_off"]
+VERBS = [
+    "*",
+    "writer",
+    "write",
+    "reader",
+    "recent_runs",
+    "one_view",
+    "run",
+    "administration",
+    "cleanup",
+    "switched_off",
+]
 
 
 @pytest.mark.parametrize(("operation", "nothing"), OPERATIONS.values(), ids=OPERATIONS.keys())

@@ -77,8 +77,8 @@ def test_a_job_whose_store_works_is_told_nothing(store: str, request: pytest.Fix
 def test_tracking_that_is_off_is_no_loss(sqlite_store_dsn: str) -> None:
     from tracking_core.store import open_store
 
-    with open_store(sqlite_store_dsn).keeper(5.0) as keeper:
-        keeper.set_switch(enabled=False, job=None, actor="ana", reason="")
+    with open_store(sqlite_store_dsn).administration(5.0) as admin:
+        admin.set_switch(enabled=False, job=None, actor="ana", reason="")
     for delivery in ("immediate", "buffered"):
         assert lines_of(JOB, sqlite_store_dsn, JOB_DELIVERY=delivery) == []
 

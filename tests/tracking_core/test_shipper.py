@@ -618,7 +618,7 @@ def test_leaving_asks_a_store_once_more_and_sends_what_was_spooled_meanwhile(ben
     bench.ship()
     bench.up()
     assert bench.ship().spooled == 3, "the breaker leaves the store alone"
-    with due.hurrying(threading.get_ident(), time.monotonic() + 60):
+    with due.limit_thread(threading.get_ident(), time.monotonic() + 60):
         assert bench.ship() == DeliveryReport(sent=4)
     assert bench.spool.is_empty
 
@@ -655,7 +655,7 @@ def test_without_a_spool_a_leaving_process_sends_the_totals_and_the_words(bench:
     bench.spool.full = True
     bench.log(SHIP_MOST + 2_500)
     bench.end()
-    with due.hurrying(threading.get_ident(), time.monotonic() - 1):
+    with due.limit_thread(threading.get_ident(), time.monotonic() - 1):
         bench.shipper.ship()
     bench.shipper.let_go(time.monotonic() + 60)
     assert bench.totals() == {RUN: SHIP_MOST + 2_500}

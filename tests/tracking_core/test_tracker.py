@@ -428,8 +428,8 @@ def test_the_shared_switch_is_obeyed_and_does_not_end_what_lives(
     tracker: SimpleETLTracker, store_dsn: str, job: str | None
 ) -> None:
     run_id = started(tracker, job="crm")
-    with open_store(store_dsn).keeper(5) as keeper:
-        keeper.set_switch(enabled=False, job=job, actor="ana", reason="maintenance")
+    with open_store(store_dsn).administration(5) as admin:
+        admin.set_switch(enabled=False, job=job, actor="ana", reason="maintenance")
     assert not SimpleETLTracker(store_dsn).is_enabled() if job is None else SimpleETLTracker(store_dsn).is_enabled()
     assert not tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
     assert not tracker.log_source_count(run_id, "contacts", 1)
@@ -439,16 +439,16 @@ def test_the_shared_switch_is_obeyed_and_does_not_end_what_lives(
     assert tracker.start_run("refused", job="crm") is None
     assert (tracker.start_run("another", job="other") is None) == (job is None)
     assert tracker.end_run(run_id, True)
-    with open_store(store_dsn).keeper(5) as keeper:
-        keeper.set_switch(enabled=True, job=job, actor="ana", reason="done")
+    with open_store(store_dsn).administration(5) as admin:
+        admin.set_switch(enabled=True, job=job, actor="ana", reason="done")
     assert tracker.start_run("again", job="crm") is not None
     assert tracker.is_enabled()
 
 
 def test_a_run_that_a_person_closed_takes_the_job_s_own_end(tracker: SimpleETLTracker, store_dsn: str) -> None:
     run_id = started(tracker)
-    with open_store(store_dsn).keeper(5) as keeper:
-        assert keeper.close_run(run_id, actor="ana", reason="looks dead")
+    with open_store(store_dsn).administration(5) as admin:
+        assert admin.close_run(run_id, actor="ana", reason="looks dead")
     assert only_run(tracker).status == "abandoned"
     assert tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
     assert tracker.end_run(run_id, True)

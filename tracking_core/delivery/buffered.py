@@ -203,7 +203,7 @@ class BufferedDelivery:
         with ExitStack() as hurry:
             for ident in (thread and thread.ident, threading.get_ident()):
                 if ident:
-                    hurry.enter_context(due.hurrying(ident, stores_until))
+                    hurry.enter_context(due.limit_thread(ident, stores_until))
             if thread is not None:
                 with suppress(RuntimeError):
                     # Not started yet: a signal came in the midst of that.

@@ -265,7 +265,7 @@ class Shipper:
         if light and alone and due.is_leaving():
             # What was kept of the time for the spool is the store's after all.
             due.leave_by(max(until, time.monotonic()))
-        with due.hurrying(threading.get_ident(), until):
+        with due.limit_thread(threading.get_ident(), until):
             for batch in light:
                 if alone and _in_time() and self._took_last(batch):
                     continue

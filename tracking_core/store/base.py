@@ -1,9 +1,8 @@
-"""What a store can do: a few Protocols of few verbs, and nothing of how.
+"""What a store can do, as Protocols of a few methods.
 
-A store hands out three kinds of connection. A Writer takes batches, a Reader answers questions in read-only
-transactions, a Keeper does what people ask for (switch, clean-up, closing a run) and makes the tables. Each is one
-connection: not shared between threads, closed by whoever opened it. All of them raise errors of `tracking_core.errors`
-and nothing else.
+A store opens three kinds of connection: a Writer stores batches, a Reader answers queries in read-only transactions,
+an Administration makes the changes that people ask for (switch, clean-up, closing a run). A connection is used by one
+thread at a time and closed by its caller. All methods raise errors of `tracking_core.errors` and no others.
 """
 
 from __future__ import annotations
@@ -281,8 +280,8 @@ class Reader(Connection, Protocol):
         ...
 
 
-class Keeper(Connection, Protocol):
-    """The connection of a person who changes something; every deed is audited."""
+class Administration(Connection, Protocol):
+    """The connection of a person who changes something; every change is audited."""
 
     def set_switch(self, *, enabled: bool, job: str | None, actor: str, reason: str) -> Switch:
         """Turn the shared switch of all jobs (job None) or of one."""
@@ -329,7 +328,7 @@ class Store(Protocol):
         """Connect for reading; `deadline` in seconds as for a writer."""
         ...
 
-    def keeper(self, deadline: float) -> Keeper:
+    def administration(self, deadline: float) -> Administration:
         """Connect for a person's changes; `deadline` in seconds bounds the connecting and each step."""
         ...
 

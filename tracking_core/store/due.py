@@ -70,7 +70,7 @@ def bounded(seconds: float, work: Callable[[], T]) -> T:
 
 
 @contextmanager
-def hurrying(thread: int, when: float) -> Iterator[None]:
+def limit_thread(thread: int, when: float) -> Iterator[None]:
     """Let a thread, by its ident, wait for nothing beyond a moment of the monotonic clock; the present wait too."""
     _hurried[thread] = when
     try:

@@ -1,87 +1,454 @@
-"""Reads the SQL of the package: files of named blocks under tracking_core/sql, and the migrations.
+"""What can be asked of a store, once for both dialects: parameters in, records out.
 
-A block begins with `-- name: WORD` and runs to the next; the comment lines after the name say what it is for. The same
-names stand in the files of both dialects (a test holds them together), what differs is said in the SQL.
+Owns which block of sql/*/reads.sql answers which question. How a block is run, and in which transaction, belongs to the
+connections that inherit from this.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from functools import cache
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter, itemgetter
 
-from tracking_core.dataclass import dataclass
+from tracking_core import histogram
+from tracking_core.histogram import percentile
+from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.records import (
+    AuditEntry,
+    EndpointTotals,
+    ErrorGroup,
+    ErrorRecord,
+    Page,
+    Phase,
+    PhaseSample,
+    RequestRecord,
+    Run,
+    RunMetrics,
+    RunOutline,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    Traffic,
+    WriterLedger,
+)
+from tracking_core.store import rows
+from tracking_core.store.base import Reader
+from tracking_core.store.dialect import Dialect
+from tracking_core.store.rows import Row
 
-# importlib.resources would load three compressors and a random generator for this.
-_SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
-_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
-_MIGRATION = r"^(\d{3})_(\w+)\.sql$"
+_BITS_A_CHARACTER = 5
+_BY_PAGE = itemgetter(0, 1, 2)
+_BY_START = attrgetter("started_at", "run_id")
+FINEST_STEP_S = 10
+"""The narrowest cell of all runs together; steps are multiples of it."""
 
+WIDEST_OF_RUN_S = 60
+"""The widest cell of a run: one that begins so long before a stretch may reach into it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """One numbered step of the schema."""
+ERRORS_COUNTED = 100_000
+"""Errors of all runs that are counted by kind, the newest: what a storm left is read within a tenth of a second."""
 
-    version: int
-    """From 1, without gaps."""
-
-    name: str
-    sql: str
-
-    @property
-    def checksum(self) -> str:
-        """What tells an edited migration from the one that was applied."""
-        import hashlib
-
-        return hashlib.sha256(self.sql.encode()).hexdigest()[:16]
-
-    def as_row(self) -> dict[str, int | str]:
-        """Return the parameters that record it as applied."""
-        return {"version": self.version, "name": self.name, "checksum": self.checksum}
-
-
-@cache
-def blocks(dialect: str, name: str) -> dict[str, str]:
-    """Return the named blocks of sql/<dialect>/<name>.sql."""
-    parts = _NAME.split(_read(dialect, f"{name}.sql"))
-    return {title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-@cache
-def migrations(dialect: str) -> tuple[Migration, ...]:
-    """Return the migrations of a dialect by version."""
-    found = []
-    for name in os.listdir(os.path.join(_SQL, dialect, "migrations")):  # noqa: PTH118, PTH208
-        match = re.match(_MIGRATION, name)
-        if match:
-            sql = _read(dialect, "migrations", name)
-            found.append(Migration(version=int(match[1]), name=match[2], sql=sql))
-    return tuple(sorted(found, key=lambda migration: migration.version))
+ERRORS_OF_KIND_COUNTED = 10_000
+"""Errors of one kind that are counted over all time, the newest."""
 
 
-def statements(script_text: str) -> list[str]:
-    """Return the statements of a script that holds no semicolon but between them."""
-    without_comments = re.sub(r"^\s*--.*$", "", script_text, flags=re.MULTILINE)
-    return [statement.strip() for statement in without_comments.split(";") if statement.strip()]
+class Queries(Dialect):
+    """The verbs of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
+
+    behind_s: float | None = None
+    """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
+
+    def __init__(self) -> None:
+        self._records = rows.RunRecords(self.forms)
+
+    @abstractmethod
+    def _ask(self, block: str, **parameters: object) -> list[Row]:
+        """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
+
+    def now(self) -> datetime:
+        """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""
+        moment, *standby = self._ask("now", now=self._now())[0]
+        if standby and standby[0]:
+            self.behind_s = max(0.0, (self.forms.moment(standby[1]) - self.forms.moment(moment)).total_seconds())
+        else:
+            self.behind_s = None
+        return self.forms.moment(moment)
+
+    def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
+        return self._runs("recent_runs", limit=max(limit, 0), **self._place(before))
+
+    def runs_in_status(
+        self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
+    ) -> list[Run]:
+        """Return the newest runs in these stored states; with `before`, those older than that pair."""
+        wanted = self._list(sorted(statuses))
+        return self._runs("runs_in_status", statuses=wanted, limit=max(limit, 0), **self._place(before))
+
+    def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
+        return self._runs("live_runs", limit=_at_most(limit), **self._place(before))
+
+    def count_live(self) -> int:
+        """Return how many runs have the stored status running."""
+        found = self._ask("count_live")
+        return found[0][0] if found else 0
+
+    def run(self, run_id: int) -> Run | None:
+        """Return one run; None when the store does not hold it."""
+        found = self._runs("run", run_id=run_id) if _possible(run_id) else []
+        return found[0] if found else None
+
+    def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
+        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes are forgiven."""
+        letters = suffix.strip().replace("-", "")
+        if not 0 < len(letters) <= ID_LENGTH:
+            return []
+        try:
+            bits = parse_run_id(letters.rjust(ID_LENGTH, "0"))
+        except ValueError:
+            return []
+        mask = min((1 << _BITS_A_CHARACTER * len(letters)) - 1, MAX_RUN_ID)
+        return [run_id for (run_id,) in self._ask("run_ids_ending_in", mask=mask, bits=bits, limit=max(limit, 0))]
+
+    def latest_run_id(self, job: str) -> int | None:
+        """Return the newest run of a job; None when it has none."""
+        found = self._ask("latest_run_id", job=job)
+        return found[0][0] if found else None
+
+    def job_names(self, limit: int | None = None) -> list[str]:
+        """Return the jobs that have runs, by name."""
+        return [job for (job,) in self._ask("job_names", limit=_at_most(limit))]
+
+    def runs_of_job(
+        self,
+        job: str,
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
+    ) -> list[Run]:
+        """Return the newest runs of a job that began before a moment, all or only the completed ones.
+
+        `completed_by` leaves only those that had completed by that moment.
+        """
+        return self._runs(
+            "runs_of_job",
+            job=job,
+            completed=completed or completed_by is not None,
+            before_at=self._moment_or_none(before),
+            moment=self._moment_or_none(completed_by),
+            limit=max(limit, 0),
+        )
+
+    def runs_of_jobs(
+        self,
+        jobs: Collection[str],
+        limit: int,
+        *,
+        completed: bool = False,
+        before: datetime | None = None,
+        completed_by: datetime | None = None,
+    ) -> dict[str, list[Run]]:
+        """Return the newest runs of each of these jobs, as `runs_of_job` does; [] for an unknown job."""
+        found: dict[str, list[Run]] = {job: [] for job in jobs}
+        if found:
+            runs = self._runs(
+                "runs_of_jobs",
+                jobs=self._list(list(found)),
+                completed=completed or completed_by is not None,
+                before_at=self._moment_or_none(before),
+                moment=self._moment_or_none(completed_by),
+                limit=max(limit, 0),
+            )
+            for run in sorted(runs, key=_BY_START, reverse=True):
+                found[run.job].append(run)
+        return found
+
+    def outlines_of_jobs(
+        self, jobs: Collection[str], limit: int, *, before: datetime | None = None
+    ) -> dict[str, list[RunOutline]]:
+        """Return the newest runs of each of these jobs that began before a moment, newest first, in outline."""
+        found: dict[str, list[RunOutline]] = {job: [] for job in jobs}
+        if found:
+            given = self._list(list(found))
+            before_at = self._moment_or_none(before)
+            answer = self._ask("outlines_of_jobs", jobs=given, before_at=before_at, limit=max(limit, 0))
+            for one in sorted((rows.outline(row, self.forms) for row in answer), key=_BY_START, reverse=True):
+                found[one.job].append(one)
+        return found
+
+    def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
+        """Return the runs that ended at a moment or later, in outline and in no order: of these jobs, None for all."""
+        wanted = None if jobs is None else self._list(sorted(jobs))
+        answer = self._ask("outlines_since", moment=self._moment(moment), jobs=wanted)
+        return [rows.outline(row, self.forms) for row in answer]
+
+    def phases(self, run_ids: Sequence[int]) -> list[Phase]:
+        """Return the phases of these runs by (run_id, position)."""
+        return [rows.phase(row, self.forms) for row in self._ask_of_runs("phases", run_ids)]
+
+    def phase_samples(self, run_id: int) -> list[PhaseSample]:
+        """Return how a run's phases went, by (phase, bucket)."""
+        return [rows.phase_sample(row, self.forms) for row in self._ask_of_run("phase_samples", run_id)]
+
+    def endpoints(self, run_id: int) -> list[EndpointTotals]:
+        """Return a run's requests by endpoint, most requests first."""
+        return [rows.endpoint(row, self.forms) for row in self._ask_of_run("endpoints", run_id)]
+
+    def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
+        """Return the requests of several runs by endpoint, by run."""
+        return [rows.endpoint(row, self.forms) for row in self._ask_of_runs("endpoints_of_runs", run_ids)]
+
+    def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Return which endpoints each of these runs asked; runs that asked none are left out."""
+        found: dict[int, set[str]] = {}
+        for run_id, endpoint in self._ask_of_runs("endpoint_names", run_ids):
+            found.setdefault(run_id, set()).add(endpoint)
+        return {run_id: frozenset(names) for run_id, names in found.items()}
+
+    def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+        """Return the latency histogram (bucket → count) of each of these runs that made a request."""
+        found: dict[int, list[Row]] = {}
+        for run_id, *row in self._ask_of_runs("latencies", run_ids):
+            found.setdefault(run_id, []).append(row)
+        return {
+            run_id: histogram.Latencies(
+                histogram.unpack(self.forms.joined([packed for packed, _, _ in of_run])),
+                max_ms=max(most for _, most, _ in of_run),
+                total_ms=sum(total for _, _, total in of_run),
+            )
+            for run_id, of_run in found.items()
+        }
+
+    def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
+        """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
+        return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id, since=since)]
+
+    def series_of_runs(
+        self, run_ids: Sequence[int], since: int, *, until: int | None = None
+    ) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs over time, in cells that begin in [since, until).
+
+        Both are seconds since 1970-01-01Z; without `until` all later cells.
+        """
+        found: dict[int, list[SeriesCell]] = {}
+        for row in self._ask_of_runs("series_of_runs", run_ids, since=since, until=until):
+            found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
+        return found
+
+    def series_of_jobs(
+        self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
+    ) -> dict[str, list[SeriesCell]]:
+        """Return the requests of groups of runs in cells that reach into [since, until), seconds since 1970-01-01Z.
+
+        The cells of a group are added up to `step` seconds; with None all that lie inside become one.
+        """
+        job_of = {run_id: job for job, own in runs.items() for run_id in own}
+        found: dict[str, list[Row]] = {job: [] for job in runs}
+        for row in self._ask_of_runs("series_of_runs", list(job_of), since=since - WIDEST_OF_RUN_S, until=until):
+            found[job_of[row[0]]].append(row[1:])
+        if step is None:
+            return {job: rows.cells_within(own, since, until, self.forms) for job, own in found.items()}
+        return {job: rows.cells_of_step(own, step, self.forms) for job, own in found.items()}
+
+    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return per run its longest pause between requests in seconds, and where its last busy cell begins.
+
+        A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
+        1970-01-01Z. A run without requests is left out.
+        """
+        return {run_id: (pause, bucket) for run_id, pause, bucket in self._ask_of_runs("pauses_of_runs", run_ids)}
+
+    def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
+        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
+
+        A run without such cells is left out.
+        """
+        found = self._ask_of_runs("recent_traffic", run_ids, since=since)
+        return {run_id: (requests, items) for run_id, requests, items in found}
+
+    def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
+        """Return the requests of all runs in cells that begin in [since, until), added up to `step` seconds.
+
+        `step` is a multiple of 10. What is kept only in wider cells than a step is returned in those. Histograms may
+        repeat a bucket. Raises ValueError for another step.
+        """
+        if step < FINEST_STEP_S or step % FINEST_STEP_S:
+            raise ValueError(f"a step is a multiple of {FINEST_STEP_S} seconds; given: {step}")
+        return rows.cells_of_step(self._ask("throughput", since=since, until=until), step, self.forms)
+
+    def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
+        """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
+        return self._runs("runs_alive_at", moment=self._moment(moment), since=self._moment(since), limit=max(limit, 0))
+
+    def count_alive_at(self, moment: datetime, since: datetime) -> int:
+        """Return how many these are without a limit."""
+        return int(self._ask("count_alive_at", moment=self._moment(moment), since=self._moment(since))[0][0])
+
+    def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
+        """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
+        return {
+            run_id: Traffic(requests=requests, failed=failed, throttled=throttled, items=items)
+            for run_id, requests, failed, throttled, items in self._ask_of_runs("traffic_until", run_ids, until=until)
+        }
+
+    def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
+        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first.
+
+        `until` is in seconds since 1970-01-01Z. Two, since the newer one may have been renewed after that.
+        """
+        found = self._ask_of_runs("samples_until", run_ids, until=until)
+        return [rows.phase_sample(row, self.forms) for row in found]
+
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
+        """Return how many errors these runs had recorded by a moment, and when the last of them was.
+
+        Runs without any are left out.
+        """
+        found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment))
+        return {run_id: (errors, self.forms.moment(last)) for run_id, errors, last in found}
+
+    def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
+        """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks.
+
+        Which of them, where there are more than `limit`, is not said.
+        """
+        found = self._ask_of_run("pages", run_id, limit=max(limit, 0))
+        return [
+            Page(endpoint=endpoint, page_offset=offset, page_limit=size, items=items, whole=bool(whole))
+            for endpoint, offset, _, size, items, whole in sorted(found, key=_BY_PAGE)
+        ]
+
+    def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
+        """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
+        writer_id, seq = after
+        found = self._ask_of_run("requests", run_id, writer_id=writer_id, seq=seq, limit=max(limit, 0))
+        return [rows.request(row, self.forms) for row in found]
+
+    def source_counts(self, run_id: int) -> list[SourceCount]:
+        """Return a run's source counts by entity."""
+        return [rows.source_count(row, self.forms) for row in self._ask_of_run("source_counts", run_id)]
+
+    def errors(
+        self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs, up to a moment."""
+        limit, moment = max(limit, 0), self._moment_or_none(until)
+        if run_id is None:
+            found = self._ask("errors", limit=limit, moment=moment)
+        else:
+            found = self._ask_of_run("errors_of_run", run_id, limit=limit, moment=moment)
+        return [rows.error(row, self.forms) for row in found]
+
+    def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
+        """Return the newest errors of the runs of these jobs, up to a moment."""
+        if not jobs:
+            return []
+        wanted, moment = self._list(sorted(jobs)), self._moment_or_none(until)
+        found = self._ask("errors_of_jobs", jobs=wanted, moment=moment, limit=max(limit, 0))
+        return [rows.error(row, self.forms) for row in found]
+
+    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds, of all runs."""
+        if not fingerprints:
+            return []
+        wanted = self._list(sorted(set(fingerprints)))
+        return [rows.error(row, self.forms) for row in self._ask("errors_named", fingerprints=wanted, limit=limit)]
+
+    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first.
+
+        Of more than ERRORS_COUNTED the newest are counted, and each group says so.
+        """
+        before_at = self._moment_or_none(before)
+        found = self._ask(
+            "error_groups",
+            since=self._moment(since),
+            before_at=before_at,
+            most=ERRORS_COUNTED + 1,
+            limit=max(limit, 0),
+        )
+        return [rows.error_group(row, self.forms, most=ERRORS_COUNTED) for row in found]
+
+    def error_groups_named(
+        self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
+    ) -> list[ErrorGroup]:
+        """Return kinds of errors by job and fingerprint, over all time before a moment.
+
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, in SQLite of all jobs together, the newest are counted; its
+        group says so, and holds at least so many.
+        """
+        if not kinds:
+            return []
+        before_at = self._moment_or_none(before)
+        jobs, fingerprints = map(list, zip(*sorted(set(kinds)), strict=True))
+        found = self._ask(
+            "error_groups_named",
+            jobs=self._list(jobs),
+            fingerprints=self._list(fingerprints),
+            before_at=before_at,
+            most=ERRORS_OF_KIND_COUNTED + 1,
+        )
+        return [rows.error_group(row, self.forms, most=ERRORS_OF_KIND_COUNTED) for row in found]
+
+    def ledger(self, run_id: int) -> list[WriterLedger]:
+        """Return what each writer of a run emitted and what of it is stored."""
+        return [rows.ledger(row, self.forms) for row in self._ask_of_run("ledger", run_id)]
+
+    def switches(self) -> list[Switch]:
+        """Return the shared switches that were ever turned; none means on."""
+        return [rows.switch(row, self.forms) for row in self._ask("switches")]
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """Return the newest audit entries."""
+        return [rows.audit_entry(row, self.forms) for row in self._ask("audit", limit=max(limit, 0))]
+
+    def _runs(self, block: str, **parameters: object) -> list[Run]:
+        return self._records.of(self._ask(block, now=self._now(), **parameters))
+
+    def _place(self, before: tuple[datetime, int] | None) -> dict[str, object]:
+        at, run_id = (None, None) if before is None else (self._moment(before[0]), before[1])
+        return {"before_at": at, "before_id": run_id}
+
+    def _moment_or_none(self, moment: datetime | None) -> object:
+        return None if moment is None else self._moment(moment)
+
+    def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
+        return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []
+
+    def _ask_of_runs(self, block: str, run_ids: Sequence[int], **parameters: object) -> list[Row]:
+        possible = sorted({run_id for run_id in run_ids if _possible(run_id)})
+        return self._ask(block, run_ids=self._list(possible), **parameters) if possible else []
 
 
-def script(dialect: str, name: str) -> str:
-    """Return a script that stands beside the migrations and runs at every initialisation."""
-    return _read(dialect, "migrations", f"{name}.sql")
+def _at_most(limit: int | None) -> int:
+    return MAX_RUN_ID if limit is None else max(limit, 0)
 
 
-def _read(*place: str) -> str:
-    with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
-        return file.read()
+def _possible(run_id: int) -> bool:
+    # A number beyond 64 bits would be compared as a decimal: no index helps then.
+    return 0 < run_id <= MAX_RUN_ID
 
 
-def whole_schema(dialect: str, *scripts: str) -> str:
-    """Return one text that does on an empty database what an initialisation does there."""
-    parts = ["BEGIN;"]
-    for migration in migrations(dialect):
-        parts.append(f"-- {migration.version:03d}_{migration.name}")
-        parts.append(migration.sql)
-        parts.append(blocks(dialect, "schema")["record_version_script"].format(**migration.as_row()))
-    parts.extend(script(dialect, name) for name in scripts)
-    parts.append("COMMIT;")
-    return "\n".join(parts) + "\n"
+def metrics_of(reader: Reader, run_id: int) -> RunMetrics | None:
+    """Return a run's request figures, all of one moment; None for an unknown run."""
+    with reader.one_view():
+        run = reader.run(run_id)
+        if run is None:
+            return None
+        duration_ms = sum(endpoint.duration_ms for endpoint in reader.endpoints(run_id))
+        latencies = reader.latencies([run_id]).get(run_id, {})
+    return RunMetrics(
+        run_id=run_id,
+        total_requests=run.requests,
+        total_items=run.items,
+        total_duration_ms=duration_ms,
+        error_count=run.failed_requests,
+        throttle_count=run.throttled_requests,
+        p50_ms=percentile(latencies, 0.50) or 0.0,
+        p95_ms=percentile(latencies, 0.95) or 0.0,
+        p99_ms=percentile(latencies, 0.99) or 0.0,
+    )

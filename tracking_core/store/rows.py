@@ -23,7 +23,7 @@ from tracking_core.records import (
     Switch,
     WriterLedger,
 )
-from tracking_core.store.forms import Forms, counters_of, figures_of, tags_of
+from tracking_core.store.dialect import Forms, counters_of, figures_of, tags_of
 
 Row = Sequence[Any]
 ENDED_RUNS_KEPT = 2_000

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import psycopg
 from psycopg.types.numeric import Int8BinaryLoader
@@ -15,6 +16,7 @@ from tracking_core import errors as our
 from tracking_core.config import StoreLocation
 from tracking_core.interrupts import from_outside
 from tracking_core.redaction import without_secrets
+from tracking_core.store.dialect import POSTGRES, Dialect, Forms
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
 APPLICATION = "etlwatch"
@@ -89,7 +91,7 @@ def _without_state(error: psycopg.Error) -> type[our.StoreError]:
 
 
 class PostgresConnection:
-    """One connection with a deadline for each operation; the base of writer, reader and keeper."""
+    """One connection with a deadline for each operation; the base of writer, reader and administration."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self.label = location.label
@@ -149,3 +151,21 @@ class PostgresConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+DIALECT = "postgres"
+
+
+class PostgresDialect(Dialect):
+    """The driver's own types; the database's clock is the one that counts."""
+
+    forms: ClassVar[Forms] = POSTGRES
+
+    def _now(self) -> object:
+        return self.at
+
+    def _moment(self, moment: datetime) -> object:
+        return moment
+
+    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
+        return list(values)

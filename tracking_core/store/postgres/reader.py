@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
@@ -13,41 +13,39 @@ from psycopg import Cursor
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError, StoreRefused
 from tracking_core.records import Run
-from tracking_core.store import queries
-from tracking_core.store.migrate import check_readable
-from tracking_core.store.postgres.connection import CONFLICT, PostgresConnection
+from tracking_core.store import sql_files
+from tracking_core.store.postgres.connection import CONFLICT, DIALECT, PostgresConnection, PostgresDialect
 from tracking_core.store.postgres.deadline import DeadlineConnection
-from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect
-from tracking_core.store.postgres.foresight import Foresight, Question
-from tracking_core.store.postgres.known_rows import KnownRows
 from tracking_core.store.postgres.pipeline import quiet_pipeline
-from tracking_core.store.questions import Questions
+from tracking_core.store.postgres.prefetch import Query, QueryPrefetch
+from tracking_core.store.queries import Queries
 from tracking_core.store.rows import Row
+from tracking_core.store.sql_files import check_readable
 
 
-class PostgresReader(PostgresConnection, PostgresDialect, Questions):
+class PostgresReader(PostgresConnection, PostgresDialect, Queries):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
-        Questions.__init__(self)
-        plain = self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
+        Queries.__init__(self)
+        plain = self._sql = {**sql_files.blocks(DIALECT, "reads"), **sql_files.blocks(DIALECT, "raw")}
         self._in_view = False
         self._begun = False
-        self._newest = KnownRows()
-        self._foresight = Foresight()
-        self._answers: dict[Question, list[Row]] = {}
+        self._newest = RowVersions()
+        self._prefetch = QueryPrefetch()
+        self._answers: dict[Query, list[Row]] = {}
         self._waited = 0.0
         try:
             if self.standby is not False:
-                data_time = queries.blocks(DIALECT, "standby")["data_time"].rstrip(";")
+                data_time = sql_files.blocks(DIALECT, "standby")["data_time"].rstrip(";")
                 self._sql = {name: sql.replace("now()", data_time) for name, sql in plain.items()}
                 try:
                     self._ask("now", now=None)
                 except StoreRefused:
                     # Managed servers may keep these functions back: the server's clock has to do, its lag is unknown.
                     self._sql = {**plain, "now": plain["now"].replace("pg_is_in_recovery()", "false")}
-            check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
+            check_readable(self._ask("newest_version")[0][0], sql_files.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
@@ -95,23 +93,23 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
                 raw.execute(self._sql["end_view"])
 
     def _ask(self, block: str, **parameters: object) -> list[Row]:
-        question = Question.of(block, parameters)
+        question = Query.of(block, parameters)
         if not self._in_view:
             return self._begin([question], and_end=True)[question]
         if not self._begun:
             began = time.monotonic()
-            self._answers = self._begin([question, *self._foresight.new_view()])
+            self._answers = self._begin([question, *self._prefetch.new_view()])
             self._begun, self._waited = True, time.monotonic() - began
         if question in self._answers:
-            self._foresight.asked(question, self._waited)
+            self._prefetch.asked(question, self._waited)
             return self._answers[question]
         began = time.monotonic()
         with self.operation() as raw:
             answer = raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
-        self._foresight.asked(question, time.monotonic() - began)
+        self._prefetch.asked(question, time.monotonic() - began)
         return answer
 
-    def _begin(self, questions: Iterable[Question], *, and_end: bool = False) -> dict[Question, list[Row]]:
+    def _begin(self, questions: Iterable[Query], *, and_end: bool = False) -> dict[Query, list[Row]]:
         """Begin a transaction and ask these questions in it, all in one exchange; return their answers.
 
         What a standby ended because it kept it from replaying is begun once more, within the same deadline.
@@ -126,8 +124,8 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
             return self._exchange(raw, cursors, and_end=and_end)
 
     def _exchange(
-        self, raw: DeadlineConnection, cursors: Mapping[Question, Cursor[Row]], *, and_end: bool
-    ) -> dict[Question, list[Row]]:
+        self, raw: DeadlineConnection, cursors: Mapping[Query, Cursor[Row]], *, and_end: bool
+    ) -> dict[Query, list[Row]]:
         try:
             with quiet_pipeline(raw):
                 raw.execute(self._sql["begin_view"])
@@ -140,3 +138,23 @@ class PostgresReader(PostgresConnection, PostgresDialect, Questions):
             if not self.closed:
                 raw.rollback()
             raise
+
+
+class RowVersions:
+    """Remembers the rows of one page."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[object, Row]] = {}
+
+    def of(self, versions: Sequence[Row], read: Callable[[list[int]], Sequence[Row]]) -> list[Row]:
+        """Return the rows of a page, given (run_id, version) of each; `read` returns those that are not held so.
+
+        Both must see one moment of the store.
+        """
+        held = self._rows
+        changed = [run_id for run_id, version in versions if run_id not in held or held[run_id][0] != version]
+        fresh = {row[0]: row for row in read(changed)} if changed else {}
+        self._rows = {
+            run_id: (version, fresh[run_id] if run_id in fresh else held[run_id][1]) for run_id, version in versions
+        }
+        return [row for _, row in self._rows.values()]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreRefused
-from tracking_core.store import queries
-from tracking_core.store.migrate import pending
+from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
+from tracking_core.store.sql_files import pending
 
 if TYPE_CHECKING:
-    from tracking_core.store.postgres.keeper import PostgresKeeper
+    from tracking_core.store.postgres.administration import PostgresAdministration
     from tracking_core.store.postgres.reader import PostgresReader
     from tracking_core.store.postgres.writer import PostgresWriter
 
@@ -48,16 +48,16 @@ class PostgresStore:
 
         return PostgresReader(self.location, deadline)
 
-    def keeper(self, deadline: float) -> PostgresKeeper:
+    def administration(self, deadline: float) -> PostgresAdministration:
         """Connect for a person's changes."""
-        from tracking_core.store.postgres.keeper import PostgresKeeper
+        from tracking_core.store.postgres.administration import PostgresAdministration
 
-        return PostgresKeeper(self.location, deadline)
+        return PostgresAdministration(self.location, deadline)
 
     def initialize(self) -> list[str]:
         """Create or upgrade the tables and their partitions; return the names of the migrations applied."""
-        schema = queries.blocks(DIALECT, "schema")
-        known = queries.migrations(DIALECT)
+        schema = sql_files.blocks(DIALECT, "schema")
+        known = sql_files.migrations(DIALECT)
         with (
             PostgresConnection(self.location, INITIALIZE_SECONDS) as connection,
             connection.operation() as raw,
@@ -75,9 +75,9 @@ class PostgresStore:
             for migration in todo:
                 raw.execute(migration.sql)
                 raw.execute(schema["record_version"], migration.as_row())
-            raw.execute(queries.script(DIALECT, "partitions"))
+            raw.execute(sql_files.script(DIALECT, "partitions"))
         return [f"{migration.version:03d}_{migration.name}" for migration in todo]
 
     def migration_sql(self) -> str:
         """Return the SQL of all migrations and partitions, for an administrator to read or run."""
-        return queries.whole_schema(DIALECT, "partitions")
+        return sql_files.whole_schema(DIALECT, "partitions")

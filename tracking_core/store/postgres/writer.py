@@ -19,9 +19,9 @@ from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, RunStart, tally
 from tracking_core.interrupts import from_outside
-from tracking_core.store import parameters, queries
-from tracking_core.store.forms import POSTGRES_EPOCH_US
-from tracking_core.store.postgres import values
+from tracking_core.store import parameters, sql_files
+from tracking_core.store.dialect import POSTGRES_EPOCH_US
+from tracking_core.store.postgres import statements as values
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import quiet_pipeline
@@ -93,7 +93,7 @@ class PostgresWriter(PostgresConnection):
         with self.operation() as raw:
             row = self._sql["hello"].run(raw, {}).fetchone()
         assert row is not None
-        known = queries.migrations("postgres")[-1].version
+        known = sql_files.migrations("postgres")[-1].version
         return Hello(store_us=_microseconds(row[0]), schema_version=row[1], known_version=known)
 
     def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:

@@ -29,7 +29,7 @@ from tracking_core.records import (
 )
 from tracking_core.request_rows import ADJUSTED
 from tracking_core.sanitize import clean_tags, clean_text
-from tracking_core.store import queries
+from tracking_core.store import sql_files
 from tracking_core.store.parameters import COUNTED, to_json
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.sqlite.store import SqliteStore
@@ -62,7 +62,7 @@ class SqliteArchive(SqliteConnection):
         self._kept: TextKept = text
         SqliteStore(location).initialize()
         super().__init__(location, deadline)
-        self._sql = queries.blocks("sqlite", "archive")
+        self._sql = sql_files.blocks("sqlite", "archive")
         with self.operation() as raw:
             raw.execute(self._sql["begin"])
             raw.execute(self._sql["make_bundle"])

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
-from typing import NamedTuple, ParamSpec, Self, TypeVar
+from typing import ClassVar, NamedTuple, ParamSpec, Self, TypeVar
 
 from tracking_core import errors as our
 from tracking_core import histogram
+from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation, is_trusted
 from tracking_core.forks import hook
 from tracking_core.interrupts import from_outside
-from tracking_core.store import queries
+from tracking_core.store import sql_files
+from tracking_core.store.dialect import SQLITE, Dialect, Forms
 from tracking_core.store.due import moment
 from tracking_core.store.sqlite.forking import gate
 
@@ -57,7 +61,7 @@ def _is_bundle(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(_still(path), uri=True)) as raw:
             raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES_READ)
-            return bool(raw.execute(queries.blocks("sqlite", "schema")["is_bundle"]).fetchone()[0])
+            return bool(raw.execute(sql_files.blocks("sqlite", "schema")["is_bundle"]).fetchone()[0])
     except sqlite3.Error:
         return False
 
@@ -153,7 +157,7 @@ class Contents(NamedTuple):
 
 
 class SqliteConnection:
-    """One connection to the file; the base of writer, reader and keeper."""
+    """One connection to the file; the base of writer, reader and administration."""
 
     contents: Contents
     """What kind of file it was when the connection was opened."""
@@ -217,7 +221,7 @@ class SqliteConnection:
                 raise our.StoreRefused(f"{self.label}: {place} belongs to another user, or everybody may write to it")
 
     def _configure(self, *, read_only: bool) -> None:
-        schema = queries.blocks("sqlite", "schema")
+        schema = sql_files.blocks("sqlite", "schema")
         if read_only:
             self.raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES_READ)
             self.raw.executescript(schema["configure_reader"])
@@ -302,3 +306,21 @@ class SqliteConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+DIALECT = "sqlite"
+
+
+class SqliteDialect(Dialect):
+    """Integer microseconds; the clock that counts is this machine's, as the file's only one."""
+
+    forms: ClassVar[Forms] = SQLITE
+
+    def _now(self) -> object:
+        return time.time_ns() // 1000 if self.at is None else to_microseconds(self.at)
+
+    def _moment(self, moment: datetime) -> object:
+        return to_microseconds(moment)
+
+    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
+        return json.dumps(values)

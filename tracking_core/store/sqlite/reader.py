@@ -12,13 +12,12 @@ from typing import Self
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
 from tracking_core.records import Bundle
-from tracking_core.store import queries, rows
+from tracking_core.store import rows, sql_files
 from tracking_core.store.due import moment
-from tracking_core.store.migrate import check_readable
-from tracking_core.store.questions import Questions
+from tracking_core.store.queries import Queries
 from tracking_core.store.rows import Row
-from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
+from tracking_core.store.sql_files import check_readable
+from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
 from tracking_core.store.sqlite.forking import gate
 
 _checked: set[tuple[str, int, int, int]] = set()
@@ -26,21 +25,21 @@ INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
 
-class SqliteReader(SqliteConnection, SqliteDialect, Questions):
+class SqliteReader(SqliteConnection, SqliteDialect, Queries):
     """One connection that answers questions; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self._due = math.inf
         SqliteConnection.__init__(self, location, deadline, read_only=True)
-        Questions.__init__(self)
-        self._sql = {**queries.blocks(DIALECT, "reads"), **queries.blocks(DIALECT, "raw")}
+        Queries.__init__(self)
+        self._sql = {**sql_files.blocks(DIALECT, "reads"), **sql_files.blocks(DIALECT, "raw")}
         self._in_view = False
         self.bundle: Bundle | None = None
         """What the file says of itself where it is a bundle: then its clock stands still."""
 
         try:
             self._find_bundle()
-            check_readable(self._ask("newest_version")[0][0], queries.migrations(DIALECT)[-1].version, self.label)
+            check_readable(self._ask("newest_version")[0][0], sql_files.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
@@ -48,7 +47,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
     def _find_bundle(self) -> None:
         if not self.contents.bundled:
             return
-        self._sql |= queries.blocks(DIALECT, "archive")
+        self._sql |= sql_files.blocks(DIALECT, "archive")
         try:
             self._check_bundle()
             self.bundle = rows.bundle(self._ask("bundle")[0], self.forms)
@@ -102,7 +101,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Questions):
             return raw.execute(self._sql[block], parameters).fetchall()
 
 
-class UnbornReader(SqliteDialect, Questions):
+class EmptyStoreReader(SqliteDialect, Queries):
     """Reads a file that nobody has made yet: an empty store, until a job makes it; from then on that file."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation, make_private_directory
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
-from tracking_core.store import queries
-from tracking_core.store.migrate import pending
+from tracking_core.store import sql_files
+from tracking_core.store.sql_files import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.reader import SqliteReader, UnbornReader, unborn
+from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader, unborn
 
 if TYPE_CHECKING:
-    from tracking_core.store.sqlite.keeper import SqliteKeeper
+    from tracking_core.store.sqlite.administration import SqliteAdministration
     from tracking_core.store.sqlite.writer import SqliteWriter
 
 INITIALIZE_SECONDS = 30.0
@@ -61,30 +61,30 @@ class SqliteStore:
             writer = SqliteWriter(self.location, deadline)
         return writer
 
-    def reader(self, deadline: float) -> SqliteReader | UnbornReader:
+    def reader(self, deadline: float) -> SqliteReader | EmptyStoreReader:
         """Connect for reading; the embedded default that no job has made yet is an empty store.
 
         Raises SchemaMissing where the file was named and is not there.
         """
-        return (UnbornReader if unborn(self.location) else SqliteReader)(self.location, deadline)
+        return (EmptyStoreReader if unborn(self.location) else SqliteReader)(self.location, deadline)
 
-    def keeper(self, deadline: float) -> SqliteKeeper:
+    def administration(self, deadline: float) -> SqliteAdministration:
         """Connect for a person's changes; the embedded default is made where no job has made it yet.
 
         Raises SchemaMissing where the file was named and is not there: a slip of the pen makes no store.
         """
-        from tracking_core.store.sqlite.keeper import SqliteKeeper
+        from tracking_core.store.sqlite.administration import SqliteAdministration
 
         if unborn(self.location):
             self.initialize()
         elif not self.path.exists():
             raise SchemaMissing(f"{self.label} does not exist yet: a job makes it, or `etlwatch init`")
-        return SqliteKeeper(self.location, deadline)
+        return SqliteAdministration(self.location, deadline)
 
     def initialize(self) -> list[str]:
         """Create the file (0600) or upgrade its tables; return the names of the migrations applied."""
-        schema = queries.blocks(DIALECT, "schema")
-        known = queries.migrations(DIALECT)
+        schema = sql_files.blocks(DIALECT, "schema")
+        known = sql_files.migrations(DIALECT)
         self._make_file()
         with SqliteConnection(self.location, INITIALIZE_SECONDS) as connection, connection.operation() as raw:
             connection.patiently(lambda: raw.execute(schema["lock_schema"]))
@@ -92,7 +92,7 @@ class SqliteStore:
             applied = raw.execute(schema["versions"]).fetchall() if has_versions else []
             todo = pending(known, applied, self.label)
             for migration in todo:
-                for statement in queries.statements(migration.sql):
+                for statement in sql_files.statements(migration.sql):
                     raw.execute(statement)
                 raw.execute(schema["record_version"], migration.as_row())
             raw.commit()
@@ -100,7 +100,7 @@ class SqliteStore:
 
     def migration_sql(self) -> str:
         """Return the SQL of all migrations."""
-        return queries.whole_schema(DIALECT)
+        return sql_files.whole_schema(DIALECT)
 
     def _make_file(self) -> None:
         if self.path.is_dir():

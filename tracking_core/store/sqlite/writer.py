@@ -23,7 +23,7 @@ from tracking_core.events import (
     RunStart,
     Tally,
 )
-from tracking_core.store import parameters, queries
+from tracking_core.store import parameters, sql_files
 from tracking_core.store.retention import forgotten_before
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 
@@ -41,7 +41,7 @@ class SqliteWriter(SqliteConnection):
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = queries.blocks("sqlite", "writes")
+        self._sql = sql_files.blocks("sqlite", "writes")
         self._widened_at: float | None = None
 
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:  # noqa: ARG002 - no wait
@@ -100,7 +100,9 @@ class SqliteWriter(SqliteConnection):
         """Return the store's clock and the version of its tables."""
         with self.operation() as raw:
             store_us, version = raw.execute(self._sql["hello"], {"now": self.now_us()}).fetchone()
-        return Hello(store_us=store_us, schema_version=version, known_version=queries.migrations("sqlite")[-1].version)
+        return Hello(
+            store_us=store_us, schema_version=version, known_version=sql_files.migrations("sqlite")[-1].version
+        )
 
     def _claim(self, batch: Batch, now_us: int) -> bool:
         key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq, "now": now_us}

@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tracking_core.config import StoreLocation
-from tracking_core.store import queries
+from tracking_core.store import sql_files
 from tracking_core.store.due import moment
-from tracking_core.store.examining import Examining
+from tracking_core.store.inspection import Inspection
 from tracking_core.store.rows import Row
-from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
+from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
 from tracking_core.store.sqlite.reader import INSTRUCTIONS_BETWEEN_LOOKS
 
 
-class SqliteExaminer(SqliteConnection, SqliteDialect, Examining):
+class SqliteInspection(SqliteConnection, SqliteDialect, Inspection):
     """One connection that examines; it changes nothing, not even the journal's mode, unless it `may_write`."""
 
     def __init__(self, location: StoreLocation, deadline: float, *, may_write: bool = False) -> None:
         super().__init__(location, deadline, read_only=not may_write)
-        self._sql = queries.blocks(DIALECT, "examine")
+        self._sql = sql_files.blocks(DIALECT, "inspection")
         self._due = 0.0
         self.raw.set_progress_handler(lambda: time.monotonic() > moment(self._due), INSTRUCTIONS_BETWEEN_LOOKS)
 

@@ -59,7 +59,7 @@ class Figures:
         return len(set(asdict(self).values())) == 1
 
 
-class Examining(Dialect):
+class Inspection(Dialect):
     """The questions; each raises StoreError when the store cannot answer."""
 
     @abstractmethod
@@ -72,11 +72,11 @@ class Examining(Dialect):
 
     @abstractmethod
     def _read(self, block: str, **parameters: object) -> list[Row]:
-        """Return the rows of a block of examine.sql, inside `_look` or `_change`."""
+        """Return the rows of a block of inspection.sql, inside `_look` or `_change`."""
 
     @abstractmethod
     def _do(self, block: str, **parameters: object) -> int:
-        """Run a block of examine.sql inside `_change`; return the number of rows it touched."""
+        """Run a block of inspection.sql inside `_change`; return the number of rows it touched."""
 
     def versions(self) -> list[tuple[int, str, str]]:
         """Return (version, name, checksum) of the migrations that ran here."""

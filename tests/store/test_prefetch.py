@@ -11,43 +11,43 @@ import pytest
 
 from etlwatch.gather import Gatherer, Watch
 from tests.store.stocking import Stock
-from tracking_core.store.postgres.foresight import QUICK_S, Foresight, Question
+from tracking_core.store.postgres.prefetch import QUICK_S, Query, QueryPrefetch
 from tracking_core.store.postgres.reader import PostgresReader
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def ask(foresight: Foresight, *blocks: str, seconds: float = 0.001) -> list[str]:
+def ask(prefetch: QueryPrefetch, *blocks: str, seconds: float = 0.001) -> list[str]:
     """Go through one view; return what was foreseen of it."""
-    foreseen = foresight.new_view()
+    foreseen = prefetch.new_view()
     for block in blocks:
-        foresight.asked(Question.of(block, {"limit": 2}), seconds)
+        prefetch.asked(Query.of(block, {"limit": 2}), seconds)
     return [question.block for question in foreseen]
 
 
 def test_what_two_views_both_asked_is_foreseen_for_the_third_in_its_order() -> None:
-    foresight = Foresight()
-    assert ask(foresight, "now", "recent_runs", "throughput") == []
-    assert ask(foresight, "now", "switches", "recent_runs") == []
-    assert ask(foresight, "now") == ["now", "recent_runs"]
-    assert ask(foresight) == ["now"]
-    assert ask(foresight) == []
+    prefetch = QueryPrefetch()
+    assert ask(prefetch, "now", "recent_runs", "throughput") == []
+    assert ask(prefetch, "now", "switches", "recent_runs") == []
+    assert ask(prefetch, "now") == ["now", "recent_runs"]
+    assert ask(prefetch) == ["now"]
+    assert ask(prefetch) == []
 
 
 def test_the_same_question_about_other_runs_is_another_one() -> None:
-    foresight = Foresight()
+    prefetch = QueryPrefetch()
     for run_ids in ([1, 2], [1, 3], [1, 3]):
-        foreseen = foresight.new_view()
-        foresight.asked(Question.of("phases", {"run_ids": run_ids}), 0.001)
+        foreseen = prefetch.new_view()
+        prefetch.asked(Query.of("phases", {"run_ids": run_ids}), 0.001)
     assert foreseen == []
-    (question,) = foresight.new_view()
+    (question,) = prefetch.new_view()
     assert question.parameters == {"run_ids": [1, 3]}
 
 
 def test_what_takes_long_is_never_asked_ahead() -> None:
-    foresight = Foresight()
+    prefetch = QueryPrefetch()
     for _ in range(3):
-        assert ask(foresight, "throughput", seconds=QUICK_S) == []
+        assert ask(prefetch, "throughput", seconds=QUICK_S) == []
 
 
 @pytest.fixture

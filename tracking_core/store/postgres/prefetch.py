@@ -14,14 +14,14 @@ from tracking_core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """One block of SQL with its parameters, as a key."""
 
     block: str
     given: tuple[tuple[str, Any], ...]
 
     @classmethod
-    def of(cls, block: str, parameters: Mapping[str, Any]) -> Question:
+    def of(cls, block: str, parameters: Mapping[str, Any]) -> Query:
         """Return the question; lists become tuples."""
         pairs = parameters.items()
         return cls(block, tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs))
@@ -36,20 +36,20 @@ QUICK_S = 0.5
 """What takes longer is not asked ahead: all that is asked together has the one deadline."""
 
 
-class Foresight:
+class QueryPrefetch:
     """Remembers the questions of the last two views."""
 
     def __init__(self) -> None:
-        self._before: dict[Question, None] = {}
-        self._last: dict[Question, None] = {}
+        self._before: dict[Query, None] = {}
+        self._last: dict[Query, None] = {}
 
-    def new_view(self) -> list[Question]:
+    def new_view(self) -> list[Query]:
         """Begin a view; return what it will probably ask, in the order of the last one."""
         foreseen = [question for question in self._last if question in self._before]
         self._before, self._last = self._last, {}
         return foreseen
 
-    def asked(self, question: Question, seconds: float) -> None:
+    def asked(self, question: Query, seconds: float) -> None:
         """Remember a question of the present view that was answered within so many seconds."""
         if seconds < QUICK_S:
             self._last[question] = None

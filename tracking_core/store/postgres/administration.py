@@ -1,29 +1,32 @@
-"""Raw requests of removed runs on PostgreSQL: weeks dropped whole, and rows deleted where that cannot be.
+"""Changes that people make on PostgreSQL: one short transaction a step; old requests are dropped by whole weeks.
 
 A run goes with all its summaries in one step, and nothing shows raw requests of a run that is not there. So its rows
 may wait for their week, which is dropped once all of it is older than the cutoff and nothing in it is kept. Row by row
 goes what lies in a week that something else holds, or outside all weeks; and everything, when every finished run goes
 (days=0: jobs may well be recording in those weeks) or when the role owns no tables.
-
-Owns which weeks are dropped and how long that may keep writers waiting; not what is removed with a run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar
 
 from psycopg import errors, sql
 
 from tracking_core.clock import to_microseconds
+from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
+from tracking_core.errors import StoreError
 from tracking_core.identity import MAX_RUN_ID, first_run_id_at
-from tracking_core.store.keeping import Keeping
-from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.dialect import PostgresDialect
-from tracking_core.store.retention import Cleanup, RequestsFate
+from tracking_core.store import sql_files
+from tracking_core.store.administration import StoreAdministration
+from tracking_core.store.postgres.connection import DIALECT, PostgresConnection, PostgresDialect
+from tracking_core.store.retention import Cleanup, Pace, RequestsFate
+from tracking_core.store.rows import Row
+from tracking_core.store.sql_files import check_readable
 
 LOCK_WAIT_MS = 50
 """How long a drop waits for each of its locks before it lets everybody pass; writers wait for the block's with it."""
@@ -83,16 +86,52 @@ def gaps(weeks: Sequence[Week]) -> list[tuple[int, int]]:
     return [*found, (first, MAX_RUN_ID)]
 
 
-class RequestWeeks(PostgresConnection, PostgresDialect, Keeping):
-    """The part of the keeper that clears raw requests away."""
+class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministration):
+    """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
 
-    _sql: Mapping[str, str]
-    """The blocks of keeping.sql."""
+    pace = Pace(runs=400, weight=100_000, purge=20_000, requests=False)
+    writers_overlap: ClassVar[bool] = True
 
     pauses: ClassVar[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.4, 0.8)
     """Seconds between the rounds in which weeks are tried that somebody uses: writers in a hurry, or a dump."""
 
     pause: Callable[[float], None] = staticmethod(time.sleep)
+
+    def __init__(self, location: StoreLocation, deadline: float) -> None:
+        super().__init__(location, deadline)
+        self._sql = sql_files.blocks(DIALECT, "administration")
+        try:
+            with self._look():
+                found = self.raw.execute(sql_files.blocks(DIALECT, "reads")["newest_version"]).fetchone()
+            check_readable(found[0] if found else 0, sql_files.migrations(DIALECT)[-1].version, self.label)
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with self.operation() as raw, raw.transaction():
+            yield
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        reads = sql_files.blocks(DIALECT, "reads")
+        with self.operation() as raw:
+            raw.execute(reads["begin_view"])
+            try:
+                yield
+            finally:
+                if not self.closed:
+                    raw.execute(reads["end_view"])
+
+    def _read(self, block: str, **parameters: object) -> list[Row]:
+        return self.raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
+
+    def _do(self, block: str, **parameters: object) -> int:
+        return self.raw.execute(self._sql[block], parameters).rowcount
+
+    def _record(self, **parameters: object) -> int:
+        return int(self._read("record_deed", **parameters)[0][0])
 
     def _fate_of_requests(self, days: int, cutoff: datetime, now: datetime, spared: list[int], /) -> RequestsFate:
         limit = too_young(cutoff, now)

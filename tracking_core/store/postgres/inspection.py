@@ -7,10 +7,9 @@ from contextlib import contextmanager
 
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
-from tracking_core.store import queries
-from tracking_core.store.examining import Examining
-from tracking_core.store.postgres.connection import PostgresConnection
-from tracking_core.store.postgres.dialect import DIALECT, PostgresDialect
+from tracking_core.store import sql_files
+from tracking_core.store.inspection import Inspection
+from tracking_core.store.postgres.connection import DIALECT, PostgresConnection, PostgresDialect
 from tracking_core.store.rows import Row
 
 
@@ -69,12 +68,12 @@ class Strays:
     newest_run_id: int | None
 
 
-class PostgresExaminer(PostgresConnection, PostgresDialect, Examining):
+class PostgresInspection(PostgresConnection, PostgresDialect, Inspection):
     """One connection that examines."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = queries.blocks(DIALECT, "examine")
+        self._sql = sql_files.blocks(DIALECT, "inspection")
 
     @contextmanager
     def _look(self) -> Iterator[None]:

@@ -9,17 +9,16 @@ from typing import ClassVar
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
-from tracking_core.store import queries
-from tracking_core.store.keeping import SUMMARIES_OF_A_RUN, Keeping
-from tracking_core.store.migrate import check_readable
+from tracking_core.store import sql_files
+from tracking_core.store.administration import SUMMARIES_OF_A_RUN, StoreAdministration
 from tracking_core.store.retention import Candidate, Pace
 from tracking_core.store.rows import Row
-from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.dialect import DIALECT, SqliteDialect
+from tracking_core.store.sql_files import check_readable
+from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
 
 
-class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
-    """One connection that changes what people ask for; see `tracking_core.store.base.Keeper`."""
+class SqliteAdministration(SqliteConnection, SqliteDialect, StoreAdministration):
+    """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
 
     removed_with_a_run: ClassVar[tuple[str, ...]] = ("remove_requests", *SUMMARIES_OF_A_RUN)
     pace = Pace(runs=50, weight=5_000, purge=2_000)
@@ -27,11 +26,11 @@ class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = queries.blocks(DIALECT, "keeping")
+        self._sql = sql_files.blocks(DIALECT, "administration")
         try:
             with self._look():
-                (version,) = self.raw.execute(queries.blocks(DIALECT, "reads")["newest_version"]).fetchone()
-            check_readable(version, queries.migrations(DIALECT)[-1].version, self.label)
+                (version,) = self.raw.execute(sql_files.blocks(DIALECT, "reads")["newest_version"]).fetchone()
+            check_readable(version, sql_files.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
@@ -46,7 +45,7 @@ class SqliteKeeper(SqliteConnection, SqliteDialect, Keeping):
     @contextmanager
     def _look(self) -> Iterator[None]:
         with self.operation() as raw:
-            raw.execute(queries.blocks(DIALECT, "reads")["begin_view"])
+            raw.execute(sql_files.blocks(DIALECT, "reads")["begin_view"])
             yield
             raw.commit()
 

@@ -62,8 +62,8 @@ class _RunsChanged(Exception):
     """A run that was chosen is running again, or ended later than it was thought to: the step is taken back."""
 
 
-class Keeping(Dialect):
-    """The verbs of `tracking_core.store.base.Keeper`; each raises StoreError when the store does not do its part."""
+class StoreAdministration(Dialect):
+    """The methods of `tracking_core.store.base.Administration`; each raises StoreError when the store fails."""
 
     label: str
     pace: Pace
@@ -83,11 +83,11 @@ class Keeping(Dialect):
 
     @abstractmethod
     def _read(self, block: str, **parameters: object) -> list[Row]:
-        """Return the rows of a block of keeping.sql, inside `_change` or `_look`."""
+        """Return the rows of a block of administration.sql, inside `_change` or `_look`."""
 
     @abstractmethod
     def _do(self, block: str, **parameters: object) -> int:
-        """Run a block of keeping.sql inside `_change`; return the number of rows it touched."""
+        """Run a block of administration.sql inside `_change`; return the number of rows it touched."""
 
     @abstractmethod
     def _record(self, **parameters: object) -> int:

@@ -1,0 +1,122 @@
+"""Reads the SQL of the package: files of named blocks under tracking_core/sql, and the migrations.
+
+A block begins with `-- name: WORD` and runs to the next; the comment lines after the name say what it is for. The same
+names stand in the files of both dialects (a test holds them together), what differs is said in the SQL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from tracking_core.dataclass import dataclass
+from tracking_core.errors import SchemaNewer, StoreRefused
+
+# importlib.resources would load three compressors and a random generator for this.
+_SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_MIGRATION = r"^(\d{3})_(\w+)\.sql$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One numbered step of the schema."""
+
+    version: int
+    """From 1, without gaps."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """What tells an edited migration from the one that was applied."""
+        import hashlib
+
+        return hashlib.sha256(self.sql.encode()).hexdigest()[:16]
+
+    def as_row(self) -> dict[str, int | str]:
+        """Return the parameters that record it as applied."""
+        return {"version": self.version, "name": self.name, "checksum": self.checksum}
+
+
+@cache
+def blocks(dialect: str, name: str) -> dict[str, str]:
+    """Return the named blocks of sql/<dialect>/<name>.sql."""
+    parts = _NAME.split(_read(dialect, f"{name}.sql"))
+    return {title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+@cache
+def migrations(dialect: str) -> tuple[Migration, ...]:
+    """Return the migrations of a dialect by version."""
+    found = []
+    for name in os.listdir(os.path.join(_SQL, dialect, "migrations")):  # noqa: PTH118, PTH208
+        match = re.match(_MIGRATION, name)
+        if match:
+            sql = _read(dialect, "migrations", name)
+            found.append(Migration(version=int(match[1]), name=match[2], sql=sql))
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def statements(script_text: str) -> list[str]:
+    """Return the statements of a script that holds no semicolon but between them."""
+    without_comments = re.sub(r"^\s*--.*$", "", script_text, flags=re.MULTILINE)
+    return [statement.strip() for statement in without_comments.split(";") if statement.strip()]
+
+
+def script(dialect: str, name: str) -> str:
+    """Return a script that stands beside the migrations and runs at every initialisation."""
+    return _read(dialect, "migrations", f"{name}.sql")
+
+
+def _read(*place: str) -> str:
+    with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        return file.read()
+
+
+def whole_schema(dialect: str, *scripts: str) -> str:
+    """Return one text that does on an empty database what an initialisation does there."""
+    parts = ["BEGIN;"]
+    for migration in migrations(dialect):
+        parts.append(f"-- {migration.version:03d}_{migration.name}")
+        parts.append(migration.sql)
+        parts.append(blocks(dialect, "schema")["record_version_script"].format(**migration.as_row()))
+    parts.extend(script(dialect, name) for name in scripts)
+    parts.append("COMMIT;")
+    return "\n".join(parts) + "\n"
+
+
+TOLERATED_VERSIONS = 2
+
+
+def pending(known: tuple[Migration, ...], applied: Iterable[tuple[int, str, str]], label: str) -> tuple[Migration, ...]:
+    """Return the migrations to run, given (version, name, checksum) of those that ran.
+
+    Raises SchemaNewer when the store knows versions that this program does not, StoreRefused when a migration that
+    ran differs from the one of the same number here.
+    """
+    done = {version: (name, checksum) for version, name, checksum in applied}
+    newest_known = known[-1].version
+    newest_applied = max(done, default=0)
+    if newest_applied > newest_known:
+        raise SchemaNewer(
+            f"{label} has schema version {newest_applied}, this program knows {newest_known}: upgrade etlwatch"
+        )
+    for migration in known:
+        if migration.version in done and done[migration.version][1] != migration.checksum:
+            raise StoreRefused(
+                f"{label}: migration {migration.version} ({migration.name}) was applied from another text than this "
+                "program's; nothing was changed"
+            )
+    return tuple(migration for migration in known if migration.version not in done)
+
+
+def check_readable(newest_applied: int, newest_known: int, label: str) -> None:
+    """Raise SchemaNewer when a schema is too new to be read: more than two versions ahead of this program."""
+    if newest_applied > newest_known + TOLERATED_VERSIONS:
+        raise SchemaNewer(
+            f"{label} has schema version {newest_applied}, this program knows {newest_known}: upgrade etlwatch"
+        )
