@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
 from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 from tracking_core.sanitize import float_text
 from tracking_core.states import PhaseStatus
 
@@ -298,6 +299,7 @@ def timeout_of(value: object) -> float | None:
 
 def moment_us_of(value: object) -> int:
     """Return a datetime in microseconds since 1970-01-01Z, a naive one as local time; TypeError for anything else."""
+    load("datetime")
     from datetime import datetime
 
     if not isinstance(value, datetime):
@@ -306,6 +308,7 @@ def moment_us_of(value: object) -> int:
 
 
 def _microseconds(moment: datetime) -> int:
+    load("tracking_core.clock")
     from tracking_core.clock import to_microseconds
 
     return to_microseconds(moment.astimezone())
@@ -346,6 +349,7 @@ def _loose_phase_status(value: Any) -> str:
 
 
 def _loose_moment_us(value: Any) -> int:
+    load("datetime")
     from datetime import date, datetime, time
 
     if isinstance(value, str | bytes):

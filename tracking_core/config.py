@@ -12,7 +12,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,6 +19,7 @@ from tracking_core import conninfo
 from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import ConfigurationError
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
+from tracking_core.interrupts import suppress_faults
 from tracking_core.redaction import use_own_patterns
 
 ACCEPTED = (
@@ -325,7 +325,7 @@ def spool_directories(environ: Mapping[str, str] | None = None) -> tuple[Path, .
     environ = os.environ if environ is None else environ
     named = environ.get("TRACKING_SPOOL_DIR", "").strip()
     if named:
-        with suppress(OSError):
+        with suppress_faults(OSError):
             return (Path.cwd() / named,)
         # The working directory was removed: a relative name leads nowhere.
         return (Path(named),) if named.startswith("/") else ()
@@ -349,7 +349,7 @@ def is_trusted(path: Path) -> bool:
 
     So is one that is not there. In a shared directory another user may have made it first.
     """
-    with suppress(OSError):
+    with suppress_faults(OSError):
         for found in (path.lstat(), path.stat()):
             everybody_s = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH
             if found.st_uid not in (os.geteuid(), 0) or everybody_s:
@@ -362,15 +362,13 @@ def home_directory(environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME", "")
     if home.startswith("/"):
         return Path(home)
-    try:
+    with suppress_faults(RuntimeError):
         return Path.home()
-    except RuntimeError:
-        pass
     # The user's number is part of its name; it is made at once, so that nobody else makes it later.
     place = _temporary() / f"etlwatch-home-{os.geteuid()}"
-    with suppress(OSError):
+    with suppress_faults(OSError):
         place.mkdir(mode=0o700)
-    with suppress(OSError):
+    with suppress_faults(OSError):
         found = place.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
             return place

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from tracking_core.loading import load
+
 KEYWORDS = frozenset(
     """application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation
     gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle keepalives_interval krbsrvname
@@ -80,6 +82,7 @@ def _decoded(text: str) -> str:
     if "%" not in text:
         return text
     # Imported late: few DSNs need it, and every job pays for what stands at the top of a file.
+    load("urllib.parse")
     from urllib.parse import unquote
 
     try:

@@ -15,6 +15,7 @@ from typing import Self
 
 from tracking_core.dataclass import dataclass
 from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 from tracking_core.redaction import without_secrets
 
 TRACEBACK_LIMIT_BYTES = 64 * 1024
@@ -79,6 +80,7 @@ def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) 
     that an edit above, another checkout or another customer's number starts no new group.
     """
     # Imported at the first error: with the cryptography behind it, it is a noticeable part of our own import.
+    load("hashlib")
     import hashlib
 
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.

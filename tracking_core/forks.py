@@ -22,6 +22,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 
+from tracking_core.interrupts import suppress_faults
+from tracking_core.loading import load
+
 PATIENCE_S = 1.0
 """How long a fork waits for a thread that is talking to a store; beyond it, it goes ahead."""
 
@@ -53,6 +56,7 @@ def hook() -> None:
     _hooked = True
     # Logging takes its lock before a fork. Ours comes first only if it is registered later; otherwise it would wait for
     # an import that waits for that lock.
+    load("logging")
     importlib.import_module("logging")
     os.register_at_fork(before=_before, after_in_parent=_after)
 
@@ -96,7 +100,7 @@ def wait_until_gone(thread: threading.Thread | None, seconds: float = PATIENCE_S
     """Wait for the end of a thread that was told to end, and of the system's thread, which comes a little later."""
     if thread is None or thread is threading.current_thread():
         return
-    with suppress(RuntimeError):
+    with suppress_faults(RuntimeError):
         # Not started yet, when a signal's handler comes in the midst of that.
         thread.join(seconds)
     if thread.is_alive() or thread.native_id is None:

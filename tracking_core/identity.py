@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from tracking_core.clock import Clock, SystemClock
+from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 
 RUN_EPOCH_MS = 1_577_836_800_000
 """2020-01-01T00:00:00Z in milliseconds since 1970: where the time inside a run id begins."""
@@ -135,10 +137,13 @@ def host_name() -> str:
 def user_name() -> str:
     """Return the login name, or the numeric user id where the system knows no name."""
     try:
+        load("getpass", "pwd")
         import getpass
 
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):
+    except (OSError, KeyError, ImportError) as error:
+        if from_outside(error):
+            raise
         return str(os.getuid())
 
 
@@ -150,9 +155,11 @@ def boot_id() -> str:
     the system does not say.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
+    except OSError as error:
+        if from_outside(error):
+            raise
         return ""
 
 
@@ -170,8 +177,9 @@ def code_version() -> str:
             head = folder / ".git" / "HEAD"
             if head.is_file():
                 return _commit_of(head)
-    except OSError:
-        pass
+    except OSError as error:
+        if from_outside(error):
+            raise
     return ""
 
 
@@ -182,7 +190,7 @@ def _commit_of(head: Path) -> str:
     reference = text.removeprefix("ref: ")
     loose = head.parent / reference
     if loose.is_file():
-        return loose.read_text(encoding="ascii", errors="replace").strip()[:12]
+        return loose.read_text(encoding="utf-8", errors="replace").strip()[:12]
     packed = head.parent / "packed-refs"
     if packed.is_file():
         for line in packed.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -14,6 +14,8 @@ _RAISES = frozenset({opcode.opmap["RAISE_VARARGS"], opcode.opmap["RERAISE"]})
 _WITHOUT_TEXT = (StopIteration, StopAsyncIteration, MemoryError, Empty)
 """What C code raises without arguments; all else has some."""
 
+_LONGEST_CHAIN = 100
+
 
 def from_outside(error: BaseException) -> bool:
     """Return whether an exception was raised inside a call from outside of it."""
@@ -46,11 +48,25 @@ def _has_interrupted(frame: FrameType, outer: list[FrameType]) -> bool:
     return any(type(each) is FrameType and each in outer for each in handed)
 
 
+def replaced_in(error: BaseException | None, before: BaseException | None) -> BaseException | None:
+    """Return the exception from outside that a library has replaced by this one, None where there is none.
+
+    `before` is what was being handled when the library was called: the job's, and not replaced.
+    """
+    for _ in range(_LONGEST_CHAIN):
+        if error is None or error is before:
+            break
+        if from_outside(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 class suppress_faults:  # noqa: N801 - used as contextlib.suppress is
     """Suppress exceptions of a block, of these kinds or of all, but one from outside."""
 
-    def __init__(self, kind: type[Exception] = Exception) -> None:
-        self._kind = kind
+    def __init__(self, *kinds: type[Exception]) -> None:
+        self._kinds = kinds or Exception
 
     def __enter__(self) -> None:
         """Do nothing."""
@@ -59,4 +75,4 @@ class suppress_faults:  # noqa: N801 - used as contextlib.suppress is
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Return whether the exception ends here."""
-        return isinstance(error, self._kind) and not from_outside(error)
+        return isinstance(error, self._kinds) and not from_outside(error)

@@ -31,6 +31,7 @@ from tracking_core import forks
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
 from tracking_core.heartbeat import heart
+from tracking_core.interrupts import from_outside
 from tracking_core.locks import held_here, put_off
 from tracking_core.states import RunStatus
 from tracking_core.store import due
@@ -191,7 +192,9 @@ class Underway:
         try:
             # Not threading.Thread: its own locks may be among those that this thread holds.
             _thread.start_new_thread(send, ())
-        except RuntimeError:
+        except RuntimeError as error:
+            if from_outside(error):
+                raise
             return False
         return True
 

@@ -6,7 +6,6 @@ it may be used. New jobs have no business here.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -23,6 +22,7 @@ from tracking_core.delivery.runbook import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id
+from tracking_core.interrupts import suppress_faults
 from tracking_core.leaving import underway
 from tracking_core.locks import take
 from tracking_core.records import RunMetrics
@@ -232,7 +232,7 @@ class KeptDelivery(ImmediateDelivery):
 
 
 def _close_quietly(writer: Writer) -> None:
-    with contextlib.suppress(Exception):
+    with suppress_faults():
         writer.close()
 
 

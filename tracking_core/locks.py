@@ -29,6 +29,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from tracking_core.interrupts import from_outside, suppress_faults
+
 _LONGEST_START_S = 5.0
 _known: weakref.WeakSet[threading.RLock] = weakref.WeakSet()
 
@@ -87,7 +89,9 @@ def daemon_thread(target: Callable[[], object], name: str) -> threading.Thread |
     """Return a thread that has not been started; None in a sub-interpreter that allows none."""
     try:
         return threading.Thread(target=target, name=name, daemon=True)
-    except RuntimeError:
+    except RuntimeError as error:
+        if from_outside(error):
+            raise
         return None
 
 
@@ -106,7 +110,7 @@ def start_thread(thread: threading.Thread | None) -> bool:
             thread.start()
         tried.put(None)
 
-    with suppress(RuntimeError, Empty):
+    with suppress_faults(RuntimeError), suppress(Empty):
         _thread.start_new_thread(start, ())
         tried.get(timeout=_LONGEST_START_S)
     return thread.ident is not None
@@ -135,7 +139,7 @@ def occupied(work: Callable[[], T]) -> T:
     finally:
         _occupied.pop(me, None)
         while waiting:
-            with suppress(Exception):
+            with suppress_faults():
                 waiting.popleft()(interrupted)
 
 

@@ -12,10 +12,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 
 from tracking_core.heartbeat import heart
+from tracking_core.interrupts import suppress_faults
 
 LONGEST_TURN_S = 30.0
 """How long a state waits for the progress that is being told."""
@@ -97,7 +97,7 @@ class Pace:
 
     def _release(self) -> None:
         # Not taken in time, or new since a fork inside the block.
-        with suppress(RuntimeError):
+        with suppress_faults(RuntimeError):
             self._turn.release()
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tracking_core.endings import error_behind, is_clean_exit, is_recorded, is_stop
+from tracking_core.loading import load
 from tracking_core.locks import reentrant_lock
 from tracking_core.pace import Pace
 from tracking_core.sanitize import MAX_INTEGER, whole_number
@@ -360,6 +361,7 @@ def _ending_of(error: BaseException | None) -> tuple[RunStatus, str | None, str]
 def _message_of(error: BaseException) -> str:
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return f"exit status {int(error.code)}"
+    load("tracking_core.failures")
     from tracking_core.failures import first_leaf, message_of
 
     return message_of(error) or type(first_leaf(error)).__name__

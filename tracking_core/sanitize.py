@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from tracking_core.loading import load
 from tracking_core.redaction import MASK, without_secrets
 
 TEXT_BYTES = 64 * 1024
@@ -54,6 +55,7 @@ def clean_text(text: str, limit: int = TEXT_BYTES) -> str:
 
 def _shortened(text: str, limit: int) -> str:
     # Imported late: most jobs never say anything that long.
+    load("tracking_core.failures")
     from tracking_core.failures import keep_ends
 
     return keep_ends(text, limit)

@@ -28,6 +28,7 @@ from tracking_core.errors import SchemaMissing
 from tracking_core.heartbeat import Pulse, heart
 from tracking_core.interrupts import from_outside
 from tracking_core.leaving import underway
+from tracking_core.loading import load
 from tracking_core.request_rows import ADJUSTED
 from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
@@ -120,11 +121,13 @@ class SimpleETLTracker:
         settings, spool = self._settings, SpoolAtNeed(self._make_spool)
         if settings.delivery == "immediate":
             # Imported when it is known which one is needed; importing the package loads neither.
+            load("tracking_core.delivery.immediate")
             from tracking_core.delivery.immediate import ImmediateDelivery
 
             return ImmediateDelivery(
                 self._store, deadline=settings.deadline, switch=self._switch, health=self._health, spool=spool
             )
+        load("tracking_core.delivery.buffered")
         from tracking_core.delivery.buffered import BufferedDelivery
 
         return BufferedDelivery(
@@ -137,6 +140,7 @@ class SimpleETLTracker:
         )
 
     def _make_spool(self) -> Spool:
+        load("tracking_core.delivery.spool")
         from tracking_core.delivery.spool import DiskSpool
 
         return DiskSpool(self._location.label, config.spool_directories())
@@ -144,6 +148,7 @@ class SimpleETLTracker:
     def _store(self) -> Store:
         """Return the store, opened at first need: no driver is imported before."""
         if self._opened is None:
+            load("tracking_core.store")
             from tracking_core.store import open_store
 
             self._opened = open_store(self._location)
@@ -167,6 +172,7 @@ class SimpleETLTracker:
             return None
         if "TRACKING_HANDED_RUN" in os.environ and (handed := self._take_handed_run()) is not None:
             return handed
+        load("tracking_core.events")
         from tracking_core.events import RunStart
 
         run_id, said = identity.new_run_id(), sanitize.clean_optional(text)
@@ -212,6 +218,7 @@ class SimpleETLTracker:
         return command_line.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
+        load("tracking_core.handover")
         from tracking_core import handover
 
         start = handover.take(os.environ, self._location.label)
@@ -232,6 +239,7 @@ class SimpleETLTracker:
 
     def adopt(self, run_id: int | None, start: RunStart | None) -> ETLRunContext:
         """Attach to a run whose start was handed over: the store need not have heard of it yet."""
+        load("tracking_core.run_context")
         from tracking_core.run_context import ETLRunContext
 
         if run_id is not None:
@@ -385,6 +393,7 @@ class SimpleETLTracker:
         if known is None or not self._switch.refresh():
             return False
         # Imported late, as are the questions below: a job without errors does not pay for tracebacks and hashes.
+        load("tracking_core.failures")
         from tracking_core.failures import Failure
 
         failure = Failure.from_error(caught, plain="message")
@@ -400,6 +409,7 @@ class SimpleETLTracker:
         known = self.arguments.run_id(run_id)
         if known is None:
             return None
+        load("tracking_core.store.queries")
         from tracking_core.store.queries import metrics_of
 
         return self._ask(lambda reader: metrics_of(reader, known), None)

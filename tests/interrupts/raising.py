@@ -39,7 +39,7 @@ _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 
 
-class Late(Exception):
+class Late(RuntimeError):
     """What a timeout decorator of a job raises."""
 
 
@@ -67,8 +67,8 @@ class Outcome:
         """What the call returned, None where it did not."""
 
 
-def at_step(call: Call, step: int, kind: type[BaseException]) -> Outcome:
-    """Raise at one place of a call, counted from 1; main thread only."""
+def at_step(call: Call, step: int, kind: type[BaseException], *, also: str = "contextlib.py") -> Outcome:
+    """Raise at one place of a call, counted from 1; main thread only. `also`: a part of the names of other files."""
     raised: list[bool] = []
 
     def handler(_number: int, _frame: FrameType | None) -> None:
@@ -83,7 +83,7 @@ def at_step(call: Call, step: int, kind: type[BaseException]) -> Outcome:
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal left
         if event == "call":
-            if not _is_seen(frame):
+            if not (_is_seen(frame) or also in frame.f_code.co_filename):
                 return None
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
             if frame.f_code.co_flags & inspect.CO_GENERATOR:

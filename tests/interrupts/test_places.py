@@ -1,5 +1,6 @@
 """What an exception from outside leaves at each place of single calls."""
 
+import gc
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -8,12 +9,14 @@ import pytest
 
 from tests.interrupts.raising import Call, Killed, Late, at_step
 from tests.support.peek import peek
+from tests.support.ports import free_port
 from tests.tracking_core.test_intake import error, phase, raw
 from tracking_core import SimpleETLTracker
 from tracking_core.arguments import number_of, text_of
 from tracking_core.delivery import intake as module
 from tracking_core.delivery.intake import Intake
 from tracking_core.endings import mark_recorded
+from tracking_core.errors import StoreUnavailable
 from tracking_core.failures import message_of
 from tracking_core.store import open_store
 from tracking_core.store.postgres.pipeline import quiet_pipeline
@@ -103,6 +106,28 @@ def test_what_interrupts_a_pipeline_stays_the_one_raised(
             break
     assert step > 30
     assert caplog.text == ""
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_interrupts_connecting_stays_the_one_raised(postgres_store_dsn: str) -> None:
+    store = open_store(postgres_store_dsn)
+    for step in count(1, 7):
+        outcome = at_step(lambda: store.writer(5.0).close(), step, Late, also="conninfo")
+        if not outcome.raised:
+            break
+        assert outcome.came_out or outcome.late
+    assert step > 100
+    # Connections that nobody was given are closed here, and not with a warning in the midst of another test.
+    gc.collect()
+
+
+def test_what_the_job_handles_when_a_store_fails_is_not_taken_for_an_interrupt() -> None:
+    store = open_store(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing")
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(StoreUnavailable):
+            store.writer(5.0)
 
 
 @pytest.mark.parametrize(

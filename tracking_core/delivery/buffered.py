@@ -24,7 +24,7 @@ from tracking_core.delivery.runbook import RunBook
 from tracking_core.delivery.shipper import Shipper
 from tracking_core.events import RunStart
 from tracking_core.forks import leave_signals_to_main, wait_until_gone
-from tracking_core.interrupts import from_outside
+from tracking_core.interrupts import from_outside, suppress_faults
 from tracking_core.leaving import underway
 from tracking_core.locks import Signal, daemon_thread, reentrant_lock, start_thread
 from tracking_core.store import due
@@ -205,7 +205,7 @@ class BufferedDelivery:
                 if ident:
                     hurry.enter_context(due.limit_thread(ident, stores_until))
             if thread is not None:
-                with suppress(RuntimeError):
+                with suppress_faults(RuntimeError):
                     # Not started yet: a signal came in the midst of that.
                     thread.join(max(stores_until + THREAD_TIME_S - time.monotonic(), 0))
             if thread is None or not thread.is_alive():
@@ -220,7 +220,7 @@ class BufferedDelivery:
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
         if not self._book.is_empty:
-            with suppress(Exception):
+            with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from tracking_core.dataclass import dataclass, replace
@@ -17,6 +16,7 @@ from tracking_core.delivery import batches
 from tracking_core.delivery.base import RawRequest
 from tracking_core.delivery.rows import plain_columns, request_row
 from tracking_core.events import ADJUSTED, Batch, CellKey, RequestColumns, RequestRow, Tally, tally
+from tracking_core.interrupts import suppress_faults
 
 MOST_REQUESTS = 10_000
 """More than ever stand in one claim."""
@@ -98,14 +98,14 @@ def _rows_of(
     raws: list[RawRequest], first_seq: int, offset_us: int, adjusted: Callable[[str], object]
 ) -> RequestColumns:
     plain = None
-    with suppress(Exception):
+    with suppress_faults():
         plain = plain_columns(raws, first_seq, offset_us)
     if plain is not None:
         return RequestColumns([plain])
     rows: list[RequestRow] = []
     for seq, raw in enumerate(raws, first_seq):
         # One request that nobody foresaw must not take the others along.
-        with suppress(Exception):
+        with suppress_faults():
             rows.append(request_row(raw, seq, offset_us))
             error = rows[-1].error
             if error is not None and ADJUSTED in error:

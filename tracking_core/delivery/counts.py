@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.runbook import RunState
+from tracking_core.loading import load
 from tracking_core.locks import reentrant_lock
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Counts:
     def report(self) -> DeliveryReport:
         """The figures as they are now."""
         # Imported late: the records cost a job that never asks a good part of what importing this package may.
+        load("tracking_core.records")
         from tracking_core.records import DeliveryReport
 
         with self._lock:

@@ -5,7 +5,6 @@ Owns the logger `tracking_core` and what was said last. Decides nothing: whether
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 from tracking_core.delivery.notice import LOGGER_NAME, notice
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id
+from tracking_core.interrupts import suppress_faults
+from tracking_core.loading import load
 from tracking_core.locks import daemon_thread, reentrant_lock, start_thread
 from tracking_core.redaction import without_secrets
 from tracking_core.store import due
@@ -183,6 +184,7 @@ def logger() -> logging.Logger:
 
     Imported late: logging is a good part of what importing this package may cost.
     """
+    load("logging")
     import logging
 
     found = logging.getLogger(LOGGER_NAME)
@@ -198,5 +200,5 @@ def _say(level: str, message: str) -> None:
         # A log handler's lock may be held by the very thread that waits for this one to end.
         return
     # A job's own log handler may raise anything; it must not reach the job.
-    with contextlib.suppress(Exception):
+    with suppress_faults():
         getattr(logger(), level)("%s", message)

@@ -7,7 +7,6 @@ deadline holds for all that a call does: connecting, writing, replaying.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import math
 import time
@@ -262,7 +261,7 @@ class ImmediateDelivery:
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
         if not self._book.is_empty:
-            with contextlib.suppress(Exception):
+            with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 

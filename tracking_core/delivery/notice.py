@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import select
 import sys
-from contextlib import suppress
+
+from tracking_core.interrupts import from_outside, suppress_faults
 
 LOGGER_NAME = "tracking_core"
 LONGEST = 1000
@@ -70,7 +71,7 @@ class Notice:
 
     def _write(self, text: str) -> None:
         # A stream of the job's own may raise anything.
-        with suppress(Exception):
+        with suppress_faults():
             self.look()
             stream = sys.stderr
             if self._logs or stream is None or os.environ.get("TRACKING_QUIET", "").strip().lower() not in _OFF:
@@ -83,7 +84,9 @@ def _put(line: str) -> None:
     stream = sys.stderr
     try:
         descriptor = stream.fileno()
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError) as error:
+        if from_outside(error):
+            raise
         stream.write(line)
         return
     # Past the stream's own lock, which a thread that a fork left behind may hold; and only where there is room now.

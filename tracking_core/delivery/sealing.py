@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from itertools import count
 from operator import itemgetter
 
@@ -39,6 +38,7 @@ from tracking_core.events import (
     RunStart,
     Tally,
 )
+from tracking_core.interrupts import from_outside, suppress_faults
 
 MOST_WORDS = 200
 
@@ -165,7 +165,10 @@ class Sealer:
             for event in events:
                 try:
                     enter(drafts, event)
-                except Exception:  # noqa: BLE001 - one event that nobody foresaw must not take the others along
+                except Exception as error:
+                    if from_outside(error):
+                        raise
+                    # One event that nobody foresaw must not take the others along.
                     self._counts.add(dropped=1)
 
     def _draft(self, drafts: dict[int, _Draft], run_id: int) -> tuple[_Draft, RunState]:
@@ -276,7 +279,7 @@ class Sealer:
 
     def _waiting(self) -> Counter[int]:
         """Return how many requests of each run wait: a run's end may overtake them, and its ledger counts them."""
-        with suppress(RuntimeError):
+        with suppress_faults(RuntimeError):
             # Other threads add to the queue.
             return Counter(map(itemgetter(0), tuple(self._intake.requests)))
         return Counter()

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock
@@ -31,6 +30,7 @@ from tracking_core.delivery.sealing import MOST_WORDS, Sealer
 from tracking_core.delivery.skew import Skew
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
+from tracking_core.interrupts import from_outside, suppress_faults
 from tracking_core.locks import reentrant_lock, take
 from tracking_core.store import due
 from tracking_core.store.base import Store, Writer
@@ -302,8 +302,10 @@ class Shipper:
             return False
         try:
             self._counts.add(sent=self._write(batch))
-        except Exception as error:  # noqa: BLE001 - whatever a store does, the process leaves
+        except Exception as error:
             self._failed(error, now)
+            if from_outside(error):
+                raise
             return False
         return True
 
@@ -387,7 +389,7 @@ class Shipper:
         except BaseException as error:
             self._failed(error, now)
             self._keep(batch)
-            if not isinstance(error, Exception):
+            if from_outside(error):
                 raise
         else:
             if self._release(batch):
@@ -442,7 +444,7 @@ class Shipper:
             self._health.version(hello.schema_version, hello.known_version, self._label())
         except BaseException as error:
             self._failed(error, now)
-            if not isinstance(error, Exception):
+            if from_outside(error):
                 raise
         else:
             self._breaker.worked()
@@ -450,14 +452,15 @@ class Shipper:
     def _failed(self, error: BaseException, began: float) -> None:
         now = self._clock.monotonic()
         self._breaker.failed(now, now - began)
-        self._health.failed(error, self._label())
+        if not from_outside(error):
+            self._health.failed(error, self._label())
         self.disconnect()
 
     def disconnect(self) -> None:
         """Close the connection; the next batch opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):
+            with suppress_faults():
                 connection.close()
 
     # -- what the store does not take --------------------------------------------------------------------------------
@@ -506,7 +509,7 @@ class Shipper:
         except BaseException as fault:
             self._failed(fault, began)
             self._keep(batch)
-            if not isinstance(fault, Exception):
+            if from_outside(fault):
                 raise
             return
         if not self._release(batch):
@@ -540,7 +543,7 @@ class Shipper:
             replayed = self._spool.replay(self._write_only, until=now + REPLAY_STEP_S, others=others)
         except BaseException as error:
             self._failed(error, now)
-            if not isinstance(error, Exception):
+            if from_outside(error):
                 raise
         else:
             self._after_replay(replayed, now, others=others)
@@ -576,7 +579,10 @@ class Shipper:
     def _label(self) -> str:
         try:
             return self._open_store().label
-        except Exception:  # noqa: BLE001 - the store that cannot be opened is the news, not its name
+        except Exception as error:
+            if from_outside(error):
+                raise
+            # That the store cannot be opened is the news, not its name.
             return "the store"
 
 

@@ -31,6 +31,7 @@ from tracking_core.delivery.spool_replay import Held, Write, send
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
 from tracking_core.interrupts import from_outside, suppress_faults
+from tracking_core.loading import load
 from tracking_core.locks import reentrant_lock, take
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -138,7 +139,7 @@ class DiskSpool:
     def set_aside(self, batch: Batch) -> bool:
         """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
         for directory in self._directories:
-            with suppress(OSError, ValueError, TypeError):
+            with suppress_faults(OSError, ValueError, TypeError):
                 entry = Entry(folder_for(directory, store_key(self._label)), f"{_file_name()}{spool_file.SUFFIX}")
                 if spool_file.set_aside(entry, wire.encode(batch)):
                     return True
@@ -208,7 +209,7 @@ class DiskSpool:
             self._length += len(line)
         except BaseException:
             # The disk is full, or ctrl-c came: what was written of the line goes, the lines before it stay.
-            with suppress(OSError):
+            with suppress_faults(OSError):
                 os.ftruncate(self._descriptor, self._length)
             raise
         return True
@@ -244,6 +245,8 @@ class DiskSpool:
                 self._identity = made.st_dev, made.st_ino
                 notice.place = str(folder.path)
             except OSError as error:
+                if from_outside(error):
+                    raise
                 fault = error
             else:
                 return
@@ -280,7 +283,7 @@ class DiskSpool:
         """Take the locks of files whose processes are dead; those of living ones are counted as left."""
         held = {each.entry for each in self._others}
         for folder in folders_for(self._directories, store_key(self._label)):
-            with suppress(OSError):
+            with suppress_faults(OSError):
                 for entry in folder.entries(spool_file.SUFFIX):
                     if until is not None and time.monotonic() >= until:
                         outcome.unfinished = True
@@ -293,14 +296,16 @@ class DiskSpool:
             descriptor = spool_file.claim(entry)
         except FileNotFoundError:
             return
-        except OSError:
+        except OSError as error:
+            if from_outside(error):
+                raise
             # Its process lives, or it is no file of this user.
             outcome.left += 1
             return
         if spool_file.age_s(descriptor) > LIFE_S:
             # Not removed: the clock may be wrong.
             outcome.expired += 1
-            with suppress(OSError):
+            with suppress_faults(OSError):
                 entry.rename(entry.beside(spool_file.EXPIRED).name)
             os.close(descriptor)
             return
@@ -347,7 +352,7 @@ def replay_file(path: Path, write: Write) -> Replay:
     kept: list[int] = []
 
     def keep(batch: Batch) -> bool:
-        with suppress(OSError, ValueError, TypeError):
+        with suppress_faults(OSError, ValueError, TypeError):
             line = spool_file.line_of(wire.encode(batch))
             if not kept:
                 name = f"{_file_name()}-{os.urandom(4).hex()}"
@@ -365,6 +370,7 @@ def replay_file(path: Path, write: Write) -> Replay:
 def store_key(label: str) -> str:
     """Return the directory name of a store's spools: the same for every user, and for the usual names of one place."""
     # Imported late: it loads the system's cryptography, for the name of a directory that most jobs never need.
+    load("hashlib")
     import hashlib
 
     return hashlib.sha256(_place(label).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -388,5 +394,5 @@ def _place(label: str) -> str:
 
 def _close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
-        with suppress(OSError):
+        with suppress_faults(OSError):
             os.close(descriptor)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery.spool_place import FILE_MODE, Entry, Folder, open_own_file, own_name
+from tracking_core.interrupts import from_outside, suppress_faults
 
 SUFFIX = ".spool"
 SENT = ".sent"
@@ -155,7 +156,7 @@ def is_header(content: bytes) -> bool:
 def remove(entry: Entry) -> None:
     """Remove a file and what is known of its progress; what was set aside from it stays."""
     entry.remove()
-    with suppress(OSError):
+    with suppress_faults(OSError):
         entry.beside(SENT).remove()
 
 
@@ -169,13 +170,15 @@ def progress(entry: Entry, descriptor: int) -> int:
             os.close(sent)
         # Anything else than the end of a line is wrong: replaying from the start is exact, too.
         return offset if offset > 0 and os.pread(descriptor, 1, offset - 1) == b"\n" else 0
-    except (OSError, ValueError, OverflowError):
+    except (OSError, ValueError, OverflowError) as error:
+        if from_outside(error):
+            raise
         return 0
 
 
 def save_progress(entry: Entry, offset: int) -> None:
     """Note how far a file was replayed; where that cannot be noted it will be replayed once more, which is harmless."""
-    with suppress(OSError):
+    with suppress_faults(OSError):
         descriptor = entry.beside(SENT).open(os.O_CREAT | os.O_WRONLY)
         try:
             # Of one width, so that no longer number shows through.
@@ -186,7 +189,7 @@ def save_progress(entry: Entry, offset: int) -> None:
 
 def set_aside(entry: Entry, content: bytes) -> bool:
     """Keep a line that nobody will have beside its file, for a person to look at; return whether it is kept."""
-    with suppress(OSError, ValueError):
+    with suppress_faults(OSError, ValueError):
         descriptor = entry.beside(REJECTED).open(os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         try:
             write_whole(descriptor, line_of(content))
@@ -253,7 +256,7 @@ def set_aside_in(bases: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for base in bases:
         for root in (Folder(base, (own_name(),)), Folder(base, (), own_base=True)):
-            with suppress(OSError):
+            with suppress_faults(OSError):
                 for folder in root.folders():
                     found += (entry.path for suffix in (REJECTED, EXPIRED) for entry in folder.entries(suffix))
     return found
@@ -285,7 +288,9 @@ def _describe(entry: Entry, until: float) -> SpoolFile:
 def _is_locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if from_outside(error):
+            raise
         return True
     return False
 
@@ -301,7 +306,7 @@ def store_of(descriptor: int) -> str:
 
 def _lines_in(entry: Entry, until: float) -> int:
     count = 0
-    with suppress(OSError):
+    with suppress_faults(OSError):
         descriptor = entry.open(os.O_RDONLY)
         try:
             _check(os.fstat(descriptor))

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from tracking_core.dataclass import dataclass
+from tracking_core.interrupts import from_outside, suppress_faults
 
 MOST_FILES = 10_000
 """Entries of a directory that are looked at; what is beyond has its turn when the first ones are gone."""
@@ -216,7 +217,7 @@ def _open_own(directory: int, name: str, *, make: bool, close: bool) -> int:
         found = os.fstat(descriptor)
         if close and found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
             # As a volume's group mode or a careless chmod leaves it; what lies in it is checked file by file.
-            with suppress(OSError):
+            with suppress_faults(OSError):
                 os.fchmod(descriptor, _DIRECTORY_MODE)
                 found = os.fstat(descriptor)
         _check_directory(found, name)
@@ -236,5 +237,7 @@ def _check_directory(found: os.stat_result, name: str | Path) -> None:
 def _age(entry: os.DirEntry[str]) -> float:
     try:
         return entry.stat(follow_symlinks=False).st_mtime
-    except OSError:
+    except OSError as error:
+        if from_outside(error):
+            raise
         return 0.0

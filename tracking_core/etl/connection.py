@@ -12,6 +12,7 @@ from typing import Any
 from tracking_core.config import ACCEPTED, resolve
 from tracking_core.errors import ConfigurationError
 from tracking_core.etl.locks import ForkSafeLock
+from tracking_core.loading import load
 
 _ACCEPTED = (
     "db_config may be a mapping of libpq keywords, {'dsn': DSN}, a DSN (postgresql://..., sqlite:///file), "
@@ -71,10 +72,12 @@ def _connect(db_config: object) -> Any:
         raise ValueError(f"Cannot open a database connection: {problem}{_ACCEPTED}") from None
     # The drivers are imported at the first connection: most jobs that are tracked never ask for one.
     if location.path is not None:
+        load("sqlite3")
         import sqlite3
 
         # A library built without locks of its own must not be shared, and then says so itself.
         return sqlite3.connect(location.path, check_same_thread=sqlite3.threadsafety < 3)
+    load("psycopg")
     import psycopg
 
     return psycopg.connect(location.dsn)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking_core.etl.locks import ForkSafeLock
 from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 
 if TYPE_CHECKING:
     import psutil
@@ -55,6 +56,7 @@ class MemoryMonitor:
     def get_current_memory_mb(self) -> float:
         """Return the process's resident set size in MB, as the operating system tells it."""
         # Imported at the first sample: a job that tracks only requests never pays for it.
+        load("psutil")
         import psutil
 
         # Making a Process costs more than the reading itself; in a forked child the kept one is the parent.

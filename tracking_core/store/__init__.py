@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracking_core.config import resolve
+from tracking_core.loading import load
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Store
@@ -19,9 +20,11 @@ def open_store(cfg: object = None) -> Store:
     """
     location = resolve(cfg)
     if location.kind == "postgres":
+        load("tracking_core.store.postgres.store")
         from tracking_core.store.postgres.store import PostgresStore
 
         return PostgresStore(location)
+    load("tracking_core.store.sqlite.store")
     from tracking_core.store.sqlite.store import SqliteStore
 
     return SqliteStore(location)

@@ -13,6 +13,7 @@ from functools import cache
 
 from tracking_core.dataclass import dataclass
 from tracking_core.errors import SchemaNewer, StoreRefused
+from tracking_core.loading import load
 
 # importlib.resources would load three compressors and a random generator for this.
 _SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
@@ -33,6 +34,7 @@ class Migration:
     @property
     def checksum(self) -> str:
         """What tells an edited migration from the one that was applied."""
+        load("hashlib")
         import hashlib
 
         return hashlib.sha256(self.sql.encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
-from tracking_core.interrupts import from_outside
+from tracking_core.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
 from tracking_core.store.dialect import POSTGRES, Dialect, Forms
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
@@ -96,22 +97,26 @@ class PostgresConnection:
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self.label = location.label
         self.deadline = deadline
+        before = sys.exc_info()[1]
         try:
             self.raw = DeadlineConnection.open(
                 {"application_name": APPLICATION, **location.keywords, **SESSION}, deadline
             )
         except psycopg.Error as error:
-            raise translate(error, self.label) from None
+            raise replaced_in(error, before) or translate(error, self.label) from None
         # Times are integers on the wire: no DateStyle, no TimeZone, and a third of the time.
         self.raw.adapters.register_loader("timestamptz", Int8BinaryLoader)
 
     @contextmanager
     def operation(self, seconds: float | None = None) -> Iterator[DeadlineConnection]:
         """Bound everything inside the block by one deadline and translate what goes wrong."""
+        before = sys.exc_info()[1]
         self.raw.due = time.monotonic() + (self.deadline if seconds is None else seconds)
         try:
             yield self.raw
         except psycopg.Error as error:
+            if (outer := replaced_in(error, before)) is not None:
+                raise outer from None
             if error.sqlstate == READ_ONLY and self.standby:
                 raise our.StoreRefused(f"{self.label} is a standby; changes go to its primary") from error
             raise translate(error, self.label) from error

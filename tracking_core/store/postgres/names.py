@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 from tracking_core.locks import Signal, daemon_thread, start_thread
 from tracking_core.store.due import is_leaving, moment
 
@@ -145,6 +147,7 @@ def _filled(keywords: Mapping[str, str]) -> dict[str, str]:
 
 def _of_service(name: str) -> dict[str, str]:
     """Return what libpq's service files say of a service; {} where they cannot be read."""
+    load("configparser")
     import configparser
 
     own = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")  # noqa: PTH111 - may have no home
@@ -153,7 +156,9 @@ def _of_service(name: str) -> dict[str, str]:
         parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
         try:
             parser.read_string(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeError, configparser.Error):
+        except (OSError, UnicodeError, configparser.Error) as error:
+            if from_outside(error):
+                raise
             continue
         if parser.has_section(name):
             return dict(parser[name])

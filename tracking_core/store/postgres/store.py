@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreRefused
+from tracking_core.loading import load
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.sql_files import pending
@@ -38,18 +39,21 @@ class PostgresStore:
     def writer(self, deadline: float) -> PostgresWriter:
         """Connect for writing."""
         # Who only reads, or only writes, loads none of the rest.
+        load("tracking_core.store.postgres.writer")
         from tracking_core.store.postgres.writer import PostgresWriter
 
         return PostgresWriter(self.location, deadline)
 
     def reader(self, deadline: float) -> PostgresReader:
         """Connect for reading."""
+        load("tracking_core.store.postgres.reader")
         from tracking_core.store.postgres.reader import PostgresReader
 
         return PostgresReader(self.location, deadline)
 
     def administration(self, deadline: float) -> PostgresAdministration:
         """Connect for a person's changes."""
+        load("tracking_core.store.postgres.administration")
         from tracking_core.store.postgres.administration import PostgresAdministration
 
         return PostgresAdministration(self.location, deadline)

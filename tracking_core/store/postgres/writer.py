@@ -19,6 +19,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, RunStart, tally
 from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.dialect import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import statements as values
@@ -153,6 +154,7 @@ class PostgresWriter(PostgresConnection):
         """Return a start whose mark of omitted words, which is ours, keeps no run out of a database that lacks it."""
         if self.encoding == ENCODING:
             return start
+        load("tracking_core.command_line")
         from tracking_core.command_line import OMITTED
 
         return replace(start, command=start.command.replace(OMITTED, "..."))

@@ -11,6 +11,7 @@ from typing import Self
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
+from tracking_core.interrupts import from_outside
 from tracking_core.records import Bundle
 from tracking_core.store import rows, sql_files
 from tracking_core.store.due import moment
@@ -153,5 +154,7 @@ def unborn(location: StoreLocation) -> bool:
         return location.path.stat().st_size == 0
     except FileNotFoundError:
         return True
-    except OSError:
+    except OSError as error:
+        if from_outside(error):
+            raise
         return False

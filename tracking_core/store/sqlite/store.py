@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation, make_private_directory
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
+from tracking_core.interrupts import from_outside
+from tracking_core.loading import load
 from tracking_core.store import sql_files
 from tracking_core.store.sql_files import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
@@ -44,6 +46,7 @@ class SqliteStore:
     def writer(self, deadline: float) -> SqliteWriter:
         """Connect for writing; a file that is not there yet is made."""
         # Who only reads loads none of it.
+        load("tracking_core.store.sqlite.writer")
         from tracking_core.store.sqlite.writer import SqliteWriter
 
         if not self.path.exists():
@@ -73,6 +76,7 @@ class SqliteStore:
 
         Raises SchemaMissing where the file was named and is not there: a slip of the pen makes no store.
         """
+        load("tracking_core.store.sqlite.administration")
         from tracking_core.store.sqlite.administration import SqliteAdministration
 
         if unborn(self.location):
@@ -113,4 +117,6 @@ class SqliteStore:
         except FileNotFoundError:
             raise StoreUnavailable(f"{self.label}: the directory {self.path.parent} does not exist") from None
         except OSError as error:
+            if from_outside(error):
+                raise
             raise StoreRefused(f"{self.label}: {error.strerror or error}") from None

@@ -1,0 +1,50 @@
+"""First imports inside calls, on a thread that exceptions from outside do not reach."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from contextlib import suppress
+from importlib import import_module
+from queue import SimpleQueue
+from types import FrameType
+
+from tracking_core.interrupts import suppress_faults
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+
+
+def load(*names: str) -> None:
+    """Import what the caller imports next; what goes wrong is raised there.
+
+    An exception from outside in the midst of an import leaves the lock of that module held for ever. A thread that is
+    at an import of its own imports here: it may hold a lock that the other thread would wait for.
+    """
+    missing = [name for name in names if not _is_loaded(name)]
+    if not missing or _is_importing(sys._getframe()):
+        return
+    done: SimpleQueue[None] = SimpleQueue()
+
+    def work() -> None:
+        for name in missing:
+            with suppress(BaseException):
+                import_module(name)
+        done.put(None)
+
+    # None can be started while the interpreter ends, or where the system gives no more.
+    with suppress_faults(RuntimeError):
+        _thread.start_new_thread(work, ())
+        done.get()
+
+
+def _is_loaded(name: str) -> bool:
+    module = sys.modules.get(name)
+    return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
