@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from etlwatch.demo import inventory_tables as tables
+from etlwatch.demo.inventory_tables import ADD_DEPENDENCY, ADD_DISTRIBUTION, ADD_FILE, ADD_QUIRK, BEGIN_AFRESH
 from etlwatch.demo.distributions import (
     FileRecord,
     Quirk,
@@ -130,16 +130,16 @@ class Inventory:
         total = sum(len(distribution.files) for distribution in installed)
         with self._context.phase("load", total_distributions=len(installed), total_files=total):
             connection = self._context.get_db_connection()
-            connection.executescript(tables.BEGIN_AFRESH)
+            connection.executescript(BEGIN_AFRESH)
             pacer = Pacer(self._pace_s * 0.2, len(installed))
             for number, distribution in enumerate(installed, start=1):
-                connection.execute(tables.ADD_DISTRIBUTION, _distribution_row(number, distribution))
+                connection.execute(ADD_DISTRIBUTION, _distribution_row(number, distribution))
                 connection.executemany(
-                    tables.ADD_FILE,
+                    ADD_FILE,
                     [(number, file.path, file.kind, file.size, file.condition) for file in distribution.files],
                 )
                 connection.executemany(
-                    tables.ADD_DEPENDENCY,
+                    ADD_DEPENDENCY,
                     [
                         (
                             number,
@@ -154,7 +154,7 @@ class Inventory:
                     ],
                 )
                 connection.executemany(
-                    tables.ADD_QUIRK, [(number, quirk.kind, quirk.detail) for quirk in distribution.quirks]
+                    ADD_QUIRK, [(number, quirk.kind, quirk.detail) for quirk in distribution.quirks]
                 )
                 if number % self._context.batch_size == 0:
                     connection.commit()
