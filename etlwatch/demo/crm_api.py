@@ -1,8 +1,6 @@
-"""A CRM's HTTP API on this machine, with the manners of a real one.
+"""A local HTTP API of a CRM, with paging, latency, rate limiting and errors like a real one.
 
-Owns the server: paging by offset and limit, counts, latency, rate limiting with Retry-After, failures now
-and then. What goes wrong is drawn from a seed and from what is asked, never from the time, so a sync meets
-the same trouble each time. It keeps nothing: records come from `crm_records`.
+Errors are drawn from a seed and the request, never from the time, so that each sync meets the same ones.
 
     GET /v1/contacts?offset=100&limit=50   ->  {"offset": 100, "limit": 50, "items": […]}
     GET /v1/contacts/count                 ->  {"count": 1900}
@@ -20,34 +18,95 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from etlwatch.demo.crm_records import MAKERS
 from tracking_core.dataclass import dataclass, field
+
+Record = dict[str, str | int | None]
+
+# fmt: off
+_GIVEN: Final = (
+    "Ada", "Björn", "Chloé", "Dmitri", "Esra", "Finn", "Gözde", "Hana", "Íris", "João",
+    "Kenji", "Leïla", "Małgorzata", "Nguyễn", "Oluwaseun", "Priya", "Renée", "Siobhán",
+    "Tomáš", "Zoë", "محمد", "李娜", "Елена", "유나",
+)
+_FAMILY: Final = (
+    "Ångström", "Bakker", "Çelik", "Dvořák", "Eriksen", "Fernández", "García", "Hansen",
+    "Ionescu", "Jansen", "Kowalski", "López", "Müller", "Novák", "O'Brien",
+    "Papadopoulos", "Schmidt", "Tanaka", "Wójcik", "陈", "حداد",
+)
+_BUSINESS: Final = (
+    "Foods", "Logistics", "Optics", "Energie", "Textiles", "Robotics", "Pharma",
+    "Ceramics", "Media", "Marine",
+)
+_FORM: Final = (
+    "GmbH", "Ltd", "S.A.", "AB", "株式会社", "Oy", "Inc.", "B.V.",
+)
+# fmt: on
+_STAGE: Final = ("lead", "qualified", "proposal", "won", "lost")
+
+
+def contact(number: int) -> Record:
+    """Return one person; every eleventh has no address."""
+    given, family = _GIVEN[number * 7 % len(_GIVEN)], _FAMILY[number * 5 % len(_FAMILY)]
+    return {
+        "id": number + 1,
+        "given_name": given,
+        "family_name": family,
+        "email": None if number % 11 == 10 else f"contact{number + 1}@example.com",
+        "company_id": number * 3 % 400 + 1,
+    }
+
+
+def company(number: int) -> Record:
+    """Return one company."""
+    family, business = _FAMILY[number * 3 % len(_FAMILY)], _BUSINESS[number * 7 % len(_BUSINESS)]
+    return {
+        "id": number + 1,
+        "name": f"{family} {business} {_FORM[number % len(_FORM)]}",
+        "employees": number * 37 % 5000,
+    }
+
+
+def opportunity(number: int) -> Record:
+    """Return one possible sale; amounts are in cents."""
+    return {
+        "id": number + 1,
+        "contact_id": number * 13 % 1800 + 1,
+        "stage": _STAGE[number * 3 % len(_STAGE)],
+        "amount": number * 7919 % 9_000_000,
+    }
+
+
+MAKERS: Final[Mapping[str, Callable[[int], Record]]] = {
+    "contacts": contact,
+    "companies": company,
+    "opportunities": opportunity,
+}
+
 
 LARGEST_PAGE = 200
 _SIZES: Mapping[str, int] = {"contacts": 1900, "companies": 430, "opportunities": 1120}
-# One in four stretches of twenty requests is a bad one: charts show it, and retries have something to do.
+# Of four groups of twenty requests one has more errors, so that charts and retries show something.
 _STRETCH = 20
 _BAD_STRETCH = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What becomes of one request."""
+class Answer:
+    """How one request is answered."""
 
     status: HTTPStatus
     latency_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How the API treats its callers.
+class Behaviour:
+    """How the API answers.
 
     `latency_ms` is the median of a log-normal distribution (0: answers at once); rates are between 0 and 1;
-    `broken_pages` are (entity, offset) pairs that always answer 500, as a record does that the server
-    cannot render.
+    `broken_pages` are (entity, offset) pairs that always answer 500.
     """
 
     seed: int = 1
@@ -58,30 +117,30 @@ class Manners:
     retry_after_s: int = 1
     broken_pages: frozenset[tuple[str, int]] = frozenset()
 
-    def fate(self, entity: str, offset: int, *, attempt: int, serial: int) -> Fate:
-        """Draw what happens to the `attempt`-th request for a page, the `serial`-th of all (both from 0)."""
+    def answer(self, entity: str, offset: int, *, attempt: int, serial: int) -> Answer:
+        """Draw the answer to the `attempt`-th request for a page, the `serial`-th of all (both from 0)."""
         draw = random.Random(f"{self.seed}/{entity}/{offset}/{attempt}")
         bad = serial // _STRETCH % (_BAD_STRETCH + 1) == _BAD_STRETCH
         latency = self.latency_ms / 1000 * draw.lognormvariate(0.0, 0.5) * (3 if bad else 1)
         if draw.random() < min(1.0, self.throttle_rate * (6 if bad else 1)):
-            # A limiter turns requests away before any work is done.
-            return Fate(status=HTTPStatus.TOO_MANY_REQUESTS, latency_s=latency / 10)
+            # A rate limiter rejects requests before any work is done.
+            return Answer(status=HTTPStatus.TOO_MANY_REQUESTS, latency_s=latency / 10)
         if (entity, offset) in self.broken_pages or draw.random() < self.error_rate:
-            return Fate(status=HTTPStatus.INTERNAL_SERVER_ERROR, latency_s=latency * 2)
-        return Fate(status=HTTPStatus.OK, latency_s=latency)
+            return Answer(status=HTTPStatus.INTERNAL_SERVER_ERROR, latency_s=latency * 2)
+        return Answer(status=HTTPStatus.OK, latency_s=latency)
 
 
 class CrmApi:
-    """The running API: `with CrmApi(Manners(seed=3)) as api: …api.url…`."""
+    """The running API: `with CrmApi(Behaviour(seed=3)) as api: …api.url…`."""
 
-    def __init__(self, manners: Manners | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Open a free port of the loopback interface; nothing is answered before `with` or `serve()`."""
-        self._server = _Server(manners or Manners(), sleep)
+    def __init__(self, behaviour: Behaviour | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Open a free port of the loopback interface; `with` or `serve()` starts answering."""
+        self._server = _Server(behaviour or Behaviour(), sleep)
         self._thread = threading.Thread(target=self.serve, name="crm-api", daemon=True)
 
     @property
     def url(self) -> str:
-        """Give the address to call, without a slash at its end."""
+        """The address, without a slash at its end."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def serve(self) -> None:
@@ -104,27 +163,27 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, manners: Manners, sleep: Callable[[float], None]) -> None:
+    def __init__(self, behaviour: Behaviour, sleep: Callable[[float], None]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.manners = manners
+        self.behaviour = behaviour
         self.sleep = sleep
         self._lock = threading.Lock()  # guards the two counts below
         self._asked: Counter[tuple[str, int]] = Counter()
         self._serial = 0
 
-    def next_fate(self, entity: str, offset: int) -> Fate:
+    def next_answer(self, entity: str, offset: int) -> Answer:
         with self._lock:
             attempt, serial = self._asked[entity, offset], self._serial
             self._asked[entity, offset] += 1
             self._serial += 1
-        return self.manners.fate(entity, offset, attempt=attempt, serial=serial)
+        return self.behaviour.answer(entity, offset, attempt=attempt, serial=serial)
 
     def handle_error(
         self,
         request: socket.socket | tuple[bytes, socket.socket],
         client_address: tuple[str, int] | str,
     ) -> None:
-        # A caller that hangs up in the middle is everyday life, not worth a traceback on the terminal.
+        # A client that disconnects is no reason for a traceback on the terminal.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -140,8 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         version, _, rest = parts.path.removeprefix("/").partition("/")
         entity, _, action = rest.partition("/")
-        if version != "v1" or entity not in self.server.manners.sizes or action not in ("", "count"):
-            self._answer(HTTPStatus.NOT_FOUND, {"error": "no such resource"})
+        if version != "v1" or entity not in self.server.behaviour.sizes or action not in ("", "count"):
+            self._send(HTTPStatus.NOT_FOUND, {"error": "no such resource"})
             return
         query = parse_qs(parts.query)
         try:
@@ -149,23 +208,23 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             offset = limit = -1
         if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
-            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"offset from 0, limit from 1 to {LARGEST_PAGE}"})
+            self._send(HTTPStatus.BAD_REQUEST, {"error": f"offset from 0, limit from 1 to {LARGEST_PAGE}"})
             return
-        fate = self.server.next_fate(entity, -1 if action else offset)
-        if fate.latency_s > 0:
-            self.server.sleep(fate.latency_s)
-        if fate.status is HTTPStatus.TOO_MANY_REQUESTS:
-            self._answer(fate.status, {"error": "slow down"}, retry_after=self.server.manners.retry_after_s)
-        elif fate.status is not HTTPStatus.OK:
-            self._answer(fate.status, {"error": "something went wrong on our side"})
+        answer = self.server.next_answer(entity, -1 if action else offset)
+        if answer.latency_s > 0:
+            self.server.sleep(answer.latency_s)
+        if answer.status is HTTPStatus.TOO_MANY_REQUESTS:
+            self._send(answer.status, {"error": "slow down"}, retry_after=self.server.behaviour.retry_after_s)
+        elif answer.status is not HTTPStatus.OK:
+            self._send(answer.status, {"error": "something went wrong on our side"})
         elif action:
-            self._answer(fate.status, {"count": self.server.manners.sizes[entity]})
+            self._send(answer.status, {"count": self.server.behaviour.sizes[entity]})
         else:
-            last = min(offset + limit, self.server.manners.sizes[entity])
+            last = min(offset + limit, self.server.behaviour.sizes[entity])
             items = [MAKERS[entity](number) for number in range(offset, last)]
-            self._answer(fate.status, {"offset": offset, "limit": limit, "items": items})
+            self._send(answer.status, {"offset": offset, "limit": limit, "items": items})
 
-    def _answer(self, status: HTTPStatus, payload: Mapping[str, object], *, retry_after: int | None = None) -> None:
+    def _send(self, status: HTTPStatus, payload: Mapping[str, object], *, retry_after: int | None = None) -> None:
         body = json.dumps(payload, ensure_ascii=False).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
@@ -176,13 +235,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet: the sync records its requests itself."""
+        """Log nothing: the sync records its requests itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until the process is ended; the address is the first line on stdout."""
     parser = argparse.ArgumentParser(prog="crm-api", description="Serve the demo's CRM on a free local port.")
-    parser.add_argument("--seed", type=int, default=1, help="which trouble there will be")
+    parser.add_argument("--seed", type=int, default=1, help="selects which requests fail")
     parser.add_argument("--latency", type=float, default=60.0, metavar="MS", help="median time of an answer")
     parser.add_argument(
         "--broken-page", action="append", default=[], metavar="ENTITY:OFFSET", help="always answers 500"
@@ -190,13 +249,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--retry-after", type=int, default=1, metavar="S", help="how long a throttled caller waits")
     options = parser.parse_args(arguments)
     broken = [page.partition(":") for page in options.broken_page]
-    manners = Manners(
+    behaviour = Behaviour(
         seed=options.seed,
         latency_ms=options.latency,
         retry_after_s=options.retry_after,
         broken_pages=frozenset((entity, int(offset)) for entity, _, offset in broken),
     )
-    api = CrmApi(manners)
+    api = CrmApi(behaviour)
     sys.stdout.write(api.url + "\n")
     sys.stdout.flush()
     api.serve()

@@ -1,9 +1,7 @@
-"""Find and read the Python distributions installed on a machine.
+"""Read the Python distributions installed on a machine, and interpret their metadata.
 
-Owns the reading of `*.dist-info` and `*.egg-info`, with what really lies around there: no RECORD, no name,
-undecodable bytes, broken lines, directories that vanish while they are read. Every oddity becomes a `Quirk`
-and the reading goes on; only a distribution without a name raises `UnreadableDistributionError`. What the
-fields mean is `package_facts`' part.
+What is odd about a distribution (no RECORD, undecodable bytes, broken lines, directories that vanish) is noted as a
+`Quirk`; only one without a name raises `UnreadableDistributionError`. The parsers of metadata are pure and never raise.
 """
 
 import csv
@@ -12,7 +10,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from email.errors import MessageError
 from email.message import Message
 from email.parser import Parser
@@ -20,17 +18,155 @@ from pathlib import Path, PurePosixPath
 
 from tracking_core.dataclass import dataclass
 
+UNKNOWN_LICENCE = "unknown"
+
+_SEPARATORS = re.compile(r"[-_.]+")
+# The canonical shape of PEP 440 with its optional epoch, pre-, post-, development and local parts.
+_VERSION = re.compile(
+    r"v?(\d+!)?\d+(\.\d+)*([-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)?"
+    r"(-\d+|[-_.]?(post|rev|r)[-_.]?\d*)?([-_.]?dev[-_.]?\d*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_REQUIREMENT = re.compile(
+    r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^\]]*)\])?\s*(?P<rest>[^;]*)(?:;(?P<marker>.*))?",
+    re.DOTALL,
+)
+_EXTRA_MARKER = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
+
+# Tried in this order, so that "GNU Lesser" is found before "GPL" and "BSD 3" before "BSD".
+_LICENCE_WORDS: tuple[tuple[str, str], ...] = (
+    (r"lesser general public|lgpl", "LGPL"),
+    (r"affero|agpl", "AGPL"),
+    (r"general public license|\bgpl", "GPL"),
+    (r"mozilla|\bmpl", "MPL"),
+    (r"apache", "Apache-2.0"),
+    (r"python software foundation|\bpsf", "PSF-2.0"),
+    (r"bsd[- ]?3|3[- ]clause|new bsd|modified bsd", "BSD-3-Clause"),
+    (r"bsd[- ]?2|2[- ]clause|simplified bsd", "BSD-2-Clause"),
+    (r"0bsd", "0BSD"),
+    (r"\bbsd", "BSD"),
+    (r"\bisc\b|iscl", "ISC"),
+    (r"\bmit\b|expat|permission is hereby granted, free of charge", "MIT"),
+    (r"unlicense", "Unlicense"),
+    (r"public domain|cc0", "public domain"),
+    (r"zlib", "Zlib"),
+    (r"proprietary|commercial|all rights reserved", "proprietary"),
+)
+
+_KINDS: dict[str, str] = {
+    ".py": "python",
+    ".pyc": "bytecode",
+    ".pyi": "typing",
+    ".so": "extension",
+    ".pyd": "extension",
+    ".dylib": "extension",
+    ".dll": "extension",
+    ".pyx": "source",
+    ".pxd": "source",
+    ".c": "source",
+    ".cpp": "source",
+    ".h": "source",
+    ".hpp": "source",
+    ".js": "web",
+    ".css": "web",
+    ".html": "web",
+    ".md": "text",
+    ".rst": "text",
+    ".txt": "text",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One dependency, as the depending package declares it."""
+
+    name: str  # normalised
+    extras: str  # comma-separated, "" for none
+    specifier: str  # ">=1.2,<3", "" for any version
+    marker: str  # the condition after ";", "" for none
+    extra: str  # the optional feature that asks for it, "" when it is always needed
+
+
+def normalise_name(name: str) -> str:
+    """Return a distribution's name in the form in which names are compared (PEP 503)."""
+    return _SEPARATORS.sub("-", name.strip()).lower()
+
+
+def is_usual_version(version: str) -> bool:
+    """Return whether a version follows PEP 440; those of old packages often do not."""
+    return _VERSION.fullmatch(version.strip()) is not None
+
+
+def parse_requirement(text: str) -> Requirement | None:
+    """Parse one `Requires-Dist` line; None for a line that names no distribution."""
+    match = _REQUIREMENT.fullmatch(text)
+    if match is None:
+        return None
+    marker = (match["marker"] or "").strip()
+    extra = _EXTRA_MARKER.search(marker)
+    return Requirement(
+        name=normalise_name(match["name"]),
+        extras=",".join(sorted(part.strip() for part in (match["extras"] or "").split(",") if part.strip())),
+        # Older tools put the specifier in parentheses: "six (>=1.10)".
+        specifier=re.sub(r"\s+", "", match["rest"]).removeprefix("(").removesuffix(")"),
+        marker=marker,
+        extra=normalise_name(extra[1]) if extra else "",
+    )
+
+
+def normalise_licence(expression: str | None, classifiers: Sequence[str], free_text: str | None) -> str:
+    """Return one short name of a licence: from an SPDX expression, else trove classifiers, else the free text."""
+    if expression and expression.strip():
+        return expression.strip()
+    named = {_licence_from_words(text.rpartition("::")[2]) for text in classifiers if text.startswith("License ::")}
+    named.discard(UNKNOWN_LICENCE)
+    if named:
+        return " OR ".join(sorted(named))
+    return _licence_from_words(free_text or "")
+
+
+def _licence_from_words(text: str) -> str:
+    # A licence text begins with its name; further down it may quote other licences.
+    head = text.strip()[:400].lower()
+    for pattern, name in _LICENCE_WORDS:
+        if re.search(pattern, head):
+            return name
+    return UNKNOWN_LICENCE
+
+
+def kind_of_file(path: str) -> str:
+    """Return the kind of an installed file by its path: python, bytecode, typing, extension, …"""
+    pure = PurePosixPath(path)
+    if any(part.endswith((".dist-info", ".egg-info")) for part in pure.parts):
+        return "metadata"
+    if "bin" in pure.parts[:-1] and ".." in pure.parts:
+        return "script"
+    # The suffix of a versioned library ("libfoo.so.1.2") is in the middle.
+    if ".so." in pure.name:
+        return "extension"
+    return _KINDS.get(pure.suffix.lower(), "data")
+
+
+def duplicated_names(names: Iterable[str]) -> frozenset[str]:
+    """Return the names that occur more than once: packages installed in several places."""
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for name in names:
+        (twice if name in seen else seen).add(name)
+    return frozenset(twice)
+
+
 _METADATA_NAMES = ("METADATA", "PKG-INFO")
 _SIZE = re.compile(r"[0-9]{0,15}")  # up to a petabyte: more is a broken line, and would not fit a column
 
 
 class UnreadableDistributionError(Exception):
-    """A directory that looks like a distribution and does not even say its name."""
+    """A directory looks like a distribution and its metadata has no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quirk:
-    """One oddity of a distribution, worth a row of its own."""
+    """One oddity of a distribution."""
 
     kind: str  # "no file list", "undecodable metadata", …
     detail: str
@@ -38,7 +174,7 @@ class Quirk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """One file as the installer wrote it down; nothing of it is checked yet."""
+    """One file as the installer recorded it, not checked yet."""
 
     path: str  # relative to the directory the distribution is installed in, with "/"
     digest: str  # "sha256=…", "" where none was recorded
@@ -47,7 +183,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawDistribution:
-    """What one distribution says about itself, decoded but not interpreted."""
+    """The metadata of one distribution, decoded but not interpreted."""
 
     name: str
     version: str
@@ -64,10 +200,9 @@ class RawDistribution:
 
 
 def search_roots() -> tuple[Path, ...]:
-    """List the directories of this machine in which Python packages are usually installed.
+    """Return the existing directories in which Python packages are usually installed, each once.
 
-    These are the running interpreter's own and, since a machine seldom has only one, the system's, the
-    administrator's and the user's. Directories that do not exist are left out, doubles by symbolic link too.
+    These are the running interpreter's, the system's, the administrator's and the user's.
     """
     candidates = [Path(entry) for entry in sys.path if entry]
     candidates += [Path(path) for name, path in sysconfig.get_paths().items() if name in ("purelib", "platlib")]
@@ -85,12 +220,12 @@ def search_roots() -> tuple[Path, ...]:
             if resolved.is_dir():
                 roots[resolved] = None
         except OSError:
-            continue  # gone, or not ours to read: then it holds nothing for us
+            continue  # deleted or not readable
     return tuple(roots)
 
 
 def find_distributions(roots: Sequence[Path]) -> list[Path]:
-    """List the metadata directories (or single egg-info files) below the given roots, in a stable order."""
+    """Return the metadata directories (or single egg-info files) in the given roots, in a stable order."""
     found: list[Path] = []
     for root in roots:
         try:
@@ -104,14 +239,13 @@ def find_distributions(roots: Sequence[Path]) -> list[Path]:
 def read_distribution(path: Path) -> RawDistribution:
     """Read one distribution from its metadata directory.
 
-    Raises `UnreadableDistributionError` when there is no metadata or no name in it; any lesser oddity is
-    noted among the quirks of what is returned.
+    Raises `UnreadableDistributionError` when there is no metadata or no name in it.
     """
     quirks: list[Quirk] = []
     metadata = _read_metadata(path, quirks)
     name = _field(metadata, "Name")
     if not name:
-        raise UnreadableDistributionError(f"{path.name} in {path.parent} does not say its name")
+        raise UnreadableDistributionError(f"{path.name} in {path.parent} has no name")
     version = _field(metadata, "Version")
     if not version:
         quirks.append(Quirk(kind="no version", detail=path.name))
@@ -160,7 +294,7 @@ def _read_text(path: Path, quirks: list[Quirk]) -> str | None:
 
 def _field(metadata: Message, name: str) -> str:
     value = str(metadata.get(name, "")).strip()
-    # Packaging tools once wrote this word for every field that was left out.
+    # Old packaging tools write this word for every field that was left out.
     return "" if value == "UNKNOWN" else value
 
 
@@ -173,7 +307,7 @@ def _requirements(path: Path, metadata: Message, quirks: list[Quirk]) -> tuple[s
 
 
 def _egg_requirements(text: str) -> Iterator[str]:
-    """Rewrite the sections of an egg's `requires.txt` ("[extra:marker]") as `Requires-Dist` lines."""
+    """Yield the sections of an egg's `requires.txt` ("[extra:marker]") as `Requires-Dist` lines."""
     marker = ""
     for line in (raw.strip() for raw in text.splitlines()):
         if line.startswith("[") and line.endswith("]"):
@@ -203,7 +337,7 @@ def _file_records(path: Path, quirks: list[Quirk]) -> Iterator[FileRecord]:
 
 
 def _parse_record(text: str, quirks: list[Quirk]) -> Iterator[FileRecord]:
-    """Read a RECORD line by line, so that one broken line costs one file and not all of them."""
+    """Yield the files of a RECORD; a broken line loses only its own file."""
     reader = csv.reader(io.StringIO(text.replace("\0", "\ufffd")))
     while True:
         try:

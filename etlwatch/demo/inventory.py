@@ -1,9 +1,7 @@
-"""The job `inventory`: what is installed for Python on this machine, in tables.
+"""The job `inventory`: tables of what is installed for Python on this machine.
 
-Owns the pipeline of three phases: extract reads every distribution's metadata and file list
-(`distributions`), transform looks at the files themselves and interprets the metadata (`package_facts`),
-load fills the tables (`inventory_tables`). Run it alone with `python -m etlwatch.demo.inventory --result
-inventory.db`.
+Extract reads every distribution's metadata and file list (`distributions`), transform looks at the files themselves,
+load fills the tables. Alone: `python -m etlwatch.demo.inventory --result inventory.db`.
 """
 
 import base64
@@ -13,33 +11,52 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from etlwatch.demo.inventory_tables import ADD_DEPENDENCY, ADD_DISTRIBUTION, ADD_FILE, ADD_QUIRK, BEGIN_AFRESH
 from etlwatch.demo.distributions import (
     FileRecord,
     Quirk,
     RawDistribution,
-    UnreadableDistributionError,
-    find_distributions,
-    read_distribution,
-    search_roots,
-)
-from etlwatch.demo.job_options import job_parser, result_file
-from etlwatch.demo.pacing import Pacer
-from etlwatch.demo.package_facts import (
     Requirement,
+    UnreadableDistributionError,
     duplicated_names,
+    find_distributions,
     is_usual_version,
     kind_of_file,
     normalise_licence,
     normalise_name,
     parse_requirement,
+    read_distribution,
+    search_roots,
 )
+from etlwatch.demo.jobs import Pacer, job_parser, result_file
 from tracking_core import ETLContext, ETLRunContext, SimpleETLTracker
 from tracking_core.dataclass import dataclass
 
+# SQL in the job's own file, so that a job can be copied whole. The last inventory is replaced.
+BEGIN_AFRESH = """
+DROP TABLE IF EXISTS distributions;
+CREATE TABLE distributions (
+    distribution_id INTEGER PRIMARY KEY, name TEXT, version TEXT, summary TEXT, licence TEXT,
+    requires_python TEXT, installer TEXT, location TEXT, files INTEGER, bytes INTEGER
+);
+DROP TABLE IF EXISTS files;
+CREATE TABLE files (distribution_id INTEGER, path TEXT, kind TEXT, bytes INTEGER, condition TEXT);
+DROP TABLE IF EXISTS dependencies;
+CREATE TABLE dependencies (
+    distribution_id INTEGER, needs TEXT, extras TEXT, specifier TEXT, marker TEXT, extra TEXT,
+    installed INTEGER
+);
+DROP TABLE IF EXISTS quirks;
+CREATE TABLE quirks (distribution_id INTEGER, kind TEXT, detail TEXT);
+"""
+ADD_DISTRIBUTION = "INSERT INTO distributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_FILE = "INSERT INTO files VALUES (?, ?, ?, ?, ?)"
+ADD_DEPENDENCY = "INSERT INTO dependencies VALUES (?, ?, ?, ?, ?, ?, ?)"
+ADD_QUIRK = "INSERT INTO quirks VALUES (?, ?, ?)"
+
+
 JOB = "inventory"
 FILES_AT_ONCE = 200
-FILES_TO_VERIFY = 4000  # contents are read of so many files at most, spread over all, so that a run stays short
+FILES_TO_VERIFY = 4000  # at most so many contents are read, spread over all files, so that a run stays short
 LARGEST_FILE_TO_VERIFY = 256 * 1024
 
 logger = logging.getLogger(__name__)
@@ -47,7 +64,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledFile:
-    """One file as it is on the disk now."""
+    """One file as it is on the disk."""
 
     path: str
     kind: str
@@ -71,13 +88,13 @@ class Inventory:
     """The three phases, sharing one context and one run."""
 
     def __init__(self, run: ETLRunContext, context: ETLContext, *, pace_s: float = 0.0) -> None:
-        """Take what the phases work with; `pace_s` spreads them over so many seconds, 0 does not rest."""
+        """Prepare the phases; `pace_s` spreads them over so many seconds, 0 does not wait."""
         self._run = run
         self._context = context
         self._pace_s = pace_s
 
     def take(self, roots: Sequence[Path]) -> int:
-        """Make the inventory of the given directories and return the number of distributions in it."""
+        """Take the inventory of the given directories; return the number of distributions in it."""
         found = self._extract(find_distributions(roots))
         installed = self._transform(found)
         self._load(installed)
@@ -93,7 +110,7 @@ class Inventory:
                 try:
                     raw = read_distribution(path)
                 except UnreadableDistributionError as error:
-                    # Reported, and not in the tables: the source count shows the difference.
+                    # Recorded, and not in the tables: the source count shows the difference.
                     self._run.log_error(error, phase="extract")
                 else:
                     found.append(raw)
@@ -113,11 +130,11 @@ class Inventory:
             pacer = Pacer(self._pace_s * 0.6, sum(len(raw.files) // FILES_AT_ONCE + 1 for raw in found))
             for raw in found:
                 files: list[InstalledFile] = []
-                # One round at least, so that a distribution without a file list counts as a step too.
+                # At least one round, so that a distribution without a file list is a step too.
                 for start in range(0, len(raw.files) + 1, FILES_AT_ONCE):
                     batch = raw.files[start : start + FILES_AT_ONCE]
                     for record in batch:
-                        files.append(examine_file(raw.location, record, verify=seen % verify_every == 0))
+                        files.append(check_file(raw.location, record, verify=seen % verify_every == 0))
                         seen += 1
                     self._context.update_progress(files=len(batch))
                     pacer.rest()
@@ -153,9 +170,7 @@ class Inventory:
                         for need in distribution.requirements
                     ],
                 )
-                connection.executemany(
-                    ADD_QUIRK, [(number, quirk.kind, quirk.detail) for quirk in distribution.quirks]
-                )
+                connection.executemany(ADD_QUIRK, [(number, quirk.kind, quirk.detail) for quirk in distribution.quirks])
                 if number % self._context.batch_size == 0:
                     connection.commit()
                 self._context.update_progress(distributions=1, files=len(distribution.files))
@@ -179,8 +194,8 @@ def _distribution_row(number: int, distribution: InstalledDistribution) -> tuple
     )
 
 
-def examine_file(location: Path, record: FileRecord, *, verify: bool) -> InstalledFile:
-    """Look at one recorded file on the disk; `verify` compares a small file's content with its digest."""
+def check_file(location: Path, record: FileRecord, *, verify: bool) -> InstalledFile:
+    """Look at one recorded file on the disk; `verify` compares the content of a small one with its digest."""
     path = location / record.path
     kind = kind_of_file(record.path)
     try:
@@ -196,7 +211,7 @@ def examine_file(location: Path, record: FileRecord, *, verify: bool) -> Install
 
 
 def interpret(raw: RawDistribution, files: Sequence[InstalledFile], twice: frozenset[str]) -> InstalledDistribution:
-    """Interpret a distribution's metadata; whatever is odd about it joins its quirks."""
+    """Interpret a distribution's metadata; oddities are added to its quirks."""
     name = normalise_name(raw.name)
     licence = normalise_licence(raw.licence_expression, raw.classifiers, raw.licence_text)
     quirks = list(raw.quirks)
@@ -228,7 +243,7 @@ def interpret(raw: RawDistribution, files: Sequence[InstalledFile], twice: froze
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job; 0 when the inventory is complete but for distributions that nobody could read."""
+    """Run the job; return 0 when every readable distribution is in the inventory."""
     parser = job_parser(JOB, "List every Python distribution on this machine.")
     parser.add_argument("--root", action="append", type=Path, metavar="DIR", help="look only here (may be repeated)")
     options = parser.parse_args(arguments)

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from etlwatch.demo.crm_api import CrmApi, Manners
-from etlwatch.demo.crm_client import CrmClient, retry_after_seconds
+from etlwatch.demo.crm_api import Behaviour, CrmApi
+from etlwatch.demo.crm_sync import CrmClient, retry_after_seconds
 
-CALM = Manners(latency_ms=0, throttle_rate=0, error_rate=0)
+CALM = Behaviour(latency_ms=0, throttle_rate=0, error_rate=0)
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @contextlib.contextmanager
-def client_of(manners: Manners) -> Iterator[CrmClient]:
-    with CrmApi(manners) as api, CrmClient(api.url) as client:
+def client_of(behaviour: Behaviour) -> Iterator[CrmClient]:
+    with CrmApi(behaviour) as api, CrmClient(api.url) as client:
         yield client
 
 
@@ -58,14 +58,14 @@ def test_a_wrong_question_is_refused_and_not_worth_repeating(endpoint: str, stat
 
 
 def test_a_throttled_request_says_how_long_to_wait() -> None:
-    with client_of(Manners(latency_ms=0, throttle_rate=1, retry_after_s=7)) as client:
+    with client_of(Behaviour(latency_ms=0, throttle_rate=1, retry_after_s=7)) as client:
         answer = client.get("/v1/contacts", offset=0, limit=10)
     assert (answer.status, answer.retry_after_s, answer.may_pass) == (429, 7.0, True)
 
 
 def test_a_broken_page_fails_each_time_and_its_neighbour_never() -> None:
     with client_of(
-        Manners(latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=frozenset({("contacts", 50)}))
+        Behaviour(latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=frozenset({("contacts", 50)}))
     ) as client:
         broken = [client.get("/v1/contacts", offset=50, limit=50).status for _ in range(3)]
         neighbour = client.get("/v1/contacts", offset=100, limit=50).status
@@ -73,23 +73,23 @@ def test_a_broken_page_fails_each_time_and_its_neighbour_never() -> None:
 
 
 def test_the_same_seed_brings_the_same_trouble_and_another_seed_other() -> None:
-    def fates(seed: int) -> list[object]:
-        manners = Manners(seed=seed, throttle_rate=0.2, error_rate=0.2)
-        return [manners.fate("contacts", offset, attempt=0, serial=offset) for offset in range(100)]
+    def answers(seed: int) -> list[object]:
+        behaviour = Behaviour(seed=seed, throttle_rate=0.2, error_rate=0.2)
+        return [behaviour.answer("contacts", offset, attempt=0, serial=offset) for offset in range(100)]
 
-    assert fates(3) == fates(3)
-    assert fates(3) != fates(4)
+    assert answers(3) == answers(3)
+    assert answers(3) != answers(4)
 
 
 def test_a_repeated_request_may_succeed_where_the_first_failed() -> None:
-    manners = Manners(throttle_rate=0.5, error_rate=0)
-    statuses = {manners.fate("contacts", 0, attempt=attempt, serial=attempt).status for attempt in range(20)}
+    behaviour = Behaviour(throttle_rate=0.5, error_rate=0)
+    statuses = {behaviour.answer("contacts", 0, attempt=attempt, serial=attempt).status for attempt in range(20)}
     assert statuses == {HTTPStatus.OK, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 def test_latencies_vary_around_their_median() -> None:
-    manners = Manners(latency_ms=80, throttle_rate=0, error_rate=0)
-    latencies = sorted(manners.fate("contacts", offset, attempt=0, serial=0).latency_s for offset in range(501))
+    behaviour = Behaviour(latency_ms=80, throttle_rate=0, error_rate=0)
+    latencies = sorted(behaviour.answer("contacts", offset, attempt=0, serial=0).latency_s for offset in range(501))
     assert 0.07 < latencies[250] < 0.09
     assert latencies[-1] > 3 * latencies[0]
 
@@ -97,7 +97,7 @@ def test_latencies_vary_around_their_median() -> None:
 def test_the_latency_is_waited_for_before_the_answer() -> None:
     waited: list[float] = []
     with (
-        CrmApi(Manners(latency_ms=50, throttle_rate=0, error_rate=0), sleep=waited.append) as api,
+        CrmApi(Behaviour(latency_ms=50, throttle_rate=0, error_rate=0), sleep=waited.append) as api,
         CrmClient(api.url) as client,
     ):
         client.get("/v1/contacts", offset=0, limit=10)
@@ -161,7 +161,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds
     assert retry_after_seconds(header, now=NOW) == seconds
 
 
-@pytest.mark.parametrize(("body", "error"), [(b"<html>", "no JSON"), (b"[1]", "no object but a list")])
+@pytest.mark.parametrize(("body", "error"), [(b"<html>", "not JSON"), (b"[1]", "a JSON list, not an object")])
 def test_a_body_of_another_kind_is_an_error_with_its_status(
     monkeypatch: pytest.MonkeyPatch, body: bytes, error: str
 ) -> None:

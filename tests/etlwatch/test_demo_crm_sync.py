@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from etlwatch.demo import crm_sync
-from etlwatch.demo.crm_api import CrmApi, Manners
-from etlwatch.demo.crm_client import Answer, CrmClient
+from etlwatch.demo.crm_api import Behaviour, CrmApi
 from etlwatch.demo.crm_sync import (
     ATTEMPTS,
     LONGEST_WAIT_S,
+    Answer,
+    CrmClient,
     CrmSync,
     CrmUnavailableError,
     RequestGivenUpError,
@@ -36,9 +37,9 @@ class Sync:
     run_id: int = 0
     waits: list[float] = field(default_factory=list)
 
-    def copy(self, manners: Manners) -> None:
+    def copy(self, behaviour: Behaviour) -> None:
         with contextlib.ExitStack() as stack:
-            api = stack.enter_context(CrmApi(manners))
+            api = stack.enter_context(CrmApi(behaviour))
             client = stack.enter_context(CrmClient(api.url))
             run = stack.enter_context(ETLRunContext(SimpleETLTracker(self.dsn), "test", job="crm-sync"))
             assert run.run_id is not None
@@ -59,7 +60,7 @@ def sync(store_dsn: str) -> Iterator[Sync]:
 
 
 def test_a_calm_api_is_copied_whole_with_every_page_recorded(sync: Sync) -> None:
-    sync.copy(Manners(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0))
+    sync.copy(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0))
     assert sync.loaded() == SMALL
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
@@ -79,7 +80,7 @@ def test_a_calm_api_is_copied_whole_with_every_page_recorded(sync: Sync) -> None
 
 
 def test_a_throttled_sync_waits_as_long_as_it_is_told_and_misses_nothing(sync: Sync) -> None:
-    sync.copy(Manners(seed=5, sizes=SMALL, latency_ms=0, throttle_rate=0.3, error_rate=0, retry_after_s=3))
+    sync.copy(Behaviour(seed=5, sizes=SMALL, latency_ms=0, throttle_rate=0.3, error_rate=0, retry_after_s=3))
     assert sync.loaded() == SMALL
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
@@ -90,7 +91,7 @@ def test_a_throttled_sync_waits_as_long_as_it_is_told_and_misses_nothing(sync: S
 
 
 def test_failures_that_pass_are_retried_and_counted(sync: Sync) -> None:
-    sync.copy(Manners(seed=3, sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0.3))
+    sync.copy(Behaviour(seed=3, sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0.3))
     assert sync.loaded() == SMALL
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
@@ -101,7 +102,7 @@ def test_failures_that_pass_are_retried_and_counted(sync: Sync) -> None:
 
 def test_a_page_that_is_given_up_becomes_an_error_and_the_rest_is_copied(sync: Sync) -> None:
     broken = frozenset({("contacts", 100)})
-    sync.copy(Manners(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=broken))
+    sync.copy(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=broken))
     assert sync.loaded() == {**SMALL, "contacts": SMALL["contacts"] - 50}
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
@@ -114,9 +115,9 @@ def test_a_page_that_is_given_up_becomes_an_error_and_the_rest_is_copied(sync: S
 
 def test_an_api_that_goes_down_fails_the_run_instead_of_being_hammered(sync: Sync) -> None:
     broken = frozenset(("contacts", offset) for offset in range(0, 250, 50))
-    manners = Manners(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=broken)
+    behaviour = Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=0, broken_pages=broken)
     with pytest.raises(CrmUnavailableError, match="contacts: 5 pages in a row"):
-        sync.copy(manners)
+        sync.copy(behaviour)
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
         status = {phase.phase: phase.status for phase in reader.phases([sync.run_id])}
@@ -127,7 +128,7 @@ def test_an_api_that_goes_down_fails_the_run_instead_of_being_hammered(sync: Syn
 
 def test_without_a_count_there_is_no_sync(sync: Sync) -> None:
     with pytest.raises(RequestGivenUpError, match="/v1/contacts/count given up after 4 attempts"):
-        sync.copy(Manners(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=1))
+        sync.copy(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0, error_rate=1))
     with sync.reader() as reader:
         run = reader.run(sync.run_id)
     assert run is not None
@@ -150,7 +151,7 @@ def test_the_job_runs_alone_and_keeps_its_result(
     sqlite_store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKING_DSN", sqlite_store_dsn)
-    monkeypatch.setattr(crm_sync, "CrmApi", lambda: CrmApi(Manners(sizes=SMALL, latency_ms=0, throttle_rate=0)))
+    monkeypatch.setattr(crm_sync, "CrmApi", lambda: CrmApi(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0)))
     assert crm_sync.main(["--entity", "companies", "--result", str(tmp_path / "crm.db")]) == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "crm.db")) as result:
         assert result.execute("SELECT entity, count(*) FROM records").fetchall() == [("companies", 40)]

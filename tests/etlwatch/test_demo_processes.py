@@ -104,7 +104,7 @@ def test_a_childs_output_goes_to_a_file_and_its_last_line_is_known(
 ) -> None:
     child = start(children, program, tmp_path, "speak")
     assert child.process.wait(20) == 3
-    assert child.last_words() == "last line"
+    assert child.last_line() == "last line"
     assert capfd.readouterr() == ("", "")
 
 
@@ -160,7 +160,7 @@ def test_a_module_of_the_users_directory_does_not_stand_in_for_the_standard_libr
 
 def test_leaving_while_the_parent_already_went_does_not_hang(program: str, tmp_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "etlwatch.demo.child", program, str(tmp_path), "wait"],
+        [sys.executable, "-m", "etlwatch.demo.processes", program, str(tmp_path), "wait"],
         stdin=subprocess.DEVNULL,
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{tmp_path}"},

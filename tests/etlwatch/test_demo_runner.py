@@ -7,8 +7,7 @@ import psutil
 import pytest
 
 from etlwatch.demo import runner
-from etlwatch.demo.rota import JobCall, Slot
-from etlwatch.demo.runner import LiveDemo, run_once
+from etlwatch.demo.runner import JobCall, LiveDemo, TimetableRow, run_once
 from tests.support.waiting import wait_until
 from tracking_core import SimpleETLTracker
 from tracking_core.store import open_store
@@ -75,8 +74,10 @@ def test_a_job_that_takes_too_long_is_ended(
 def test_a_live_demo_keeps_jobs_coming_until_it_is_left(
     store_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    short = Slot(calls=(JobCall(module=IMPORT, arguments=("--messages", "100")),), first_after_s=0.0, pause_s=0.0)
-    long = Slot(calls=(JobCall(module=SYNC, arguments=("--pace", "600")),), first_after_s=0.0, pause_s=0.0)
+    short = TimetableRow(
+        calls=(JobCall(module=IMPORT, arguments=("--messages", "100")),), first_after_s=0.0, pause_s=0.0
+    )
+    long = TimetableRow(calls=(JobCall(module=SYNC, arguments=("--pace", "600")),), first_after_s=0.0, pause_s=0.0)
     monkeypatch.setattr(runner, "LIVE", (short, long))
     tracker = SimpleETLTracker(store_dsn)
 
@@ -111,7 +112,9 @@ def test_leaving_a_live_demo_at_once_leaves_nothing_behind(
 def test_a_live_demo_remembers_what_went_wrong(
     sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = Slot(calls=(JobCall(module=IMPORT, arguments=("/nowhere.json",)),), first_after_s=0.0, pause_s=600.0)
+    wrong = TimetableRow(
+        calls=(JobCall(module=IMPORT, arguments=("/nowhere.json",)),), first_after_s=0.0, pause_s=600.0
+    )
     monkeypatch.setattr(runner, "LIVE", (wrong,))
     with LiveDemo(sqlite_store_dsn) as demo:
         wait_until(lambda: demo.problems, "the failed job is noticed")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.demo import demo_store
-from etlwatch.demo.demo_store import default_demo_dsn, demo_path, prepare
+from etlwatch.demo import runner
+from etlwatch.demo.runner import default_demo_dsn, demo_path, prepare
 from tracking_core import SimpleETLTracker
 
 
 @pytest.fixture(autouse=True)
 def unclaimed() -> Iterator[None]:
     """Give back after each test what a process keeps until its end."""
-    claims = demo_store._claims
+    claims = runner._claims
     yield
     while claims:
         claims.pop().close()
@@ -36,10 +36,10 @@ def test_the_demos_file_is_beside_the_embedded_default(tmp_path: Path, monkeypat
     assert default_demo_dsn() == f"sqlite:///{demo_path()}"
 
 
-def test_a_fresh_demo_forgets_the_last_one() -> None:
+def test_a_fresh_demo_deletes_the_last_one() -> None:
     prepare(default_demo_dsn(), fresh=True)
     record_a_run(default_demo_dsn())
-    demo_store._claims.pop().close()
+    runner._claims.pop().close()
     prepare(default_demo_dsn(), fresh=True)
     assert job_count(default_demo_dsn()) == 0
 
@@ -72,11 +72,11 @@ def test_a_second_demo_does_not_delete_the_file_under_the_first(caplog: pytest.L
     record_a_run(default_demo_dsn())
     with demo_path().with_name("demo.db.lock").open() as another:
         # The claim of this process must look like that of another one.
-        demo_store._claims.pop().close()
+        runner._claims.pop().close()
         fcntl.flock(another, fcntl.LOCK_EX)
         prepare(default_demo_dsn(), fresh=True)
     assert job_count(default_demo_dsn()) == 1
-    assert "another demo is using" in caplog.text
+    assert "another demo uses" in caplog.text
 
 
 def test_the_directory_of_the_demos_file_is_private() -> None:

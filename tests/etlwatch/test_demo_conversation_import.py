@@ -1,18 +1,63 @@
-"""The job `conversation-import` loads what it reads, and leaves a useful traceback where it cannot."""
+"""The chat export is the same for the same seed, as odd as real ones, and damaged only on request."""
 
 import contextlib
 import json
 import sqlite3
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etlwatch.demo import conversation_import
-from etlwatch.demo.chat_export import write_export
-from etlwatch.demo.conversation_import import import_export
-from etlwatch.demo.conversations import DamagedExportError, TextCleaner, in_batches
+from etlwatch.demo.conversation_import import DamagedExportError, TextCleaner, import_export, in_batches, write_export
 from tracking_core import ETLContext, SimpleETLTracker
 from tracking_core.store import open_store
+
+
+def export(path: Path, **how: Any) -> dict[str, Any]:
+    write_export(path / "export.json", **how)
+    document: dict[str, Any] = json.loads((path / "export.json").read_text(encoding="utf-8"))
+    return document
+
+
+def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_export(tmp_path / name, seed=seed, messages=200)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_an_export_holds_about_as_many_messages_as_wished(tmp_path: Path) -> None:
+    conversations = export(tmp_path)["conversations"]
+    assert len(conversations) == 60
+    assert 5500 < sum(len(conversation["MessageList"]) for conversation in conversations) < 6500
+
+
+def test_an_export_holds_the_scripts_and_gaps_of_real_ones(tmp_path: Path) -> None:
+    conversations = export(tmp_path)["conversations"]
+    text = json.dumps(conversations, ensure_ascii=False)
+    assert all(sample in text for sample in ("👩‍👩‍👧‍👦", "مرحبا", "了解", "&amp;", "\u200b"))
+    assert any(conversation["displayName"] is None for conversation in conversations)
+
+
+def test_one_time_is_spoilt_on_request(tmp_path: Path) -> None:
+    times = [
+        message["originalarrivaltime"]
+        for conversation in export(tmp_path, damage="time")["conversations"]
+        for message in conversation["MessageList"]
+    ]
+    spoilt = []
+    for time in times:
+        try:
+            datetime.fromisoformat(time)
+        except ValueError:
+            spoilt.append(time)
+    assert spoilt == ["2023-02-30T25:61:00Z"]
+
+
+def test_a_truncated_export_is_no_json(tmp_path: Path) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        export(tmp_path, damage="truncated")
 
 
 @pytest.fixture
@@ -63,11 +108,11 @@ def test_a_damaged_message_fails_the_run_with_its_traceback_and_cause(tmp_path: 
     assert (error.phase, error.error_type.rpartition(".")[2]) == ("transform", "DamagedExportError")
     assert "ValueError" in error.traceback
     assert "direct cause" in error.traceback
-    assert "conversations.py" in error.traceback
+    assert "conversation_import.py" in error.traceback
 
 
 def test_a_truncated_export_fails_in_its_extraction(tmp_path: Path, recording_dsn: str) -> None:
-    with pytest.raises(DamagedExportError, match="is no whole chat export"):
+    with pytest.raises(DamagedExportError, match="is not a complete chat export"):
         conversation_import.main(["--damage", "truncated", "--result", str(tmp_path / "chat.db")])
     (run,) = SimpleETLTracker(recording_dsn).get_recent_runs()
     with open_store(recording_dsn).reader(5.0) as reader:

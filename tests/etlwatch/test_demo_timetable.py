@@ -1,37 +1,37 @@
-"""The live demo's timetable: one job a slot, in turn, with pauses; and the pace of a job."""
+"""The live demo's timetable: one job a row, in turn, with pauses; and the pace of a job."""
 
-from etlwatch.demo.pacing import Pacer
-from etlwatch.demo.rota import JobCall, Rota, Slot
+from etlwatch.demo.jobs import Pacer
+from etlwatch.demo.runner import JobCall, Timetable, TimetableRow
 
 FIRST, SECOND, OTHER = (JobCall(module=name) for name in ("first", "second", "other"))
-SLOTS = (
-    Slot(calls=(FIRST, SECOND), first_after_s=0.0, pause_s=5.0),
-    Slot(calls=(OTHER,), first_after_s=2.0, pause_s=1.0),
+ROWS = (
+    TimetableRow(calls=(FIRST, SECOND), first_after_s=0.0, pause_s=5.0),
+    TimetableRow(calls=(OTHER,), first_after_s=2.0, pause_s=1.0),
 )
 
 
-def test_slots_start_at_their_own_times() -> None:
-    rota = Rota(SLOTS, now=100.0)
-    assert rota.due(100.0) == [(0, FIRST)]
-    assert rota.due(101.9) == []
-    assert rota.due(102.0) == [(1, OTHER)]
+def test_rows_start_at_their_own_times() -> None:
+    timetable = Timetable(ROWS, now=100.0)
+    assert timetable.due(100.0) == [(0, FIRST)]
+    assert timetable.due(101.9) == []
+    assert timetable.due(102.0) == [(1, OTHER)]
 
 
-def test_a_slot_waits_for_its_job_to_end_and_then_pauses() -> None:
-    rota = Rota(SLOTS[:1], now=0.0)
-    rota.due(0.0)
-    assert rota.due(1000.0) == []
-    rota.ended(0, 1000.0)
-    assert rota.due(1004.9) == []
-    assert rota.due(1005.0) == [(0, SECOND)]
+def test_a_row_waits_for_its_job_to_end_and_then_pauses() -> None:
+    timetable = Timetable(ROWS[:1], now=0.0)
+    timetable.due(0.0)
+    assert timetable.due(1000.0) == []
+    timetable.ended(0, 1000.0)
+    assert timetable.due(1004.9) == []
+    assert timetable.due(1005.0) == [(0, SECOND)]
 
 
-def test_the_calls_of_a_slot_are_taken_in_turn_for_ever() -> None:
-    rota = Rota(SLOTS[:1], now=0.0)
+def test_the_calls_of_a_row_are_taken_in_turn_for_ever() -> None:
+    timetable = Timetable(ROWS[:1], now=0.0)
     seen = []
     for moment in range(0, 50, 10):
-        seen += [call for _, call in rota.due(float(moment))]
-        rota.ended(0, float(moment))
+        seen += [call for _, call in timetable.due(float(moment))]
+        timetable.ended(0, float(moment))
     assert seen == [FIRST, SECOND, FIRST, SECOND, FIRST]
 
 
