@@ -13,7 +13,7 @@ from etlwatch.model.numbers import bytes_, duration, span, stamp
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import enabled_by, settings
 from tracking_core.dataclass import replace
-from tracking_core.errors import SchemaNewer, StoreRefused
+from tracking_core.errors import SchemaNewer, StoreRefused, StoreUnavailable
 from tracking_core.identity import first_run_id_at, format_run_id, run_time_us
 from tracking_core.records import Run, Switch
 from tracking_core.store import sql_files
@@ -249,9 +249,15 @@ def check_pooler(target: Target) -> Result:
         state = first.session_after(QUERIES)
         if not server.behind_pooler:
             return evaluate_pooler("none in between", state)
-        # Two client connections on one server connection: it is passed on between transactions.
-        with target.postgres() as second:
-            shared = second.server().backend_pid == first.server().backend_pid
+        try:
+            # Two client connections on one server connection: it is passed on between transactions.
+            with target.postgres() as second:
+                shared = second.server().backend_pid == first.server().backend_pid
+        except StoreUnavailable:
+            detail = (
+                "A job's writer and heartbeat and a dashboard need one each: use transaction mode or a larger pool."
+            )
+            return failed("in between, session mode with room for one connection", detail)
     return evaluate_pooler("in between, transaction mode" if shared else "in between", state)
 
 

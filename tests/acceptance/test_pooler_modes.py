@@ -8,10 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from etlwatch.doctor.checks import CHECKS, Check, run_checks
+from etlwatch.doctor.target import CheckStatus, Target
 from tests.acceptance.test_faulty_servers import EVENTS, record
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
 from tests.support.session import SharedSession
+from tracking_core.config import resolve
+from tracking_core.errors import StoreRefused
 from tracking_core.store import open_store
 
 
@@ -22,6 +26,10 @@ def pooled(session: SharedSession, server: PostgresServer, dsn: str, mode: str) 
         yield bouncer.dsn(dsn)
     finally:
         bouncer.stop()
+
+
+def checks_named(name: str) -> list[Check]:
+    return [check for check in CHECKS if check.name == name]
 
 
 def stored(dsn: str) -> list[str]:
@@ -41,7 +49,39 @@ def test_statement_mode_spools_everything_and_warns_once(
     with pooled(shared_session, postgres_server, postgres_store_dsn, "statement") as dsn:
         became = record(dsn, delivery, text="e")
     assert (stored(postgres_store_dsn), became) == ([], (0, EVENTS, 0))
-    assert len(caplog.records) == 1
+    (warning,) = caplog.records
+    assert "a pooler in statement mode" in warning.message
+    assert "session or transaction mode" in warning.message
+
+
+def test_statement_mode_is_named_to_readers_administration_and_doctor(
+    postgres_server: PostgresServer, postgres_store_dsn: str, shared_session: SharedSession
+) -> None:
+    with pooled(shared_session, postgres_server, postgres_store_dsn, "statement") as dsn:
+        with (
+            open_store(dsn).reader(5) as reader,
+            reader.one_view(),
+            pytest.raises(StoreRefused, match="statement mode"),
+        ):
+            reader.recent_runs(5)
+        with pytest.raises(StoreRefused, match="statement mode"):
+            open_store(dsn).administration(5)
+        with pytest.raises(StoreRefused, match="statement mode"):
+            open_store(dsn).initialize()
+        (found,) = (result for _, result in run_checks(Target(location=resolve(dsn)), checks_named("store")))
+    assert found.status == CheckStatus.FAILED
+    assert "statement mode" in found.figure
+
+
+def test_a_session_pool_of_one_is_too_small_says_the_doctor(
+    postgres_server: PostgresServer, postgres_store_dsn: str, shared_session: SharedSession
+) -> None:
+    with pooled(shared_session, postgres_server, postgres_store_dsn, "session") as dsn:
+        (found,) = (
+            result for _, result in run_checks(Target(location=resolve(dsn), patience=0.3), checks_named("pooler"))
+        )
+    assert found.status == CheckStatus.FAILED
+    assert found.figure == "in between, session mode with room for one connection"
 
 
 @pytest.mark.parametrize("delivery", ["immediate", "buffered"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import psycopg
 from psycopg.types.numeric import Int8BinaryLoader
@@ -18,8 +18,10 @@ from tracking_core.config import StoreLocation
 from tracking_core.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
 from tracking_core.store.dialect import POSTGRES, Dialect, Forms
+from tracking_core.store.due import moment
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
+T = TypeVar("T")
 APPLICATION = "etlwatch"
 
 ENCODING = "UTF8"
@@ -46,6 +48,15 @@ REJECTED = ("22",)
 WITHOUT_TABLES = ("42P01", "3F000")
 OTHER_TABLES = ("42703",)
 
+GONE = ("57P", "08")
+"""By which a server says that it ends a connection: shut down, an administrator's command, idle for too long."""
+
+IDLE_S = 0.5
+"""A connection that was not used for so long may have been ended by the server, a pooler or a firewall."""
+
+STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
+"""What pgbouncer says, in no other language, before it ends the connection."""
+
 READ_ONLY = "25006"
 CONFLICT = "40"
 """By which a standby ends a transaction that keeps it from replaying; nothing else ends one that only reads so."""
@@ -67,6 +78,11 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
     if isinstance(error, DeadlineExceeded):
         return our.StoreUnavailable(f"{label}: no answer within the deadline")
     state = error.sqlstate
+    if STATEMENT_MODE in text:
+        return our.StoreRefused(
+            f"{label} is a pooler in statement mode, which allows no transactions:"
+            " use its session or transaction mode, or connect to the server itself"
+        )
     if state is None:
         return _without_state(error)(where)
     if state.startswith(WITHOUT_TABLES):
@@ -97,15 +113,22 @@ class PostgresConnection:
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self.label = location.label
         self.deadline = deadline
+        self._keywords = {"application_name": APPLICATION, **location.keywords, **SESSION}
+        self._spoke_in_turns = False
+        """Whether a transaction of several exchanges was ever made: a pooler in statement mode allows none."""
+
         before = sys.exc_info()[1]
         try:
-            self.raw = DeadlineConnection.open(
-                {"application_name": APPLICATION, **location.keywords, **SESSION}, deadline
-            )
+            self._open(deadline)
         except psycopg.Error as error:
             raise replaced_in(error, before) or translate(error, self.label) from None
+
+    def _open(self, seconds: float) -> DeadlineConnection:
+        self.raw = DeadlineConnection.open(self._keywords, seconds)
         # Times are integers on the wire: no DateStyle, no TimeZone, and a third of the time.
         self.raw.adapters.register_loader("timestamptz", Int8BinaryLoader)
+        self._used_at = time.monotonic()
+        return self.raw
 
     @contextmanager
     def operation(self, seconds: float | None = None) -> Iterator[DeadlineConnection]:
@@ -119,7 +142,7 @@ class PostgresConnection:
                 raise outer from None
             if error.sqlstate == READ_ONLY and self.standby:
                 raise our.StoreRefused(f"{self.label} is a standby; changes go to its primary") from error
-            raise translate(error, self.label) from error
+            raise translate(self._reason(error), self.label) from error
         except UnicodeEncodeError as error:
             raise our.RowRejected(f"{self.label}: {error}") from error
         except UnicodeDecodeError as error:
@@ -128,6 +151,50 @@ class PostgresConnection:
             if from_outside(error):
                 raise
             raise our.StoreUnavailable(f"{self.label}: {error}") from error
+
+    def repeated(self, work: Callable[[DeadlineConnection], T]) -> T:
+        """Return what `work` does as one operation; a connection that was ended while idle is replaced, once.
+
+        `work` begins and ends a transaction, or begins one, and may be done again.
+        """
+        before = sys.exc_info()[1]
+        with self.operation() as raw:
+            idle, standby = time.monotonic() - self._used_at >= IDLE_S, self.standby
+            try:
+                done = work(raw)
+            except psycopg.Error as error:
+                if not (idle and self._is_gone(error)) or replaced_in(error, before) is not None:
+                    raise
+                due, remaining = raw.due, moment(raw.due or 0.0) - time.monotonic()
+                raw.close()
+                raw = self._open(remaining)
+                if self.standby != standby:
+                    # Another server, whose answers are judged by another clock.
+                    raise
+                raw.due = due
+                done = work(raw)
+        self._used_at = time.monotonic()
+        return done
+
+    def _is_gone(self, error: psycopg.Error) -> bool:
+        if isinstance(error, DeadlineExceeded):
+            return False
+        return self.closed or (error.sqlstate or "").startswith(GONE)
+
+    def _reason(self, error: psycopg.Error) -> psycopg.Error:
+        """Return why a connection ended, if another one tells: the driver loses what a pooler says before it closes."""
+        remaining = moment(self.raw.due or 0.0) - time.monotonic()
+        unexplained = error.sqlstate is None and self._is_gone(error) and not self._spoke_in_turns
+        if not unexplained or remaining <= 0:
+            return error
+        try:
+            with DeadlineConnection.open(self._keywords, remaining) as other:
+                other.due = self.raw.due
+                other.execute("BEGIN")
+                other.execute("ROLLBACK")
+        except psycopg.Error as told:
+            return told if STATEMENT_MODE in str(told) else error
+        return error
 
     @property
     def standby(self) -> bool | None:

@@ -106,6 +106,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
         began = time.monotonic()
         with self.operation() as raw:
             answer = raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
+        self._spoke_in_turns = True
         self._prefetch.asked(question, time.monotonic() - began)
         return answer
 
@@ -114,14 +115,18 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
 
         What a standby ended because it kept it from replaying is begun once more, within the same deadline.
         """
-        with self.operation() as raw:
-            cursors = {question: raw.cursor(binary=True) for question in questions}
+        asked = list(questions)
+
+        def begin(raw: DeadlineConnection) -> dict[Query, list[Row]]:
+            cursors = {question: raw.cursor(binary=True) for question in asked}
             try:
                 return self._exchange(raw, cursors, and_end=and_end)
             except psycopg.Error as error:
                 if self.closed or not (error.sqlstate or "").startswith(CONFLICT):
                     raise
             return self._exchange(raw, cursors, and_end=and_end)
+
+        return self.repeated(begin)
 
     def _exchange(
         self, raw: DeadlineConnection, cursors: Mapping[Query, Cursor[Row]], *, and_end: bool

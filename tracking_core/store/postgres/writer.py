@@ -61,7 +61,8 @@ class PostgresWriter(PostgresConnection):
 
         Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
-        with self.operation() as raw:
+
+        def write(raw: DeadlineConnection) -> Receipt:
             if _is_one_request(batch) and not _sums_up_latencies(batch):
                 return self._log_request(raw, batch)
             try:
@@ -71,10 +72,11 @@ class PostgresWriter(PostgresConnection):
                 # runs meanwhile, which is refused now.
                 return self._write(raw, batch)
 
+        return self.repeated(write)
+
     def beat(self, run_ids: Sequence[int]) -> Receipt:
         """Say that these runs live, in one statement."""
-        with self.operation() as raw:
-            rows = self._sql["beat"].run(raw, {"run_ids": sorted(run_ids)}).fetchall()
+        rows = self.repeated(lambda raw: self._sql["beat"].run(raw, {"run_ids": sorted(run_ids)}).fetchall())
         off = {job for _, job, _, job_off, _ in rows if job_off} | {"*" for _, _, all_off, _, _ in rows if all_off}
         alive = {row[0] for row in rows}
         return Receipt(
@@ -85,15 +87,12 @@ class PostgresWriter(PostgresConnection):
 
     def switched_off(self, job: str) -> bool:
         """Return whether the shared switch, global or of this job, is off."""
-        with self.operation() as raw:
-            row = self._sql["switched_off"].run(raw, {"job": job}).fetchone()
-        return bool(row and row[0])
+        rows = self.repeated(lambda raw: self._sql["switched_off"].run(raw, {"job": job}).fetchall())
+        return bool(rows and rows[0][0])
 
     def hello(self) -> Hello:
         """Return the store's clock and the version of its tables."""
-        with self.operation() as raw:
-            row = self._sql["hello"].run(raw, {}).fetchone()
-        assert row is not None
+        (row,) = self.repeated(lambda raw: self._sql["hello"].run(raw, {}).fetchall())
         known = sql_files.migrations("postgres")[-1].version
         return Hello(store_us=_microseconds(row[0]), schema_version=row[1], known_version=known)
 
@@ -144,6 +143,7 @@ class PostgresWriter(PostgresConnection):
             if claimed is not None and claimed.fetchone() is None:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
+            self._spoke_in_turns = True
             ended = self._write_rows(raw, batch, known, copy=copy, meanwhile=meanwhile)
         except BaseException:
             _roll_back(raw)
