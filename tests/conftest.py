@@ -190,10 +190,13 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared
 def nothing_underway_afterwards() -> Iterator[None]:
     """Let no run that a test left open beat on in a store that is gone, or be ended when pytest exits."""
     yield
-    leaving, heartbeat = sys.modules.get("tracking_core.leaving"), sys.modules.get("tracking_core.heartbeat")
+    leaving, heartbeat = (
+        sys.modules.get("tracking_core.process.exit"),
+        sys.modules.get("tracking_core.process.heartbeat"),
+    )
     if leaving is not None and heartbeat is not None:
-        leaving.underway._open.clear()
-        heartbeat.heart._runs.clear()
+        leaving.open_runs._open.clear()
+        heartbeat.heartbeat._runs.clear()
 
 
 @pytest.fixture(autouse=True)

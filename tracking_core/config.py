@@ -19,7 +19,7 @@ from tracking_core import conninfo
 from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import ConfigurationError
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
-from tracking_core.interrupts import suppress_faults
+from tracking_core.process.interrupts import suppress_faults
 from tracking_core.redaction import use_own_patterns
 
 ACCEPTED = (

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.request_rows import ADJUSTED, RequestColumns, RequestRow
-from tracking_core.tallies import (
+from tracking_core.requests import (
     SERIES_COARSE_S,
     SERIES_FINE_AGE_S,
     SERIES_FINE_S,
     CellKey,
+    RequestColumns,
+    RequestRow,
     Tally,
     cell_of,
     less,
@@ -24,7 +25,6 @@ from tracking_core.tallies import (
 )
 
 __all__ = [
-    "ADJUSTED",
     "SERIES_COARSE_S",
     "SERIES_FINE_AGE_S",
     "SERIES_FINE_S",

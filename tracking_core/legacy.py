@@ -17,17 +17,17 @@ from threading import get_ident
 
 from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.immediate import ImmediateDelivery, Way
-from tracking_core.delivery.runbook import RunState
+from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
+from tracking_core.delivery.run_registry import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id
-from tracking_core.interrupts import suppress_faults
-from tracking_core.leaving import underway
-from tracking_core.locks import take
+from tracking_core.process import deadlines
+from tracking_core.process.exit import open_runs
+from tracking_core.process.interrupts import suppress_faults
+from tracking_core.process.locks import take
 from tracking_core.records import RunMetrics
 from tracking_core.states import RunStatus
-from tracking_core.store import due
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
 
@@ -128,7 +128,7 @@ class _LoudTracker(SimpleETLTracker):
     def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:  # noqa: ARG002 - the base's
         """Leave an interrupted run to the end of the process: there is no spool to put its end into."""
         if run_id is not None:
-            underway.began(run_id, self._delivery)
+            open_runs.began(run_id, self._delivery)
 
     def _reading_failed(self, error: Exception) -> None:
         if self._is_empty_store(error):
@@ -155,10 +155,10 @@ class KeptDelivery(ImmediateDelivery):
     _connection_lock = threading.RLock()
     _used_by: int | None = None
 
-    def _write(self, way: Way) -> Receipt:
+    def _write(self, way: Attempt) -> Receipt:
         held: list[bool] = []
         try:
-            if self._is_used_here or not take(self._connection_lock, held, 0 if due.is_leaving() else -1):
+            if self._is_used_here or not take(self._connection_lock, held, 0 if deadlines.is_leaving() else -1):
                 # A signal or a `__del__` came while this very thread was at it, or another one is and we leave.
                 return super()._write(way)
             self._used_by = get_ident()
@@ -184,7 +184,7 @@ class KeptDelivery(ImmediateDelivery):
     def _is_used_here(self) -> bool:
         return self._used_by == get_ident()
 
-    def _write_kept(self, way: Way) -> Receipt:
+    def _write_kept(self, way: Attempt) -> Receipt:
         if self._writer is None:
             writer = self._open_store().writer(self._deadline)
             self._writer = writer

@@ -14,7 +14,7 @@ LOST_AFTER_INTERVALS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Liveness:
     """What a run's state is, since when, and the observation that proves it."""
 
     state: str
@@ -27,22 +27,22 @@ class Verdict:
     """The proof in words, '' when the state is the stored one."""
 
 
-def judge(
+def liveness_of(
     *,
     status: str,
     heartbeat_at: datetime | None,
     heartbeat_interval_s: float | None,
     now: datetime,
-) -> Verdict:
+) -> Liveness:
     """Return the verdict on a run from its heartbeat; `now` is the store's clock, as are all stored times."""
     if status != "running" or heartbeat_at is None or not heartbeat_interval_s:
-        return Verdict(state=status)
+        return Liveness(state=status)
     allowed = timedelta(seconds=LOST_AFTER_INTERVALS * heartbeat_interval_s)
     silent = now - heartbeat_at
     if silent <= allowed:
-        return Verdict(state=status)
+        return Liveness(state=status)
     seconds = silent.total_seconds()
-    return Verdict(
+    return Liveness(
         state="lost",
         since=heartbeat_at + allowed,
         evidence=f"no heartbeat for {seconds:.0f} s; it beats every {heartbeat_interval_s:g} s",

@@ -9,7 +9,7 @@ from importlib import import_module
 from queue import SimpleQueue
 from types import FrameType
 
-from tracking_core.interrupts import suppress_faults
+from tracking_core.process.interrupts import suppress_faults
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 

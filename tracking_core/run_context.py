@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tracking_core.endings import error_behind, is_clean_exit, is_recorded, is_stop
 from tracking_core.loading import load
-from tracking_core.locks import reentrant_lock
-from tracking_core.pace import Pace
+from tracking_core.process.endings import error_behind, is_clean_exit, is_recorded, is_stop
+from tracking_core.process.locks import reentrant_lock
+from tracking_core.process.throttle import Throttle
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
 from tracking_core.tracker import SimpleETLTracker
@@ -209,8 +209,8 @@ class PhaseContext:
         self._handled_before: BaseException | None = None
 
     @property
-    def _pace(self) -> Pace:
-        return self._phase.pace
+    def _throttle(self) -> Throttle:
+        return self._phase.throttle
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let a phase be handed to another process, which tells of it at a pace of its own."""
@@ -241,7 +241,7 @@ class PhaseContext:
             for unit, number in counts.items():
                 self.processed[unit] = self.processed.get(unit, 0) + whole_number(number, 0, MAX_INTEGER)[0]
         if self._run.run_id is not None:
-            self._pace.counted()
+            self._throttle.counted()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -259,7 +259,7 @@ class _OpenPhase:
 
     def __init__(self, member: PhaseContext) -> None:
         self.members = [member]
-        self.pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        self.throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
         self._begin()
 
     def _begin(self) -> None:
@@ -281,13 +281,13 @@ class _OpenPhase:
     def left(self, *, failed: bool) -> None:
         """Count a block out; the last one ends the phase."""
         try:
-            with self.pace:
+            with self.throttle:
                 with _open.lock:
                     self.entered -= 1
                     self._failed = self._failed or failed
                     if self.entered <= 0:
                         self._status = PhaseStatus.FAILED if self._failed else PhaseStatus.COMPLETED
-                self.pace.told()
+                self.throttle.told()
                 self._record()
         finally:
             # Not before the end is told: of a new phase of this name it must not be the last word.
@@ -297,8 +297,8 @@ class _OpenPhase:
 
     def tell(self) -> None:
         """Tell the run how the phase stands."""
-        with self.pace:
-            self.pace.told()
+        with self.throttle:
+            self.throttle.told()
             self._record()
 
     def _tell_progress(self) -> None:

@@ -14,6 +14,9 @@ from tracking_core.redaction import MASK, without_secrets
 TEXT_BYTES = 64 * 1024
 """The longest text field, in bytes of UTF-8; of a longer one head and tail are kept."""
 
+ADJUSTED = "[adjusted] "
+"""Begins the mark that a request carries in `error` when a number of it was out of range; alone it is no failure."""
+
 KEY_BYTES = 1024
 """The longest text that is part of a key (endpoint, phase, entity, unit, job): an index entry must fit a page."""
 

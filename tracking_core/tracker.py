@@ -22,14 +22,14 @@ from tracking_core import command_line, config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
-from tracking_core.delivery.health import Health
-from tracking_core.endings import mark_recorded
+from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
-from tracking_core.heartbeat import Pulse, heart
-from tracking_core.interrupts import from_outside
-from tracking_core.leaving import underway
 from tracking_core.loading import load
-from tracking_core.request_rows import ADJUSTED
+from tracking_core.process.endings import mark_recorded
+from tracking_core.process.exit import open_runs
+from tracking_core.process.heartbeat import HeartbeatSettings, heartbeat
+from tracking_core.process.interrupts import from_outside
+from tracking_core.sanitize import ADJUSTED
 from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
 from tracking_core.version import VERSION
@@ -88,7 +88,7 @@ class SimpleETLTracker:
             strict=strict,
         )
         self._opened: Store | None = None
-        self._health = Health()
+        self._health = HealthLog()
         self.arguments = CallArguments(self._health.mistaken, strict=self._settings.strict)
         self._switch = TrackingSwitch()
         self._asked_switch = False
@@ -98,7 +98,7 @@ class SimpleETLTracker:
         self._blocks: weakref.WeakValueDictionary[int, ETLRunContext] = weakref.WeakValueDictionary()
         self._delivery = self._make_delivery()
         self._request = self._delivery.request
-        self._pulse = Pulse(
+        self._heartbeat_settings = HeartbeatSettings(
             store_key=self._location.dsn,
             open_store=self._store,
             deadline=self._settings.deadline,
@@ -177,7 +177,7 @@ class SimpleETLTracker:
 
         run_id, said = identity.new_run_id(), sanitize.clean_optional(text)
         name = sanitize.clean_key(named or identity.job_from_notes(said) or identity.script_name())
-        beats = heart.watch(run_id, name, self._pulse)
+        beats = heartbeat.watch(run_id, name, self._heartbeat_settings)
         start = RunStart(
             run_id=run_id,
             job=name,
@@ -197,9 +197,9 @@ class SimpleETLTracker:
         self._last_job = name
         try:
             if not self._delivery.begin(start):
-                heart.forget(run_id)
+                heartbeat.forget(run_id)
                 return None
-            underway.began(run_id, self._delivery)
+            open_runs.began(run_id, self._delivery)
         except BaseException:
             # The caller gets no id: what may have begun has ended.
             self.finish(run_id, RunStatus.ABANDONED)
@@ -209,8 +209,8 @@ class SimpleETLTracker:
     def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:
         """Record how a run ends whose call was interrupted, without waiting for a store; nothing where it has ended."""
         if run_id is not None:
-            heart.forget(run_id)
-            underway.ended(run_id)
+            heartbeat.forget(run_id)
+            open_runs.ended(run_id)
             self._delivery.finish(RawEnd(run_id, time_ns() // 1000, str(status), notes, ended_by))
 
     def _command(self) -> str:
@@ -218,8 +218,8 @@ class SimpleETLTracker:
         return command_line.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
-        load("tracking_core.handover")
-        from tracking_core import handover
+        load("tracking_core.process.handover")
+        from tracking_core.process import handover
 
         start = handover.take(os.environ, self._location.label)
         if start is None:
@@ -244,7 +244,7 @@ class SimpleETLTracker:
 
         if run_id is not None:
             self._delivery.attach(run_id, start)
-            underway.hook()
+            open_runs.hook()
         return ETLRunContext.attached(self, run_id)
 
     def start_of(self, run_id: int | None) -> RunStart | None:
@@ -276,8 +276,8 @@ class SimpleETLTracker:
             self.finish(known, status, text, ended_by=ended_by)
             raise
         # Not before: until its end is recorded a signal may have to record another one.
-        underway.ended(known)
-        heart.forget(known)
+        open_runs.ended(known)
+        heartbeat.forget(known)
         if recorded and (block := self._blocks.get(known)) is not None:
             block.note_end(well=status is RunStatus.COMPLETED)
         return recorded
@@ -499,7 +499,7 @@ class SimpleETLTracker:
 
     def close(self) -> None:
         """Flush within the leaving budget and let go of threads and connections; ends no run. Twice is fine."""
-        underway.close(self._delivery)
+        open_runs.close(self._delivery)
 
 
 def _remade(kind: type[SimpleETLTracker], location: config.StoreLocation, keywords: dict[str, Any]) -> SimpleETLTracker:

@@ -12,8 +12,8 @@ from etlwatch.doctor import local_checks, outage_checks, probe, store_checks
 from etlwatch.doctor.target import CheckStatus, Result, Target, failed, skipped
 from tracking_core.dataclass import dataclass
 from tracking_core.errors import TrackingError
+from tracking_core.process import deadlines
 from tracking_core.redaction import without_secrets
-from tracking_core.store import due
 
 LIMIT_S = 10.0
 WRITING_LIMIT_S = 25.0
@@ -97,7 +97,7 @@ def run_checks(
     finally:
         _stop(target)
         if target.probes:
-            with suppress(Exception), due.within(REMOVAL_S):
+            with suppress(Exception), deadlines.within(REMOVAL_S):
                 probe.remove_probes(target)
 
 
@@ -106,7 +106,7 @@ def _stop(target: Target) -> None:
     target.stopped.set()
     for thread in threading.enumerate():
         if thread.name.startswith(THREADS) and thread.ident is not None:
-            with due.limit_thread(thread.ident, time.monotonic() + GRACE_S):
+            with deadlines.limit_thread(thread.ident, time.monotonic() + GRACE_S):
                 thread.join(2 * GRACE_S)
 
 
@@ -119,7 +119,7 @@ def _run(check: Check, target: Target) -> Result:
 
     def run() -> None:
         try:
-            with due.within(check.limit_s):
+            with deadlines.within(check.limit_s):
                 results.put(check.run(target))
         except TrackingError as error:
             results.put(failed(_one_line(str(error) or type(error).__name__)))

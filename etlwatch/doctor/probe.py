@@ -20,11 +20,11 @@ from tracking_core import identity
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.base import NoSpool, RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.buffered import BufferedDelivery
-from tracking_core.delivery.health import Health
+from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.events import Batch, RequestRow, RunStart, tally
 from tracking_core.failures import Failure
-from tracking_core.liveness import LOST_AFTER_INTERVALS, judge
+from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
 from tracking_core.store.base import Store
 from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch
@@ -128,10 +128,10 @@ def _row(probe: Probe, seq: int) -> RequestRow:
     )
 
 
-class FirstError(Health):
+class FirstError(HealthLog):
     """The first error of a delivery, kept for display instead of being logged."""
 
-    speaks = False
+    writes_stderr = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -317,7 +317,7 @@ def check_heartbeat(target: Target) -> Result:
     if run is None or receipt.refused or run.state != "running" or run.heartbeat_at is None:
         return failed("a live run is not shown as running", f"its state is {run.state if run else 'unknown'}")
     silence = timedelta(seconds=LOST_AFTER_INTERVALS * HEARTBEAT_INTERVAL_S + 1)
-    later = judge(
+    later = liveness_of(
         status=run.status,
         heartbeat_at=run.heartbeat_at,
         heartbeat_interval_s=run.heartbeat_interval_s,

@@ -15,9 +15,10 @@ from etlwatch.execution import process
 from etlwatch.execution.memory import Kills, MemoryFacts, kills, own_peak, peak_of
 from etlwatch.execution.outcome import Outcome
 from etlwatch.execution.streams import Stream, Tail, streams
-from tracking_core import SimpleETLTracker, handover
+from tracking_core import SimpleETLTracker
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
+from tracking_core.process import handover
 from tracking_core.states import PhaseStatus, RunStatus
 
 PHASE = "command"

@@ -17,7 +17,7 @@ from etlwatch.model.series import percentiles_of
 from etlwatch.model.snapshot import Percentiles, Rates
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.histogram import merge
-from tracking_core.liveness import judge
+from tracking_core.liveness import liveness_of
 from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, SeriesCell, Traffic
 
 __all__ = ["KEPT_FOR_WHOLE_RUNS", "NOTHING_YET", "Stored", "just_after", "phases_as_of", "run_as_of"]
@@ -107,7 +107,7 @@ def run_as_of(run: Run, moment: datetime, stored: Stored = NOTHING_YET) -> Run:
         raise ValueError(f"run {run.id} began at {run.started_at.isoformat()}, after {moment.isoformat()}")
     if run.ended_at is not None and run.ended_at <= moment:
         return run
-    verdict = judge(
+    verdict = liveness_of(
         status=RunStatus.RUNNING,
         # Only the last heartbeat is stored: when it came after the moment, the run lived then.
         heartbeat_at=run.heartbeat_at if run.heartbeat_at and run.heartbeat_at <= moment else None,

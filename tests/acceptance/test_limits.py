@@ -17,7 +17,7 @@ from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
 from tracking_core import SimpleETLTracker
 from tracking_core.config import resolve
-from tracking_core.delivery.intake import MOST_REQUESTS, MOST_WORDS
+from tracking_core.delivery.event_queue import MOST_REQUESTS, MOST_WORDS
 from tracking_core.errors import SchemaNewer
 from tracking_core.store import open_store
 

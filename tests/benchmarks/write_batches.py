@@ -14,7 +14,7 @@ from tests.benchmarks.measuring import Case, Effort, Finding, interleaved, media
 from tests.benchmarks.places import Places
 from tests.benchmarks.traffic import BARE_COPY, COPY_TYPES, Traffic, make_bare_table, writer_ids
 from tracking_core import SimpleETLTracker
-from tracking_core.delivery.intake import SHIP_MOST
+from tracking_core.delivery.event_queue import SHIP_MOST
 from tracking_core.events import Batch, tally
 from tracking_core.identity import new_writer_id
 from tracking_core.store import open_store

@@ -10,33 +10,33 @@ import pytest
 from tests.interrupts.raising import Call, Killed, Late, at_step
 from tests.support.peek import peek
 from tests.support.ports import free_port
-from tests.tracking_core.test_intake import error, phase, raw
+from tests.tracking_core.test_event_queue import error, phase, raw
 from tracking_core import SimpleETLTracker
 from tracking_core.arguments import number_of, text_of
-from tracking_core.delivery import intake as module
-from tracking_core.delivery.intake import Intake
-from tracking_core.endings import mark_recorded
+from tracking_core.delivery import event_queue as module
+from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.errors import StoreUnavailable
 from tracking_core.failures import message_of
+from tracking_core.process.endings import mark_recorded
 from tracking_core.store import open_store
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an intake have room for two requests and four words."""
+    """Let an queue have room for two requests and four words."""
     for name, value in {"MOST_REQUESTS": 2, "MOST_WORDS": 4, "FOLD_FROM": 2}.items():
         monkeypatch.setattr(module, name, value, raising=False)
 
 
 def test_a_request_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
     for step in count(1):
-        intake = Intake(overload="aggregate")
+        queue = EventQueue(overload="aggregate")
         for page in range(3):
-            intake.request(raw(page))
-        outcome = at_step(lambda intake=intake: intake.request(raw(3)), step, Late)  # type: ignore[misc]
-        intake.request(raw(4))
-        overflow = intake.take_overflow()
+            queue.request(raw(page))
+        outcome = at_step(lambda queue=queue: queue.request(raw(3)), step, Late)  # type: ignore[misc]
+        queue.request(raw(4))
+        overflow = queue.take_overflow()
         assert overflow is not None
         (cell,) = overflow.cells.values()
         assert cell.requests - 2 in ((0, 1) if outcome.came_out else (1,))
@@ -51,11 +51,11 @@ def test_a_request_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
 
 def test_an_error_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
     for step in count(1):
-        intake = Intake(overload="aggregate")
+        queue = EventQueue(overload="aggregate")
         for _ in range(5):
-            intake.word(error())
-        outcome = at_step(lambda intake=intake: intake.word(error()), step, Late)  # type: ignore[misc]
-        overflow = intake.take_overflow()
+            queue.word(error())
+        outcome = at_step(lambda queue=queue: queue.word(error()), step, Late)  # type: ignore[misc]
+        overflow = queue.take_overflow()
         assert overflow is not None
         ((_, many),) = overflow.errors.values()
         assert many - 1 in ((0, 1) if outcome.came_out else (1,))
@@ -65,12 +65,12 @@ def test_an_error_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
 
 def test_an_interrupted_call_loses_no_word_that_waits() -> None:
     for step in count(1):
-        intake = Intake(overload="aggregate")
+        queue = EventQueue(overload="aggregate")
         for name in ("a", "b", "c"):
-            intake.word(phase("completed", name))
-        intake.word(phase("running", "d", items=1))
-        outcome = at_step(lambda intake=intake: intake.word(phase("running", "d", items=2)), step, Late)  # type: ignore[misc]
-        words = intake.take_words(99)
+            queue.word(phase("completed", name))
+        queue.word(phase("running", "d", items=1))
+        outcome = at_step(lambda queue=queue: queue.word(phase("running", "d", items=2)), step, Late)  # type: ignore[misc]
+        words = queue.take_words(99)
         assert words[:3] == [phase("completed", name) for name in ("a", "b", "c")]
         assert words[3] == phase("running", "d", items=1)
         if not outcome.raised:

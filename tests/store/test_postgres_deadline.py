@@ -17,7 +17,7 @@ from tests.support.proxy import PostgresProxy
 from tests.support.waiting import wait_until
 from tracking_core.config import resolve
 from tracking_core.errors import StoreRefused, StoreUnavailable
-from tracking_core.store import due
+from tracking_core.process import deadlines
 from tracking_core.store.postgres import names
 from tracking_core.store.postgres.connection import PostgresConnection
 
@@ -105,7 +105,7 @@ def test_a_call_s_bound_holds_over_connecting_and_all_its_operations(
     postgres_dsn: str, postgres_proxy: MakeProxy
 ) -> None:
     proxy = postgres_proxy(postgres_dsn)
-    with at_most(DEADLINE), due.within(DEADLINE), connect(proxy.dsn, 30.0) as connection:
+    with at_most(DEADLINE), deadlines.within(DEADLINE), connect(proxy.dsn, 30.0) as connection:
         proxy.freeze()
         with pytest.raises(StoreUnavailable), connection.operation() as raw:
             raw.execute("SELECT 1")
@@ -126,7 +126,7 @@ def test_who_waits_for_a_thread_can_shorten_what_it_waits_for(postgres_dsn: str,
     thread.start()
     wait_until(lambda: proxy.connections, "the thread waits")
     assert thread.ident is not None
-    with due.limit_thread(thread.ident, time.monotonic()):
+    with deadlines.limit_thread(thread.ident, time.monotonic()):
         thread.join(20)
     assert len(faults) == 1
 

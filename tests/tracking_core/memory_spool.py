@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-from tracking_core.delivery import wire
+from tracking_core.delivery import spool_codec
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of
-from tracking_core.delivery.claims import Claim
+from tracking_core.delivery.pending_batch import PendingBatch
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 
@@ -26,10 +26,12 @@ class MemorySpool:
         """Whether nothing waits."""
         return not self.batches
 
-    def take(self, item: Batch | Claim, until: float = math.inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = math.inf) -> bool:
         """Keep a batch, unless the test has filled the spool; a claim as the batch that a replay makes of it."""
         if not self.full:
-            self.batches.append(wire.decode(wire.encode(item)) if isinstance(item, Claim) else item)
+            self.batches.append(
+                spool_codec.decode(spool_codec.encode(item)) if isinstance(item, PendingBatch) else item
+            )
         return not self.full
 
     def take_blocked(self, batch: Batch) -> bool:

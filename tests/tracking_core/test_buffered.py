@@ -18,8 +18,8 @@ from tracking_core import SimpleETLTracker
 from tracking_core.delivery import buffered as module
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.events import Batch
+from tracking_core.process import deadlines
 from tracking_core.records import DeliveryReport
-from tracking_core.store import due
 
 CFG = "sqlite:////nowhere.db"
 
@@ -108,7 +108,7 @@ def test_the_flush_interval_is_a_second(tracker: SimpleETLTracker, monkeypatch: 
     rested: list[float] = []
     delivery = tracker._delivery
     assert isinstance(delivery, BufferedDelivery)
-    monkeypatch.setattr(delivery._intake, "rest", lambda seconds: (rested.append(seconds), time.sleep(0.001)))
+    monkeypatch.setattr(delivery._event_queue, "rest", lambda seconds: (rested.append(seconds), time.sleep(0.001)))
     tracker.start_run("interval")
     wait_until(lambda: len(rested) > 3, "the writer rested")
     assert set(rested) == {1.0}
@@ -218,7 +218,7 @@ def test_leaving_cuts_short_what_the_writer_waits_for(
 ) -> None:
     def hang(_batch: Batch) -> None:
         # As a connection waits: until its operation is due.
-        while due.moment(time.monotonic() + 3600) > time.monotonic():
+        while deadlines.moment(time.monotonic() + 3600) > time.monotonic():
             time.sleep(0.001)
         raise TimeoutError("no answer within the deadline")
 

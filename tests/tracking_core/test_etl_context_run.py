@@ -16,7 +16,7 @@ from tracking_core import ETLContext
 def context_of(run: Any, clock: SteppedClock | None = None, **arguments: Any) -> ETLContext:
     """Return a context whose pace of telling progress follows a clock that stands still."""
     context = ETLContext(run=run, **arguments)
-    context._pace._monotonic = (clock if clock is not None else SteppedClock()).monotonic
+    context._throttle._monotonic = (clock if clock is not None else SteppedClock()).monotonic
     return context
 
 

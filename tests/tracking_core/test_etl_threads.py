@@ -177,7 +177,7 @@ context = ETLContext("sqlite:///job.db")
 context.start_phase("load")
 held, go_on = threading.Event(), threading.Event()
 def hold():
-    with context._lock, context._pace, context._connection._lock:
+    with context._lock, context._throttle, context._connection._lock:
         held.set()
         go_on.wait()
 threading.Thread(target=hold).start()

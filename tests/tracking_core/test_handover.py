@@ -8,8 +8,8 @@ import pytest
 from tracking_core import ETLRunContext, SimpleETLTracker, get_etl_tracker
 from tracking_core.config import resolve
 from tracking_core.events import RunStart
-from tracking_core.handover import HANDED_RUN, LONGEST, handed_on, take
 from tracking_core.identity import format_run_id
+from tracking_core.process.handover import HANDED_RUN, LONGEST, handed_on, take
 from tracking_core.store import open_store
 
 START = RunStart(

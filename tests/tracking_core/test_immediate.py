@@ -15,11 +15,11 @@ from tracking_core import ETLRunContext, SimpleETLTracker
 from tracking_core.delivery.base import RawCount, RawEnd, RawPhase, RawRequest, Replay
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
-from tracking_core.delivery.runbook import RunBook
+from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.errors import RowBlocked, RowRejected, StoreRefused, StoreUnavailable
 from tracking_core.events import Batch, Receipt, RunStart
+from tracking_core.process import deadlines
 from tracking_core.records import DeliveryReport
-from tracking_core.store import due
 from tracking_core.switch import TrackingSwitch
 
 HOUR_US = 3_600_000_000
@@ -488,15 +488,15 @@ def test_positions_in_a_foreign_run_are_the_store_s_to_give(bench: Bench) -> Non
 
 
 def test_a_long_lived_process_does_not_remember_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracking_core.delivery.runbook.MOST_ENDED_RUNS", 3)
-    book = RunBook()
+    monkeypatch.setattr("tracking_core.delivery.run_registry.MOST_ENDED_RUNS", 3)
+    runs = RunRegistry()
     for run_id in range(1, 6):
-        book.begin(start_of(run_id), 0.0).seq = 7
-        book.end(run_id)
-    assert (book.state(5).seq, book.state(5).writer_id) == (7, book.writer_id)
-    forgotten = book.state(1)
+        runs.begin(start_of(run_id), 0.0).seq = 7
+        runs.end(run_id)
+    assert (runs.state(5).seq, runs.state(5).writer_id) == (7, runs.writer_id)
+    forgotten = runs.state(1)
     assert (forgotten.seq, forgotten.start) == (0, None)
-    assert forgotten.writer_id != book.writer_id
+    assert forgotten.writer_id != runs.writer_id
 
 
 # -- the spool and what comes back from it -----------------------------------------------------------------------------
@@ -600,11 +600,11 @@ def test_the_first_run_s_start_carries_the_store_s_clock_already(spooling: Bench
 
 def test_one_deadline_holds_for_all_that_a_call_does(spooling: Bench) -> None:
     left: list[float] = []
-    spooling.store.on_batch = lambda _batch: left.append(due.moment(math.inf) - time.monotonic())
+    spooling.store.on_batch = lambda _batch: left.append(deadlines.moment(math.inf) - time.monotonic())
     spooling.begin(5)
     spooling.delivery.request(raw())
     spooling.delivery.end(RawEnd(5, 0, "completed", None, "job"))
     assert len(left) == 3
     # The bench's deadline is a second, however many operations a call is made of.
     assert all(0 < seconds <= 1 for seconds in left)
-    assert due.moment(math.inf) == math.inf
+    assert deadlines.moment(math.inf) == math.inf

@@ -229,7 +229,7 @@ def test_progress_reaches_the_store_at_a_pace(fake_store: FakeStore) -> None:
     clock = ManualClock(seconds=100.0)
     with ETLRunContext(SimpleETLTracker("sqlite:////nowhere.db")) as run:
         phase = run.phase("load", rows=4)
-        phase._pace._monotonic = clock.monotonic
+        phase._throttle._monotonic = clock.monotonic
         phase.__enter__()
         for moment in (100.2, 100.4, 101.1, 101.3):
             clock.seconds = moment

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.tracking_core.sample_batches import OTHER_RUN, RUN, batch_of, end, raised, start_of
-from tracking_core.delivery import spool, spool_file, wire
+from tracking_core.delivery import spool, spool_file
+from tracking_core.delivery import spool_codec as spool_codec
 from tracking_core.delivery.base import SpoolAtNeed
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
@@ -212,7 +213,7 @@ def test_what_the_store_rejects_for_its_values_is_set_aside_and_its_neighbours_g
     (aside,) = files(directory, ".rejected")
     assert stat.S_IMODE(aside.stat().st_mode) == 0o600
     (line,) = aside.read_bytes().splitlines()
-    assert wire.decode(line.split(b" ", 2)[2]).requests[0] == made[1].requests[0]
+    assert spool_codec.decode(line.split(b" ", 2)[2]).requests[0] == made[1].requests[0]
 
 
 def test_what_a_rule_stops_waits_in_a_file_of_its_own_until_it_is_taken(kept: DiskSpool, directory: Path) -> None:

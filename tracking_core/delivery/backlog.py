@@ -26,7 +26,7 @@ class _Waiting:
 
 
 class Backlog:
-    """The batches of one shipper that nobody took, oldest first."""
+    """The batches of one sender that nobody took, oldest first."""
 
     def __init__(self, detail_lost: Callable[[dict[int, int]], dict[int, int]], *, keeps_detail: bool = False) -> None:
         self._detail_lost = detail_lost

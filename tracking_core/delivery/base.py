@@ -14,11 +14,11 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.forks import Step, around_forks
-from tracking_core.locks import reentrant_lock
+from tracking_core.process.forks import Step, around_forks
+from tracking_core.process.locks import reentrant_lock
 
 if TYPE_CHECKING:
-    from tracking_core.delivery.claims import Claim
+    from tracking_core.delivery.pending_batch import PendingBatch
     from tracking_core.events import Batch, Receipt, RunStart
     from tracking_core.failures import Failure
     from tracking_core.records import DeliveryReport
@@ -159,7 +159,7 @@ class Spool(Protocol):
         """Whether this process has nothing waiting there."""
         ...
 
-    def take(self, item: Batch | Claim, until: float = inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:
         """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
         ...
 
@@ -233,7 +233,7 @@ class NoSpool:
 
     is_empty = True
 
-    def take(self, item: Batch | Claim, until: float = inf) -> bool:  # noqa: ARG002 - the signature is the Protocol's
+    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:  # noqa: ARG002 - the signature is the Protocol's
         """Return False."""
         return False
 
@@ -264,7 +264,7 @@ class SpoolAtNeed:
         """Whether this process has nothing waiting there."""
         return self._made is None or self._made.is_empty
 
-    def take(self, item: Batch | Claim, until: float = inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:
         """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
         return self._spool().take(item, until)
 

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable
 
-from tracking_core.locks import reentrant_lock
+from tracking_core.process.locks import reentrant_lock
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 25.0

@@ -1,6 +1,6 @@
 """Buffered delivery: the job puts events into a bounded queue, one daemon thread brings them to the store.
 
-Owns the verbs and the thread; the queue is intake.py's, making batches sealing.py's, connection and spool shipper.py's.
+Owns the verbs and the thread; the queue is queue.py's, making batches sealing.py's, connection and spool sender.py's.
 A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving.
 """
 
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import Intake, Word
-from tracking_core.delivery.runbook import RunBook
-from tracking_core.delivery.shipper import Shipper
+from tracking_core.delivery.batch_sender import BatchSender
+from tracking_core.delivery.event_queue import EventQueue, Word
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.events import RunStart
-from tracking_core.forks import leave_signals_to_main, wait_until_gone
-from tracking_core.interrupts import from_outside, suppress_faults
-from tracking_core.leaving import underway
-from tracking_core.locks import Signal, daemon_thread, reentrant_lock, start_thread
-from tracking_core.store import due
+from tracking_core.process import deadlines
+from tracking_core.process.exit import open_runs
+from tracking_core.process.forks import leave_signals_to_main, wait_until_gone
+from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.locks import Signal, daemon_thread, reentrant_lock, start_thread
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
 
@@ -62,20 +62,20 @@ class BufferedDelivery:
         switch: TrackingSwitch,
         spool: Spool,
         overload: str = "aggregate",
-        health: Health | None = None,
+        health: HealthLog | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._open_store = open_store
         self._switch = switch
         self._clock = clock or SystemClock()
-        self._book = RunBook()
-        self._health = health or Health()
-        self._health.speak_aside()
-        self._intake = Intake(overload=overload)
-        self._shipper = Shipper(
+        self._runs = RunRegistry()
+        self._health = health or HealthLog()
+        self._health.log_in_thread()
+        self._event_queue = EventQueue(overload=overload)
+        self._sender = BatchSender(
             open_store,
-            self._intake,
-            self._book,
+            self._event_queue,
+            self._runs,
             deadline=deadline,
             switch=switch,
             health=self._health,
@@ -103,33 +103,33 @@ class BufferedDelivery:
         if not self._switch.refresh():
             return False
         now = self._clock.monotonic()
-        answered_at = self._shipper.answered_at
+        answered_at = self._sender.answered_at
         if self._switch.shared_off(start.job) and answered_at is not None and now - answered_at < FLUSH_EVERY_S:
             return False
-        with self._book.lock:
-            self._book.begin(start, now)
+        with self._runs.lock:
+            self._runs.begin(start, now)
         self._accept(start)
         return True
 
     def attach(self, run_id: int, start: RunStart | None = None) -> None:
         """Let a run be recorded into that another process began; without its start the store must hold it."""
-        with self._book.lock:
+        with self._runs.lock:
             if start is None:
-                self._book.state(run_id)
+                self._runs.state(run_id)
             else:
-                self._book.adopt(start)
+                self._runs.adopt(start)
 
     def start_of(self, run_id: int) -> RunStart | None:
         """Return how a run began, to be handed over to another process."""
-        with self._book.lock:
-            return self._book.start_of(run_id)
+        with self._runs.lock:
+            return self._runs.start_of(run_id)
 
     def request(self, raw: RawRequest) -> bool:
         """Accept one request."""
         if not self._switch.here:
             return False
         began = perf_counter()
-        self._intake.request(raw)
+        self._event_queue.request(raw)
         if self._thread is None:
             self._run()
         took = perf_counter() - began
@@ -154,16 +154,16 @@ class BufferedDelivery:
         self._switch.refresh()
         ends = False
         try:
-            with self._book.lock:
-                if self._book.state(raw.run_id).ended:
+            with self._runs.lock:
+                if self._runs.state(raw.run_id).ended:
                     return False
                 ends = True
-                self._book.end(raw.run_id)
+                self._runs.end(raw.run_id)
             return self._accept(raw)
         except BaseException:
             # Interrupted: of two ends the store takes the first.
             if ends:
-                self._book.reopen(raw.run_id)
+                self._runs.reopen(raw.run_id)
             raise
 
     def finish(self, raw: RawEnd) -> None:
@@ -178,15 +178,15 @@ class BufferedDelivery:
         """
         if self._thread is threading.current_thread():
             # A `__del__` or a log handler on the writer's own thread, which cannot wait for itself.
-            return self._shipper.report
+            return self._sender.report
         done = Signal()
         self._flushes.append(done)
         if self._run():
-            self._intake.wake()
+            self._event_queue.wake()
             done.wait(timeout)
         else:
             self._ship()
-        return self._shipper.report
+        return self._sender.report
 
     def leave(self, until: float) -> None:
         """Flush by this moment of the monotonic clock, end the thread and let go of connection and spool.
@@ -198,28 +198,28 @@ class BufferedDelivery:
         if thread is threading.current_thread():
             # A `__del__` or a log handler on the writer's own thread: it ends when it is through with this batch.
             return
-        self._intake.wake()
+        self._event_queue.wake()
         stores_until = until - self._spool_time(until - time.monotonic())
         with ExitStack() as hurry:
             for ident in (thread and thread.ident, threading.get_ident()):
                 if ident:
-                    hurry.enter_context(due.limit_thread(ident, stores_until))
+                    hurry.enter_context(deadlines.limit_thread(ident, stores_until))
             if thread is not None:
                 with suppress_faults(RuntimeError):
                     # Not started yet: a signal came in the midst of that.
                     thread.join(max(stores_until + THREAD_TIME_S - time.monotonic(), 0))
             if thread is None or not thread.is_alive():
                 self._ship()
-            self._shipper.let_go(until)
+            self._sender.let_go(until)
         self._forget_thread()
 
     def _spool_time(self, seconds: float) -> float:
-        waiting = len(self._intake.requests) + self._shipper.unsent
+        waiting = len(self._event_queue.requests) + self._sender.unsent
         return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
 
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
-        if not self._book.is_empty:
+        if not self._runs.is_empty:
             with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
@@ -228,28 +228,28 @@ class BufferedDelivery:
         """End the thread before a fork, and its connection; what is said meanwhile waits for another one."""
         thread = self._thread
         self._paused, self._resumes = True, thread is not None
-        self._intake.wake()
+        self._event_queue.wake()
         wait_until_gone(thread)
         if thread is None or not thread.is_alive():
-            self._shipper.disconnect()
+            self._sender.disconnect()
 
     def resume(self) -> None:
         """Start a thread again after a fork, if there was one or something waits."""
         self._paused = False
-        if self._resumes or self._flushes or not self._intake.is_empty:
+        if self._resumes or self._flushes or not self._event_queue.is_empty:
             self._run()
 
     def renew_in_child(self) -> None:
         """Become another writer in a forked child: what the parent accepted is the parent's to deliver."""
-        self._book.renew()
-        self._intake.renew()
-        self._shipper.renew()
+        self._runs.renew()
+        self._event_queue.renew()
+        self._sender.renew()
         self._begin()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _accept(self, word: Word) -> bool:
-        self._intake.word(word)
+        self._event_queue.word(word)
         if self._thread is None:
             self._run()
         return True
@@ -257,8 +257,8 @@ class BufferedDelivery:
     def _note_worst(self, run_id: int, seconds: float) -> None:
         """Note the longest call since the last time that events were shipped, for the run that it was about."""
         self._worst_s = seconds
-        with self._book.lock:
-            for state in self._book.known((run_id,)):
+        with self._runs.lock:
+            for state in self._runs.known((run_id,)):
                 state.worst_s = max(state.worst_s, seconds)
 
     def _forget_thread(self) -> None:
@@ -270,24 +270,24 @@ class BufferedDelivery:
         with self._starting:
             if self._thread is not None or self._paused:
                 return True
-            if due.is_leaving():
+            if deadlines.is_leaving():
                 self._ship()
-                if not self._intake.is_empty:
+                if not self._event_queue.is_empty:
                     # The time for the store is over.
-                    self._shipper.let_go(time.monotonic() + LATE_SPOOL_TIME_S)
+                    self._sender.let_go(time.monotonic() + LATE_SPOOL_TIME_S)
                 return False
             # A child of multiprocessing that inherited a run may say its first word here.
-            underway.hook()
+            open_runs.hook()
             thread = daemon_thread(self._loop, "tracking_core writer")
             try:
-                self._thread = self._intake.shipper = thread
+                self._thread = self._event_queue.sender = thread
                 started = start_thread(thread)
             except BaseException:
                 # Interrupted: the thread, if it has started, ends by itself, and the next event starts another.
-                self._thread = self._intake.shipper = None
+                self._thread = self._event_queue.sender = None
                 raise
             if not started:
-                self._thread = self._intake.shipper = None
+                self._thread = self._event_queue.sender = None
                 self._ship()
             return started
 
@@ -298,20 +298,20 @@ class BufferedDelivery:
             while self._thread is thread:
                 stopping = self._stop
                 if not stopping:
-                    self._intake.rest(self._shipper.rest_s(FLUSH_EVERY_S))
+                    self._event_queue.rest(self._sender.rest_s(FLUSH_EVERY_S))
                 if self._paused:
                     return
                 self._ship()
                 if stopping:
-                    if time.monotonic() < due.moment(math.inf):
-                        self._shipper.let_go()
+                    if time.monotonic() < deadlines.moment(math.inf):
+                        self._sender.let_go()
                     # Otherwise whoever waits for this thread is at it.
                     return
         finally:
             if self._thread is thread:
                 self._forget_thread()
                 # Who asked for a flush in the meantime gets it from the next one; not where somebody who leaves waits.
-                if (self._flushes or not self._intake.is_empty) and time.monotonic() < due.moment(math.inf):
+                if (self._flushes or not self._event_queue.is_empty) and time.monotonic() < deadlines.moment(math.inf):
                     self._run()
 
     def _ship(self) -> None:
@@ -321,7 +321,7 @@ class BufferedDelivery:
             while True:
                 waiting.append(self._flushes.popleft())
         try:
-            self._shipper.ship()
+            self._sender.ship()
         except Exception as error:
             # The thread outlives whatever one batch does to it; a caller's is told what interrupted it.
             if threading.current_thread() is not self._thread and from_outside(error):

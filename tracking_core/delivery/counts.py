@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.runbook import RunState
+from tracking_core.delivery.run_registry import RunState
 from tracking_core.loading import load
-from tracking_core.locks import reentrant_lock
+from tracking_core.process.locks import reentrant_lock
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport

@@ -28,17 +28,18 @@ from tracking_core.delivery.base import (
 )
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
 from tracking_core.delivery.breaker import FIRST_PAUSE_S, QUICK_S, Breaker
+from tracking_core.delivery.clock_offset import ClockOffset
 from tracking_core.delivery.counts import Counts, of_process
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.learning import Learning
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.receipts import ReceiptHandler
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
-from tracking_core.delivery.runbook import RunBook, RunState
-from tracking_core.delivery.skew import Skew
+from tracking_core.delivery.run_registry import RunRegistry, RunState
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import ADJUSTED, Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
-from tracking_core.interrupts import from_outside, suppress_faults
-from tracking_core.locks import occupied, put_off
-from tracking_core.store import due
+from tracking_core.events import Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
+from tracking_core.process import deadlines
+from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.locks import defer, store_busy
+from tracking_core.sanitize import ADJUSTED
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
 
@@ -52,7 +53,7 @@ REPLAY_AT_END_S = 1.0
 """How long spools of dead processes are replayed at the end of a process's first run."""
 
 
-class Way:
+class Attempt:
     """One event on its way to the store."""
 
     def __init__(self, make: Callable[[], Batch]) -> None:
@@ -77,7 +78,7 @@ class ImmediateDelivery:
         *,
         deadline: float,
         switch: TrackingSwitch,
-        health: Health | None = None,
+        health: HealthLog | None = None,
         clock: Clock | None = None,
         spool: Spool,
         breaker: Breaker | None = None,
@@ -85,17 +86,17 @@ class ImmediateDelivery:
         self._open_store = open_store
         self._deadline = deadline
         self._switch = switch
-        self._health = health or Health()
+        self._health = health or HealthLog()
         self._clock = clock or SystemClock()
         self._spool = spool
         self._breaker = breaker or Breaker()
         self._looked_for_others = False
-        self._book = RunBook()
-        self._counts = Counts(of_process if self._health.speaks else None)
+        self._runs = RunRegistry()
+        self._counts = Counts(of_process if self._health.writes_stderr else None)
         self._loose: dict[int, dict[CellKey, Tally]] = {}
         self._keys = count(1)
-        self._skew = Skew(self._clock)
-        self._learning = Learning(self._book, switch, self._counts, self._health)
+        self._clock_offset = ClockOffset(self._clock)
+        self._receipts = ReceiptHandler(self._runs, switch, self._counts, self._health)
         renew_after_fork(self)
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
@@ -104,8 +105,8 @@ class ImmediateDelivery:
         """Record a run's start; False only when the shared switch turned out to be off."""
         if not self._switch.refresh():
             return False
-        with self._book.lock:
-            state = self._book.begin(start, self._clock.monotonic())
+        with self._runs.lock:
+            state = self._runs.begin(start, self._clock.monotonic())
 
         def batch() -> Batch:
             offset_us = self._offset_at(start.started_us)
@@ -119,22 +120,22 @@ class ImmediateDelivery:
         receipt = self._deliver(batch, state)
         off = receipt.refused.get(start.run_id) == "off" if receipt else self._switch.shared_off(start.job) is True
         if off:
-            with self._book.lock:
-                self._book.forget(start.run_id)
+            with self._runs.lock:
+                self._runs.forget(start.run_id)
         return not off
 
     def attach(self, run_id: int, start: RunStart | None = None) -> None:
         """Let a run be recorded into that another process began; without its start the store must hold it."""
-        with self._book.lock:
+        with self._runs.lock:
             if start is None:
-                self._book.state(run_id)
+                self._runs.state(run_id)
             else:
-                self._book.adopt(start)
+                self._runs.adopt(start)
 
     def start_of(self, run_id: int) -> RunStart | None:
         """Return how a run began, to be handed over to another process."""
-        with self._book.lock:
-            return self._book.start_of(run_id)
+        with self._runs.lock:
+            return self._runs.start_of(run_id)
 
     def request(self, raw: RawRequest) -> bool:
         """Record one request; True when it is committed or spooled."""
@@ -157,7 +158,7 @@ class ImmediateDelivery:
         state = self._state(raw.run_id)
 
         def batch() -> Batch:
-            with self._book.lock:
+            with self._runs.lock:
                 change = phase_change(raw, state, self._offset_at(raw.at_us))
             return self._batch(state, phases=(change,))
 
@@ -170,7 +171,7 @@ class ImmediateDelivery:
         state = self._state(raw.run_id)
 
         def batch() -> Batch:
-            with self._book.lock:
+            with self._runs.lock:
                 counted = counted_source(raw, state, self._offset_at(raw.at_us))
             return self._batch(state, source_counts=(counted,))
 
@@ -203,20 +204,20 @@ class ImmediateDelivery:
                 self._replay(REPLAY_AT_END_S, others=True)
             return receipt
 
-        receipt = due.bounded(self._deadline, deliver)
+        receipt = deadlines.bounded(self._deadline, deliver)
         ended = receipt is not None and raw.run_id in receipt.ended
         if ended:
-            with self._book.lock:
-                self._book.end(raw.run_id)
+            with self._runs.lock:
+                self._runs.end(raw.run_id)
         return ended
 
     def finish(self, raw: RawEnd) -> None:
         """Spool the end of a run that is known from its start and has not ended."""
-        with self._book.lock:
-            known = [state for state in self._book.known((raw.run_id,)) if state.start is not None and not state.ended]
+        with self._runs.lock:
+            known = [state for state in self._runs.known((raw.run_id,)) if state.start is not None and not state.ended]
         for state in known:
             self._keep(self._ending(raw, state, enabled=True)(), state)
-            self._book.end(raw.run_id)
+            self._runs.end(raw.run_id)
 
     def _ending(self, raw: RawEnd, state: RunState, *, enabled: bool) -> Callable[[], Batch]:
         """Return what makes the batch of a run's end."""
@@ -250,17 +251,17 @@ class ImmediateDelivery:
         for run_id in list(self._loose):
             # Of a run that another process ends.
             state = self._state(run_id)
-            due.bounded(left_s, lambda state=state: self._deliver(lambda: self._with_sums(state), state))  # type: ignore[misc]
+            deadlines.bounded(left_s, lambda state=state: self._deliver(lambda: self._with_sums(state), state))  # type: ignore[misc]
         self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
         self._spool.close()
 
     def _replay_waiting(self, timeout: float | None) -> None:
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
-            due.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
+            deadlines.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
 
     def load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
-        if not self._book.is_empty:
+        if not self._runs.is_empty:
             with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
@@ -274,7 +275,7 @@ class ImmediateDelivery:
     def renew_in_child(self) -> None:
         """Become another writer in a forked child, which counts what it delivers from nothing."""
         self._loose.clear()
-        self._book.renew()
+        self._runs.renew()
         self._health.renew()
         self._breaker.renew()
         self._spool.renew()
@@ -283,19 +284,19 @@ class ImmediateDelivery:
     # -- one event's way ---------------------------------------------------------------------------------------------
 
     def _state(self, run_id: int) -> RunState:
-        with self._book.lock:
-            return self._book.state(run_id)
+        with self._runs.lock:
+            return self._runs.state(run_id)
 
     def _numbered(self, state: RunState, number: list[int]) -> int:
         """Return the sequence number of an event: the same one when an interrupted call is made up for."""
         if not number[0]:
-            with self._book.lock:
+            with self._runs.lock:
                 number[0] = state.seq = state.seq + 1
         return number[0]
 
     def _offset_at(self, at_us: int) -> int:
-        self._skew.look()
-        return self._skew.corrected(at_us) - at_us
+        self._clock_offset.look()
+        return self._clock_offset.corrected(at_us) - at_us
 
     def _batch(self, state: RunState, *, starts: tuple[RunStart, ...] | None = None, **events: Any) -> Batch:
         """Return a batch of this writer; the run's start goes along until a store is known to hold it."""
@@ -319,12 +320,12 @@ class ImmediateDelivery:
             else:
                 self._deliver(make, state)
 
-        if not due.is_leaving() and put_off(later):
+        if not deadlines.is_leaving() and defer(later):
             return Receipt(ended=frozenset((state.run_id,)))
         began, began_cpu = self._clock.monotonic(), time.thread_time()
-        way = Way(make)
+        way = Attempt(make)
         try:
-            return occupied(lambda: due.bounded(self._deadline, lambda: self._deliver_now(way, state, began)))
+            return store_busy(lambda: deadlines.bounded(self._deadline, lambda: self._deliver_now(way, state, began)))
         except BaseException as error:
             if not way.settled and from_outside(error):
                 self._keep(way.batch(), state)
@@ -332,7 +333,7 @@ class ImmediateDelivery:
         finally:
             state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
 
-    def _deliver_now(self, way: Way, state: RunState, began: float) -> Receipt | None:
+    def _deliver_now(self, way: Attempt, state: RunState, began: float) -> Receipt | None:
         if not self._breaker.may_try(began):
             receipt = self._not_taken(way.batch(), state, None)
             way.settled = True
@@ -355,7 +356,7 @@ class ImmediateDelivery:
             return taken
         self._breaker.worked()
         self._health.worked(self._label())
-        self._learning.learn(way.batch(), receipt)
+        self._receipts.learn(way.batch(), receipt)
         self._count(way.batch(), state, receipt)
         if not self._spool.is_empty:
             self._replay(REPLAY_STEP_S, others=False)
@@ -373,11 +374,11 @@ class ImmediateDelivery:
         """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
         if self._spool.take(batch):
             self._counts.add(spooled=events_in(batch))
-            self._learning.starts(batch, "spooled")
+            self._receipts.starts(batch, "spooled")
         else:
             self._drop(batch, state)
 
-    def _write(self, way: Way) -> Receipt:
+    def _write(self, way: Attempt) -> Receipt:
         """Write a batch on a connection of its own."""
         writer = self._open_store().writer(self._deadline)
         try:
@@ -387,29 +388,29 @@ class ImmediateDelivery:
             with suppress_faults():
                 writer.close()
 
-    def _exchange(self, writer: Writer, way: Way) -> Receipt:
+    def _exchange(self, writer: Writer, way: Attempt) -> Receipt:
         """Write a batch, which is made when the store's clock is known."""
-        if not self._skew.is_known:
+        if not self._clock_offset.is_known:
             self._greet(writer)
         batch = way.batch()
         before_us = self._clock.now_us()
         receipt = writer.write(batch)
-        self._skew.measure(receipt.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(receipt.store_us, before_us, self._clock.now_us())
         return receipt
 
     def _greet(self, writer: Writer) -> None:
         """Learn the store's clock before the first events are timed by it."""
         before_us = self._clock.now_us()
         hello = writer.hello()
-        self._skew.measure(hello.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(hello.store_us, before_us, self._clock.now_us())
         self._health.version(hello.schema_version, hello.known_version, self._label())
 
     def _count(self, batch: Batch, state: RunState, receipt: Receipt) -> None:
         refused = receipt.refused.get(state.run_id)
         if refused is not None and state.start is None and refused != "off":
             # An id that no store holds is not worth remembering.
-            with self._book.lock:
-                self._book.forget(state.run_id)
+            with self._runs.lock:
+                self._runs.forget(state.run_id)
         events = events_in(batch)
         if refused is None:
             self._counts.add(sent=events)
@@ -430,20 +431,20 @@ class ImmediateDelivery:
             if batch.requests and not (off or isinstance(error, RowRejected)):
                 self._add_up(batch, state)
             self._drop(batch, state)
-            self._learning.starts(batch, "dropped")
+            self._receipts.starts(batch, "dropped")
             if off:
                 self._counts.add(off=events_in(batch))
             else:
                 self._health.undelivered("dropped")
             return None
         self._counts.add(spooled=events_in(batch))
-        self._learning.starts(batch, "spooled")
+        self._receipts.starts(batch, "spooled")
         self._health.undelivered("spooled")
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
 
     def _add_up(self, batch: Batch, state: RunState) -> None:
         """Keep the sums of requests for which there is no room anywhere; their detail is dropped."""
-        with self._book.lock:
+        with self._runs.lock:
             cells = self._loose.setdefault(state.run_id, {})
             for key, cell in tally(batch.requests).items():
                 cells.setdefault(key, Tally()).add(cell)
@@ -452,7 +453,7 @@ class ImmediateDelivery:
 
     def _with_sums(self, state: RunState, **events: Any) -> Batch:
         """Return a batch with the sums of requests that were dropped: under a key, as they have none of their own."""
-        with self._book.lock:
+        with self._runs.lock:
             cells = self._loose.pop(state.run_id, None)
         batch = self._batch(state, **events)
         return replace(batch, cells=cells, batch_seq=next(self._keys)) if cells else batch
@@ -464,7 +465,7 @@ class ImmediateDelivery:
         began = self._clock.monotonic()
         until = None if seconds is None else began + seconds
         try:
-            replayed = occupied(lambda: self._replay_now(until, others=others))
+            replayed = store_busy(lambda: self._replay_now(until, others=others))
         except BaseException as error:
             if from_outside(error) or not isinstance(error, Exception):
                 self._breaker.unknown()
@@ -488,7 +489,7 @@ class ImmediateDelivery:
             if not writers:
                 writers.append(self._open_store().writer(self._deadline))
             receipt = writers[0].write(batch)
-            self._learning.learn(batch, receipt)
+            self._receipts.learn(batch, receipt)
             return receipt
 
         try:

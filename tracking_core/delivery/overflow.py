@@ -1,6 +1,6 @@
-"""What found no room in an intake: added up, requests exactly, errors by their kind.
+"""What found no room in an queue: added up, requests exactly, errors by their kind.
 
-Owns how much is kept of it. When and why something comes here is the intake's business.
+Owns how much is kept of it. When and why something comes here is the queue's business.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tracking_core.delivery.base import RawError, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, Tally, cell_of
-from tracking_core.interrupts import suppress_faults
+from tracking_core.process.interrupts import suppress_faults
 from tracking_core.sanitize import clean_text
 
 Kind: TypeAlias = tuple[int, str | None, str]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.delivery.runbook import RunState
-from tracking_core.events import ADJUSTED, CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
-from tracking_core.request_rows import Columns
+from tracking_core.delivery.run_registry import RunState
+from tracking_core.events import CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
+from tracking_core.requests import Columns
 from tracking_core.sanitize import (
+    ADJUSTED,
     KEY_BYTES,
     MAX_DURATION_MS,
     MAX_INTEGER,

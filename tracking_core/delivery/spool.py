@@ -21,18 +21,18 @@ from itertools import islice
 from pathlib import Path
 
 from tracking_core.dataclass import replace
-from tracking_core.delivery import spool_file, wire
+from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import fewer, with_short_errors
-from tracking_core.delivery.claims import Claim
-from tracking_core.delivery.notice import notice
+from tracking_core.delivery.pending_batch import PendingBatch
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
 from tracking_core.delivery.spool_replay import Held, Write, send
+from tracking_core.delivery.stderr_report import stderr_report
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
-from tracking_core.interrupts import from_outside, suppress_faults
 from tracking_core.loading import load
-from tracking_core.locks import reentrant_lock, take
+from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.locks import reentrant_lock, take
 
 MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
@@ -89,7 +89,7 @@ class DiskSpool:
         """Whether nothing of this process waits; other processes' files are not looked for."""
         return self._descriptor is None and not self._own
 
-    def take(self, item: Batch | Claim, until: float = math.inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = math.inf) -> bool:
         """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises.
 
         Requests leave a reserve of the disk to sums, errors, starts and ends. Where there is no room for all sums, they
@@ -97,11 +97,11 @@ class DiskSpool:
         """
         return any(self._take(form, until) for form in _forms(item))
 
-    def _take(self, item: Batch | Claim, until: float) -> bool:
+    def _take(self, item: Batch | PendingBatch, until: float) -> bool:
         if time.monotonic() >= until:
             return False
         try:
-            line = spool_file.line_of(wire.encode(item))
+            line = spool_file.line_of(spool_codec.encode(item))
         except (ValueError, TypeError):
             return False
         detail = _has_requests(item)
@@ -141,7 +141,7 @@ class DiskSpool:
         for directory in self._directories:
             with suppress_faults(OSError, ValueError, TypeError):
                 entry = Entry(folder_for(directory, store_key(self._label)), f"{_file_name()}{spool_file.SUFFIX}")
-                if spool_file.set_aside(entry, wire.encode(batch)):
+                if spool_file.set_aside(entry, spool_codec.encode(batch)):
                     return True
         return False
 
@@ -243,7 +243,7 @@ class DiskSpool:
                 self._descriptor, self._entry, self._length = spool_file.create(folder, name, self._label)
                 made = os.fstat(self._descriptor)
                 self._identity = made.st_dev, made.st_ino
-                notice.place = str(folder.path)
+                stderr_report.place = str(folder.path)
             except OSError as error:
                 if from_outside(error):
                     raise
@@ -313,14 +313,14 @@ class DiskSpool:
             self._others.append(Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
 
 
-def _has_requests(item: Batch | Claim) -> bool:
+def _has_requests(item: Batch | PendingBatch) -> bool:
     return bool(item.requests)
 
 
-def _forms(item: Batch | Claim) -> Iterator[Batch | Claim]:
+def _forms(item: Batch | PendingBatch) -> Iterator[Batch | PendingBatch]:
     """Yield an item, and where it is no detail what takes less room and counts the same."""
     yield item
-    if isinstance(item, Claim) or item.requests:
+    if isinstance(item, PendingBatch) or item.requests:
         return
     smaller = item
     for most in FEWER_CELLS:
@@ -353,7 +353,7 @@ def replay_file(path: Path, write: Write) -> Replay:
 
     def keep(batch: Batch) -> bool:
         with suppress_faults(OSError, ValueError, TypeError):
-            line = spool_file.line_of(wire.encode(batch))
+            line = spool_file.line_of(spool_codec.encode(batch))
             if not kept:
                 name = f"{_file_name()}-{os.urandom(4).hex()}"
                 kept.append(spool_file.create(entry.folder, name, spool_file.store_of(descriptor))[0])

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery.spool_place import FILE_MODE, Entry, Folder, open_own_file, own_name
-from tracking_core.interrupts import from_outside, suppress_faults
+from tracking_core.process.interrupts import from_outside, suppress_faults
 
 SUFFIX = ".spool"
 SENT = ".sent"

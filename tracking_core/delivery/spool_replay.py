@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.delivery import spool_file, wire
+from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, stand_alone, together
 from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.spool_place import Entry
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
-from tracking_core.interrupts import from_outside
+from tracking_core.process.interrupts import from_outside
 
 MOST_LINES = 1000
 MOST_LINE_BYTES = 1024 * 1024
@@ -83,7 +83,7 @@ def _window(held: Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
         alone = True
         if content and not spool_file.is_header(content):
             try:
-                batch = wire.decode(content, known)
+                batch = spool_codec.decode(content, known)
             except ValueError:
                 if lines:
                     break
@@ -121,7 +121,7 @@ def _send_batch(batch: Batch, held: Held, write: Write, outcome: Replay, keep: C
     for part in divided.rejected:
         rejected += events_in(part)
         outcome.rejected += 1
-        spool_file.set_aside(held.entry, wire.encode(part))
+        spool_file.set_aside(held.entry, spool_codec.encode(part))
     outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
     outcome.sent += divided.sent
     outcome.lost += divided.lost

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tracking_core.endings import error_behind, is_clean_exit, is_recorded
+from tracking_core.process.endings import error_behind, is_clean_exit, is_recorded
 from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from os import PathLike
 from time import monotonic
 from typing import Any
 
-from tracking_core.endings import is_clean_exit, mark_recorded
 from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
 from tracking_core.etl.locks import ForkSafeLock
@@ -24,7 +23,8 @@ from tracking_core.etl.plain import copy_containers, json_ready
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
 from tracking_core.failures import Failure
-from tracking_core.pace import Pace
+from tracking_core.process.endings import is_clean_exit, mark_recorded
+from tracking_core.process.throttle import Throttle
 from tracking_core.states import PhaseStatus
 
 logger = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class ETLContext:
         self._connection = JobConnection()
         self._resources: dict[str, Any] = {}
         self._reporter = PhaseReporter(recorder_of(run))
-        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
         self._announced = False
         self._handled_at_start: BaseException | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of, at one moment: without the connection, and with locks of its own."""
         with self._lock:
-            left_behind = {"_pace", "_connection", "_handled_at_start"}
+            left_behind = {"_throttle", "_connection", "_handled_at_start"}
             return {
                 **{name: value for name, value in self.__dict__.items() if name not in left_behind},
                 "phase_status": self.phase_status.copy(),
@@ -115,7 +115,7 @@ class ETLContext:
         self.__dict__.update(state)
         self._started = monotonic() - self._started
         self._connection = JobConnection()
-        self._pace = Pace(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
         self._handled_at_start = None
 
     def start_phase(self, phase_name: str, *totals: int, **named_totals: int) -> None:
@@ -126,7 +126,7 @@ class ETLContext:
         Raises ValueError for an unknown phase or while a phase is in progress, TypeError or ValueError for totals that
         are unknown, negative or no counts; nothing has changed then.
         """
-        with self._pace:
+        with self._throttle:
             with self._lock:
                 self._require_phase(phase_name)
                 if self.current_phase:
@@ -138,7 +138,7 @@ class ETLContext:
                 self.current_phase = phase_name
                 self.phase_status[phase_name] = PhaseStatus.RUNNING.value
                 self._handled_at_start = sys.exception()
-            self._pace.begin()
+            self._throttle.begin()
             memory_mb = self.memory_monitor.sample()
             # At the first start the run is told of every phase, in order: it shows "2/3", and what is still to come.
             for name in (phase_name,) if self._announced else self.phases:
@@ -158,7 +158,7 @@ class ETLContext:
         """
         # Read ahead of the lock; an early sample also counts towards the phase's peak.
         self.memory_monitor.sample()
-        with self._pace:
+        with self._throttle:
             with self._lock:
                 phase_name = self.current_phase
                 if not phase_name:
@@ -209,12 +209,12 @@ class ETLContext:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
             self.progress_tracker.update(*increments, **named_increments)
         if self._reporter.has_recorder:
-            self._pace.counted(aside=self._reporter.tells_aside)
+            self._throttle.counted(aside=self._reporter.tells_aside)
         try:
             self.memory_monitor.check_progress()
         except MemoryError:
-            with self._pace:
-                self._pace.told()
+            with self._throttle:
+                self._throttle.told()
                 self._tell_progress()
             raise
 
@@ -232,7 +232,7 @@ class ETLContext:
 
         Raises ValueError for an unknown phase or status.
         """
-        with self._pace:
+        with self._throttle:
             with self._lock:
                 self._require_phase(phase)
                 valid_statuses = [known.value for known in PhaseStatus if known is not PhaseStatus.SKIPPED]
@@ -260,7 +260,7 @@ class ETLContext:
             "phase": phase,
             "traceback": failure.traceback,
         }
-        with self._pace:
+        with self._throttle:
             with self._lock:
                 self.statistics.setdefault("errors", []).append(details)
                 self.phase_status[phase] = PhaseStatus.FAILED.value

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tracking_core.etl.locks import ForkSafeLock
-from tracking_core.interrupts import from_outside
 from tracking_core.loading import load
+from tracking_core.process.interrupts import from_outside
 
 if TYPE_CHECKING:
     import psutil

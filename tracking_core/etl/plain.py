@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from numbers import Integral, Real
 from typing import Any
 
-from tracking_core.interrupts import from_outside
+from tracking_core.process.interrupts import from_outside
 
 _DEEPEST = 100
 """Levels of nesting kept by `json_ready`; a structure that holds itself ends there."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from tracking_core.dataclass import dataclass
-from tracking_core.interrupts import from_outside
+from tracking_core.process.interrupts import from_outside
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tracking_core.liveness import judge
+from tracking_core.liveness import liveness_of
 from tracking_core.records import (
     AuditEntry,
     Bundle,
@@ -98,7 +98,7 @@ def run(row: Row, forms: Forms, now: datetime) -> Run:
     started_at = moment(started)
     ended_at = _optional(moment, ended)
     heartbeat_at = _optional(moment, heartbeat)
-    verdict = judge(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
+    verdict = liveness_of(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
     if ended_at is not None and duration_ms is not None:
         duration_s = duration_ms / 1000
     else:

@@ -15,10 +15,10 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core import errors as our
 from tracking_core.config import StoreLocation
-from tracking_core.interrupts import from_outside, replaced_in
+from tracking_core.process.deadlines import moment
+from tracking_core.process.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
 from tracking_core.store.dialect import POSTGRES, Dialect, Forms
-from tracking_core.store.due import moment
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
 T = TypeVar("T")

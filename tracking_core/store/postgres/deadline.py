@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 
-from tracking_core.interrupts import from_outside
-from tracking_core.store.due import moment
+from tracking_core.process.deadlines import moment
+from tracking_core.process.interrupts import from_outside
 from tracking_core.store.postgres.names import NameNotResolved, with_addresses
 
 T = TypeVar("T")

@@ -14,10 +14,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracking_core.interrupts import from_outside
 from tracking_core.loading import load
-from tracking_core.locks import Signal, daemon_thread, start_thread
-from tracking_core.store.due import is_leaving, moment
+from tracking_core.process.deadlines import is_leaving, moment
+from tracking_core.process.interrupts import from_outside
+from tracking_core.process.locks import Signal, daemon_thread, start_thread
 
 _DEFAULT_PORT = "5432"
 

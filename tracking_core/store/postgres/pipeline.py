@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import generators
 
-from tracking_core.interrupts import from_outside
+from tracking_core.process.interrupts import from_outside
 from tracking_core.store.postgres.deadline import DeadlineConnection
 
 

@@ -27,8 +27,7 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
-from tracking_core.request_rows import ADJUSTED
-from tracking_core.sanitize import clean_tags, clean_text
+from tracking_core.sanitize import ADJUSTED, clean_tags, clean_text
 from tracking_core.store import sql_files
 from tracking_core.store.parameters import COUNTED, to_json
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob

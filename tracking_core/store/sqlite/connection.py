@@ -20,11 +20,11 @@ from tracking_core import errors as our
 from tracking_core import histogram
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation, is_trusted
-from tracking_core.forks import hook
-from tracking_core.interrupts import from_outside
+from tracking_core.process.deadlines import moment
+from tracking_core.process.forks import hook
+from tracking_core.process.interrupts import from_outside
 from tracking_core.store import sql_files
 from tracking_core.store.dialect import SQLITE, Dialect, Forms
-from tracking_core.store.due import moment
 from tracking_core.store.sqlite.forking import gate
 
 P = ParamSpec("P")

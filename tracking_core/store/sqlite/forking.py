@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
-from tracking_core.forks import Step, around_forks
+from tracking_core.process.forks import Step, around_forks
 
 PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tracking_core.config import StoreLocation
+from tracking_core.process.deadlines import moment
 from tracking_core.store import sql_files
-from tracking_core.store.due import moment
 from tracking_core.store.inspection import Inspection
 from tracking_core.store.rows import Row
 from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect

@@ -11,10 +11,10 @@ from typing import Self
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
-from tracking_core.interrupts import from_outside
+from tracking_core.process.deadlines import moment
+from tracking_core.process.interrupts import from_outside
 from tracking_core.records import Bundle
 from tracking_core.store import rows, sql_files
-from tracking_core.store.due import moment
 from tracking_core.store.queries import Queries
 from tracking_core.store.rows import Row
 from tracking_core.store.sql_files import check_readable

@@ -15,7 +15,7 @@ LONGEST_WAIT_US = 5_000_000
 """Events are seldom older than this when their time is corrected."""
 
 
-class Skew:
+class ClockOffset:
     """The store's clock minus the job's, as far as one writer knows it."""
 
     def __init__(self, clock: Clock) -> None:

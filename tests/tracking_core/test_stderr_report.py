@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.job import PREAMBLE, ROOT, run_job
 from tests.support.ports import free_port
-from tracking_core.delivery import notice as told
-from tracking_core.delivery.notice import Notice
+from tracking_core.delivery import stderr_report as told
+from tracking_core.delivery.stderr_report import StderrReport
 
 JOB = """
 tracker = SimpleETLTracker(DSN, delivery=os.environ.get("JOB_DELIVERY", "immediate"), deadline=1)
@@ -146,10 +146,10 @@ def test_a_pipe_that_is_full_or_closed_holds_up_nobody(refusing: str, end: str, 
 def test_nothing_can_act_on_a_terminal_and_a_line_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(Notice, "look", lambda _self: None)
-    notice = Notice()
-    notice.place = "/a\x1b[31m\n/b\u202e"
-    notice.undelivered("no\r\x07answer" + "x" * 5000, "spooled")
+    monkeypatch.setattr(StderrReport, "look", lambda _self: None)
+    stderr_report = StderrReport()
+    stderr_report.place = "/a\x1b[31m\n/b\u202e"
+    stderr_report.undelivered("no\r\x07answer" + "x" * 5000, "spooled")
     (line,) = stream.getvalue().splitlines()
     assert line.isprintable()
     assert len(line) <= told.LONGEST + 20
@@ -161,13 +161,13 @@ def test_a_stream_that_raises_is_no_fault_of_the_job(monkeypatch: pytest.MonkeyP
             raise RuntimeError(name)
 
     monkeypatch.setattr(sys, "stderr", Broken())
-    monkeypatch.setattr(Notice, "look", lambda _self: None)
-    Notice().undelivered("", "dropped")
-    Notice().exiting(1, 1)
+    monkeypatch.setattr(StderrReport, "look", lambda _self: None)
+    StderrReport().undelivered("", "dropped")
+    StderrReport().exiting(1, 1)
 
 
 def test_nowhere_else_is_anything_written_to_stderr_or_stdout() -> None:
-    sources = [path for path in (ROOT / "tracking_core").rglob("*.py") if path.name != "notice.py"]
+    sources = [path for path in (ROOT / "tracking_core").rglob("*.py") if path.name != "stderr_report.py"]
     assert len(sources) > 50
     for path in sources:
         text = path.read_text()

@@ -13,19 +13,19 @@ from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
 from tracking_core.delivery import backlog as backlog_module
-from tracking_core.delivery import intake as intake_module
+from tracking_core.delivery import event_queue
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, Replay
+from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import SHIP_MOST, Intake
-from tracking_core.delivery.runbook import RunBook
-from tracking_core.delivery.shipper import Shipper
+from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.delivery.spool import DiskSpool
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.failures import Failure
+from tracking_core.process import deadlines
 from tracking_core.records import DeliveryReport
-from tracking_core.store import due
 from tracking_core.store.parameters import add_up
 from tracking_core.switch import TrackingSwitch
 
@@ -33,20 +33,20 @@ HOUR_US = 3_600_000_000
 
 
 class Bench:
-    """A shipper on a bench: every part of it at hand, time standing still."""
+    """A sender on a bench: every part of it at hand, time standing still."""
 
-    def __init__(self, overload: str = "aggregate") -> None:
-        self.store, self.clock, self.spool = FakeStore(), ManualClock(us=BEGAN_US), MemorySpool()
-        self.switch, self.book, self.intake = TrackingSwitch({}), RunBook(), Intake(overload=overload)
+    def __init__(self, overload: str = "aggregate", clock: ManualClock | None = None) -> None:
+        self.store, self.clock, self.spool = FakeStore(), clock or ManualClock(us=BEGAN_US), MemorySpool()
+        self.switch, self.runs, self.queue = TrackingSwitch({}), RunRegistry(), EventQueue(overload=overload)
         self.store.store_us = BEGAN_US
         self.breaker = Breaker(lambda: 0.0)
-        self.shipper = Shipper(
+        self.sender = BatchSender(
             lambda: self.store,  # type: ignore[arg-type, return-value]
-            self.intake,
-            self.book,
+            self.queue,
+            self.runs,
             deadline=1,
             switch=self.switch,
-            health=Health(),
+            health=HealthLog(),
             clock=self.clock,
             spool=self.spool,
             breaker=self.breaker,
@@ -54,28 +54,28 @@ class Bench:
 
     def begin(self, run_id: int = RUN) -> None:
         start = start_of(run_id)
-        self.book.begin(start, self.clock.monotonic())
-        self.intake.word(start)
+        self.runs.begin(start, self.clock.monotonic())
+        self.queue.word(start)
 
     def log(self, count: int, *, run_id: int = RUN, error: str | None = None) -> None:
         for page in range(count):
-            self.intake.request((run_id, self.clock.us, f"/{page % 2}", page, 10, 200, 1, 5.0, False, error))
+            self.queue.request((run_id, self.clock.us, f"/{page % 2}", page, 10, 200, 1, 5.0, False, error))
 
     def fail(self, message: str = "oops", run_id: int = RUN) -> None:
         failure = Failure(error_type="E", message=message, traceback="Traceback …", fingerprint="f00d")
-        self.intake.word(RawError(run_id, self.clock.us, None, failure))
+        self.queue.word(RawError(run_id, self.clock.us, None, failure))
 
     def phase(self, status: str = "running", run_id: int = RUN) -> None:
-        self.intake.word(RawPhase(run_id, self.clock.us, "extract", status, {}, {"a": 1}, None))
+        self.queue.word(RawPhase(run_id, self.clock.us, "extract", status, {}, {"a": 1}, None))
 
     def end(self, run_id: int = RUN) -> None:
-        self.intake.word(RawEnd(run_id, self.clock.us, "completed", None, "job"))
+        self.queue.word(RawEnd(run_id, self.clock.us, "completed", None, "job"))
 
     def ship(self, seconds: float = 0.0) -> DeliveryReport:
         self.clock.seconds += seconds
         self.clock.us += round(seconds * 1_000_000)
-        self.shipper.ship()
-        return self.shipper.report
+        self.sender.ship()
+        return self.sender.report
 
     def down(self) -> None:
         self.store.failing = {"writer", "write"}
@@ -164,14 +164,14 @@ def test_what_comes_while_a_batch_is_on_its_way_is_left_for_the_next_time(bench:
     bench.store.on_batch = lambda _batch: bench.log(500)
     bench.ship()
     assert len(bench.store.batches) <= 2
-    assert len(bench.intake.requests) >= 500
+    assert len(bench.queue.requests) >= 500
 
 
 def test_the_next_batch_is_made_while_the_store_takes_in_one(bench: Bench) -> None:
     bench.ship()
     bench.log(2 * SHIP_MOST)
     left: list[int] = []
-    bench.store.on_batch = lambda _batch: left.append(len(bench.intake.requests))
+    bench.store.on_batch = lambda _batch: left.append(len(bench.queue.requests))
     assert bench.ship().sent == 1 + 2 * SHIP_MOST
     assert left == [0, 0]
     assert [row.seq for row in bench.store.events("requests")] == list(range(1, 2 * SHIP_MOST + 1))
@@ -184,7 +184,7 @@ def test_a_batch_that_was_made_ahead_is_not_lost_with_the_one_before_it(bench: B
     bench.store.failing, bench.store.fault = {"write after meanwhile"}, fault
     with suppress(KeyboardInterrupt):
         bench.ship()
-    assert bench.intake.is_empty
+    assert bench.queue.is_empty
     bench.up()
     assert bench.ship(1.0).sent == 1 + 2 * SHIP_MOST
     assert bench.totals() == {RUN: 2 * SHIP_MOST}
@@ -196,13 +196,13 @@ def test_leaving_spools_a_batch_that_was_made_ahead(bench: Bench) -> None:
     bench.store.failing, bench.store.fault = {"write after meanwhile"}, KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         bench.ship()
-    bench.shipper.let_go()
+    bench.sender.let_go()
     assert sum(len(batch.requests) for batch in bench.spool.batches) == 2 * SHIP_MOST
 
 
 def test_an_event_that_nobody_foresaw_does_not_take_the_others_along(bench: Bench) -> None:
     bench.log(2)
-    bench.intake.requests.append((RUN, "no time", "/a", 0, 1, 200, 1, 1.0, False, None))  # type: ignore[arg-type]
+    bench.queue.requests.append((RUN, "no time", "/a", 0, 1, 200, 1, 1.0, False, None))  # type: ignore[arg-type]
     bench.log(2)
     assert bench.ship() == DeliveryReport(sent=5, dropped=1)
 
@@ -263,14 +263,14 @@ def test_a_dead_store_is_left_alone_between_two_tries(bench: Bench) -> None:
 
 
 def test_the_writer_rests_no_longer_than_until_the_next_try_when_something_waits(bench: Bench) -> None:
-    assert bench.shipper.rest_s(1.0) == 1.0
+    assert bench.sender.rest_s(1.0) == 1.0
     bench.down()
     bench.log(1)
     bench.ship()
     bench.clock.seconds += 0.75
-    assert bench.shipper.rest_s(1.0) == pytest.approx(0.25)
+    assert bench.sender.rest_s(1.0) == pytest.approx(0.25)
     bench.clock.seconds += 10
-    assert 0 < bench.shipper.rest_s(1.0) < 0.1
+    assert 0 < bench.sender.rest_s(1.0) < 0.1
 
 
 def test_a_batch_whose_answer_was_lost_is_sent_again_under_its_key(bench: Bench) -> None:
@@ -328,14 +328,13 @@ def test_spools_of_dead_processes_are_looked_for_once_a_minute(bench: Bench, tmp
 
 
 def test_a_dead_process_s_batches_are_sent_and_not_counted_as_one_s_own(tmp_path: Path) -> None:
-    bench = Bench()
+    # The spool on the disk measures its time itself.
+    bench = Bench(clock=ManualClock(us=BEGAN_US, seconds=time.monotonic()))
     dead = DiskSpool(bench.store.label, (tmp_path,))
     assert dead.take(batch_of(5, starts=(start_of(),)))
     dead.close()
     mine = DiskSpool(bench.store.label, (tmp_path,))
-    bench.shipper._spool = mine
-    # The spool on the disk measures its time itself.
-    bench.clock.seconds = time.monotonic()
+    bench.sender._spool = mine
     bench.begin(OTHER_RUN)
     assert bench.ship() == DeliveryReport(sent=1)
     assert bench.totals() == {RUN: 5}
@@ -519,11 +518,11 @@ def test_memory_is_bounded_totals_stay_exact_and_words_are_all_kept(cramped: Ben
         cramped.log(10)
         cramped.fail()
         cramped.ship()
-        assert len(cramped.shipper._backlog) <= 5
+        assert len(cramped.sender._backlog) <= 5
     cramped.phase("completed")
     cramped.end()
     cramped.ship()
-    dropped = cramped.shipper.report.dropped
+    dropped = cramped.sender.report.dropped
     assert dropped > 300
     cramped.up()
     report = cramped.ship(1.0)
@@ -541,7 +540,7 @@ def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_co
     cramped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backlog_module, "MOST_ERRORS", 300)
-    monkeypatch.setattr(intake_module, "MOST_WORDS", 400)
+    monkeypatch.setattr(event_queue, "MOST_WORDS", 400)
     for number in range(6_000):
         cramped.fail(f"number {number}")
         if number % 500 == 0:
@@ -549,7 +548,7 @@ def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_co
     cramped.phase("completed")
     cramped.end()
     cramped.ship()
-    waiting = [len(each.batch.errors) for each in cramped.shipper._backlog._waiting]
+    waiting = [len(each.batch.errors) for each in cramped.sender._backlog._waiting]
     assert len(waiting) <= 5
     assert max(waiting) <= 300 + 200
     cramped.up()
@@ -573,7 +572,7 @@ def test_a_flood_of_errors_is_bounded_in_bytes_by_counting_them_by_kind_at_last(
         cramped.fail(f"number {number}")
         if number % 100 == 99:
             cramped.ship()
-            assert cramped.shipper._backlog._bytes() <= 100_000
+            assert cramped.sender._backlog._bytes() <= 100_000
     cramped.up()
     cramped.ship(1.0)
     assert sum(error.many for error in cramped.store.events("errors")) == 1_000
@@ -585,7 +584,7 @@ def test_memory_is_bounded_in_bytes_too(cramped: Bench, monkeypatch: pytest.Monk
         cramped.log(10, error="x" * 20_000)
         cramped.fail("y" * 60_000)
         cramped.ship()
-    assert cramped.shipper._backlog._bytes() <= 100_000
+    assert cramped.sender._backlog._bytes() <= 100_000
     cramped.up()
     cramped.ship(1.0)
     assert cramped.totals() == {RUN: 40}
@@ -597,7 +596,7 @@ def test_the_batch_that_a_store_may_have_seen_keeps_its_key_and_is_never_joined(
     for _ in range(20):
         cramped.log(10)
         cramped.ship()
-    seen = cramped.shipper._backlog.first
+    seen = cramped.sender._backlog.first
     assert add_up(seen.cells).runs[RUN].requests == 10
     assert seen.batch_seq == 1
 
@@ -606,8 +605,8 @@ def test_leaving_puts_into_the_spool_what_waits_in_memory(cramped: Bench) -> Non
     cramped.log(4)
     cramped.ship()
     cramped.spool.full = False
-    cramped.shipper.let_go()
-    assert cramped.shipper.report == DeliveryReport(spooled=5)
+    cramped.sender.let_go()
+    assert cramped.sender.report == DeliveryReport(spooled=5)
     assert cramped.spool.closed == 1
 
 
@@ -618,7 +617,7 @@ def test_leaving_asks_a_store_once_more_and_sends_what_was_spooled_meanwhile(ben
     bench.ship()
     bench.up()
     assert bench.ship().spooled == 3, "the breaker leaves the store alone"
-    with due.limit_thread(threading.get_ident(), time.monotonic() + 60):
+    with deadlines.limit_thread(threading.get_ident(), time.monotonic() + 60):
         assert bench.ship() == DeliveryReport(sent=4)
     assert bench.spool.is_empty
 
@@ -635,15 +634,15 @@ def test_a_leaving_thread_hands_over_what_the_writer_has_in_its_hands_and_each_i
         assert goes_on.wait(30)
 
     bench.store.on_batch = slow
-    writer = threading.Thread(target=bench.shipper.ship)
+    writer = threading.Thread(target=bench.sender.ship)
     writer.start()
     assert hands_over.wait(30)
-    bench.shipper.let_go(time.monotonic() + 0.3)
-    assert bench.shipper.report == DeliveryReport(sent=1, spooled=SHIP_MOST + 3_501)
+    bench.sender.let_go(time.monotonic() + 0.3)
+    assert bench.sender.report == DeliveryReport(sent=1, spooled=SHIP_MOST + 3_501)
     # It lives on after all, and replays what was handed over.
     goes_on.set()
     writer.join()
-    assert bench.shipper.report == DeliveryReport(sent=SHIP_MOST + 3_502)
+    assert bench.sender.report == DeliveryReport(sent=SHIP_MOST + 3_502)
     assert bench.totals() == {RUN: SHIP_MOST + 3_500}
     assert sorted({row.seq for row in bench.store.events("requests")}) == list(range(1, SHIP_MOST + 3_501))
     closing = bench.store.events("ledger")[-1]
@@ -655,20 +654,20 @@ def test_without_a_spool_a_leaving_process_sends_the_totals_and_the_words(bench:
     bench.spool.full = True
     bench.log(SHIP_MOST + 2_500)
     bench.end()
-    with due.limit_thread(threading.get_ident(), time.monotonic() - 1):
-        bench.shipper.ship()
-    bench.shipper.let_go(time.monotonic() + 60)
+    with deadlines.limit_thread(threading.get_ident(), time.monotonic() - 1):
+        bench.sender.ship()
+    bench.sender.let_go(time.monotonic() + 60)
     assert bench.totals() == {RUN: SHIP_MOST + 2_500}
     assert [end.status for end in bench.store.events("ends")] == ["completed"]
     assert bench.store.events("requests") == []
-    assert bench.shipper.report == DeliveryReport(sent=2, dropped=SHIP_MOST + 2_500)
+    assert bench.sender.report == DeliveryReport(sent=2, dropped=SHIP_MOST + 2_500)
     entry = bench.store.events("ledger")[-1]
     assert (entry.emitted, entry.dropped) == (SHIP_MOST + 2_500, SHIP_MOST + 2_500)
 
 
 def test_the_end_of_a_run_carries_how_many_requests_were_accepted_before_it(bench: Bench) -> None:
     bench.log(3 * SHIP_MOST)
-    bench.book.end(RUN)
+    bench.runs.end(RUN)
     bench.end()
     bench.ship()
     first = next(batch for batch in bench.store.batches if batch.ends)
@@ -678,8 +677,8 @@ def test_the_end_of_a_run_carries_how_many_requests_were_accepted_before_it(benc
 def test_what_cannot_be_spooled_at_the_end_is_counted_as_dropped(cramped: Bench) -> None:
     cramped.log(4)
     cramped.ship()
-    cramped.shipper.let_go()
-    assert cramped.shipper.report == DeliveryReport(dropped=5)
+    cramped.sender.let_go()
+    assert cramped.sender.report == DeliveryReport(dropped=5)
 
 
 def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -691,13 +690,13 @@ def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatc
     bench.log(5 * SHIP_MOST)
     for _ in range(20):
         bench.ship()
-    assert len(bench.shipper._backlog) == 2
-    assert len(bench.intake.requests) == 3 * SHIP_MOST
+    assert len(bench.sender._backlog) == 2
+    assert len(bench.queue.requests) == 3 * SHIP_MOST
     bench.up()
     for _ in range(3):
         bench.ship(1.0)
     assert len(bench.store.events("requests")) == 5 * SHIP_MOST
-    assert bench.shipper.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
+    assert bench.sender.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
 
 
 def test_where_callers_wait_not_even_bytes_cost_detail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -709,14 +708,14 @@ def test_where_callers_wait_not_even_bytes_cost_detail(monkeypatch: pytest.Monke
     bench.log(5 * SHIP_MOST)
     for _ in range(20):
         bench.ship()
-    assert bench.shipper.report.dropped == 0
-    assert len(bench.shipper._backlog) == 2
+    assert bench.sender.report.dropped == 0
+    assert len(bench.sender._backlog) == 2
 
 
 def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking_core.delivery.intake.MOST_REQUESTS", 10)
+    monkeypatch.setattr("tracking_core.delivery.event_queue.MOST_REQUESTS", 10)
     bench.log(25)
     assert bench.ship() == DeliveryReport(sent=11, dropped=15)
     assert bench.totals() == {RUN: 25}
@@ -727,7 +726,7 @@ def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
 
 
 def test_a_call_from_within_does_not_disturb_the_batch_under_way(bench: Bench) -> None:
-    bench.store.on_batch = lambda _batch: (bench.shipper.ship(), bench.shipper.let_go())  # type: ignore[func-returns-value]
+    bench.store.on_batch = lambda _batch: (bench.sender.ship(), bench.sender.let_go())  # type: ignore[func-returns-value]
     bench.log(3)
     assert bench.ship() == DeliveryReport(sent=4)
     assert bench.store.closed == 0
@@ -736,10 +735,10 @@ def test_a_call_from_within_does_not_disturb_the_batch_under_way(bench: Bench) -
 def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_nothing(bench: Bench) -> None:
     bench.log(2)
     bench.ship()
-    bench.book.renew()
-    bench.intake.renew()
-    bench.shipper.renew()
-    assert bench.shipper.report == DeliveryReport()
+    bench.runs.renew()
+    bench.queue.renew()
+    bench.sender.renew()
+    assert bench.sender.report == DeliveryReport()
     bench.log(1)
     bench.ship()
     assert (bench.store.opened, bench.store.closed) == (2, 0)
@@ -749,6 +748,6 @@ def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_n
 
 
 def test_a_count_of_a_source_is_sent(bench: Bench) -> None:
-    bench.intake.word(RawCount(RUN, bench.clock.us, "contacts", 12))
+    bench.queue.word(RawCount(RUN, bench.clock.us, "contacts", 12))
     bench.ship()
     assert [(count.entity, count.items) for count in bench.store.events("source_counts")] == [("contacts", 12)]

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from tracking_core.dataclass import fields
-from tracking_core.delivery.claims import MOST_REQUESTS, Claim, Numbered, seal
+from tracking_core.delivery.pending_batch import MOST_REQUESTS, Numbered, PendingBatch, build
 from tracking_core.delivery.rows import clean_name
 from tracking_core.events import (
     Batch,
@@ -51,14 +51,14 @@ _RAW_FIELDS = 9
 _ENDPOINT, _ERROR = 1, 8
 
 
-def encode(item: Batch | Claim) -> bytes:
-    """Return a batch or a claim as one line of JSON, without its line end."""
-    if isinstance(item, Claim):
+def encode(item: Batch | PendingBatch) -> bytes:
+    """Return a batch or a pending as one line of JSON, without its line end."""
+    if isinstance(item, PendingBatch):
         try:
             return _dumped(_content_of(item.batch) | {"requests": [_columns_of(part) for part in item.requests]})
         except (ValueError, TypeError):
             # A number of thousands of digits: rows hold none.
-            item = seal(item) or item.batch
+            item = build(item) or item.batch
     return _dumped(_content_of(item))
 
 
@@ -143,7 +143,7 @@ def _decoded(line: bytes) -> Batch:
             for name, items in content.items()
             if name in _RECORDS
         }
-        # Who knows no claims finds requests without their columns, and sets the line aside.
+        # Who knows no pending_batches finds requests without their columns, and sets the line aside.
         is_claim = "columns" not in content and bool(content.setdefault("requests", ()))
         batch = Batch(
             writer_id=content["writer_id"],
@@ -156,7 +156,7 @@ def _decoded(line: bytes) -> Batch:
             **records,
         )
         if is_claim:
-            batch = seal(Claim(batch=batch, requests=tuple(map(_numbered, content["requests"])))) or batch
+            batch = build(PendingBatch(batch=batch, requests=tuple(map(_numbered, content["requests"])))) or batch
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a batch: {type(error).__name__}: {error}") from None
     spoken: Iterable[Any] = chain(batch.requests, batch.cells, *records.values())

@@ -29,7 +29,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from tracking_core.interrupts import from_outside, suppress_faults
+from tracking_core.process.interrupts import from_outside, suppress_faults
 
 _LONGEST_START_S = 5.0
 _known: weakref.WeakSet[threading.RLock] = weakref.WeakSet()
@@ -116,7 +116,7 @@ def start_thread(thread: threading.Thread | None) -> bool:
     return thread.ident is not None
 
 
-def occupied(work: Callable[[], T]) -> T:
+def store_busy(work: Callable[[], T]) -> T:
     """Return what `work` returns, during which the calling thread talks to a store; then do what was put off.
 
     A `__del__` may run between any two steps of the work and have something to record itself. Done at once it could
@@ -143,7 +143,7 @@ def occupied(work: Callable[[], T]) -> T:
                 waiting.popleft()(interrupted)
 
 
-def put_off(what: Callable[[bool], object]) -> bool:
+def defer(what: Callable[[bool], object]) -> bool:
     """Have something done when the calling thread is done with its store; False, when it is not talking to any.
 
     `what` is called with whether the thread was interrupted, by ctrl-c for one, and should lose no time.

@@ -1,31 +1,31 @@
 """What a store's receipt means for the runs of a writer: held, refused, switched off.
 
-Owns the consequences for the book, the switch, the figures and the log; both deliveries draw the same ones.
+Owns the consequences for the runs, the switch, the figures and the log; both deliveries draw the same ones.
 """
 
 from __future__ import annotations
 
 from tracking_core.delivery.batches import events_of
 from tracking_core.delivery.counts import Counts
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.runbook import RunBook
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.events import Batch, Receipt
 from tracking_core.switch import TrackingSwitch
 
 
-class Learning:
+class ReceiptHandler:
     """Draws the conclusions."""
 
-    def __init__(self, book: RunBook, switch: TrackingSwitch, counts: Counts, health: Health) -> None:
-        self._book = book
+    def __init__(self, runs: RunRegistry, switch: TrackingSwitch, counts: Counts, health: HealthLog) -> None:
+        self._runs = runs
         self._switch = switch
         self._counts = counts
         self._health = health
 
     def learn(self, batch: Batch, receipt: Receipt) -> None:
         """Take in what the store said of a batch."""
-        with self._book.lock:
-            states = self._book.known(batch.run_ids())
+        with self._runs.lock:
+            states = self._runs.known(batch.run_ids())
             self._switch.learn([state.job for state in states if state.job is not None], receipt.switched_off)
             for state in states:
                 reason = receipt.refused.get(state.run_id)
@@ -49,13 +49,13 @@ class Learning:
 
     def starts(self, batch: Batch, where: str) -> None:
         """Count the starts that a batch carries, which no store holds yet, where they are now."""
-        with self._book.lock:
-            for state in self._book.known(start.run_id for start in batch.starts):
+        with self._runs.lock:
+            for state in self._runs.known(start.run_id for start in batch.starts):
                 if not state.confirmed:
                     self._counts.start(state, where)
 
     def runs_off(self, batch: Batch) -> set[int]:
         """Return the runs of a batch for whose job tracking was off when the store was last heard."""
-        with self._book.lock:
-            states = self._book.known(batch.run_ids())
+        with self._runs.lock:
+            states = self._runs.known(batch.run_ids())
             return {state.run_id for state in states if state.job is not None and self._switch.shared_off(state.job)}

@@ -10,7 +10,7 @@ import os
 import select
 import sys
 
-from tracking_core.interrupts import from_outside, suppress_faults
+from tracking_core.process.interrupts import from_outside, suppress_faults
 
 LOGGER_NAME = "tracking_core"
 LONGEST = 1000
@@ -20,7 +20,7 @@ _OFF = frozenset({"", "0", "false", "off", "no"})
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
-class Notice:
+class StderrReport:
     """What this process has written so far."""
 
     def __init__(self) -> None:
@@ -97,5 +97,5 @@ def _put(line: str) -> None:
         os.write(descriptor, line.encode(getattr(stream, "encoding", None) or "ascii", "backslashreplace"))
 
 
-notice = Notice()
+stderr_report = StderrReport()
 """The one of this process; a forked child inherits what has been written."""

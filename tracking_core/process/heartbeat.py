@@ -18,30 +18,29 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from tracking_core import forks
 from tracking_core.dataclass import dataclass
-from tracking_core.locks import daemon_thread, occupied, reentrant_lock, start_thread
-from tracking_core.store import due
+from tracking_core.process import deadlines, forks
+from tracking_core.process.locks import daemon_thread, reentrant_lock, start_thread, store_busy
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
 
 SHORTEST_REST_S = 0.01
 """Between two beats of one thread, whatever the interval and however long a beat took."""
 
-TELL_AFTER_S = 1.0
+REPORT_AFTER_S = 1.0
 """How long after a word was held back its teller is asked for it."""
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """Who may hold back a word for a moment."""
 
-    def tell_rest(self, *, at_once: bool = False) -> None:
+    def report_rest(self, *, at_once: bool = False) -> None:
         """Tell what is held back, `at_once` because there is no later; it waits for no other thread."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
+class HeartbeatSettings:
     """What a tracker brings along for its runs to beat."""
 
     store_key: str
@@ -63,10 +62,10 @@ class _Beating:
 
     run_id: int
     job: str
-    pulse: Pulse
+    settings: HeartbeatSettings
 
 
-class Heart:
+class Heartbeat:
     """The runs of this process that live, and the thread that says so."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -79,17 +78,17 @@ class Heart:
         self._runs: dict[int, _Beating] = {}
         self._beaten: dict[str, float] = {}
         # In the order of their turns; only the thread takes any out.
-        self._tellers: deque[tuple[float, weakref.ref[Teller]]] = deque()
+        self._tellers: deque[tuple[float, weakref.ref[Reporter]]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = self._paused = False
         # Guards the starting of the thread; re-entrant, since a signal's handler may come in between.
         self._starting = reentrant_lock()
 
-    def watch(self, run_id: int, job: str, pulse: Pulse) -> bool:
+    def watch(self, run_id: int, job: str, settings: HeartbeatSettings) -> bool:
         """Let a run beat from now on; False where no thread can be started any more."""
-        self._runs[run_id] = _Beating(run_id, job, pulse)
-        self._beaten.setdefault(pulse.store_key, self._monotonic())
+        self._runs[run_id] = _Beating(run_id, job, settings)
+        self._beaten.setdefault(settings.store_key, self._monotonic())
         if self._run():
             # A thread that rests until a later beat learns of an earlier one.
             self._signals.put(None)
@@ -101,15 +100,15 @@ class Heart:
         """Let a run beat no more: it has ended, or there is none."""
         self._runs.pop(run_id, None)
 
-    def tell_soon(self, teller: Teller) -> None:
+    def report_soon(self, teller: Reporter) -> None:
         """Ask a teller, in about a second, for what it holds back; also in a process whose runs another one beats."""
-        self._tellers.append((self._monotonic() + TELL_AFTER_S, weakref.ref(teller)))
+        self._tellers.append((self._monotonic() + REPORT_AFTER_S, weakref.ref(teller)))
         # Here a thread may start in a process that began no run, and so takes no part in forks yet.
         forks.hook()
         if self._run():
             self._signals.put(None)
 
-    def tell_all(self) -> None:
+    def report_all(self) -> None:
         """Ask every teller at once, since the process leaves."""
         for _, listed in list(self._tellers):
             _ask(listed(), at_once=True)
@@ -141,17 +140,17 @@ class Heart:
         # The thread outlives whatever happens in one beat.
         with suppress(Exception):
             until_beat = self.beat_due()
-        rests = [rest for rest in (until_beat, self.tell_due()) if rest is not None]
+        rests = [rest for rest in (until_beat, self.report_due()) if rest is not None]
         return min(rests, default=None)
 
     def beat_due(self) -> float | None:
         """Beat for every store whose turn it is; return the seconds until the next turn, None without runs."""
         groups: dict[str, list[_Beating]] = {}
         for beating in list(self._runs.values()):
-            groups.setdefault(beating.pulse.store_key, []).append(beating)
+            groups.setdefault(beating.settings.store_key, []).append(beating)
         rests: list[float] = []
         for key, group in groups.items():
-            interval = min(beating.pulse.interval for beating in group)
+            interval = min(beating.settings.interval for beating in group)
             now = self._monotonic()
             if now >= self._beaten.setdefault(key, now) + interval:
                 # Turns that were missed while a beat took its time are not made up for.
@@ -162,7 +161,7 @@ class Heart:
             self._beaten.pop(key, None)
         return max(min(rests), SHORTEST_REST_S) if rests else None
 
-    def tell_due(self) -> float | None:
+    def report_due(self) -> float | None:
         """Ask the teller whose turn it is; return the seconds until the next turn, None when nobody waits for one.
 
         One at a time, so that a beat waits for no more than one.
@@ -175,7 +174,7 @@ class Heart:
         with self._starting:
             if self._paused or (self._thread is not None and self._thread.is_alive()):
                 return True
-            if self._stopped or due.is_leaving():
+            if self._stopped or deadlines.is_leaving():
                 return False
             self._thread = daemon_thread(self._loop, "tracking_core heartbeat")
             if start_thread(self._thread):
@@ -199,27 +198,27 @@ class Heart:
 
 def _beat(group: list[_Beating]) -> None:
     """Say once that these runs of one store live, and take in what comes back about the switch."""
-    pulse = group[0].pulse
+    settings = group[0].settings
 
     def beat() -> None:
-        with pulse.open_store().writer(pulse.deadline) as writer:
+        with settings.open_store().writer(settings.deadline) as writer:
             receipt = writer.beat([beating.run_id for beating in group])
         for beating in group:
             # Of a run that the store does not hold yet it has said nothing, nor of its job's switch.
             if beating.run_id not in receipt.refused:
-                beating.pulse.switch.learn((beating.job,), receipt.switched_off)
+                beating.settings.switch.learn((beating.job,), receipt.switched_off)
 
     with suppress(Exception):
-        occupied(beat)
+        store_busy(beat)
 
 
-def _ask(teller: Teller | None, *, at_once: bool) -> None:
+def _ask(teller: Reporter | None, *, at_once: bool) -> None:
     if teller is not None:
         with suppress(Exception):
-            teller.tell_rest(at_once=at_once)
+            teller.report_rest(at_once=at_once)
 
 
-heart = Heart()
+heartbeat = Heartbeat()
 """The one of this process."""
 
-forks.around_forks(forks.Step.THREADS, heart.pause, heart.resume)
+forks.around_forks(forks.Step.THREADS, heartbeat.pause, heartbeat.resume)

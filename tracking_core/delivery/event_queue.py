@@ -4,7 +4,7 @@ Owns the queues, their bounds and what happens beyond them: a request's detail i
 the other lane (lifecycle, phases, counts, errors) are kept, errors in fewer letters and in the end one of each kind for
 all others, with their number. Everything here may be called again while
 it is already running in the same thread, from a `__del__`, a signal's handler or a logging handler: queues are deques,
-signals a SimpleQueue, and the locks re-entrant. What is done with the events is the shipper's business.
+signals a SimpleQueue, and the locks re-entrant. What is done with the events is the sender's business.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tracking_core.dataclass import replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.overflow import Overflow, short
 from tracking_core.events import RunStart
-from tracking_core.locks import Signal, reentrant_lock
+from tracking_core.process import deadlines
+from tracking_core.process.locks import Signal, reentrant_lock
 from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
-from tracking_core.store import due
 
 MOST_REQUESTS = 50_000
 """Requests that wait at the most; a tuple of a few small values each, some 300 bytes, 15 MB in all."""
@@ -46,7 +46,7 @@ _WAIT_STEP_S = 0.5
 Word: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
 
 
-class Intake:
+class EventQueue:
     """What a job has said and no batch holds yet."""
 
     def __init__(self, *, overload: str) -> None:
@@ -75,7 +75,7 @@ class Intake:
         self._late: list[RawRequest | RawError] = []
         # Told when there is room again.
         self._room = Signal()
-        self.shipper: threading.Thread | None = None
+        self.sender: threading.Thread | None = None
 
     # -- the job's calls ---------------------------------------------------------------------------------------------
 
@@ -110,11 +110,11 @@ class Intake:
                 self.wake()
 
     def wake(self) -> None:
-        """Have the shipper look at once."""
+        """Have the sender look at once."""
         self._awake = True
         self._signals.put(None)
 
-    # -- the shipper's calls -----------------------------------------------------------------------------------------
+    # -- the sender's calls -----------------------------------------------------------------------------------------
 
     def rest(self, seconds: float) -> None:
         """Wait until there is enough to do or the time is over."""
@@ -237,11 +237,11 @@ class Intake:
             self._adding = False
 
     def _wait_for_room(self) -> None:
-        """Wait until the shipper has made room; not when nobody can make any, since what waits must not be lost."""
-        shipper = self.shipper
-        if shipper is None or shipper is threading.current_thread():
+        """Wait until the sender has made room; not when nobody can make any, since what waits must not be lost."""
+        sender = self.sender
+        if sender is None or sender is threading.current_thread():
             return
-        while self._is_full() and shipper.is_alive() and not due.is_leaving():
+        while self._is_full() and sender.is_alive() and not deadlines.is_leaving():
             self._room.clear()
             if self._is_full():
                 self._room.wait(_WAIT_STEP_S)

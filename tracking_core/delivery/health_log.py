@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tracking_core.delivery.notice import LOGGER_NAME, notice
+from tracking_core.delivery.stderr_report import LOGGER_NAME, stderr_report
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id
-from tracking_core.interrupts import suppress_faults
 from tracking_core.loading import load
-from tracking_core.locks import daemon_thread, reentrant_lock, start_thread
+from tracking_core.process import deadlines
+from tracking_core.process.interrupts import suppress_faults
+from tracking_core.process.locks import daemon_thread, reentrant_lock, start_thread
 from tracking_core.redaction import without_secrets
-from tracking_core.store import due
 
 if TYPE_CHECKING:
     import logging
@@ -31,14 +31,14 @@ _WHY = {
 }
 
 
-class Health:
+class HealthLog:
     """Whether the store takes what it is given, as the log was told."""
 
-    speaks = True
+    writes_stderr = True
     """Whether what happens here is the process's own recording, so that stderr is told too."""
 
     def __init__(self) -> None:
-        notice.look()
+        stderr_report.look()
         self._fault = ""
         # Guards what was said; never held while logging, since a handler may call the tracker again. Re-entrant, as
         # the tracker's other locks are: a signal's handler may come in between.
@@ -47,9 +47,9 @@ class Health:
         self._remarks: set[tuple[object, str]] = set()
         self._say: Callable[[str, str], None] = _say
 
-    def speak_aside(self) -> None:
-        """Log on a thread of its own from now on (see `Aside`)."""
-        self._say = Aside().say
+    def log_in_thread(self) -> None:
+        """Log on a thread of its own from now on (see `LogThread`)."""
+        self._say = LogThread().say
 
     @property
     def is_good(self) -> bool:
@@ -71,8 +71,8 @@ class Health:
 
     def undelivered(self, kept: str) -> None:
         """Tell stderr, where logging is not configured, that data is `spooled`, waits in `memory` or is `dropped`."""
-        if self.speaks:
-            notice.undelivered(self._fault, kept)
+        if self.writes_stderr:
+            stderr_report.undelivered(self._fault, kept)
 
     def worked(self, label: str) -> None:
         """Say that the store answers again, if it did not before."""
@@ -134,10 +134,10 @@ class Health:
         """Take a new lock in a forked child: the old one may be held by a thread that is not there."""
         self._lock = reentrant_lock()
         if self._say is not _say:
-            self.speak_aside()
+            self.log_in_thread()
 
 
-class Aside:
+class LogThread:
     """Logs on a thread of its own, which lives while there is something to say.
 
     A thread that logs may have to wait for a lock of the job's handler, whose holder may be waiting for that very
@@ -146,14 +146,14 @@ class Aside:
     """
 
     def __init__(self) -> None:
-        # Guards the words and whether somebody speaks; never held while logging.
+        # Guards the words and whether somebody writes_stderr; never held while logging.
         self._lock = reentrant_lock()
         self._words: deque[tuple[str, str]] = deque()
         self._speaking = False
 
     def say(self, level: str, message: str) -> None:
         """Have something said soon; where no thread can be started it is said at once, while leaving not at all."""
-        if due.is_leaving():
+        if deadlines.is_leaving():
             return
         with self._lock:
             self._words.append((level, message))
@@ -163,7 +163,7 @@ class Aside:
         try:
             started = start_thread(daemon_thread(self._speak, "tracking_core log"))
         except BaseException:
-            # Interrupted: a second thread that speaks does no harm.
+            # Interrupted: a second thread that writes_stderr does no harm.
             self._speaking = False
             raise
         if not started:
@@ -190,13 +190,13 @@ def logger() -> logging.Logger:
     found = logging.getLogger(LOGGER_NAME)
     if not found.handlers:
         # Without it Python would print warnings to a job's stderr.
-        notice.silent_handler = logging.NullHandler()
-        found.addHandler(notice.silent_handler)
+        stderr_report.silent_handler = logging.NullHandler()
+        found.addHandler(stderr_report.silent_handler)
     return found
 
 
 def _say(level: str, message: str) -> None:
-    if due.is_leaving():
+    if deadlines.is_leaving():
         # A log handler's lock may be held by the very thread that waits for this one to end.
         return
     # A job's own log handler may raise anything; it must not reach the job.

@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from tracking_core.dataclass import dataclass, field
 from tracking_core.events import RunStart
 from tracking_core.identity import new_writer_id
-from tracking_core.locks import reentrant_lock
+from tracking_core.process.locks import reentrant_lock
 
 MOST_ENDED_RUNS = 16_384
 """Ended runs that a long-lived process remembers, so that what arrives after the end goes on with their sequence."""
 
 
 @dataclass(slots=True)
-class PhaseMemory:
+class PhaseState:
     """How a phase of a run stands, as far as this writer told it."""
 
     position: int | None
@@ -73,7 +73,7 @@ class RunState:
     last_us: int = 0
     """The latest moment given to a word that another may overwrite."""
 
-    phases: dict[str, PhaseMemory] = field(default_factory=dict)
+    phases: dict[str, PhaseState] = field(default_factory=dict)
 
     def draw(self) -> int:
         """Return the next sequence number; no call stands between reading and writing it, so none can come twice."""
@@ -108,13 +108,13 @@ class RunState:
         self.last_us = max(at_us, self.last_us + 1)
         return self.last_us
 
-    def told_phase(self, phase: str, status: str, at_us: int, memory_mb: float | None) -> PhaseMemory:
+    def told_phase(self, phase: str, status: str, at_us: int, memory_mb: float | None) -> PhaseState:
         """Take in a phase's new status and return how it stands now."""
         memory = self.phases.get(phase)
         if memory is None:
             # Positions of a run begun elsewhere are the store's to give: others may have told it of phases.
             position = len(self.phases) + 1 if self.started_monotonic is not None else None
-            memory = self.phases[phase] = PhaseMemory(position=position)
+            memory = self.phases[phase] = PhaseState(position=position)
         if status == "running" and memory.status != "running":
             memory.started_us = at_us
         memory.status = status
@@ -123,11 +123,11 @@ class RunState:
         return memory
 
 
-class RunBook:
+class RunRegistry:
     """The runs of one tracker. Not locked inside: whoever uses it holds `lock`, and never while talking to a store."""
 
     def __init__(self) -> None:
-        # Guards every state of the book: two requests must not draw one sequence number. Re-entrant, since a signal's
+        # Guards every state of the runs: two requests must not draw one sequence number. Re-entrant, since a signal's
         # handler or a `__del__` may record something while it is held.
         self.lock = reentrant_lock()
         self.writer_id = new_writer_id()
@@ -153,7 +153,7 @@ class RunBook:
             state.start, state.job = start, start.job
 
     def state(self, run_id: int) -> RunState:
-        """Return a run's state; one that the book does not know is entered as begun elsewhere."""
+        """Return a run's state; one that the runs does not know is entered as begun elsewhere."""
         state = self._states.get(run_id)
         if state is None:
             # One that was forgotten must not begin its sequence again under the same writer: its new rows would be
@@ -163,12 +163,12 @@ class RunBook:
         return state
 
     def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began that this book knows from its start."""
+        """Return how a run began that this runs knows from its start."""
         state = self._states.get(run_id)
         return state.start if state is not None else None
 
     def known(self, run_ids: Iterable[int]) -> list[RunState]:
-        """Return the states of those runs that this book knows."""
+        """Return the states of those runs that this runs knows."""
         return [self._states[run_id] for run_id in run_ids if run_id in self._states]
 
     def told(self) -> list[RunState]:

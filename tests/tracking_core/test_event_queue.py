@@ -7,11 +7,11 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, start_of
-from tracking_core.delivery import intake as module
+from tracking_core.delivery import event_queue as module
 from tracking_core.delivery import overflow as overflow_module
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, OTHER_ENDPOINTS
-from tracking_core.delivery.intake import Intake
+from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.failures import Failure
 
 
@@ -32,82 +32,82 @@ def phase(status: str = "running", name: str = "extract", **processed: int) -> R
 
 
 @pytest.fixture
-def intake() -> Intake:
-    return Intake(overload="aggregate")
+def queue() -> EventQueue:
+    return EventQueue(overload="aggregate")
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Intake:
-    """Return an intake with room for four requests and six words."""
+def small(monkeypatch: pytest.MonkeyPatch) -> EventQueue:
+    """Return an queue with room for four requests and six words."""
     monkeypatch.setattr(module, "MOST_REQUESTS", 4)
     monkeypatch.setattr(module, "MOST_WORDS", 6)
-    return Intake(overload="aggregate")
+    return EventQueue(overload="aggregate")
 
 
-def is_woken(intake: Intake) -> bool:
-    """Return whether the shipper would look at once; it has looked then."""
+def is_woken(queue: EventQueue) -> bool:
+    """Return whether the sender would look at once; it has looked then."""
     slept: list[float] = []
 
     class Signals:
-        """What the shipper waits for."""
+        """What the sender waits for."""
 
         def get(self, timeout: float) -> None:
             slept.append(timeout)
             raise module.Empty
 
-    woken = not intake._signals.empty()
-    intake._signals = Signals()  # type: ignore[assignment]
-    intake.rest(60.0)
-    intake._signals = module.SimpleQueue()
-    intake._awake = False
+    woken = not queue._signals.empty()
+    queue._signals = Signals()  # type: ignore[assignment]
+    queue.rest(60.0)
+    queue._signals = module.SimpleQueue()
+    queue._awake = False
     return woken or slept == [0]
 
 
-def test_requests_come_out_as_they_went_in(intake: Intake) -> None:
+def test_requests_come_out_as_they_went_in(queue: EventQueue) -> None:
     given = [raw(page) for page in range(7)]
     for one in given:
-        intake.request(one)
-    assert intake.take_requests(5) == given[:5]
-    assert intake.take_requests(5) == given[5:]
-    assert intake.is_empty
+        queue.request(one)
+    assert queue.take_requests(5) == given[:5]
+    assert queue.take_requests(5) == given[5:]
+    assert queue.is_empty
 
 
-def test_a_batch_s_worth_of_requests_wakes_the_shipper(intake: Intake) -> None:
+def test_a_batch_s_worth_of_requests_wakes_the_shipper(queue: EventQueue) -> None:
     for page in range(500):
-        intake.request(raw(page))
-    assert intake._signals.empty()
-    intake.request(raw(500))
-    assert is_woken(intake)
+        queue.request(raw(page))
+    assert queue._signals.empty()
+    queue.request(raw(500))
+    assert is_woken(queue)
 
 
-def test_a_megabyte_of_texts_wakes_the_shipper(intake: Intake) -> None:
+def test_a_megabyte_of_texts_wakes_the_shipper(queue: EventQueue) -> None:
     for page in range(16):
-        assert intake._signals.empty()
-        intake.request(raw(page, error="x" * 65_536))
-    assert is_woken(intake)
+        assert queue._signals.empty()
+        queue.request(raw(page, error="x" * 65_536))
+    assert is_woken(queue)
 
 
-def test_a_megabyte_at_a_time_is_taken(intake: Intake) -> None:
+def test_a_megabyte_at_a_time_is_taken(queue: EventQueue) -> None:
     for page in range(40):
-        intake.request(raw(page, error="x" * 60_000))
-    assert len(intake.take_requests(500)) == 18
+        queue.request(raw(page, error="x" * 60_000))
+    assert len(queue.take_requests(500)) == 18
 
 
 @pytest.mark.parametrize("word", [start_of(), RawEnd(RUN, 0, "completed", None, "job")], ids=["start", "end"])
-def test_a_start_and_an_end_wake_the_shipper_even_if_it_was_at_work(intake: Intake, word: object) -> None:
-    intake._awake = True
-    intake.word(word)  # type: ignore[arg-type]
-    assert is_woken(intake)
+def test_a_start_and_an_end_wake_the_shipper_even_if_it_was_at_work(queue: EventQueue, word: object) -> None:
+    queue._awake = True
+    queue.word(word)  # type: ignore[arg-type]
+    assert is_woken(queue)
 
 
-def test_other_words_wait_for_their_turn(intake: Intake) -> None:
+def test_other_words_wait_for_their_turn(queue: EventQueue) -> None:
     for word in (phase(), error(), RawCount(RUN, 0, "contacts", 3)):
-        intake.word(word)
-    assert not is_woken(intake)
-    assert intake.take_words(10) == [phase(), error(), RawCount(RUN, 0, "contacts", 3)]
+        queue.word(word)
+    assert not is_woken(queue)
+    assert queue.take_words(10) == [phase(), error(), RawCount(RUN, 0, "contacts", 3)]
 
 
-def test_a_shipper_that_works_is_not_told_again_and_again(small: Intake) -> None:
+def test_a_shipper_that_works_is_not_told_again_and_again(small: EventQueue) -> None:
     small.rest(0)
     for page in range(1000):
         small.request(raw(page))
@@ -117,7 +117,7 @@ def test_a_shipper_that_works_is_not_told_again_and_again(small: Intake) -> None
 # -- no room: aggregate ------------------------------------------------------------------------------------------------
 
 
-def test_beyond_the_bound_requests_lose_their_detail_and_are_counted(small: Intake) -> None:
+def test_beyond_the_bound_requests_lose_their_detail_and_are_counted(small: EventQueue) -> None:
     for page in range(10):
         small.request(raw(page, endpoint=f"/{page % 2}"))
     assert len(small.requests) == 4
@@ -128,7 +128,7 @@ def test_beyond_the_bound_requests_lose_their_detail_and_are_counted(small: Inta
     assert small.take_overflow() is None
 
 
-def test_what_is_added_up_lands_in_the_store_s_time(small: Intake) -> None:
+def test_what_is_added_up_lands_in_the_store_s_time(small: EventQueue) -> None:
     small.offset_us = 3_600_000_000
     for page in range(5):
         small.request(raw(page))
@@ -138,7 +138,7 @@ def test_what_is_added_up_lands_in_the_store_s_time(small: Intake) -> None:
     assert key.bucket * 1_000_000 >= BEGAN_US + 3_590_000_000
 
 
-def test_very_many_endpoints_become_one(small: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_many_endpoints_become_one(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overflow_module, "MOST_CELLS", 3)
     for page in range(20):
         small.request(raw(0, endpoint=f"/{page}"))
@@ -148,7 +148,7 @@ def test_very_many_endpoints_become_one(small: Intake, monkeypatch: pytest.Monke
     assert sum(cell.requests for cell in overflow.cells.values()) == 16
 
 
-def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(small: Intake) -> None:
+def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(small: EventQueue) -> None:
     for number in range(20):
         small.word(error(f"{number}", "t" * 1_000, fingerprint=f"kind {number % 2}"))
     for name in ("extract", "load"):
@@ -164,7 +164,7 @@ def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(sma
     assert small.take_overflow() is None
 
 
-def test_errors_of_very_many_kinds_are_counted_by_their_run(small: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_very_many_kinds_are_counted_by_their_run(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overflow_module, "MOST_KINDS", 3)
     for number in range(20):
         small.word(error(fingerprint=f"kind {number}"))
@@ -173,23 +173,23 @@ def test_errors_of_very_many_kinds_are_counted_by_their_run(small: Intake, monke
     assert sorted(many for _, many in overflow.errors.values()) == [1, 1, 1, 11]
 
 
-def test_long_texts_are_bounded_in_bytes(intake: Intake) -> None:
+def test_long_texts_are_bounded_in_bytes(queue: EventQueue) -> None:
     for page in range(300):
-        intake.request(raw(page, error="x" * 60_000))
-    waiting = sum(len(one[9] or "") for one in intake.requests)
+        queue.request(raw(page, error="x" * 60_000))
+    waiting = sum(len(one[9] or "") for one in queue.requests)
     assert module.MOST_LONG_BYTES - 65_536 <= waiting <= module.MOST_LONG_BYTES
-    overflow = intake.take_overflow()
+    overflow = queue.take_overflow()
     assert overflow is not None
-    assert sum(cell.requests for cell in overflow.cells.values()) == 300 - len(intake.requests)
-    while intake.take_requests(500):
+    assert sum(cell.requests for cell in overflow.cells.values()) == 300 - len(queue.requests)
+    while queue.take_requests(500):
         pass
-    assert intake._long_bytes == 0
+    assert queue._long_bytes == 0
 
 
-def test_no_text_is_kept_longer_than_a_store_keeps_it(intake: Intake) -> None:
-    intake.request(raw(error="x" * 10_000_000, endpoint="/" * 10_000))
-    intake.word(error("y" * 10_000_000, "z" * 10_000_000))
-    (request,), (word,) = intake.take_requests(1), intake.take_words(1)
+def test_no_text_is_kept_longer_than_a_store_keeps_it(queue: EventQueue) -> None:
+    queue.request(raw(error="x" * 10_000_000, endpoint="/" * 10_000))
+    queue.word(error("y" * 10_000_000, "z" * 10_000_000))
+    (request,), (word,) = queue.take_requests(1), queue.take_words(1)
     assert len(request[9] or "") <= 65_536
     assert len(request[2]) <= 1024
     assert isinstance(word, RawError)
@@ -198,21 +198,21 @@ def test_no_text_is_kept_longer_than_a_store_keeps_it(intake: Intake) -> None:
 
 
 def test_errors_are_never_given_up_but_shortened_when_very_many_wait(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
+    queue: EventQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_LONG_BYTES", 10_000)
     for _ in range(50):
-        intake.word(error("m" * 500, "t" * 4_000))
-    words = intake.take_words(100)
+        queue.word(error("m" * 500, "t" * 4_000))
+    words = queue.take_words(100)
     assert len(words) == 50
     short = [word for word in words if isinstance(word, RawError) and word.failure.traceback == LEFT_OUT]
     assert len(short) >= 45
     assert {word.failure.message for word in short} == {"m" * 200}
     assert {word.failure.fingerprint for word in short} == {"f00d"}
-    assert intake._word_bytes == 0
+    assert queue._word_bytes == 0
 
 
-def test_words_that_a_later_one_says_again_are_left_out_when_very_many_wait(small: Intake) -> None:
+def test_words_that_a_later_one_says_again_are_left_out_when_very_many_wait(small: EventQueue) -> None:
     small.word(start_of())
     for step in range(1, 4):
         small.word(phase(contacts=step))
@@ -224,7 +224,7 @@ def test_words_that_a_later_one_says_again_are_left_out_when_very_many_wait(smal
     assert words == [start_of(), phase(contacts=3), RawCount(RUN, 2, "contacts", 2), *late]
 
 
-def test_the_units_of_a_phase_s_words_are_put_together(small: Intake) -> None:
+def test_the_units_of_a_phase_s_words_are_put_together(small: EventQueue) -> None:
     small.word(phase(contacts=1)._replace(totals={"contacts": 9}, memory_mb=7.0))
     for step in range(6):
         small.word(phase(deals=step))
@@ -233,7 +233,7 @@ def test_the_units_of_a_phase_s_words_are_put_together(small: Intake) -> None:
     assert (word.totals, word.processed, word.memory_mb) == ({"contacts": 9}, {"contacts": 1, "deals": 4}, 7.0)
 
 
-def test_a_phase_s_end_and_its_new_beginning_are_never_left_out(small: Intake) -> None:
+def test_a_phase_s_end_and_its_new_beginning_are_never_left_out(small: EventQueue) -> None:
     said = ["running", "running", "completed", "running", "running", "failed", "running"]
     for status in said:
         small.word(phase(status))
@@ -246,7 +246,7 @@ def test_a_phase_s_end_and_its_new_beginning_are_never_left_out(small: Intake) -
     ]
 
 
-def test_words_that_cannot_be_left_out_are_kept_beyond_the_bound(small: Intake) -> None:
+def test_words_that_cannot_be_left_out_are_kept_beyond_the_bound(small: EventQueue) -> None:
     for number in range(40):
         small.word(phase("completed", name=f"part {number}"))
     assert len(small.take_words(100)) == 40
@@ -255,14 +255,14 @@ def test_words_that_cannot_be_left_out_are_kept_beyond_the_bound(small: Intake) 
 # -- no room: wait -----------------------------------------------------------------------------------------------------
 
 
-class Shipper(threading.Thread):
+class BatchSender(threading.Thread):
     """A thread that takes what waits when it is told to."""
 
-    def __init__(self, intake: Intake, take: Callable[[], object]) -> None:
+    def __init__(self, queue: EventQueue, take: Callable[[], object]) -> None:
         super().__init__(daemon=True)
         self.go = threading.Event()
         self.take = take
-        intake.shipper = self
+        queue.sender = self
 
     def run(self) -> None:
         self.go.wait(20)
@@ -270,52 +270,52 @@ class Shipper(threading.Thread):
 
 
 @pytest.fixture
-def patient(small: Intake) -> Intake:
-    """Return a small intake whose callers wait."""
-    return Intake(overload="wait")
+def patient(small: EventQueue) -> EventQueue:
+    """Return a small queue whose callers wait."""
+    return EventQueue(overload="wait")
 
 
-def test_a_caller_waits_for_room_and_nothing_is_lost(patient: Intake) -> None:
+def test_a_caller_waits_for_room_and_nothing_is_lost(patient: EventQueue) -> None:
     taken: list[RawRequest] = []
 
     def drain() -> None:
         while len(taken) < 40:
             taken.extend(patient.take_requests(3))
 
-    shipper = Shipper(patient, drain)
-    shipper.start()
+    sender = BatchSender(patient, drain)
+    sender.start()
     caller = threading.Thread(target=lambda: [patient.request(raw(page)) for page in range(40)])
     caller.start()
     wait_until(lambda: len(patient.requests) == 4, "the queue is full")
     assert caller.is_alive()
-    shipper.go.set()
+    sender.go.set()
     caller.join(20)
-    shipper.join(20)
+    sender.join(20)
     assert taken == [raw(page) for page in range(40)]
     assert patient.take_overflow() is None
 
 
 def test_a_waiting_caller_is_told_of_room_and_does_not_find_it_by_chance(
-    patient: Intake, monkeypatch: pytest.MonkeyPatch
+    patient: EventQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WAIT_STEP_S", 3600.0)
-    shipper = Shipper(patient, lambda: patient.take_requests(1))
-    shipper.start()
+    sender = BatchSender(patient, lambda: patient.take_requests(1))
+    sender.start()
     for page in range(4):
         patient.request(raw(page))
     caller = threading.Thread(target=patient.request, args=(raw(4),), daemon=True)
     caller.start()
-    shipper.go.set()
+    sender.go.set()
     caller.join(20)
     assert not caller.is_alive()
 
 
-def test_nobody_waits_where_nobody_can_make_room(patient: Intake) -> None:
+def test_nobody_waits_where_nobody_can_make_room(patient: EventQueue) -> None:
     for page in range(10):
         patient.request(raw(page))
-    patient.shipper = threading.current_thread()
+    patient.sender = threading.current_thread()
     patient.request(raw(10))
-    dead = Shipper(patient, lambda: None)
+    dead = BatchSender(patient, lambda: None)
     dead.go.set()
     dead.start()
     dead.join()
@@ -323,17 +323,17 @@ def test_nobody_waits_where_nobody_can_make_room(patient: Intake) -> None:
     assert len(patient.requests) == 12
 
 
-def test_nobody_waits_while_the_process_leaves(patient: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipper = Shipper(patient, lambda: None)
-    shipper.start()
-    monkeypatch.setattr(module.due, "is_leaving", lambda: True)
+def test_nobody_waits_while_the_process_leaves(patient: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = BatchSender(patient, lambda: None)
+    sender.start()
+    monkeypatch.setattr(module.deadlines, "is_leaving", lambda: True)
     for page in range(6):
         patient.request(raw(page))
     assert len(patient.requests) == 6
-    shipper.go.set()
+    sender.go.set()
 
 
-def test_errors_wait_for_room_too_and_keep_their_text(patient: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_wait_for_room_too_and_keep_their_text(patient: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LONG_BYTES", 5_000)
     words: list[object] = []
 
@@ -341,19 +341,19 @@ def test_errors_wait_for_room_too_and_keep_their_text(patient: Intake, monkeypat
         while len(words) < 20:
             words.extend(patient.take_words(2))
 
-    shipper = Shipper(patient, drain)
-    shipper.start()
-    shipper.go.set()
+    sender = BatchSender(patient, drain)
+    sender.start()
+    sender.go.set()
     for _ in range(20):
         patient.word(error("m" * 300, "t" * 2_000))
-    shipper.join(20)
+    sender.join(20)
     assert words == [error("m" * 300, "t" * 2_000)] * 20
 
 
 # -- from within -------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_from_within_is_counted_exactly(small: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_from_within_is_counted_exactly(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     for page in range(4):
         small.request(raw(page))
     add, nested = module.Overflow.with_more, [raw(50), raw(51)]
@@ -372,12 +372,12 @@ def test_a_call_from_within_is_counted_exactly(small: Intake, monkeypatch: pytes
     assert sum(cell.requests for cell in overflow.cells.values()) == 3
 
 
-def test_a_forked_child_begins_empty(small: Intake) -> None:
+def test_a_forked_child_begins_empty(small: EventQueue) -> None:
     for page in range(9):
         small.request(raw(page))
     small.word(error())
     small.renew()
     assert small.is_empty
-    assert small.shipper is None
+    assert small.sender is None
     small.request(raw(run_id=OTHER_RUN))
     assert small.take_requests(9) == [raw(run_id=OTHER_RUN)]

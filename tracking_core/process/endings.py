@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from tracking_core.interrupts import suppress_faults
+from tracking_core.process.interrupts import suppress_faults
 
 _MARK = "_tracking_recorded_in"
 """Set on an exception that was recorded, so that the end of its run does not record it a second time."""

@@ -3,27 +3,27 @@
 import pytest
 
 from tests.support.clocks import ManualClock
-from tracking_core.delivery.skew import Skew
+from tracking_core.delivery.clock_offset import ClockOffset
 
 HOUR = 3_600_000_000
 SECOND = 1_000_000
 
 
 class Bench:
-    """A skew, the job's clock, and the store's, which goes its own way."""
+    """A clock_offset, the job's clock, and the store's, which goes its own way."""
 
     def __init__(self, ahead: int = 0) -> None:
         self.clock = ManualClock()
         self.ahead = ahead
         self.stepped = 0
-        self.skew = Skew(self.clock)
+        self.clock_offset = ClockOffset(self.clock)
 
     @property
     def store_us(self) -> int:
         return self.clock.us + self.ahead - self.stepped
 
     def ask(self) -> None:
-        self.skew.measure(self.store_us, self.clock.us, self.clock.us)
+        self.clock_offset.measure(self.store_us, self.clock.us, self.clock.us)
 
     def wait(self, us: int) -> None:
         self.clock.us += us
@@ -40,11 +40,11 @@ class Bench:
 
 def test_until_a_store_has_told_its_clock_the_job_s_is_believed() -> None:
     bench = Bench(HOUR)
-    bench.skew.look()
-    assert not bench.skew.is_known
-    assert bench.skew.corrected(bench.clock.us) == bench.clock.us
-    bench.skew.measure(0, bench.clock.us, bench.clock.us)
-    assert not bench.skew.is_known
+    bench.clock_offset.look()
+    assert not bench.clock_offset.is_known
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.clock.us
+    bench.clock_offset.measure(0, bench.clock.us, bench.clock.us)
+    assert not bench.clock_offset.is_known
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
@@ -52,19 +52,19 @@ def test_a_job_s_clock_that_is_an_hour_off_is_corrected(ahead: int) -> None:
     bench = Bench(ahead)
     bench.ask()
     bench.wait(SECOND)
-    bench.skew.look()
-    assert bench.skew.corrected(bench.clock.us) == bench.store_us
-    assert bench.skew.offset_us == ahead
+    bench.clock_offset.look()
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us
+    assert bench.clock_offset.offset_us == ahead
 
 
 def test_differences_within_the_network_s_noise_change_nothing() -> None:
     bench = Bench(20_000)
     bench.ask()
-    assert bench.skew.is_known
-    assert bench.skew.offset_us == 0
+    assert bench.clock_offset.is_known
+    assert bench.clock_offset.offset_us == 0
     now = bench.clock.us
-    bench.skew.measure(now + 3 * SECOND, now, now + 4 * SECOND)
-    assert bench.skew.offset_us == 0
+    bench.clock_offset.measure(now + 3 * SECOND, now, now + 4 * SECOND)
+    assert bench.clock_offset.offset_us == 0
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
@@ -72,36 +72,36 @@ def test_differences_within_the_network_s_noise_change_nothing() -> None:
 def test_what_was_recorded_before_a_step_and_after_it_both_get_the_store_s_time(step: int, ahead: int) -> None:
     bench = Bench(ahead)
     bench.ask()
-    bench.skew.look()
+    bench.clock_offset.look()
     bench.wait(SECOND // 2)
     before = bench.said()
     bench.step(step)
     bench.wait(SECOND // 4)
     after = bench.said()
     bench.wait(SECOND // 4)
-    bench.skew.look()
-    assert [bench.skew.corrected(at) for at, _ in (before, after)] == [store for _, store in (before, after)]
+    bench.clock_offset.look()
+    assert [bench.clock_offset.corrected(at) for at, _ in (before, after)] == [store for _, store in (before, after)]
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
 def test_a_step_is_corrected_though_nothing_was_recorded_for_long(step: int) -> None:
     bench = Bench()
     bench.ask()
-    bench.skew.look()
+    bench.clock_offset.look()
     bench.wait(2 * HOUR)
     bench.step(step)
-    bench.skew.look()
-    assert bench.skew.corrected(bench.clock.us) == bench.store_us
+    bench.clock_offset.look()
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us
 
 
 def test_after_a_step_the_next_answer_confirms_what_was_worked_out() -> None:
     bench = Bench(HOUR)
     bench.ask()
     bench.step(-HOUR)
-    bench.skew.look()
-    offset = bench.skew.offset_us
+    bench.clock_offset.look()
+    offset = bench.clock_offset.offset_us
     bench.ask()
-    assert bench.skew.offset_us == offset == 2 * HOUR
+    assert bench.clock_offset.offset_us == offset == 2 * HOUR
     bench.wait(SECOND)
-    bench.skew.look()
-    assert bench.skew.corrected(bench.clock.us) == bench.store_us
+    bench.clock_offset.look()
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us

@@ -14,17 +14,17 @@ import weakref
 from collections.abc import Callable
 from types import TracebackType
 
-from tracking_core.heartbeat import heart
-from tracking_core.interrupts import suppress_faults
+from tracking_core.process.heartbeat import heartbeat
+from tracking_core.process.interrupts import suppress_faults
 
 LONGEST_TURN_S = 30.0
 """How long a state waits for the progress that is being told."""
 
 _AT_ONCE = float("-inf")
-_all_paces: weakref.WeakSet[Pace] = weakref.WeakSet()
+_all_throttles: weakref.WeakSet[Throttle] = weakref.WeakSet()
 
 
-class Pace:
+class Throttle:
     """When one phase's progress is told; as a `with` block, the turn of whoever tells a state of the phase.
 
     Whoever changes a state takes the turn from before the change until it was told, so that a late "running" never
@@ -40,7 +40,7 @@ class Pace:
         self._monotonic = monotonic
         self._next = _AT_ONCE
         self._renew()
-        _all_paces.add(self)
+        _all_throttles.add(self)
 
     def _renew(self) -> None:
         """Begin anew in a forked child: what its parent counted is the parent's to tell."""
@@ -53,9 +53,9 @@ class Pace:
         self._untold = True
         if (self._monotonic() < self._next or not self._told_now()) and aside and not self._listed:
             self._listed = True
-            heart.tell_soon(self)
+            heartbeat.report_soon(self)
 
-    def tell_rest(self, *, at_once: bool = False) -> None:
+    def report_rest(self, *, at_once: bool = False) -> None:
         """Tell what is still untold; a little later if it is not time yet, unless that is too late."""
         self._listed = False
         if not self._untold:
@@ -101,9 +101,9 @@ class Pace:
             self._turn.release()
 
 
-def _renew_all_paces() -> None:
-    for pace in list(_all_paces):
-        pace._renew()
+def _renew_all_throttles() -> None:
+    for throttle in list(_all_throttles):
+        throttle._renew()
 
 
-os.register_at_fork(after_in_child=_renew_all_paces)
+os.register_at_fork(after_in_child=_renew_all_throttles)

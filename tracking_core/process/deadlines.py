@@ -17,12 +17,12 @@ from threading import get_ident
 from typing import TypeVar
 
 T = TypeVar("T")
-HURRY_LIFE_S = 10.0
+THREAD_LIMIT_LIFE_S = 10.0
 """So long after its moment a hurry holds no more: whoever asked for it was interrupted before taking it back."""
 
 _leave_by = math.inf
 _within: ContextVar[float] = ContextVar("within", default=math.inf)
-_hurried: dict[int, float] = {}
+_limited_threads: dict[int, float] = {}
 
 
 def leave_by(when: float) -> None:
@@ -39,11 +39,11 @@ def is_leaving() -> bool:
 def moment(due: float) -> float:
     """Return when an operation of the calling thread that is due then has to be over."""
     thread = get_ident()
-    hurried = _hurried.get(thread, math.inf)
-    if hurried != math.inf and time.monotonic() > hurried + HURRY_LIFE_S:
-        _hurried.pop(thread, None)
-        hurried = math.inf
-    return min(due, _leave_by, _within.get(), hurried)
+    limited = _limited_threads.get(thread, math.inf)
+    if limited != math.inf and time.monotonic() > limited + THREAD_LIMIT_LIFE_S:
+        _limited_threads.pop(thread, None)
+        limited = math.inf
+    return min(due, _leave_by, _within.get(), limited)
 
 
 @contextmanager
@@ -72,12 +72,12 @@ def bounded(seconds: float, work: Callable[[], T]) -> T:
 @contextmanager
 def limit_thread(thread: int, when: float) -> Iterator[None]:
     """Let a thread, by its ident, wait for nothing beyond a moment of the monotonic clock; the present wait too."""
-    _hurried[thread] = when
+    _limited_threads[thread] = when
     try:
         yield
     finally:
-        _hurried.pop(thread, None)
+        _limited_threads.pop(thread, None)
 
 
 # A thread of the child may be given the ident of one that only the parent has.
-os.register_at_fork(after_in_child=_hurried.clear)
+os.register_at_fork(after_in_child=_limited_threads.clear)

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 
-from tracking_core.interrupts import suppress_faults
 from tracking_core.loading import load
+from tracking_core.process.interrupts import suppress_faults
 
 PATIENCE_S = 1.0
 """How long a fork waits for a thread that is talking to a store; beyond it, it goes ahead."""

@@ -1,8 +1,8 @@
 """Batches whose requests were taken and numbered, but are not rows yet.
 
-Numbering is quick, making rows is not: a process that leaves with little processor time puts claims into the spool as
-they are, and whoever replays them makes the rows. Key and numbers are final, so what is sealed twice, by the writer and
-by a replay, is stored once.
+Numbering is quick, making rows is not: a process that leaves with little processor time puts pending batches into the
+spool as they are, and whoever replays them makes the rows. Key and numbers are final, so what is built twice, by the
+writer and by a replay, is stored once.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.delivery import batches
 from tracking_core.delivery.base import RawRequest
 from tracking_core.delivery.rows import plain_columns, request_row
-from tracking_core.events import ADJUSTED, Batch, CellKey, RequestColumns, RequestRow, Tally, tally
-from tracking_core.interrupts import suppress_faults
+from tracking_core.events import Batch, CellKey, RequestColumns, RequestRow, Tally, tally
+from tracking_core.process.interrupts import suppress_faults
+from tracking_core.sanitize import ADJUSTED
 
 MOST_REQUESTS = 10_000
-"""More than ever stand in one claim."""
+"""More than ever stand in one pending."""
 
 ROWS_AT_A_TIME = 250
 """So many are made before other threads get their turn: an event loop of the job must not feel this one."""
@@ -37,7 +38,7 @@ class Numbered(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class PendingBatch:
     """A batch that still lacks its requests, and these."""
 
     batch: Batch
@@ -47,50 +48,50 @@ class Claim:
         return sum(len(numbered.raws) for numbered in self.requests)
 
 
-def batch_of(item: Claim | Batch) -> Batch:
+def batch_of(item: PendingBatch | Batch) -> Batch:
     """Return the batch of either: what stands in it besides requests, its key above all, is the same."""
-    return item.batch if isinstance(item, Claim) else item
+    return item.batch if isinstance(item, PendingBatch) else item
 
 
-def events_in(item: Claim | Batch) -> int:
-    """Return how many events a claim or a batch carries."""
-    return batches.events_in(batch_of(item)) + (len(item) if isinstance(item, Claim) else 0)
+def events_in(item: PendingBatch | Batch) -> int:
+    """Return how many events a pending or a batch carries."""
+    return batches.events_in(batch_of(item)) + (len(item) if isinstance(item, PendingBatch) else 0)
 
 
-def numbered_in(item: Claim | Batch) -> Counter[int]:
-    """Return how many sequence numbers of each run a claim or a batch carries: its requests and errors."""
+def numbered_in(item: PendingBatch | Batch) -> Counter[int]:
+    """Return how many sequence numbers of each run a pending or a batch carries: its requests and errors."""
     counted = Counter(error.run_id for error in batch_of(item).errors)
-    if isinstance(item, Claim):
+    if isinstance(item, PendingBatch):
         counted.update({numbered.run_id: len(numbered.raws) for numbered in item.requests})
     else:
         counted.update(batches.rows_by_run(item.requests))
     return counted
 
 
-def seal(
-    claim: Claim,
+def build(
+    pending: PendingBatch,
     *,
     go_on: Callable[[], bool] = lambda: True,
     adjusted: Callable[[str], object] = lambda _what: None,
 ) -> Batch | None:
-    """Return the batch of a claim; None as soon as `go_on`, asked before each few rows, says no.
+    """Return the batch of a pending; None as soon as `go_on`, asked before each few rows, says no.
 
     A request of which no row can be made is left out. `adjusted` is called with what was changed in a row.
     """
-    if not claim.requests:
-        return claim.batch
+    if not pending.requests:
+        return pending.batch
     found: list[RequestColumns] = []
     cells: dict[CellKey, Tally] = {}
-    for numbered in claim.requests:
+    for numbered in pending.requests:
         for first in range(0, len(numbered.raws), ROWS_AT_A_TIME):
             if not go_on():
                 return None
             some = numbered.raws[first : first + ROWS_AT_A_TIME]
             found.append(_rows_of(some, numbered.first_seq + first, numbered.offset_us, adjusted))
             _add(cells, tally(found[-1]))
-    _add(cells, claim.batch.cells)
+    _add(cells, pending.batch.cells)
     return replace(
-        claim.batch, requests=RequestColumns([block for rows in found for block in rows.blocks]), cells=cells
+        pending.batch, requests=RequestColumns([block for rows in found for block in rows.blocks]), cells=cells
     )
 
 

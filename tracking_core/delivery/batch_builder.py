@@ -15,18 +15,18 @@ from tracking_core.clock import Clock
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for
-from tracking_core.delivery.claims import Claim, Numbered, seal
+from tracking_core.delivery.clock_offset import ClockOffset
 from tracking_core.delivery.counts import Counts
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import SHIP_MOST, Intake, Word
+from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue, Word
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.pending_batch import Numbered, PendingBatch, build
 from tracking_core.delivery.rows import (
     counted_source,
     phase_change,
     raised_error,
     run_end,
 )
-from tracking_core.delivery.runbook import RunBook, RunState
-from tracking_core.delivery.skew import Skew
+from tracking_core.delivery.run_registry import RunRegistry, RunState
 from tracking_core.events import (
     Batch,
     CellKey,
@@ -38,7 +38,7 @@ from tracking_core.events import (
     RunStart,
     Tally,
 )
-from tracking_core.interrupts import from_outside, suppress_faults
+from tracking_core.process.interrupts import from_outside, suppress_faults
 
 MOST_WORDS = 200
 
@@ -65,16 +65,23 @@ class _Draft:
                 mine.add(cell)
 
 
-class Sealer:
-    """What makes batches of what an intake holds."""
+class BatchBuilder:
+    """What makes batches of what an queue holds."""
 
     def __init__(
-        self, intake: Intake, book: RunBook, *, clock: Clock, skew: Skew, counts: Counts, health: Health
+        self,
+        queue: EventQueue,
+        runs: RunRegistry,
+        *,
+        clock: Clock,
+        clock_offset: ClockOffset,
+        counts: Counts,
+        health: HealthLog,
     ) -> None:
-        self._intake = intake
-        self._book = book
+        self._event_queue = queue
+        self._runs = runs
         self._clock = clock
-        self._skew = skew
+        self._clock_offset = clock_offset
         self._counts = counts
         self._health = health
         self._keys = count(1)
@@ -89,17 +96,17 @@ class Sealer:
         """Return the next batch number; none comes twice, whoever asks at the same time."""
         return next(self._keys)
 
-    def claim(self, most: int = SHIP_MOST) -> tuple[int, list[Claim]]:
-        """Return how many events were taken from the intake, and what was made of them, under final keys and numbers.
+    def take(self, most: int = SHIP_MOST) -> tuple[int, list[PendingBatch]]:
+        """Return how many events were taken from the queue, and what was made of them, under final keys and numbers.
 
-        The longest part of the work, making rows of the requests, is left for `seal`. One thread at a time.
+        The longest part of the work, making rows of the requests, is left for `build`. One thread at a time.
         """
-        requests = self._intake.take_requests(most)
-        words = self._intake.take_words(MOST_WORDS)
-        overflow = self._intake.take_overflow()
+        requests = self._event_queue.take_requests(most)
+        words = self._event_queue.take_words(MOST_WORDS)
+        overflow = self._event_queue.take_overflow()
         drafts: dict[int, _Draft] = {}
-        self._skew.look()
-        self._intake.offset_us = self._skew.offset_us
+        self._clock_offset.look()
+        self._event_queue.offset_us = self._clock_offset.offset_us
         for run_id, of_run in _by_run(requests):
             self._number(drafts, run_id, of_run)
         if overflow is not None:
@@ -107,19 +114,21 @@ class Sealer:
         self._enter(drafts, words, self._enter_word)
         if overflow is not None:
             self._enter(drafts, overflow.errors.values(), self._enter_kind)
-        claims = [self._claimed(writer_id, draft) for writer_id, draft in drafts.items()]
-        return len(requests) + len(words), [claim for claim in claims if len(claim) or not is_empty(claim.batch)]
+        pending_batches = [self._pending(writer_id, draft) for writer_id, draft in drafts.items()]
+        return len(requests) + len(words), [
+            pending for pending in pending_batches if len(pending) or not is_empty(pending.batch)
+        ]
 
-    def seal(self, claim: Claim, go_on: Callable[[], bool]) -> Batch | None:
-        """Return the batch of a claim, None when `go_on` said no in between; other threads get their turns."""
+    def build(self, pending: PendingBatch, go_on: Callable[[], bool]) -> Batch | None:
+        """Return the batch of a pending, None when `go_on` said no in between; other threads get their turns."""
 
         def turn() -> bool:
             time.sleep(0)
             return go_on()
 
-        batch = seal(claim, go_on=turn, adjusted=self._health.adjusted)
-        if batch is not None and len(batch.requests) < len(claim):
-            self._lost(claim, batch)
+        batch = build(pending, go_on=turn, adjusted=self._health.adjusted)
+        if batch is not None and len(batch.requests) < len(pending):
+            self._lost(pending, batch)
         return batch
 
     def closing(self, run_ids: Collection[int]) -> list[Batch]:
@@ -129,8 +138,8 @@ class Sealer:
         them, and a store counts no more as dropped than is missing there: so all is given as dropped.
         """
         ledgers: dict[int, list[LedgerEntry]] = {}
-        with self._book.lock:
-            for state in self._book.told():
+        with self._runs.lock:
+            for state in self._runs.told():
                 if not state.void and (state.run_id in run_ids or state.dropped != state.told_dropped):
                     state.told_dropped = state.dropped
                     ledgers.setdefault(state.writer_id, []).append(
@@ -149,19 +158,19 @@ class Sealer:
     def lost(self, rows_by_run: Mapping[int, int]) -> dict[int, int]:
         """Count requests and errors that were given up; return how many that makes of each run."""
         self._counts.add(dropped=sum(rows_by_run.values()))
-        with self._book.lock:
-            states = self._book.known(rows_by_run)
+        with self._runs.lock:
+            states = self._runs.known(rows_by_run)
             for state in states:
                 state.dropped += rows_by_run[state.run_id]
             return {state.run_id: state.dropped for state in states}
 
-    def _lost(self, claim: Claim, batch: Batch) -> None:
-        by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in claim.requests})
+    def _lost(self, pending: PendingBatch, batch: Batch) -> None:
+        by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in pending.requests})
         by_run.subtract(rows_by_run(batch.requests))
         self.lost(by_run)
 
     def _enter(self, drafts: dict[int, _Draft], events: Iterable[object], enter: Callable[..., None]) -> None:
-        with self._book.lock:
+        with self._runs.lock:
             for event in events:
                 try:
                     enter(drafts, event)
@@ -172,7 +181,7 @@ class Sealer:
                     self._counts.add(dropped=1)
 
     def _draft(self, drafts: dict[int, _Draft], run_id: int) -> tuple[_Draft, RunState]:
-        state = self._book.state(run_id)
+        state = self._runs.state(run_id)
         draft = drafts.get(state.writer_id)
         if draft is None:
             draft = drafts[state.writer_id] = _Draft()
@@ -180,15 +189,15 @@ class Sealer:
         return draft, state
 
     def _number(self, drafts: dict[int, _Draft], run_id: int, raws: list[RawRequest]) -> None:
-        with self._book.lock:
+        with self._runs.lock:
             draft, state = self._draft(drafts, run_id)
             if state.void:
                 self._counts.add(dropped=len(raws))
                 return
             self._charge(state, len(raws))
-            offset_us = self._skew.offset_us
-            if not self._skew.is_steady:
-                raws = [(raw[0], self._skew.corrected(raw[1]), *raw[2:]) for raw in raws]
+            offset_us = self._clock_offset.offset_us
+            if not self._clock_offset.is_steady:
+                raws = [(raw[0], self._clock_offset.corrected(raw[1]), *raw[2:]) for raw in raws]
                 offset_us = 0
             draft.requests.append(Numbered(run_id, state.draw_many(len(raws))[0], offset_us, raws))
 
@@ -222,8 +231,8 @@ class Sealer:
             # The state carries it until a store is known to hold the run.
             state.start = replace(
                 word,
-                started_us=self._skew.corrected(word.started_us),
-                clock_offset_ms=round(self._skew.offset_us / 1000),
+                started_us=self._clock_offset.corrected(word.started_us),
+                clock_offset_ms=round(self._clock_offset.offset_us / 1000),
             )
         elif state.void:
             self._counts.add(dropped=1)
@@ -243,17 +252,17 @@ class Sealer:
         self._calls[state.run_id] = self._calls.get(state.run_id, 0) + calls
 
     def spent(self, cpu_s: float) -> None:
-        """Share processor time among the runs whose events were sealed since this was last said."""
+        """Share processor time among the runs whose events were built since this was last said."""
         calls, self._calls = self._calls, {}
         total = sum(calls.values())
-        with self._book.lock:
-            for state in self._book.known(calls):
+        with self._runs.lock:
+            for state in self._runs.known(calls):
                 state.cpu_s += cpu_s * calls[state.run_id] / total
 
     def _offset_at(self, at_us: int) -> int:
-        return self._skew.corrected(at_us) - at_us
+        return self._clock_offset.corrected(at_us) - at_us
 
-    def _claimed(self, writer_id: int, draft: _Draft) -> Claim:
+    def _pending(self, writer_id: int, draft: _Draft) -> PendingBatch:
         living = [state for state in draft.states.values() if not state.void]
         waiting = self._waiting() if draft.ends else Counter()
         ledger = []
@@ -275,13 +284,13 @@ class Sealer:
             ends=tuple(draft.ends),
             ledger=tuple(ledger),
         )
-        return Claim(batch=batch, requests=tuple(draft.requests))
+        return PendingBatch(batch=batch, requests=tuple(draft.requests))
 
     def _waiting(self) -> Counter[int]:
         """Return how many requests of each run wait: a run's end may overtake them, and its ledger counts them."""
         with suppress_faults(RuntimeError):
             # Other threads add to the queue.
-            return Counter(map(itemgetter(0), tuple(self._intake.requests)))
+            return Counter(map(itemgetter(0), tuple(self._event_queue.requests)))
         return Counter()
 
 

@@ -27,14 +27,13 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tracking_core import forks
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
-from tracking_core.heartbeat import heart
-from tracking_core.interrupts import from_outside
-from tracking_core.locks import held_here, put_off
+from tracking_core.process import deadlines, forks
+from tracking_core.process.heartbeat import heartbeat
+from tracking_core.process.interrupts import from_outside
+from tracking_core.process.locks import defer, held_here
 from tracking_core.states import RunStatus
-from tracking_core.store import due
 
 if TYPE_CHECKING:
     from multiprocessing.util import Finalize
@@ -86,7 +85,7 @@ class _OpenRun:
     """What the interpreter had for its last unhandled exception when the run began; not this run's."""
 
 
-class Underway:
+class OpenRuns:
     """The open runs of this process, and its hooks."""
 
     def __init__(self) -> None:
@@ -107,8 +106,8 @@ class Underway:
         self._finalizer = None
         self._signalled = self._sent_again = False
         self._until = None
-        due.leave_by(float("inf"))
-        heart.renew()
+        deadlines.leave_by(float("inf"))
+        heartbeat.renew()
 
     # -- what the trackers say ---------------------------------------------------------------------------------------
 
@@ -168,7 +167,7 @@ class Underway:
             self._signalled = True
             # What this thread waits for now must leave time for the rest.
             self._begin()
-        if put_off(lambda _interrupted: self._terminate(number)) or (held_here() and self._send_again(number)):
+        if defer(lambda _interrupted: self._terminate(number)) or (held_here() and self._send_again(number)):
             return
         self._terminate(number)
 
@@ -203,7 +202,7 @@ class Underway:
         for run in list(self._open.values()):
             if run.thread is thread:
                 self._end(run, _failed(run, error))
-                heart.forget(run.run_id)
+                heartbeat.forget(run.run_id)
 
     def at_exit(self) -> None:
         """End what is open as its process ends, and bring away what waits."""
@@ -214,7 +213,7 @@ class Underway:
 
     def _leave(self, fate: Callable[[_OpenRun], RawEnd]) -> None:
         until = self._begin()
-        heart.tell_all()
+        heartbeat.report_all()
         for run in list(self._open.values()):
             self._end(run, fate(run))
         deliveries = living_deliveries()
@@ -224,14 +223,14 @@ class Underway:
             spare = max(until + SPOOL_BUDGET_S - max(now, until), 0) / (len(deliveries) - place)
             with suppress(Exception):
                 delivery.leave(max(now, until) + spare)
-        heart.stop(until + SPOOL_BUDGET_S)
+        heartbeat.stop(until + SPOOL_BUDGET_S)
         _tell_what_is_left()
 
     def _begin(self) -> float:
         """Begin to leave, once; return the moment by which stores must have answered."""
         if self._until is None:
             self._until = self._budget.until()
-            due.leave_by(self._until)
+            deadlines.leave_by(self._until)
         return self._until
 
     def _end(self, run: _OpenRun, end: RawEnd) -> None:
@@ -242,9 +241,9 @@ class Underway:
 
 def _tell_what_is_left() -> None:
     # Imported by whatever has counted anything; nothing is imported while the interpreter leaves.
-    counts, notice = (sys.modules.get(f"tracking_core.delivery.{name}") for name in ("counts", "notice"))
-    if counts is not None and notice is not None:
-        notice.notice.exiting(*counts.of_process.undelivered())
+    counts, stderr_report = (sys.modules.get(f"tracking_core.delivery.{name}") for name in ("counts", "stderr_report"))
+    if counts is not None and stderr_report is not None:
+        stderr_report.stderr_report.exiting(*counts.of_process.undelivered())
 
 
 def _die_of(number: int) -> None:
@@ -317,9 +316,9 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-underway = Underway()
+open_runs = OpenRuns()
 """The one of this process."""
 
 # Registered when the package is imported, so that it runs after whatever a job registers: a job may end its run there.
-atexit.register(underway.at_exit)
-os.register_at_fork(after_in_child=underway.renew)
+atexit.register(open_runs.at_exit)
+os.register_at_fork(after_in_child=open_runs.renew)

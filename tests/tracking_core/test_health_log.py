@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.health import Aside, Health
+from tracking_core.delivery.health_log import HealthLog, LogThread
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
-from tracking_core.store import due
+from tracking_core.process import deadlines
 
 LABEL = "postgresql://db/x"
 
@@ -21,7 +21,7 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_a_fault_is_said_once_and_its_end_once(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = HealthLog()
     for _ in range(5):
         health.failed(StoreUnavailable(f"{LABEL}: connection refused"), LABEL)
     assert not health.is_good
@@ -32,7 +32,7 @@ def test_a_fault_is_said_once_and_its_end_once(said: pytest.LogCaptureFixture) -
 
 
 def test_faults_that_take_turns_are_no_storm(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = HealthLog()
     # A server that restarts refuses, then says that it is starting up, then refuses again …
     for _ in range(10):
         health.failed(StoreUnavailable("refused"), LABEL)
@@ -44,29 +44,29 @@ def test_faults_that_take_turns_are_no_storm(said: pytest.LogCaptureFixture) -> 
 
 
 def test_a_fault_that_nobody_foresaw_is_said_by_its_name(said: pytest.LogCaptureFixture) -> None:
-    Health().failed(KeyError("x"), LABEL)
+    HealthLog().failed(KeyError("x"), LABEL)
     assert f"{LABEL}: KeyError: 'x'" in said.messages[0]
 
 
 def test_no_password_is_said(said: pytest.LogCaptureFixture) -> None:
-    Health().failed(StoreUnavailable("cannot reach postgresql://job:hunter2@db/x password=hunter2"), LABEL)
+    HealthLog().failed(StoreUnavailable("cannot reach postgresql://job:hunter2@db/x password=hunter2"), LABEL)
     assert "hunter2" not in said.text
 
 
 def test_another_version_of_the_tables_is_said_once_with_its_mend(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = HealthLog()
     health.version(1, 1, LABEL)
     assert said.records == []
     health.version(1, 3, LABEL)
     health.version(1, 3, LABEL)
     assert len(said.records) == 1
     assert "etlwatch init" in said.text
-    Health().version(5, 3, LABEL)
+    HealthLog().version(5, 3, LABEL)
     assert "upgrade etlwatch here" in said.text
 
 
 def test_a_run_s_refusal_is_said_once_a_run_and_reason(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = HealthLog()
     for _ in range(3):
         health.refused(5, "removed")
         health.refused(6, "removed")
@@ -75,7 +75,7 @@ def test_a_run_s_refusal_is_said_once_a_run_and_reason(said: pytest.LogCaptureFi
 
 
 def test_what_a_replay_set_aside_is_said_once_a_kind(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
+    health = HealthLog()
     for _ in range(3):
         health.replayed(Replay(rejected=2))
         health.replayed(Replay(expired=1))
@@ -84,7 +84,7 @@ def test_what_a_replay_set_aside_is_said_once_a_kind(said: pytest.LogCaptureFixt
 
 
 def test_refusals_of_very_many_runs_are_not_all_remembered() -> None:
-    health = Health()
+    health = HealthLog()
     for run_id in range(1000):
         health.refused(run_id, "unknown")
     assert len(health._remarks) <= 256
@@ -93,15 +93,15 @@ def test_refusals_of_very_many_runs_are_not_all_remembered() -> None:
 def test_nothing_is_said_while_the_process_leaves(
     said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due, "is_leaving", lambda: True)
-    Health().failed(StoreUnavailable("x"), LABEL)
-    Aside().say("warning", "x")
+    monkeypatch.setattr(deadlines, "is_leaving", lambda: True)
+    HealthLog().failed(StoreUnavailable("x"), LABEL)
+    LogThread().say("warning", "x")
     assert said.records == []
 
 
 def test_what_is_said_aside_is_said_in_order_by_another_thread(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
-    health.speak_aside()
+    health = HealthLog()
+    health.log_in_thread()
     for number in range(20):
         health.failed(StoreUnavailable(f"fault {number}"), LABEL)
         health.worked(LABEL)
@@ -118,13 +118,13 @@ def test_where_no_thread_can_start_it_is_said_at_once(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    Aside().say("warning", "at once")
+    LogThread().say("warning", "at once")
     assert said.messages == ["at once"]
 
 
 def test_a_forked_child_s_voice_is_not_held_by_its_parent_s_thread(said: pytest.LogCaptureFixture) -> None:
-    health = Health()
-    health.speak_aside()
+    health = HealthLog()
+    health.log_in_thread()
     health._say.__self__._speaking = True  # type: ignore[attr-defined]
     health.renew()
     health.failed(SchemaMissing("no tables"), LABEL)

@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING
 from tracking_core.clock import Clock
 from tracking_core.delivery.backlog import Backlog
 from tracking_core.delivery.base import Replay, Spool
+from tracking_core.delivery.batch_builder import MOST_WORDS, BatchBuilder
 from tracking_core.delivery.batches import events_of, is_empty, joined, without_detail, without_runs
 from tracking_core.delivery.breaker import Breaker
-from tracking_core.delivery.claims import Claim, batch_of, events_in, numbered_in
+from tracking_core.delivery.clock_offset import ClockOffset
 from tracking_core.delivery.counts import Counts, of_process
 from tracking_core.delivery.dividing import write_divided
-from tracking_core.delivery.health import Health
-from tracking_core.delivery.intake import SHIP_FROM, SHIP_MOST, Intake
-from tracking_core.delivery.learning import Learning
-from tracking_core.delivery.runbook import RunBook
-from tracking_core.delivery.sealing import MOST_WORDS, Sealer
-from tracking_core.delivery.skew import Skew
+from tracking_core.delivery.event_queue import SHIP_FROM, SHIP_MOST, EventQueue
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.pending_batch import PendingBatch, batch_of, events_in, numbered_in
+from tracking_core.delivery.receipts import ReceiptHandler
+from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
-from tracking_core.interrupts import from_outside, suppress_faults
-from tracking_core.locks import reentrant_lock, take
-from tracking_core.store import due
+from tracking_core.process import deadlines
+from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.locks import reentrant_lock, take
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
 
@@ -56,37 +56,39 @@ CLOSING_S = 0.25
 """What is kept of a leaving thread's time for the last line, or for the store when there is no spool."""
 
 
-class Shipper:
-    """What brings the events of an Intake to a store."""
+class BatchSender:
+    """What brings the events of an EventQueue to a store."""
 
     def __init__(
         self,
         open_store: Callable[[], Store],
-        intake: Intake,
-        book: RunBook,
+        queue: EventQueue,
+        runs: RunRegistry,
         *,
         deadline: float,
         switch: TrackingSwitch,
-        health: Health,
+        health: HealthLog,
         clock: Clock,
         spool: Spool,
         breaker: Breaker | None = None,
     ) -> None:
         self._open_store = open_store
-        self._intake = intake
-        self._book = book
+        self._event_queue = queue
+        self._runs = runs
         self._deadline = deadline
         self._health = health
         self._clock = clock
         self._spool = spool
         self._breaker = breaker or Breaker()
-        self._counts = Counts(of_process if self._health.speaks else None)
-        self._skew = Skew(clock)
-        self._learning = Learning(book, switch, self._counts, health)
-        self._sealer = Sealer(intake, book, clock=clock, skew=self._skew, counts=self._counts, health=health)
-        self._backlog = Backlog(self._sealer.lost, keeps_detail=intake.waits)
-        self._unsent: dict[int, Claim | Batch] = {}
-        """By key, in order: what was taken from the intake and is neither stored, nor spooled, nor in the backlog."""
+        self._counts = Counts(of_process if self._health.writes_stderr else None)
+        self._clock_offset = ClockOffset(clock)
+        self._receipts = ReceiptHandler(runs, switch, self._counts, health)
+        self._builder = BatchBuilder(
+            queue, runs, clock=clock, clock_offset=self._clock_offset, counts=self._counts, health=health
+        )
+        self._backlog = Backlog(self._builder.lost, keeps_detail=queue.waits)
+        self._unsent: dict[int, PendingBatch | Batch] = {}
+        """By key, in order: what was taken from the queue and is neither stored, nor spooled, nor in the backlog."""
 
         self._queue: deque[int] = deque()
         """Keys of what was not tried yet; one of more than a moment's detail is made while another is sent."""
@@ -101,7 +103,7 @@ class Shipper:
     def _begin(self) -> None:
         # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
         self.lock = reentrant_lock()
-        # Guards what moves between the intake, the unsent and the backlog; never held while talking to store or disk.
+        # Guards what moves between the queue, the unsent and the backlog; never held while talking to store or disk.
         self._moving = reentrant_lock()
         # One thread lets go at a time.
         self._letting_go = reentrant_lock()
@@ -117,7 +119,7 @@ class Shipper:
         if self._connection is not None:
             self._inherited.append(self._connection)
         self._connection = None
-        self._sealer.renew()
+        self._builder.renew()
         self._unsent.clear()
         self._queue.clear()
         self._tried.clear()
@@ -135,7 +137,7 @@ class Shipper:
 
     @property
     def unsent(self) -> int:
-        """How many events were taken from the intake and are not stored or spooled yet."""
+        """How many events were taken from the queue and are not stored or spooled yet."""
         with self._moving:
             return sum(map(events_in, self._unsent.values()))
 
@@ -147,7 +149,7 @@ class Shipper:
 
     def ship(self) -> None:
         """Bring everything that waits at this moment to the store or the spool; no more than there is time for."""
-        moment, held = due.moment(math.inf), list[bool]()
+        moment, held = deadlines.moment(math.inf), list[bool]()
         try:
             if not take(self.lock, held, _timeout(moment)) or self._shipping:
                 # No time is left, or it is a call from within: a `__del__` on this thread that flushes.
@@ -165,7 +167,7 @@ class Shipper:
                 self._try_again()
             self._greet()
             self._ship_waiting()
-            self._sealer.spent(time.thread_time() - began)
+            self._builder.spent(time.thread_time() - began)
             self._catch_up()
         finally:
             self._shipping = False
@@ -229,18 +231,18 @@ class Shipper:
                 full = True
         return runs
 
-    def _take_all(self, until: float) -> list[Claim | Batch]:
-        """Return all that waits, oldest first; the intake is empty then, but for what comes meanwhile."""
+    def _take_all(self, until: float) -> list[PendingBatch | Batch]:
+        """Return all that waits, oldest first; the queue is empty then, but for what comes meanwhile."""
         held: list[bool] = []
         try:
             if not take(self._moving, held, _timeout(until)):
                 return []
-            for waiting, most in ((self._intake.words, 0), (self._intake.requests, HAND_OVER_MOST)):
+            for waiting, most in ((self._event_queue.words, 0), (self._event_queue.requests, HAND_OVER_MOST)):
                 # Words first: the end of a run is a small line, and its requests may need more room than there is.
                 left = len(waiting)
-                while left > 0 and (taken := self._claim(most)):
+                while left > 0 and (taken := self._take(most)):
                     left -= taken
-            self._claim(0)
+            self._take(0)
             return [*self._backlog.batches, *self._unsent.values()]
         finally:
             if True in held:
@@ -251,7 +253,7 @@ class Shipper:
         light: list[Batch] = []
         if spooled:
             # First of all, and whatever the time: without it nobody learns what is missing.
-            light += [batch for batch in self._sealer.closing(spooled) if not self._take_closing(batch)]
+            light += [batch for batch in self._builder.closing(spooled) if not self._take_closing(batch)]
         for item in self._remaining():
             batch = self._light(item, until) if alone else None
             if batch is None:
@@ -261,11 +263,11 @@ class Shipper:
             else:
                 light.append(batch)
         if not spooled:
-            light += self._sealer.closing(())
-        if light and alone and due.is_leaving():
+            light += self._builder.closing(())
+        if light and alone and deadlines.is_leaving():
             # What was kept of the time for the spool is the store's after all.
-            due.leave_by(max(until, time.monotonic()))
-        with due.limit_thread(threading.get_ident(), until):
+            deadlines.leave_by(max(until, time.monotonic()))
+        with deadlines.limit_thread(threading.get_ident(), until):
             for batch in light:
                 if alone and _in_time() and self._took_last(batch):
                     continue
@@ -277,7 +279,7 @@ class Shipper:
     def _take_closing(self, batch: Batch) -> bool:
         return self._spool.take(batch, time.monotonic() + CLOSING_S)
 
-    def _remaining(self) -> list[Claim | Batch]:
+    def _remaining(self) -> list[PendingBatch | Batch]:
         with self._moving:
             items = [*self._backlog.batches, *self._unsent.values()]
             self._backlog.clear()
@@ -285,9 +287,9 @@ class Shipper:
             self._queue.clear()
         return items
 
-    def _light(self, item: Claim | Batch, until: float) -> Batch | None:
+    def _light(self, item: PendingBatch | Batch, until: float) -> Batch | None:
         """Return a batch without the detail of its requests, which is counted as dropped; None when time is over."""
-        batch = self._sealer.seal(item, lambda: time.monotonic() < until) if isinstance(item, Claim) else item
+        batch = self._builder.build(item, lambda: time.monotonic() < until) if isinstance(item, PendingBatch) else item
         return None if batch is None else self._backlog.owned_up(*without_detail(batch))
 
     def _may_join(self, first: Batch, second: Batch) -> bool:
@@ -313,35 +315,35 @@ class Shipper:
 
     def _ship_waiting(self) -> None:
         # What comes meanwhile is left for the next time, or a busy job would keep everything else waiting.
-        self._left = max(len(self._intake.requests) + len(self._intake.words), 1)
+        self._left = max(len(self._event_queue.requests) + len(self._event_queue.words), 1)
         while (self._queue or self._left > 0) and _in_time():
-            if self._intake.waits and self._backlog.is_full and not due.is_leaving():
+            if self._event_queue.waits and self._backlog.is_full and not deadlines.is_leaving():
                 # Nobody takes anything: the job waits, which is what it asked for.
                 return
             if self._queue:
                 self._send_next()
-            elif not self._claim():
+            elif not self._take():
                 return
 
-    def _claim(self, most: int = SHIP_MOST) -> int:
-        """Make claims of what waits; return how many events and batches that were."""
-        if self._intake.is_empty:
+    def _take(self, most: int = SHIP_MOST) -> int:
+        """Make pending_batches of what waits; return how many events and batches that were."""
+        if self._event_queue.is_empty:
             return 0
         with self._moving:
-            taken, claims = self._sealer.claim(most)
-            for claim in claims:
-                key = _key_of(claim)
-                self._unsent[key] = claim
+            taken, pending_batches = self._builder.take(most)
+            for pending in pending_batches:
+                key = _key_of(pending)
+                self._unsent[key] = pending
                 self._queue.append(key)
         self._left -= taken
-        return taken + len(claims)
+        return taken + len(pending_batches)
 
-    def _sealed(self, key: int) -> Batch | None:
+    def _built(self, key: int) -> Batch | None:
         """Return the batch of a key; None when another thread has taken it, or there is no time to make it."""
         item = self._unsent.get(key)
-        if not isinstance(item, Claim):
+        if not isinstance(item, PendingBatch):
             return item
-        batch = self._sealer.seal(item, _in_time)
+        batch = self._builder.build(item, _in_time)
         with self._moving:
             if batch is None or key not in self._unsent:
                 return None
@@ -351,12 +353,12 @@ class Shipper:
             self._unsent[key] = batch
         return batch
 
-    def _seal_ahead(self) -> None:
+    def _build_ahead(self) -> None:
         """Make the next batch while the store takes in one, if there is enough for it."""
         if not self._queue and self._left >= SHIP_FROM:
-            self._claim()
+            self._take()
             if self._queue:
-                self._sealed(self._queue[0])
+                self._built(self._queue[0])
 
     def _send_next(self) -> None:
         try:
@@ -364,13 +366,13 @@ class Shipper:
         except IndexError:
             # A leaving thread has just taken them all.
             return
-        batch = self._sealed(key)
+        batch = self._built(key)
         if batch is not None:
             self._send(batch)
         elif key in self._unsent:
             self._queue.appendleft(key)
 
-    def _release(self, item: Claim | Batch) -> bool:
+    def _release(self, item: PendingBatch | Batch) -> bool:
         """Keep something no longer; False when another thread has done so, which counts it."""
         with self._moving:
             key = _key_of(item)
@@ -382,7 +384,7 @@ class Shipper:
             self._keep(batch)
             return
         try:
-            sent = self._write(batch, self._seal_ahead)
+            sent = self._write(batch, self._build_ahead)
         except (RowRejected, RowBlocked) as error:
             self._breaker.worked()
             self._divide(batch, error)
@@ -409,9 +411,9 @@ class Shipper:
     def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         before_us = self._clock.now_us()
         receipt = self._connected().write(batch, meanwhile)
-        self._skew.measure(receipt.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(receipt.store_us, before_us, self._clock.now_us())
         self.answered_at = self._clock.monotonic()
-        self._learning.learn(batch, receipt)
+        self._receipts.learn(batch, receipt)
         return receipt
 
     def _connected(self) -> Writer:
@@ -421,16 +423,16 @@ class Shipper:
 
     def _greet(self) -> None:
         """Learn the store's clock before the first events are timed by it."""
-        if not (self._skew.is_known or self._intake.is_empty):
+        if not (self._clock_offset.is_known or self._event_queue.is_empty):
             self._hello()
 
     def _try_again(self) -> None:
         """Ask a store that failed a while ago once more, since there is no later for what waits."""
         if self._breaker.is_open and (
-            self._unsent or self._backlog or not (self._spool.is_empty and self._intake.is_empty)
+            self._unsent or self._backlog or not (self._spool.is_empty and self._event_queue.is_empty)
         ):
             self._breaker.try_now()
-            with due.within(TRY_AGAIN_S):
+            with deadlines.within(TRY_AGAIN_S):
                 self._hello()
 
     def _hello(self) -> None:
@@ -440,7 +442,7 @@ class Shipper:
         try:
             before_us = self._clock.now_us()
             hello = self._connected().hello()
-            self._skew.measure(hello.store_us, before_us, self._clock.now_us())
+            self._clock_offset.measure(hello.store_us, before_us, self._clock.now_us())
             self._health.version(hello.schema_version, hello.known_version, self._label())
         except BaseException as error:
             self._failed(error, now)
@@ -478,21 +480,21 @@ class Shipper:
                 if self._release(batch):
                     self._backlog.add(left)
 
-    def _count_spooled(self, item: Claim | Batch) -> None:
+    def _count_spooled(self, item: PendingBatch | Batch) -> None:
         self._counts.add(spooled=events_in(item))
-        self._learning.starts(batch_of(item), "spooled")
+        self._receipts.starts(batch_of(item), "spooled")
         self._health.undelivered("spooled")
 
-    def _given_up(self, item: Claim | Batch) -> None:
+    def _given_up(self, item: PendingBatch | Batch) -> None:
         rows = numbered_in(item)
-        self._sealer.lost(rows)
+        self._builder.lost(rows)
         self._counts.add(dropped=events_in(item) - sum(rows.values()))
-        self._learning.starts(batch_of(item), "dropped")
+        self._receipts.starts(batch_of(item), "dropped")
         self._health.undelivered("dropped")
 
     def _without_runs_switched_off(self, batch: Batch) -> Batch:
         """Return a batch without the runs for which tracking was off when the store was last heard."""
-        off = self._learning.runs_off(batch)
+        off = self._receipts.runs_off(batch)
         if not off:
             return batch
         left = without_runs(batch, off)
@@ -535,7 +537,7 @@ class Shipper:
         try:
             while self._backlog and _in_time():
                 self._send_first()
-            leave_by = due.moment(math.inf)
+            leave_by = deadlines.moment(math.inf)
             if leave_by != math.inf and not self._spool.is_empty:
                 # What this process has spooled itself is not left for the next job, if there is time.
                 replayed = self._spool.replay(self._write_only, until=leave_by, others=False)
@@ -586,7 +588,7 @@ class Shipper:
             return "the store"
 
 
-def _key_of(item: Claim | Batch) -> int:
+def _key_of(item: PendingBatch | Batch) -> int:
     key = batch_of(item).batch_seq
     assert key is not None
     return key
@@ -594,7 +596,7 @@ def _key_of(item: Claim | Batch) -> int:
 
 def _in_time() -> bool:
     """Return whether the calling thread may begin something: nobody who leaves waits for it in vain."""
-    return time.monotonic() < due.moment(math.inf)
+    return time.monotonic() < deadlines.moment(math.inf)
 
 
 def _timeout(until: float) -> float:
