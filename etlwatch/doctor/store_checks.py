@@ -305,9 +305,18 @@ def check_strays(target: Target) -> Result:
     """Count the rows in the default partition, which holds only runs with an absurd clock."""
     try:
         with target.postgres() as examiner:
+            if missing := examiner.without_default():
+                return evaluate_missing_defaults(missing)
             return evaluate_strays(examiner.strays(STRAYS_COUNTED))
     except StoreRefused:
         return skipped("this role may not read it")
+
+
+def evaluate_missing_defaults(tables: Sequence[str]) -> Result:
+    """Fail for the tables whose default partition was dropped or detached."""
+    more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+    detail = "Requests that fit no week wait in the spool until `etlwatch init` has made it again."
+    return failed(f"missing below {tables[0]}{more}", detail, value=len(tables), unit="tables")
 
 
 def evaluate_strays(strays: Strays) -> Result:

@@ -30,8 +30,8 @@ from tests.support.proxy import PostgresProxy
 from tests.support.waiting import wait_until
 from tracking_core.config import resolve
 from tracking_core.delivery.spool import DiskSpool
-from tracking_core.errors import StoreUnavailable
-from tracking_core.identity import format_run_id
+from tracking_core.errors import RowBlocked, StoreUnavailable
+from tracking_core.identity import first_run_id_at, format_run_id
 from tracking_core.store.inspection import PROBE_JOB
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -382,6 +382,26 @@ def test_rows_of_an_absurd_clock_are_found_in_the_default_partition(postgres_sto
     result = look(postgres_store_dsn, "store", "default partition")["default partition"]
     assert result.status == CheckStatus.WARNING
     assert "2071-01-01" in result.detail
+
+
+@pytest.mark.parametrize("lost", ["DROP TABLE tracking.{0}", "ALTER TABLE tracking.{1} DETACH PARTITION tracking.{0}"])
+def test_a_missing_default_partition_is_named_and_made_again_by_init(postgres_store_dsn: str, lost: str) -> None:
+    absurd = first_run_id_at(4_000_000_000_000_000)
+    with psycopg.connect(postgres_store_dsn, autocommit=True) as connection:
+        ((block,),) = connection.execute(
+            "SELECT min(relname) FROM pg_class WHERE relkind = 'p' AND relname LIKE 'requests_from%'"
+        ).fetchall()
+        for parent in ("requests", block):
+            connection.execute(lost.format(f"{parent}_default", parent))
+        found = look(postgres_store_dsn, "store", "default partition")["default partition"]
+        assert (found.status, found.figure) == (CheckStatus.FAILED, "missing below requests and 1 more")
+        with closing(Stock(postgres_store_dsn)) as stock:
+            stock.start(NOW, run_id=absurd)
+            with pytest.raises(RowBlocked, match="`etlwatch init` makes missing partitions"):
+                stock.requests(absurd, [(NOW, "/a", 200, 1, 1)])
+            stock.store.initialize()
+            stock.requests(absurd, [(NOW, "/a", 200, 1, 1)])
+    assert look(postgres_store_dsn, "store", "default partition")["default partition"].value == 1
 
 
 def test_partitions_reach_two_years_ahead_after_init(postgres_store_dsn: str) -> None:

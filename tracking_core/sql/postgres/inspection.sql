@@ -149,3 +149,11 @@ ORDER BY 1;
 SELECT
     (SELECT count(*) FROM (SELECT FROM tracking.requests_default LIMIT %(most)s) AS strays),
     (SELECT max(run_id) FROM tracking.requests_default);
+
+-- name: without_default
+-- PostgreSQL only: the parts of the table of requests that lack their default partition.
+SELECT relname::text
+FROM pg_partition_tree('tracking.requests')
+JOIN pg_partitioned_table ON partrelid = relid AND partdefid = 0
+JOIN pg_class ON oid = relid
+ORDER BY level, relname;

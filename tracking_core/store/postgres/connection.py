@@ -42,6 +42,7 @@ Constraints (23: a missing partition among them), check options of views, `RAISE
 that the database's encoding lacks. The row waits in the spool; the others go on.
 """
 
+UNCHECKED = "23514"
 REJECTED = ("22",)
 """By which a value does not fit: sending it again will not help."""
 
@@ -90,7 +91,9 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
     if state.startswith(OTHER_TABLES):
         return our.SchemaMissing(f"{label} has tables of another version: run `etlwatch init`")
     if state.startswith(BLOCKED):
-        return our.RowBlocked(where)
+        # Only this violation of the table's own bounds has no constraint that it could name.
+        unplaced = state == UNCHECKED and error.diag.table_name and not error.diag.constraint_name
+        return our.RowBlocked(f"{where}: `etlwatch init` makes missing partitions" if unplaced else where)
     if state.startswith(REJECTED):
         return our.RowRejected(where)
     return (our.StoreRefused if state.startswith(REFUSED) else our.StoreUnavailable)(where)

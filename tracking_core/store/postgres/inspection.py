@@ -134,6 +134,11 @@ class PostgresInspection(PostgresConnection, PostgresDialect, Inspection):
         with self._look():
             return [(first, after_last) for first, after_last in self._read("partitions")]
 
+    def without_default(self) -> list[str]:
+        """Return the tables below which a default partition is missing."""
+        with self._look():
+            return [name for (name,) in self._read("without_default")]
+
     def strays(self, most: int) -> Strays:
         """Return what lies in the default partition, counted up to `most` rows."""
         with self._look():

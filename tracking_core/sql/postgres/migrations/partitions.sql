@@ -2,7 +2,8 @@
 -- the last clean-up's cutoff; those that are there stay, those that somebody dropped are made again.
 -- They hang below blocks of thirteen weeks: a connection that inserts reads the bounds of all partitions of one level,
 -- and 10 + 14 of them take a fifth of the time of 110. What finds no week in its block goes to the block's default, and
--- what finds no block to the table's: from there it moves when its place is made. A run id holds milliseconds since
+-- what finds no block to the table's: from there it moves when its place is made. A default that somebody dropped or detached
+-- is made or attached again. A run id holds milliseconds since
 -- 2020-01-01Z above 22 bits of counter. Weeks begin on Monday, UTC.
 DO $partitions$
 DECLARE
@@ -14,6 +15,19 @@ DECLARE
     place record;
     astray boolean;
 BEGIN
+    FOR place IN
+        SELECT relname AS above
+        FROM pg_partition_tree('tracking.requests')
+        JOIN pg_partitioned_table ON partrelid = relid AND partdefid = 0
+        JOIN pg_class ON oid = relid
+        ORDER BY level
+    LOOP
+        EXECUTE format(
+            CASE WHEN to_regclass(format('tracking.%I', place.above || '_default')) IS NULL
+                THEN 'CREATE TABLE tracking.%I PARTITION OF tracking.%I DEFAULT'
+                ELSE 'ALTER TABLE tracking.%2$I ATTACH PARTITION tracking.%1$I DEFAULT' END,
+            place.above || '_default', place.above);
+    END LOOP;
     FOR place IN
         WITH blocks AS (
             SELECT start, to_char(start, '"requests_from_"IYYY"w"IW') AS name
