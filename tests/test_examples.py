@@ -12,7 +12,7 @@ from tracking_core.records import Run
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES = PROJECT / "examples"
-ETLWATCH = "import sys; from etlwatch.cli import main; sys.exit(main())"
+ETLWATCH = "import sys; from etlwatch.__main__ import main; sys.exit(main())"
 
 
 def run(*words: str, dsn: str, path: str = "") -> "subprocess.CompletedProcess[str]":

@@ -15,7 +15,7 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.show import detail_lines, read_detail
 from etlwatch.cli.terminal import is_terminal, say
-from etlwatch.model.numbers import count
+from etlwatch.text.numbers import count
 from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacte
     every command reads it as --dsn sqlite:///FILE. The store's password is not in it. Secrets in texts are masked once
     more, as far as their form shows them; names (jobs, phases, endpoints) are kept with every --text.
     """
-    from etlwatch.bundling import bundle_run, size_words
+    from etlwatch.reading.bundle import bundle_run, size_words
 
     try:
         with connect.store() as store, store.reader(COPY_SECONDS) as reader:

@@ -16,25 +16,26 @@ from typing import Any
 
 import click
 
-from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
-from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.runs import jobs_named, matches_job
-from etlwatch.cli.selectors import parse_span, parsed_by
-from etlwatch.gather_jobs import read_job_checks
-from etlwatch.judging import Judge
-from etlwatch.model.checks import (
+from etlwatch.analysis.checks import (
     CHECKED,
     FIGURES,
     OF_ONE_JOB,
     PROBLEMS,
     CheckResult,
     Level,
+    Range,
     Rules,
     check_fleet,
+    parse_range,
     unknown_line,
 )
-from etlwatch.model.ranges import Range, parse_range
+from etlwatch.cli import connect, output
+from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
+from etlwatch.cli.faults import Unsuccessful, strike_out
+from etlwatch.cli.runs import jobs_named, matches_job
+from etlwatch.cli.selectors import parse_span, parsed_by
+from etlwatch.reading.health import Judge
+from etlwatch.reading.jobs import read_job_checks
 from tracking_core.store.base import Reader
 from tracking_core.version import VERSION
 

@@ -18,8 +18,8 @@ from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, is_terminal, say
 from etlwatch.cli.words import exact, local_time, zone_of
-from etlwatch.model.numbers import bytes_, stamp
-from etlwatch.model.removal import weeks_left_words, weeks_words
+from etlwatch.rendering.cleanup import weeks_left_words, weeks_words
+from etlwatch.text.numbers import bytes_, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etlwatch.analysis.compare import Comparison, compare_runs
+from etlwatch.analysis.differences import Difference
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful
@@ -18,10 +20,10 @@ from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone
 from etlwatch.cli.words import state_tone
-from etlwatch.gather_compare import last_success, read_side
-from etlwatch.judging import Judge
-from etlwatch.model.compare import Comparison, compare_runs
-from etlwatch.model.compare_words import (
+from etlwatch.fields.runs import Pen
+from etlwatch.reading.compare import last_success, read_side
+from etlwatch.reading.health import Judge
+from etlwatch.rendering.compare import (
     conclusion,
     difference_text,
     is_worse,
@@ -30,9 +32,7 @@ from etlwatch.model.compare_words import (
     same_words,
     value_text,
 )
-from etlwatch.model.difference import Difference
-from etlwatch.model.numbers import UNKNOWN, duration, percent
-from etlwatch.model.run_cells import Pen
+from etlwatch.text.numbers import UNKNOWN, duration, percent
 from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
 

@@ -1,7 +1,7 @@
 """What the command line makes of flags, environment and files: one answer a call, wherever its options stand.
 
-Owns the options that more than one place may say, and the moment when files are read: when a command first asks. The
-rules are `etlwatch.config`'s.
+Contains the options that more than one place may say, and the moment when files are read: when a command first asks.
+The rules are `etlwatch.config`'s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective
-    from etlwatch.settings import Keymap
+    from etlwatch.config.settings import Keymap
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -94,7 +94,7 @@ def reader(*, quiet: bool = False) -> Iterator[Reader]:
         if quiet:
             return
         from etlwatch.cli.terminal import say
-        from etlwatch.model.numbers import behind
+        from etlwatch.text.numbers import behind
 
         if late := behind(connection.behind_s):
             say(f"{opened.label}: {late}; states are those of its newest data")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etlwatch.cli.configuration import configured, notices, remembered_option, write_option
-from etlwatch.cli.early import THEMES
+from etlwatch.cli.early import THEMES, Dashboard
 from etlwatch.cli.options import LONGEST_S, SHORTEST_S
 from etlwatch.cli.terminal import is_unicode
 from tracking_core.dataclass import replace
@@ -59,8 +59,6 @@ def open_dashboard(bundle: Bundle | None = None, *, demo: bool = False) -> int:
     """
     from etlwatch.config.dashboard import settings_of
     from etlwatch.config.errors import ConfigError
-    from etlwatch.opening import Opening
-    from etlwatch.start import run_dashboard
 
     config = configured()
     try:
@@ -77,4 +75,5 @@ def open_dashboard(bundle: Bundle | None = None, *, demo: bool = False) -> int:
             may_write=False,
             write_reason="a bundle is only looked at",
         )
-    return run_dashboard(config.location.value, settings, click.get_current_context().find_object(Opening))
+    dashboard: Dashboard = click.get_current_context().find_root().obj
+    return dashboard.run(settings, config.location.value)

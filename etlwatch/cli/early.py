@@ -1,7 +1,6 @@
 """A first frame before the command line is parsed: loading what parses it takes longer than drawing.
 
-Owns the recognition of a plain call of the dashboard. Refuses to own what any word means: `etlwatch.cli.root` parses
-the same words afterwards, and whatever is not plain, or wrong, is left to it without a frame. Loads nothing of click.
+Contains the recognition of a plain call of the dashboard. Loads nothing of click.
 """
 
 from __future__ import annotations
@@ -10,16 +9,28 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Flags
-    from etlwatch.opening import Opening
+    from etlwatch.config.settings import Settings
+    from tracking_core.config import StoreLocation
 
-__all__ = ["SWITCHES", "THEMES", "VALUES", "flags_of", "opened_early"]
+__all__ = ["SWITCHES", "THEMES", "VALUES", "Dashboard", "flags_of", "opened_early"]
 
 THEMES: Final = ("auto", "dark", "light", "ansi", "mono")
+
+
+class Dashboard(Protocol):
+    """The dashboard as a command opens it; `etlwatch.__main__` provides it."""
+
+    def open_early(self, settings: Settings, location: StoreLocation) -> AbstractContextManager[object]:
+        """Draw the first frame; leaving the context gives the terminal back, unless `run` was called."""
+
+    def run(self, settings: Settings, location: StoreLocation) -> int:
+        """Show the dashboard until it is left, and return the exit status."""
+
 
 VALUES: Final[Mapping[str, str]] = {
     "--dsn": "dsn", "--target": "target", "-t": "target", "--theme": "theme", "--interval": "interval",
@@ -62,17 +73,17 @@ def flags_of(argv: Sequence[str]) -> Flags | None:
 
 
 @contextmanager
-def opened_early(argv: Sequence[str]) -> Iterator[Opening | None]:
+def opened_early(argv: Sequence[str], dashboard: Dashboard) -> Iterator[AbstractContextManager[object] | None]:
     """Draw the first frame if these words open the dashboard on a terminal; leave it at the end, unless handed over."""
-    frame = _plain(argv)
-    if frame is None:
+    opening = _plain(argv, dashboard)
+    if opening is None:
         yield None
         return
-    with frame as opening:
+    with opening:
         yield opening
 
 
-def _plain(argv: Sequence[str]) -> Opening | None:
+def _plain(argv: Sequence[str], dashboard: Dashboard) -> AbstractContextManager[object] | None:
     """Return a terminal with a first frame; None where there is none, or something has to be said on it first."""
     from etlwatch.cli.terminal import is_terminal, is_unicode
 
@@ -84,8 +95,6 @@ def _plain(argv: Sequence[str]) -> Opening | None:
     from etlwatch.config.dashboard import settings_of
     from etlwatch.config.effective import effective, hidden_file, load
     from etlwatch.config.errors import ConfigError
-    from etlwatch.opening import Opening
-    from etlwatch.start import draw_first
     from tracking_core.errors import ConfigurationError
 
     try:
@@ -96,6 +105,4 @@ def _plain(argv: Sequence[str]) -> Opening | None:
         return None
     if any(values.shares_password for values in files) or hidden_file(config, os.environ, now_s=time.time()):
         return None
-    opening = Opening(sys.__stderr__, sys.__stdin__, os.environ)
-    draw_first(opening, settings, config.location.value)
-    return opening
+    return dashboard.open_early(settings, config.location.value)

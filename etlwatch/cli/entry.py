@@ -12,13 +12,15 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from etlwatch.opening import Opening
+    from contextlib import AbstractContextManager
+
+    from etlwatch.cli.early import Dashboard
 
 PROGRAM = "etlwatch"
 DEBUG = "ETLWATCH_DEBUG"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(dashboard: Dashboard, argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's own) and return the exit status (see `faults.Exit`)."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -26,22 +28,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A character that the locale lacks must not end a command: it is written as its number.
             reconfigure(errors="backslashreplace")
     try:
-        return _run(sys.argv[1:] if argv is None else list(argv))
+        return _run(dashboard, sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last resort: nobody above us can explain it better
         return _unexpected(error)
 
 
-def _run(argv: list[str]) -> int:
+def _run(dashboard: Dashboard, argv: list[str]) -> int:
     # Imported here, so that ctrl-c while modules load is answered like any other.
     from etlwatch.cli.early import opened_early
 
-    with opened_early(argv) as opening:
-        return _parsed(argv, opening)
+    with opened_early(argv, dashboard) as opening:
+        return _parsed(argv, dashboard, opening)
 
 
-def _parsed(argv: list[str], opening: Opening | None) -> int:
+def _parsed(argv: list[str], dashboard: Dashboard, opening: AbstractContextManager[object] | None) -> int:
     import click
 
     from etlwatch.cli import output
@@ -52,7 +54,7 @@ def _parsed(argv: list[str], opening: Opening | None) -> int:
     try:
         # What is said of a failure is said on the shell's screen.
         with opening or nullcontext():
-            status = etlwatch.main(argv, prog_name=PROGRAM, standalone_mode=False, obj=opening)
+            status = etlwatch.main(argv, prog_name=PROGRAM, standalone_mode=False, obj=dashboard)
     except click.exceptions.Abort:
         return Exit.INTERRUPTED
     except click.UsageError as error:

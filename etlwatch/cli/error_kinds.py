@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from etlwatch.analysis.as_of import just_after
+from etlwatch.analysis.errors import ErrorKind
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.output import Format
@@ -14,11 +16,10 @@ from etlwatch.cli.runs import fits_job, matches_job
 from etlwatch.cli.selectors import find_run, no_such_job
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
-from etlwatch.gather_errors import ERRORS_OF_RUN, kinds_of_errors, read_kinds, read_kinds_of_run
-from etlwatch.model.as_of import just_after
-from etlwatch.model.error_groups import ErrorKind, known_words, runs_words, success_words
-from etlwatch.model.numbers import moment
-from etlwatch.model.run_cells import Pen
+from etlwatch.fields.errors import known_words, runs_words, success_words
+from etlwatch.fields.runs import Pen
+from etlwatch.reading.errors import ERRORS_OF_RUN, kinds_of_errors, read_kinds, read_kinds_of_run
+from etlwatch.text.numbers import moment
 from tracking_core.identity import format_run_id
 from tracking_core.store.queries import ERRORS_COUNTED
 

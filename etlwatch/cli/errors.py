@@ -19,8 +19,8 @@ from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parse_span,
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
-from etlwatch.model.numbers import moment
-from etlwatch.text import clip, pad
+from etlwatch.text.numbers import moment
+from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import dataclass
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorRecord
@@ -114,7 +114,7 @@ def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, trace
 def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: Format, *, tracebacks: bool) -> None:
     """Print the newest errors that are asked for, the oldest first, then each new one."""
     from etlwatch.cli.follow import Stream, check_format, follow
-    from etlwatch.following import MOST_ERRORS, ErrorFollower
+    from etlwatch.reading.following import MOST_ERRORS, ErrorFollower
 
     check_format(form)
     stream = Stream(form, shapes.ERROR_FIELDS)

@@ -1,7 +1,6 @@
 """`--follow`: looking again and again, writing what is new as it comes, until somebody has had enough.
 
-Owns the loop: the connection and its renewal, the waiting, noticing that nobody reads any more. Refuses to own what is
-new (`etlwatch.following`) and how it is written.
+Contains the loop: the connection and its renewal, the waiting, noticing that nobody reads any more.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.output import Format, OutputGone, Shape
 from etlwatch.cli.terminal import say
-from etlwatch.model.numbers import duration
-from etlwatch.poller import Backoff, describe_failure
+from etlwatch.reading.poller import Backoff, describe_failure
+from etlwatch.text.numbers import duration
 from tracking_core.errors import StoreError
 
 if TYPE_CHECKING:

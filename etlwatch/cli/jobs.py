@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etlwatch.analysis.filter import FilterError
+from etlwatch.analysis.jobs import RUNS_SHOWN, JobRow
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.options import format_option
@@ -17,15 +19,12 @@ from etlwatch.cli.runs import jobs_named
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import state_tone
-from etlwatch.gather_jobs import read_rows
-from etlwatch.judging import Judge
-from etlwatch.model.filter import FilterError
-from etlwatch.model.job_cells import job_cells
-from etlwatch.model.job_list import JOB_WORDS, JOBS
-from etlwatch.model.job_pane import jobs_headline
-from etlwatch.model.jobs import RUNS_SHOWN, JobRow
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.spans import plain_text
+from etlwatch.fields.jobs import JOB_WORDS, JOBS, job_cells
+from etlwatch.fields.runs import Pen
+from etlwatch.reading.health import Judge
+from etlwatch.reading.jobs import read_rows
+from etlwatch.rendering.job_pane import jobs_headline
+from etlwatch.text.spans import plain_text
 
 if TYPE_CHECKING:
     from tracking_core.records import Run

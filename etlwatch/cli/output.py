@@ -15,7 +15,7 @@ from typing import TextIO
 
 from etlwatch.cli.configuration import shown_zone
 from etlwatch.cli.terminal import Look, is_unicode, look_of
-from etlwatch.text import safe
+from etlwatch.text.safe import safe
 from tracking_core.dataclass import replace
 
 Lines = Callable[[Look], Iterable[str]]

@@ -1,7 +1,6 @@
 """`--at`: what a command tells of a past moment, as the dashboard shows it with `t`.
 
-Owns the option and how runs and one run are found as they stood. Refuses to own what is known of the past
-(`etlwatch.gather_past`): what is kept for whole runs only is left out of a part, and that is said.
+Contains the option and how runs and one run are found as they stood.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ import click
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.terminal import say
-from etlwatch.model.numbers import stamp
+from etlwatch.text.numbers import stamp
 from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
+    from etlwatch.analysis.snapshot import RunDetails
     from etlwatch.cli.runs import RunQuery
     from etlwatch.cli.show import RunDetail
-    from etlwatch.model.snapshot import RunDetails
     from tracking_core.store.base import Reader
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -42,7 +41,7 @@ def at_option(command: Decorated) -> Decorated:
 
 def moment_of(reader: Reader, text: str) -> datetime:
     """Return the moment that a text means on the store's clock; BadParameter when it means none."""
-    from etlwatch.model.moments import MomentError, parse_moment
+    from etlwatch.text.moments import MomentError, parse_moment
 
     try:
         return parse_moment(text, now=reader.now(), zone=configured_zone())
@@ -52,8 +51,8 @@ def moment_of(reader: Reader, text: str) -> datetime:
 
 def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[Run]:
     """Return the runs that are asked for as they stood at a moment, newest first."""
-    from etlwatch.gather import Watch
-    from etlwatch.gather_past import read_as_of
+    from etlwatch.reading.gather import Watch
+    from etlwatch.reading.past import read_as_of
 
     limit = RUNS_READ if query.narrow or query.jobs else query.limit
     watch = Watch(limit=limit, columns=0, endpoints=bool(query.filter.endpoints))
@@ -76,8 +75,8 @@ def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[R
 
 def judged_as_of(reader: Reader, moment: datetime) -> dict[int, Run]:
     """Return the newest runs and the living ones as they stood at a moment, by id."""
-    from etlwatch.gather import Watch
-    from etlwatch.gather_past import read_as_of
+    from etlwatch.reading.gather import Watch
+    from etlwatch.reading.past import read_as_of
 
     snapshot = read_as_of(reader, Watch(columns=0), moment, thresholds=configured().limits)
     return {run.run_id: run for run in snapshot.runs}
@@ -88,9 +87,10 @@ def sides_as_of(reader: Reader, after: Run, before: Run | None, moment: datetime
 
     Unsuccessful when one of them had not begun, or there was no success.
     """
-    from etlwatch.gather import Watch
-    from etlwatch.gather_past import read_as_of
-    from etlwatch.model.boards import AskedRuns, RunsBoard
+    from etlwatch.analysis.snapshot import RunsBoard
+    from etlwatch.reading.boards import AskedRuns
+    from etlwatch.reading.gather import Watch
+    from etlwatch.reading.past import read_as_of
 
     for run in filter(None, (after, before)):
         _require_begun(run, moment)
@@ -111,9 +111,9 @@ def _require_begun(run: Run, moment: datetime) -> None:
 def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
     """Return a run with all that is known of how it stood at a moment; Unsuccessful when it had not begun."""
     from etlwatch.cli.show import RunDetail
-    from etlwatch.gather import Watch
-    from etlwatch.gather_past import read_as_of
-    from etlwatch.judging import read_past
+    from etlwatch.reading.gather import Watch
+    from etlwatch.reading.health import read_past
+    from etlwatch.reading.past import read_as_of
     from tracking_core import histogram
 
     _require_begun(run, moment)

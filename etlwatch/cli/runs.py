@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etlwatch.analysis.filter import EVERY_RUN, Filter, FilterError, like, parse_filter
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
@@ -21,10 +22,9 @@ from etlwatch.cli.selectors import DERIVED_STATES, STATES, closest_job, no_such_
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
-from etlwatch.judging import Judge
-from etlwatch.model.filter import EVERY_RUN, Filter, FilterError, like, parse_filter
-from etlwatch.model.numbers import count, duration, moment
-from etlwatch.text import clip, pad
+from etlwatch.reading.health import Judge
+from etlwatch.text.numbers import count, duration, moment
+from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 
@@ -287,7 +287,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
 def follow_runs(query: RunQuery, form: Format) -> None:
     """Print the runs that are asked for, the oldest first, then each one whose state changes."""
     from etlwatch.cli.follow import Stream, check_format, follow
-    from etlwatch.following import RunFollower
+    from etlwatch.reading.following import RunFollower
 
     check_format(form)
     follower = RunFollower(configured().limits)

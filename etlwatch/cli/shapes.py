@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from etlwatch.model.late import Finding
+from etlwatch.analysis.health import Finding
 from tracking_core.histogram import percentile, unpack
 from tracking_core.identity import format_run_id
 from tracking_core.records import (

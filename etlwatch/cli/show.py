@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.forecast import estimate
+from etlwatch.analysis.health import Finding
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
@@ -19,11 +22,8 @@ from etlwatch.cli.shapes import percentile_of
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
-from etlwatch.judging import Judge, read_past
-from etlwatch.model.eta import estimate
-from etlwatch.model.late import Finding
-from etlwatch.model.numbers import UNKNOWN, duration, duration_ms, percent, span
-from etlwatch.model.past import JobPast
+from etlwatch.reading.health import Judge, read_past
+from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, percent, span
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
 from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger

@@ -14,7 +14,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import say
-from etlwatch.model.numbers import bytes_, span
+from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_key

@@ -8,6 +8,8 @@ from functools import partial
 
 import click
 
+from etlwatch.analysis.series import Column as Traffic
+from etlwatch.analysis.stats import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
@@ -16,10 +18,8 @@ from etlwatch.cli.selectors import parse_span, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look
 from etlwatch.cli.words import local_time, zone_of
-from etlwatch.gather_stats import read_stats
-from etlwatch.model.numbers import UNKNOWN, clock, count, duration_ms, rate, span
-from etlwatch.model.series import Column as Traffic
-from etlwatch.model.stats import INTERVALS_S, JobStats, Stats, interval_of
+from etlwatch.reading.stats import read_stats
+from etlwatch.text.numbers import UNKNOWN, clock, count, duration_ms, rate, span
 
 WINDOW = timedelta(hours=24)
 TRAFFIC_FIELDS = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from etlwatch.cli.terminal import Look, Tone
-from etlwatch.text import Align, cell_width, clip, pad
+from etlwatch.text.safe import Align, cell_width, clip, pad
 from tracking_core.dataclass import dataclass
 
 Row = TypeVar("Row")

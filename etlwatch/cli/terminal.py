@@ -1,7 +1,7 @@
 """What the other end of a stream can show: width, colour, letters.
 
-Owns the one place where stdout and stderr are asked what they are. Everything else is handed a Look, so that tables are
-tested without a terminal.
+Contains the one place where stdout and stderr are asked what they are. Everything else is handed a Look, so that
+tables are tested without a terminal.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Literal, TextIO
 
-from etlwatch.model.glyphs import UNICODE, Glyphs, glyphs_for
-from etlwatch.text import safe
+from etlwatch.text.glyphs import UNICODE, Glyphs, glyphs_for
+from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass
 
 Tone = Literal["", "red", "amber", "dim", "bold"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from etlwatch.cli.terminal import Look, Tone
-from etlwatch.model.numbers import UNKNOWN
+from etlwatch.text.numbers import UNKNOWN
 
 _TONES: dict[str, Tone] = {
     "failed": "red",

@@ -1,9 +1,8 @@
 """Every command of the dashboard, declared once: bindings, footer, palette and help are made from these records.
 
-Owns keys and words, a file for each screen or family of screens. Refuses to own what a command does: that is the
-`action_…` method of the screen or the app that lists it. Help and footer show the keys that are declared here, or what
-a keymap makes of them, and nothing else. The declarations load nothing of Textual, so that a keymap can be checked
-without a screen.
+Contains keys and words, a file for each screen or family of screens. Help and footer show the keys that are declared
+here, or what a keymap makes of them, and nothing else. The declarations load nothing of Textual, so that a keymap can
+be checked without a screen.
 
 Left alone on purpose: ctrl+s and ctrl+q stop and start the output of many terminals, ctrl+d ends shells, ctrl+h is
 backspace.

@@ -1,7 +1,6 @@
 """The record of a command, and what is made from such records: bindings, keymap, shown keys, footer.
 
-Refuses to own the commands themselves. Loads nothing of Textual before a screen asks for bindings, so that a keymap can
-be checked without one.
+Loads nothing of Textual before a screen asks for bindings, so that a keymap can be checked without one.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from etlwatch.config.key_names import shown_key
-from etlwatch.model.footer_line import Key
+from etlwatch.rendering.lines import Key
 from tracking_core.dataclass import dataclass, replace
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from etlwatch.config.effective import Effective
 from etlwatch.config.files import Layer
 from etlwatch.config.keymap import keymap_of
+from etlwatch.config.settings import Settings
 from etlwatch.config.values import zone_called
-from etlwatch.settings import Settings
 from tracking_core.conninfo import SECRET_KEYWORDS, write_pairs
 
 __all__ = ["settings_of"]

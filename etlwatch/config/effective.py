@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.config.errors import ConfigError, Problem, Unusable, written_key
 from etlwatch.config.files import Layer, config_paths, read_raw
 from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, read_values
 from etlwatch.config.sourced import Sourced, first, said_by
 from etlwatch.config.targets import Target, chosen_target, merged_targets
 from etlwatch.config.values import LOCAL, from_text, text
-from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 

@@ -12,8 +12,8 @@ from itertools import combinations
 from etlwatch.commands import EVERYWHERE, GROUPS, Command, remapped
 from etlwatch.config.errors import ConfigError, Problem, nearest, written_key
 from etlwatch.config.key_names import shown_key
+from etlwatch.config.settings import Keymap
 from etlwatch.config.sourced import Sourced
-from etlwatch.settings import Keymap
 
 __all__ = ["Chosen", "keymap_of"]
 

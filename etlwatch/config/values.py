@@ -46,7 +46,7 @@ INTERVAL_S: Final = (0.1, 60.0)
 """Seconds between two polls: the shortest and the longest."""
 
 WINDOWS: Final = ("5m", "1h", "24h", "7d")
-"""The names of the chart windows; `etlwatch.model.series` has what they mean."""
+"""The names of the chart windows; `etlwatch.analysis.series` has what they mean."""
 
 LOCAL: Final = "local"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etlwatch.doctor import probe
 from etlwatch.doctor.target import Result, Target, failed, ok, skipped, warning
-from etlwatch.model.numbers import bytes_, share, span
+from etlwatch.text.numbers import bytes_, share, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool, store_key
 from tracking_core.delivery.spool_file import SpoolFile, waiting

@@ -15,7 +15,7 @@ from datetime import timedelta
 from statistics import median
 
 from etlwatch.doctor.target import Result, Target, brief, failed, ok, warning
-from etlwatch.model.numbers import count
+from etlwatch.text.numbers import count
 from tracking_core import identity
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.base import NoSpool, RawCount, RawEnd, RawError, RawPhase, RawRequest

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from etlwatch.doctor.target import Result, Target, brief, failed, ok, skipped, warning
-from etlwatch.model.numbers import bytes_, duration, span, stamp
+from etlwatch.text.numbers import bytes_, duration, span, stamp
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import enabled_by, settings
 from tracking_core.dataclass import replace

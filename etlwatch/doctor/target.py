@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from etlwatch.model.numbers import duration_ms
+from etlwatch.text.numbers import duration_ms
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass, field
 from tracking_core.errors import StoreUnavailable

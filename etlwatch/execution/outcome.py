@@ -10,7 +10,7 @@ import signal
 from collections.abc import Sequence
 
 from etlwatch.execution.memory import MemoryFacts
-from etlwatch.model.numbers import duration
+from etlwatch.text.numbers import duration
 from tracking_core.dataclass import dataclass, field
 from tracking_core.states import RunStatus
 

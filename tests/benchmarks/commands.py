@@ -22,7 +22,7 @@ JOBS = 4
 """So few that the small store, too, has all the runs of each that a command looks at."""
 
 MOST_GROWTH = 1.3
-PROGRAM = "import sys; from etlwatch.cli import main; sys.exit(main())"
+PROGRAM = "import sys; from etlwatch.__main__ import main; sys.exit(main())"
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("check", "--job", "job-1"),

@@ -9,12 +9,12 @@ import statistics
 from collections.abc import Callable
 from datetime import timedelta
 
-from etlwatch.gather import Gatherer, Watch
-from etlwatch.gather_boards import MOST_KINDS
-from etlwatch.gather_details import DetailsGatherer
-from etlwatch.gather_errors import read_kinds
-from etlwatch.gather_jobs import read_histories
-from etlwatch.gather_listing import MOST_LISTED, OLDER_PAGE
+from etlwatch.reading.boards import MOST_KINDS
+from etlwatch.reading.details import DetailsGatherer
+from etlwatch.reading.errors import read_kinds
+from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.jobs import read_histories
+from etlwatch.reading.listing import MOST_LISTED, OLDER_PAGE
 from tests.benchmarks.measuring import Effort, Finding, interleaved, median_ratio, timed
 from tests.benchmarks.places import Places
 from tests.benchmarks.stock import Fleet, stock

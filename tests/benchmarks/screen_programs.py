@@ -47,7 +47,7 @@ _ANSWERS = {b"\x1b[?2026$p": b"\x1b[?2026;2$y", b"\x1b[6n": b"\x1b[1;1R", b"\x1b
 
 def etlwatch(dsn: str, *options: str) -> list[str]:
     """Return the command of the dashboard on a store."""
-    start = "import sys; from etlwatch.cli import main; sys.exit(main())"
+    start = "import sys; from etlwatch.__main__ import main; sys.exit(main())"
     return [sys.executable, "-c", start, "--dsn", dsn, *options]
 
 

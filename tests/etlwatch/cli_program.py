@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from etlwatch.cli import main
+from etlwatch.__main__ import main
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +65,7 @@ def python(
     )
 
 
-MAIN = "import sys; from etlwatch.cli import main; sys.exit(main())"
+MAIN = "import sys; from etlwatch.__main__ import main; sys.exit(main())"
 
 
 def command(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from textual.pilot import Pilot
 
-from etlwatch.app import EtlwatchApp
-from etlwatch.settings import Settings
+from etlwatch.config.settings import Settings
+from etlwatch.tui.app import EtlwatchApp
 from tests.support.waiting import PATIENCE_SECONDS
 from tracking_core.store.base import Store
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from etlwatch.model import numbers
-from etlwatch.model.bars import duration_bar, is_over, progress_bar
-from etlwatch.model.glyphs import UNICODE, Glyphs
-from etlwatch.model.spans import Spans
-from etlwatch.widgets.line_table import Row
+from etlwatch.fields.bars import duration_bar, is_over, progress_bar
+from etlwatch.text import numbers
+from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.spans import Spans
+from etlwatch.tui.widgets.line_table import Row
 
 
 def picture(name: str) -> list[str]:

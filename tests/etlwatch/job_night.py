@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from etlwatch.model.jobs import JobRow, build_job, history_of
-from etlwatch.model.judged import judge_fleet
-from etlwatch.model.past import JobPast, past_of
-from etlwatch.model.run_cells import Pen
+from etlwatch.analysis.baseline import JobPast, past_of
+from etlwatch.analysis.health import judge_fleet
+from etlwatch.analysis.jobs import JobRow, build_job, history_of
+from etlwatch.fields.runs import Pen
 from tests.etlwatch.fleet import NOW, make_run
 from tracking_core.records import Run
 

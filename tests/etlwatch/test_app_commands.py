@@ -9,17 +9,16 @@ import shlex
 import pytest
 from textual.command import CommandPalette
 
-from etlwatch.app import EtlwatchApp
-from etlwatch.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard
 from etlwatch.commands import APP_COMMANDS, GROUPS, HOME_COMMANDS, MOVE_COMMANDS, Command, footer_of
-from etlwatch.copying import copied_file
-from etlwatch.screens.compare import CompareScreen
-from etlwatch.screens.errors import ErrorsScreen
-from etlwatch.screens.help import HelpScreen, help_lines
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.jobs import JobsScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.screens.zoom import ZoomScreen
+from etlwatch.tui.app import EtlwatchApp
+from etlwatch.tui.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard, copied_file
+from etlwatch.tui.screens.compare import CompareScreen
+from etlwatch.tui.screens.errors import ErrorsScreen
+from etlwatch.tui.screens.help import HelpScreen, help_lines
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.jobs import JobsScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.screens.zoom import ZoomScreen
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import FakeStore
 from tests.etlwatch.night import night

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.screens.compare import CompareScreen
-from etlwatch.screens.errors import ErrorsScreen
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.tui.screens.compare import CompareScreen
+from etlwatch.tui.screens.errors import ErrorsScreen
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 from tests.etlwatch.night import night

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.app import STORE_STATUS
-from etlwatch.model.meanwhile import meanwhile
-from etlwatch.model.snapshot import Snapshot
-from etlwatch.poller import Backoff
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.analysis.changes import meanwhile
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.reading.poller import Backoff
+from etlwatch.tui.app import STORE_STATUS
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_run
 from tests.etlwatch.night import night

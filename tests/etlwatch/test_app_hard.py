@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.text import cell_width
+from etlwatch.text.safe import cell_width
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_cell, make_error, make_phase, make_run, packed
 from tracking_core.records import EndpointTotals, Run

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from textual.widgets import Input
 
-from etlwatch.model.run_columns import RUNS
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.fields.runs import RUNS
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.night import night

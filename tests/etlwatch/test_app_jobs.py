@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch import gather_listing
-from etlwatch.model.ordering import Order
-from etlwatch.screens import home
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.job_runs import JobRunsScreen
-from etlwatch.screens.jobs import JobsScreen
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.fields.ordering import Order
+from etlwatch.reading import listing as gather_listing
+from etlwatch.tui.screens import home
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.job_runs import JobRunsScreen
+from etlwatch.tui.screens.jobs import JobsScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.job_night import ended_runs, night_runs

@@ -6,12 +6,13 @@ from typing import cast
 
 import pytest
 
-from etlwatch import gather_jobs, gather_listing
-from etlwatch.model.ordering import Order
-from etlwatch.screens.errors import ErrorsScreen
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.jobs import JobsScreen
-from etlwatch.screens.listing import ListScreen
+from etlwatch.fields.ordering import Order
+from etlwatch.reading import jobs as gather_jobs
+from etlwatch.reading import listing as gather_listing
+from etlwatch.tui.screens.errors import ErrorsScreen
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.jobs import JobsScreen
+from etlwatch.tui.screens.listing import ListScreen
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_error, make_run
 from tests.etlwatch.job_night import night_runs

@@ -10,10 +10,10 @@ from queue import Queue
 
 import pytest
 
-from etlwatch.gather import Gatherer, Watch
-from etlwatch.gather_facts import ERRORS_A_POLL
-from etlwatch.model.windows import WINDOWS
-from etlwatch.poller import Backoff, Lost, Poller, Read, describe_failure
+from etlwatch.analysis.series import WINDOWS
+from etlwatch.reading.facts import ERRORS_A_POLL
+from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.poller import Backoff, Lost, Poller, Read, describe_failure
 from tests.etlwatch.fleet import FakeStore, make_cell, make_error, make_phase, make_run
 from tracking_core.errors import (
     ConfigurationError,

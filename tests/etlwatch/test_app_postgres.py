@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from etlwatch.poller import Backoff
-from etlwatch.screens.run import RunScreen
+from etlwatch.reading.poller import Backoff
+from etlwatch.tui.screens.run import RunScreen
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.test_app_terminal import stock
 from tests.support.postgres import OwnPostgres

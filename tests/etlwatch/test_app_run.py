@@ -8,18 +8,18 @@ from datetime import timedelta
 import pytest
 from textual.widgets import ContentSwitcher
 
-from etlwatch.model.ordering import Order
-from etlwatch.model.phase_details import phases_lines
-from etlwatch.model.rows import RunRow
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_view import TABS, view_of
-from etlwatch.model.snapshot import RunDetails, Snapshot
-from etlwatch.model.verdict import judge_run
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.requests_tab import RequestsTab
-from etlwatch.screens.run import RunScreen
-from etlwatch.widgets.line_table import LineTable
-from etlwatch.widgets.scroll_lines import ScrollLines
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.analysis.verdict import judge_run
+from etlwatch.fields.ordering import Order
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.run.phases import phases_lines
+from etlwatch.rendering.run.view import TABS, view_of
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.requests_tab import RequestsTab
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.scroll_lines import ScrollLines
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 from tests.etlwatch.night import night

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.thresholds import Thresholds
-from etlwatch.screens.help import HelpScreen
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.tui.screens.help import HelpScreen
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.night import night
 

@@ -148,8 +148,8 @@ def test_a_closed_terminal_ends_the_process_also_where_hang_ups_are_ignored(
     stock(sqlite_store_dsn)
     # Ignored for good, as under a shell that was told so: only the terminal itself can tell.
     deaf = (
-        "import signal, sys, etlwatch.app as app; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-        "app.EtlwatchApp.hear_signals = lambda self: None; from etlwatch.cli import main; sys.exit(main())"
+        "import signal, sys, etlwatch.tui.app as app; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        "app.EtlwatchApp.hear_signals = lambda self: None; from etlwatch.__main__ import main; sys.exit(main())"
     )
     with Terminal(
         [sys.executable, "-c", deaf, "--dsn", sqlite_store_dsn], environment={"PYTHONPATH": str(PROJECT)}
@@ -290,7 +290,7 @@ def test_resizing_down_to_almost_nothing_and_back_goes_on(sqlite_store_dsn: str,
 
 def test_a_crash_is_reported_without_the_values_of_variables(sqlite_store_dsn: str) -> None:
     broken = (
-        "import sys; from etlwatch.screens.home import HomeScreen\n"
+        "import sys; from etlwatch.tui.screens.home import HomeScreen\n"
         "def show(self, snapshot):\n    password = 'hunter' + '2'\n    raise RuntimeError('broken on purpose')\n"
         "HomeScreen.show_snapshot = show\n"
         f"{MAIN}"
@@ -309,7 +309,7 @@ def test_a_crash_is_reported_without_the_values_of_variables(sqlite_store_dsn: s
 
 def test_drivers_and_the_chart_library_are_left_for_later() -> None:
     done = python(
-        "import sys, etlwatch.app; print([name for name in ('psycopg', 'sqlite3', 'plotext', 'psutil', "
-        "'etlwatch.screens.run', 'etlwatch.widgets.plot') if name in sys.modules])"
+        "import sys, etlwatch.tui.app; print([name for name in ('psycopg', 'sqlite3', 'plotext', 'psutil', "
+        "'etlwatch.tui.screens.run', 'etlwatch.tui.widgets.plot') if name in sys.modules])"
     )
     assert done.stdout.decode().strip() == "[]", done.stderr.decode()

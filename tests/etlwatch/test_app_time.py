@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from textual.widgets import Input
 
-from etlwatch.screens.time import TimePrompt
+from etlwatch.tui.dialogs.moment import TimePrompt
 from tests.etlwatch.dashboard import dashboard
 from tests.store.stocking import Stock
 

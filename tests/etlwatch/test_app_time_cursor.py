@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from etlwatch.model.series import Column
-from etlwatch.model.spans import plain_text
-from etlwatch.model.time_cursor import moved, place_of, with_line
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.requests_tab import RequestsTab
-from etlwatch.screens.run import RunScreen
-from etlwatch.screens.zoom import ZoomScreen
-from etlwatch.widgets.plot import PlotChart
+from etlwatch.analysis.series import Column
+from etlwatch.rendering.charts import moved, place_of, with_line
+from etlwatch.text.spans import plain_text
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.requests_tab import RequestsTab
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.screens.zoom import ZoomScreen
+from etlwatch.tui.widgets.plot import PlotChart
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_cell, make_run
 from tests.etlwatch.night import night
@@ -184,7 +184,7 @@ async def test_without_requests_there_is_nothing_to_move_through() -> None:
 
 
 def test_a_line_in_ascii_is_one_cell() -> None:
-    from etlwatch.model.glyphs import ASCII
+    from etlwatch.text.glyphs import ASCII
 
     assert plain_text(with_line([("##", "chart-p99")], 1, glyphs=ASCII)) == "#|"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.screens.zoom import ZoomScreen
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
+from etlwatch.tui.screens.zoom import ZoomScreen
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.night import night

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model.axes import TimeScale, count_label, millis_label, nice_top, share_label, times_line
-from etlwatch.model.gantt import phase_row, tick_row, with_now
-from etlwatch.model.glyphs import ASCII
-from etlwatch.model.spans import plain_text
+from etlwatch.rendering.charts import TimeScale, count_label, millis_label, nice_top, share_label, times_line
+from etlwatch.rendering.gantt import phase_row, tick_row, with_now
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.spans import plain_text
 
 
 @pytest.mark.parametrize(

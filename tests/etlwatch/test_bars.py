@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model.bars import duration_bar, is_over, progress_bar, runs_so_far
-from etlwatch.model.glyphs import ASCII
-from etlwatch.model.numbers import ratio
-from etlwatch.model.spans import plain_text
+from etlwatch.fields.bars import duration_bar, is_over, progress_bar, runs_so_far
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.numbers import ratio
+from etlwatch.text.spans import plain_text
 
 
 def minutes(whole, seconds=0):

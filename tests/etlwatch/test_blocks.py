@@ -5,9 +5,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model.blocks import Layer, areas, spark, strip
-from etlwatch.model.glyphs import ASCII, UNICODE
-from etlwatch.model.spans import plain_text
+from etlwatch.text.blocks import Layer, areas, spark, strip
+from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.spans import plain_text
 
 LEVELS = UNICODE.blocks
 

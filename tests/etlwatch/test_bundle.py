@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import pytest
 
-from etlwatch import bundling
-from etlwatch.bundling import bundle_run, file_name, location_of
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.cli.selectors import find_run
-from etlwatch.gather import Gatherer, Watch
-from etlwatch.gather_past import read_as_of
-from etlwatch.model.boards import AskedJobs, AskedRuns
-from etlwatch.model.snapshot import RunDetails, Snapshot
+from etlwatch.reading import bundle as bundling
+from etlwatch.reading.boards import AskedJobs, AskedRuns
+from etlwatch.reading.bundle import bundle_run, file_name, location_of
+from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.past import read_as_of
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import make_run
@@ -261,7 +261,7 @@ def test_nobody_writes_to_a_bundle(made: Made) -> None:
 def test_requests_are_read_to_the_last_whatever_a_page_holds(
     stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etlwatch.bundling.PAGE", 7)
+    monkeypatch.setattr("etlwatch.reading.bundle.PAGE", 7)
     run_id = failed(stock)
     other = Stock(stock.store.location.dsn, writer_id=WRITER_ID - 1)  # type: ignore[attr-defined]
     other.requests(run_id, [(NOW, "/more", 200, 1, 1)] * 10)

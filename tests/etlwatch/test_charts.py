@@ -6,20 +6,16 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from etlwatch.model.blocks import Layer, columns_of, resample
-from etlwatch.model.charts import Chart, Spark, chart_lines, plot_columns, spark_lines
-from etlwatch.model.footer_line import Key
-from etlwatch.model.glyphs import ASCII, UNICODE
-from etlwatch.model.parts import Part, lay_out
-from etlwatch.model.rule_line import rule_line
-from etlwatch.model.spans import plain_text
-from etlwatch.text import cell_width
-from etlwatch.theme import THEMES
-from etlwatch.widgets.charts import BlockChart, SparkLines
-from etlwatch.widgets.footer import Footer
-from etlwatch.widgets.header import HealthLine
-from etlwatch.widgets.rule import Rule
-from etlwatch.widgets.span_lines import SpanLines
+from etlwatch.rendering.charts import Chart, Spark, chart_lines, plot_columns, spark_lines
+from etlwatch.rendering.lines import Key, Part, lay_out, rule_line
+from etlwatch.text.blocks import Layer, columns_of, resample
+from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import plain_text
+from etlwatch.tui.theme import THEMES
+from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
+from etlwatch.tui.widgets.charts import BlockChart, SparkLines
+from etlwatch.tui.widgets.span_lines import SpanLines
 from tests.etlwatch.drawn import picture
 from tests.etlwatch.test_blocks import SPARK, heights, latency_layers
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etlwatch.config import files
-from etlwatch.settings import Settings
+from etlwatch.config.settings import Settings
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command, python
 from tests.store.stocking import Stock
 from tests.support.terminal import Terminal
@@ -329,7 +329,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StoreLocation, Setting
         found.append((place, settings))
         return 0
 
-    monkeypatch.setitem(sys.modules, "etlwatch.start", SimpleNamespace(run_dashboard=run_dashboard))
+    monkeypatch.setitem(sys.modules, "etlwatch.tui.start", SimpleNamespace(run_dashboard=run_dashboard))
     monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
     return found
 
@@ -473,7 +473,7 @@ def test_a_headless_command_with_a_configuration_loads_no_terminal_library(
 ) -> None:
     write(user_file, user_file.read_text() + '\n[display]\nzone = "UTC"\n[keys]\nhome.filter = "f"\n')
     code = (
-        "import sys; from etlwatch.cli import main; status = main(); "
+        "import sys; from etlwatch.__main__ import main; status = main(); "
         "assert not {'textual', 'plotext'} & set(sys.modules); sys.exit(status)"
     )
     answer = python(code, arguments=["runs", "-t", "prod"])

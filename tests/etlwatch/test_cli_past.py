@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch import gather_past
 from etlwatch.cli import past
+from etlwatch.reading import past as gather_past
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from etlwatch.text import cell_width
+from etlwatch.text.safe import cell_width
 from tests.etlwatch.cli_program import MAIN, PROJECT, python
 from tests.store.stocking import Stock
 from tests.support.terminal import Terminal
@@ -46,7 +46,7 @@ def environment(**changes: str) -> dict[str, str]:
 def test_a_headless_command_loads_no_screen_and_no_driver_it_does_not_need(dsn: str, words: list[str]) -> None:
     code = """
 import sys
-from etlwatch.cli import main
+from etlwatch.__main__ import main
 status = main()
 unwanted = {"textual", "plotext", "psycopg", "psutil", "asyncio"} & set(sys.modules)
 sys.exit(f"loaded {unwanted}" if unwanted else status)
@@ -125,7 +125,7 @@ def interrupt():
     connection.recv(1)
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
-from etlwatch.cli import main
+from etlwatch.__main__ import main
 sys.exit(main(["runs", "--dsn", f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=etl user=ana"]))
 """
     done = python(code)
@@ -137,7 +137,8 @@ def test_a_store_that_accepts_and_says_nothing_is_given_up_within_the_deadline()
     code = """
 import socket, sys
 silent = socket.create_server(("127.0.0.1", 0))
-from etlwatch.cli import connect, main
+from etlwatch.__main__ import main
+from etlwatch.cli import connect
 connect.READ_SECONDS = 0.3
 sys.exit(main(["runs", "--dsn", f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=etl user=ana password=hunter2"]))
 """

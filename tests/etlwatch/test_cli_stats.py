@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.model.stats import interval_of
+from etlwatch.analysis.stats import interval_of
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 

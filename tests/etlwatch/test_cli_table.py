@@ -7,8 +7,8 @@ import pytest
 
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, look_of
-from etlwatch.model.glyphs import ASCII
-from etlwatch.text import cell_width
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.safe import cell_width
 
 Pair = tuple[str, str]
 PIPE = Look()

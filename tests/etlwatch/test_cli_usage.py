@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from etlwatch.cli.root import COMMANDS
-from etlwatch.settings import Settings
+from etlwatch.config.settings import Settings
 from tests.etlwatch.cli_program import Program
 from tracking_core.config import StoreLocation
 from tracking_core.version import VERSION
@@ -153,7 +153,7 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
         opened.append((place.label, settings))
         return 3
 
-    monkeypatch.setitem(sys.modules, "etlwatch.start", SimpleNamespace(run_dashboard=run_dashboard))
+    monkeypatch.setitem(sys.modules, "etlwatch.tui.start", SimpleNamespace(run_dashboard=run_dashboard))
     monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
     dsn = f"sqlite:///{tmp_path / 'x.db'}"
     assert etlwatch("--dsn", dsn).status == 3

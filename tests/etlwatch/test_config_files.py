@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etlwatch.analysis.series import WINDOWS, window_called
+from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.config import files
 from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import Layer, config_paths, read_raw
@@ -19,8 +21,6 @@ from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, rea
 from etlwatch.config.sourced import Sourced
 from etlwatch.config.values import WINDOWS as WINDOW_NAMES
 from etlwatch.config.values import zone_called
-from etlwatch.model.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.model.windows import WINDOWS, window_called
 
 PATH = Path("/nowhere/config.toml")
 

@@ -11,8 +11,8 @@ from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import Layer
 from etlwatch.config.keymap import Chosen, keymap_of
 from etlwatch.config.sourced import Sourced
-from etlwatch.widgets.line_table import LineTable
-from etlwatch.widgets.scroll_lines import ScrollLines
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.scroll_lines import ScrollLines
 
 
 def chosen(keys: Mapping[str, tuple[str, ...]]) -> Chosen:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.model.watching import Watching
-from etlwatch.screens.home import HomeScreen
+from etlwatch.analysis.changes import Watching
+from etlwatch.tui.screens.home import HomeScreen
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.night import night
@@ -28,7 +28,7 @@ async def watch_first(opened: Dashboard, state: str = "running") -> int:
 @pytest.fixture
 def rings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     rung: list[str] = []
-    monkeypatch.setattr("etlwatch.app.EtlwatchApp.bell", lambda _self: rung.append("ring"))
+    monkeypatch.setattr("etlwatch.tui.app.EtlwatchApp.bell", lambda _self: rung.append("ring"))
     return rung
 
 

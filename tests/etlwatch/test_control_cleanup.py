@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.screens.cleanup import CleanupBox, Stage
-from etlwatch.settings import READ_ONLY
-from etlwatch.widgets.choice import Choice
+from etlwatch.config.settings import READ_ONLY
+from etlwatch.tui.dialogs.cleanup import CleanupBox, Stage
+from etlwatch.tui.widgets.inputs import Choice
 from tests.etlwatch.control_store import WEEKS_PLAN, ControlStore, control_night, make_plan
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tracking_core.errors import StoreRefused, StoreUnavailable
@@ -308,7 +308,7 @@ async def test_progress_is_shown_and_stopping_takes_effect_between_two_steps(sto
 
 
 async def test_numbers_move_with_the_steps(store: ControlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etlwatch.deeds.REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("etlwatch.tui.operations.REPORT_EVERY_S", 0.0)
     store.steps = [400, 887]
     async with dashboard(store, may_write=True) as opened:
         cleanup = await planned(opened)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.deeds import actor
-from etlwatch.screens.closing import ClosingBox
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.run import RunScreen
-from etlwatch.settings import READ_ONLY
+from etlwatch.config.settings import READ_ONLY
+from etlwatch.tui.dialogs.closing import ClosingBox
+from etlwatch.tui.operations import actor
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.screens.run import RunScreen
 from tests.etlwatch.control_store import ControlStore, control_night
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tracking_core.errors import StoreUnavailable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, RUN_COMMANDS
-from etlwatch.model.spans import plain_text
-from etlwatch.screens.help import help_lines
-from etlwatch.screens.tracking import TrackingBox
-from etlwatch.settings import READ_ONLY
+from etlwatch.config.settings import READ_ONLY
+from etlwatch.text.spans import plain_text
+from etlwatch.tui.dialogs.tracking import TrackingBox
+from etlwatch.tui.screens.help import help_lines
 from tests.etlwatch.control_store import control_night
 from tests.etlwatch.dashboard import dashboard
 

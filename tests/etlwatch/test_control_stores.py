@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch import deeds
-from etlwatch.deeds import actor
-from etlwatch.model.closing import NotClosed
-from etlwatch.model.removal import PlanChanged, Removed
-from etlwatch.screens.cleanup import CleanupBox, Stage
-from etlwatch.screens.home import HomeScreen
-from etlwatch.screens.tracking import TrackingBox
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.rendering.cleanup import PlanChanged, Removed
+from etlwatch.rendering.closing import NotClosed
+from etlwatch.tui import operations as deeds
+from etlwatch.tui.dialogs.cleanup import CleanupBox, Stage
+from etlwatch.tui.dialogs.tracking import TrackingBox
+from etlwatch.tui.operations import actor
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import dashboard
 from tests.store.stocking import Stock
 from tests.support.proxy import PostgresProxy

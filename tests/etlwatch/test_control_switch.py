@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.deeds import actor
-from etlwatch.screens.tracking import TrackingBox, TurningBox
-from etlwatch.settings import READ_ONLY
-from etlwatch.widgets.line_table import LineTable
+from etlwatch.config.settings import READ_ONLY
+from etlwatch.tui.dialogs.tracking import TrackingBox, TurningBox
+from etlwatch.tui.operations import actor
+from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.control_store import DAY, ControlStore, control_night
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import NOW, make_run

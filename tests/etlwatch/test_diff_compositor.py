@@ -16,11 +16,11 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from etlwatch.model.run_columns import RUNS_80
-from etlwatch.theme import THEMES
-from etlwatch.widgets.diff_compositor import CellDiffing
-from etlwatch.widgets.line_table import LineTable, Row
-from etlwatch.widgets.span_lines import SpanLines
+from etlwatch.fields.runs import RUNS_80
+from etlwatch.tui.terminal.compositor import CellDiffing
+from etlwatch.tui.theme import THEMES
+from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.span_lines import SpanLines
 from tests.etlwatch.drawn import drawn_rows
 from tests.etlwatch.terminal import EmulatedDriver, looks, plain_path
 

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import pytest
 
-from etlwatch import following
 from etlwatch.cli.follow import go_on
-from etlwatch.following import ErrorFollower, RunFollower
-from etlwatch.poller import Backoff
+from etlwatch.reading import following
+from etlwatch.reading.following import ErrorFollower, RunFollower
+from etlwatch.reading.poller import Backoff
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command
 from tests.store.stocking import Stock
 from tests.support.proxy import PostgresProxy

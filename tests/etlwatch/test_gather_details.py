@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.gather_details import DETAIL_EVERY_S, MOST_ERRORS, MOST_SEARCHED, DetailsGatherer
-from etlwatch.model.snapshot import RunDetails
+from etlwatch.analysis.snapshot import RunDetails
+from etlwatch.reading.details import DETAIL_EVERY_S, MOST_ERRORS, MOST_SEARCHED, DetailsGatherer
 from tests.etlwatch.fleet import FakeReader, FakeStore, make_cell, make_error, make_run
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch import gather_jobs
-from etlwatch.gather_jobs import HOLDS_S, JobsGatherer, read_histories, read_rows
-from etlwatch.model.jobs import build_job
+from etlwatch.analysis.jobs import build_job
+from etlwatch.reading import jobs as gather_jobs
+from etlwatch.reading.jobs import HOLDS_S, JobsGatherer, read_histories, read_rows
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.job_night import PARIS, ended_runs
 from tracking_core.records import Run

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.gather import Gatherer, Watch
-from etlwatch.gather_known import HOLDS_S, KnownErrors
-from etlwatch.gather_past import read_as_of
-from etlwatch.model.error_groups import kinds_spans
-from etlwatch.model.health import headline
-from etlwatch.model.ordering import Order
-from etlwatch.model.rows import build_rows
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_columns import RUNS
-from etlwatch.model.spans import plain_text
+from etlwatch.analysis.run_rows import build_rows
+from etlwatch.fields.ordering import Order
+from etlwatch.fields.runs import RUNS, Pen
+from etlwatch.reading.errors import HOLDS_S, KnownErrors
+from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.past import read_as_of
+from etlwatch.rendering.error_pane import kinds_spans
+from etlwatch.rendering.headline import headline
+from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_run
 

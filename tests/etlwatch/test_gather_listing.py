@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.gather_listing import AGAIN_EVERY_S, MOST_LIVE, Listing
+from etlwatch.reading.listing import AGAIN_EVERY_S, MOST_LIVE, Listing
 from tests.etlwatch.fleet import NOW, FakeReader, FakeStore, make_run
 from tracking_core.records import Run
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.gather_stats import read_stats
+from etlwatch.reading.stats import read_stats
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)

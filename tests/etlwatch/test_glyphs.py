@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import pytest
 
-from etlwatch.model.glyphs import ASCII, UNICODE, glyphs_for
-from etlwatch.model.spans import fit, join, merge, plain_text
-from etlwatch.text import cell_width
+from etlwatch.text.glyphs import ASCII, UNICODE, glyphs_for
+from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import fit, join, merge, plain_text
 
 
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=lambda glyphs: glyphs.name)

@@ -9,7 +9,7 @@ import pytest
 from tests.store.stocking import Stock
 from tests.support.imported import modules_loaded_by
 
-COMMAND = "import sys\nfrom etlwatch.cli import main\nassert main({words!r}) == 0"
+COMMAND = "import sys\nfrom etlwatch.__main__ import main\nassert main({words!r}) == 0"
 NOT_FOR_COMMANDS = {
     "asyncio", "concurrent", "dataclasses", "difflib", "email", "hashlib", "importlib.metadata", "importlib.resources",
     "logging", "random", "rich", "tempfile", "textual", "zipfile", "tracking_core.delivery.buffered",

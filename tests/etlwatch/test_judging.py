@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from etlwatch import judging
-from etlwatch.judging import PAST_HOLDS_S, Judge, read_past, read_pasts
-from etlwatch.model.judged import Judgement
-from etlwatch.model.past import JobPast
+from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.health import Judgement
+from etlwatch.reading import health as judging
+from etlwatch.reading.health import PAST_HOLDS_S, Judge, read_past, read_pasts
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -5,13 +5,13 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from etlwatch.colours import role_style
-from etlwatch.model.columns import Column, placed
-from etlwatch.model.glyphs import ASCII, UNICODE
-from etlwatch.model.run_columns import RUNS_80, RUNS_120, RUNS_160, run_columns
-from etlwatch.text import cell_width
-from etlwatch.theme import THEMES
-from etlwatch.widgets.line_table import LineTable, Row
+from etlwatch.fields.runs import RUNS_80, RUNS_120, RUNS_160, run_columns
+from etlwatch.text.columns import Column, placed
+from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.safe import cell_width
+from etlwatch.tui.colours import role_style
+from etlwatch.tui.theme import THEMES
+from etlwatch.tui.widgets.line_table import LineTable, Row
 from tests.etlwatch.drawn import SLOW, drawn_rows, picture
 
 STATE = Column(key="state", header="state", width=6)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from etlwatch.gather import Gatherer, Watch
-from etlwatch.gather_past import read_as_of
-from etlwatch.model.boards import AskedErrors, AskedJobs
-from etlwatch.model.snapshot import Snapshot
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.reading.boards import AskedErrors, AskedJobs
+from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.past import read_as_of
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, SECOND, ScriptedNight, scripted_night
 from tracking_core.store import open_store
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch.gather import Watch
-from etlwatch.gather_past import read_as_of
-from etlwatch.model.as_of import Stored, phases_as_of, run_as_of
+from etlwatch.analysis.as_of import Stored, phases_as_of, run_as_of
+from etlwatch.reading.gather import Watch
+from etlwatch.reading.past import read_as_of
 from tests.etlwatch.test_model_late import done, phase_of, run_of
 from tests.store.stocking import Stock
 from tracking_core.records import PhaseSample, Traffic

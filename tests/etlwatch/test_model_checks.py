@@ -8,10 +8,18 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.model.checks import CheckResult, JobCheck, Level, Rules, check_fleet, check_job, unknown_line
-from etlwatch.model.judged import Judgement, judge_fleet
-from etlwatch.model.past import JobPast, Usual
-from etlwatch.model.ranges import parse_range
+from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.checks import (
+    CheckResult,
+    JobCheck,
+    Level,
+    Rules,
+    check_fleet,
+    check_job,
+    parse_range,
+    unknown_line,
+)
+from etlwatch.analysis.health import Judgement, judge_fleet
 from tests.etlwatch.fleet import NOW, make_run, outline_of
 from tests.etlwatch.job_night import PARIS, ended_runs, night_jobs
 from tracking_core.records import Run, Switch

@@ -8,8 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.compare import Comparison, compare_runs
-from etlwatch.model.compare_words import (
+from etlwatch.analysis.compare import Comparison, compare_runs
+from etlwatch.analysis.differences import Difference
+from etlwatch.analysis.snapshot import RunDetails
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.compare import (
     COMPARE_80,
     COMPARE_120,
     COMPARE_160,
@@ -23,11 +26,8 @@ from etlwatch.model.compare_words import (
     same_words,
     value_text,
 )
-from etlwatch.model.difference import Difference
-from etlwatch.model.glyphs import ASCII
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.snapshot import RunDetails
-from etlwatch.model.spans import plain_text, spans_width
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_run, packed
 from tracking_core.records import EndpointTotals, Phase, Run, SourceCount
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model.coverage import coverage_of, coverage_words
+from etlwatch.analysis.coverage import coverage_of, coverage_words
 from tests.store.stocking import Stock
 from tracking_core.clock import to_microseconds
 from tracking_core.events import RequestRow, tally

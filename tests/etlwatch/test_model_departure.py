@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from etlwatch.model.departure import Departure, departure_of
-from etlwatch.model.late import findings
-from etlwatch.model.past import JobPast, Usual
+from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.departure import Departure, departure_of
+from etlwatch.analysis.health import findings
 from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.histogram import bucket_of
 from tracking_core.records import EndpointTotals, SeriesCell

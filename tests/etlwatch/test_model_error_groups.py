@@ -8,25 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.gather_errors import read_kinds, read_kinds_of_run
-from etlwatch.model.error_groups import (
-    KINDS_80,
-    KINDS_120,
-    KINDS_160,
-    ErrorKind,
-    groups_of_run,
-    kind_cells,
-    kind_columns,
-    kind_of,
-    kind_pane,
-    kind_title,
-    kinds_headline,
-    known_words,
-    success_words,
-)
-from etlwatch.model.glyphs import ASCII
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.spans import plain_text, spans_width
+from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
+from etlwatch.fields.errors import KINDS_80, KINDS_120, KINDS_160, kind_cells, kind_columns, known_words, success_words
+from etlwatch.fields.runs import Pen
+from etlwatch.reading.errors import read_kinds, read_kinds_of_run
+from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 
 PARIS = ZoneInfo("Europe/Paris")

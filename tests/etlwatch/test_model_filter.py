@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter, parse_moment
+from etlwatch.analysis.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter, parse_moment
 from tests.etlwatch.fleet import NOW, make_run
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from etlwatch.model.charts import chart_lines
-from etlwatch.model.fleet_view import fleet_charts, fleet_sparks
-from etlwatch.model.layout import home_layout
-from etlwatch.model.snapshot import FleetSeries
-from etlwatch.model.spans import plain_text, spans_width
+from etlwatch.analysis.snapshot import FleetSeries
+from etlwatch.rendering.charts import chart_lines
+from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
+from etlwatch.text.columns import home_layout
+from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.dashboard import PARIS
 from tests.etlwatch.fleet import NOW, make_cell
 

@@ -6,16 +6,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.freshness import Freshness, freshness_parts, tracking_part
-from etlwatch.model.health import Counts, banner, count_states, headline, state_parts
-from etlwatch.model.late import Finding
-from etlwatch.model.pane import pane_lines, pane_title
-from etlwatch.model.parts import lay_out
-from etlwatch.model.rows import RunRow, build_rows
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_columns import RUNS
-from etlwatch.model.snapshot import Rates, Snapshot
-from etlwatch.model.spans import plain_text, spans_width
+from etlwatch.analysis.health import Finding
+from etlwatch.analysis.run_rows import RunRow, build_rows
+from etlwatch.analysis.snapshot import Rates, Snapshot
+from etlwatch.fields.runs import RUNS, Pen
+from etlwatch.rendering.header import Freshness, freshness_parts, tracking_part
+from etlwatch.rendering.headline import Counts, banner, count_states, headline, state_parts
+from etlwatch.rendering.lines import lay_out
+from etlwatch.rendering.run_pane import pane_lines, pane_title
+from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
 from tracking_core.records import Run, Switch
 

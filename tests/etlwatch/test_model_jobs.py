@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from etlwatch.model.glyphs import ASCII
-from etlwatch.model.job_cells import JOBS_80, JOBS_120, JOBS_160, job_cells, job_columns
-from etlwatch.model.job_list import JOBS
-from etlwatch.model.job_pane import job_pane, job_parts, job_title, jobs_headline
-from etlwatch.model.jobs import JobRow, build_job, count_jobs, history_of
-from etlwatch.model.ordering import Order
-from etlwatch.model.past import past_of
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.spans import plain_text, spans_width
+from etlwatch.analysis.baseline import past_of
+from etlwatch.analysis.jobs import JobRow, build_job, count_jobs, history_of
+from etlwatch.fields.jobs import JOBS, JOBS_80, JOBS_120, JOBS_160, job_cells, job_columns
+from etlwatch.fields.ordering import Order
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
+from etlwatch.text.glyphs import ASCII
+from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_run
 from tests.etlwatch.job_night import PARIS, PEN, ended_runs, night_jobs
 from tracking_core.records import Run

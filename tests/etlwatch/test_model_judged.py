@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.model.judged import judge_fleet, outage_of
-from etlwatch.model.past import JobPast, Usual
+from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.health import judge_fleet, outage_of
 from tests.etlwatch.fleet import NOW, make_phase, make_run
 from tracking_core.records import Run, SeriesCell
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from etlwatch.model.eta import done_share, estimate
-from etlwatch.model.late import RECENT_S, findings, latest_progress
-from etlwatch.model.past import MINIMUM_RUNS, JobPast, PhasePast, Usual, past_of, usual_of
-from etlwatch.model.thresholds import Thresholds
+from etlwatch.analysis.baseline import MINIMUM_RUNS, JobPast, PhasePast, Usual, past_of, usual_of
+from etlwatch.analysis.forecast import done_share, estimate
+from etlwatch.analysis.health import RECENT_S, findings, latest_progress
+from etlwatch.analysis.thresholds import Thresholds
 from tracking_core.histogram import bucket_of, pack
 from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.model.as_of import Stored
-from etlwatch.model.late_as_of import Looked, last_progress, late_as_of
-from etlwatch.model.past import JobPast, Usual
+from etlwatch.analysis.as_of import Stored
+from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.health_as_of import Looked, last_progress, late_as_of
 from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.records import PhaseSample, Run, SeriesCell, Traffic
 

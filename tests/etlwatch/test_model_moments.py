@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.moments import MomentError, parse_moment, stepped
+from etlwatch.text.moments import MomentError, parse_moment, stepped
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 10, 26, 3, 12, 44, tzinfo=PARIS)  # a Monday, the night after the clocks went back

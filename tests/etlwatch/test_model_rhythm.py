@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.rhythm import Expected, next_after, rhythm_of
+from etlwatch.analysis.schedule import Expected, next_after, rhythm_of
 
 PARIS = ZoneInfo("Europe/Paris")
 DAY = timedelta(days=1)

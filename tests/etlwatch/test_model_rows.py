@@ -6,15 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.model.glyphs import ASCII, UNICODE
-from etlwatch.model.judged import judge_fleet
-from etlwatch.model.ordering import Order
-from etlwatch.model.past import JobPast, Usual, pasts_of_listed
-from etlwatch.model.rows import RunRow, build_rows, phase_now, share_done
-from etlwatch.model.run_cells import Pen, row_role, run_cells
-from etlwatch.model.run_columns import RUNS, RUNS_80, RUNS_160
-from etlwatch.model.snapshot import Percentiles, Rates, Snapshot
-from etlwatch.model.spans import plain_text
+from etlwatch.analysis.baseline import JobPast, Usual, pasts_of_listed
+from etlwatch.analysis.health import judge_fleet
+from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now, share_done
+from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
+from etlwatch.fields.ordering import Order
+from etlwatch.fields.runs import RUNS, RUNS_80, RUNS_160, Pen, row_role, run_cells
+from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.spans import plain_text
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
 from tracking_core.records import Run
 

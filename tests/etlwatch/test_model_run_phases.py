@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.model.past import JobPast, PhasePast, Usual
-from etlwatch.model.rows import build_rows
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_overview import run_facts
-from etlwatch.model.run_phases import gantt_lines, phase_legend, phases_to_show
-from etlwatch.model.run_view import RunView, view_of
-from etlwatch.model.snapshot import RunDetails, Snapshot
+from etlwatch.analysis.baseline import JobPast, PhasePast, Usual
+from etlwatch.analysis.run_rows import build_rows
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.run.overview import run_facts
+from etlwatch.rendering.run.phases import gantt_lines, phase_legend, phases_to_show
+from etlwatch.rendering.run.view import RunView, view_of
 from tests.etlwatch.fleet import NOW, make_phase, make_run
 from tracking_core.records import Phase, Run
 

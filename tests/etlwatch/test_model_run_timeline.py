@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.model.rows import build_rows
-from etlwatch.model.run_cells import Pen
-from etlwatch.model.run_timeline import events_of, timeline_lines
-from etlwatch.model.run_view import RunView
-from etlwatch.model.snapshot import RunDetails, Snapshot
-from etlwatch.model.spans import plain_text
+from etlwatch.analysis.run_rows import build_rows
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.run.timeline import events_of, timeline_lines
+from etlwatch.rendering.run.view import RunView
+from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import PARIS
 from tests.etlwatch.fleet import NOW, make_cell, make_error, make_phase, make_run
 from tracking_core.records import Run

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model.series import columns_of, grid_of, latest, percentiles_of
-from etlwatch.model.windows import WINDOWS
+from etlwatch.analysis.series import WINDOWS, columns_of, grid_of, latest, percentiles_of
 from tests.etlwatch.fleet import make_cell
 
 MIDNIGHT = 1_793_000_000 // 86_400 * 86_400

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from etlwatch.model.spans import plain_text
-from etlwatch.model.tracebacks import traceback_lines
+from etlwatch.rendering.run.errors import traceback_lines
+from etlwatch.text.spans import plain_text
 
 PLAIN = """Traceback (most recent call last):
   File "load.py", line 88, in load

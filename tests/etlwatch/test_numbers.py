@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.model import numbers
-from etlwatch.text import cell_width
+from etlwatch.text.safe import cell_width, numbers
 
 CET = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 23, 2, 12, 44, tzinfo=UTC)

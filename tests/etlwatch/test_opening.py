@@ -22,11 +22,11 @@ from rich.console import Console
 from etlwatch.cli.configuration import flags
 from etlwatch.cli.early import SWITCHES, VALUES, flags_of
 from etlwatch.cli.root import etlwatch
-from etlwatch.colours import color_system_of, palette, role_style
 from etlwatch.config.effective import Flags
-from etlwatch.first_frame import FirstFrame, Line
-from etlwatch.model.ordering import Order
-from etlwatch.widgets.cells import Shadow
+from etlwatch.fields.ordering import Order
+from etlwatch.tui.colours import color_system_of, palette, role_style
+from etlwatch.tui.first_frame import FirstFrame, Line
+from etlwatch.tui.terminal.cells import Shadow
 from tests.etlwatch.cli_program import MAIN, PROJECT
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore
@@ -178,12 +178,12 @@ IN_PLACE_OF_THE_APP = """
 import importlib.abc, importlib.machinery, os, signal, sys, time
 class Place(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path, target=None):
-        return importlib.machinery.ModuleSpec(name, self) if name == "etlwatch.app" else None
+        return importlib.machinery.ModuleSpec(name, self) if name == "etlwatch.tui.app" else None
     def exec_module(self, module):
         {deed}
         sys.meta_path.remove(self)
-        del sys.modules["etlwatch.app"]
-        sys.modules["etlwatch.app"] = importlib.import_module("etlwatch.app")
+        del sys.modules["etlwatch.tui.app"]
+        sys.modules["etlwatch.tui.app"] = importlib.import_module("etlwatch.tui.app")
 sys.meta_path.insert(0, Place())
 """
 

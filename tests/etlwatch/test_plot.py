@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from textual.app import App, ComposeResult
 
-from etlwatch.model.axes import count_label, millis_label
-from etlwatch.model.glyphs import ASCII, UNICODE
-from etlwatch.model.plots import Plot, Series, y_ticks
-from etlwatch.model.spans import plain_text
-from etlwatch.text import cell_width
-from etlwatch.theme import THEMES
-from etlwatch.widgets.plot import PlotChart, plot_lines
+from etlwatch.rendering.charts import count_label, millis_label
+from etlwatch.rendering.zoom import Plot, Series, y_ticks
+from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import plain_text
+from etlwatch.tui.theme import THEMES
+from etlwatch.tui.widgets.plot import PlotChart, plot_lines
 
 
 def points(value, gap=()):
@@ -98,13 +98,13 @@ def test_ticks_follow_the_height():
 
 
 def test_plotext_is_not_imported_before_the_first_chart():
-    code = "import etlwatch.widgets.plot, sys; sys.exit('plotext' in sys.modules)"
+    code = "import etlwatch.tui.widgets.plot, sys; sys.exit('plotext' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_chart_loads_neither_plotexts_documentation_nor_its_tests():
     code = (
-        "from etlwatch.widgets.plot import _plotext; import sys; _plotext(); "
+        "from etlwatch.tui.widgets.plot import _plotext; import sys; _plotext(); "
         "loaded = [name for name in sys.modules if name.startswith(('plotext._doc.', 'plotext._tests.', 'unittest'))]; "
         "sys.exit(loaded != ['plotext._doc.doc', 'plotext._tests.run'] and repr(loaded))"
     )
@@ -112,7 +112,7 @@ def test_a_chart_loads_neither_plotexts_documentation_nor_its_tests():
 
 
 async def test_the_widget_draws_again_only_for_another_plot_or_size(monkeypatch):
-    from etlwatch.widgets import plot as module
+    from etlwatch.tui.widgets import plot as module
 
     drawn = []
     real = module.plot_lines

@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from etlwatch.model.ordering import Order
-from etlwatch.remembered import Remembered, recall, remember, state_file
-from etlwatch.screens.errors import ErrorsScreen
-from etlwatch.screens.jobs import JobsScreen
+from etlwatch.fields.ordering import Order
+from etlwatch.tui.screens.errors import ErrorsScreen
+from etlwatch.tui.screens.jobs import JobsScreen
+from etlwatch.tui.view_state import Remembered, recall, remember, state_file
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.night import night
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from etlwatch.text import cell_width, clip, pad, safe
+from etlwatch.text.safe import cell_width, clip, pad, safe
 
 HOSTILE = [
     ("[/foo]", "[/foo]"),
@@ -119,5 +119,5 @@ def test_clip_in_ascii_uses_its_own_ellipsis():
 
 
 def test_headless_callers_do_not_load_textual():
-    code = "import etlwatch.text, sys; sys.exit('textual' in sys.modules)"
+    code = "import etlwatch.text.safe, sys; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

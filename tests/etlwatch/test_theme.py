@@ -4,8 +4,8 @@ import pytest
 from rich.color import Color
 from textual.app import App
 
-from etlwatch.colours import DARK, LIGHT, MONO, SIXTEEN, palette, pick_theme, role_style
-from etlwatch.theme import THEMES
+from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, palette, pick_theme, role_style
+from etlwatch.tui.theme import THEMES
 
 ROLES = ["plain", "text", "dim", "faint", "blue", "amber bold", "red strong", "amber-fill", "chart-p50 on chart-p95"]
 

@@ -1,8 +1,8 @@
 """Making a bundle: records of any store, as a reader gave them, put into a SQLite file of their own.
 
-Owns how a record becomes a row again, so that the file answers as its source did. Refuses to own which records belong
-together (`etlwatch.bundling`), and the file's place and name. A bundle is written once: it stands still at the moment
-that it is sealed with, which is the now of everybody who reads it (`reader.py`), and no job writes to it (`store.py`).
+Contains how a record becomes a row again, so that the file answers as its source did. A bundle is written once: it
+stands still at the moment that it is sealed with, which is the now of everybody who reads it (`reader.py`), and no
+job writes to it (`store.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,46 @@
+"""The program `etlwatch`: joins the command line with the dashboard, which do not import each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from etlwatch.cli import entry
+
+if TYPE_CHECKING:
+    from etlwatch.config.settings import Settings
+    from etlwatch.tui.opening import Opening
+    from tracking_core.config import StoreLocation
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (default: this process's own) and return the exit status (see `etlwatch.cli.faults.Exit`)."""
+    return entry.run(_TextualDashboard(), argv)
+
+
+class _TextualDashboard:
+    """The dashboard as the command line opens it; Textual is loaded by `run` only."""
+
+    def __init__(self) -> None:
+        self._opening: Opening | None = None
+
+    def open_early(self, settings: Settings, location: StoreLocation) -> Opening:
+        from etlwatch.tui.opening import Opening
+        from etlwatch.tui.start import draw_first
+
+        self._opening = Opening(sys.__stderr__, sys.__stdin__, os.environ)
+        draw_first(self._opening, settings, location)
+        return self._opening
+
+    def run(self, settings: Settings, location: StoreLocation) -> int:
+        from etlwatch.tui.start import run_dashboard
+
+        return run_dashboard(location, settings, self._opening)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

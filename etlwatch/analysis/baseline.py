@@ -1,0 +1,232 @@
+"""What is usual for a job: figures of its last completed runs, each with the number of runs behind it.
+
+Contains the arithmetic of "usual" (the median) and "p95" over a job's past, per run, phase and endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from tracking_core import histogram
+from tracking_core.dataclass import dataclass, field
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
+
+__all__ = [
+    "MINIMUM_RUNS", "MOST_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "pasts_of_listed", "quantile",
+    "usual_of",
+]  # fmt: skip
+
+MOST_RUNS: Final = 30
+"""Completed runs that are looked back upon; older ones say little about now."""
+
+MINIMUM_RUNS: Final = 5
+"""Fewer past runs than this are no normal (docs/screens.md, Bars)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """One figure over a job's past."""
+
+    runs: int = 0
+    """How many runs had it."""
+
+    usual: float | None = None
+    """The median; None with fewer than MINIMUM_RUNS."""
+
+    p95: float | None = None
+    """What one run in twenty exceeds; None with fewer than MINIMUM_RUNS."""
+
+    low: float | None = None
+    """The lower quartile."""
+
+    high: float | None = None
+    """The upper quartile."""
+
+    def ratio(self, value: float | None) -> float | None:
+        """Return how many times its p95 a value is; None where there is no normal."""
+        return value / self.p95 if value is not None and self.p95 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePast:
+    """One phase in a job's past."""
+
+    phase: str
+    position: int
+    duration_s: Usual
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPast:
+    """A job's last completed runs."""
+
+    runs: int = 0
+    """How many there are, at most MOST_RUNS."""
+
+    duration_s: Usual = field(default_factory=Usual)
+    taken_s: Mapping[int, float] = field(default_factory=dict)
+    """The durations behind `duration_s`, by run id."""
+
+    requests: Usual = field(default_factory=Usual)
+    items: Usual = field(default_factory=Usual)
+    errors: Usual = field(default_factory=Usual)
+    request_rate: Usual = field(default_factory=Usual)
+    """Requests per second of a whole run."""
+
+    item_rate: Usual = field(default_factory=Usual)
+    throttled_share: Usual = field(default_factory=Usual)
+    """0 to 1, of all requests."""
+
+    failed_share: Usual = field(default_factory=Usual)
+    latency_p50_ms: Usual = field(default_factory=Usual)
+    latency_p95_ms: Usual = field(default_factory=Usual)
+    memory_mb: Usual = field(default_factory=Usual)
+    """The peak of a run's phases."""
+
+    longest_gap_s: Usual = field(default_factory=Usual)
+    """The longest stretch of a run without any request, as far as its series can tell."""
+
+    phases: tuple[PhasePast, ...] = ()
+    """By position."""
+
+    endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
+
+    def duration_of_others(self, run_id: int) -> Usual:
+        """Return what the job's other runs took: no run is its own measure, least of all the one that took too long."""
+        if run_id not in self.taken_s:
+            return self.duration_s
+        return usual_of(taken for other, taken in self.taken_s.items() if other != run_id)
+
+    def phase(self, name: str) -> PhasePast | None:
+        """Return a phase's past."""
+        return next((phase for phase in self.phases if phase.phase == name), None)
+
+
+NO_PAST: Final = JobPast()
+
+
+def quantile(ascending: Sequence[float], share: float) -> float | None:
+    """Return the value at or below which `share` (0 to 1) of the ascending values lie, by nearest rank."""
+    if not ascending:
+        return None
+    rank = max(1, -(-int(len(ascending) * share * 1_000) // 1_000))
+    return ascending[min(rank, len(ascending)) - 1]
+
+
+def usual_of(values: Iterable[float | None]) -> Usual:
+    """Return what is usual among values; None among them says that a run had no such figure."""
+    known = sorted(value for value in values if value is not None)
+    if len(known) < MINIMUM_RUNS:
+        return Usual(runs=len(known))
+    return Usual(
+        runs=len(known),
+        usual=quantile(known, 0.5),
+        p95=quantile(known, 0.95),
+        low=quantile(known, 0.25),
+        high=quantile(known, 0.75),
+    )
+
+
+def past_of(
+    runs: Sequence[Run],
+    phases: Iterable[Phase] = (),
+    endpoints: Iterable[EndpointTotals] = (),
+    pauses: Mapping[int, tuple[int, int]] | None = None,
+) -> JobPast:
+    """Return the past that completed runs of one job make, newest first; the rest says more of those runs.
+
+    `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader tells them.
+    """
+    kept = list(runs[:MOST_RUNS])
+    if not kept:
+        return NO_PAST
+    ids = {run.run_id for run in kept}
+    by_run = _grouped(totals for totals in endpoints if totals.run_id in ids)
+    latencies = {run_id: histogram.merge(one.histogram for one in totals) for run_id, totals in by_run.items()}
+    own_phases = [phase for phase in phases if phase.run_id in ids]
+    peaks: dict[int, float] = {}
+    for phase in own_phases:
+        if phase.peak_memory_mb is not None:
+            peaks[phase.run_id] = max(peaks.get(phase.run_id, 0.0), phase.peak_memory_mb)
+    return JobPast(
+        runs=len(kept),
+        duration_s=usual_of(run.duration_s for run in kept),
+        taken_s={run.run_id: run.duration_s for run in kept},
+        requests=usual_of(run.requests for run in kept),
+        items=usual_of(run.items for run in kept),
+        errors=usual_of(run.errors for run in kept),
+        request_rate=usual_of(_per_second(run.requests, run) for run in kept),
+        item_rate=usual_of(_per_second(run.items, run) for run in kept),
+        throttled_share=usual_of(_share(run.throttled_requests, run) for run in kept),
+        failed_share=usual_of(_share(run.failed_requests, run) for run in kept),
+        latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies.values()),
+        latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies.values()),
+        memory_mb=usual_of(peaks.values()),
+        longest_gap_s=usual_of(_longest_gap(run, (pauses or {}).get(run.run_id)) for run in kept),
+        phases=_phases(own_phases),
+        endpoint_p95_ms=_endpoints(by_run.values()),
+    )
+
+
+def pasts_of_listed(runs: Iterable[Run]) -> Mapping[str, JobPast]:
+    """Return what the jobs among `runs`, newest first, usually take, until their pasts have been read: nothing else."""
+    taken: dict[str, dict[int, float]] = {}
+    for run in runs:
+        if run.status == RunStatus.COMPLETED:
+            kept = taken.setdefault(run.job, {})
+            if len(kept) < MOST_RUNS:
+                kept[run.run_id] = run.duration_s
+    return {
+        job: JobPast(runs=len(kept), duration_s=usual_of(kept.values()), taken_s=kept) for job, kept in taken.items()
+    }
+
+
+def _grouped(endpoints: Iterable[EndpointTotals]) -> dict[int, list[EndpointTotals]]:
+    by_run: dict[int, list[EndpointTotals]] = {}
+    for totals in endpoints:
+        by_run.setdefault(totals.run_id, []).append(totals)
+    return by_run
+
+
+def _per_second(count: int, run: Run) -> float | None:
+    return count / run.duration_s if run.duration_s > 0 and count else None
+
+
+def _share(count: int, run: Run) -> float | None:
+    return count / run.requests if run.requests else None
+
+
+def _longest_gap(run: Run, pause: tuple[int, int] | None) -> float | None:
+    """Return the longest time without requests, that after the last one included."""
+    if pause is None or run.ended_at is None:
+        return None
+    longest, last_busy = pause
+    return max(float(longest), run.ended_at.timestamp() - last_busy)
+
+
+def _phases(phases: Iterable[Phase]) -> tuple[PhasePast, ...]:
+    durations: dict[str, list[float]] = {}
+    positions: dict[str, list[float]] = {}
+    for phase in phases:
+        positions.setdefault(phase.phase, []).append(phase.position)
+        if phase.status == "completed" and phase.started_at is not None and phase.ended_at is not None:
+            seconds = (phase.ended_at - phase.started_at).total_seconds()
+            durations.setdefault(phase.phase, []).append(max(seconds, 0.0))
+    found = [
+        PhasePast(
+            phase=name,
+            position=int(quantile(sorted(places), 0.5) or 0),
+            duration_s=usual_of(durations.get(name, ())),
+        )
+        for name, places in positions.items()
+    ]
+    return tuple(sorted(found, key=lambda phase: (phase.position, phase.phase)))
+
+
+def _endpoints(runs: Iterable[Sequence[EndpointTotals]]) -> Mapping[str, Usual]:
+    slow: dict[str, list[float | None]] = {}
+    for totals in runs:
+        for one in totals:
+            slow.setdefault(one.endpoint, []).append(histogram.percentile(histogram.unpack(one.histogram), 0.95))
+    return {endpoint: usual_of(values) for endpoint, values in slow.items()}

@@ -1,0 +1,119 @@
+"""When a living run will end: a range from its own rate and from its job's past, or nothing where neither says any.
+
+Contains the estimate. A phase with totals is extrapolated from what it has processed; phases to come take what they
+usually take; a run without totals takes what the job usually takes. Never a single moment: the range is the honesty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+
+from etlwatch.analysis.baseline import JobPast, PhasePast
+from etlwatch.text.numbers import clock, moment
+from tracking_core.dataclass import dataclass
+from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
+
+__all__ = ["Eta", "done_share", "estimate", "eta_words", "rest_of_phase"]
+
+_LEAST_SHARE = 0.02
+"""Below this share done, a phase's own rate says nothing yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eta:
+    """Between which two moments a run is expected to end."""
+
+    low: datetime
+    high: datetime
+
+
+def eta_words(eta: Eta | None, now: datetime, zone: tzinfo | None = None) -> str:
+    """Write an estimate in at most eleven cells: `03:40–03:55`, `03:41` where both are one minute, `Tue 03:40` far off.
+
+    '' where there is none.
+    """
+    if eta is None:
+        return ""
+    low, high = clock(eta.low, zone), clock(eta.high, zone)
+    if eta.high - now >= timedelta(hours=18):
+        return moment(eta.high, now, zone)
+    return low if low == high else f"{low}–{high}"
+
+
+def done_share(phase: Phase) -> float | None:
+    """Return how much of a phase is done, 0 to 1, by the unit that has the most to do; None without totals."""
+    best: tuple[int, float] | None = None
+    for counts in phase.counters.values():
+        total, processed = counts.get("total", 0), counts.get("processed", 0)
+        if total > 0 and (best is None or total > best[0]):
+            best = (total, min(max(processed / total, 0.0), 1.0))
+    return None if best is None else best[1]
+
+
+def estimate(run: Run, phases: Sequence[Phase], past: JobPast, *, now: datetime) -> Eta | None:
+    """Return when a run is expected to end; None for one that has ended or is lost, and where nothing is known."""
+    if run.status != RunStatus.RUNNING or run.state in ("lost", "stalled"):
+        return None
+    by_phases = _by_phases(phases, past, now)
+    left = by_phases if by_phases is not None else _by_past(run, past, now)
+    if left is None:
+        return None
+    low, high = sorted(left)
+    return Eta(low=now + timedelta(seconds=low), high=now + timedelta(seconds=max(high, low)))
+
+
+def _by_past(run: Run, past: JobPast, now: datetime) -> tuple[float, float] | None:
+    usual, p95 = past.duration_s.usual, past.duration_s.p95
+    if usual is None or p95 is None:
+        return None
+    elapsed = (now - run.started_at).total_seconds()
+    # Beyond its p95 a run's past says nothing of its end any more.
+    return None if elapsed >= p95 else (max(usual - elapsed, 0.0), p95 - elapsed)
+
+
+def _by_phases(phases: Sequence[Phase], past: JobPast, now: datetime) -> tuple[float, float] | None:
+    current = next((phase for phase in reversed(phases) if phase.status == "running"), None)
+    if current is None or current.started_at is None:
+        return None
+    elapsed = (now - current.started_at).total_seconds()
+    rest = _rest_of(current, elapsed, past.phase(current.phase))
+    coming = _coming(phases, past)
+    if rest is None or coming is None:
+        return None
+    return rest[0] + coming[0], rest[1] + coming[1]
+
+
+def rest_of_phase(phase: Phase, past: JobPast, *, now: datetime) -> tuple[float, float] | None:
+    """Return in how many seconds, at least and at most, a running phase is expected to end; None where unknown."""
+    if phase.status != PhaseStatus.RUNNING or phase.started_at is None:
+        return None
+    return _rest_of(phase, (now - phase.started_at).total_seconds(), past.phase(phase.phase))
+
+
+def _rest_of(phase: Phase, elapsed: float, known: PhasePast | None) -> tuple[float, float] | None:
+    share = done_share(phase)
+    usual = known.duration_s if known is not None else None
+    if share is not None and share >= _LEAST_SHARE and elapsed > 0:
+        left = elapsed * (1 - share) / share
+        # The less is done, the less the rate so far binds the rest.
+        spread = 0.05 + 0.35 * (1 - share)
+        return left * (1 - spread), left * (1 + spread)
+    if usual is None or usual.usual is None or usual.p95 is None or elapsed >= usual.p95:
+        return None
+    return max(usual.usual - elapsed, 0.0), usual.p95 - elapsed
+
+
+def _coming(phases: Sequence[Phase], past: JobPast) -> tuple[float, float] | None:
+    """Return what the phases after the current one take; None when one of them is known by name alone."""
+    told = {phase.phase: phase.status for phase in phases}
+    names = [phase.phase for phase in phases if phase.status == "pending"]
+    names += [known.phase for known in past.phases if known.phase not in told]
+    low = high = 0.0
+    for name in names:
+        known = past.phase(name)
+        if known is None or known.duration_s.low is None or known.duration_s.high is None:
+            return None
+        low += known.duration_s.low
+        high += known.duration_s.high
+    return low, high

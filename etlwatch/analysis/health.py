@@ -1,0 +1,462 @@
+"""Is a living run behind, and what proves it: stalled, throttled, slow, each by comparison with the job's own past.
+
+Contains the three verdicts that need history; `lost` needs none and comes with the run. The first that holds, in that
+order, is the state; all that hold are listed. Nothing here is stored, and the clock is the store's.
+"""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.departure import Departure, last_stretch
+from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.text.numbers import duration_ms, percent, rate, ratio, span
+from tracking_core import histogram
+from tracking_core.clock import from_microseconds
+from tracking_core.dataclass import dataclass, field, replace
+from tracking_core.liveness import LOST_AFTER_INTERVALS
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
+
+__all__ = [
+    "LEAST_OUTAGE",
+    "RECENT_S",
+    "Finding",
+    "Judgement",
+    "Outage",
+    "findings",
+    "is_slow",
+    "judge_fleet",
+    "latest_progress",
+    "may_be_stalled",
+    "outage_of",
+    "stands",
+]
+
+RECENT_S: Final = 300
+"""What `latest` means for the share of 429s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One way in which a run is behind, and the proof."""
+
+    state: str
+    """`stalled`, `throttled` or `slow`."""
+
+    since: datetime
+    note: str
+    """At most 22 characters, for the row."""
+
+    because: str
+    """A sentence; endpoint and phase names from the store may be in it."""
+
+    value: float
+    """What was measured, in the unit of `limit`."""
+
+    limit: float
+    """What it was held against."""
+
+    endpoint: str = ""
+    """Which endpoint answers slower since then; '' where that is not known."""
+
+
+def findings(
+    run: Run,
+    past: JobPast,
+    *,
+    now: datetime,
+    phases: Sequence[Phase] = (),
+    series: Sequence[SeriesCell] = (),
+    endpoints: Sequence[EndpointTotals] = (),
+    departed: Departure | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> tuple[Finding, ...]:
+    """Return every way in which a living run is behind, gravest first; none for a run that is lost or has ended.
+
+    `series` are the run's own latest cells; `endpoints` its totals; `past` its job's; `departed` says what of it is not
+    its job's usual any more.
+    """
+    if run.status != RunStatus.RUNNING or run.state == "lost":
+        return ()
+    found = (
+        _stalled(run, past, now, phases, thresholds),
+        _throttled(past, now, series, thresholds),
+        _slow(run, past, phases, endpoints, now, departed, thresholds),
+    )
+    return tuple(finding for finding in found if finding is not None)
+
+
+def is_slow(run: Run, past: JobPast, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+    """Return whether a living run is beyond its job's p95."""
+    p95 = past.duration_s.p95
+    return p95 is not None and (now - run.started_at).total_seconds() > thresholds.slow_times_p95 * p95
+
+
+def may_be_stalled(run: Run, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+    """Return whether a living run has been still for so long that its phases and its job's past have to decide."""
+    still = (now - latest_progress(run)).total_seconds()
+    return still > min(thresholds.stalled_after_s, thresholds.stalled_without_past_s)
+
+
+def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
+    """Return when a run last did anything that it told of."""
+    moments = [run.started_at, run.progress_at]
+    moments += [moment for phase in phases for moment in (phase.started_at, phase.ended_at)]
+    return max(moment for moment in moments if moment is not None)
+
+
+def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], thresholds: Thresholds) -> Finding | None:
+    if not _tells_of_progress(run, phases, past):
+        return None
+    since = latest_progress(run, phases)
+    still = (now - since).total_seconds()
+    pause = past.longest_gap_s.p95
+    if pause is None:
+        limit, usually = max(thresholds.stalled_without_past_s, _usual_phase_s(phases, past)), ""
+    else:
+        limit = max(thresholds.stalled_after_s, thresholds.stalled_times_usual * pause)
+        usually = f"; its longest pause is usually {span(past.longest_gap_s.usual)}"
+    if still <= limit:
+        return None
+    where = _current(phases)
+    place = f" in phase {where.phase}" if where is not None else ""
+    return Finding(
+        state="stalled",
+        since=since,
+        note=f"no progress for {span(still)}",
+        because=f"its heart beats, and nothing has moved{place} for {span(still)}{usually}",
+        value=still,
+        limit=limit,
+    )
+
+
+def _tells_of_progress(run: Run, phases: Sequence[Phase], past: JobPast) -> bool:
+    """Say whether silence means anything: of a job that only begins and ends, nobody can say that it stands still."""
+    if run.requests or any(counts.get("processed") for phase in phases for counts in phase.counters.values()):
+        return True
+    return bool(past.requests.usual)
+
+
+def _usual_phase_s(phases: Sequence[Phase], past: JobPast) -> float:
+    """Return how long the present phase may take: in it a job without requests may have nothing to tell."""
+    where = _current(phases)
+    known = past.phase(where.phase) if where is not None else None
+    return (known.duration_s.p95 or 0.0) if known is not None else 0.0
+
+
+def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thresholds: Thresholds) -> Finding | None:
+    usual = past.throttled_share.usual or 0.0
+    limit = max(thresholds.throttled_share, thresholds.throttled_times_usual * usual)
+    recent = [cell for cell in series if cell.bucket + cell.width > now.timestamp() - RECENT_S]
+    requests = sum(cell.requests for cell in recent)
+    share = sum(cell.throttled for cell in recent) / requests if requests else 0.0
+    if requests < thresholds.throttled_requests or share < limit:
+        return None
+    since = _beginning_of_throttling(series, limit, now)
+    usually = f", usually {percent(usual)}" if past.throttled_share.runs else ""
+    return Finding(
+        state="throttled",
+        since=since,
+        note=f"429 {percent(share)}",
+        because=f"{percent(share)} of its requests in the last {span(RECENT_S)} were answered 429{usually}",
+        value=share,
+        limit=limit,
+    )
+
+
+def _beginning_of_throttling(series: Sequence[SeriesCell], limit: float, now: datetime) -> datetime:
+    """Return where the last stretch of throttled cells begins."""
+
+    def throttled(cell: SeriesCell) -> bool | None:
+        return cell.throttled / cell.requests >= limit / 2 if cell.requests else None
+
+    found = last_stretch(series, throttled, calm_after_s=2 * RECENT_S)
+    return now if found is None else from_microseconds(found[0] * 1_000_000)
+
+
+def _slow(
+    run: Run,
+    past: JobPast,
+    phases: Sequence[Phase],
+    endpoints: Sequence[EndpointTotals],
+    now: datetime,
+    departed: Departure | None,
+    thresholds: Thresholds,
+) -> Finding | None:
+    p95 = past.duration_s.p95
+    if p95 is None or not is_slow(run, past, now=now, thresholds=thresholds):
+        return None
+    elapsed = (now - run.started_at).total_seconds()
+    passed_p95 = run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95)
+    over = [(_excess(phase, past, now), phase) for phase in phases]
+    worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
+    slowest = _slowest(endpoints, past)
+    times = ratio(elapsed / p95) if p95 else "–"
+    which, short = "", []
+    if worst is not None:
+        which = f"phase {worst[1].phase} is {span(worst[0])} over its usual"
+        short.append(f"{worst[1].phase} +{span(worst[0])}")
+    if slowest is not None:
+        short.append(slowest[0])
+    said = _departed(departed, slowest)
+    if departed is None and (which or said):
+        said.append(f"it passed its p95 of {span(p95)} then")
+    return Finding(
+        state="slow",
+        since=departed.since if departed is not None else passed_p95,
+        note=", ".join(short) or f"{times} its p95",
+        because=": ".join(filter(None, (which, "; ".join(said))))
+        or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
+        value=elapsed,
+        limit=thresholds.slow_times_p95 * p95,
+        endpoint=slowest[0] if slowest is not None and departed is not None and departed.measure == "latency" else "",
+    )
+
+
+def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> list[str]:
+    """Say what departed from its usual: the worst endpoint, all requests, or how many there are."""
+    measure = departed.measure if departed is not None else ""
+    said = []
+    if slowest is not None:
+        endpoint, p95, usual = slowest
+        then = "since then " if measure == "latency" else ""
+        said.append(f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
+    elif departed is not None and measure == "latency":
+        now, usually = duration_ms(departed.since_then), duration_ms(departed.usual)
+        said.append(f"since then its requests take {now} at p95, usually {usually}")
+    if departed is not None and measure == "rate":
+        said.append(f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}")
+    return said
+
+
+def _excess(phase: Phase, past: JobPast, now: datetime) -> float:
+    known = past.phase(phase.phase)
+    if known is None or known.duration_s.usual is None or phase.started_at is None:
+        return 0.0
+    return ((phase.ended_at or now) - phase.started_at).total_seconds() - known.duration_s.usual
+
+
+def _slowest(endpoints: Sequence[EndpointTotals], past: JobPast) -> tuple[str, float, Usual] | None:
+    """Return the endpoint whose p95 is beyond its usual p95 by most, weighed by its requests."""
+    found: list[tuple[float, str, float, Usual]] = []
+    for totals in endpoints:
+        usual = past.endpoint_p95_ms.get(totals.endpoint, Usual())
+        p95 = histogram.percentile(histogram.unpack(totals.histogram), 0.95)
+        if p95 is not None and usual.p95 is not None and usual.usual is not None and p95 > 1.2 * usual.p95:
+            found.append(((p95 - usual.usual) * totals.requests, totals.endpoint, p95, usual))
+    if not found:
+        return None
+    _, endpoint, p95, usual = max(found, key=lambda one: one[0])
+    return endpoint, p95, usual
+
+
+def _current(phases: Sequence[Phase]) -> Phase | None:
+    return next((phase for phase in reversed(phases) if phase.status == "running"), None)
+
+
+LEAST_OUTAGE: Final = 3
+"""Fewer runs lost at once are so many lost runs."""
+
+_DEFAULT_INTERVAL_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Many runs that went silent together: the tracking, its network or a host is the likelier cause than the jobs."""
+
+    since: datetime
+    """The first of their last heartbeats."""
+
+    within_s: float
+    """From the first to the last of these heartbeats."""
+
+    run_ids: frozenset[int]
+    jobs: int
+    hosts: tuple[str, ...]
+    """Where they run, by name."""
+
+    @property
+    def sentence(self) -> str:
+        """What happened, after which a time may stand; host names from the store may be in it."""
+        where = f"on {self.hosts[0]}" if len(self.hosts) == 1 else f"on {len(self.hosts)} hosts"
+        jobs = f"{self.jobs} jobs" if self.jobs > 1 else "one job"
+        return f"{len(self.run_ids)} runs of {jobs} {where} went silent within {span(max(self.within_s, 1))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """All that is concluded of runs at one moment."""
+
+    runs: tuple[Run, ...] = ()
+    """In the order given; state, state_since and evidence are the derived ones."""
+
+    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
+    """By run, all that hold, gravest first; runs that are well are not in it."""
+
+    pasts: Mapping[str, JobPast] = field(default_factory=dict)
+    """By job, as far as they are known."""
+
+    outage: Outage | None = None
+
+
+def judge_fleet(
+    runs: Sequence[Run],
+    *,
+    now: datetime,
+    pasts: Mapping[str, JobPast],
+    living: Collection[Run] | None = None,
+    phases: Mapping[int, Sequence[Phase]] | None = None,
+    series: Mapping[int, Sequence[SeriesCell]] | None = None,
+    endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
+    departures: Mapping[int, Departure] | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    late: Callable[[Run, JobPast], tuple[Finding, ...]] | None = None,
+) -> Judgement:
+    """Return the judgement on runs; one whose job is not in `pasts` keeps the state that needs no past.
+
+    `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
+    are theirs, by run, as far as they are known. `late` finds otherwise in which ways a living run is behind.
+    """
+
+    def behind(run: Run, past: JobPast) -> tuple[Finding, ...]:
+        return findings(
+            run,
+            past,
+            now=now,
+            phases=(phases or {}).get(run.run_id, ()),
+            series=(series or {}).get(run.run_id, ()),
+            endpoints=(endpoints or {}).get(run.run_id, ()),
+            departed=(departures or {}).get(run.run_id),
+            thresholds=thresholds,
+        )
+
+    if living is None:
+        living = [run for run in runs if run.status == RunStatus.RUNNING]
+    outage = outage_of(living)
+    beats = _latest_beats(living)
+    found: dict[int, tuple[Finding, ...]] = {}
+    for run in living:
+        if run.state == "lost":
+            found[run.run_id] = (_lost(run, beats, outage, now),)
+        elif run.job in pasts:
+            proofs = (late or behind)(run, pasts[run.job])
+            if proofs:
+                found[run.run_id] = proofs
+    judged = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
+    return Judgement(runs=tuple(map(judged.get, map(_id_of, runs), runs)), findings=found, pasts=pasts, outage=outage)
+
+
+_id_of = operator.attrgetter("run_id")
+
+
+def stands(finding: Finding) -> str:
+    """Return a finding as evidence in one sentence: its proof, and the state it proves where another comes first."""
+    return f"also {finding.state}: {finding.because}"
+
+
+def _with(run: Run, found: Sequence[Finding]) -> Run:
+    """Return a run whose state is the first that holds, and whose evidence lists all of them."""
+    first, *others = found
+    evidence = "; ".join([first.because, *map(stands, others)])
+    # A lost run's state began when its silence had lasted long enough, which the reader says.
+    since = run.state_since if first.state == "lost" else first.since
+    return replace(run, state=first.state, state_since=since, evidence=evidence)
+
+
+def _lost(run: Run, beats: Mapping[tuple[str, str], datetime], outage: Outage | None, now: datetime) -> Finding:
+    silent_since = run.heartbeat_at or run.started_at
+    silent = max((now - silent_since).total_seconds(), 0.0)
+    because, note = run.evidence, f"silent {span(silent)}"
+    if outage is not None and run.run_id in outage.run_ids:
+        others = len(outage.run_ids) - 1
+        note += f" with {others} more"
+        because += f"; one tracking outage: {outage.sentence}"
+    elif _host_is_up(run, beats):
+        note += ", host is up"
+        because += f"; {run.host} is up: another run there beats"
+    return Finding(
+        state="lost", since=silent_since, note=note, because=because, value=silent, limit=_allowed(run).total_seconds()
+    )
+
+
+def _allowed(run: Run) -> timedelta:
+    return timedelta(seconds=LOST_AFTER_INTERVALS * (run.heartbeat_interval_s or _DEFAULT_INTERVAL_S))
+
+
+def _beats(run: Run) -> bool:
+    return run.status == RunStatus.RUNNING and run.state != "lost" and run.heartbeat_at is not None
+
+
+def _latest_beats(runs: Iterable[Run]) -> dict[tuple[str, str], datetime]:
+    """Return of each machine (host, boot) when a run there that is not lost last beat."""
+    found: dict[tuple[str, str], datetime] = {}
+    for run in runs:
+        if run.boot_id and run.heartbeat_at is not None and _beats(run):
+            machine = run.host, run.boot_id
+            found[machine] = max(found.get(machine, run.heartbeat_at), run.heartbeat_at)
+    return found
+
+
+def _host_is_up(run: Run, beats: Mapping[tuple[str, str], datetime]) -> bool:
+    """Return whether another run on the same machine beat long after this one stopped; a host's name proves nothing."""
+    latest = beats.get((run.host, run.boot_id))
+    return run.heartbeat_at is not None and latest is not None and latest > run.heartbeat_at + _allowed(run)
+
+
+def outage_of(runs: Iterable[Run]) -> Outage | None:
+    """Return the greatest silence that struck many runs at once, over all hosts or on one; None without one.
+
+    Many are three or more, and at least half of the runs that were alive then. Each run beats at its own times, so that
+    last heartbeats before one event lie up to an interval apart.
+    """
+    given = list(runs)
+    lost = sorted((run for run in given if run.state == "lost" and run.heartbeat_at is not None), key=_last_beat)
+    alive = [run for run in given if _beats(run)]
+    everywhere = _struck(lost, alive)
+    if everywhere is not None:
+        return everywhere
+    spared = _by_machine(alive)
+    struck = [_struck(own, spared.get(machine, ())) for machine, own in _by_machine(lost).items()]
+    return max((each for each in struck if each is not None), key=lambda each: each.since, default=None)
+
+
+def _by_machine(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Return the runs of each boot of a machine, all its containers of one host name together."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.host:
+            found.setdefault((run.host, run.boot_id.partition("/")[0]), []).append(run)
+    return found
+
+
+def _last_beat(run: Run) -> datetime:
+    return run.heartbeat_at or run.started_at
+
+
+def _struck(lost: Sequence[Run], alive: Sequence[Run]) -> Outage | None:
+    """Return the largest group of lost runs, the newest of equals, that fell silent together, if it is large enough."""
+    best: Sequence[Run] = ()
+    beats = [_last_beat(run) for run in lost]
+    for end in range(len(lost) - 1, LEAST_OUTAGE - 2, -1):
+        apart = timedelta(seconds=2 * (lost[end].heartbeat_interval_s or _DEFAULT_INTERVAL_S))
+        begin = bisect_left(beats, beats[end] - apart)
+        if end + 1 - begin > len(best):
+            best = lost[begin : end + 1]
+    if len(best) < LEAST_OUTAGE:
+        return None
+    since, until = _last_beat(best[0]), _last_beat(best[-1])
+    spared = sum(run.started_at <= until for run in alive)
+    if len(best) < spared:
+        return None
+    return Outage(
+        since=since,
+        within_s=(until - since).total_seconds(),
+        run_ids=frozenset(run.run_id for run in best),
+        jobs=len({run.job for run in best}),
+        hosts=tuple(sorted({run.host for run in best if run.host})) or ("an unknown host",),
+    )

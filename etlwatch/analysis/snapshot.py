@@ -1,0 +1,222 @@
+"""What one poll saw: frozen, whole, and all that a screen may draw from.
+
+Contains the records that travel from the poller to the screens. A frame is drawn from one snapshot, so that no frame
+mixes two moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.coverage import Coverage
+from etlwatch.analysis.health import Finding, Outage
+from tracking_core.dataclass import dataclass, field
+from tracking_core.records import (
+    EndpointTotals,
+    ErrorRecord,
+    Phase,
+    PhaseSample,
+    Run,
+    SeriesCell,
+    SourceCount,
+    Switch,
+    WriterLedger,
+)
+
+if TYPE_CHECKING:
+    from etlwatch.analysis.errors import ErrorKind
+    from etlwatch.analysis.health_as_of import Doubt
+    from etlwatch.analysis.jobs import JobHistory
+
+__all__ = [
+    "AnyBoard",
+    "ErrorsBoard",
+    "FleetSeries",
+    "JobsBoard",
+    "Percentiles",
+    "Rates",
+    "RunDetails",
+    "RunsBoard",
+    "Snapshot",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Request durations in milliseconds, within 5 %."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What a run did lately, per second."""
+
+    requests: float
+    items: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSeries:
+    """The requests of all runs over the chart window; the same object until a bucket closes."""
+
+    since: int = 0
+    """Beginning of the first cell, seconds since 1970-01-01Z."""
+
+    until: int = 0
+    """End of what is complete: nothing at or after it is counted yet."""
+
+    step: int = 10
+    """Seconds a cell."""
+
+    cells: tuple[SeriesCell, ...] = ()
+    """Those in which anything happened, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """All that the run screen shows of one run."""
+
+    run: Run | None
+    """None when the store does not hold it (any more)."""
+
+    run_id: int
+    phases: tuple[Phase, ...] = ()
+    samples: tuple[PhaseSample, ...] = ()
+    endpoints: tuple[EndpointTotals, ...] = ()
+    series: tuple[SeriesCell, ...] = ()
+    source_counts: tuple[SourceCount, ...] = ()
+    errors: tuple[ErrorRecord, ...] = ()
+    """The newest ones, newest first; `run.errors` says how many there are."""
+
+    kinds: tuple[ErrorKind, ...] = ()
+    """What all runs know of the kinds of these errors; none where nobody asked."""
+
+    ledger: tuple[WriterLedger, ...] = ()
+    series_until: int | None = None
+    """Where the known part of its series ends, seconds since 1970-01-01Z; None where that is now."""
+
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """What of it is not known for the past moment that is looked at, and why: as in `as_of.KEPT_FOR_WHOLE_RUNS`."""
+
+    coverage: tuple[Coverage, ...] = ()
+    """Of the endpoints that were paged."""
+
+    coverage_cut: bool = False
+    """Whether there were more pages than are looked at, so that nothing is said of them."""
+
+    reference: RunDetails | None = None
+    """The last success of its job before it, without a run where there was none; None where nobody asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsBoard:
+    """The jobs that have been read by now."""
+
+    histories: tuple[JobHistory, ...]
+    complete: bool
+    """Whether these are all, or as many as are kept."""
+
+    there_are: int = 0
+    """How many jobs have runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsBoard:
+    """The kinds of errors since a moment, what needs somebody first."""
+
+    since: datetime
+    kinds: tuple[ErrorKind, ...]
+    cut: bool = False
+    """Whether these are only the newest ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsBoard:
+    """Both sides of a comparison."""
+
+    after: RunDetails
+    """Its run is None when the store does not hold it (any more), as of the other side."""
+
+    before: RunDetails | None
+    """None where the job had no success before."""
+
+
+AnyBoard: TypeAlias = JobsBoard | ErrorsBoard | RunsBoard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The store at one moment, as far as it is on screen."""
+
+    at: datetime
+    """The store's clock: the now of every age and verdict."""
+
+    behind_s: float | None = None
+    """How many seconds `at` was behind that clock, on a standby."""
+
+    read_at: float
+    """This process's monotonic clock when the answers were in."""
+
+    poll_ms: float
+    """What asking took, in milliseconds."""
+
+    runs: tuple[Run, ...] = ()
+    """The newest ones and every live one, newest first, each with its derived state and the proof of it."""
+
+    job: str | None = None
+    """The only job whose newest runs are among them; None for all. The living ones are of all jobs."""
+
+    findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
+    """By run, all that proves it lost or behind, gravest first."""
+
+    doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+    """By run, the verdicts that what is stored of a past moment leaves open."""
+
+    pasts: Mapping[str, JobPast] = field(default_factory=dict)
+    """What is usual for the jobs of these runs, as far as it is known; more of it for those with a living run."""
+
+    outage: Outage | None = None
+    """That many runs were lost at once, if they were."""
+
+    complete: bool = True
+    """Whether the store holds no older runs than these."""
+
+    living: int | None = None
+    """How many runs live in the store, where not all of them are among these."""
+
+    phases: Mapping[int, tuple[Phase, ...]] = field(default_factory=dict)
+    percentiles: Mapping[int, Percentiles] = field(default_factory=dict)
+    rates: Mapping[int, Rates] = field(default_factory=dict)
+    """Of running runs only."""
+
+    last_errors: Mapping[int, ErrorRecord] = field(default_factory=dict)
+    """The newest error of runs that recorded any, as far as it was asked for."""
+
+    new_errors: frozenset[int] = frozenset()
+    """Failed runs whose last error no run before them had."""
+
+    kinds: Mapping[int, tuple[ErrorKind, ...]] = field(default_factory=dict)
+    """The kinds of the newest errors of the run under the cursor, new ones first."""
+
+    endpoints: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """The endpoints that runs asked, while a filter names any, as far as they were read."""
+
+    perhaps_later: frozenset[int] = frozenset()
+    """Runs of which some endpoints may have been asked after `at` only: they went on after the past moment."""
+
+    fleet: FleetSeries = field(default_factory=FleetSeries)
+    switches: tuple[Switch, ...] = ()
+    details: RunDetails | None = None
+    """Of the open run, if one is open."""
+
+    board: AnyBoard | None = None
+    """Jobs, kinds of errors or two runs side by side, if one of these is on screen."""
+
+    looking_back: bool = False
+    """Whether `at` is a past moment that somebody asked for: what was not sampled then is missing here."""

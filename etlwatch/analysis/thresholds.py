@@ -1,0 +1,44 @@
+"""How far from usual is too far: the numbers that verdicts are held against.
+
+Contains the record and its defaults. Apart from `etlwatch.analysis.health`, which judges by it, so that a
+configuration can be read without loading a judge.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tracking_core.dataclass import dataclass
+
+__all__ = ["DEFAULT_THRESHOLDS", "Thresholds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """How far from usual is too far; the configuration file may say otherwise."""
+
+    stalled_after_s: float = 120.0
+    """No run is stalled sooner than after this long without progress."""
+
+    stalled_times_usual: float = 3.0
+    """Nor before this many times the longest pause that its job usually makes."""
+
+    stalled_without_past_s: float = 600.0
+    """How long a run may stand still whose job has no past."""
+
+    throttled_share: float = 0.10
+    """No run is throttled below this share of 429s among its latest requests."""
+
+    throttled_times_usual: float = 3.0
+    throttled_requests: int = 10
+    """Nor with fewer requests than this to judge by."""
+
+    slow_times_p95: float = 1.0
+    """A run is slow from this many times its job's p95 on."""
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
+
+
+ALARMING_SHARE: Final = 0.05
+"""Of answers that are not 2xx: from here on they are drawn in amber, whatever may be usual."""

@@ -1,0 +1,148 @@
+"""Everything that is asked about the one run that is open, and how often.
+
+Contains what is remembered of it, and what it was like when that was read. What grows with a run's length is read
+again only where it can have changed: of its series the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from etlwatch.analysis.coverage import coverage_of
+from etlwatch.analysis.snapshot import RunDetails
+from etlwatch.reading.compare import read_reference
+from etlwatch.reading.errors import kinds_of_errors
+from tracking_core.dataclass import dataclass, replace
+from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
+from tracking_core.store.base import Reader
+
+__all__ = ["MOST_ERRORS", "DetailsGatherer", "with_coverage"]
+
+MOST_ERRORS: Final = 200
+"""Errors of an open run that are read, newest first."""
+
+MOST_PAGES: Final = 20_000
+"""Raw requests that are read to find holes and overlaps; of a run with more of them nothing is said."""
+
+MOST_SEARCHED: Final = 10 * MOST_PAGES
+"""Requests of a run among which those with pages are looked for; of a longer one nothing is said either."""
+
+PAGES_EVERY_S: Final = 60
+"""How often they are read again while the open run moves."""
+
+DETAIL_EVERY_S: Final = 10
+"""How often the series of an open run is read again while it moves: its cells are no finer."""
+
+KINDS_EVERY_S: Final = 60
+"""How often it is asked again what other runs know of the open run's errors."""
+
+
+@dataclass(slots=True)
+class _Stamps:
+    """What the open run was like when each part of its details was read."""
+
+    quick: object = None
+    slow: object = None
+    errors: int | None = None
+    """How many there were."""
+
+    kinds: object = None
+    pages: object = None
+
+
+class DetailsGatherer:
+    """Ask for all of the open run that may have changed. Not thread-safe: one poller owns it."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._stamps = _Stamps()
+        self._held: RunDetails | None = None
+
+    def read(self, reader: Reader, run_id: int | None, now_s: float) -> RunDetails | None:
+        """Return the details of the open run, None while none is open; raises the reader's StoreError."""
+        if run_id is None:
+            self.forget()
+            return None
+        if self._held is None or self._held.run_id != run_id:
+            self.forget()
+            self._held = RunDetails(run=None, run_id=run_id)
+        run = reader.run(run_id)
+        held = replace(self._held, run=run)
+        self._held = held if run is None else self._renewed(reader, held, run, int(now_s))
+        return self._held
+
+    def _renewed(self, reader: Reader, held: RunDetails, run: Run, now_s: int) -> RunDetails:
+        stamps, run_id = self._stamps, run.run_id
+        if held.reference is None:
+            # What was a success before this run began is one for good.
+            held = replace(held, reference=read_reference(reader, run))
+        moving = run.status == RunStatus.RUNNING
+        stamp = (run.requests, run.progress_at, run.status, run.emitted, run.dropped)
+        if moving or stamp != stamps.quick:
+            stamps.quick = stamp
+            held = replace(
+                held,
+                phases=tuple(reader.phases([run_id])),
+                endpoints=tuple(reader.endpoints(run_id)),
+                source_counts=tuple(reader.source_counts(run_id)),
+                ledger=tuple(reader.ledger(run_id)),
+            )
+        slow = now_s // DETAIL_EVERY_S if moving else stamp
+        if slow != stamps.slow:
+            stamps.slow = slow
+            series = _series(reader, run, held.series)
+            held = replace(held, series=series, samples=tuple(reader.phase_samples(run_id)))
+        pages = (now_s // PAGES_EVERY_S, bool(run.requests)) if moving else stamp
+        if run.requests and pages != stamps.pages:
+            stamps.pages = pages
+            held = with_coverage(reader, held, run)
+        if run.errors != stamps.errors:
+            held = replace(held, errors=_errors(reader, run, held.errors, run.errors - (stamps.errors or 0)))
+            stamps.errors = run.errors
+        # An error storm changes their number with every poll, and what other runs know of them hardly ever.
+        fingerprints = frozenset(error.fingerprint for error in held.errors)
+        kinds = (fingerprints, now_s // KINDS_EVERY_S if moving else stamp)
+        if kinds != stamps.kinds:
+            stamps.kinds = kinds
+            found_kinds = tuple(kinds_of_errors(reader, run, held.errors)) if fingerprints else ()
+            held = replace(held, kinds=found_kinds)
+        return held
+
+
+def with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:
+    """Return the details of a run with the holes and overlaps among its pages: reads raw requests."""
+    found = reader.pages(run.run_id, MOST_PAGES + 1) if run.requests <= MOST_SEARCHED else []
+    cut = len(found) > MOST_PAGES or run.requests > MOST_SEARCHED
+    return replace(details, coverage=() if cut else coverage_of(found), coverage_cut=cut)
+
+
+def _series(reader: Reader, run: Run, known: Sequence[SeriesCell]) -> tuple[SeriesCell, ...]:
+    """Return a run's series: what is known of it and its end read anew, or all of it where the two do not add up.
+
+    Cells are counted in the transactions that count the run's requests, so their sum proves that nothing else changed;
+    what a spool delivers late changes older ones.
+    """
+    if known:
+        since = known[-1].bucket
+        joined = (*(cell for cell in known if cell.bucket < since), *reader.series(run.run_id, since))
+        if sum(cell.requests for cell in joined) == run.requests:
+            return joined
+    return tuple(reader.series(run.run_id))
+
+
+def _errors(reader: Reader, run: Run, known: Sequence[ErrorRecord], new: int) -> tuple[ErrorRecord, ...]:
+    """Return a run's newest errors: in a storm those that are new, and what is known of the others.
+
+    They do not change, and each may hold a traceback of 64 KiB. Where as many of the newest as there are new ones are
+    not known, they are the new ones; what arrives late from a spool lies below.
+    """
+    if known and 0 < new < MOST_ERRORS:
+        fresh = reader.errors(run.run_id, new)
+        keys = {(error.writer_id, error.seq) for error in known}
+        if len(fresh) == new and not any((error.writer_id, error.seq) in keys for error in fresh):
+            return (*fresh, *known)[:MOST_ERRORS]
+    return tuple(reader.errors(run.run_id, MOST_ERRORS)) if run.errors else ()

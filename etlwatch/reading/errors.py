@@ -1,0 +1,171 @@
+"""What is asked of a store about kinds of errors: their groups, their runs, and when their phases last completed.
+
+Contains these questions, for `etlwatch errors --group` and the errors screen alike. Remembers nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from etlwatch.analysis.as_of import just_after
+from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
+from etlwatch.fields.errors import KINDS
+from tracking_core.dataclass import dataclass, field
+from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
+from tracking_core.store.base import Reader
+
+__all__ = ["ERRORS_OF_RUN", "KnownErrors", "kinds_of_errors", "read_kinds", "read_kinds_of_run"]
+
+ERRORS_OF_RUN: Final = 2_000
+"""Errors of one run that are grouped, the newest."""
+
+_LAST_RUNS: Final = 30
+"""Runs of a job among which a phase's last success is looked for."""
+
+
+def read_kinds(
+    reader: Reader,
+    since: datetime,
+    limit: int = 100,
+    *,
+    before: datetime | None = None,
+    known: dict[int, Run] | None = None,
+) -> list[ErrorKind]:
+    """Return the kinds of the errors since a moment, what needs somebody first; raises the reader's StoreError.
+
+    As they stood before a past moment, if one is given. `known` are runs that have ended and need not be asked for; it
+    is added to.
+    """
+    seen = reader.error_groups(since, limit, before=before)
+    ended = known if known is not None else {}
+    runs = {group.run_id: ended.get(group.run_id) or reader.run(group.run_id) for group in seen}
+    ended.update((run_id, run) for run_id, run in runs.items() if run is not None and run.ended_at is not None)
+    return _kinds(reader, seen, runs, before)
+
+
+def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> list[ErrorKind]:
+    """Return the kinds of one run's newest errors; raises the reader's StoreError."""
+    return kinds_of_errors(reader, run, reader.errors(run.run_id, limit))
+
+
+def kinds_of_errors(
+    reader: Reader, run: Run, errors: Iterable[ErrorRecord], *, before: datetime | None = None
+) -> list[ErrorKind]:
+    """Return the kinds of errors of one run that are known already, as they stood before a past moment if one is given.
+
+    Raises the reader's StoreError.
+    """
+    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run}, before)
+
+
+def _kinds(
+    reader: Reader, seen: Sequence[ErrorGroup], runs: Mapping[int, Run | None], before: datetime | None = None
+) -> list[ErrorKind]:
+    named = reader.error_groups_named([group.key for group in seen], before=before)
+    always = {group.key: group for group in named}
+    successes = _Successes(reader, before)
+    made = []
+    for group in seen:
+        run = runs.get(group.run_id)
+        what, when = successes.of(run.job, group.phase) if run is not None else ("", None)
+        made.append(kind_of(group, always.get(group.key), run, succeeded=what, succeeded_at=when))
+    return KINDS.sort(made)
+
+
+@dataclass(slots=True)
+class _Successes:
+    """When phases of jobs last completed, each job asked about once."""
+
+    reader: Reader
+    before: datetime | None = None
+    known: dict[str, tuple[list[Run], list[Phase]]] = field(default_factory=dict)
+
+    def of(self, job: str, phase: str | None) -> tuple[str, datetime | None]:
+        """Return a phase of a job and when it last completed; '' and the job's success where phases tell nothing."""
+        if job not in self.known:
+            runs = self.reader.runs_of_job(job, _LAST_RUNS, before=self.before)
+            self.known[job] = (runs, self.reader.phases([run.run_id for run in runs]))
+        runs, phases = self.known[job]
+        if phase is not None and any(each.phase == phase for each in phases):
+            completed = [each for each in phases if each.phase == phase and each.status == PhaseStatus.COMPLETED]
+            return phase, self._latest(each.ended_at for each in completed)
+        return "", self._latest(run.ended_at for run in runs if run.status == RunStatus.COMPLETED)
+
+    def _latest(self, moments: Iterable[datetime | None]) -> datetime | None:
+        known = (moment for moment in moments if moment is not None)
+        return max((moment for moment in known if self.before is None or moment < self.before), default=None)
+
+
+ERRORS_IN_HAND: Final = 30
+"""Errors of the run under the cursor that are grouped, the newest."""
+
+MOST_FAILED: Final = 20
+"""Failed runs, the newest, of which it is asked whether their last error is new."""
+
+HOLDS_S: Final = 60
+"""How long it holds what is known of a kind."""
+
+REMEMBERED: Final = 50
+"""Runs whose errors are remembered while the cursor is elsewhere."""
+
+
+class KnownErrors:
+    """What is known of kinds of errors. Not thread-safe: one poller owns it.
+
+    With a `moment` it tells what was known by then.
+    """
+
+    def __init__(self, *, moment: datetime | None = None) -> None:
+        self._moment = moment
+        self._groups: dict[tuple[str, str], tuple[int, ErrorGroup]] = {}
+        self._errors: dict[int, tuple[int, Sequence[ErrorRecord]]] = {}
+        self._asked_of: tuple[Mapping[int, ErrorRecord], int] | None = None
+        self._new: frozenset[int] = frozenset()
+
+    def kinds(self, reader: Reader, run: Run | None, now_s: float) -> tuple[ErrorKind, ...]:
+        """Return the kinds of a run's newest errors, new ones first; raises StoreError."""
+        if run is None or not run.errors:
+            return ()
+        held = self._errors.get(run.run_id)
+        if held is None or held[0] != run.errors:
+            self._errors[run.run_id] = (run.errors, reader.errors(run.run_id, ERRORS_IN_HAND, until=self._moment))
+            while len(self._errors) > REMEMBERED:
+                del self._errors[next(iter(self._errors))]
+        seen = groups_of_run(run, self._errors[run.run_id][1])
+        always = self._named(reader, [group.key for group in seen], int(now_s))
+        kinds = [kind_of(group, always.get(group.key), run) for group in seen]
+        return tuple(sorted(kinds, key=lambda kind: not kind.new))
+
+    def new_among(
+        self, reader: Reader, runs: Iterable[Run], last_errors: Mapping[int, ErrorRecord], now_s: float
+    ) -> frozenset[int]:
+        """Return the failed runs, given newest first, whose last error no run before them had; raises StoreError."""
+        # Thousands of runs are not looked through where no error has come.
+        minute = int(now_s) // HOLDS_S
+        if self._asked_of is not None and self._asked_of[0] is last_errors and self._asked_of[1] == minute:
+            return self._new
+        self._asked_of = (last_errors, minute)
+        failed = [run for run in runs if run.status == RunStatus.FAILED and run.run_id in last_errors][:MOST_FAILED]
+        always = self._named(reader, [(run.job, last_errors[run.run_id].fingerprint) for run in failed], int(now_s))
+        found = []
+        for run in failed:
+            (group,) = groups_of_run(run, [last_errors[run.run_id]])
+            if kind_of(group, always.get(group.key), run).new:
+                found.append(run.run_id)
+        self._new = frozenset(found)
+        return self._new
+
+    def _named(
+        self, reader: Reader, kinds: Sequence[tuple[str, str]], now_s: int
+    ) -> Mapping[tuple[str, str], ErrorGroup]:
+        """Ask for the kinds that are not known, or were asked for long ago."""
+        held = self._groups
+        stale = [each for each in dict.fromkeys(kinds) if each not in held or now_s - held[each][0] >= HOLDS_S]
+        if stale:
+            # Those that nobody asks for any more would add up for ever.
+            recent = {each: answer for each, answer in held.items() if now_s - answer[0] < 2 * HOLDS_S}
+            fresh = reader.error_groups_named(stale, before=None if self._moment is None else just_after(self._moment))
+            self._groups = held = {**recent, **{group.key: (now_s, group) for group in fresh}}
+        return {each: held[each][1] for each in kinds if each in held}

@@ -1,0 +1,186 @@
+"""One poll: the questions that what is on screen needs, asked in one view of the store, answered as one snapshot.
+
+Contains which parts are asked for when, and the chart's answer while it holds. A poll costs what is visible and what
+has changed: latencies of runs whose requests changed, phases of runs that are alive, the chart when a bucket has
+closed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from etlwatch.analysis.as_of import just_after
+from etlwatch.analysis.errors import ErrorKind
+from etlwatch.analysis.series import WINDOWS, Grid, Window, grid_of
+from etlwatch.analysis.snapshot import FleetSeries, Rates, RunDetails, Snapshot
+from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.reading.boards import AskedBoard, BoardsGatherer
+from etlwatch.reading.details import DetailsGatherer
+from etlwatch.reading.errors import KnownErrors
+from etlwatch.reading.facts import RunFacts
+from etlwatch.reading.health import Judge
+from etlwatch.reading.listing import FIRST_PAGE, MOST_OF_JOB, Listing
+from tracking_core.dataclass import dataclass, replace
+from tracking_core.identity import MAX_RUN_ID
+from tracking_core.records import Run
+from tracking_core.store.base import Reader
+
+__all__ = ["Gatherer", "Watch", "newest_runs"]
+
+RATE_SECONDS: Final = 60
+"""What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
+
+PASTS_BUDGET_S: Final = 0.05
+"""How long one poll may read what is usual for jobs; the rest follows in the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is on screen; replaced whole when that changes."""
+
+    limit: int = FIRST_PAGE
+    """Newest runs to list."""
+
+    window: Window = WINDOWS[1]
+    columns: int = 45
+    """Columns of the fleet's charts; 0 when none is shown."""
+
+    endpoints: bool = False
+    """Whether a filter needs the endpoints of the listed runs."""
+
+    open_run: int | None = None
+    """The run whose details are shown."""
+
+    in_hand: int | None = None
+    """The run under the cursor of which it is asked which of its errors are new; None where it has none."""
+
+    job: str | None = None
+    """The only job whose newest runs are listed; None for all."""
+
+    board: AskedBoard | None = None
+    """What beside the runs is on screen."""
+
+    moment: datetime | None = None
+    """The past moment that is looked at; None for now."""
+
+
+class Gatherer:
+    """Ask a reader what a Watch needs, remembering what cannot have changed."""
+
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, *, thresholds: Thresholds = DEFAULT_THRESHOLDS
+    ) -> None:
+        self._monotonic = monotonic
+        self._judge = Judge(thresholds=thresholds, budget_s=PASTS_BUDGET_S, monotonic=monotonic)
+        self._boards = BoardsGatherer(monotonic)
+        self._details = DetailsGatherer()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
+        self._listing = Listing()
+        self._facts = RunFacts()
+        self._known_errors = KnownErrors()
+        self._fleet_key: tuple[Grid, Window] | None = None
+        self._fleet = FleetSeries()
+        self._details.forget()
+        self._judge.forget()
+        self._boards.forget()
+
+    def read(self, reader: Reader, watch: Watch) -> Snapshot:
+        """Return one snapshot; raises the reader's StoreError. Not thread-safe: one poller owns a gatherer."""
+        began = self._monotonic()
+        facts = self._facts
+        with reader.one_view():
+            now = reader.now()
+            now_s = now.timestamp()
+            listed = self._listing.read(reader, watch.limit, at_s=began, job=watch.job)
+            changed = facts.renew(reader, listed.runs)
+            if watch.endpoints:
+                facts.renew_endpoints(reader, now_s)
+            judged = self._judge.judge(
+                reader,
+                listed.runs,
+                now=now,
+                phases=facts.phases,
+                living=facts.living,
+                changed=changed,
+                every_job=True,
+            )
+            snapshot = Snapshot(
+                at=now,
+                behind_s=reader.behind_s,
+                read_at=0.0,
+                poll_ms=0.0,
+                runs=judged.runs,
+                findings=judged.findings,
+                pasts=judged.pasts,
+                outage=judged.outage,
+                job=watch.job,
+                complete=listed.complete,
+                living=listed.living,
+                phases=facts.phases,
+                percentiles=facts.percentiles,
+                rates=self._rates(reader, facts.living, now_s),
+                last_errors=facts.last_errors,
+                new_errors=self._known_errors.new_among(reader, listed.runs, facts.last_errors, now_s),
+                kinds=self._kinds(reader, listed.runs, watch.in_hand, now_s),
+                endpoints=facts.endpoints if watch.endpoints else {},
+                fleet=self._read_fleet(reader, watch, now_s),
+                switches=tuple(reader.switches()),
+                details=_judged_as(judged.runs, self._details.read(reader, watch.open_run, now_s)),
+                board=self._boards.read(reader, watch.board, judged.runs, now),
+            )
+        done = self._monotonic()
+        return replace(snapshot, read_at=done, poll_ms=(done - began) * 1000)
+
+    def _kinds(
+        self, reader: Reader, runs: Iterable[Run], run_id: int | None, now_s: float
+    ) -> Mapping[int, tuple[ErrorKind, ...]]:
+        """Ask which errors of the run under the cursor are new."""
+        run = next((run for run in runs if run.run_id == run_id), None) if run_id is not None else None
+        kinds = self._known_errors.kinds(reader, run, now_s)
+        return {run.run_id: kinds} if run is not None else {}
+
+    def _rates(self, reader: Reader, living: Iterable[Run], now_s: float) -> Mapping[int, Rates]:
+        """Ask what the living runs did in the last minute or two, and divide by the time they had for it."""
+        running = {run.run_id: run for run in living if run.state != "lost"}
+        if not running:
+            return {}
+        since = int(now_s - RATE_SECONDS) // RATE_SECONDS * RATE_SECONDS
+        traffic = reader.recent_traffic(list(running), since)
+        rates: dict[int, Rates] = {}
+        for run_id, run in running.items():
+            seconds = max(min(now_s - since, now_s - run.started_at.timestamp()), 1.0)
+            requests, items = traffic.get(run_id, (0, 0))
+            rates[run_id] = Rates(requests=requests / seconds, items=items / seconds)
+        return rates
+
+    def _read_fleet(self, reader: Reader, watch: Watch, now_s: float) -> FleetSeries:
+        """Ask for the throughput of all runs when a bucket has closed or the window has changed."""
+        if watch.columns <= 0:
+            return self._fleet
+        grid = grid_of(watch.window, columns=watch.columns, now_s=now_s)
+        if self._fleet_key != (grid, watch.window):
+            cells = reader.throughput(grid.since, grid.until, grid.step)
+            self._fleet = FleetSeries(since=grid.since, until=grid.until, step=grid.step, cells=tuple(cells))
+            self._fleet_key = (grid, watch.window)
+        return self._fleet
+
+
+def newest_runs(reader: Reader, watch: Watch) -> list[Run]:
+    """Return the newest runs to list that began before the moment that is looked at."""
+    if watch.job is not None:
+        before = None if watch.moment is None else just_after(watch.moment)
+        return reader.runs_of_job(watch.job, min(watch.limit, MOST_OF_JOB), before=before)
+    return reader.recent_runs(watch.limit, before=None if watch.moment is None else (watch.moment, MAX_RUN_ID))
+
+
+def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:
+    """Return the details of the open run in the state that the list gives it."""
+    if details is None or details.run is None:
+        return details
+    return replace(details, run=next((run for run in runs if run.run_id == details.run_id), details.run))

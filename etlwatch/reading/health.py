@@ -1,0 +1,284 @@
+"""What the judgement of living runs needs from the store: their jobs' pasts, their own latest traffic. Read once, kept.
+
+Contains which questions are asked and how long an answer holds, for the dashboard's polls and for commands alike. A
+past is read again when a run of its job has completed; a poll reads no more of them than fit its budget, and judges a
+run once the past of its job is known.
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+from etlwatch.analysis.baseline import MOST_RUNS, JobPast, past_of
+from etlwatch.analysis.departure import Departure, departure_of
+from etlwatch.analysis.health import Judgement, is_slow, judge_fleet, may_be_stalled
+from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from tracking_core.dataclass import dataclass, replace
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
+from tracking_core.store.base import Reader
+
+__all__ = ["Judge", "read_past", "read_pasts"]
+
+TRAFFIC_S: Final = 3_600
+"""How far back a run's own series is read: a throttling that began earlier is said to have begun there."""
+
+TRAFFIC_EVERY_S: Final = 10
+"""How often it is read again: its cells are no finer."""
+
+DAY_S: Final = 86_400
+"""How far back the series of a slow run is read, to say since when it is not what its job usually is."""
+
+DAY_EVERY_S: Final = 60
+"""How often it is read again: that is told by the minute."""
+
+MOST_SLOW: Final = 30
+"""Slow runs of which it is read; of more at once the single ones matter less."""
+
+FULL_AT_ONCE: Final = 5
+"""Pasts read at once, in full, where the reading of them has a budget."""
+
+BRIEF_AT_ONCE: Final = 40
+"""The same of what the runs themselves hold."""
+
+PAST_HOLDS_S: Final = 600.0
+"""A past is read again after this long whatever happened: runs may have been removed."""
+
+
+def read_past(
+    reader: Reader,
+    job: str,
+    *,
+    before: datetime | None = None,
+    completed_by: datetime | None = None,
+    in_full: bool = True,
+) -> JobPast:
+    """Return the past of one job; see `read_pasts`."""
+    return read_pasts(reader, [job], before=before, completed_by=completed_by, in_full=in_full)[job]
+
+
+def read_pasts(
+    reader: Reader,
+    jobs: Collection[str],
+    *,
+    before: datetime | None = None,
+    completed_by: datetime | None = None,
+    in_full: bool = True,
+    endpoints: bool = True,
+    known: dict[tuple[int, ...], JobPast] | None = None,
+) -> dict[str, JobPast]:
+    """Return the pasts of jobs, of their last completed runs that began before a moment, or had completed by one.
+
+    Without `in_full` only what the runs themselves hold: durations, requests, items, errors; without `endpoints` no
+    latencies, which cost most. `known` are pasts in full by the runs that make them, which do
+    not change; it is added to. However many jobs, it takes the same few questions.
+    """
+    if not jobs:
+        return {}
+    runs = reader.runs_of_jobs(jobs, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
+    if not in_full:
+        return {job: past_of(own) for job, own in runs.items()}
+    known = {} if known is None else known
+    ids = {job: tuple(run.run_id for run in own) for job, own in runs.items()}
+    unread = [run_id for own in ids.values() if own and own not in known for run_id in own]
+    phases = _by_run(reader.phases(unread)) if unread else {}
+    totals = _by_run(reader.endpoints_of_runs(unread)) if unread and endpoints else {}
+    pauses = reader.pauses_of_runs(unread) if unread else {}
+    for job, own in ids.items():
+        if own and own not in known:
+            known[own] = past_of(
+                runs[job],
+                [phase for run_id in own for phase in phases.get(run_id, ())],
+                [each for run_id in own for each in totals.get(run_id, ())],
+                {run_id: pauses[run_id] for run_id in own if run_id in pauses},
+            )
+    return {job: known[own] if own else past_of(()) for job, own in ids.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A past as it was read."""
+
+    past: JobPast
+    in_full: bool
+    completed_at: datetime | None
+    """When the job's newest completed run that was on screen then had ended."""
+
+    read_at: float
+
+
+class Judge:
+    """Judge runs, remembering what cannot have changed. Not thread-safe: one poller owns a judge."""
+
+    def __init__(
+        self,
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        budget_s: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; `budget_s` bounds the reading of pasts in one judgement, None reads all that are missing."""
+        self._thresholds = thresholds
+        self._budget_s = budget_s
+        self._monotonic = monotonic
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._known: dict[str, _Known] = {}
+        self._completed_at: dict[str, datetime] = {}
+        self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
+        self._departures: tuple[object, Mapping[int, Departure]] = (None, {})
+        self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
+
+    def judge(
+        self,
+        reader: Reader,
+        runs: Sequence[Run],
+        *,
+        now: datetime,
+        phases: Mapping[int, Sequence[Phase]] | None = None,
+        jobs: Collection[str] | None = None,
+        living: Collection[Run] | None = None,
+        changed: Iterable[Run] | None = None,
+        every_job: bool = False,
+    ) -> Judgement:
+        """Return the judgement on runs as a reader gave them; raises the reader's StoreError.
+
+        `phases` are those of the living runs, asked for when they are not given. Only runs of `jobs` are held against
+        their past, None for all. `living` are the runs that nobody has ended, looked for when they are not given;
+        `changed` those that the last judgement was not given as they are, None for all.
+        `every_job` also reads what is usual for jobs without a living run.
+        """
+        if living is None:
+            living = [run for run in runs if run.status == RunStatus.RUNNING]
+        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        self._note_completions(runs if changed is None else changed)
+        self._read_pasts(reader, runs, heard, every_job=every_job)
+        pasts = {job: known.past for job, known in self._known.items()}
+        if phases is None:
+            phases = _by_run(reader.phases([run.run_id for run in heard])) if heard else {}
+        judgement = judge_fleet(
+            runs,
+            now=now,
+            living=living,
+            pasts={run.job: pasts[run.job] for run in heard if run.job in pasts and self._known[run.job].in_full},
+            phases=phases,
+            series=self._own_traffic(reader, heard, now),
+            endpoints=self._own_endpoints(reader, heard, now, pasts),
+            departures=self._own_departures(reader, heard, now, pasts),
+            thresholds=self._thresholds,
+        )
+        return replace(judgement, pasts=pasts)
+
+    def conclude(
+        self, reader: Reader, runs: Sequence[Run], *, now: datetime, jobs: Collection[str] | None = None
+    ) -> Judgement:
+        """Return the same judgement, reading only what it depends on and remembering nothing; raises StoreError.
+
+        Of most living runs the durations of their job prove that they are well: phases, pauses and endpoints are read
+        only for runs that may be stalled or slow. So the pasts of the judgement are not in full.
+        """
+        limits = self._thresholds
+        living = [run for run in runs if run.status == RunStatus.RUNNING]
+        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        pasts = read_pasts(reader, {run.job for run in heard}, in_full=False)
+        slow = [run for run in heard if self._is_slow(run, pasts, now)]
+        still = [run for run in heard if may_be_stalled(run, now=now, thresholds=limits)]
+        traced = {run.job for run in slow[:MOST_SLOW]}
+        pasts |= read_pasts(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
+        pasts |= read_pasts(reader, traced)
+        return judge_fleet(
+            runs,
+            now=now,
+            living=living,
+            pasts=pasts,
+            phases=_by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
+            series=self._own_traffic(reader, heard, now),
+            endpoints=self._own_endpoints(reader, slow, now, pasts),
+            departures=self._own_departures(reader, slow, now, pasts),
+            thresholds=limits,
+        )
+
+    def _note_completions(self, runs: Iterable[Run]) -> None:
+        """Remember of each job when its newest completed run ended."""
+        for run in runs:
+            if run.status == RunStatus.COMPLETED and run.ended_at is not None:
+                self._completed_at[run.job] = max(self._completed_at.get(run.job, run.ended_at), run.ended_at)
+
+    def _read_pasts(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
+        listed = dict.fromkeys(map(_job_of, runs))
+        full = dict.fromkeys(run.job for run in living)
+        wanted = [*full, *(job for job in listed if job not in full)] if every_job else [*full]
+        self._known = {job: known for job, known in self._known.items() if job in listed}
+        completed_at = self._completed_at = {job: at for job, at in self._completed_at.items() if job in listed}
+        began = self._monotonic()
+        stale = [job for job in wanted if self._is_stale(job, completed_at.get(job), in_full=job in full, at=began)]
+        while stale:
+            in_full = stale[0] in full
+            size = len(stale) if self._budget_s is None else FULL_AT_ONCE if in_full else BRIEF_AT_ONCE
+            some = [job for job in stale[:size] if (job in full) == in_full]
+            for job, past in read_pasts(reader, some, in_full=in_full).items():
+                self._known[job] = _Known(past=past, in_full=in_full, completed_at=completed_at.get(job), read_at=began)
+            stale = stale[len(some) :]
+            if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
+                return
+
+    def _is_stale(self, job: str, completed_at: datetime | None, *, in_full: bool, at: float) -> bool:
+        known = self._known.get(job)
+        if known is None or (in_full and not known.in_full) or at - known.read_at >= PAST_HOLDS_S:
+            return True
+        return completed_at is not None and (known.completed_at is None or completed_at > known.completed_at)
+
+    def _own_traffic(self, reader: Reader, living: Iterable[Run], now: datetime) -> Mapping[int, Sequence[SeriesCell]]:
+        """Ask for the latest hour of the runs that were throttled at all."""
+        run_ids = tuple(run.run_id for run in living if run.throttled_requests)
+        slot = int(now.timestamp()) // TRAFFIC_EVERY_S
+        if run_ids and self._traffic[0] != (slot, run_ids):
+            since = slot * TRAFFIC_EVERY_S - TRAFFIC_S
+            self._traffic = ((slot, run_ids), reader.series_of_runs(run_ids, since))
+        return self._traffic[1] if run_ids else {}
+
+    def _own_departures(
+        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+    ) -> Mapping[int, Departure]:
+        """Ask for the day of slow runs, and conclude since when they are not what their jobs usually are."""
+        slow = {run.run_id: run for run in living if self._is_slow(run, pasts, now)}
+        asked = tuple(slow)[:MOST_SLOW]
+        slot = int(now.timestamp()) // DAY_EVERY_S
+        if asked and self._departures[0] != (slot, asked):
+            days = reader.series_of_runs(asked, slot * DAY_EVERY_S - DAY_S)
+            found = {
+                run_id: departure_of(cells, pasts[slow[run_id].job], began=slow[run_id].started_at, now=now)
+                for run_id, cells in days.items()
+            }
+            known = {run_id: departed for run_id, departed in found.items() if departed is not None}
+            self._departures = ((slot, asked), known)
+        return self._departures[1] if asked else {}
+
+    def _own_endpoints(
+        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+    ) -> Mapping[int, Sequence[EndpointTotals]]:
+        """Ask for the endpoints of the runs that are slow, to say which of them costs the time."""
+        run_ids = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))[:MOST_SLOW]
+        slot = int(now.timestamp()) // TRAFFIC_EVERY_S
+        if run_ids and self._endpoints[0] != (slot, run_ids):
+            self._endpoints = ((slot, run_ids), _by_run(reader.endpoints_of_runs(run_ids)))
+        return self._endpoints[1] if run_ids else {}
+
+    def _is_slow(self, run: Run, pasts: Mapping[str, JobPast], now: datetime) -> bool:
+        return run.job in pasts and is_slow(run, pasts[run.job], now=now, thresholds=self._thresholds)
+
+
+_job_of = operator.attrgetter("job")
+_OfRun = TypeVar("_OfRun", Phase, EndpointTotals)
+
+
+def _by_run(records: Iterable[_OfRun]) -> dict[int, list[_OfRun]]:
+    found: dict[int, list[_OfRun]] = {}
+    for record in records:
+        found.setdefault(record.run_id, []).append(record)
+    return found

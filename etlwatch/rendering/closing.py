@@ -1,0 +1,68 @@
+"""A deed that the store did not do, in words."""
+
+from __future__ import annotations
+
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.rendering.lines import labelled_lines
+from etlwatch.text.numbers import ago, duration, moment, short_id
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Spans, fit
+from tracking_core.dataclass import dataclass
+
+__all__ = ["Failed", "NotClosed", "closing_lines"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Why something could not be done."""
+
+    what: str
+    """In a few words: `no connection`, `refused`, `no tables`, …"""
+
+    cause: str
+    """The store's own words, one line, without credentials; not yet safe to show."""
+
+    @property
+    def words(self) -> str:
+        """What is said of it: what, then the cause, without a full stop."""
+        cause = safe(self.cause).rstrip(".")
+        return f"{self.what}: {cause}" if cause else self.what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotClosed:
+    """A run that was left as it is."""
+
+    why: str
+
+
+def closing_lines(row: RunRow, pen: Pen, *, actor: str, width: int, rows: int) -> list[Spans]:
+    """Return what the person who closes a run should know, most important first, in at most `rows` lines."""
+    run = row.run
+    (words, role), *_ = state_spans(row, pen.glyphs)
+    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    title: Spans = ((words, f"{ink} bold"), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
+    seen = run.heartbeat_at or run.progress_at
+    sign = f"{moment(seen, pen.now, pen.zone)}, {ago((pen.now - seen).total_seconds())}" if seen else "none recorded"
+    where = f", on {safe(run.host)}, pid {run.pid}" if run.host else ""
+    lines: list[Spans] = [
+        fit(title, width, ellipsis=pen.glyphs.ellipsis),
+        *labelled_lines("Began", f"{moment(run.started_at, pen.now, pen.zone)}, {duration(run.duration_s)} ago", width),
+        *labelled_lines("Sign", f"last sign of life {sign}{where}", width, most=2),
+    ]
+    if run.state != "lost":
+        against = f"It is {safe(run.state)}, not lost. Closing does not stop its process: that goes on unseen"
+        lines += labelled_lines("Against", f"{against}, and its own end wins later.", width, role="amber")
+    elif row.verdict.because:
+        lines += labelled_lines("Because", safe(row.verdict.because), width, most=2)
+    lines += labelled_lines("Then", "it becomes abandoned, as having lasted until its last sign of life", width)
+    if run.state == "lost":
+        lines += labelled_lines("", "should its job live after all, the job's own end wins", width, role="dim")
+    lines += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
+    return lines[:rows]
+
+
+def confirming_word(row: RunRow) -> str:
+    """Return what has to be typed to close a run that is not lost."""
+    return short_id(row.run.id)

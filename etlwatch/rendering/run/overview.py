@@ -1,0 +1,255 @@
+"""The overview of a run: its figures, its requests over time, phases, errors and completeness, in one screen.
+
+Contains how these parts are put together at a size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from etlwatch.analysis.baseline import Usual
+from etlwatch.analysis.compare import compare_runs
+from etlwatch.analysis.verdict import last_line
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.charts import Chart, chart_lines
+from etlwatch.rendering.compare import brief_lines, success_words
+from etlwatch.rendering.lines import labelled
+from etlwatch.rendering.run.charts import latency_chart, throughput_chart
+from etlwatch.rendering.run.completeness import delivery_words, pages_words, source_words
+from etlwatch.rendering.run.errors import errors_block, groups_of, groups_words
+from etlwatch.rendering.run.phases import MEGABYTE, WIDE, gantt_lines, phase_legend
+from etlwatch.rendering.run.view import RunView
+from etlwatch.text.numbers import UNKNOWN, bytes_, count, duration, duration_ms, moment, rate, ratio, share, span
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Span, Spans, fit
+from tracking_core.dataclass import dataclass, replace
+
+__all__ = ["Fact", "overview_lines", "run_facts"]
+
+FACTS_CELLS = 45
+MUCH_LESS = 0.7
+"""Below this share of its usual rate a living run is marked."""
+
+CHART_ROWS = 3
+WIDE_GROUPS, BRIEF_GROUPS = 4, 2
+"""Groups of errors that the overview shows; their tab has all."""
+
+BESIDE = 140
+"""Cells from which the last success stands beside the completeness."""
+
+CHANGES = 3
+"""Changes since the last success that are named there; the comparison has all."""
+
+LOWEST_WIDE = 23
+"""Lines below which charts beside the figures would push everything else out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One figure of a run: now, usually, at the job's p95, and what is remarkable about it."""
+
+    label: str
+    now: str
+    usual: str = ""
+    p95: str = ""
+    remark: str = ""
+    role: str = "text"
+
+
+def run_facts(view: RunView) -> dict[str, Fact]:
+    """Return the figures of a run by short name; what is usual only where there is enough history."""
+    run, row, past = view.run, view.row, view.row.past
+    speed = (
+        row.rates.requests if row.rates else run.requests / run.duration_s if run.duration_s and run.requests else None
+    )
+    latency = row.percentiles
+    throttled = run.throttled_requests / run.requests if run.requests else None
+    facts = (
+        _compared("time", run.duration_s, row.usual_duration, duration, usually=span),
+        _compared("req", run.requests, past.requests, count, marked=False),
+        _slower("req/s", speed, past.request_rate, rate, live=row.live),
+        _compared("items", run.items, past.items, count, marked=False),
+        _compared("latency p50", latency.p50 if latency else None, past.latency_p50_ms, duration_ms),
+        _compared("latency p95", latency.p95 if latency else None, past.latency_p95_ms, duration_ms),
+        Fact(label="latency p99", now=duration_ms(latency.p99) if latency else UNKNOWN),
+        _compared("429", throttled, past.throttled_share, share),
+        Fact(label="failed", now=count(run.failed_requests), role="red" if run.failed_requests else "text"),
+        _errors(view),
+        _memory(view),
+    )
+    return {fact.label: fact for fact in facts}
+
+
+def _compared(
+    label: str,
+    value: float | None,
+    usual: Usual,
+    write: Callable[[float | None], str],
+    *,
+    usually: Callable[[float | None], str] | None = None,
+    marked: bool = True,
+) -> Fact:
+    """Return a figure beside its job's usual and p95, marked where it is beyond the latter."""
+    known = usual.usual is not None
+    over = ratio(usual.ratio(value), only_above=True) if marked else ""
+    write_usual = usually or write
+    return Fact(
+        label=label,
+        now=write(value),
+        usual=write_usual(usual.usual) if known else "",
+        p95=write_usual(usual.p95) if known else "",
+        remark=over,
+        role="amber bold" if over else "text",
+    )
+
+
+def _slower(label: str, value: float | None, usual: Usual, write: Callable[[float | None], str], *, live: bool) -> Fact:
+    """Return a rate beside its usual one, marked where a living run makes much less of it."""
+    fact = _compared(label, value, usual, write, marked=False)
+    if not live or value is None or not usual.usual or value > MUCH_LESS * usual.usual:
+        return fact
+    return replace(fact, remark=ratio(value / usual.usual), role="amber bold")
+
+
+def _errors(view: RunView) -> Fact:
+    fact = _compared("errors", view.run.errors, view.row.past.errors, count)
+    return replace(fact, role="red") if view.run.errors and fact.role == "text" else fact
+
+
+def _memory(view: RunView) -> Fact:
+    """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
+    usual = view.row.past.memory_mb
+    held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
+    known = [value for value in held if value is not None]
+    limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]
+    return Fact(
+        label="memory",
+        now=bytes_(max(known) * MEGABYTE) if known else UNKNOWN,
+        usual=bytes_(usual.usual * MEGABYTE) if usual.usual is not None else "",
+        p95=bytes_(usual.p95 * MEGABYTE) if usual.p95 is not None else "",
+        remark=f"of {bytes_(max(limits) * MEGABYTE)}" if limits else "",
+    )
+
+
+_FACT_HEAD: Span = (f"{'now':>9}{'usual':>8}{'p95':>8}", "dim")
+
+
+def _fact_spans(fact: Fact, label_cells: int) -> Spans:
+    remark_role = fact.role if fact.role != "text" else "dim"
+    return (
+        (f" {fact.label:<{label_cells}}", "dim"),
+        (f"{fact.now:>9}", fact.role),
+        (f"{fact.usual:>8}{fact.p95:>8}", "dim"),
+        (f"  {fact.remark}" if label_cells > 8 else f" {fact.remark}", remark_role),
+    )
+
+
+def overview_lines(view: RunView, pen: Pen, *, width: int, height: int, cursor_s: float | None = None) -> list[Spans]:
+    """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
+    wide = width >= WIDE and height >= LOWEST_WIDE
+    lines = _wide_top(view, pen, width, cursor_s) if wide else _brief_top(view, width)
+    rule = pen.glyphs.usual
+    gap: list[Spans] = [()] if wide and height >= 34 else []
+    title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
+    tail = [*gap, _titled(title, width, rule)]
+    tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], pen, width, headed=wide)
+    tail += [*gap, *_completeness(view, pen, width)]
+    # What is below the phases is worth more than the tenth phase: the phases tab has them all.
+    frame = len(lines) + len(gap) + (4 if wide else 2) + len(tail)
+    room = max(3, height - frame)
+    lines = [
+        *lines,
+        *gap,
+        _titled(phase_legend(view, pen), width, rule),
+        *gantt_lines(view, pen, width=width, most=room, brief=not wide, cursor_s=cursor_s),
+        *tail,
+    ]
+    return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
+            for line in lines]  # fmt: skip
+
+
+def _completeness(view: RunView, pen: Pen, width: int) -> list[Spans]:
+    """Return what says whether the run is whole, and what differs from its job's last success: beside it where wide."""
+    rule = pen.glyphs.usual
+    pages = pages_words(view)
+    notes = last_line(view.run.notes)
+    source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
+    whole = [labelled("source", source), labelled("delivery", delivery_words(view))]
+    whole += [labelled("notes", safe(notes))] if notes else []
+    title: Spans = (("completeness", "text bold"),)
+    reference = view.details.reference
+    compared = reference is not None and reference.run is not None and view.details.run is not None
+    comparison = compare_runs(view.details, reference, now=pen.now) if reference is not None and compared else None
+    if width < BESIDE:
+        said = success_words(comparison, pen) if comparison else no_success_words(view) if reference else ""
+        return [_titled(title, width, rule), *whole, *([labelled("success", said)] if said else [])]
+    left = width // 2 + 2
+    right = width - left
+    heading: Spans = (("against its last success", "text bold"),)
+    if comparison is None:
+        lines: list[Spans] = [((f" {no_success_words(view)}" if reference else "", "dim"),)]
+    else:
+        before = comparison.before
+        when = f"  {moment(before.started_at, pen.now, pen.zone)}, {span(before.duration_s)}"
+        heading = (*heading, (when, "dim"))
+        lines = brief_lines(comparison, pen, width=right, most=CHANGES) or [((" nothing differs much", "dim"),)]
+    rows = max(len(whole), len(lines))
+    return [
+        (*fit(_titled(title, left - 2, rule), left), *_titled(heading, right, rule)),
+        *(
+            (*fit(one, left, ellipsis=pen.glyphs.ellipsis), *other)
+            for one, other in zip(
+                [*whole, *[()] * (rows - len(whole))], [*lines, *[()] * (rows - len(lines))], strict=True
+            )
+        ),
+    ]
+
+
+def no_success_words(view: RunView) -> str:
+    """Say that there is nothing to hold the run against."""
+    return f"no run of {safe(view.run.job)} completed before this one"
+
+
+def _groups_shown(*, wide: bool, spaced: bool) -> int:
+    """Return how many groups of errors are shown; their headers take the line of one where lines are few."""
+    return BRIEF_GROUPS if not wide else WIDE_GROUPS if spaced else WIDE_GROUPS - 1
+
+
+def _titled(title: Spans, width: int, line: str) -> Spans:
+    used = sum(len(text) for text, _ in title) + 3
+    return ((f"{line} ", "faint"), *title, (" ", "plain"), (line * max(0, width - used), "faint"))
+
+
+def _wide_top(view: RunView, pen: Pen, width: int, cursor_s: float | None) -> list[Spans]:
+    """Return figures at the left, throughput and latency at the right, all on the phases' axis."""
+    facts = run_facts(view)
+    names = ("time", "req", "req/s", "items", "latency p50", "latency p95", "429", "errors", "memory")
+    left: list[Spans] = [((" " * 12, "plain"), _FACT_HEAD)]
+    left += [_fact_spans(facts[name], 11) for name in names]
+    room = width - FACTS_CELLS - 1
+    columns = max(1, room - 5)
+    right: list[Spans] = [
+        *_chart(throughput_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
+        (),
+        *_chart(latency_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
+    ]
+    right += [()] * (len(left) - len(right))
+    return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
+
+
+def _chart(chart: Chart, width: int, pen: Pen) -> tuple[Spans, ...]:
+    return chart_lines(chart, width=width, rows=CHART_ROWS, glyphs=pen.glyphs)
+
+
+def _brief_top(view: RunView, width: int) -> list[Spans]:
+    """Return the figures in two blocks beside each other."""
+    facts = run_facts(view)
+    half = width // 2
+    pairs = (("time", "latency p95"), ("req/s", "429"), ("items", "memory"), ("req", "errors"))
+    lines: list[Spans] = [(*fit(((" " * 8, "plain"), _FACT_HEAD), half), (" " * 8, "plain"), _FACT_HEAD)]
+    for one, other in pairs:
+        second = facts[other]
+        shown = Fact(label="p95", now=second.now, usual=second.usual, p95=second.p95, remark=second.remark,
+                     role=second.role) if other == "latency p95" else second  # fmt: skip
+        lines.append((*fit(_fact_spans(facts[one], 7), half), *_fact_spans(shown, 7)))
+    return lines

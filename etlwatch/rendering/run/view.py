@@ -1,0 +1,201 @@
+"""One run as its screen sees it: its row, its details, and the sentences about it.
+
+Contains the joining of a snapshot's list and details, line 1 and the verdict in sentences, and the tab line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from etlwatch.analysis.baseline import MINIMUM_RUNS
+from etlwatch.analysis.run_rows import RunRow, build_rows
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.rendering.lines import Part
+from etlwatch.rendering.run_pane import usual_words
+from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
+from etlwatch.text.safe import cell_width, clip, safe
+from etlwatch.text.spans import Spans, fit, spans_width
+from tracking_core.dataclass import dataclass, replace
+from tracking_core.records import Phase, Run
+
+__all__ = ["TABS", "RunView", "tab_at", "tab_line", "title_parts", "verdict_lines", "view_of"]
+
+TABS: Final = ("overview", "phases", "requests", "errors", "source", "delivery", "timeline")
+
+
+BRIEF_JOB_CELLS: Final = 24
+WIDE_JOB_CELLS: Final = 40
+"""Cells of a job's name on line 1, so that the id and how fresh the data is stay beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """All that is known of the open run."""
+
+    row: RunRow
+    details: RunDetails
+    gone: bool = False
+    """Whether the store no longer holds it."""
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.row.run
+
+    @property
+    def began_s(self) -> float:
+        """When it began, seconds since 1970-01-01Z."""
+        return self.run.started_at.timestamp()
+
+    def end_s(self, pen: Pen) -> float:
+        """Return when it ended, or now, seconds since 1970-01-01Z; after its beginning."""
+        end = self.run.ended_at or max(pen.now, self.run.started_at + timedelta(seconds=self.run.duration_s))
+        return max(end.timestamp(), self.began_s + 1.0)
+
+    def until_s(self, pen: Pen) -> float:
+        """Return where its time axis ends: at its end, a living run's expected one; at most as long again as it ran."""
+        end = self.end_s(pen)
+        if self.row.eta is None:
+            return end
+        return max(end, min(self.row.eta.high.timestamp(), end + (end - self.began_s)))
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        """Its phases by position."""
+        return sorted(self.details.phases, key=lambda phase: phase.position)
+
+
+def view_of(row: RunRow, snapshot: Snapshot) -> RunView:
+    """Return what a snapshot knows of the run of `row`, which is what was known before."""
+    run_id = row.run.run_id
+    details = snapshot.details
+    if details is None or details.run_id != run_id:
+        # The details are still being read: the list knows the run and its phases already.
+        held = RunDetails(run=row.run, run_id=run_id, phases=snapshot.phases.get(run_id, ()))
+        listed = next((each for each in build_rows(snapshot) if each.run.run_id == run_id), row)
+        return RunView(row=listed, details=held)
+    if details.run is None:
+        return RunView(row=row, details=details, gone=True)
+    listed_runs = (details.run, *(run for run in snapshot.runs if run.run_id != run_id))
+    errors = {**snapshot.last_errors, **({run_id: details.errors[0]} if details.errors else {})}
+    joined = replace(snapshot, runs=listed_runs, phases={**snapshot.phases, run_id: details.phases}, last_errors=errors)
+    return RunView(row=build_rows(joined)[0], details=details)
+
+
+def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
+    """Return the left side of line 1: where esc leads, the job, its id, when and where it began."""
+    run = view.run
+    back = f"{pen.glyphs.back} runs" if not brief else pen.glyphs.back
+    host = safe(run.host)
+    where = f"{clock(run.started_at, pen.zone, seconds=not brief)} {'on ' if host and not brief else ''}{host}"
+    job = clip(safe(run.job), BRIEF_JOB_CELLS if brief else WIDE_JOB_CELLS, ellipsis=pen.glyphs.ellipsis)
+    if not brief and run.pid:
+        where += f", pid {run.pid}"
+    return [
+        Part(((back, "dim"),), 2, 1 if brief else 2),
+        Part(((job, "text bold"), (f" {short_id(run.id)}", "dim")), 0, 1 if brief else 2),
+        Part(((where.strip(), "dim"),), 1, 2 if brief else 3),
+    ]
+
+
+def _sentences(view: RunView, pen: Pen) -> list[str]:
+    """Say what state a run is in, since when, and why, in sentences; the state's own word stands before them."""
+    row, run = view.row, view.run
+    usual = row.usual_duration
+    over = ratio(row.ratio, only_above=True)
+    if view.gone and run.started_at > pen.now:
+        return ["This run had not begun by then; what is shown is what was last read."]
+    if view.gone:
+        return ["This run has been removed from the store; what is shown is what was last read."]
+    since = row.verdict.since
+    if row.live:
+        said = [f"since {moment(since, pen.now, pen.zone)}."] if row.verdict.needs_you and since else []
+        length = f"{'Running' if said else 'for'} {duration(run.duration_s)}"
+        if over:
+            length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
+        elif usual.runs >= MINIMUM_RUNS:
+            length += f", {usual_words(row)}"
+        else:
+            length += f"; {usual_words(row)}"
+        said.append(f"{length}.")
+    else:
+        ended = run.ended_at
+        when = f"at {moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}, " if ended else ""
+        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_words(row) if usual.runs else ''}."]
+        if row.verdict.made_good:
+            said.append("A later run of this job succeeded.")
+    because = safe(row.verdict.because)
+    if because:
+        said.append(f"{because[:1].upper()}{because[1:].rstrip('.')}.")
+    return said
+
+
+def verdict_lines(view: RunView, pen: Pen, *, width: int, lines: int) -> list[Spans]:
+    """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
+    (words, role), *_ = state_spans(view.row, pen.glyphs)
+    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    out: list[Spans] = []
+    line: list[tuple[str, str]] = [(" ", "plain"), (words, f"{ink} bold")]
+    pending = pen.glyphs.text(" ".join(_sentences(view, pen))).split(" ")
+    while pending:
+        room = width - 1 - spans_width(line)
+        last = len(out) == lines - 1
+        taken = " ".join(pending) if last else _words_that_fit(pending, room)
+        if not taken and not last and len(line) > 1:
+            out.append(tuple(line))
+            line = [(" ", "plain")]
+            continue
+        line.append((f" {taken}" if len(line) > 1 else taken or pending[0], "text"))
+        used = len(taken.split(" ")) if taken else 1
+        pending = pending[used:]
+        if pending:
+            out.append(tuple(line))
+            line = [(" ", "plain")]
+    out.append(tuple(line))
+    return [fit(each, width, ellipsis=pen.glyphs.ellipsis) for each in out[:lines]]
+
+
+def _words_that_fit(words: Sequence[str], room: int) -> str:
+    """Return as many leading words as fit behind a space in `room` cells."""
+    taken = ""
+    for word in words:
+        longer = f"{taken} {word}" if taken else word
+        if cell_width(longer) + 1 > room:
+            break
+        taken = longer
+    return taken
+
+
+def _tab_words(view: RunView) -> list[str]:
+    """Return the tabs' labels, with the number of errors behind theirs."""
+    errors = view.run.errors
+    return [f"{tab} {count(errors)}" if tab == "errors" and errors else tab for tab in TABS]
+
+
+def tab_line(view: RunView, active: str) -> Spans:
+    """Return the tab line: the active one in brackets."""
+    out: list[tuple[str, str]] = []
+    for tab, word in zip(TABS, _tab_words(view), strict=True):
+        if tab == active:
+            out.extend([(" ", "plain"), (f"[{word}]", "blue bold")])
+        else:
+            out.extend([("  ", "plain"), (word, "dim")])
+            if tab == TABS[-1] or TABS[TABS.index(tab) + 1] != active:
+                continue
+            out.append((" ", "plain"))
+    return tuple(out)
+
+
+def tab_at(view: RunView, active: str, x: int) -> str | None:
+    """Return the tab whose label is at cell `x` of the tab line."""
+    at = 0
+    for text, _ in tab_line(view, active):
+        end = at + cell_width(text)
+        if at <= x < end and text.strip():
+            word = text.strip("[] ")
+            return next((tab for tab in TABS if word.split(" ")[0] == tab), None)
+        at = end
+    return None

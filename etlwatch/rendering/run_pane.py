@@ -1,0 +1,143 @@
+"""The pane of the run under the cursor: its title in the rule, and two or three lines of since, because, errors.
+
+Contains the choice of facts for each state and their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etlwatch.analysis.baseline import MINIMUM_RUNS
+from etlwatch.analysis.forecast import eta_words
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.verdict import last_line
+from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.rendering.lines import labelled
+from etlwatch.text.numbers import ago, count, duration, moment, percent, rate, ratio, short_id, span
+from etlwatch.text.safe import clip, safe
+from etlwatch.text.spans import Spans, merge
+
+__all__ = [
+    "pane_lines",
+    "pane_title",
+]
+
+
+def pane_title(row: RunRow, pen: Pen, *, width: int = 80) -> Spans:
+    """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
+    (words, role), *_ = state_spans(row, pen.glyphs)
+    over = ratio(row.ratio, only_above=True) if row.live else ""
+    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    excess = f" {pen.glyphs.text(over)} p95" if over else ""
+    return (
+        (words + excess, f"{ink} bold"),
+        ("  ", "plain"),
+        (clip(safe(row.run.job), max(8, width - 36), ellipsis=pen.glyphs.ellipsis), "text bold"),
+        (f" {short_id(row.run.id)}", "dim"),
+    )
+
+
+def usual_words(row: RunRow) -> str:
+    """Say what the job usually takes, or how little is known of that."""
+    usual = row.usual_duration
+    if usual.runs >= MINIMUM_RUNS:
+        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({usual.runs} runs)"
+    if usual.runs:
+        return f"{usual.runs} other completed run{'s' if usual.runs > 1 else ''}: too few to compare with"
+    return "no completed run to compare with"
+
+
+def pane_lines(row: RunRow, pen: Pen, errors: Spans = ()) -> list[Spans]:
+    """Return the lines of the pane, most important first; `errors` tells of its errors by kind, if that is known."""
+    state = row.verdict.state
+    if row.live:
+        lines = _of_living(row, pen)
+    else:
+        ended = row.run.ended_at
+        when = f"{moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}" if ended else ""
+        compared = f"; {usual_words(row)}" if row.usual_duration.runs else ""
+        lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
+        if state != "completed" and row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+    trouble = trouble_spans(row, errors)
+    if trouble:
+        lines.append(labelled("errors", trouble))
+    lines.append(labelled("run", origin_words(row)))
+    notes = last_line(row.run.notes)
+    if notes and notes != row.verdict.because:
+        lines.insert(1 if state == "completed" else len(lines) - 1, labelled("notes", safe(notes)))
+    return lines
+
+
+def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
+    known = row.usual_duration.runs >= MINIMUM_RUNS
+    so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
+    if row.verdict.needs_you:
+        since = row.verdict.since
+        when = f"{moment(since, pen.now, pen.zone)}, {ago((pen.now - since).total_seconds())}" if since else ""
+        ends = ends_words(row, pen)
+        lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
+        if row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+        return lines
+    lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
+    if row.verdict.because:
+        lines.append(labelled("unknown", safe(row.verdict.because)))
+    ends = ends_words(row, pen).removeprefix("ends ")
+    if ends:
+        lines.append(labelled("ends", ends))
+    doing = doing_words(row)
+    if doing:
+        lines.append(labelled("doing", doing))
+    return lines
+
+
+def ends_words(row: RunRow, pen: Pen) -> str:
+    """Say when a run is expected to end, and by what: `ends 03:40–03:55 at this rate`; '' where nothing says so."""
+    words = pen.glyphs.text(eta_words(row.eta, pen.now, pen.zone))
+    by_rate = row.phase is not None and row.phase.share is not None
+    return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
+
+
+def doing_words(row: RunRow) -> str:
+    """Say where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
+    facts: list[str] = []
+    if row.phase is not None and row.phase.name:
+        share = f" {percent(row.phase.share)}" if row.phase.share is not None else ""
+        facts.append(f"{row.phase.position}/{row.phase.count} {safe(row.phase.name)}{share}")
+    if row.rates is not None and row.run.requests:
+        facts.append(f"{rate(row.rates.requests)} requests/s")
+        if row.run.items:
+            facts.append(f"{rate(row.rates.items)} items/s")
+    return ", ".join(facts)
+
+
+def trouble_spans(row: RunRow, told: Spans) -> Spans:
+    """Say what went wrong: its errors, as far as they are told by kind, and the requests that failed."""
+    other = trouble_words(row, errors=not told)
+    return merge([*told, ("; " if told and other else "", "text"), (other, "text")]) if told or other else ()
+
+
+def trouble_words(row: RunRow, *, errors: bool = True) -> str:
+    """Say what went wrong in numbers: errors recorded, requests failed, requests throttled."""
+    facts: list[str] = []
+    if row.run.errors and errors:
+        last = f", last {safe(row.last_error.error_type)}" if row.last_error else ""
+        facts.append(f"{count(row.run.errors)} recorded{last}")
+    if row.run.failed_requests:
+        facts.append(f"{count(row.run.failed_requests)} of {count(row.run.requests)} requests failed")
+    if row.run.throttled_requests:
+        facts.append(f"{count(row.run.throttled_requests)} throttled")
+    return "; ".join(facts)
+
+
+def origin_words(row: RunRow) -> str:
+    """Say where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
+    run = row.run
+    facts: Sequence[str] = (
+        f"{run.id} by {run.user}@{run.host}" if run.host else run.id,
+        f"pid {run.pid}" if run.pid else "",
+        f"code {run.code_version}" if run.code_version else "",
+        run.command,
+    )
+    return safe(", ".join(fact for fact in facts if fact))

@@ -1,0 +1,217 @@
+"""The tracking switch as people see it: of all jobs and of each, by whom and why, and which live runs it touches.
+
+Contains the scopes and their words, before a switch is turned and after. A run is touched while it lives: it beats on
+and can end whatever the switch says, and records nothing else while it is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from etlwatch.fields.runs import Pen
+from etlwatch.text.columns import Column
+from etlwatch.text.numbers import count, moment, short_id
+from etlwatch.text.safe import cell_width, clip, safe
+from etlwatch.text.spans import Span, Spans, spans_width
+from tracking_core.dataclass import dataclass
+from tracking_core.records import AuditEntry, Run, Switch
+
+__all__ = [
+    "Scope",
+    "SwitchLook",
+    "audit_line",
+    "consequence",
+    "runs_lines",
+    "scope_cells",
+    "scope_columns",
+    "scopes",
+    "turned_words",
+]
+
+ALL_JOBS: Final = "all jobs"
+NAME_CELLS: Final = 40
+"""A job's name within a sentence is cut to this; the table shows more of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchLook:
+    """All that the switch's box is made from, read at one moment."""
+
+    at: datetime
+    switches: tuple[Switch, ...] = ()
+    live: tuple[Run, ...] = ()
+    """Runs whose stored status is running, newest first."""
+
+    jobs: tuple[str, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    """The newest deeds, newest first."""
+
+    @property
+    def all_off(self) -> bool:
+        """Whether tracking is off for all jobs."""
+        return any(switch.scope == "global" and not switch.enabled for switch in self.switches)
+
+    def touched(self, job: str | None) -> tuple[Run, ...]:
+        """Return the live runs that a switch concerns: all of them for None."""
+        return tuple(run for run in self.live if job is None or run.job == job)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What one switch is about, and how it stands."""
+
+    job: str | None
+    """None for all jobs."""
+
+    switch: Switch | None
+    """None when it was never turned."""
+
+    overruled: bool = False
+    """Whether it is on by itself and off with all jobs."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is on by itself."""
+        return self.switch is None or self.switch.enabled
+
+    @property
+    def name(self) -> str:
+        """The job in a sentence, safe to show."""
+        return ALL_JOBS if self.job is None else clip(safe(self.job), NAME_CELLS)
+
+
+def scopes(look: SwitchLook, *, first: str | None = None) -> list[Scope]:
+    """Return all jobs, then the job of `first`, those switched off, those with live runs, and the rest by name."""
+    by_job = {switch.job: switch for switch in look.switches if switch.scope == "job"}
+    whole = next((switch for switch in look.switches if switch.scope == "global"), None)
+    alive = {run.job for run in look.live}
+    named = {*look.jobs, *by_job, *alive}
+
+    def rank(job: str) -> tuple[int, str, str]:
+        off = job in by_job and not by_job[job].enabled
+        return (0 if job == first else 1 if off else 2 if job in alive else 3, job.casefold(), job)
+
+    each = [
+        Scope(job=job, switch=by_job.get(job), overruled=look.all_off and (job not in by_job or by_job[job].enabled))
+        for job in sorted(named, key=rank)
+    ]
+    return [Scope(job=None, switch=whole), *each]
+
+
+def scope_columns(width: int) -> tuple[Column, ...]:
+    """Return the columns of the table of switches."""
+    columns = [
+        Column(key="job", header="jobs", width=20, grow=2, sortable=False),
+        Column(key="state", header="tracking", width=9, sortable=False),
+        Column(key="live", header="live", width=4, align="right", gap=1, sortable=False),
+        Column(key="since", header="since", width=10, sortable=False),
+    ]
+    if width >= 58:
+        columns.append(Column(key="by", header="by", width=11, grow=1, sortable=False))
+    if width >= 80:
+        columns.append(Column(key="reason", header="reason", width=12, grow=3, sortable=False))
+    return tuple(columns)
+
+
+def scope_cells(scope: Scope, live: int, pen: Pen) -> Mapping[str, Spans]:
+    """Return a row of the table of switches; `live` are the runs it touches."""
+    switch = scope.switch
+    state: Span = ("on", "dim") if scope.enabled else ("off", "amber bold")
+    if scope.overruled:
+        state = ("off (all)", "amber")
+    return {
+        "job": ((ALL_JOBS, "text bold") if scope.job is None else (safe(scope.job), "plain"),),
+        "state": (state,),
+        "live": ((count(live, blank_zero=True), "plain"),),
+        "since": ((moment(switch.changed_at, pen.now, pen.zone) if switch else "", "dim"),),
+        "by": ((safe(switch.changed_by) if switch else "", "dim"),),
+        "reason": ((safe(switch.reason) if switch else "", "dim"),),
+    }
+
+
+def standing(scope: Scope, pen: Pen) -> str:
+    """Say how a switch stands, since when, by whom and why."""
+    switch = scope.switch
+    word = "on by itself, but off with all jobs" if scope.overruled else "on" if scope.enabled else "off"
+    if switch is None:
+        return word if scope.overruled else f"{word}; nobody has turned it"
+    why = f": {safe(switch.reason)}" if switch.reason.strip() else ""
+    by = f" by {safe(switch.changed_by)}" if switch.changed_by else ""
+    return f"{word} since {moment(switch.changed_at, pen.now, pen.zone)}{by}{why}"
+
+
+def consequence(scope: Scope, look: SwitchLook, *, enable: bool) -> str:
+    """Say what turning a switch will do; which runs it touches is listed beside it."""
+    if not enable:
+        who = "no job" if scope.job is None else "this job"
+        what = f"{who} records {'anything' if scope.job is None else 'nothing'} new: no runs, requests, phases, errors"
+        return f"{what}; a live run beats on and can end"
+    if scope.job is not None and look.all_off:
+        return "this job stays off as long as tracking is off for all jobs"
+    off = sum(switch.scope == "job" and not switch.enabled for switch in look.switches)
+    if scope.job is None and off:
+        jobs = "1 job stays" if off == 1 else f"{off:,} jobs stay"
+        return f"jobs record again within seconds; {jobs} off by their own switch"
+    return f"{'jobs record' if scope.job is None else 'this job records'} again within seconds"
+
+
+def runs_lines(runs: Sequence[Run], pen: Pen, *, width: int, most: int) -> list[Spans]:
+    """Return the live runs as glyph, job and short id, as many as fit `most` lines, the rest as a number."""
+    if not runs:
+        return [(("no live run", "dim"),)]
+    lines: list[list[Span]] = [[]]
+    for index, run in enumerate(runs):
+        job = clip(safe(run.job), NAME_CELLS, ellipsis=pen.glyphs.ellipsis)
+        tone = "red" if run.state == "lost" else "text"
+        entry: list[Span] = [(f"{pen.glyphs.state(run.state)} ", tone), (job, "text"), (f" {short_id(run.id)}", "dim")]
+        left = len(runs) - index
+        more = f"and {count(left)} more"
+        last = len(lines) == most
+        room = width - spans_width(lines[-1]) - (2 if lines[-1] else 0)
+        needed = spans_width(entry) + (cell_width(more) + 2 if last and left > 1 else 0)
+        if needed > room and not last:
+            lines.append([])
+        elif needed > room:
+            lines[-1] += [("  " if lines[-1] else "", "plain"), (more, "dim")]
+            break
+        if lines[-1]:
+            lines[-1].append(("  ", "plain"))
+        lines[-1] += entry
+    return [tuple(line) for line in lines]
+
+
+def audit_line(entry: AuditEntry, pen: Pen, *, width: int) -> Spans:
+    """Return one deed in a line: when, by whom, what, and to what."""
+    when = moment(entry.at, pen.now, pen.zone)
+    by = clip(safe(entry.actor), max(8, width // 4), ellipsis=pen.glyphs.ellipsis)
+    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_deed_words(entry), "dim"))
+
+
+def _deed_words(entry: AuditEntry) -> str:
+    detail = entry.detail
+    said = safe(entry.action)
+    if entry.action.startswith("tracking"):
+        said += f" for {safe(detail.get('job')) or ALL_JOBS}"
+    elif entry.action == "close run":
+        said += f" {safe(detail.get('id'))} of {safe(detail.get('job'))}"
+    elif entry.action == "cleanup":
+        runs = detail.get("runs")
+        said += f" of {runs:,} runs" if isinstance(runs, int) else ""
+        said += f" older than {safe(detail.get('days'))} days"
+        said += "" if detail.get("finished", True) else ", not finished"
+    reason = safe(detail.get("reason"))
+    return f"{said}: {reason}" if reason else said
+
+
+def turned_words(switch: Switch, touched: Iterable[Run]) -> str:
+    """Say what was done, for the toast."""
+    whom = f"the job {clip(safe(switch.job), NAME_CELLS)}" if switch.scope == "job" else ALL_JOBS
+    said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}"
+    live = len(list(touched))
+    if not live:
+        return f"{said}; no live run is concerned"
+    return f"{said}; {count(live)} live run{'s' if live > 1 else ''} {'may' if switch.enabled else 'can only'} " + (
+        "record again" if switch.enabled else "end now"
+    )

@@ -1,0 +1,148 @@
+"""The part of the app through which people change something, and through which they are told of changes.
+
+Contains the ways into the boxes of switch, clean-up and closing, who may use them, the bell of watched runs, and a
+run's way into a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etlwatch.analysis.changes import Watching
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.config.settings import Settings
+from etlwatch.rendering.closing import Failed
+from etlwatch.text.glyphs import Glyphs
+from etlwatch.text.numbers import short_id
+from etlwatch.text.safe import safe
+from etlwatch.tui.clipboard import Copying
+from etlwatch.tui.operations import NotBundled, begin, bundle
+from etlwatch.tui.terminal.compositor import CellDiffing
+
+if TYPE_CHECKING:
+    from etlwatch.reading.bundle import Bundled
+    from etlwatch.reading.poller import Poller
+    from tracking_core.store.base import Store
+
+__all__ = ["ControlledApp"]
+
+
+class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
+    """What the dashboard's app has of this; the attributes are the app's own."""
+
+    settings: Settings
+    glyphs: Glyphs
+    latest: Snapshot | None
+    shown: Snapshot | None
+    moment: datetime | None
+    poller: Poller
+    open_store: Callable[[], Store]
+    watching: Watching
+
+    @property
+    def label(self) -> str:
+        """What the store is called."""
+        raise NotImplementedError
+
+    def clock_now(self) -> datetime:
+        """Return the store's clock as far as it is known."""
+        raise NotImplementedError
+
+    def run_in_hand(self) -> RunRow | None:
+        """Return the run that the screen in front is about."""
+        found = getattr(self.screen, "run_in_hand", None)
+        return found if isinstance(found, RunRow) else None
+
+    async def action_tracking(self) -> None:
+        """Open the box of the tracking switch; keys typed ahead are its own, not those of the screen below."""
+        from etlwatch.tui.dialogs.tracking import TrackingBox
+
+        if self._in_the_present():
+            row = self.run_in_hand()
+            await self.push_screen(TrackingBox(first=row.run.job if row else getattr(self.screen, "job_in_hand", None)))
+
+    async def action_cleanup(self) -> None:
+        """Open the box of the clean-up."""
+        from etlwatch.tui.dialogs.cleanup import CleanupBox
+
+        if self._in_the_present():
+            await self.push_screen(CleanupBox())
+
+    async def close_run(self, row: RunRow | None) -> None:
+        """Open the box that closes a run, where there is something to close."""
+        from etlwatch.tui.dialogs.closing import ClosingBox
+
+        if row is None:
+            self.say("no run is chosen", severity="warning")
+        elif not row.live:
+            self.say(f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning")
+        elif self._in_the_present():
+            await self.push_screen(ClosingBox(row))
+
+    def hand_on(self, row: RunRow) -> None:
+        """Copy a run into a file of the directory that the dashboard was started in."""
+        from etlwatch.reading.bundle import file_name
+
+        path = Path(file_name(row.run))
+        self.say(f"bundling {named(row)}")
+        begin(
+            lambda: bundle(self.open_store(), row.run.run_id, path),
+            lambda outcome: self.call_later(self._handed_on, path, outcome),
+        )
+
+    def _handed_on(self, path: Path, outcome: Bundled | NotBundled | Failed) -> None:
+        if isinstance(outcome, NotBundled):
+            self.say(f"not bundled: {outcome.why}", severity="warning")
+        elif isinstance(outcome, Failed):
+            self.say(f"not bundled: {outcome.words}", severity="error")
+        else:
+            only = f", only {', '.join(outcome.left_out)}" if outcome.left_out else ""
+            self.say(f"bundled{only}: etlwatch open {path.absolute()}")
+
+    def toggle_bell(self, row: RunRow | None) -> None:
+        """Ring when this run changes state, or no longer."""
+        if row is None:
+            self.say("no run is chosen", severity="warning")
+        elif not row.live and row.run.run_id not in self.watching:
+            self.say(f"{named(row)} is {row.run.status}; nothing will change there", severity="warning")
+        elif self.watching.toggle(row.run):
+            self.say(f"a bell rings when {named(row)} changes state")
+        else:
+            self.say(f"no bell for {named(row)} any more")
+
+    def toggle_bells(self, rows: Sequence[RunRow]) -> None:
+        """Ring when any of these runs changes state, or, where all of them ring already, no longer."""
+        live = [row for row in rows if row.live]
+        silent = [row for row in live if row.run.run_id not in self.watching]
+        for row in silent or live:
+            self.watching.toggle(row.run)
+        runs = f"{len(silent or live)} run{'' if len(silent or live) == 1 else 's'}"
+        if not live:
+            self.say("none of the marked runs is alive; nothing will change there", severity="warning")
+        elif silent:
+            self.say(f"a bell rings when {runs} of those marked change{'s' if len(silent) == 1 else ''} state")
+        else:
+            self.say(f"no bell for {runs} any more")
+
+    def ring(self, snapshot: Snapshot) -> None:
+        """Ring for watched runs that have changed state."""
+        changes = self.watching.changes(snapshot.runs)
+        for change in changes:
+            self.say(change.words, severity=change.severity)
+        if changes:
+            self.bell()
+
+    def _in_the_present(self) -> bool:
+        """Say whether now is on screen; the past cannot be changed."""
+        if self.moment is not None:
+            self.say("this is the past, and it cannot be changed: esc comes back to now", severity="warning")
+        return self.moment is None
+
+
+def named(row: RunRow) -> str:
+    """Return job and short id of a run, safe to show."""
+    return f"{safe(row.run.job)[:60]} {short_id(row.run.id)}"

@@ -1,0 +1,412 @@
+"""The dashboard's application: what all screens share, and how it begins and ends.
+
+Contains the poller, the latest and the shown snapshot, pause, interval, theme, and leaving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.command import CommandPalette
+from textual.screen import Screen
+from textual.widgets import Input
+
+from etlwatch.analysis.changes import Watching, meanwhile
+from etlwatch.analysis.series import WINDOWS, Window
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
+from etlwatch.config.settings import INTERVALS, Settings
+from etlwatch.fields.ordering import Order
+from etlwatch.reading.gather import Watch
+from etlwatch.reading.poller import Lost, Poller, Read
+from etlwatch.rendering.header import short_label
+from etlwatch.text.glyphs import Glyphs, glyphs_for
+from etlwatch.text.moments import stepped
+from etlwatch.text.numbers import duration
+from etlwatch.tui.administration import ControlledApp
+from etlwatch.tui.colours import pick_theme
+from etlwatch.tui.messages import ConnectionLost, SnapshotRead
+from etlwatch.tui.palette import CommandsProvider
+from etlwatch.tui.screens.base import DashboardScreen
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.terminal.driver import TerminalDriver
+from etlwatch.tui.theme import THEMES
+from etlwatch.tui.view_state import Remembered, recall, remember, state_file
+from tracking_core.dataclass import replace
+
+if TYPE_CHECKING:
+    from etlwatch.tui.start import Beginning
+    from tracking_core.store.base import Store
+
+__all__ = ["STORE_STATUS", "EtlwatchApp"]
+
+LEAVING_S = 0.8
+"""How long an orderly end may take once the terminal is gone."""
+
+PALETTE_TRIES = 50
+
+RATE_EVERY_S = 5.0
+"""Seconds over which bytes a second are measured."""
+
+SCRUB_STEPS = 60
+"""Steps in which the present window is scrubbed through."""
+
+HANG_UP_STATUS = 129
+STOPPED_STATUS = 143
+STORE_STATUS = 3
+
+
+class EtlwatchApp(ControlledApp, inherit_bindings=False):
+    """The dashboard."""
+
+    CSS_PATH = "etlwatch.tcss"
+    TITLE = "etlwatch"
+    BINDINGS = bindings_of(APP_COMMANDS)
+    COMMANDS: ClassVar[set[Any]] = {CommandsProvider}
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    ALLOW_SELECT = False
+    NOTIFICATION_TIMEOUT = 4.0
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        settings: Settings | None = None,
+        *,
+        label: str = "",
+        beginning: Beginning | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame.
+
+        `beginning` is what went before and is taken over: a drawn terminal, a poller with its answers so far.
+        """
+        self.settings = settings or Settings()
+        super().__init__(
+            driver_class=TerminalDriver if sys.platform != "win32" else None,
+            # Known only later from the theme, and by then Textual has chosen greys of 24 bits for NO_COLOR.
+            ansi_color=True if os.environ.get("NO_COLOR") else None,
+        )
+        self.glyphs: Glyphs = glyphs_for(ascii_only=self.settings.ascii_only)
+        self.latest: Snapshot | None = None
+        self.shown: Snapshot | None = None
+        self.lost: Lost | None = None
+        self.paused = False
+        self.memory_file = state_file(os.environ)
+        self.memory: Remembered = recall(self.memory_file)
+        self.window: Window = self.memory.first_window(self.settings)
+        self.moment: datetime | None = None
+        """The past moment that is looked at; None for now."""
+
+        self.cursor_s: float | None = None
+        """The time cursor of all charts, seconds since 1970-01-01Z; None where there is none."""
+
+        self.bytes_per_s: float | None = None
+        self.failure = ""
+        self.open_store = open_store
+        self.watching = Watching()
+        self._label = self.settings.label or label
+        self._monotonic = monotonic
+        self._first_run = self.settings.first_run
+        self._drawn_at = 0.0
+        self._measured = (monotonic(), 0)
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self.beginning = beginning
+        if beginning is not None:
+            self.poller = beginning.poller
+            self.take_over(beginning.opening.shadow)
+            if isinstance(beginning.last, Read):
+                # So that the widgets' first frame is the one that stands there.
+                self.latest = self.shown = beginning.last.snapshot
+        else:
+            self.poller = Poller(
+                open_store,
+                self._deliver,
+                interval=self.settings.interval,
+                watch=Watch(columns=0),
+                thresholds=self.settings.thresholds,
+            )
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = pick_theme(self.settings.theme, os.environ, color_system=self.console.color_system or "truecolor")
+
+    # -- what screens ask
+
+    @property
+    def label(self) -> str:
+        """What the store is called: the target's name, else the last part of its own label."""
+        return self._label
+
+    def commands_on(self, screen: DashboardScreen) -> tuple[Command, ...]:
+        """Return what works on a screen, with the keys that it has there."""
+        everywhere = [replace(each, footer=screen.in_footer.get(each.name, each.footer)) for each in APP_COMMANDS]
+        return remapped((*screen.commands, *everywhere), self.settings.keymap)
+
+    def clock_now(self) -> datetime:
+        """Return the store's clock as far as it is known, else this machine's."""
+        if self.latest is None:
+            return self.present()
+        if self.latest.looking_back or self.settings.as_of is not None:
+            return self.latest.at
+        return self.latest.at + timedelta(seconds=max(0.0, self._monotonic() - self.latest.read_at))
+
+    def present(self) -> datetime:
+        """Return where looking back ends: this machine's now, or the moment at which a bundle stands still."""
+        return self.settings.as_of or datetime.now(UTC)
+
+    def age_s(self) -> float | None:
+        """Return how old the shown data is, seconds; None before the first answer."""
+        return None if self.shown is None else max(0.0, self._monotonic() - self.shown.read_at)
+
+    def retry_in_s(self) -> float:
+        """Return the seconds until the next attempt; 0 while the store answers."""
+        return 0.0 if self.lost is None else max(0.0, self.lost.retry_at - time.monotonic())
+
+    # -- begin and end
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Return the first screen."""
+        return HomeScreen()
+
+    def on_mount(self) -> None:
+        """Begin polling once the first frame is drawn, and keep the clock going."""
+        self.set_keymap(textual_keymap(self.settings.keymap))
+        for notice in self.settings.notices:
+            self.say(notice, severity="warning")
+        if self.beginning is None:
+            self.call_after_refresh(self.poller.start)
+        else:
+            last = self.beginning.answers_to(self._deliver)
+            if last is not None:
+                self._deliver(last)
+        self.set_interval(1.0, self._tick)
+        driver = self._driver
+        if isinstance(driver, TerminalDriver):
+            driver.on_hang_up = self._hung_up
+        self._event_loop = asyncio.get_running_loop()
+        if not self.is_headless:
+            self.hear_signals()
+
+    def hear_signals(self) -> None:
+        """Leave in order on SIGTERM and SIGHUP: the terminal's modes are given back."""
+        # Only the main thread may; elsewhere signals keep their default.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    def on_unmount(self) -> None:
+        """Let the poller go; it is not waited for."""
+        self.poller.stop()
+
+    def _hung_up(self) -> None:
+        """End now, in order if that can be had: the terminal is gone, and nobody sees anything any more."""
+        end = threading.Timer(LEAVING_S, os._exit, [HANG_UP_STATUS])
+        end.daemon = True
+        end.start()
+        if self._event_loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._event_loop.call_soon_threadsafe(self.exit, HANG_UP_STATUS)
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(0)
+
+    def _fatal_error(self) -> None:
+        """Report a crash without the values of variables: a password may be among them."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        self.bell()
+        report = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
+        self._close_messages_no_wait()
+
+    # -- polls
+
+    def _deliver(self, result: Read | Lost) -> None:
+        """Take a result in the poller's thread; an app that is leaving needs none."""
+        message = SnapshotRead(result) if isinstance(result, Read) else ConnectionLost(result)
+        with contextlib.suppress(RuntimeError):
+            self.post_message(message)
+
+    @on(SnapshotRead)
+    def _snapshot_read(self, message: SnapshotRead) -> None:
+        if message.read.snapshot.looking_back != (self.moment is not None):
+            # It was asked for before somebody looked elsewhere.
+            return
+        before = self.latest if self.lost is not None else None
+        self.latest = message.read.snapshot
+        if before is not None and before.looking_back == self.latest.looking_back:
+            changed = meanwhile(before, self.latest)
+            self.say(changed.words, severity=changed.severity)
+        self._label = self._label or short_label(message.read.label)
+        self.lost = None
+        if not self.latest.looking_back:
+            self.ring(self.latest)
+        if not self.paused or self.shown is None:
+            self.shown = self.latest
+        self._draw(self.shown if not self.paused else None)
+        if self._first_run is not None and isinstance(self.screen, HomeScreen):
+            self.screen.open_run(self._first_run)
+            self._first_run = None
+
+    @on(ConnectionLost)
+    def _connection_lost(self, message: ConnectionLost) -> None:
+        self.lost = message.lost
+        if message.lost.hopeless and self.latest is None:
+            # Nothing was ever shown and waiting will not help: say why on the way out, as a command does.
+            self.failure = f"{message.lost.what}: {message.lost.cause}"
+            self.exit(STORE_STATUS)
+            return
+        self._draw(None)
+
+    def _draw(self, snapshot: Snapshot | None) -> None:
+        """Draw on the screen in front; the others catch up when they come back to it."""
+        self._drawn_at = self._monotonic()
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, DashboardScreen):
+                # A last answer may arrive while the screen is being taken down, part by part.
+                if screen.has_frame:
+                    if snapshot is not None:
+                        screen.show_snapshot(snapshot)
+                    screen.refresh_frame()
+                return
+
+    def _tick(self) -> None:
+        """Keep clock, ages and countdown going between two polls; a poll has just done it otherwise."""
+        self.let_go()
+        now = self._monotonic()
+        since, bytes_before = self._measured
+        if now - since >= RATE_EVERY_S:
+            # The first stretch holds the first frame, which says nothing of what comes after.
+            self.bytes_per_s = (self.bytes_sent - bytes_before) / (now - since) if bytes_before else None
+            self._measured = (now, self.bytes_sent)
+        if self.lost is not None or now - self._drawn_at > 0.9:
+            self._draw(None)
+
+    # -- commands
+
+    def keep(self, **changed: object) -> None:
+        """Remember something until the next start; fields as in Remembered."""
+        memory = replace(self.memory, **changed)  # type: ignore[arg-type]  # one function for all fields
+        if memory != self.memory:
+            self.memory = memory
+            remember(self.memory_file, memory)
+
+    def next_window(self) -> None:
+        """Let the charts of all runs look back further, or from the longest window to the shortest."""
+        self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
+        self.keep(window=self.window.name)
+
+    def keep_order(self, name: str, order: Order) -> None:
+        """Remember how a list is sorted."""
+        self.keep(orders={**self.memory.orders, name: order})
+
+    def action_pause(self) -> None:
+        """Stop drawing polls, or draw the latest and go on."""
+        self.paused = not self.paused
+        if not self.paused:
+            self.shown = self.latest
+        self._draw(self.shown if not self.paused else None)
+
+    def action_time(self) -> None:
+        """Ask which moment to look at."""
+        from etlwatch.tui.dialogs.moment import TimePrompt
+
+        now = self.clock_now() if self.moment is None else self.present()
+        at = self.moment
+        if at is None and self.cursor_s is not None:
+            at = datetime.fromtimestamp(self.cursor_s, UTC)
+        self.push_screen(TimePrompt(now, at, self.settings.zone), self.look_at)
+
+    def look_at(self, moment: datetime | None) -> None:
+        """Show everything as of a moment; None changes nothing."""
+        if moment is not None:
+            self._look(moment)
+
+    def action_scrub(self, columns: int) -> None:
+        """Go earlier or later by columns of the present window; beyond now is now."""
+        if self.moment is None:
+            return
+        moment = stepped(self.moment, columns, step_s=max(self.window.seconds // SCRUB_STEPS, self.window.base))
+        self._look(moment if moment < self.present() else None)
+
+    def action_live(self) -> None:
+        """Come back to now."""
+        self._look(None)
+
+    def _look(self, moment: datetime | None) -> None:
+        self.moment = moment
+        self.poller.watch = replace(self.poller.watch, moment=moment)
+        self._draw(None)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let keys through only where they are commands: no dialog is open, and no field for text has them."""
+        if action in ("live", "scrub"):
+            return self.moment is not None and isinstance(self.screen, DashboardScreen)
+        if action == "command_palette":
+            return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
+        return super().check_action(action, parameters)
+
+    def action_jobs(self) -> None:
+        """Show all jobs; once is enough."""
+        from etlwatch.tui.screens.jobs import JobsScreen
+
+        self._show_board(JobsScreen)
+
+    def action_all_errors(self) -> None:
+        """Show the errors of all runs."""
+        from etlwatch.tui.screens.errors import ErrorsScreen
+
+        self._show_board(ErrorsScreen)
+
+    def _show_board(self, kind: type[DashboardScreen]) -> None:
+        """Show a screen of which there is one: go back to it where it is open, so that no pile of them grows."""
+        if any(isinstance(screen, kind) for screen in self.screen_stack):
+            while not isinstance(self.screen, kind):
+                self.pop_screen()
+        else:
+            self.push_screen(kind())
+
+    def action_refresh_now(self) -> None:
+        """Ask the store at once."""
+        self.poller.refresh()
+
+    def action_interval(self, step: int) -> None:
+        """Step to the next longer or shorter interval."""
+        longer = step > 0
+        current = self.poller.interval
+        choices = [each for each in INTERVALS if (each > current if longer else each < current)]
+        if choices:
+            self.poller.interval = choices[0] if longer else choices[-1]
+        self.say(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
+        self._draw(None)
+
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be awaited
+        """Open the palette and wait until it takes the keys: what is typed ahead are its letters, not our commands."""
+        palette = CommandPalette(id="--command-palette")
+        await self.push_screen(palette)
+        for _ in range(PALETTE_TRIES):
+            if palette.focused is not None:
+                return
+            await asyncio.sleep(0.01)
+
+    def action_help(self) -> None:
+        """Show the keys of the screen in front."""
+        from etlwatch.tui.screens.help import HelpScreen
+
+        screen = self.screen
+        if isinstance(screen, DashboardScreen):
+            refused = "" if self.settings.may_write else self.settings.write_reason
+            self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))

@@ -1,0 +1,138 @@
+"""Copying to the clipboard of the terminal at the other end of the line: OSC 52, wrapped where a multiplexer needs it.
+
+Contains the escape sequence and its limits.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
+
+from textual.app import App
+
+from etlwatch.text.safe import clip, safe
+from tracking_core.config import home_directory
+
+__all__ = ["MOST_BYTES", "Copying", "Selection", "clipboard_sequence", "clipped_for_clipboard", "copied_file"]
+
+MOST_BYTES: Final = 74_994
+"""Bytes of text that fit the 100,000 characters of base64 which xterm, tmux and others take."""
+
+
+def clipped_for_clipboard(text: str, *, the_end: bool = False) -> tuple[str, bool]:
+    """Return what of `text` fits, and whether something was cut off: of `the_end` the last whole lines."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= MOST_BYTES:
+        return text, False
+    if the_end:
+        last = raw[-MOST_BYTES:].decode("utf-8", "ignore")
+        _, newline, whole = last.partition("\n")
+        return (whole if newline and whole else last), True
+    return raw[:MOST_BYTES].decode("utf-8", "ignore"), True
+
+
+def clipboard_sequence(text: str, environ: Mapping[str, str]) -> str:
+    """Return the sequence that hands `text` to the terminal; `environ` tells whether tmux or screen is in between.
+
+    Only base64 of the text is in it, so that nothing in the text can act as a sequence of its own.
+    """
+    payload = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+    sequence = f"\x1b]52;c;{payload}\x07"
+    if environ.get("TMUX"):
+        # With `set-clipboard on` tmux takes the plain form. What is wrapped, every escape doubled, it passes on:
+        # before 3.3 always, since then where `allow-passthrough` is on.
+        return f"{sequence}\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
+    if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
+        # GNU screen passes on at most 768 bytes a time.
+        pieces = [sequence[start : start + 700] for start in range(0, len(sequence), 700)]
+        return "".join(f"\x1bP{piece}\x1b\\" for piece in pieces)
+    return sequence
+
+
+WORDS_CELLS = 60
+
+
+@runtime_checkable
+class Selection(Protocol):
+    """A screen from which something can be copied."""
+
+    def copy_text(self) -> str:
+        """Return what is selected; '' for nothing."""
+        ...
+
+    def command_line(self) -> str:
+        """Return the command that answers what the screen answers."""
+        ...
+
+
+def copied_file() -> Path:
+    """Return the file for what is too long for a clipboard, in the user's own state directory."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else home_directory(os.environ) / ".local" / "state"
+    return base / "etlwatch" / "copied.txt"
+
+
+def _keep(text: str) -> Path | None:
+    """Write `text` to the file, for its owner's eyes only; None where that cannot be."""
+    path = copied_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made anew, so that nobody else's file of that name is written to.
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+        return path
+    return None
+
+
+def _tmux_note() -> str:
+    return "; tmux needs `set -g set-clipboard on`" if os.environ.get("TMUX") else ""
+
+
+class Copying(App[Any]):
+    """Mix-in for an app whose screens have something to copy."""
+
+    def action_copy(self) -> None:
+        """Hand the selection to the terminal's clipboard."""
+        if isinstance(self.screen, Selection):
+            self.copy(self.screen.copy_text(), the_end=getattr(self.screen, "copies_the_end", False))
+
+    def action_copy_command(self) -> None:
+        """Hand the screen's command line to the terminal's clipboard."""
+        if isinstance(self.screen, Selection):
+            line = self.screen.command_line()
+            self.copy(line)
+            if getattr(self, "moment", None) is not None and " --at " not in line:
+                self.say("that command answers as of now, not of the moment on screen", severity="warning")
+
+    def copy(self, text: str, *, the_end: bool = False) -> None:
+        """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
+        if not text:
+            self.say("nothing to copy here", severity="warning")
+            return
+        given, cut = clipped_for_clipboard(text, the_end=the_end)
+        self.copy_to_clipboard(given)
+        if cut:
+            path = _keep(text)
+            rest = f"; all of it is in {path}" if path else ""
+            part = f"its last {len(given.splitlines()):,} lines were" if the_end else "its beginning was"
+            self.say(f"too long: {part} sent to terminal{rest}{_tmux_note()}", severity="warning")
+            return
+        first, *more = given.splitlines() or [""]
+        lines = f" and {len(more)} more lines" if more else ""
+        self.say(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}{_tmux_note()}")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Write OSC 52, wrapped for the multiplexer in between if there is one."""
+        self._clipboard = text
+        if self._driver is not None:
+            cast(Any, self._driver).write(clipboard_sequence(text, os.environ))
+
+    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """Show a toast of plain text."""
+        self.notify(safe(words), severity=severity, markup=False)

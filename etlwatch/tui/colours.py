@@ -1,0 +1,204 @@
+"""Colours by meaning: four palettes, how a role becomes a style, and which palette a terminal gets.
+
+Red is dead, amber is behind, blue is cursor, keys and now, and what is well has no colour. Nothing of Textual is
+loaded: the first frame is drawn before that (`etlwatch.tui.opening`).
+
+    pick_theme("auto", environ, …)      which of them a terminal gets
+    role_style(theme, "amber bold on bar")   a Rich style, cached; roles as in `etlwatch.text.spans`
+    palette(theme).shades               whether nested areas can be told apart by colour
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from rich.style import Style
+
+from tracking_core.dataclass import dataclass
+
+__all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "color_system_of", "palette", "pick_theme", "role_style"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """What each ink and ground looks like in one theme, in Rich's style words."""
+
+    name: str
+    inks: Mapping[str, str]
+    grounds: Mapping[str, str]
+    """Background colours by name; empty where the terminal's own is kept."""
+    shades: bool
+    """Whether areas differ by colour (else by pattern), and the cursor's row has a ground (else reversed cells)."""
+
+
+def _rgb(name: str, **colours: str) -> Palette:
+    """Build a palette from hexadecimal colours; names have underscores for hyphens."""
+    named = {token.replace("_", "-"): f"#{value}" for token, value in colours.items()}
+    inks = {token: value for token, value in named.items() if token not in ("background", "bar", "selected")}
+    grounds = {token: value for token, value in named.items() if token not in ("text", "dim")}
+    return Palette(name=name, inks=MappingProxyType(inks), grounds=MappingProxyType(grounds), shades=True)
+
+
+DARK: Final = _rgb(
+    "etlwatch-dark",
+    background="14171c",
+    bar="1c2128",
+    selected="26303d",
+    text="d3d8df",
+    dim="8791a0",
+    faint="4b5463",
+    blue="7cb7ff",
+    amber="f0b23e",
+    amber_fill="c08c2b",
+    red="ff6b63",
+    chart_p99="34435a",
+    chart_p95="50698a",
+    chart_p50="7f9cc2",
+)
+
+LIGHT: Final = _rgb(
+    "etlwatch-light",
+    background="fcfcfa",
+    bar="eef0f2",
+    selected="dbe8f8",
+    text="22272e",
+    dim="626c79",
+    faint="b4bbc4",
+    blue="0a5fc2",
+    amber="965a00",
+    amber_fill="dfae5c",
+    red="c0211b",
+    chart_p99="d3deea",
+    chart_p95="a9bfd6",
+    chart_p50="6f90b5",
+)
+
+# Never bright black for dim: in several popular colour schemes it is the background.
+SIXTEEN: Final = Palette(
+    name="etlwatch-ansi",
+    inks=MappingProxyType(
+        {
+            "text": "",
+            "dim": "dim",
+            "faint": "dim",
+            "blue": "cyan",
+            "amber": "yellow",
+            "amber-fill": "yellow",
+            "red": "bright_red",
+            "chart-p99": "dim",
+            "chart-p95": "dim",
+            "chart-p50": "dim",
+        }
+    ),
+    grounds=MappingProxyType({}),
+    shades=False,
+)
+
+MONO: Final = Palette(
+    name="etlwatch-mono",
+    inks=MappingProxyType(
+        {
+            "text": "",
+            "dim": "",
+            "faint": "dim",
+            "blue": "",
+            "amber": "",
+            "amber-fill": "",
+            "red": "",
+            "chart-p99": "dim",
+            "chart-p95": "dim",
+            "chart-p50": "dim",
+        }
+    ),
+    grounds=MappingProxyType({}),
+    shades=False,
+)
+
+_PALETTES: Final[Mapping[str, Palette]] = MappingProxyType(
+    {palette.name: palette for palette in (DARK, LIGHT, SIXTEEN, MONO)}
+)
+
+# With the connection lost everything but the banner recedes, alarms included: they are no longer true.
+_MUTED: Final = MappingProxyType(
+    {"text": "dim", "blue": "dim", "amber": "dim", "red": "dim", "amber-fill": "dim",
+     "chart-p99": "faint", "chart-p95": "faint", "chart-p50": "faint"}
+)  # fmt: skip
+
+_MODIFIERS: Final = frozenset({"bold", "strong", "reverse"})
+
+
+def palette(theme: str) -> Palette:
+    """Return the palette of a theme's name; a theme that is not ours gets the dark one."""
+    return _PALETTES.get(theme, DARK)
+
+
+@lru_cache(maxsize=4096)
+def role_style(theme: str, role: str, ground: str = "background", *, muted: bool = False) -> Style:
+    """Return the Rich style of a role on `ground`, unless the role names its own (`dim on chart-p99`).
+
+    `strong` is bold only where there are no shades to tell a state by; dim becomes text on the selected row.
+    Raises ValueError for a word that is no ink, ground or modifier: roles are written by us, never read.
+    """
+    words, _, own_ground = role.partition(" on ")
+    ink, *modifiers = words.split() or ["plain"]
+    colours = palette(theme)
+    base = own_ground or ground
+    ink = "text" if ink == "plain" else ink
+    if muted:
+        ink = _MUTED.get(ink, ink)
+        own_ground = _MUTED.get(own_ground, own_ground)
+        base = own_ground or ground
+    elif ink == "dim" and base == "selected":
+        ink = "text"
+    if ink not in colours.inks or not _MODIFIERS.issuperset(modifiers):
+        raise ValueError(f"no such role: {role!r}")
+    if base not in DARK.grounds:
+        raise ValueError(f"no such ground: {base!r}")
+    parts = [colours.inks[ink]]
+    if not muted and ("bold" in modifiers or ("strong" in modifiers and not colours.shades)):
+        parts.append("bold")
+    if "reverse" in modifiers:
+        parts.append("reverse")
+    if base in colours.grounds:
+        parts.append(f"on {colours.grounds[base]}")
+    return Style.parse(" ".join(part for part in parts if part) or "none")
+
+
+_WORDS: Final = MappingProxyType(
+    {"dark": DARK.name, "light": LIGHT.name, "ansi": SIXTEEN.name, "16": SIXTEEN.name, "mono": MONO.name,
+     "none": MONO.name}
+)  # fmt: skip
+
+
+def pick_theme(wanted: str, environ: Mapping[str, str], *, color_system: str | None = "truecolor") -> str:
+    """Return the name of the theme for a wish (`auto`, `dark`, `light`, `ansi`, `mono`) and a terminal.
+
+    `NO_COLOR` beats everything, a plain wish beats detection; `color_system` is Rich's word for what the terminal can
+    do. Raises ValueError for a wish that is none of these.
+    """
+    if environ.get("NO_COLOR"):
+        return MONO.name
+    if wanted != "auto":
+        if wanted.removeprefix("etlwatch-") not in _WORDS:
+            raise ValueError(f"no such theme: {wanted!r}; one of auto, {', '.join(sorted(_WORDS))}")
+        return _WORDS[wanted.removeprefix("etlwatch-")]
+    if color_system is None:
+        return MONO.name
+    if color_system in ("standard", "windows"):
+        return SIXTEEN.name
+    # Set by several terminals as "foreground;background" in colour numbers; 7 and 15 are white.
+    return LIGHT.name if environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15") else DARK.name
+
+
+def color_system_of(environ: Mapping[str, str]) -> str | None:
+    """Return Rich's word for what a terminal can show, as Rich finds it; None for one that can do nothing but write."""
+    chosen = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if chosen != "auto":
+        return chosen
+    term = environ.get("TERM", "").strip().lower()
+    if term in ("dumb", "unknown"):
+        return None
+    if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return {"kitty": "256", "256color": "256"}.get(term.rpartition("-")[2], "standard")

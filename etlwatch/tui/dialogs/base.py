@@ -1,0 +1,228 @@
+"""A box over a screen in which a person decides something: lines, a line to type in, choices with Cancel in front.
+
+Contains the frame, the keys between the parts, and the way to a deed and back: a deed runs in a thread of its own,
+and what came of it is told to the box, or as a toast where the box has been closed meanwhile.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.closing import Failed
+from etlwatch.rendering.lines import Key, Part, lay_out
+from etlwatch.text.safe import clip, safe
+from etlwatch.text.spans import Spans
+from etlwatch.tui.operations import begin
+from etlwatch.tui.widgets.inputs import Choice
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+if TYPE_CHECKING:
+    from etlwatch.tui.administration import ControlledApp
+    from tracking_core.store.base import Store
+
+__all__ = ["Box"]
+
+T = TypeVar("T")
+
+WIDEST = 92
+MARGINS = 6
+"""Cells beside the box at 80 columns, as drawn."""
+
+FRAME_CELLS = 6
+"""Edges and padding at both sides."""
+
+
+class Hint(SpanLines):
+    """The keys at the right of the choices, as many as there is room for."""
+
+    DEFAULT_CSS = "Hint { width: 1fr; height: 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(ground="bar", id=id)
+        self._keys: tuple[Key, ...] = ()
+
+    def show(self, keys: Sequence[Key]) -> None:
+        """Show other keys."""
+        self._keys = tuple(keys)
+        self.renew()
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return those that fit, at the right."""
+        parts = [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in self._keys]
+        return [lay_out((), parts, width, margin=0, ellipsis=self.glyphs.ellipsis)]
+
+
+class Box(ModalScreen[None]):
+    """A box; subclasses fill it."""
+
+    DEFAULT_CSS = """
+    Box {
+        #box { width: 74; height: auto; max-width: 100%; max-height: 100%; }
+        #lines { height: auto; }
+        #choices { height: 1; margin: 1 0 0 0; }
+        #choices Choice:first-of-type { margin: 0 2 0 0; }
+        .tight #choices { margin: 0; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "cancel", "close", show=False),
+        Binding("down,right,l,j", "app.focus_next", "next", show=False),
+        Binding("up,left,h,k", "app.focus_previous", "previous", show=False),
+        Binding("Y", "copy_command", "copy the command", show=False),
+    ]
+
+    @property
+    def dashboard(self) -> ControlledApp:
+        """The app, by its own type."""
+        from etlwatch.tui.administration import ControlledApp
+
+        app = self.app
+        if not isinstance(app, ControlledApp):
+            raise TypeError(f"{type(self).__name__} belongs to a ControlledApp")
+        return app
+
+    @property
+    def pen(self) -> Pen:
+        """What writing depends on: the store's clock, the zone, the glyphs."""
+        app = self.dashboard
+        return Pen(app.clock_now(), app.settings.zone, app.glyphs)
+
+    @property
+    def refused(self) -> str:
+        """Why nothing may be changed here; '' when it may."""
+        settings = self.dashboard.settings
+        return "" if settings.may_write else settings.write_reason
+
+    # -- for subclasses
+
+    def opened(self) -> None:
+        """Begin, once all parts are there."""
+
+    def title_words(self) -> str:
+        """Return the title; text from a store may be in it."""
+        raise NotImplementedError
+
+    def middle(self) -> Iterable[Widget]:
+        """Return what stands between lines and choices."""
+        return ()
+
+    def choices(self) -> Iterable[Choice]:
+        """Return the choices behind Cancel."""
+        return ()
+
+    def lines(self, width: int, rows: int) -> Sequence[Spans]:
+        """Return what the box says, in at most `rows` lines of `width` cells."""
+        raise NotImplementedError
+
+    def keys(self) -> Sequence[Key]:
+        """Return the keys that stand at the right of the choices."""
+        return (Key("Y", "as command"),)
+
+    def command_words(self) -> list[str]:
+        """Return the command that does the same, without the program's name and the store's."""
+        return []
+
+    def command_line(self) -> str:
+        """Return that command, fit to be pasted into a shell."""
+        return shlex.join(["etlwatch", *self.command_words(), *self.dashboard.settings.store_option])
+
+    # -- the frame
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts out."""
+        with Vertical(id="box", classes="panel"):
+            yield SpanLines(ground="bar", id="lines")
+            yield from self.middle()
+            with Horizontal(id="choices"):
+                yield Choice("Cancel", id="cancel")
+                yield from self.choices()
+                yield Hint(id="hint")
+
+    def on_mount(self) -> None:
+        """Put the keys on Cancel."""
+        self.query_one("#cancel").focus()
+        self.opened()
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Fit the box to the terminal."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Write the box again."""
+        if not self.is_mounted:
+            return
+        columns, rows = self.app.size
+        box = self.query_one("#box")
+        tight = rows < 23
+        box.set_class(tight, "tight")
+        # Here and not in a rule: the app's own style sheet is stronger than a widget's.
+        box.styles.padding = (0, 2) if tight else (1, 2, 0, 2)
+        wide = max(10, min(WIDEST, columns if columns < 60 else columns - MARGINS))
+        box.styles.width = wide
+        box.border_title = Content(clip(safe(self.title_words()), max(4, wide - 8)))
+        others = sum(1 for widget in self.middle_shown())
+        # Two edges, the choices, and with room the padding above and the air above the choices.
+        left = rows - 3 - others - (0 if tight else 2)
+        width = wide - FRAME_CELLS
+        self.query_one("#lines", SpanLines).update(list(self.lines(width, max(1, left)))[: max(1, left)])
+        self.query_one(Hint).show(self.keys())
+
+    def middle_shown(self) -> Iterable[Widget]:
+        """Return the parts between lines and choices that take a line each."""
+        return [widget for widget in self.query("#box > Field") if widget.display]
+
+    def say_refused(self) -> list[Spans]:
+        """Return the line that says why nothing may be changed; none when it may."""
+        return [((f"! {safe(self.refused)}", "amber"),)] if self.refused else []
+
+    # -- keys
+
+    @on(Choice.Taken, "#cancel")
+    def _cancelled(self) -> None:
+        self.action_cancel()
+
+    def action_cancel(self) -> None:
+        """Close the box; nothing is changed."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Close the box, once: a key typed ahead may ask for it again before it is gone."""
+        if self.is_current:
+            self.dismiss()
+
+    def action_copy_command(self) -> None:
+        """Hand the command that does the same to the terminal's clipboard."""
+        self.dashboard.copy(self.command_line())
+
+    def on_click(self, event: events.Click) -> None:
+        """Keep a click beside the box from doing anything."""
+        event.stop()
+
+    # -- deeds
+
+    def do(
+        self, work: Callable[[Store], T], told: Callable[[T | Failed], None], toast: Callable[[T | Failed], str]
+    ) -> None:
+        """Do `work` on the store in a thread; then call `told` here, or say `toast` when the box has been closed."""
+        app = self.dashboard
+
+        def outcome(result: T | Failed) -> None:
+            if self.is_attached and self.is_mounted:
+                told(result)
+            elif toast(result):
+                app.say(toast(result), severity="error" if isinstance(result, Failed) else "information")
+
+        begin(lambda: work(app.open_store()), lambda result: app.call_later(outcome, result))

@@ -1,0 +1,90 @@
+"""Which past moment to look at: one line at the bottom, answered in a person's own words."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from etlwatch.text.moments import ACCEPTED, MomentError, parse_moment
+from etlwatch.text.numbers import stamp
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Spans, spans_width
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+__all__ = ["TimePrompt"]
+
+
+class TimePrompt(ModalScreen[datetime | None]):
+    """Ask for a moment; dismissed with it, or with None."""
+
+    DEFAULT_CSS = """
+    TimePrompt {
+        Horizontal { dock: bottom; height: 1; width: 100%; background: $surface; }
+        #sign { width: 9; }
+        Input { width: 1fr; padding: 0; background: $surface; }
+        Input:focus { background-tint: $foreground 0%; }
+        #says { width: auto; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
+
+    def __init__(self, now: datetime, moment: datetime | None, zone: tzinfo | None) -> None:
+        super().__init__()
+        self._now = now
+        self._moment = moment
+        self._zone = zone
+
+    def compose(self) -> ComposeResult:
+        """Lay out sign, input and what is understood."""
+        with Horizontal():
+            yield SpanLines([((" as of ", "blue bold"),)], ground="bar", id="sign")
+            yield Input(select_on_focus=False, id="moment")
+            yield SpanLines(ground="bar", id="says")
+
+    def on_mount(self) -> None:
+        """Begin with the moment that is looked at."""
+        prompt = self.query_one(Input)
+        if self._moment is not None:
+            prompt.value = self._moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+            prompt.cursor_position = len(prompt.value)
+        prompt.focus()
+        self._say(((ACCEPTED, "dim"),))
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        if not message.value.strip():
+            self._say(((ACCEPTED, "dim"),))
+            return
+        try:
+            moment = parse_moment(message.value, now=self._now, zone=self._zone)
+        except MomentError as error:
+            self._say(((safe(error), "amber"),))
+        else:
+            self._say(((stamp(moment, self._zone), "text"),))
+
+    @on(Input.Submitted)
+    def _entered(self, message: Input.Submitted) -> None:
+        if not message.value.strip():
+            self.dismiss(None)
+            return
+        try:
+            self.dismiss(parse_moment(message.value, now=self._now, zone=self._zone))
+        except MomentError as error:
+            self._say(((safe(error), "amber bold"),))
+
+    def action_close(self) -> None:
+        """Change nothing."""
+        self.dismiss(None)
+
+    def _say(self, spans: Spans) -> None:
+        told = self.query_one("#says", SpanLines)
+        told.styles.width = min(spans_width(spans) + 2, max(self.app.size.width - 40, 20))
+        told.update([((" ", "plain"), *spans)])

@@ -1,0 +1,25 @@
+"""What the poller tells the app; both are posted from its thread, which Textual allows."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from etlwatch.reading.poller import Lost, Read
+
+__all__ = ["ConnectionLost", "SnapshotRead"]
+
+
+class SnapshotRead(Message):
+    """A poll was answered."""
+
+    def __init__(self, read: Read) -> None:
+        super().__init__()
+        self.read = read
+
+
+class ConnectionLost(Message):
+    """A poll was not answered; the poller goes on trying."""
+
+    def __init__(self, lost: Lost) -> None:
+        super().__init__()
+        self.lost = lost

@@ -1,0 +1,194 @@
+"""What a person changes from the dashboard, done beside the screens: a thread a deed, its outcome as a record.
+
+Contains the order in which the store is asked and changed, the deadlines, and what is said when it does not answer.
+Each deed has a connection of its own, and every change of the store is one transaction, so that a deed that is cut
+off leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from etlwatch.reading.poller import describe_failure
+from etlwatch.rendering.cleanup import CleanupLook, PlanChanged, Removed
+from etlwatch.rendering.closing import Failed, NotClosed
+from etlwatch.rendering.tracking import SwitchLook
+from tracking_core.dataclass import dataclass
+from tracking_core.identity import host_name, user_name
+from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
+from tracking_core.store.base import Reader, Store
+
+if TYPE_CHECKING:
+    from etlwatch.reading.bundle import Bundled
+
+__all__ = ["DEED_S", "STEP_S", "actor", "begin", "close_run", "look_at_cleanup", "look_at_switches", "remove", "turn"]
+
+DEED_S: Final = 5.0
+"""How long connecting and each question or small change may take, seconds."""
+
+STEP_S: Final = 30.0
+"""How long one step of a removal, or the counting before it, may take: many rows hang on a run."""
+
+REPORT_EVERY_S: Final = 0.2
+"""A small file goes through hundreds of steps a second; nobody reads faster than this."""
+
+AUDIT_READ: Final = 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotBundled:
+    """Why there is no file."""
+
+    why: str
+
+
+def actor() -> str:
+    """Return who does this, for the audit: user@host."""
+    return f"{user_name()}@{host_name()}"
+
+
+def begin(work: Callable[[], T], tell: Callable[[T | Failed], object]) -> None:
+    """Do `work` in a thread that nobody waits for, and hand its outcome to `tell` there; errors become a Failed."""
+
+    def run() -> None:
+        outcome: T | Failed
+        try:
+            outcome = work()
+        except Exception as error:  # noqa: BLE001 - said in the box that asked for it
+            outcome = failure_of(error)
+        # The program may have ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            tell(outcome)
+
+    threading.Thread(target=run, name="etlwatch-deed", daemon=True).start()
+
+
+def failure_of(error: BaseException) -> Failed:
+    """Return what went wrong in words, without credentials."""
+    what, cause, _ = describe_failure(error)
+    return Failed(what=what, cause=cause)
+
+
+def look_at_switches(store: Store) -> SwitchLook:
+    """Return the switches, whom they concern and what was done lately, all of one moment."""
+    with store.reader(DEED_S) as reader, reader.one_view():
+        return SwitchLook(
+            at=reader.now(),
+            switches=tuple(reader.switches()),
+            live=tuple(reader.live_runs()),
+            jobs=tuple(reader.job_names()),
+            audit=tuple(reader.audit(AUDIT_READ)),
+        )
+
+
+def turn(store: Store, *, enabled: bool, job: str | None, reason: str) -> Switch:
+    """Turn the switch of all jobs (job None) or of one."""
+    with store.administration(DEED_S) as admin:
+        return admin.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
+
+
+def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | NotClosed:
+    """Close a run that is lost, or `anyway` one that is not; the run as it was, or why nothing was changed."""
+    with store.reader(DEED_S) as reader:
+        run = reader.run(run_id)
+    if run is None:
+        return NotClosed(why="the store no longer holds this run; nothing was changed")
+    if run.status != RunStatus.RUNNING:
+        return NotClosed(why=f"it is already {run.status}; nothing was changed")
+    if run.state != "lost" and not anyway:
+        return NotClosed(why=f"it lives again: it is {run.state}, not lost; nothing was changed")
+    with store.administration(DEED_S) as admin:
+        closed = admin.close_run(run_id, actor=actor(), reason=reason)
+    return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
+
+
+def bundle(store: Store, run_id: int, path: Path) -> Bundled | NotBundled:
+    """Copy a run into a file; the store is not changed."""
+    from etlwatch.reading.bundle import bundle_run
+
+    def find(reader: Reader) -> Run:
+        run = reader.run(run_id)
+        if run is None:
+            raise LookupError
+        return run
+
+    try:
+        with store.reader(STEP_S) as reader:
+            return bundle_run(reader, find, path, source=store.label)
+    except FileExistsError:
+        return NotBundled(why=f"{path} is there already")
+    except LookupError:
+        return NotBundled(why="the store no longer holds this run")
+    except OSError as error:
+        return NotBundled(why=f"{path} cannot be written: {error.strerror or error}")
+
+
+def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupLook:
+    """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
+
+    A store without runs is not asked for more: connecting for changes would create a file that does not exist yet.
+    """
+    with store.reader(DEED_S) as reader:
+        empty = not reader.recent_runs(1)
+        live = [] if empty else reader.live_runs()
+        now = reader.now()
+    if empty:
+        return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
+                                            kept_running=0), at=now, empty=True)  # fmt: skip
+    with store.administration(STEP_S) as admin:
+        plan = admin.plan_cleanup(days, keep_last_success=keep_last_success)
+    lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)
+    return CleanupLook(plan=plan, at=now, lost=min(lost, plan.kept_running))
+
+
+def remove(
+    store: Store,
+    plan: CleanupPlan,
+    *,
+    stopping: threading.Event,
+    report: Callable[[Removed], object],
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Removed | PlanChanged:
+    """Remove what was planned, step by step, until `stopping` is set; how far it came, also when the store is lost.
+
+    What is counted again at the same cutoff and is not what was planned is not touched: PlanChanged has the new plan.
+    """
+    began = reported = monotonic()
+    runs = steps = weeks_left = 0
+    cutoff, keeping = plan.cutoff, plan.keep_last_success
+
+    def so_far(*, stopped: bool = False, finished: bool = False, failed: Failed | None = None) -> Removed:
+        return Removed(runs=runs, steps=steps, weeks_left=weeks_left, seconds=monotonic() - began, stopped=stopped,
+                       finished=finished, failed=failed)  # fmt: skip
+
+    try:
+        with store.administration(STEP_S) as admin:
+            again = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping)
+            if _counted(again) != _counted(plan):
+                return PlanChanged(plan=again)
+            if stopping.is_set():
+                return so_far(stopped=True)
+            for step in admin.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
+                runs, steps = runs + step, steps + 1
+                if stopping.is_set():
+                    return so_far(stopped=True)
+                if monotonic() - reported >= REPORT_EVERY_S:
+                    reported = monotonic()
+                    report(so_far())
+            if plan.dropped_weeks:
+                # What somebody was using all the time could not be dropped.
+                weeks_left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
+    except Exception as error:  # noqa: BLE001 - what was removed before must be told with it
+        return so_far(failed=failure_of(error))
+    return so_far(finished=True)
+
+
+def _counted(plan: CleanupPlan) -> dict[str, int]:
+    return {job.job: job.runs for job in plan.jobs}

@@ -1,0 +1,249 @@
+"""What every screen of the dashboard has: line 1, line 2, the footer, and how a poll reaches them.
+
+Contains the two lines, the banner in place of the second, and the muting of everything while the store is away.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.screen import Screen
+
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.series import Column
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.commands import Command, footer_of, key_of
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.charts import moved
+from etlwatch.rendering.header import (
+    Freshness,
+    bundle_parts,
+    freshness_parts,
+    looking_back_parts,
+    name_parts,
+    tracking_part,
+)
+from etlwatch.rendering.headline import banner
+from etlwatch.rendering.lines import Key, Part
+from etlwatch.text.spans import Spans
+from etlwatch.tui.widgets.bars import Footer, HealthLine
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+if TYPE_CHECKING:
+    from etlwatch.tui.app import EtlwatchApp
+
+__all__ = ["DashboardScreen"]
+
+TELL_THE_PAST = frozenset({"runs", "show", "errors", "jobs", "compare"})
+"""Commands that take a past moment."""
+
+
+class DashboardScreen(Screen[None]):
+    """A screen that draws snapshots."""
+
+    commands: ClassVar[tuple[Command, ...]] = ()
+    """What works here beside APP_COMMANDS; bindings, footer, palette and help follow from it."""
+
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {}
+    """How this screen's footer shows commands for every screen: key, word and priority by name; None for not at all."""
+
+    ALLOW_SELECT = False
+    AUTO_FOCUS = ""
+    _muted = False
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether its two lines and its footer are there: not while it is being made or taken down."""
+        return {"health", "second", "footer"} <= {child.id for child in self.children}
+
+    @property
+    def dashboard(self) -> EtlwatchApp:
+        """The app, by its own type."""
+        from etlwatch.tui.app import EtlwatchApp
+
+        app = self.app
+        if not isinstance(app, EtlwatchApp):
+            raise TypeError(f"{type(self).__name__} belongs to EtlwatchApp")
+        return app
+
+    @property
+    def pen(self) -> Pen:
+        """What writing depends on: the store's clock of the shown snapshot, the zone, the glyphs."""
+        shown = self.dashboard.shown
+        now = shown.at if shown is not None else self.dashboard.clock_now()
+        return Pen(now, self.dashboard.settings.zone, self.dashboard.glyphs)
+
+    @property
+    def brief(self) -> bool:
+        """Whether lines are short: below 110 cells."""
+        return self.size.width < 110
+
+    # -- the run that commands are about
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run under the cursor, or the one that the screen is about; None for none."""
+        return None
+
+    async def action_close_run(self) -> None:
+        """Close it, if it is lost."""
+        await self.dashboard.close_run(self.run_in_hand)
+
+    def action_bell(self) -> None:
+        """Ring when it changes state, or no longer."""
+        self.dashboard.toggle_bell(self.run_in_hand)
+        self.redraw()
+
+    # -- the time cursor
+
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the charts on screen; () where there are none."""
+        return ()
+
+    def draw_cursor(self) -> None:
+        """Draw what shows the time cursor; everything, unless a screen knows better."""
+        self.redraw()
+
+    def action_move_cursor(self, by: int) -> None:
+        """Move the time cursor by columns; beyond the newest it is gone."""
+        app = self.dashboard
+        app.cursor_s = moved(self.columns_of_time(), app.cursor_s, by)
+        self.draw_cursor()
+
+    def drop_cursor(self) -> bool:
+        """Take the time cursor away; return whether there was one."""
+        app = self.dashboard
+        if app.cursor_s is None:
+            return False
+        app.cursor_s = None
+        self.draw_cursor()
+        return True
+
+    # -- for subclasses
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot."""
+        raise NotImplementedError
+
+    def left_parts(self) -> list[Part]:
+        """Return the left side of line 1, behind the store's name."""
+        raise NotImplementedError
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return line 2 while the store answers."""
+        raise NotImplementedError
+
+    def footer_words(self) -> dict[str, str]:
+        """Return words of the footer that change, by command name."""
+        return {}
+
+    def mute(self, *, muted: bool) -> None:
+        """Let what the store said recede, or come back."""
+        for widget in self.query("*"):
+            if hasattr(widget, "muted") and widget.id not in ("health", "second", "footer"):
+                muting: Any = widget
+                muting.muted = muted
+
+    def copy_text(self) -> str:
+        """Return what `y` copies; '' for nothing."""
+        return ""
+
+    def command_words(self) -> Sequence[str]:
+        """Return the words after `etlwatch` that answer what this screen answers."""
+        return ()
+
+    def command_line(self) -> str:
+        """Return the command that answers what this screen answers, fit to be pasted into a shell."""
+        words, moment = list(self.command_words()), self.dashboard.moment
+        if moment is not None and words[:1] and words[0] in TELL_THE_PAST:
+            words += ["--at", moment.astimezone(UTC).isoformat()]
+        return shlex.join(["etlwatch", *words, *self.dashboard.settings.store_option])
+
+    # -- the frame
+
+    def refresh_frame(self) -> None:
+        """Draw lines 1 and 2 and the footer again: after a poll, and every second for the clock."""
+        if not self.is_mounted or not self.size.width:
+            return
+        app = self.dashboard
+        self.get_child_by_id("health", HealthLine).show(self._left(), self._right())
+        lost = app.lost
+        if lost is not None:
+            line = banner(
+                what=lost.what,
+                cause=lost.cause,
+                attempt=lost.attempt,
+                retry_in_s=app.retry_in_s(),
+                retry_key=key_of("app.refresh", app.commands_on(self)),
+                width=self.size.width,
+            )
+            self.get_child_by_id("second", SpanLines).update([line])
+        else:
+            self.get_child_by_id("second", SpanLines).update(self.second_lines())
+        muted = lost is not None and app.shown is not None
+        if muted or self._muted:
+            # Each time while it lasts: widgets may have been added.
+            self._muted = muted
+            self.mute(muted=muted)
+        commands = app.commands_on(self)
+        keys = footer_of(commands, self.footer_words())
+        if app.moment is not None:
+            # A key that ends the looking back does nothing else meanwhile.
+            back = key_of("app.live", commands)
+            keys = [*_looking_back_keys(commands), *(key for key in keys if key.key != back)]
+        self.get_child_by_id("footer", Footer).show(keys)
+
+    def _left(self) -> list[Part]:
+        app = self.dashboard
+        return [*name_parts(app.label, app.settings.colour, brief=self.brief), *self.left_parts()]
+
+    def _right(self) -> list[Part]:
+        app = self.dashboard
+        shown = app.shown
+        fresh = Freshness(
+            age_s=app.age_s(),
+            interval_s=app.poller.interval,
+            poll_ms=shown.poll_ms if shown else 0.0,
+            bytes_per_s=app.bytes_per_s,
+            as_of=shown.at if shown else None,
+            behind_s=shown.behind_s if shown else None,
+            connected=app.lost is None,
+            paused=app.paused,
+        )
+        if app.moment is not None:
+            return looking_back_parts(app.moment, shown.at if shown else None, app.settings.zone, self.size.width)
+        if shown is not None and app.settings.as_of is not None:
+            return [tracking_part(shown.switches, brief=self.brief), *bundle_parts(shown.at, app.settings.zone)]
+        parts = freshness_parts(fresh, clock_now=app.clock_now(), zone=app.settings.zone, width=self.size.width)
+        if shown is None or app.lost is not None:
+            return parts
+        return [tracking_part(shown.switches, brief=self.brief), *parts]
+
+    def on_mount(self) -> None:
+        """Draw what is known already."""
+        self.redraw()
+
+    def on_screen_resume(self) -> None:
+        """Draw what has come in while another screen was on top."""
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        """Draw everything from what the app holds."""
+        if not self.is_mounted:
+            return
+        shown = self.dashboard.shown
+        if shown is not None:
+            self.show_snapshot(shown)
+        self.refresh_frame()
+
+
+def _looking_back_keys(commands: Sequence[Command]) -> list[Key]:
+    scrub = " ".join(filter(None, (key_of("app.earlier", commands), key_of("app.later", commands))))
+    return [Key(key, word, 0) for key, word in ((key_of("app.live", commands), "now"), (scrub, "scrub")) if key]

@@ -1,0 +1,183 @@
+"""The screen of the errors of all runs, by kind: what is new first, what is mended last.
+
+Contains how far back it looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar, Final
+
+from etlwatch.analysis.errors import ErrorKind
+from etlwatch.analysis.list_filter import ListFilter
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
+from etlwatch.analysis.verdict import judge_run
+from etlwatch.commands import ERRORS_COMMANDS, bindings_of
+from etlwatch.fields.errors import KIND_WORDS, KINDS, kind_cells, kind_columns
+from etlwatch.reading.boards import AskedErrors
+from etlwatch.reading.gather import Watch
+from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
+from etlwatch.rendering.lines import Part
+from etlwatch.text.columns import Column
+from etlwatch.text.numbers import count
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Spans
+from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.widgets.line_table import Row
+
+__all__ = ["ErrorsScreen"]
+
+WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
+
+
+class ErrorsScreen(ListScreen):
+    """The kinds of errors of all runs."""
+
+    commands = ERRORS_COMMANDS
+    BINDINGS = bindings_of(ERRORS_COMMANDS)
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
+        "app.errors": None,
+        "app.help": ("?", "help", 0),
+        "app.pause": ("p", "pause", 3),
+    }
+
+    rows_id = "kinds"
+    ordering = KINDS
+    empty = "reading the errors…"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.window = 0
+        self._kinds: dict[tuple[str, str], ErrorKind] = {}
+        self._cut = False
+        self._known = False
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the kinds' columns."""
+        return kind_columns(width, longest_job=self.longest_job)
+
+    def parse(self, text: str) -> ListFilter[ErrorKind]:
+        """Return the filter of kinds that a line means."""
+        return KIND_WORDS.parse(text)
+
+    # -- drawing
+
+    def on_screen_resume(self) -> None:
+        """Ask for the errors while they are in front."""
+        app = self.dashboard
+        board = AskedErrors(window_s=WINDOWS[self.window][1])
+        limit = app.poller.watch.limit
+        app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the kinds of a snapshot; one that was read for another screen holds none, and changes nothing."""
+        board = snapshot.board
+        if not isinstance(board, ErrorsBoard):
+            return
+        self._kinds, self._cut = {kind.key: kind for kind in board.kinds}, board.cut
+        self._known = True
+        self.make_room_for({kind.job for kind in board.kinds})
+        self.draw_table()
+        self.draw_pane()
+
+    def draw_table(self) -> None:
+        """Draw the kinds that pass the filter."""
+        pen = self.pen
+        taken = KINDS.sort((kind for kind in self._kinds.values() if self.filter.matches(kind)), self.order)
+        self.taken, self.there_are = len(taken), len(self._kinds)
+        self.table.set_empty(self._empty())
+        self.table.update_rows(
+            [
+                Row(
+                    key=kind.key,
+                    cells=partial(kind_cells, kind, pen),
+                    role="dim" if kind.mended else "plain",
+                    version=(kind, pen.now.astimezone(pen.zone).date()),
+                )
+                for kind in taken
+            ],
+            sort=KINDS.arrow(self.order),
+        )
+
+    def _empty(self) -> str:
+        if not self._known:
+            return self.empty
+        if self._kinds:
+            return f"no error fits {safe(self.filter.text)}; esc shows all"
+        return f"no errors in the last {WINDOWS[self.window][0]}; w looks further back"
+
+    def title_of_selected(self) -> Spans:
+        """Return kind, job and run."""
+        return kind_title(self.selected, self.pen) if self.selected else ()
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return the message, since when it is known, and its last run."""
+        return kind_pane(self.selected, self.pen) if self.selected else ()
+
+    @property
+    def selected(self) -> ErrorKind | None:
+        """The kind under the cursor."""
+        key = self.table.cursor_key
+        return self._kinds.get(key) if isinstance(key, tuple) else None
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The newest run that has the kind under the cursor."""
+        run = self.selected.run if self.selected else None
+        return None if run is None else RunRow(run=run, verdict=judge_run(run, now=self.pen.now))
+
+    def left_parts(self) -> list[Part]:
+        """Return the window, and how many kinds there are."""
+        parts = [Part((("errors", "text bold"), (" of all runs", "dim")), 1, 2)]
+        if self._known:
+            new = sum(kind.new and not kind.mended for kind in self._kinds.values())
+            parts.append(Part(((f"last {WINDOWS[self.window][0]}", "dim"),), 2, 2))
+            cut = "+" if self._cut else ""
+            if new:
+                parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
+            parts.append(
+                Part(((f"{count(len(self._kinds))}{cut} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
+            )
+        return [parts[0], *self.found_parts(), *parts[1:]]
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return how many there are and which is the newest new one."""
+        if not self._known:
+            return [((" reading the errors…", "dim"),)]
+        return [kinds_headline(list(self._kinds.values()), self.pen, brief=self.brief)]
+
+    def footer_words(self) -> dict[str, str]:
+        """Name the present window, and where esc leads."""
+        words = {"errors.window": WINDOWS[self.window][0]}
+        return words | ({"errors.back": "all errors"} if self.filter else {})
+
+    def copied(self, key: object) -> str:
+        """Return a kind and its newest message."""
+        kind = self._kinds.get(key) if isinstance(key, tuple) else None
+        return f"{kind.error_type}: {kind.message}" if kind else ""
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that lists these kinds; of a filter it knows the jobs."""
+        jobs = [value for word in self.filter.text.split() for value in word.removeprefix("job:").split(",")
+                if word.startswith("job:") and value]  # fmt: skip
+        return ["errors", "--group", "--since", WINDOWS[self.window][0], *(f"--job={job}" for job in jobs)]
+
+    # -- commands
+
+    def action_open(self) -> None:
+        """Show the errors of the newest run that has the kind under the cursor."""
+        from etlwatch.tui.screens.run import RunScreen
+
+        row = self.run_in_hand
+        if row is not None:
+            self.app.push_screen(RunScreen(row, tab="errors"))
+        elif self.selected is not None:
+            self.dashboard.say("the run of this error was removed from the store", severity="warning")
+
+    def action_window(self) -> None:
+        """Look further back, or from the longest window to the shortest."""
+        self.window = (self.window + 1) % len(WINDOWS)
+        self.on_screen_resume()
+        self.refresh_frame()

@@ -1,0 +1,156 @@
+"""The errors tab of a run: the list of kinds, the newest error of the chosen one in full, and searching in all of them.
+
+Contains the cursor and the search.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from etlwatch.fields.runs import Pen
+from etlwatch.rendering.run.errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
+from etlwatch.rendering.run.view import RunView
+from etlwatch.rendering.search import MOST_HITS, Hit, find_hits, marked
+from etlwatch.text.numbers import count
+from etlwatch.text.spans import Spans
+from etlwatch.tui.widgets.bars import Rule
+from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.scroll_lines import ScrollLines
+
+__all__ = ["ErrorsTab"]
+
+
+class ErrorsTab(Vertical):
+    """A run's errors."""
+
+    DEFAULT_CSS = "ErrorsTab LineTable { height: auto; max-height: 40%; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._pen: Pen | None = None
+        self._groups: dict[str, ErrorGroup] = {}
+        self._drawn: object = None
+        self.words = ""
+        """What is searched for; '' for nothing."""
+
+        self._texts_of: tuple[dict[str, ErrorGroup], dict[str, list[Spans]]] = ({}, {})
+        self._hits: tuple[Hit, ...] = ()
+        self._at = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list above the error."""
+        yield LineTable(
+            error_columns(80), empty="no errors were recorded", reversed_columns=1, markable=False, id="error-list"
+        )
+        yield Rule(id="error-rule")
+        yield ScrollLines(id="traceback")
+
+    @property
+    def selected(self) -> ErrorGroup | None:
+        """The kind under the cursor."""
+        key = self.query_one(LineTable).cursor_key
+        return self._groups.get(key) if isinstance(key, str) else None
+
+    def lay_out(self, width: int) -> None:
+        """Choose the layout for a width in cells."""
+        self.query_one(LineTable).columns = error_columns(width)
+
+    def show(self, view: RunView, pen: Pen) -> None:
+        """Draw a run's errors."""
+        self._pen = pen
+        before = self._groups
+        self._groups = {group.fingerprint: group for group in groups_of(view)}
+        self.query_one(LineTable).update_rows(
+            [
+                Row(key=group.fingerprint, cells=partial(error_cells, group, pen), version=(group, pen.now.date()))
+                for group in self._groups.values()
+            ]
+        )
+        if self.words and self._groups != before:
+            here = self._hit
+            self._hits = find_hits(self._texts(), self.words)
+            self._at = self._hits.index(here) if here in self._hits else 0
+        self._draw()
+
+    def _texts(self) -> dict[str, list[Spans]]:
+        """Return every error in full, made once for all that is typed."""
+        pen = self._pen
+        if pen is None:
+            return {}
+        if self._texts_of[0] != self._groups:
+            made = {name: error_lines(group, pen) for name, group in self._groups.items()}
+            self._texts_of = (dict(self._groups), made)
+        return self._texts_of[1]
+
+    def _draw(self) -> None:
+        """Draw the error under the cursor; another one from its first line."""
+        group, pen = self.selected, self._pen
+        name = group.fingerprint if group is not None else ""
+        here = self._hit if self._hit is not None and self._hit.text == name else None
+        wanted = (group, self.words, here)
+        if wanted == self._drawn:
+            return
+        another = not isinstance(self._drawn, tuple) or self._drawn[0] is None or self._drawn[0].fingerprint != name
+        self._drawn = wanted
+        lines = marked(error_lines(group, pen), self.words, here) if group is not None and pen is not None else []
+        self.query_one(ScrollLines).show(lambda _width, _height: lines, from_top=another)
+
+    @on(LineTable.RowHighlighted, "#error-list")
+    def _highlighted(self) -> None:
+        self._draw()
+
+    @on(LineTable.RowOpened, "#error-list")
+    def _opened(self) -> None:
+        """Let the keys scroll the traceback; esc gives them back to the list."""
+        self.query_one(ScrollLines).focus()
+
+    # -- searching
+
+    @property
+    def _hit(self) -> Hit | None:
+        return self._hits[self._at] if self._hits else None
+
+    def search(self, words: str) -> None:
+        """Look for words in every error; go to the first place from the chosen error on."""
+        self.words = words
+        self._hits = find_hits(self._texts(), words)
+        order = list(self._groups)
+        chosen = order.index(self.selected.fingerprint) if self.selected is not None else 0
+        self._at = next((at for at, hit in enumerate(self._hits) if order.index(hit.text) >= chosen), 0)
+        self._go()
+
+    def step(self, by: int) -> None:
+        """Go to the next place, round the end."""
+        if self._hits:
+            self._at = (self._at + by) % len(self._hits)
+            self._go()
+
+    def _go(self) -> None:
+        hit = self._hit
+        if hit is not None:
+            self.query_one(LineTable).move_cursor(hit.text)
+        self._draw()
+        if hit is not None:
+            self.query_one(ScrollLines).bring(hit.line, hit.column, len(self.words))
+
+    def says(self) -> Spans:
+        """Return where the search stands: `3 of 14 in 2 errors`."""
+        if not self.words.strip():
+            return ()
+        if not self._hits:
+            return (("found nowhere", "amber"),)
+        errors = len({hit.text for hit in self._hits})
+        more = "+" if len(self._hits) == MOST_HITS else ""
+        kinds = f" in {count(errors)} kinds of error" if errors > 1 else ""
+        return ((f"{count(self._at + 1)} of {count(len(self._hits))}{more}{kinds}", "dim"),)
+
+    def copy_text(self) -> str:
+        """Return the newest error of the chosen kind as it was recorded: its traceback, else type and message."""
+        group = self.selected
+        if group is None:
+            return ""
+        return group.newest.traceback or f"{group.newest.error_type}: {group.newest.message}"

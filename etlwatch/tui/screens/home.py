@@ -1,0 +1,412 @@
+"""The first screen: how the fleet is, what to look at, and every run there is.
+
+Contains the window of the charts and what the keys do with the run under the cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual.containers import Horizontal
+from textual.timer import Timer
+from textual.widget import Widget
+
+from etlwatch.analysis.filter import Filter, parse_filter
+from etlwatch.analysis.run_rows import RunRow, build_rows
+from etlwatch.analysis.series import Column as TimeColumn
+from etlwatch.analysis.snapshot import FleetSeries, Snapshot
+from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
+from etlwatch.fields.ordering import Order
+from etlwatch.fields.runs import RUNS, row_role, run_cells, run_columns
+from etlwatch.reading.gather import Watch
+from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
+from etlwatch.rendering.error_pane import kinds_spans
+from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
+from etlwatch.rendering.headline import (
+    NO_RUNS,
+    NO_RUNS_IN_DEMO,
+    Counts,
+    count_states,
+    headline,
+    living_part,
+    outage_line,
+    state_parts,
+)
+from etlwatch.rendering.lines import Part
+from etlwatch.rendering.run_pane import pane_lines, pane_title
+from etlwatch.rendering.zoom import fleet_zoom, moment_words
+from etlwatch.text.columns import Column, HomeLayout, home_layout
+from etlwatch.text.numbers import count
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Spans
+from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.widgets.charts import BlockChart, SparkLines
+from etlwatch.tui.widgets.line_table import Row
+from etlwatch.tui.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
+
+__all__ = ["HomeScreen"]
+
+REST_S = 0.15
+"""How long the cursor rests on a run before more is asked of it: a key that is held down asks for nothing."""
+
+
+class HomeScreen(ListScreen):
+    """The list of runs."""
+
+    commands: ClassVar[tuple[Command, ...]] = HOME_COMMANDS
+    BINDINGS = bindings_of(HOME_COMMANDS)
+
+    rows_id = "runs"
+    ordering = RUNS
+    empty = "connecting…"
+    reversed_columns = 2
+
+    DEFAULT_CSS = """
+    HomeScreen {
+        #charts { height: auto; padding: 0 0 0 1; }
+        #charts BlockChart { margin: 0 3 0 0; }
+        #charts #not-ok { margin: 0 2 0 0; }
+    }
+    """
+
+    job: str | None = None
+    """The only job whose runs are listed; None for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: dict[int, RunRow] = {}
+        self._all: tuple[RunRow, ...] = ()
+        self._by_need: list[RunRow] = []
+        self._drawn: dict[int, Row] = {}
+        self._headline: Spans = ()
+        self._counts = Counts()
+        self._cursor_drawn: float | None = None
+        self._asking: Timer | None = None
+        self._unsure = 0
+        """Listed runs of which nobody knows whether they had asked an endpoint of the filter by the past moment."""
+
+        self._fleet: FleetSeries | None = None
+        self._layout: HomeLayout | None = None
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the runs' columns."""
+        return run_columns(width, longest_job=self.longest_job)
+
+    def above_the_table(self) -> Iterable[Widget]:
+        """Lay out the charts; which of them are shown follows from the size."""
+        charts = Horizontal(BlockChart(id="throughput"), BlockChart(id="latency"), BlockChart(id="not-ok"), id="charts")
+        return SpanLines([()], classes="gap"), charts, SpanLines([()], classes="gap"), SparkLines(id="sparks")
+
+    def parse(self, text: str) -> Filter:
+        """Return the filter of runs that a line means."""
+        return parse_filter(text, self.dashboard.settings.zone if text else None)
+
+    # -- drawing
+
+    def on_screen_resume(self) -> None:
+        """Ask for what this screen shows again."""
+        self._watch()
+
+    def lay_out(self, width: int, height: int) -> None:
+        """Show what there is room for."""
+        layout = self.layout_of(width, height)
+        self.query_one("#charts").styles.width = width // 3 * 3
+        if layout == self._layout:
+            return
+        self._layout = layout
+        for chart in self.query(BlockChart):
+            chart.rows = layout.chart_rows or 4
+        for wanted, names in (
+            (bool(layout.chart_rows), "#charts"),
+            (layout.spaced, ".gap"),
+            (layout.sparks, "#sparks"),
+            (layout.headline, "#second"),
+        ):
+            self.query(names).set(display=wanted)
+        self.give_pane(layout.pane_lines)
+        self._fleet = None
+        # A resize reaches the screens below as well: what is read is for the one in front.
+        if self.app.screen is self:
+            self._watch()
+
+    def layout_of(self, width: int, height: int) -> HomeLayout:
+        """Return what there is room for."""
+        return home_layout(width, height)
+
+    def watched(self) -> Watch:
+        """Return what is asked for: as much as is on screen."""
+        app = self.dashboard
+        columns = self._layout.chart_columns if self._layout else 0
+        return Watch(
+            limit=app.poller.watch.limit,
+            window=app.window,
+            columns=columns,
+            endpoints=bool(self.filter.endpoints),
+            in_hand=None if app.moment is not None else app.poller.watch.in_hand,
+            moment=app.moment,
+        )
+
+    def _watch(self) -> None:
+        self.dashboard.poller.watch = self.watched()
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot: every part of the screen from the same one; not one that was read for another list."""
+        if snapshot.job != self.job:
+            return
+        rows = build_rows(snapshot, kept=self._rows)
+        self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
+        self.make_room_for({row.run.job for row in self._all})
+        self._by_need = by_need = RUNS.sort(self._all)
+        width = self.size.width
+        pen = self.pen
+        outage = snapshot.outage
+        self._headline = (
+            outage_line(outage, now=snapshot.at, zone=pen.zone)
+            if outage is not None
+            else headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
+        )
+        self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
+        self.draw_table()
+        self._draw_charts(snapshot.fleet)
+        self.draw_pane()
+
+    def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
+        run_id = row.run.run_id
+        return bool(
+            self.filter.matches(
+                row.run,
+                now=snapshot.at,
+                state=row.verdict.state,
+                endpoints=snapshot.endpoints.get(run_id),
+                perhaps_fewer=run_id in snapshot.perhaps_later,
+            )
+        )
+
+    def draw_table(self) -> None:
+        """Draw the runs that pass the filter."""
+        snapshot = self.dashboard.shown
+        if snapshot is None:
+            return
+        # Thousands of rows take keys their time: what need not be asked of each is not.
+        taken = [row for row in self._by_need if self._takes(row, snapshot)] if self.filter else self._by_need
+        ordered = taken if self.order == Order() else RUNS.sort(taken, self.order)
+        self._rows = {row.run.run_id: row for row in self._all}
+        self.taken, self.there_are = len(ordered), len(self._all)
+        self._unsure = sum(row.run.run_id in snapshot.perhaps_later for row in ordered) if self.filter.endpoints else 0
+        pen = self.pen
+        hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
+        watching = self.dashboard.watching
+        drawn = {}
+        for row in ordered:
+            key = row.run.run_id
+            badge = pen.glyphs.bell if key in watching else ""
+            kept = self._drawn.get(key)
+            if kept is None or row.live or kept.version != (row, hour) or kept.badge != badge:
+                cells = partial(run_cells, row, pen)
+                kept = Row(key=key, cells=cells, role=row_role(row), version=(row, hour), badge=badge)
+            drawn[key] = kept
+        self._drawn = drawn
+        rows = list(drawn.values())
+        nothing = NO_RUNS_IN_DEMO if self.dashboard.settings.demo else NO_RUNS
+        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else nothing)
+        self.table.update_rows(rows, sort=RUNS.arrow(self.order))
+
+    def _draw_charts(self, fleet: FleetSeries) -> None:
+        """Draw the charts when their series is another one: a bucket has closed, or the window changed."""
+        cursor_s = self.dashboard.cursor_s
+        if (fleet is self._fleet and cursor_s == self._cursor_drawn) or self._layout is None:
+            return
+        self._fleet, self._cursor_drawn = fleet, cursor_s
+        zone = self.dashboard.settings.zone
+        if self._layout.chart_rows:
+            charts = fleet_charts(fleet, zone, width=max(1, self.size.width // 3 - 3), cursor_s=cursor_s)
+            self.query_one("#throughput", BlockChart).show(charts.throughput)
+            self.query_one("#latency", BlockChart).show(charts.latency)
+            self.query_one("#not-ok", BlockChart).show(charts.not_ok)
+        elif self._layout.sparks:
+            self.query_one(SparkLines).show(fleet_sparks(fleet, zone, cursor_s=cursor_s))
+
+    def title_of_selected(self) -> Spans:
+        """Return the run's verdict, job and id."""
+        row = self.selected
+        return pane_title(row, self.pen, width=self.size.width) if row else ()
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return since when, why, and its errors."""
+        row, shown = self.selected, self.dashboard.shown
+        if row is None or shown is None:
+            return ()
+        kinds = shown.kinds.get(row.run.run_id, ())
+        return pane_lines(row, self.pen, kinds_spans(kinds, row.run.errors, self.pen))
+
+    @property
+    def selected(self) -> RunRow | None:
+        """The run under the cursor."""
+        key = self.table.cursor_key
+        return self._rows.get(key) if isinstance(key, int) else None
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run under the cursor."""
+        return self.selected
+
+    def left_parts(self) -> list[Part]:
+        """Return the filter if there is one, and the counts of states."""
+        brief = self._layout.brief if self._layout else True
+        if self.dashboard.shown is None:
+            return []
+        parts = state_parts(self._counts, brief=brief)
+        if not brief and parts and self.size.width >= 150:
+            parts[0] = Part(parts[0].spans, parts[0].priority, 3)
+        # Only whole runs are kept by endpoint: of those that went on nobody knows what they had asked by then.
+        unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
+        cut = living_part(self.dashboard.shown)
+        return [*self.found_parts(), *unsure, *([cut] if cut else []), *parts]
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return what to look at first."""
+        shown, cursor_s = self.dashboard.shown, self.dashboard.cursor_s
+        if shown is None:
+            return [((" connecting…", "dim"),)]
+        if cursor_s is not None and self._charted:
+            return [moment_words(fleet_zoom(shown.fleet), self.pen, cursor_s=cursor_s)]
+        return [self._headline]
+
+    # -- the time cursor
+
+    @property
+    def _charted(self) -> bool:
+        return bool(self._layout and self._layout.chart_columns)
+
+    def columns_of_time(self) -> Sequence[TimeColumn]:
+        """Return the columns of the charts."""
+        shown = self.dashboard.shown
+        return fleet_zoom(shown.fleet).columns if shown is not None and self._charted else ()
+
+    def draw_cursor(self) -> None:
+        """Draw the charts and line 2 alone: thousands of rows have not changed."""
+        shown = self.dashboard.shown
+        if shown is not None:
+            self._draw_charts(shown.fleet)
+        self.refresh_frame()
+
+    def action_back(self) -> None:
+        """Back one step: from the prompt, from the time cursor, from a filter, from marks."""
+        if self.filtering or not self._charted or not self.drop_cursor():
+            super().action_back()
+
+    def footer_words(self) -> dict[str, str]:
+        """Name the present window."""
+        return {"home.window": self.dashboard.window.name}
+
+    def copied(self, key: object) -> str:
+        """Return a run's id."""
+        row = self._rows.get(key) if isinstance(key, int) else None
+        return row.run.id if row else ""
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that lists these runs."""
+        return ["runs", *([self.filter.text] if self.filter else [])]
+
+    # -- commands
+
+    def draw_pane(self) -> None:
+        """Draw what is said of the run under the cursor, and list older runs when it is the last."""
+        super().draw_pane()
+        self._ask_for_more()
+        if self._in_hand != self.dashboard.poller.watch.in_hand and self._asking is None:
+            self._asking = self.set_timer(REST_S, self._ask_of_hand)
+
+    @property
+    def _in_hand(self) -> int | None:
+        """The run of which it is asked which of its errors are new; a look back has asked of all that need somebody."""
+        row = self.selected
+        return row.run.run_id if row is not None and row.run.errors and self.dashboard.moment is None else None
+
+    def _ask_of_hand(self) -> None:
+        self._asking = None
+        poller = self.dashboard.poller
+        if self.app.screen is self and poller.watch.in_hand != self._in_hand:
+            poller.watch = replace(poller.watch, in_hand=self._in_hand)
+
+    def _ask_for_more(self) -> None:
+        """List more runs when the cursor comes to the end of those that are listed."""
+        shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.table
+        if shown is None or shown.complete or shown.job != self.job or table.cursor_index < len(table.rows) - 1:
+            return
+        limit = poller.watch.limit
+        most = MOST_LISTED if self.job is None else MOST_OF_JOB
+        if limit >= most:
+            self.dashboard.say(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
+        elif len(shown.runs) >= limit:
+            poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, most))
+
+    def action_open(self, tab: str = "overview") -> None:
+        """Open the run under the cursor."""
+        from etlwatch.tui.screens.run import RunScreen
+
+        if self.selected is not None:
+            self.app.push_screen(RunScreen(self.selected, tab))
+
+    def open_run(self, run_id: int) -> None:
+        """Open a run, the cursor on it; one that is not listed is passed over."""
+        from etlwatch.tui.screens.run import RunScreen
+
+        row = self._rows.get(run_id)
+        if row is not None:
+            self.table.move_cursor(run_id)
+            self.app.push_screen(RunScreen(row))
+
+    def action_errors(self) -> None:
+        """Open the errors of the run under the cursor."""
+        self.action_open("errors")
+
+    def action_zoom(self) -> None:
+        """Show the charts at full size."""
+        from etlwatch.tui.screens.zoom import ZoomScreen
+
+        self.app.push_screen(ZoomScreen())
+
+    def leave(self) -> None:
+        """Stay: this is the first screen."""
+
+    def action_bell(self) -> None:
+        """Ring when the marked runs, or the one under the cursor, change state, or no longer."""
+        marked = [self._rows[key] for key in self.table.marked if isinstance(key, int) and key in self._rows]
+        if marked:
+            self.dashboard.toggle_bells(marked)
+            self.redraw()
+        else:
+            super().action_bell()
+
+    def action_compare(self) -> None:
+        """Compare two marked runs, a marked one and that under the cursor, or this one with its last success."""
+        from etlwatch.tui.screens.compare import CompareScreen
+
+        marked = [key for key in self.table.marked if isinstance(key, int)]
+        chosen = self.selected.run.run_id if self.selected else None
+        if len(marked) == 1 and chosen is not None and chosen not in marked:
+            marked.append(chosen)
+        if len(marked) == 2:
+            # Ids sort by time: the later run is held against the earlier one.
+            before, after = sorted(marked)
+            self.app.push_screen(CompareScreen(after, before))
+        elif len(marked) > 2:
+            self.dashboard.say(f"{len(marked)} runs are marked; two can be compared", severity="warning")
+        elif marked or chosen is not None:
+            self.app.push_screen(CompareScreen(marked[0] if marked else chosen or 0))
+
+    def action_window(self) -> None:
+        """Look back further, or from the longest window to the shortest."""
+        self.dashboard.next_window()
+        self._watch()
+        self.redraw()
+
+    def apply_filter(self, text: str) -> None:
+        """Filter by `text`; where it names endpoints, ask for those of the runs."""
+        super().apply_filter(text)
+        if bool(self.filter.endpoints) != self.dashboard.poller.watch.endpoints:
+            self._watch()

@@ -1,0 +1,182 @@
+"""The screen of all jobs: one line each, what is late first (docs/screens.md).
+
+Histories are read while it is in front and at no other time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+from etlwatch.analysis.jobs import JobCounts, JobRow, build_job, count_jobs
+from etlwatch.analysis.list_filter import ListFilter
+from etlwatch.analysis.snapshot import JobsBoard, Snapshot
+from etlwatch.commands import JOBS_COMMANDS, bindings_of
+from etlwatch.fields.jobs import JOB_WORDS, JOBS, job_cells, job_columns
+from etlwatch.fields.runs import Pen
+from etlwatch.reading.boards import AskedJobs
+from etlwatch.reading.gather import Watch
+from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
+from etlwatch.rendering.lines import Part
+from etlwatch.text.columns import Column
+from etlwatch.text.numbers import count
+from etlwatch.text.safe import safe
+from etlwatch.text.spans import Spans, plain_text
+from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.widgets.line_table import Row
+
+__all__ = ["JobsScreen"]
+
+
+class JobsScreen(ListScreen):
+    """The list of jobs."""
+
+    commands = JOBS_COMMANDS
+    BINDINGS = bindings_of(JOBS_COMMANDS)
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
+        "app.jobs": None,
+        "app.tracking": ("T", "tracking", 1),
+        "app.help": ("?", "help", 0),
+        "app.pause": ("p", "pause", 3),
+    }
+
+    rows_id = "jobs"
+    ordering = JOBS
+    empty = "reading the jobs…"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all: list[JobRow] = []
+        self._rows: dict[str, JobRow] = {}
+        self._known = False
+        self._complete = True
+        self._there_are = 0
+        self._counts = JobCounts()
+        self._headline: Spans = ()
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the jobs' columns."""
+        return job_columns(width, longest_job=self.longest_job)
+
+    def parse(self, text: str) -> ListFilter[JobRow]:
+        """Return the filter of jobs that a line means."""
+        return JOB_WORDS.parse(text)
+
+    # -- drawing
+
+    def on_screen_resume(self) -> None:
+        """Ask for the jobs while they are in front."""
+        app = self.dashboard
+        board = AskedJobs(zone=app.settings.zone)
+        limit = app.poller.watch.limit
+        app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
+
+    @property
+    def _strip_cells(self) -> int:
+        return next(column.width for column in self.table.columns if column.key == "strip")
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the jobs as of a snapshot; one that was read for another screen holds none, and changes nothing."""
+        board = snapshot.board
+        if not isinstance(board, JobsBoard):
+            return
+        judged = {run.run_id: run for run in snapshot.runs if run.status == "running"}
+        zone = self.dashboard.settings.zone
+        rows = (build_job(history, now=snapshot.at, judged=judged, zone=zone) for history in board.histories)
+        self._all = JOBS.sort(rows)
+        self._known, self._complete, self._there_are = True, board.complete, board.there_are
+        self._counts = count_jobs(self._all)
+        self.make_room_for([row.job for row in self._all])
+        self._headline = jobs_headline(self._all, self.pen, brief=self.brief)
+        self.draw_table()
+        self.draw_pane()
+
+    def draw_table(self) -> None:
+        """Draw the jobs that pass the filter."""
+        pen = self.pen
+        taken = JOBS.sort((row for row in self._all if self.filter.matches(row)), self.order)
+        self._rows = {row.job: row for row in self._all}
+        self.taken, self.there_are = len(taken), len(self._all)
+        self.table.set_empty(self._empty())
+        self.table.update_rows(
+            [
+                Row(
+                    key=row.job,
+                    cells=partial(job_cells, row, pen, strip_cells=self._strip_cells),
+                    role="dim" if row.given_up_since else "plain",
+                    version=_version(row, pen, self._strip_cells),
+                )
+                for row in taken
+            ],
+            sort=JOBS.arrow(self.order),
+        )
+
+    def _empty(self) -> str:
+        if not self._known:
+            return "reading the jobs…"
+        return f"no job fits {safe(self.filter.text)}; esc shows all" if self._all else "no jobs yet"
+
+    def title_of_selected(self) -> Spans:
+        """Return the job and what is the matter with it."""
+        return job_title(self.selected, self.pen) if self.selected else ()
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return when it was expected, and its last run."""
+        return job_pane(self.selected, self.pen) if self.selected else ()
+
+    @property
+    def selected(self) -> JobRow | None:
+        """The job under the cursor."""
+        key = self.table.cursor_key
+        return self._rows.get(key) if isinstance(key, str) else None
+
+    @property
+    def job_in_hand(self) -> str | None:
+        """The job that commands are about."""
+        return self.selected.job if self.selected else None
+
+    def left_parts(self) -> list[Part]:
+        """Return the filter if there is one, and how many jobs are in which shape."""
+        parts = job_parts(self._counts)
+        if self._known and not self._complete:
+            parts.append(Part(((f"{count(len(self._all))} read so far", "dim"),), 3))
+        elif self._there_are > len(self._all):
+            parts.append(Part(((f"{len(self._all):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
+        return [parts[0], *self.found_parts(), *parts[1:]]
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return which job has not begun, or that all is well."""
+        return [self._headline if self._known else ((" reading the jobs…", "dim"),)]
+
+    def footer_words(self) -> dict[str, str]:
+        """Say where esc leads."""
+        return {"jobs.back": "all jobs"} if self.filter else {}
+
+    def copied(self, key: object) -> str:
+        """Return a job and what is said of it."""
+        row = self._rows.get(key) if isinstance(key, str) else None
+        return "\n".join([row.job, *(plain_text(line).strip() for line in job_pane(row, self.pen))]) if row else ""
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that lists these jobs."""
+        return ["jobs", *([self.filter.text] if self.filter else [])]
+
+    # -- commands
+
+    def action_open(self) -> None:
+        """Show the runs of the job under the cursor."""
+        from etlwatch.tui.screens.job_runs import JobRunsScreen
+
+        if self.selected is not None:
+            self.app.push_screen(JobRunsScreen(self.selected.job))
+
+
+def _version(row: JobRow, pen: Pen, cells: int) -> object:
+    """Return what a row's look follows from: as long as it is equal, no cell is written again."""
+    late = None if row.overdue_s is None else row.overdue_s // 60
+    due = row.expected is not None and row.expected.at <= pen.now
+    slow = row.live is not None and row.live.state == "slow"
+    over = round(row.past.duration_s.ratio(row.live.duration_s) or 0.0, 1) if slow and row.live is not None else None
+    states = tuple((run.run_id, run.state) for run in row.runs)
+    return (states, row.past.runs, row.expected, late, due, over, cells, pen.now.astimezone(pen.zone).date())

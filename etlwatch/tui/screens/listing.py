@@ -1,0 +1,297 @@
+"""What the lists have in common: a table with a filter, an order, marks, and a pane about the row under the cursor.
+
+Contains filter, order and marks of its table, the prompt, and the steps that `esc` goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from textual import on
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from etlwatch.analysis.filter import FilterError
+from etlwatch.fields.ordering import Order, Ordering
+from etlwatch.rendering.lines import Part
+from etlwatch.text.columns import Column
+from etlwatch.text.numbers import count
+from etlwatch.text.safe import cell_width, safe
+from etlwatch.text.spans import Spans
+from etlwatch.tui.screens.base import DashboardScreen
+from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
+from etlwatch.tui.widgets.inputs import Prompt
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+__all__ = ["AnyFilter", "ListScreen"]
+
+
+class AnyFilter(Protocol):
+    """What a list asks of its filter."""
+
+    @property
+    def text(self) -> str:
+        """The filter as it was typed."""
+        ...
+
+    def __bool__(self) -> bool:
+        """Say whether it leaves anything out."""
+        ...
+
+
+class ListScreen(DashboardScreen):
+    """A screen that is a table of things."""
+
+    rows_id: ClassVar[str]
+    """The id of the table, and under which its order is remembered."""
+
+    ordering: ClassVar[Ordering[Any]]
+    empty: ClassVar[str]
+    """What stands in the table until the first answer."""
+
+    reversed_columns: ClassVar[int] = 1
+
+    DEFAULT_CSS = """
+    ListScreen {
+        #second { height: 1; }
+        .gap { height: 1; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order = Order()
+        self.filter: Any = self.parse("")
+        self.taken = 0
+        """Rows that pass the filter."""
+
+        self.there_are = 0
+        self.longest_job = 0
+        """Cells of the longest name in the column of the jobs."""
+
+        self._filter_before = ""
+
+    # -- for subclasses
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        """Return the table's columns for a terminal of `width` cells."""
+        raise NotImplementedError
+
+    def above_the_table(self) -> Iterable[Widget]:
+        """Return what stands between line 2 and the table."""
+        return (SpanLines([()], classes="gap"),)
+
+    def lay_out(self, width: int, height: int) -> None:
+        """Show what there is room for."""
+        self.query(".gap").set(display=width >= 120 and height >= 28)
+        self.query_one("#second").display = height >= 8
+        self.give_pane(0 if height < 13 else 3 if height >= 28 else 2)
+
+    def parse(self, text: str) -> AnyFilter:
+        """Return the filter that a line means; FilterError with the mend where it means none."""
+        raise NotImplementedError
+
+    def draw_table(self) -> None:
+        """Hand the rows that pass the filter to the table, in order, and set `taken` and `there_are`."""
+        raise NotImplementedError
+
+    def title_of_selected(self) -> Spans:
+        """Return what is set into the rule above the pane."""
+        raise NotImplementedError
+
+    def pane_of_selected(self) -> Sequence[Spans]:
+        """Return the lines about the row under the cursor, most important first."""
+        raise NotImplementedError
+
+    def copied(self, key: object) -> str:
+        """Return what `y` copies of a row; '' for nothing."""
+        raise NotImplementedError
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Go where `esc` leads when nothing is left to undo."""
+        self.app.pop_screen()
+
+    # -- drawing
+
+    def make_room_for(self, jobs: Collection[str]) -> None:
+        """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
+        longest = max((cell_width(safe(job)) for job in jobs), default=0)
+        if longest != self.longest_job:
+            self.longest_job = longest
+            self.table.columns = self.columns_for(self.app.size.width)
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts out; which of them are shown follows from the size."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield from self.above_the_table()
+        columns = self.columns_for(80)
+        yield LineTable(columns, empty=self.empty, reversed_columns=self.reversed_columns, id=self.rows_id)
+        yield Rule(id="rule")
+        yield SpanLines(id="pane")
+        yield Prompt("/", id="prompt")
+        yield Footer(id="footer")
+
+    def on_mount(self) -> None:
+        """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
+        self._arrange()
+        remembered = self.dashboard.memory.order_of(self.rows_id)
+        if remembered.column in self.ordering.columns and remembered.column in self._visible:
+            self.order = remembered
+        self.set_focus(self.table)
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new size."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.app.size
+        self.table.columns = self.columns_for(width)
+        self.lay_out(width, height)
+
+    def give_pane(self, lines: int) -> None:
+        """Give the pane so many lines; 0 hides it."""
+        self.query("#rule, #pane").set(display=lines > 0)
+        self.query_one("#pane").styles.height = max(1, lines)
+
+    @property
+    def table(self) -> LineTable:
+        """The list."""
+        return self.query_one(f"#{self.rows_id}", LineTable)
+
+    @property
+    def _visible(self) -> list[str]:
+        return [column.key for column in self.table.columns]
+
+    def draw_pane(self) -> None:
+        """Draw what is said of the row under the cursor."""
+        self.query_one(Rule).show(self.title_of_selected())
+        pane = self.query_one("#pane", SpanLines)
+        height = pane.styles.height
+        pane.update(self.pane_of_selected()[: int(height.value) if height is not None else 2])
+
+    def found_parts(self) -> list[Part]:
+        """Return the filter if there is one and how many rows pass it, and how many are marked."""
+        parts = []
+        if self.filter:
+            numbers = f"  {count(self.taken)} of {count(self.there_are)}"
+            parts.append(Part(((f"/{safe(self.filter.text)}", "blue"), (numbers, "dim")), 0, 2))
+        marked = len(self.table.marked)
+        if marked:
+            parts.append(Part(((f"{count(marked)} marked", "blue"),), 1, 2))
+        return parts
+
+    def copy_text(self) -> str:
+        """Return the marked rows in their order, else the one under the cursor."""
+        table = self.table
+        keys = [row.key for row in table.rows if row.key in table.marked] or [table.cursor_key]
+        return "\n".join(filter(None, map(self.copied, keys)))
+
+    # -- commands
+
+    @on(LineTable.RowHighlighted)
+    def _row_highlighted(self) -> None:
+        self.draw_pane()
+
+    @on(LineTable.RowOpened)
+    def _row_opened(self) -> None:
+        self.action_open()
+
+    @on(LineTable.RowMarked)
+    def _row_marked(self) -> None:
+        self.refresh_frame()
+
+    @on(LineTable.SortRequested)
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        if message.column == self.order.column:
+            self.action_invert()
+        elif message.column in self.ordering.columns:
+            self._reorder(Order(message.column))
+
+    def action_sort(self, step: int) -> None:
+        """Sort by the next column."""
+        self._reorder(self.ordering.next(self.order, step, self._visible))
+
+    def action_invert(self) -> None:
+        """Turn the order round."""
+        self._reorder(Order(self.order.column, not self.order.inverted))
+
+    def _reorder(self, order: Order) -> None:
+        self.order = order
+        self.dashboard.keep_order(self.rows_id, order)
+        self.draw_table()
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or unmark it."""
+        self.table.action_mark()
+
+    def action_back(self) -> None:
+        """Back one step: from the prompt, from a filter, from marks, from the screen."""
+        if self.filtering:
+            self._close_prompt(self._filter_before)
+        elif self.filter.text:
+            self.apply_filter("")
+        elif self.table.marked:
+            self.table.unmark()
+            self.refresh_frame()
+        else:
+            self.leave()
+
+    # -- the filter
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action may run now: in the prompt its own key is a letter."""
+        return not self.filtering if action == "filter" else super().check_action(action, parameters)
+
+    @property
+    def filtering(self) -> bool:
+        """Whether the prompt is open."""
+        return self.query_one(Prompt).asking
+
+    def action_filter(self) -> None:
+        """Open the prompt on the present filter."""
+        self._filter_before = self.filter.text
+        self.query_one("#footer").display = False
+        self.query_one(Prompt).ask(self.filter.text)
+        self.apply_filter(self.filter.text)
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        if self.filtering and not isinstance(message, Prompt.Entered):
+            self.apply_filter(message.text)
+
+    @on(Prompt.Entered)
+    def _entered(self, message: Prompt.Entered) -> None:
+        try:
+            self.parse(message.text)
+        except FilterError:
+            # The prompt stays with what is wrong beside it; `esc` leads back to the filter that was there before.
+            self.apply_filter(message.text)
+        else:
+            self._close_prompt(message.text)
+
+    def _close_prompt(self, text: str) -> None:
+        self.query_one(Prompt).leave()
+        self.query_one("#footer").display = True
+        self.set_focus(self.table)
+        self.apply_filter(text)
+
+    def apply_filter(self, text: str) -> None:
+        """Filter by `text`, or say what is wrong with it and keep the last one that was understood."""
+        says: Spans = ()
+        try:
+            self.filter = self.parse(text)
+        except FilterError as error:
+            says = ((safe(error), "amber"),)
+            if not self.filtering:
+                self.dashboard.say(str(error), severity="warning")
+        self.draw_table()
+        self.draw_pane()
+        self.query_one(Prompt).says(says or ((f"{count(self.taken)} of {count(self.there_are)}", "dim"),))
+        self.refresh_frame()

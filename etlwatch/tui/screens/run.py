@@ -1,0 +1,357 @@
+"""The screen of one run: verdict, tabs, and what the open tab shows.
+
+Contains which tab is open and the cursor of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.widgets import ContentSwitcher
+
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.series import Column
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.commands import RUN_COMMANDS, bindings_of
+from etlwatch.fields.endpoints import ENDPOINTS
+from etlwatch.fields.ordering import Order
+from etlwatch.reading.gather import Watch
+from etlwatch.rendering.lines import Part
+from etlwatch.rendering.run.charts import run_columns_over_time
+from etlwatch.rendering.run.completeness import delivery_lines, source_lines
+from etlwatch.rendering.run.overview import overview_lines
+from etlwatch.rendering.run.phases import phases_lines
+from etlwatch.rendering.run.timeline import timeline_lines
+from etlwatch.rendering.run.view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
+from etlwatch.rendering.zoom import Zoom, moment_words
+from etlwatch.text.spans import Spans, plain_text
+from etlwatch.tui.screens.base import DashboardScreen
+from etlwatch.tui.screens.errors_tab import ErrorsTab
+from etlwatch.tui.screens.requests_tab import RequestsTab
+from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
+from etlwatch.tui.widgets.inputs import Prompt
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.scroll_lines import ScrollLines
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+__all__ = ["RunScreen"]
+
+ON_THE_AXIS: Final = ("overview", "phases")
+"""The tabs on which phases are drawn over time."""
+
+LAST_LINES: Final = 20
+"""Lines of a traceback that are copied from its end."""
+
+AXIS_CELLS: Final = 52
+"""Cells beside that axis."""
+
+
+class TabLine(SpanLines):
+    """The names of the tabs; a click opens one."""
+
+    DEFAULT_CSS = "TabLine { height: 1; }"
+
+    def on_click(self, event: events.Click) -> None:
+        """Open the tab that was clicked."""
+        screen = self.screen
+        if isinstance(screen, RunScreen):
+            tab = tab_at(screen.view, screen.tab, int(event.x))
+            if tab is not None:
+                screen.action_show_tab(tab)
+
+
+class RunScreen(DashboardScreen):
+    """Everything about one run."""
+
+    commands = RUN_COMMANDS
+    BINDINGS = bindings_of(RUN_COMMANDS)
+    in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
+        "app.copy": ("y", "copy", 2),
+        "app.pause": ("p", "pause", 4),
+    }
+
+    DEFAULT_CSS = """
+    RunScreen {
+        #tabs-rule { height: 1; }
+        ContentSwitcher { height: 1fr; }
+    }
+    """
+
+    copies_the_end = True
+    """Of a traceback too long for a clipboard, its end says what happened."""
+
+    def __init__(self, row: RunRow, tab: str = TABS[0]) -> None:
+        super().__init__()
+        self.view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id))
+        self.tab = tab
+        self._verdict_rows = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts out: two lines, the tabs, the open one, the footer."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield TabLine(id="tabs")
+        yield Rule(id="tabs-rule")
+        with ContentSwitcher(initial=self.tab):
+            yield ScrollLines(self._overview, id="overview")
+            yield ScrollLines(self._phases, id="phases")
+            yield RequestsTab(id="requests")
+            yield ErrorsTab(id="errors")
+            yield ScrollLines(self._source, id="source")
+            yield ScrollLines(self._delivery, id="delivery")
+            yield ScrollLines(self._timeline, id="timeline")
+        yield Prompt("/", id="prompt")
+        yield Footer(id="footer")
+
+    # -- drawing
+
+    def on_mount(self) -> None:
+        """Ask for the run's details."""
+        self._arrange()
+        remembered = self.dashboard.memory.orders.get("endpoints")
+        if remembered is not None and remembered.column in ENDPOINTS.columns:
+            self.query_one(RequestsTab).sort(remembered)
+        self._focus_tab()
+
+    def on_screen_resume(self) -> None:
+        """Ask for what this screen shows again."""
+        app = self.dashboard
+        app.poller.watch = Watch(
+            limit=app.poller.watch.limit,
+            window=app.window,
+            columns=0,
+            open_run=self.view.run.run_id,
+            moment=app.moment,
+        )
+
+    def on_resize(self) -> None:
+        """Choose the layout for the new size."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.app.size
+        self._give_verdict_room()
+        self.query_one("#tabs-rule").display = width >= 110 and height >= 34
+        self.query_one(ErrorsTab).lay_out(width)
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the open tab and the lines above it."""
+        self.view = view_of(self.view.row, snapshot)
+        self._give_verdict_room()
+        self._draw_tab()
+
+    def _draw_tab(self) -> None:
+        self.query_one(TabLine).update([tab_line(self.view, self.tab)])
+        if self.tab == "requests":
+            self.query_one(RequestsTab).show(self.view, self.pen, self.dashboard.cursor_s)
+        elif self.tab == "errors":
+            self.query_one(ErrorsTab).show(self.view, self.pen)
+        else:
+            self.query_one(f"#{self.tab}", ScrollLines).renew()
+
+    def _overview(self, width: int, height: int) -> Sequence[Spans]:
+        return overview_lines(self.view, self.pen, width=width, height=height, cursor_s=self.dashboard.cursor_s)
+
+    def _phases(self, width: int, _height: int) -> Sequence[Spans]:
+        return phases_lines(self.view, self.pen, width=width, cursor_s=self.dashboard.cursor_s)
+
+    def _source(self, width: int, _height: int) -> Sequence[Spans]:
+        return source_lines(self.view, self.pen, width=width)
+
+    def _delivery(self, _width: int, _height: int) -> Sequence[Spans]:
+        return delivery_lines(self.view, self.pen)
+
+    def _timeline(self, width: int, _height: int) -> Sequence[Spans]:
+        return timeline_lines(self.view, self.pen, width=width)
+
+    # -- the time cursor
+
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the tab's charts; where phases are drawn over time, those of their axis."""
+        if self.tab == "requests":
+            return self.query_one(RequestsTab).columns_of_time
+        if self.tab not in ON_THE_AXIS:
+            return ()
+        until = self.view.until_s(self.pen)
+        return run_columns_over_time(self.view, self.pen, max(10, self.size.width - AXIS_CELLS), axis_end=until)
+
+    def action_move_cursor(self, by: int) -> None:
+        """Move the time cursor where something is drawn over time."""
+        if self.tab == "requests" or self.tab in ON_THE_AXIS:
+            super().action_move_cursor(by)
+
+    @property
+    def run_in_hand(self) -> RunRow | None:
+        """The run that the screen is about."""
+        return self.view.row
+
+    def left_parts(self) -> list[Part]:
+        """Return where esc leads, which run this is, and whether its next change rings."""
+        parts = title_parts(self.view, self.pen, brief=self.brief)
+        if self.view.run.run_id in self.dashboard.watching:
+            parts.insert(2, Part(((self.pen.glyphs.bell, "blue"),), 1, 1))
+        return parts
+
+    def _give_verdict_room(self) -> None:
+        """Give the verdict two lines: always in a narrow terminal, in a wide and high one where it needs them."""
+        width, height = self.app.size
+        lines = 2 if height >= (12 if width < 110 else 34) else 1
+        if width >= 110:
+            lines = len(verdict_lines(self.view, self.pen, width=width, lines=lines))
+        if lines != self._verdict_rows:
+            self._verdict_rows = lines
+            self.query_one("#second").styles.height = lines
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return the verdict, or what is known of the moment under the time cursor; both where there are two lines."""
+        lines = max(1, self._verdict_rows)
+        verdict = verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
+        cursor_s = self.dashboard.cursor_s
+        if cursor_s is None or self.tab not in ON_THE_AXIS:
+            return verdict
+        zoom = Zoom(tuple(self.columns_of_time()), self.view.began_s, self.view.until_s(self.pen))
+        return [*verdict[: lines - 1], moment_words(zoom, self.pen, cursor_s=cursor_s)]
+
+    # -- tabs
+
+    def action_tab(self, step: int) -> None:
+        """Open the next tab, round the end."""
+        self.action_show_tab(TABS[(TABS.index(self.tab) + step) % len(TABS)])
+
+    def action_show_tab(self, tab: str) -> None:
+        """Open a tab by name."""
+        self.tab = tab
+        self.query_one(ContentSwitcher).current = tab
+        self._focus_tab()
+        self._draw_tab()
+        # A tab that was never laid out learns its size with the next frame.
+        self.call_after_refresh(self._draw_tab)
+
+    def _focus_tab(self) -> None:
+        """Give the keys to what the open tab is about."""
+        target = {"requests": "endpoints", "errors": "error-list"}.get(self.tab, self.tab)
+        # At once, not with the next message: a field that is opened now must keep the keys.
+        self.set_focus(self.query_one(f"#{target}"))
+
+    # -- the order of the endpoints
+
+    def action_sort(self, step: int) -> None:
+        """Sort the endpoints by the next column."""
+        if self.tab == "requests":
+            tab = self.query_one(RequestsTab)
+            self._reorder(ENDPOINTS.next(tab.order, step, tab.column_keys))
+
+    def action_invert(self) -> None:
+        """Turn the order of the endpoints round."""
+        if self.tab == "requests":
+            order = self.query_one(RequestsTab).order
+            self._reorder(Order(order.column, not order.inverted))
+
+    @on(LineTable.SortRequested, "#endpoints")
+    def _sort_requested(self, message: LineTable.SortRequested) -> None:
+        order = self.query_one(RequestsTab).order
+        if message.column == order.column:
+            self.action_invert()
+        elif message.column in ENDPOINTS.columns:
+            self._reorder(Order(message.column))
+
+    def _reorder(self, order: Order) -> None:
+        self.query_one(RequestsTab).sort(order)
+        self.dashboard.keep_order("endpoints", order)
+
+    def action_compare(self) -> None:
+        """Compare the run with the last success of its job."""
+        from etlwatch.tui.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(self.view.run.run_id))
+
+    def action_bundle(self) -> None:
+        """Copy the run into a file of the directory that the dashboard was started in."""
+        self.dashboard.hand_on(self.view.row)
+
+    def action_back(self) -> None:
+        """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
+        errors = self.query_one(ErrorsTab)
+        if self.searching:
+            self._close_prompt()
+            errors.search("")
+        elif self.tab == "errors" and errors.words:
+            errors.search("")
+        elif self.focused is not None and self.focused.id == "traceback":
+            self._focus_tab()
+        elif self.drop_cursor():
+            return
+        else:
+            self.app.pop_screen()
+
+    def action_zoom(self) -> None:
+        """Show the run's requests at full size."""
+        from etlwatch.tui.screens.zoom import ZoomScreen
+
+        self.app.push_screen(ZoomScreen(self.view.row))
+
+    # -- searching the errors
+
+    @property
+    def searching(self) -> bool:
+        """Whether the prompt is open."""
+        return self.query_one(Prompt).asking
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action may run now: in the prompt its own key is a letter."""
+        return not self.searching if action == "search" else super().check_action(action, parameters)
+
+    def action_search(self) -> None:
+        """Open the prompt on the errors."""
+        if self.tab != "errors":
+            self.action_show_tab("errors")
+        self.query_one("#footer").display = False
+        self.query_one(Prompt).ask(self.query_one(ErrorsTab).words)
+
+    def action_next_hit(self, step: int) -> None:
+        """Go to the next place of what is searched for."""
+        errors = self.query_one(ErrorsTab)
+        if self.tab == "errors" and errors.words:
+            errors.step(step)
+            self.dashboard.say(plain_text(errors.says()))
+
+    def _close_prompt(self) -> None:
+        self.query_one(Prompt).leave()
+        self.query_one("#footer").display = True
+        self._focus_tab()
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        if not self.searching or isinstance(message, Prompt.Entered):
+            return
+        errors = self.query_one(ErrorsTab)
+        errors.search(message.text)
+        self.query_one(Prompt).says(errors.says())
+
+    @on(Prompt.Entered)
+    def _entered(self) -> None:
+        self._close_prompt()
+        if self.query_one(ErrorsTab).words:
+            self.query_one("#traceback").focus()
+
+    # -- copying
+
+    def copy_text(self) -> str:
+        """Return the error under the cursor with its traceback, else the run's id and verdict."""
+        error = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
+        if error:
+            return error
+        verdict = " ".join(plain_text(line).strip() for line in self.second_lines())
+        return f"{self.view.run.id} {self.view.run.job}: {verdict}"
+
+    def action_copy_end(self) -> None:
+        """Copy the last lines of the error under the cursor, where what happened stands."""
+        text = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
+        self.dashboard.copy("\n".join(text.splitlines()[-LAST_LINES:]))
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that shows this run, or its errors."""
+        return ["errors" if self.tab == "errors" else "show", self.view.run.id]

@@ -1,0 +1,140 @@
+"""One chart at full size, with the time cursor that all charts share and what is known of the moment under it.
+
+Contains which chart is shown and how much of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.series import WINDOWS, Column, Window
+from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.commands import ZOOM_COMMANDS, bindings_of
+from etlwatch.reading.gather import Watch
+from etlwatch.rendering.lines import Part
+from etlwatch.rendering.run.view import RunView, title_parts, view_of
+from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, usual_levels, zoom_plot
+from etlwatch.text.spans import Spans
+from etlwatch.tui.screens.base import DashboardScreen
+from etlwatch.tui.widgets.bars import Footer, HealthLine
+from etlwatch.tui.widgets.plot import PlotChart
+from etlwatch.tui.widgets.span_lines import SpanLines
+
+__all__ = ["ZoomScreen"]
+
+AXIS_CELLS = 6
+
+
+class ZoomScreen(DashboardScreen):
+    """A chart of all runs, or of one."""
+
+    commands = ZOOM_COMMANDS
+    BINDINGS = bindings_of(ZOOM_COMMANDS)
+    DEFAULT_CSS = "ZoomScreen #second { height: 1; }"
+
+    def __init__(self, row: RunRow | None = None) -> None:
+        """Prepare; `row` is the run whose requests are shown, None for all runs."""
+        super().__init__()
+        self.chart = ZOOMED[0]
+        self._view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id)) if row else None
+        self._zoom = Zoom((), 0.0, 0.0)
+        self._window: Window | None = None
+        """How much of a run is shown; None for all of it."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the two lines, the chart, the footer."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield PlotChart(id="zoomed")
+        yield Footer(id="footer")
+
+    def on_screen_resume(self) -> None:
+        """Ask for what this screen shows."""
+        self._watch()
+
+    def on_resize(self) -> None:
+        """Ask for as many columns as there are cells, unless another screen is in front."""
+        if self.app.screen is self:
+            self._watch()
+
+    def _watch(self) -> None:
+        app = self.dashboard
+        app.poller.watch = Watch(
+            limit=app.poller.watch.limit,
+            window=app.window,
+            columns=max(10, self.app.size.width - AXIS_CELLS) if self._view is None else 0,
+            open_run=self._view.run.run_id if self._view else None,
+            moment=app.moment,
+        )
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the chart."""
+        if self._view is None:
+            self._zoom = fleet_zoom(snapshot.fleet)
+        else:
+            self._view = view_of(self._view.row, snapshot)
+            seconds = self._window.seconds if self._window else None
+            columns = max(10, self.size.width - AXIS_CELLS)
+            self._zoom = run_zoom(self._view, self.pen, columns, window_s=seconds)
+        self._draw_chart()
+
+    def _draw_chart(self) -> None:
+        usual = usual_levels(self._view) if self._view else None
+        plot = zoom_plot(self.chart, self._zoom, self.pen, cursor_s=self.dashboard.cursor_s, usual=usual)
+        self.query_one(PlotChart).show(plot)
+
+    def columns_of_time(self) -> Sequence[Column]:
+        """Return the columns of the chart."""
+        return self._zoom.columns
+
+    def left_parts(self) -> list[Part]:
+        """Return where esc leads."""
+        if self._view is not None:
+            return title_parts(self._view, self.pen, brief=self.brief)
+        return [Part(((f"{self.pen.glyphs.back} runs", "dim"),), 1, 2), Part((("all runs", "text bold"),), 0, 2)]
+
+    def second_lines(self) -> Sequence[Spans]:
+        """Return what is under the cursor."""
+        return [moment_words(self._zoom, self.pen, cursor_s=self.dashboard.cursor_s)]
+
+    def command_words(self) -> Sequence[str]:
+        """Return the command that tells of the same run, or adds up the same window."""
+        if self._view is not None:
+            return ["show", self._view.run.id]
+        return ["stats", "--window", self.dashboard.window.name]
+
+    def copy_text(self) -> str:
+        """Return what is under the cursor."""
+        return "".join(text for text, _ in self.second_lines()[0]).strip()
+
+    def action_next_chart(self, step: int) -> None:
+        """Show the next chart, round the end, with the cursor where it is."""
+        self.chart = ZOOMED[(ZOOMED.index(self.chart) + step) % len(ZOOMED)]
+        self.redraw()
+
+    def footer_words(self) -> dict[str, str]:
+        """Name the present window."""
+        whole = "whole run" if self._window is None else self._window.name
+        return {"zoom.window": self.dashboard.window.name if self._view is None else whole}
+
+    def action_window(self) -> None:
+        """Look back further, or from the longest window to the shortest; a run is shown whole or its last part."""
+        if self._view is None:
+            self.dashboard.next_window()
+            self._watch()
+        else:
+            choices = [None, *(window for window in WINDOWS if window.seconds < self._lasted_s())]
+            place = choices.index(self._window) if self._window in choices else 0
+            self._window = choices[(place + 1) % len(choices)]
+        self.redraw()
+
+    def _lasted_s(self) -> float:
+        """Return how long the run has gone on, seconds."""
+        return self._view.end_s(self.pen) - self._view.began_s if self._view else 0.0
+
+    def action_back(self) -> None:
+        """Back to where the chart was opened."""
+        self.app.pop_screen()

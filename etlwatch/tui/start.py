@@ -1,0 +1,151 @@
+"""The one way into the dashboard: the first frame, the first question to the store, and only then Textual.
+
+Contains that order. Loading Textual is most of a start, and neither the frame nor the answer needs it; the store
+answers while it loads. Whatever fails before the app runs leaves the terminal as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from etlwatch.config.settings import Settings
+from etlwatch.rendering.header import short_label
+from etlwatch.tui.colours import color_system_of, pick_theme
+from etlwatch.tui.first_frame import FirstFrame
+from etlwatch.tui.imports import without_module
+from etlwatch.tui.opening import Opening
+from etlwatch.tui.view_state import recall, state_file
+from tracking_core.config import resolve
+
+if TYPE_CHECKING:
+    from etlwatch.reading.poller import Lost, Read
+    from tracking_core.config import StoreLocation
+    from tracking_core.store.base import Store
+
+__all__ = ["Beginning", "draw_first", "run_dashboard"]
+
+NEAR_S: Final = 0.06
+"""How long a first answer is waited for: what a store that is near takes, and Textual would only slow down."""
+
+
+class Beginning:
+    """What the app takes over: the terminal's first frame, and the poller with its answers so far."""
+
+    def __init__(self, opening: Opening, frame: FirstFrame, open_store: Callable[[], Store]) -> None:
+        """Begin to poll for what the frame shows."""
+        from etlwatch.reading.gather import Watch
+        from etlwatch.reading.poller import Poller
+
+        # The driver is loaded here: in the poller's thread it would take turns with Textual's modules. What is wrong
+        # with the store the poller will find, and say.
+        with contextlib.suppress(Exception):
+            open_store()
+        self.opening = opening
+        self.poller = Poller(
+            open_store,
+            self._take,
+            interval=frame.settings.interval,
+            watch=Watch(window=frame.window, columns=frame.layout.chart_columns),
+            thresholds=frame.settings.thresholds,
+        )
+        self._frame = frame
+        # Guards the last answer and who is told: the poller's thread sets the one, the app the other.
+        self._lock = threading.Lock()
+        self._last: Read | Lost | None = None
+        self._receiver: Callable[[Read | Lost], None] | None = None
+        self._answered = threading.Event()
+        self.poller.start()
+
+    @property
+    def last(self) -> Read | Lost | None:
+        """The last answer so far."""
+        return self._last
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the first answer at most so long."""
+        self._answered.wait(seconds)
+
+    def answers_to(self, receiver: Callable[[Read | Lost], None]) -> Read | Lost | None:
+        """Give answers to `receiver` from now on, in the poller's thread; return the last one before that."""
+        with self._lock:
+            self._receiver = receiver
+            last, self._last = self._last, None
+            return last
+
+    def _take(self, result: Read | Lost) -> None:
+        """Keep an answer and draw it, until the app takes them."""
+        from etlwatch.reading.poller import Read
+
+        with self._lock:
+            receiver = self._receiver
+            if receiver is None:
+                self._last = result
+        if receiver is not None:
+            receiver(result)
+        elif isinstance(result, Read) and self.opening.holds and self._frame.settings.first_run is None:
+            self.opening.show(self._frame.with_runs(result.snapshot), self._frame.theme, self._frame.glyphs)
+        self._answered.set()
+
+
+def run_dashboard(store: object = None, settings: Settings | None = None, opening: Opening | None = None) -> int:
+    """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
+
+    `store` is anything that names one: a DSN, a mapping, a StoreLocation, None for the default; `opening`
+    is a terminal that has a first frame already. Raises ConfigurationError for what names no store, ValueError for a
+    theme there is not.
+    """
+    location = resolve(store)
+    settings = settings or Settings()
+
+    def open_store() -> Store:
+        from tracking_core.store import open_store as open_location
+
+        return open_location(location)
+
+    try:
+        with opening or Opening(sys.__stderr__, sys.__stdin__, os.environ) as opening:
+            frame = draw_first(opening, settings, location)
+            # Loading leaves nothing to collect, and looking for it is a twentieth of the start.
+            gc.disable()
+            beginning = Beginning(opening, frame, open_store)
+            beginning.wait(NEAR_S)
+            # asyncio, which Textual imports, loads it for connections that the dashboard never opens: 4 MB.
+            with without_module("ssl"):
+                from etlwatch.tui.app import STORE_STATUS, EtlwatchApp
+
+            app = EtlwatchApp(open_store, settings, label=frame.label, beginning=beginning)
+            # What is loaded stays: the collector need never look through it again, least of all in the way of a key,
+            # and gets to the widgets of closed screens the sooner.
+            gc.freeze()
+            gc.enable()
+            status = app.run(mouse=settings.mouse)
+    except KeyboardInterrupt:
+        # Before the app is there; in it ctrl+c does the same.
+        return 0
+    if app.failure:
+        sys.stderr.write(f"etlwatch: {location.label}: {app.failure}\n")
+    return STORE_STATUS if app.failure else (status if status is not None else app.return_code or 0)
+
+
+def draw_first(opening: Opening, settings: Settings, location: StoreLocation) -> FirstFrame:
+    """Draw the screen without an answer, and return the frame that draws it with one."""
+    memory = recall(state_file(os.environ))
+    width, height = opening.size
+    frame = FirstFrame(
+        settings=settings,
+        label=settings.label or short_label(location.label),
+        theme=pick_theme(settings.theme, os.environ, color_system=color_system_of(os.environ) or "truecolor"),
+        window=memory.first_window(settings),
+        order=memory.order_of("runs"),
+        width=width,
+        height=height,
+    )
+    opening.show(frame.connecting(settings.as_of or datetime.now(UTC)), frame.theme, frame.glyphs)
+    return frame

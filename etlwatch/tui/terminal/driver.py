@@ -1,0 +1,75 @@
+"""Textual's Linux driver, knowing when the terminal is gone.
+
+Contains the watch for a hang-up. The watch blocks in the kernel and costs nothing until the other end closes; reading
+alone would not do, since a terminal that is gone reads as ready for ever, and the loop around it would burn a core.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.tui.opening import ENTER, Opening
+from etlwatch.tui.terminal.cells import RESET
+
+__all__ = ["TerminalDriver"]
+
+
+class TerminalDriver(LinuxDriver):
+    """A driver that notices a hang-up."""
+
+    on_hang_up: Callable[[], None] | None = None
+    """Called once, in a thread of its own, when the terminal is gone."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._gone = False
+        self._entered = False
+        self._glyphs: Glyphs = getattr(self._app, "glyphs", UNICODE)
+        threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, from the first frame if one stands there: entered once, it need not be entered again."""
+        beginning = getattr(self._app, "beginning", None)
+        opening: Opening | None = beginning.opening if beginning is not None else None
+        if opening is None or not opening.holds:
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+            return
+        opening.hand_over()
+        self._entered = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        # What Textual has found are the opening's, which the shell must not get back.
+        self.attrs_before = opening.attributes
+
+    def write(self, data: str) -> None:
+        """Send data, unless nobody is there: the queue behind would fill and block whoever writes.
+
+        Where only ASCII is wanted nothing else leaves, whatever a widget of Textual's own may have drawn.
+        """
+        if self._entered and data == ENTER:
+            self._entered = False
+        elif not self._gone:
+            super().write(data if data.isascii() else self._glyphs.text(data))
+
+    def stop_application_mode(self) -> None:
+        """Give the terminal back as it was: updates leave the look of their last cell behind."""
+        self.write(RESET)
+        super().stop_application_mode()
+
+    def _watch(self) -> None:
+        """Wait for the hang-up, which is reported without being asked for."""
+        watch = select.poll()
+        try:
+            watch.register(self.fileno, 0)
+            events = watch.poll()
+        except (OSError, ValueError):
+            return
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
+            self._gone = True
+            if self.on_hang_up is not None:
+                self.on_hang_up()

@@ -1,0 +1,91 @@
+"""What the dashboard remembers between starts: how its lists are sorted, and the window of the charts.
+
+Contains a tiny file of one's own, `$XDG_STATE_HOME/etlwatch/dashboard.json`. Whatever is wrong with it, the dashboard
+opens with its own defaults; whatever keeps it from being written is passed over: nobody's night depends on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from etlwatch.analysis.series import WINDOWS, Window, window_called
+from etlwatch.config.settings import Settings
+from etlwatch.fields.ordering import Order
+from tracking_core.config import home_directory, make_private_directory
+from tracking_core.dataclass import dataclass, field
+
+__all__ = ["Remembered", "recall", "remember", "state_file"]
+
+MOST_BYTES: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What is remembered; the fields are the keys of the file."""
+
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    """By the name of a list; whether it has such a column is the list's to say."""
+
+    window: str = ""
+    """'' where none was ever chosen."""
+
+    def order_of(self, name: str) -> Order:
+        """Return the order of a list; its default where none was ever chosen."""
+        return self.orders.get(name, Order())
+
+    def first_window(self, settings: Settings) -> Window:
+        """Return the remembered window, or the configured one; the shortest where a demo has only just begun."""
+        if settings.demo:
+            return WINDOWS[0]
+        return next((window for window in WINDOWS if window.name == self.window), window_called(settings.window))
+
+
+def state_file(environ: Mapping[str, str]) -> Path:
+    """Return where it is kept."""
+    given = environ.get("XDG_STATE_HOME", "")
+    base = Path(given) if given.startswith("/") else home_directory(environ) / ".local" / "state"
+    return base / "etlwatch" / "dashboard.json"
+
+
+def recall(path: Path) -> Remembered:
+    """Return what the file says, as far as it makes sense; defaults for the rest."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return Remembered()
+    if not isinstance(found, dict):
+        return Remembered()
+    orders, window = found.get("orders"), found.get("window")
+    return Remembered(
+        orders={name: Order(*order) for name, order in orders.items() if _is_order(order)}
+        if isinstance(orders, dict)
+        else {},
+        window=window if isinstance(window, str) and any(window == each.name for each in WINDOWS) else "",
+    )
+
+
+def _is_order(value: object) -> bool:
+    """Say whether this is a column and whether its order is turned round."""
+    return isinstance(value, list) and [type(each) for each in value] == [str, bool]
+
+
+def remember(path: Path, what: Remembered) -> None:
+    """Write it, readable by its owner alone, in one step: a reader sees the old file or the new one."""
+    with contextlib.suppress(OSError):
+        make_private_directory(path.parent)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                orders = {name: [order.column, order.inverted] for name, order in what.orders.items()}
+                json.dump({"orders": orders, "window": what.window}, file)
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,181 @@
+"""What the widgets of this package have in common: how their lines are drawn, and that they can be muted."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import Span, Spans, fit, in_glyphs
+from etlwatch.tui.colours import palette, role_style
+
+__all__ = ["Receding", "SpanLines", "glyphs_of", "strip_of"]
+
+
+class Receding(Widget):
+    """A widget of complete lines: `line_at` returns every cell of one, in the colours of the theme."""
+
+    _muted = False
+
+    @property
+    def muted(self) -> bool:
+        """Whether everything recedes, because it is no longer true (a lost connection)."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, value: bool) -> None:
+        if value != self._muted:
+            self._muted = value
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line, as wide as the widget."""
+        width = self.size.width
+        self.prepare(width)
+        return self.line_at(y, width)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines of a region as they are.
+
+        A widget without border and padding gets nothing from Textual's styling of each line, which costs as much as
+        drawing the line; nor from its filters, since themes with colours name every one by its RGB value and the others
+        none.
+        """
+        size = self.size
+        if size != self.outer_size:
+            return super().render_lines(crop)
+        self.prepare(size.width)
+        strips = [self.line_at(y, size.width) for y in crop.line_range]
+        first, last = crop.column_span
+        if (first, last) == (0, size.width):
+            return strips
+        return [strip.crop(first, last) for strip in strips]
+
+    def prepare(self, width: int) -> None:
+        """Compute what lines of this width share, before any of them is asked for."""
+
+    def line_at(self, y: int, width: int) -> Strip:
+        """Return one line; subclasses draw it here."""
+        raise NotImplementedError
+
+
+def glyphs_of(widget: Widget) -> Glyphs:
+    """Return the glyphs that the widget's app draws with."""
+    glyphs = getattr(widget.app, "glyphs", UNICODE)
+    return glyphs if isinstance(glyphs, Glyphs) else UNICODE
+
+
+def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", muted: bool = False) -> Strip:
+    """Return spans as a strip in the styles of `theme`: segments only, no markup is ever parsed."""
+    segments: list[Segment] = []
+    width = 0
+    for text, role in spans:
+        if text:
+            segments.append(Segment(text, role_style(theme, role, ground, muted=muted)))
+            width += cell_width(text)
+    return Strip(segments, width)
+
+
+class SpanLines(Receding):
+    """Lines of spans on one ground; as tall as its lines unless CSS says otherwise."""
+
+    DEFAULT_CSS = """
+    SpanLines { height: auto; width: 1fr; }
+    """
+
+    ALLOW_SELECT = False
+
+    def __init__(
+        self,
+        lines: Sequence[Spans] = (),
+        *,
+        ground: str = "background",
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes, markup=False)
+        self._lines: Sequence[Spans] = lines
+        self._ground = ground
+        self._shown: tuple[Spans, ...] = ()
+        self._drawn_for: tuple[object, ...] = ()
+        self._stale = True
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The glyphs of the app."""
+        return glyphs_of(self)
+
+    @property
+    def shades(self) -> bool:
+        """Whether the theme tells areas apart by colour."""
+        return palette(self.app.theme).shades
+
+    def update(self, lines: Sequence[Spans]) -> None:
+        """Show other lines; draws those again that differ, and nothing when none does."""
+        self._lines = lines
+        self.renew()
+
+    def lines_for(self, width: int) -> Sequence[Spans]:  # noqa: ARG002 - for subclasses
+        """Return what to show in `width` cells; subclasses compute it here."""
+        return self._lines
+
+    def renew(self) -> None:
+        """Compute the lines again and redraw what differs; subclasses call it when what they show has changed."""
+        if not self.is_mounted:
+            return
+        width = self.size.width
+        before = self._shown
+        self._stale = True
+        after = self._current(width)
+        if len(before) != len(after) and self.styles.is_auto_height:
+            # The number of lines may be the old one again before anything is laid out.
+            self._strips.clear()
+            self.refresh(layout=True)
+            return
+        regions: list[Region] = []
+        for y in range(max(len(before), len(after))):
+            old, new = (lines[y] if y < len(lines) else () for lines in (before, after))
+            if old != new:
+                self._strips.pop(y, None)
+                regions.append(Region(0, y, width, 1))
+        if regions:
+            self.refresh(*regions)
+
+    def _current(self, width: int) -> tuple[Spans, ...]:
+        """Return the lines for this width, theme and glyphs, computed only when one of them or the data changed."""
+        context = (width, self.size.height, self.app.theme, self._muted, self.glyphs.name)
+        if context != self._drawn_for:
+            self._strips.clear()
+            self._drawn_for = context
+            self._stale = True
+        if self._stale:
+            self._shown = tuple(self.lines_for(width))
+            self._stale = False
+        return self._shown
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002 - Textual's signature
+        """Return the width it asks for: all there is."""
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """Return the height it asks for: a line each."""
+        return len(self.lines_for(width))
+
+    def prepare(self, width: int) -> None:
+        """Compute the lines, unless nothing has changed."""
+        self._current(width)
+
+    def line_at(self, y: int, width: int) -> Strip:
+        """Return one line, from the cache where nothing about it has changed."""
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != width:
+            said = in_glyphs(self._shown[y] if y < len(self._shown) else (), self.glyphs)
+            spans = fit(said, width, ellipsis=self.glyphs.ellipsis)
+            strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
+            self._strips[y] = strip
+        return strip
