@@ -23,7 +23,7 @@ class Bench:
         return self.clock.us + self.ahead - self.stepped
 
     def ask(self) -> None:
-        self.clock_offset.measure(self.store_us, self.clock.us, self.clock.us)
+        self.clock_offset.measure(self.store_us, self.clock.seconds)
 
     def wait(self, us: int) -> None:
         self.clock.us += us
@@ -43,7 +43,7 @@ def test_until_a_store_has_told_its_clock_the_job_s_is_believed() -> None:
     bench.clock_offset.look()
     assert not bench.clock_offset.is_known
     assert bench.clock_offset.corrected(bench.clock.us) == bench.clock.us
-    bench.clock_offset.measure(0, bench.clock.us, bench.clock.us)
+    bench.clock_offset.measure(0, bench.clock.seconds)
     assert not bench.clock_offset.is_known
 
 
@@ -62,8 +62,9 @@ def test_differences_within_the_network_s_noise_change_nothing() -> None:
     bench.ask()
     assert bench.clock_offset.is_known
     assert bench.clock_offset.offset_us == 0
-    now = bench.clock.us
-    bench.clock_offset.measure(now + 3 * SECOND, now, now + 4 * SECOND)
+    asked, answer = bench.clock.seconds, bench.clock.us + 3 * SECOND
+    bench.wait(4 * SECOND)
+    bench.clock_offset.measure(answer, asked)
     assert bench.clock_offset.offset_us == 0
 
 
@@ -102,6 +103,33 @@ def test_after_a_step_the_next_answer_confirms_what_was_worked_out() -> None:
     offset = bench.clock_offset.offset_us
     bench.ask()
     assert bench.clock_offset.offset_us == offset == 2 * HOUR
+    bench.wait(SECOND)
+    bench.clock_offset.look()
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("ahead", [0, HOUR])
+def test_a_step_while_the_store_is_asked_spoils_no_measurement(step: int, ahead: int) -> None:
+    bench = Bench(ahead)
+    asked = bench.clock.seconds
+    bench.wait(SECOND // 10)
+    answer = bench.store_us
+    bench.step(step)
+    bench.wait(SECOND // 10)
+    bench.clock_offset.measure(answer, asked)
+    bench.clock_offset.look()
+    assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_an_answer_after_a_step_that_nobody_looked_at_yet_counts_it_once(step: int) -> None:
+    bench = Bench()
+    bench.ask()
+    bench.clock_offset.look()
+    bench.wait(SECOND)
+    bench.step(step)
+    bench.ask()
     bench.wait(SECOND)
     bench.clock_offset.look()
     assert bench.clock_offset.corrected(bench.clock.us) == bench.store_us

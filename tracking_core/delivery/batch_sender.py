@@ -409,9 +409,9 @@ class BatchSender:
         return events_in(batch) - lost
 
     def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
-        before_us = self._clock.now_us()
+        asked = self._clock.monotonic()
         receipt = self._connected().write(batch, meanwhile)
-        self._clock_offset.measure(receipt.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(receipt.store_us, asked)
         self.answered_at = self._clock.monotonic()
         self._receipts.learn(batch, receipt)
         return receipt
@@ -440,9 +440,9 @@ class BatchSender:
         if not self._breaker.may_try(now):
             return
         try:
-            before_us = self._clock.now_us()
+            asked = self._clock.monotonic()
             hello = self._connected().hello()
-            self._clock_offset.measure(hello.store_us, before_us, self._clock.now_us())
+            self._clock_offset.measure(hello.store_us, asked)
             self._health.version(hello.schema_version, hello.known_version, self._label())
         except BaseException as error:
             self._failed(error, now)

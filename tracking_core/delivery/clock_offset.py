@@ -20,13 +20,13 @@ class ClockOffset:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.offset_us = 0
-        """What is added to a time that the job's clock says now."""
-
         self.is_known = False
         """Whether any store has told its clock."""
 
         self._looked_us, self._base_us = self._now()
+        # Measured against the monotonic clock, so that a step of the job's clock meanwhile changes nothing. Until the
+        # store has told its clock the job's first one is believed.
+        self._store_base_us = self._base_us
         self._step_us = 0
         self._before_us = self._looked_us
 
@@ -35,14 +35,20 @@ class ClockOffset:
         monotonic_us = round(self._clock.monotonic() * 1_000_000)
         return monotonic_us, self._clock.now_us() - monotonic_us
 
-    def measure(self, store_us: int, before_us: int, after_us: int) -> None:
-        """Take in the store's clock, asked between these two moments of the job's; 0 says nothing."""
+    @property
+    def offset_us(self) -> int:
+        """What is added to a time that the job's clock said at the last look."""
+        return self._store_base_us - self._base_us
+
+    def measure(self, store_us: int, asked_s: float) -> None:
+        """Take in the store's clock, asked since this moment of the monotonic clock until now; 0 says nothing."""
         if not store_us:
             return
         self.is_known = True
-        measured = store_us - (before_us + after_us) // 2
-        if abs(measured - self.offset_us) > NOISE_US + (after_us - before_us):
-            self.offset_us = measured
+        asked_us, answered_us = round(asked_s * 1_000_000), round(self._clock.monotonic() * 1_000_000)
+        measured = store_us - (asked_us + answered_us) // 2
+        if abs(measured - self._store_base_us) > NOISE_US + (answered_us - asked_us):
+            self._store_base_us = measured
 
     def look(self) -> None:
         """See whether the job's clock has stepped since the last look; to be called before `corrected`."""
@@ -52,7 +58,6 @@ class ClockOffset:
         self._step_us = step_us if abs(step_us) > NOISE_US else 0
         if self._step_us:
             self._base_us = base_us
-            self.offset_us -= step_us
 
     @property
     def is_steady(self) -> bool:

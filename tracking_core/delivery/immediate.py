@@ -393,16 +393,16 @@ class ImmediateDelivery:
         if not self._clock_offset.is_known:
             self._greet(writer)
         batch = way.batch()
-        before_us = self._clock.now_us()
+        asked = self._clock.monotonic()
         receipt = writer.write(batch)
-        self._clock_offset.measure(receipt.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(receipt.store_us, asked)
         return receipt
 
     def _greet(self, writer: Writer) -> None:
         """Learn the store's clock before the first events are timed by it."""
-        before_us = self._clock.now_us()
+        asked = self._clock.monotonic()
         hello = writer.hello()
-        self._clock_offset.measure(hello.store_us, before_us, self._clock.now_us())
+        self._clock_offset.measure(hello.store_us, asked)
         self._health.version(hello.schema_version, hello.known_version, self._label())
 
     def _count(self, batch: Batch, state: RunState, receipt: Receipt) -> None:
