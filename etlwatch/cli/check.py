@@ -149,7 +149,7 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
             raise Unsuccessful(f"no run of the job {', '.join(map(repr, missing))}")
         meant = frozenset(names)
         living = [run for run in reader.live_runs() if run.job in meant]
-        judgement = Judge(thresholds=configured().limits).conclude(reader, living, now=now)
+        judgement = Judge(thresholds=configured().thresholds).conclude(reader, living, now=now)
         alive = {run.run_id for run in living if run.state != "lost"}
         jobs = read_job_checks(reader, names, alive, now=now, zone=zone)
         last = next(iter(reader.runs_of_job(names[0], 1)), None) if patterns and len(names) == 1 else None

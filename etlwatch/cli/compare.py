@@ -69,7 +69,7 @@ def _judged(reader: Reader, run: Run, now: datetime) -> Run:
     if run.status != RunStatus.RUNNING:
         return run
     living = [run, *(each for each in reader.live_runs() if each.run_id != run.run_id)]
-    return Judge(thresholds=configured().limits).judge(reader, living, now=now, jobs={run.job}).runs[0]
+    return Judge(thresholds=configured().thresholds).judge(reader, living, now=now, jobs={run.job}).runs[0]
 
 
 def difference_shape(each: Difference, comparison: Comparison) -> dict[str, object]:

@@ -17,15 +17,12 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format, Shape
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import say
+from etlwatch.config.options import OPTIONS
 
 if TYPE_CHECKING:
-    from etlwatch.config.effective import Effective
-    from etlwatch.config.files import Layer
-    from etlwatch.config.schema import FileValues
-    from etlwatch.config.sourced import Sourced
+    from etlwatch.config.effective import Effective, Sourced
 
 FIELDS = ("key", "value", "layer", "place")
-SETTINGS = ("theme", "ascii", "mouse", "interval", "window", "zone")
 
 
 @click.group(invoke_without_command=True)
@@ -74,19 +71,13 @@ def _show(form: Format) -> None:
 def _rows(found: Effective) -> Iterator[Shape]:
     yield _row("target", found.target)
     yield _row("store", found.location)
-    yield _row("write", found.write)
-    yield _row("colour", found.colour)
-    for name in SETTINGS:
-        yield _row(f"display.{name}", getattr(found, name))
-    for name, threshold in found.thresholds.items():
-        yield _row(f"thresholds.{name}", threshold)
+    for option in OPTIONS:
+        yield _row(option.key, found[option])
     for name, keys in found.keys.items():
         yield _row(f"keys.{name}", keys)
     for name, target in found.targets.items():
-        for field in ("location", "write", "colour", "theme", "interval"):
-            sourced = getattr(target, field)
-            if sourced is not None:
-                yield _row(f"target.{name}.{'store' if field == 'location' else field}", sourced)
+        for field, sourced in target.items():
+            yield _row(f"target.{name}.{'store' if field == 'location' else field}", sourced)
 
 
 def _row(key: str, sourced: Sourced[object]) -> Shape:
@@ -103,7 +94,7 @@ def _value(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple):
-        from etlwatch.config.key_names import shown_key
+        from etlwatch.config.keys import shown_key
 
         return [shown_key(key) for key in value]
     return str(value)
@@ -126,11 +117,10 @@ def validate(file: Path | None) -> int:
 
     With FILE it is checked in the place of your own file. The exit status is 0 where nothing is wrong, 2 otherwise.
     """
+    from etlwatch.commands.keymap import keymap_of
     from etlwatch.config.effective import chosen_keys, problems_of
     from etlwatch.config.errors import ConfigError, Problem
-    from etlwatch.config.files import Layer, config_paths
-    from etlwatch.config.keymap import keymap_of
-    from etlwatch.config.schema import FileValues
+    from etlwatch.config.files import FileValues, Layer, config_paths, read_file
 
     paths = config_paths(os.environ)
     if file is not None:
@@ -141,11 +131,11 @@ def validate(file: Path | None) -> int:
     unread = False
     for layer, (path, must_exist) in paths.items():
         try:
-            values = _read(path, layer, must_exist=must_exist)
+            values = read_file(path, layer, must_exist=must_exist)
         except ConfigError as error:
             problems += error.problems
-            unread = unread or error.usable is None
-            read += [error.usable] if isinstance(error.usable, FileValues) else []
+            unread = unread or error.valid is None
+            read += [error.valid] if isinstance(error.valid, FileValues) else []
             continue
         told.append(f"{path}: {'nothing wrong' if values else 'not there'}")
         read += [values] if values else []
@@ -162,11 +152,3 @@ def validate(file: Path | None) -> int:
     for problem in problems:
         say(str(problem))
     return Exit.USAGE
-
-
-def _read(path: Path, layer: Layer, *, must_exist: bool) -> FileValues | None:
-    from etlwatch.config.files import read_raw
-    from etlwatch.config.schema import read_values
-
-    raw = read_raw(path, layer, must_exist=must_exist)
-    return None if raw is None else read_values(raw)

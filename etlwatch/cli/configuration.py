@@ -16,6 +16,7 @@ import click
 
 from etlwatch.cli import faults
 from etlwatch.cli.terminal import say
+from etlwatch.config.options import WRITE, Choice, Number, Option, boolean
 from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,13 +46,21 @@ def remembered_option(*names: str, **attributes: Any) -> Callable[[Decorated], D
     return click.option(*names, expose_value=False, callback=_remember, default=None, **attributes)
 
 
+def declared_option(option: Option[Any], **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Let a command take the flags of an option of the configuration."""
+    check = option.check
+    if check is boolean:
+        attributes["is_flag"] = True
+    elif isinstance(check, Choice):
+        attributes["type"] = click.Choice(check.words)
+    elif isinstance(check, Number):
+        attributes["type"] = click.FloatRange(check.least, check.most)
+    return remembered_option(*option.flags, **{"metavar": option.metavar, "help": option.help, **attributes})
+
+
 def write_option(command: Decorated) -> Decorated:
-    """Let a command that changes a store take `--write` and `--read-only`, whatever its target says."""
-    return remembered_option(
-        "--write/--read-only",
-        is_flag=True,
-        help="Allow or forbid turning tracking on and off, clean-up and closing runs.",
-    )(command)
+    """Let a command that changes a store take `--write` and `--read-only`, which precede its target's `write`."""
+    return declared_option(WRITE)(command)
 
 
 def configured() -> Effective:
@@ -61,12 +70,13 @@ def configured() -> Effective:
     if known is not None:
         return known
     # Imported late: help, version and a mistyped command need none of it.
-    from etlwatch.config.effective import Flags, effective, hidden_file, load
+    from etlwatch.config.effective import effective, hidden_file
     from etlwatch.config.errors import ConfigError
+    from etlwatch.config.files import load
 
     try:
         files = load(os.environ)
-        found = effective(Flags(**flags(context)), os.environ, files)
+        found = effective(flags(context), os.environ, files)
     except ConfigError as error:
         raise click.UsageError(error.summary) from None
     except ConfigurationError as error:
@@ -93,9 +103,9 @@ def notices() -> tuple[str, ...]:
 
 def configured_zone() -> tzinfo | None:
     """Return the zone in which people write and are shown times; None for the process's own."""
-    from etlwatch.config.values import zone_called
+    from etlwatch.config.options import ZONE, zone_called
 
-    return zone_called(configured().zone.value)
+    return zone_called(configured()[ZONE].value)
 
 
 def shown_zone() -> tzinfo | None:
@@ -106,8 +116,8 @@ def shown_zone() -> tzinfo | None:
 
 def checked_keymap(config: Effective) -> Keymap:
     """Return the keys that commands of the dashboard are given; wrong ones are wrong usage."""
+    from etlwatch.commands.keymap import keymap_of
     from etlwatch.config.errors import ConfigError
-    from etlwatch.config.keymap import keymap_of
 
     try:
         return keymap_of(config.keys)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etlwatch.cli import faults
-from etlwatch.cli.configuration import configured, flags, remembered_option
+from etlwatch.cli.configuration import configured, declared_option, flags
+from etlwatch.config.options import DSN, TARGET
 from tracking_core.config import StoreLocation
 from tracking_core.errors import ConfigurationError, StoreError
 from tracking_core.redaction import use_own_patterns
@@ -33,15 +34,13 @@ CHANGE_SECONDS = 60.0
 
 def dsn_option(command: Decorated) -> Decorated:
     """Let a command or a group take `--dsn`."""
-    return remembered_option(
-        "--dsn", metavar="DSN", help="Which store, instead of $TRACKING_DSN, a target or your own file."
-    )(command)
+    return declared_option(DSN)(command)
 
 
 def _targets(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Return the targets whose names begin so, for a shell; none where the configuration cannot be read."""
-    from etlwatch.config.effective import load
     from etlwatch.config.errors import ConfigError
+    from etlwatch.config.files import load
 
     try:
         return sorted({name for values in load(os.environ) for name in values.targets if name.startswith(begun)})
@@ -51,14 +50,7 @@ def _targets(_context: click.Context, _parameter: click.Parameter, begun: str) -
 
 def store_option(command: Decorated) -> Decorated:
     """Let a command or a group take `--dsn` and `--target`."""
-    target = remembered_option(
-        "--target",
-        "-t",
-        metavar="NAME",
-        shell_complete=_targets,
-        help="Which store, by its name in the configuration.",
-    )
-    return dsn_option(target(command))
+    return dsn_option(declared_option(TARGET, shell_complete=_targets)(command))
 
 
 def given_dsn() -> str | None:

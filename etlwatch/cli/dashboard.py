@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from etlwatch.cli.configuration import configured, notices, remembered_option, write_option
-from etlwatch.cli.early import THEMES, Dashboard
-from etlwatch.cli.options import LONGEST_S, SHORTEST_S
+from etlwatch.cli.configuration import checked_keymap, configured, declared_option, notices, write_option
+from etlwatch.cli.early import Dashboard
 from etlwatch.cli.terminal import is_unicode
+from etlwatch.config.options import ASCII, INTERVAL, MOUSE, THEME
 from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
@@ -25,30 +25,13 @@ STILL_S = 60.0
 
 def dashboard_options(command: Decorated) -> Decorated:
     """Let a command that opens the dashboard take how it looks, how often it reads, whether it may change things."""
-    interval = remembered_option(
-        "--interval",
-        "-i",
-        type=click.FloatRange(SHORTEST_S, LONGEST_S),
-        metavar="SECONDS",
-        help="How often the dashboard reads the store.  [default: 1]",
-    )
-    return write_option(looks_options(interval(command)))
+    return write_option(looks_options(declared_option(INTERVAL)(command)))
 
 
 def looks_options(command: Decorated) -> Decorated:
     """Let a command that opens the dashboard take how it looks."""
-    options: tuple[Callable[[Decorated], Decorated], ...] = (
-        remembered_option("--mouse/--no-mouse", is_flag=True, help="Use the mouse, or leave it to the terminal."),
-        remembered_option("--ascii/--no-ascii", is_flag=True, help="Draw with ASCII characters only."),
-        remembered_option(
-            "--theme",
-            type=click.Choice(THEMES),
-            metavar="NAME",
-            help="auto, dark, light, ansi (16 colours) or mono.  [default: auto]",
-        ),
-    )
-    for option in options:
-        command = option(command)
+    for option in (MOUSE, ASCII, THEME):
+        command = declared_option(option)(command)
     return command
 
 
@@ -57,14 +40,11 @@ def open_dashboard(bundle: Bundle | None = None, *, demo: bool = False) -> int:
 
     On a bundle it begins with the bundle's run.
     """
-    from etlwatch.config.dashboard import settings_of
-    from etlwatch.config.errors import ConfigError
+    from etlwatch.config.settings import settings_of
 
     config = configured()
-    try:
-        settings = settings_of(config, ascii_only=not is_unicode(sys.stdout), notices=notices())
-    except ConfigError as error:
-        raise click.UsageError(error.summary) from None
+    ascii_only = not is_unicode(sys.stdout)
+    settings = settings_of(config, checked_keymap(config), ascii_only=ascii_only, notices=notices())
     settings = replace(settings, demo=demo)
     if bundle is not None:
         settings = replace(

@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Flags
     from etlwatch.config.settings import Settings
     from tracking_core.config import StoreLocation
 
-__all__ = ["SWITCHES", "THEMES", "VALUES", "Dashboard", "flags_of", "opened_early"]
-
-THEMES: Final = ("auto", "dark", "light", "ansi", "mono")
+__all__ = ["Dashboard", "flags_of", "opened_early"]
 
 
 class Dashboard(Protocol):
@@ -32,44 +30,30 @@ class Dashboard(Protocol):
         """Show the dashboard until it is left, and return the exit status."""
 
 
-VALUES: Final[Mapping[str, str]] = {
-    "--dsn": "dsn", "--target": "target", "-t": "target", "--theme": "theme", "--interval": "interval",
-    "-i": "interval",
-}  # fmt: skip
-"""Options of the dashboard that take a value, and the flag that each is."""
-
-SWITCHES: Final[Mapping[str, tuple[str, bool]]] = {
-    "--write": ("write", True), "--read-only": ("write", False), "--mouse": ("mouse", True),
-    "--no-mouse": ("mouse", False), "--ascii": ("ascii", True), "--no-ascii": ("ascii", False),
-}  # fmt: skip
-"""Options of the dashboard that take none, with the flag and what it becomes."""
-
-
 def flags_of(argv: Sequence[str]) -> Flags | None:
-    """Return what a command line says that is made of the dashboard's options and nothing else; None for any other."""
-    from etlwatch.config.effective import Flags
+    """Return the flags of a command line that has only options of the dashboard; None for any other."""
+    from etlwatch.config.errors import InvalidValue
+    from etlwatch.config.options import DSN, TARGET, boolean, from_text, options_with_flags
 
-    given: dict[str, Any] = {}
+    options = {flag: option for option in options_with_flags() for names in option.flags for flag in names.split("/")}
+    given: Flags = {}
     words = iter(argv)
     for word in words:
         name, separator, value = word.partition("=")
-        if word in SWITCHES:
-            flag, given[flag] = SWITCHES[word][0], SWITCHES[word][1]
-        elif name in VALUES and not (separator and len(name) == 2):
-            said = value if separator else next(words, None)
-            if said is None or VALUES[name] in given:
-                return None
-            given[VALUES[name]] = said
-        else:
+        option = options.get(name)
+        if option is None or (separator and (len(name) == 2 or option.check is boolean)):
             return None
-    if given.get("theme", THEMES[0]) not in THEMES:
-        return None
-    if "interval" in given:
+        if option.check is boolean:
+            given[option.name] = word == option.flag_for(value=True)
+            continue
+        text = value if separator else next(words, None)
+        if text is None or option.name in given:
+            return None
         try:
-            given["interval"] = float(given["interval"])
-        except ValueError:
+            given[option.name] = text if option in (DSN, TARGET) else from_text(text, option.check)
+        except InvalidValue:
             return None
-    return Flags(**given)
+    return given
 
 
 @contextmanager
@@ -92,15 +76,17 @@ def _plain(argv: Sequence[str], dashboard: Dashboard) -> AbstractContextManager[
     flags = flags_of(argv)
     if flags is None:
         return None
-    from etlwatch.config.dashboard import settings_of
-    from etlwatch.config.effective import effective, hidden_file, load
+    from etlwatch.commands.keymap import keymap_of
+    from etlwatch.config.effective import effective, hidden_file
     from etlwatch.config.errors import ConfigError
+    from etlwatch.config.files import load
+    from etlwatch.config.settings import settings_of
     from tracking_core.errors import ConfigurationError
 
     try:
         files = load(os.environ)
         config = effective(flags, os.environ, files)
-        settings = settings_of(config, ascii_only=not is_unicode(sys.stdout))
+        settings = settings_of(config, keymap_of(config.keys), ascii_only=not is_unicode(sys.stdout))
     except (ConfigError, ConfigurationError, ValueError):
         return None
     if any(values.shares_password for values in files) or hidden_file(config, os.environ, now_s=time.time()):

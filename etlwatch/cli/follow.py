@@ -17,6 +17,7 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.output import Format, OutputGone, Shape
 from etlwatch.cli.terminal import say
+from etlwatch.config.options import INTERVAL
 from etlwatch.reading.poller import Backoff, describe_failure
 from etlwatch.text.numbers import duration
 from tracking_core.errors import StoreError
@@ -54,7 +55,7 @@ def follow(look: Callable[[Reader], None]) -> None:
     The store must answer at first; later it may be away, which is said once and mended by trying again.
     """
     with connect.store() as store:
-        go_on(store, look, interval=configured().interval.value, wait=wait_or_end)
+        go_on(store, look, interval=configured()[INTERVAL].value, wait=wait_or_end)
 
 
 def go_on(

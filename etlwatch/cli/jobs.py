@@ -51,7 +51,7 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = Non
 
 
 def _judged(reader: Reader, now: datetime, jobs: Collection[str]) -> dict[int, Run]:
-    judgement = Judge(thresholds=configured().limits).conclude(reader, reader.live_runs(), now=now, jobs=set(jobs))
+    judgement = Judge(thresholds=configured().thresholds).conclude(reader, reader.live_runs(), now=now, jobs=set(jobs))
     return {run.run_id: run for run in judgement.runs}
 
 

@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
-from etlwatch.cli.configuration import remembered_option
+from etlwatch.cli.configuration import declared_option
 from etlwatch.cli.output import Format
+from etlwatch.config.options import INTERVAL
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
-SHORTEST_S, LONGEST_S = 0.1, 60.0
-"""Between two looks at a store."""
 
 
 def _as_format(context: click.Context, _parameter: click.Parameter, word: str | None) -> Format:
@@ -41,13 +39,7 @@ def follow_option(what: str) -> Callable[[Decorated], Decorated]:
     """Let a command take `--follow` and how often it looks."""
 
     def decorate(command: Decorated) -> Decorated:
-        interval = remembered_option(
-            "--interval",
-            "-i",
-            type=click.FloatRange(SHORTEST_S, LONGEST_S),
-            metavar="SECONDS",
-            help="With --follow, how often it looks.  [default: 1]",
-        )
+        interval = declared_option(INTERVAL, help="With --follow, how often it reads the store.  [default: 1]")
         return click.option("--follow", "-f", is_flag=True, help=f"Go on until ctrl-c, with {what}.")(interval(command))
 
     return decorate

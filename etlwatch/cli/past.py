@@ -56,7 +56,7 @@ def find_runs_as_of(reader: Reader, query: RunQuery, moment: datetime) -> list[R
 
     limit = RUNS_READ if query.narrow or query.jobs else query.limit
     watch = Watch(limit=limit, columns=0, endpoints=bool(query.filter.endpoints))
-    snapshot = read_as_of(reader, watch, moment, thresholds=configured().limits)
+    snapshot = read_as_of(reader, watch, moment, thresholds=configured().thresholds)
     oldest = query.oldest(moment)
     found = [
         run
@@ -78,7 +78,7 @@ def judged_as_of(reader: Reader, moment: datetime) -> dict[int, Run]:
     from etlwatch.reading.gather import Watch
     from etlwatch.reading.past import read_as_of
 
-    snapshot = read_as_of(reader, Watch(columns=0), moment, thresholds=configured().limits)
+    snapshot = read_as_of(reader, Watch(columns=0), moment, thresholds=configured().thresholds)
     return {run.run_id: run for run in snapshot.runs}
 
 
@@ -96,7 +96,7 @@ def sides_as_of(reader: Reader, after: Run, before: Run | None, moment: datetime
         _require_begun(run, moment)
     board = AskedRuns(after=after.run_id, before=None if before is None else before.run_id)
     watch = Watch(limit=RUNS_BESIDE, columns=0, board=board)
-    sides = read_as_of(reader, watch, moment, thresholds=configured().limits).board
+    sides = read_as_of(reader, watch, moment, thresholds=configured().thresholds).board
     if not isinstance(sides, RunsBoard) or sides.before is None:
         raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")
     return sides.after, sides.before
@@ -118,7 +118,7 @@ def detail_as_of(reader: Reader, run: Run, moment: datetime) -> RunDetail:
 
     _require_begun(run, moment)
     watch = Watch(limit=RUNS_BESIDE, columns=0, open_run=run.run_id)
-    snapshot = read_as_of(reader, watch, moment, thresholds=configured().limits)
+    snapshot = read_as_of(reader, watch, moment, thresholds=configured().thresholds)
     details = snapshot.details
     if details is None or details.run is None:
         raise Unsuccessful(f"the run {run.id} was removed a moment ago")

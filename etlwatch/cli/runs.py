@@ -113,7 +113,7 @@ def find_runs(reader: Reader, query: RunQuery) -> Iterator[Run]:
     jobs = {run.job for run in (living if query.narrow else runs) if matches_job(run.job, query.jobs)}
     judged = {
         run.run_id: run
-        for run in Judge(thresholds=configured().limits).conclude(reader, living, now=now, jobs=jobs).runs
+        for run in Judge(thresholds=configured().thresholds).conclude(reader, living, now=now, jobs=jobs).runs
     }
     runs = (judged.get(run.run_id, run) for run in runs)
     yield from islice(_until(reader, runs, query, now), query.limit)
@@ -290,7 +290,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
     from etlwatch.reading.following import RunFollower
 
     check_format(form)
-    follower = RunFollower(configured().limits)
+    follower = RunFollower(configured().thresholds)
     stream = Stream(form, shapes.RUN_FIELDS)
     first = True
 

@@ -65,7 +65,7 @@ def read_detail(reader: Reader, word: str) -> RunDetail:
         run = find_run(reader, word)
         now = reader.now()
         phases = reader.phases([run.run_id])
-        judgement = Judge(thresholds=configured().limits).judge(
+        judgement = Judge(thresholds=configured().thresholds).judge(
             reader, _with_living(reader, run), now=now, jobs={run.job}
         )
         return RunDetail(

@@ -1,185 +1,282 @@
-"""Which value counts: flag > environment > target > user's file > system's file, field by field, each with its source.
+"""The effective value of every option: flag > environment > target > user's file > system's file.
 
-Owns precedence and the permission to change things. Refuses to own how a value is checked (`values`, `schema`) and what
-is done with it.
+A target is not a permission: whoever can write the user's file can change it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.config.errors import ConfigError, Problem, Unusable, written_key
-from etlwatch.config.files import Layer, config_paths, read_raw
-from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, read_values
-from etlwatch.config.sourced import Sourced, first, said_by
-from etlwatch.config.targets import Target, chosen_target, merged_targets
-from etlwatch.config.values import LOCAL, from_text, text
+from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.config.errors import ConfigError, InvalidValue, Problem, nearest, shown_value, written_key
+from etlwatch.config.files import FileValues, Layer
+from etlwatch.config.options import DSN, LOCAL, OPTIONS, TARGET, THEME, WRITE, ZONE, Check, Option, from_text
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 
-__all__ = ["VARIABLES", "Effective", "Flags", "chosen_keys", "effective", "hidden_file", "load", "problems_of"]
-
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-TARGET_VARIABLE: Final = "ETLWATCH_TARGET"
-STORE_VARIABLE: Final = "TRACKING_DSN"
-VARIABLES: Final[Mapping[str, str]] = {name: f"ETLWATCH_{name.upper()}" for name in DISPLAY}
 WRITTEN_WITHIN_S: Final = 86_400.0
-"""A file that nobody has written to for longer is not one that jobs record into."""
+"""A file without writes for longer is not one that jobs record into."""
 
-DEFAULTS: Final = Display(theme="auto", ascii=False, mouse=True, interval=1.0, window="1h", zone=LOCAL)
+Flags = dict[str, Any]
+"""The options given on the command line, by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
-    """What the command line says; None where it says nothing."""
+@dataclass(frozen=True, slots=True)
+class Sourced(Generic[T_co]):
+    """A value and where it was set."""
 
-    dsn: str | None = None
-    target: str | None = None
-    write: bool | None = None
-    theme: str | None = None
-    ascii: bool | None = None
-    mouse: bool | None = None
-    interval: float | None = None
+    value: T_co
+    layer: Layer
+    place: str
+    """A flag, `$VARIABLE`, a file (with `[target.NAME]` for a target's value), or `default`."""
 
-    def display(self, name: str) -> Sourced[Any] | None:
-        """Return what a flag says of a display setting."""
-        value = getattr(self, name, None)
-        return said_by(Layer.FLAG, f"--no-{name}" if value is False else f"--{name}", value)
+
+def first(candidates: Sequence[Sourced[T] | None], *, default: T) -> Sourced[T]:
+    """Return the first candidate that is set, else the default."""
+    found = next((sourced for sourced in candidates if sourced is not None), None)
+    return found if found is not None else Sourced(default, Layer.DEFAULT, "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """What holds for this call of the program."""
+    """The configuration of this call of the program."""
 
     target: Sourced[str | None]
-    """The name of the target in effect; None where the store is named otherwise, or by nobody."""
+    """The name of the target in effect; None for a store that is not named by a target."""
 
     location: Sourced[StoreLocation]
-    write: Sourced[bool]
-    colour: Sourced[str]
-    theme: Sourced[str]
-    ascii: Sourced[bool]
-    mouse: Sourced[bool]
-    interval: Sourced[float]
-    window: Sourced[str]
-    zone: Sourced[str]
-    """The name of a time zone, `local` for this machine's."""
+    options: Mapping[str, Sourced[Any]]
+    """Every option of OPTIONS, by name."""
 
-    thresholds: Mapping[str, Sourced[float]]
     keys: Mapping[str, Sourced[tuple[str, ...]]]
-    """Textual's names of keys by command, for those commands that a file gives others."""
+    """Textual's names of keys by command, for commands with other keys than declared."""
 
-    targets: Mapping[str, Target]
-    """All there are, by name."""
+    targets: Mapping[str, Mapping[str, Sourced[Any]]]
+    """All targets by name, each with the options that it sets and its `location`."""
+
+    def __getitem__(self, option: Option[T]) -> Sourced[T]:
+        """Return the value of an option."""
+        return self.options[option.name]
 
     @property
-    def limits(self) -> Thresholds:
-        """The thresholds as the model takes them."""
-        values: dict[str, Any] = {name: sourced.value for name, sourced in self.thresholds.items()}
-        return Thresholds(**values)
+    def thresholds(self) -> Thresholds:
+        """The thresholds of health."""
+        return Thresholds(**{option.name: self[option].value for option in OPTIONS if "thresholds" in option.tables})
 
     @property
     def refusal(self) -> str:
-        """Why a command may change nothing in the store; '' where it may.
+        """Why a command may not change the store; '' where it may.
 
-        A store that no target names is refused only to --read-only: who names it for one command means it.
+        A store that is not named by a target is refused only with --read-only: naming it for one command is intent.
         """
-        if self.write.value or (self.target.value is None and self.write.layer is not Layer.FLAG):
+        write = self[WRITE]
+        if write.value or (self.target.value is None and write.layer is not Layer.FLAG):
             return ""
-        if self.target.value is None or self.write.layer is Layer.FLAG:
+        if self.target.value is None or write.layer is Layer.FLAG:
             return self.write_reason
         name = written_key(self.target.value)
-        return f"the target {name} is read-only: give --write, or say write = true in [target.{name}]"
+        return f"the target {name} is read-only: use --write, or set write = true in [target.{name}]"
 
     @property
     def write_reason(self) -> str:
-        """Why the dashboard may change things, or in few words what it would take: it needs the word for any store."""
-        by_flag = self.write.layer is Layer.FLAG
-        if self.write.value:
-            return "--write was given" if by_flag else f"the target {self.target.value} says so"
-        if by_flag:
-            return "--read-only was given"
+        """Why the dashboard may change the store, or in a few words what allows it."""
+        write = self[WRITE]
+        if write.layer is Layer.FLAG:
+            return f"{write.place} was given"
         if self.target.value is None:
             return "read-only: start with --write"
+        if write.value:
+            return f"the target {self.target.value} has write = true"
         return f"read-only: needs --write, or write = true for {written_key(self.target.value)}"
 
 
-def load(environ: Mapping[str, str]) -> tuple[FileValues, ...]:
-    """Read the files there are, the user's first; ConfigError holds every problem of both."""
-    found: list[FileValues] = []
-    problems: list[Problem] = []
-    for layer, (path, must_exist) in config_paths(environ).items():
-        try:
-            raw = read_raw(path, layer, must_exist=must_exist)
-            if raw is not None:
-                found.append(read_values(raw))
-        except ConfigError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ConfigError(problems)
-    return tuple(found)
-
-
 def effective(flags: Flags, environ: Mapping[str, str], files: Sequence[FileValues] = ()) -> Effective:
-    """Return what holds; `files` strongest first.
+    """Return the configuration in effect; `files` highest precedence first.
 
-    Raises ConfigError for what the environment says wrongly and for targets that are none, and ConfigurationError (of
-    `tracking_core`) for a --dsn or $TRACKING_DSN that names no store.
+    Raises ConfigError for problems of the environment and unknown targets, and ConfigurationError (of `tracking_core`)
+    for a --dsn or $TRACKING_DSN that names no store.
     """
-    said = _Environment(environ)
+    environment = _Environment(environ)
     targets = merged_targets(files)
-    name = _target_name(flags, said, files, targets)
-    target = targets[name.value] if name.value is not None else None
+    name = _target_name(flags, environment, files, targets)
+    target = targets[name.value] if name.value is not None else {}
 
-    def display(field: str) -> Sourced[Any]:
-        places = [flags.display(field), said.display(field), getattr(target, field, None)]
-        places += [said_by(values.layer, str(values.path), getattr(values.display, field)) for values in files]
-        return first([said.above_all(field), *places], default=getattr(DEFAULTS, field))
+    def value_of(option: Option[Any]) -> Sourced[Any]:
+        given = flags.get(option.name)
+        candidates = [
+            environment.override(option),
+            None if given is None else Sourced(given, Layer.FLAG, option.flag_for(given)),
+            environment.option(option),
+            target.get(option.name),
+            *_from_files(files, lambda values: values.options.get(option.name)),
+        ]
+        return first(candidates, default=option.default)
 
-    fields = {name: display(name) for name in DISPLAY}
-    said.raise_problems()
-    word = said_by(Layer.FLAG, "--write" if flags.write else "--read-only", flags.write)
+    options = {option.name: value_of(option) for option in OPTIONS}
+    environment.raise_problems()
     return Effective(
         target=name,
-        location=target.location if target is not None else _location(flags, environ),
-        write=first([word, target.write if target is not None else None], default=False),
-        colour=target.colour if target is not None else first([], default="none"),
-        thresholds=_thresholds(files),
+        location=target.get("location") or _location(flags, environ),
+        options=options,
         keys=chosen_keys(files),
         targets=targets,
-        **fields,
     )
 
 
-def problems_of(environ: Mapping[str, str], files: Sequence[FileValues], known: Sequence[Problem]) -> list[Problem]:
-    """Return what is wrong between files and in the environment, beside the problems of the files that are `known`.
+def _from_files(files: Sequence[FileValues], pick: Callable[[FileValues], T | None]) -> list[Sourced[T]]:
+    found = [(values, pick(values)) for values in files]
+    return [Sourced(value, values.layer, str(values.path)) for values, value in found if value is not None]
 
-    Nothing is said that follows from a known problem: a target whose dsn is wrong names no store.
+
+def chosen_keys(files: Sequence[FileValues]) -> dict[str, Sourced[tuple[str, ...]]]:
+    """Return the keys of commands, each from the first file that sets it."""
+    found: dict[str, Sourced[tuple[str, ...]]] = {}
+    for values in reversed(files):
+        found |= {name: Sourced(keys, values.layer, str(values.path)) for name, keys in values.keys.items()}
+    return dict(sorted(found.items()))
+
+
+def merged_targets(files: Sequence[FileValues]) -> dict[str, dict[str, Sourced[Any]]]:
+    """Return every target, each option from the first file that sets it; ConfigError for one without a store."""
+    found: dict[str, dict[str, Sourced[Any]]] = {}
+    problems: list[Problem] = []
+    for name in sorted({name for values in files for name in values.targets}):
+        heading = f"[target.{written_key(name)}]"
+        files_with_it = [values for values in files if name in values.targets]
+        target: dict[str, Sourced[Any]] = {}
+        for values in reversed(files_with_it):
+            place = f"{values.path} {heading}"
+            target |= {key: Sourced(value, Layer.TARGET, place) for key, value in values.targets[name].items()}
+        if "location" in target:
+            found[name] = target
+        else:
+            where, key = str(files_with_it[0].path), f"target.{written_key(name)}"
+            problems.append(Problem(where=where, key=key, what="names no store", accepted="dsn or service"))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _target_name(
+    flags: Flags, environment: _Environment, files: Sequence[FileValues], targets: Mapping[str, object]
+) -> Sourced[str | None]:
+    by_dsn, name = flags.get("dsn") is not None, flags.get("target")
+    if by_dsn and name is not None:
+        raise ConfigError([Problem(where="--dsn and --target", what="both name a store", accepted="one of the two")])
+    named = Sourced(name, Layer.FLAG, "--target") if name is not None else None
+    if named is None and not by_dsn:
+        named = environment.option(TARGET)
+    return chosen_target(named, files, targets, use_default=not (by_dsn or environment.names_store))
+
+
+def chosen_target(
+    named: Sourced[str | None] | None, files: Sequence[FileValues], targets: Collection[str], *, use_default: bool
+) -> Sourced[str | None]:
+    """Return the name of the target in effect, or None.
+
+    `named` is set by a flag or the environment; else the files' default_target counts if `use_default`, which is False
+    where something stronger names a store. Raises ConfigError for an unknown target, even of an unused default.
     """
-    said = _Environment(environ)
-    named = said.target()
-    names = {name for values in files for name in values.targets}
+    defaults = _from_files(files, lambda values: values.default_target)
+    problems = [_unknown_target(each, targets, "default_target") for each in defaults if each.value not in targets]
+    if named is not None and named.value not in targets:
+        problems.insert(0, _unknown_target(named, targets))
+    if problems:
+        raise ConfigError(problems)
+    return first([named, *(defaults if use_default else ())], default=None)
+
+
+def _unknown_target(named: Sourced[str | None], targets: Collection[str], key: str = "") -> Problem:
+    name = named.value or ""
+    meant = nearest(name, targets)
+    return Problem(
+        where=named.place,
+        key=key,
+        what=f"is {shown_value(name)}",
+        accepted=", ".join(map(shown_value, targets)) or "the name of a target, and the configuration has none",
+        meant=shown_value(meant) if meant else "",
+    )
+
+
+def _location(flags: Flags, environ: Mapping[str, str]) -> Sourced[StoreLocation]:
+    given = flags.get("dsn")
+    location = resolve(given, environ=environ)
+    if given is not None:
+        return Sourced(location, Layer.FLAG, "--dsn")
+    if location.named:
+        return Sourced(location, Layer.ENVIRONMENT, f"${DSN.variable}")
+    return first([], default=location)
+
+
+class _Environment:
+    """The values of environment variables, checked like those of a file."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[Problem] = []
+
+    @property
+    def names_store(self) -> bool:
+        return bool(self._environ.get(DSN.variable, "").strip())
+
+    def override(self, option: Option[Any]) -> Sourced[Any] | None:
+        """Return a value that precedes even a flag: `mono` with $NO_COLOR."""
+        return Sourced("mono", Layer.ENVIRONMENT, "$NO_COLOR") if option is THEME and self._has("NO_COLOR") else None
+
+    def option(self, option: Option[T]) -> Sourced[T] | None:
+        """Return the value of an option's variable, None where it is not set or not valid."""
+        given = self._environ.get(option.variable, "").strip() if option.variable else ""
+        if given:
+            return self._checked(given, option.variable, option.check)
+        # $TZ may have forms that are not in the zone database: the C library interprets it.
+        is_local = option is ZONE and self._has("TZ")
+        return Sourced(LOCAL, Layer.ENVIRONMENT, "$TZ") if is_local else None  # type: ignore[arg-type]
+
+    def _has(self, variable: str) -> bool:
+        return bool(self._environ.get(variable))
+
+    def _checked(self, given: str, variable: str, check: Check[T]) -> Sourced[T] | None:
+        try:
+            return Sourced(from_text(given, check), Layer.ENVIRONMENT, f"${variable}")
+        except InvalidValue as error:
+            self._problems.append(error.problem(given, where=f"${variable}"))
+            return None
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise ConfigError(self._problems)
+
+
+def problems_of(environ: Mapping[str, str], files: Sequence[FileValues], known: Sequence[Problem]) -> list[Problem]:
+    """Return the problems between files and of the environment, without those that follow from `known` ones.
+
+    `known` are the problems of the files: a target whose dsn is invalid names no store.
+    """
+    environment = _Environment(environ)
+    named = environment.option(TARGET)
+    names = sorted({name for values in files for name in values.targets})
     found: list[Problem] = []
     try:
         merged_targets(files)
     except ConfigError as error:
-        wrong = {problem.key for problem in known}
-        for problem in error.problems:
-            mistyped = {f"{problem.key}.dsn", f"{problem.key}.service"} & wrong
-            found += [] if mistyped else [problem]
+        invalid = {problem.key for problem in known}
+        found += [
+            problem for problem in error.problems if not {f"{problem.key}.dsn", f"{problem.key}.service"} & invalid
+        ]
     try:
-        chosen_target(named, files, dict.fromkeys(sorted(names)), use_default=True)
+        chosen_target(named, files, names, use_default=True)
     except ConfigError as error:
         found += error.problems
-    for field in DISPLAY:
-        said.display(field)
+    for option in OPTIONS:
+        environment.option(option)
     try:
-        said.raise_problems()
+        environment.raise_problems()
     except ConfigError as error:
         found += error.problems
     return found
@@ -189,93 +286,12 @@ def hidden_file(found: Effective, environ: Mapping[str, str], *, now_s: float) -
     """Return the embedded file, if jobs wrote to it within a day while the default target names another store."""
     if found.target.value is None or found.target.layer not in (Layer.USER, Layer.SYSTEM):
         return None
-    path = resolve(None, environ={name: value for name, value in environ.items() if name != STORE_VARIABLE}).path
+    path = resolve(None, environ={name: value for name, value in environ.items() if name != DSN.variable}).path
     if path is None or path == found.location.value.path:
         return None
-    # What was written last may still stand beside the file.
+    # The latest writes may be in the -wal file only.
     written = 0.0
     for each in (path, path.with_name(path.name + "-wal")):
         with suppress(OSError):
             written = max(written, each.stat().st_mtime)
     return path if now_s - written < WRITTEN_WITHIN_S else None
-
-
-class _Environment:
-    """The environment's word, checked like a file's."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._problems: list[Problem] = []
-
-    @property
-    def names_store(self) -> bool:
-        return bool(self._environ.get(STORE_VARIABLE, "").strip())
-
-    def target(self) -> Sourced[str] | None:
-        return self._read(TARGET_VARIABLE, text)
-
-    def above_all(self, field: str) -> Sourced[Any] | None:
-        """Return what beats even a flag: a terminal without colours."""
-        return said_by(Layer.ENVIRONMENT, "$NO_COLOR", "mono") if field == "theme" and self._has("NO_COLOR") else None
-
-    def display(self, field: str) -> Sourced[Any] | None:
-        own = self._read(VARIABLES[field], DISPLAY[field])
-        if own is None and field == "zone" and self._has("TZ"):
-            # The C library knows forms of it that no table of zones has: its meaning is left to it.
-            return Sourced(LOCAL, Layer.ENVIRONMENT, "$TZ")
-        return own
-
-    def _has(self, variable: str) -> bool:
-        return bool(self._environ.get(variable))
-
-    def _read(self, variable: str, check: Callable[[object], T]) -> Sourced[T] | None:
-        given = self._environ.get(variable, "").strip()
-        if not given:
-            return None
-        try:
-            return Sourced(from_text(given, check), Layer.ENVIRONMENT, f"${variable}")
-        except Unusable as error:
-            self._problems.append(error.problem(given, where=f"${variable}"))
-            return None
-
-    def raise_problems(self) -> None:
-        if self._problems:
-            raise ConfigError(self._problems)
-
-
-def _target_name(
-    flags: Flags, said: _Environment, files: Sequence[FileValues], targets: Mapping[str, Target]
-) -> Sourced[str | None]:
-    if flags.dsn is not None and flags.target is not None:
-        raise ConfigError([Problem(where="--dsn and --target", what="both name a store", accepted="one of the two")])
-    named = said_by(Layer.FLAG, "--target", flags.target)
-    if named is None and flags.dsn is None:
-        named = said.target()
-    return chosen_target(named, files, targets, use_default=flags.dsn is None and not said.names_store)
-
-
-def _location(flags: Flags, environ: Mapping[str, str]) -> Sourced[StoreLocation]:
-    place = resolve(flags.dsn, environ=environ)
-    if flags.dsn is not None:
-        return Sourced(place, Layer.FLAG, "--dsn")
-    if place.named:
-        return Sourced(place, Layer.ENVIRONMENT, f"${STORE_VARIABLE}")
-    return first([], default=place)
-
-
-def _thresholds(files: Sequence[FileValues]) -> dict[str, Sourced[float]]:
-    return {
-        name: first(
-            [said_by(values.layer, str(values.path), values.thresholds.get(name)) for values in files],
-            default=getattr(DEFAULT_THRESHOLDS, name),
-        )
-        for name in THRESHOLDS
-    }
-
-
-def chosen_keys(files: Sequence[FileValues]) -> dict[str, Sourced[tuple[str, ...]]]:
-    """Return the keys of commands, each from the strongest file that gives them."""
-    found: dict[str, Sourced[tuple[str, ...]]] = {}
-    for values in reversed(files):
-        found |= {name: Sourced(keys, values.layer, str(values.path)) for name, keys in values.keys.items()}
-    return dict(sorted(found.items()))

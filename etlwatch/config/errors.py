@@ -1,7 +1,6 @@
-"""What is wrong with a configuration, in the words of whoever has to mend it.
+"""Problems of a configuration: where, which key, what was given, what is accepted, what was probably meant.
 
-Owns the sentences: where, which key, what was given, what is accepted, what was probably meant. A value that may hold a
-password is never repeated.
+A value that may hold a password is never repeated.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from collections.abc import Iterable
 from tracking_core.dataclass import dataclass
 from tracking_core.redaction import without_secrets
 
-__all__ = ["ConfigError", "Problem", "Unusable", "nearest", "shown_value", "written_key"]
-
 LONGEST_SHOWN = 60
 _BARE_KEY = r"[A-Za-z0-9_.-]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem."""
 
     where: str
     """A file, an environment variable, a flag."""
@@ -34,58 +31,58 @@ class Problem:
 
     accepted: str = ""
     meant: str = ""
-    """The nearest thing that would have been right, as it would be written."""
+    """The nearest accepted value, as it would be written."""
 
     def __str__(self) -> str:
         """Return the problem as one line."""
-        said = f"{self.where}: {self.key} {self.what}" if self.key else f"{self.where} {self.what}"
+        line = f"{self.where}: {self.key} {self.what}" if self.key else f"{self.where} {self.what}"
         if self.accepted:
-            said += f"; accepted: {self.accepted}"
-        return f"{said}; did you mean {self.meant}?" if self.meant else said
+            line += f"; accepted: {self.accepted}"
+        return f"{line}; did you mean {self.meant}?" if self.meant else line
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; it has one problem or more."""
+    """A configuration has one problem or more."""
 
-    def __init__(self, problems: Iterable[Problem], *, usable: object = None) -> None:
+    def __init__(self, problems: Iterable[Problem], *, valid: object = None) -> None:
         self.problems = tuple(problems)
-        self.usable = usable
-        """What was understood all the same, so that the rest can be checked too; None for nothing."""
+        self.valid = valid
+        """The valid part, so that the rest can be checked too; None when nothing could be read."""
 
         super().__init__("; ".join(map(str, self.problems)))
 
     @property
     def summary(self) -> str:
-        """The first problem, and how many there are besides."""
+        """The first problem, and the number of the others."""
         first, more = self.problems[0], len(self.problems) - 1
         if not more:
             return str(first)
         return f"{first} (and {more} more problem{'s' if more > 1 else ''}: etlwatch config validate lists them)"
 
 
-class Unusable(Exception):
-    """A value cannot be used: what is accepted in its place, what was probably meant."""
+class InvalidValue(Exception):
+    """A value is not accepted; `accepted` describes what is."""
 
     def __init__(self, accepted: str, *, meant: str = "", why: str = "") -> None:
         self.accepted = accepted
         self.meant = meant
         self.why = why
-        """Said in place of the value, where that may hold a password."""
+        """Shown in place of the value, where that may hold a password."""
 
         super().__init__(accepted)
 
     def problem(self, given: object, *, where: str, key: str = "") -> Problem:
-        """Return it as the problem of a place."""
+        """Return the problem of a place that holds this value."""
         what = f"cannot be used: {self.why}" if self.why else f"is {shown_value(given)}"
         return Problem(where=where, key=key, what=what, accepted=self.accepted, meant=self.meant)
 
 
 def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
-    """Return the choice that a word resembles most, '' when it resembles none; of equals the first, whatever its case.
+    """Return the choice most similar to a word, ignoring case; the first of equals, '' when none is similar.
 
-    `likeness` from 0 to 1: the more choices there are, the more like it the nearest one should be.
+    `likeness` from 0 to 1 is the least similarity: the more choices, the higher it should be.
     """
-    # Imported late: nothing is wrong most of the time.
+    # Imported late: most configurations have no problem.
     import difflib
 
     by_lower = {choice.lower(): choice for choice in choices}
@@ -95,12 +92,12 @@ def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
 
 
 def shown_value(value: object) -> str:
-    """Return a TOML value as it may be repeated in a message: short, passwords struck out."""
+    """Return a TOML value for a message: short, without passwords."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        struck = without_secrets(value)
-        short = struck if len(struck) <= LONGEST_SHOWN else struck[: LONGEST_SHOWN - 1] + "…"
+        masked = without_secrets(value)
+        short = masked if len(masked) <= LONGEST_SHOWN else masked[: LONGEST_SHOWN - 1] + "…"
         return json.dumps(short, ensure_ascii=False)
     if isinstance(value, int | float):
         return str(value)
@@ -110,5 +107,5 @@ def shown_value(value: object) -> str:
 
 
 def written_key(name: str) -> str:
-    """Return a key as it is written in TOML: in quotes where it holds anything odd, on one line always."""
+    """Return a key as TOML has it, on one line: quoted unless it is a bare key."""
     return name if re.fullmatch(_BARE_KEY, name) else shown_value(name)

@@ -152,8 +152,7 @@ def test_a_deed_is_refused_where_the_target_has_not_the_word(
     answer = etlwatch(*words, "-t", "prod")
     assert answer.status == 1
     assert answer.complaint == (
-        "etlwatch: the target prod is read-only: give --write, or say write = true in [target.prod]; "
-        "nothing was changed"
+        "etlwatch: the target prod is read-only: use --write, or set write = true in [target.prod]; nothing was changed"
     )
     assert jobs(etlwatch("runs", "-t", "prod", "--format", "json")) == ["job-of-prod"]
     assert etlwatch("tracking", "status", "-t", "prod", "--format", "json").data[0]["changed_at"] is None
@@ -317,7 +316,7 @@ def test_a_file_is_checked_in_the_place_of_ones_own(
     assert answer.status == 2
     assert answer.complaint == f'{new}: default_target is "prdo"; accepted: "prod"; did you mean "prod"?'
     answer = etlwatch("config", "validate", str(tmp_path / "none.toml"))
-    assert (answer.status, answer.complaint) == (2, f"{tmp_path / 'none.toml'} is not there")
+    assert (answer.status, answer.complaint) == (2, f"{tmp_path / 'none.toml'} does not exist")
 
 
 @pytest.fixture
@@ -357,7 +356,7 @@ def test_the_dashboard_opens_as_configured(
     assert place.keywords == {"service": "etl"}
     assert (settings.label, settings.theme, settings.interval) == ("prod", "light", 5.0)
     assert (settings.mouse, settings.ascii_only, settings.zone) == (False, True, ZoneInfo("Asia/Tokyo"))
-    assert (settings.may_write, settings.write_reason) == (True, "the target prod says so")
+    assert (settings.may_write, settings.write_reason) == (True, "the target prod has write = true")
 
 
 @pytest.mark.parametrize(
@@ -365,7 +364,7 @@ def test_the_dashboard_opens_as_configured(
     [
         ([], False, "read-only: start with --write"),
         (["--write"], True, "--write was given"),
-        (["-t", "test"], True, "the target test says so"),
+        (["-t", "test"], True, "the target test has write = true"),
         (["-t", "test", "--read-only"], False, "--read-only was given"),
         (["-t", "prod"], False, "read-only: needs --write, or write = true for prod"),
     ],

@@ -1,10 +1,11 @@
-"""Configuration files: what may be in them, and what is said, word for word, of what may not."""
+"""Configuration files: what they may hold, and the exact message for what they may not."""
 
 import os
 import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,20 +14,20 @@ from hypothesis import strategies as st
 
 from etlwatch.analysis.series import WINDOWS, window_called
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.commands.keymap import keymap_of
 from etlwatch.config import files
+from etlwatch.config.effective import Sourced
 from etlwatch.config.errors import ConfigError
-from etlwatch.config.files import Layer, config_paths, read_raw
-from etlwatch.config.keymap import keymap_of
-from etlwatch.config.schema import DISPLAY, THRESHOLDS, Display, FileValues, read_values
-from etlwatch.config.sourced import Sourced
-from etlwatch.config.values import WINDOWS as WINDOW_NAMES
-from etlwatch.config.values import zone_called
+from etlwatch.config.files import FileValues, Layer, config_paths, read_raw, read_values
+from etlwatch.config.options import OPTIONS, WINDOW, Choice, Option, options_of, zone_called
 
 PATH = Path("/nowhere/config.toml")
+DISPLAY = options_of("display")
+THRESHOLDS = options_of("thresholds")
 
 
 def read(text: str | bytes, path: Path = PATH, mode: int = 0o600) -> FileValues:
-    """Return what a file with this content says."""
+    """Return the values of a file with this content."""
     data = text if isinstance(text, bytes) else text.encode()
     return read_values(files.RawFile(path=path, layer=Layer.USER, table=files.parse(data, path), mode=mode))
 
@@ -77,17 +78,14 @@ def test_a_file_says_all_there_is_to_say() -> None:
     assert values.default_target == "prod"
     assert list(values.targets) == ["prod", "my laptop"]
     prod = values.targets["prod"]
-    assert prod.location is not None
-    assert prod.location.keywords == {"service": "etl"}
-    assert (prod.write, prod.colour, prod.theme, prod.interval) == (True, "red", "light", 2.0)
+    assert prod["location"].keywords == {"service": "etl"}
+    assert [prod[name] for name in ("write", "colour", "theme", "interval")] == [True, "red", "light", 2.0]
     laptop = values.targets["my laptop"]
-    assert laptop.location is not None
-    assert laptop.location.path == Path("/var/lib/etl.db")
-    assert (laptop.write, laptop.colour, laptop.theme, laptop.interval) == (None, None, None, None)
-    assert values.display == Display(
-        theme="mono", ascii=True, mouse=False, interval=0.5, window="24h", zone="Europe/Berlin"
-    )
-    assert values.thresholds == {"stalled_after_s": 300.0, "throttled_share": 0.5, "throttled_requests": 20}
+    assert list(laptop) == ["location"]
+    assert laptop["location"].path == Path("/var/lib/etl.db")
+    display = {"theme": "mono", "ascii": True, "mouse": False, "interval": 0.5, "window": "24h"}
+    thresholds = {"stalled_after_s": 300.0, "throttled_share": 0.5, "throttled_requests": 20}
+    assert values.options == {**display, "zone": "Europe/Berlin", **thresholds}
     assert values.keys == {"home.filter": ("f", "ctrl+f"), "app.quit": (), "run.errors": ("V",)}
 
 
@@ -104,16 +102,18 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
 def test_every_threshold_of_the_model_can_be_set_and_its_default_is_accepted() -> None:
     assert list(THRESHOLDS) == [field.name for field in fields(Thresholds)]
     lines = "\n".join(f"{name} = {getattr(DEFAULT_THRESHOLDS, name)}" for name in THRESHOLDS)
-    assert Thresholds(**read(f"[thresholds]\n{lines}").thresholds) == DEFAULT_THRESHOLDS  # type: ignore[arg-type]
+    assert Thresholds(**read(f"[thresholds]\n{lines}").options) == DEFAULT_THRESHOLDS
 
 
 def test_the_windows_are_those_of_the_charts() -> None:
-    assert [window.name for window in WINDOWS] == list(WINDOW_NAMES)
-    assert [window_called(name) for name in WINDOW_NAMES] == list(WINDOWS)
+    assert isinstance(WINDOW.check, Choice)
+    assert [window.name for window in WINDOWS] == list(WINDOW.check.words)
+    assert [window_called(name) for name in WINDOW.check.words] == list(WINDOWS)
 
 
-def test_every_display_setting_has_a_check() -> None:
-    assert list(DISPLAY) == [field.name for field in fields(Display)]
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
+def test_every_default_is_accepted_by_its_own_check(option: Option[Any]) -> None:
+    assert option.check(option.default) == option.default
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ KEYS = f'{KEY}; a list of these; "" for no key'
         ),
         (
             '[target.a]\ndsn = "sqlite:///a.db"',
-            "target.a.dsn cannot be used: a relative file would be another one in each directory",
+            "target.a.dsn cannot be used: a relative path would name another file in each directory",
             DSN,
             "",
         ),
@@ -257,7 +257,7 @@ def test_no_complaint_repeats_a_password(text: str) -> None:
 
 def test_a_password_as_a_key_of_its_own_is_told_where_it_belongs() -> None:
     (complaint,) = complaints('[target.a]\nservice = "x"\npassword = "y"')
-    assert complaint == "target.a.password is no key; leave it out, and put it in ~/.pgpass or a service file"
+    assert complaint == "target.a.password is no key; omit it, and put it in ~/.pgpass or a service file"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_file_that_is_not_there_says_nothing_unless_it_was_named(tmp_path: Pat
     missing = tmp_path / "config.toml"
     assert read_raw(missing, Layer.USER) is None
     assert read_raw(missing / "below" / "no" / "directory", Layer.USER) is None
-    with pytest.raises(ConfigError, match=r"config\.toml is not there$"):
+    with pytest.raises(ConfigError, match=r"config\.toml does not exist$"):
         read_raw(missing, Layer.USER, must_exist=True)
 
 
@@ -329,7 +329,7 @@ def test_variables_name_other_files_which_have_to_be_there() -> None:
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/New_York"])
 def test_zones_are_known_by_name(name: str) -> None:
     assert zone_called(name) == ZoneInfo(name)
-    assert read(f'[display]\nzone = "{name}"').display.zone == name
+    assert read(f'[display]\nzone = "{name}"').options["zone"] == name
 
 
 def test_the_local_zone_is_none() -> None:

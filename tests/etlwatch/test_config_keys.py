@@ -5,8 +5,8 @@ import string
 import pytest
 from textual.keys import _character_to_key
 
-from etlwatch.config.errors import Unusable
-from etlwatch.config.key_names import parse_key, shown_key
+from etlwatch.config.errors import InvalidValue
+from etlwatch.config.keys import parse_key, shown_key
 
 
 @pytest.mark.parametrize("character", string.ascii_letters + string.digits + string.punctuation + " é§ß")
@@ -48,5 +48,5 @@ def test_one_key_has_one_name_however_it_is_written(typed: str, key: str, shown:
     "typed", ["", "+x+", "ctrl+", "hyper+x", "f99", "\x1b", "ctrl+alt", "spacee", "ctrl+upp", "a b"]
 )
 def test_what_is_no_key_is_refused(typed: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(InvalidValue):
         parse_key(typed)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from etlwatch.config import files
-from etlwatch.config.effective import Effective, Flags, effective, load
+from etlwatch.config.effective import Effective, Flags, effective
 from etlwatch.config.errors import ConfigError
-from etlwatch.config.files import Layer, RawFile
-from etlwatch.config.schema import FileValues, read_values
+from etlwatch.config.files import FileValues, Layer, RawFile, load, read_values
+from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WRITE, ZONE
 from tracking_core.errors import ConfigurationError
 
 USER, SYSTEM = Path("/home/ana/config.toml"), Path("/etc/config.toml")
@@ -60,7 +60,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "wanted", "strongest"), CASES)
-def test_the_strongest_place_that_says_anything_counts(name: str, wanted: list[object], strongest: Layer) -> None:
+def test_the_place_of_highest_precedence_counts(name: str, wanted: list[object], strongest: Layer) -> None:
     flags: dict[str, Any] = {"target": "prod"}
     environ: dict[str, str] = {}
     tables = {Layer.TARGET: "", Layer.USER: "", Layer.SYSTEM: ""}
@@ -81,7 +81,7 @@ def test_the_strongest_place_that_says_anything_counts(name: str, wanted: list[o
         user=f"[display]\n{tables[Layer.USER]}",
         system=f"{system}\n[display]\n{tables[Layer.SYSTEM]}",
     )
-    sourced = getattr(found, name)
+    sourced = found.options[name]
     assert sourced.value == wanted[LAYERS.index(strongest)]
     assert sourced.layer is strongest
     assert (
@@ -97,31 +97,32 @@ def test_the_strongest_place_that_says_anything_counts(name: str, wanted: list[o
 
 
 @pytest.mark.parametrize(("name", "default"), [(name, default) for name, _, default in FIELDS])
-def test_without_a_word_from_anywhere_the_default_counts(name: str, default: str) -> None:
-    sourced = getattr(resolved(), name)
+def test_an_option_that_is_set_nowhere_has_its_default(name: str, default: str) -> None:
+    sourced = resolved().options[name]
     assert (str(sourced.value), sourced.layer, sourced.place) == (default, Layer.DEFAULT, "default")
 
 
 def test_a_terminal_without_colours_beats_every_wish_for_a_theme() -> None:
     found = resolved(Flags(theme="dark"), {"NO_COLOR": "1"})
-    assert (found.theme.value, found.theme.place) == ("mono", "$NO_COLOR")
+    assert (found[THEME].value, found[THEME].place) == ("mono", "$NO_COLOR")
 
 
-def test_the_process_zone_is_the_environments_word() -> None:
+def test_the_zone_of_the_process_precedes_the_files() -> None:
     zone = '[display]\nzone = "Asia/Tokyo"'
-    assert resolved(None, {"TZ": "UTC"}, user=zone).zone.value == "local"
-    assert resolved(None, {"TZ": "UTC"}, user=zone).zone.place == "$TZ"
-    assert resolved(None, {"TZ": "UTC", "ETLWATCH_ZONE": "Asia/Tokyo"}).zone.value == "Asia/Tokyo"
+    assert resolved(None, {"TZ": "UTC"}, user=zone)[ZONE].value == "local"
+    assert resolved(None, {"TZ": "UTC"}, user=zone)[ZONE].place == "$TZ"
+    assert resolved(None, {"TZ": "UTC", "ETLWATCH_ZONE": "Asia/Tokyo"})[ZONE].value == "Asia/Tokyo"
 
 
 def test_thresholds_are_chosen_one_by_one() -> None:
     found = resolved(
         user="[thresholds]\nslow_times_p95 = 2", system="[thresholds]\nslow_times_p95 = 3\nstalled_after_s = 60"
     )
-    assert (found.limits.slow_times_p95, found.limits.stalled_after_s, found.limits.throttled_requests) == (2, 60, 10)
-    assert found.thresholds["slow_times_p95"].place == str(USER)
-    assert found.thresholds["stalled_after_s"].layer is Layer.SYSTEM
-    assert found.thresholds["throttled_share"].layer is Layer.DEFAULT
+    limits = found.thresholds
+    assert (limits.slow_times_p95, limits.stalled_after_s, limits.throttled_requests) == (2, 60, 10)
+    assert found.options["slow_times_p95"].place == str(USER)
+    assert found.options["stalled_after_s"].layer is Layer.SYSTEM
+    assert found.options["throttled_share"].layer is Layer.DEFAULT
 
 
 def test_keys_are_chosen_command_by_command() -> None:
@@ -139,8 +140,12 @@ def test_a_target_is_put_together_field_by_field() -> None:
         system='[target.prod]\nservice = "prod"\nwrite = false\ninterval = 5',
     )
     assert found.location.value.keywords == {"service": "prod"}
-    assert (found.write.value, found.write.place) == (True, f"{USER} [target.prod]")
-    assert (found.colour.value, found.interval.value, found.interval.place) == ("amber", 5.0, f"{SYSTEM} [target.prod]")
+    assert (found[WRITE].value, found[WRITE].place) == (True, f"{USER} [target.prod]")
+    assert (found[COLOUR].value, found[INTERVAL].value, found[INTERVAL].place) == (
+        "amber",
+        5.0,
+        f"{SYSTEM} [target.prod]",
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,10 +168,10 @@ def test_the_strongest_place_that_names_a_store_names_it(
     assert (found.target.value is None) is (store in ("flag", "env"))
 
 
-def test_a_target_that_is_not_in_effect_says_nothing() -> None:
+def test_a_target_that_is_not_in_effect_has_no_effect() -> None:
     system = '[target.prod]\nservice = "prod"\nwrite = true\ncolour = "red"\ntheme = "light"\ninterval = 9\n'
     found = resolved(None, {"TRACKING_DSN": "service=env"}, user='default_target = "prod"', system=system)
-    assert (found.write.value, found.colour.value, found.theme.value, found.interval.value) == (
+    assert (found[WRITE].value, found[COLOUR].value, found[THEME].value, found[INTERVAL].value) == (
         False,
         "none",
         "auto",
@@ -175,7 +180,7 @@ def test_a_target_that_is_not_in_effect_says_nothing() -> None:
     assert list(found.targets) == ["prod"]
 
 
-def test_nobody_naming_a_store_leaves_the_embedded_one() -> None:
+def test_the_embedded_store_is_used_when_none_is_named() -> None:
     found = resolved()
     assert found.location.value.is_embedded_default
     assert (found.location.layer, found.target.value) == (Layer.DEFAULT, None)
@@ -234,8 +239,8 @@ def test_a_variable_is_checked_like_a_key(variable: str, text: str, said: str) -
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("ON", True), ("0", False), ("False", False)])
 def test_truth_in_the_environment_is_written_in_many_ways(text: str, *, value: bool) -> None:
-    assert resolved(None, {"ETLWATCH_MOUSE": text}).mouse.value is value
-    assert resolved(None, {"ETLWATCH_INTERVAL": "1"}).interval.value == 1.0
+    assert resolved(None, {"ETLWATCH_MOUSE": text})[MOUSE].value is value
+    assert resolved(None, {"ETLWATCH_INTERVAL": "1"})[INTERVAL].value == 1.0
 
 
 def test_a_dsn_that_names_no_store_is_refused_as_ever() -> None:
@@ -264,18 +269,18 @@ WORD = '[target.prod]\nservice = "prod"\nwrite = {}'
 )
 def test_who_may_change_a_store(flags: Flags, user: str, *, dashboard: bool, headless: bool) -> None:
     found = resolved(flags, user=user)
-    assert (found.write.value, not found.refusal) == (dashboard, headless)
+    assert (found[WRITE].value, not found.refusal) == (dashboard, headless)
 
 
-def test_a_refusal_names_the_mend() -> None:
-    mend = "the target prod is read-only: give --write, or say write = true in [target.prod]"
+def test_a_refusal_names_the_remedy() -> None:
+    remedy = "the target prod is read-only: use --write, or set write = true in [target.prod]"
     read_only = resolved(Flags(target="prod"), user=STORES)
-    assert read_only.refusal == mend
+    assert read_only.refusal == remedy
     assert read_only.write_reason == "read-only: needs --write, or write = true for prod"
     assert resolved().write_reason == "read-only: start with --write"
     assert resolved(Flags(write=False)).refusal == "--read-only was given"
     assert resolved(Flags(write=True)).write_reason == "--write was given"
-    assert resolved(Flags(target="prod"), user=WORD.format("true")).write_reason == "the target prod says so"
+    assert resolved(Flags(target="prod"), user=WORD.format("true")).write_reason == "the target prod has write = true"
 
 
 def test_both_files_are_read_the_users_first(tmp_path: Path) -> None:
@@ -284,11 +289,11 @@ def test_both_files_are_read_the_users_first(tmp_path: Path) -> None:
     system.write_text("[display]\ninterval = 3\nascii = true\n")
     environ = {"ETLWATCH_CONFIG": str(user), "ETLWATCH_SYSTEM_CONFIG": str(system)}
     found = effective(Flags(), environ, load(environ))
-    assert (found.interval.value, found.interval.place) == (2.0, str(user))
-    assert (found.ascii.value, found.ascii.place) == (True, str(system))
+    assert (found[INTERVAL].value, found[INTERVAL].place) == (2.0, str(user))
+    assert (found[ASCII].value, found[ASCII].place) == (True, str(system))
 
 
-def test_the_problems_of_both_files_are_said_together(tmp_path: Path) -> None:
+def test_the_problems_of_both_files_are_reported_together(tmp_path: Path) -> None:
     user, system = tmp_path / "user.toml", tmp_path / "system.toml"
     user.write_text("nonsense = 1\n")
     system.write_text("= 1\n")

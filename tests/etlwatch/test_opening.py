@@ -20,9 +20,10 @@ import pytest
 from rich.console import Console
 
 from etlwatch.cli.configuration import flags
-from etlwatch.cli.early import SWITCHES, VALUES, flags_of
+from etlwatch.cli.early import flags_of
 from etlwatch.cli.root import etlwatch
 from etlwatch.config.effective import Flags
+from etlwatch.config.options import options_with_flags
 from etlwatch.fields.ordering import Order
 from etlwatch.tui.colours import color_system_of, palette, role_style
 from etlwatch.tui.first_frame import FirstFrame, Line
@@ -137,7 +138,7 @@ def test_the_plain_options_are_those_of_the_command() -> None:
         if parameter.name not in ("version", "help")
         for name in (*parameter.opts, *parameter.secondary_opts)
     }
-    assert declared == set(VALUES) | set(SWITCHES)
+    assert declared == {flag for option in options_with_flags() for names in option.flags for flag in names.split("/")}
 
 
 @pytest.mark.parametrize(

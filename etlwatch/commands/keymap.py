@@ -1,8 +1,4 @@
-"""The keys that a person chose for commands, held against the commands there are.
-
-Owns what a choice may be: a known command, a key that no other command has at the same time, a way out. What follows
-from a choice everywhere a key is shown is `etlwatch.commands.remapped`'s.
-"""
+"""The keys chosen for commands in a configuration, checked against the declared commands."""
 
 from __future__ import annotations
 
@@ -10,20 +6,18 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from etlwatch.commands import EVERYWHERE, GROUPS, Command, remapped
+from etlwatch.config.effective import Sourced
 from etlwatch.config.errors import ConfigError, Problem, nearest, written_key
-from etlwatch.config.key_names import shown_key
+from etlwatch.config.keys import shown_key
 from etlwatch.config.settings import Keymap
-from etlwatch.config.sourced import Sourced
-
-__all__ = ["Chosen", "keymap_of"]
 
 Chosen = Mapping[str, Sourced[tuple[str, ...]]]
-WAY_OUT = "app.interrupt"
-"""Leaves from anywhere, whatever has the focus."""
+INTERRUPT = "app.interrupt"
+"""Leaves from anywhere, whatever has the focus: its key cannot be changed."""
 
 
 def keymap_of(chosen: Chosen) -> Keymap:
-    """Return the chosen keys; ConfigError for unknown commands and for keys that would mean two things."""
+    """Return the chosen keys; ConfigError for unknown commands and for keys that two commands would share."""
     if not chosen:
         return {}
     commands = {command.name: command for group in GROUPS.values() for command in group}
@@ -46,12 +40,12 @@ def _problems_of(name: str, sourced: Sourced[tuple[str, ...]], commands: Mapping
         yield Problem(
             where=sourced.place, key=key, what="is no command", accepted=accepted, meant=nearest(name, commands)
         )
-    elif name == WAY_OUT:
+    elif name == INTERRUPT:
         yield Problem(where=sourced.place, key=key, what="cannot be changed: ctrl+c always leaves")
 
 
 def _clashes(keymap: Keymap) -> Iterator[tuple[Command, Command, str]]:
-    """Yield pairs of commands that work at the same time and would share a key, though they do not by default."""
+    """Yield pairs of commands that work on one screen and would share a key, though they do not by default."""
     seen: set[tuple[str, str]] = set()
     everywhere = [command for name in EVERYWHERE for command in GROUPS[name]]
     for name, group in GROUPS.items():
@@ -71,7 +65,7 @@ def _keys(command: Command) -> set[str]:
 
 
 def _clash(first: Command, second: Command, key: str, chosen: Chosen) -> Problem:
-    # Said of the command that was changed; of the first, where both were.
+    # Reported for the command whose key was changed; for the first, if both were.
     changed, other = (first, second) if first.name in chosen else (second, first)
     return Problem(
         where=chosen[changed.name].place,

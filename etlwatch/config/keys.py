@@ -1,7 +1,4 @@
-"""The names of keys: as a person writes them, as Textual knows them, as the footer shows them.
-
-Owns the three spellings of one key: `?`, `question_mark`, `?`. Refuses to own what a key does.
-"""
+"""The names of keys: as a person writes them, as Textual names them, and as they are shown."""
 
 from __future__ import annotations
 
@@ -10,9 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from etlwatch.config.errors import Unusable, nearest
-
-__all__ = ["ACCEPTED_KEYS", "parse_key", "shown_key"]
+from etlwatch.config.errors import InvalidValue, nearest
 
 ACCEPTED_KEYS: Final = 'a character ("f", "F", "?"), or a name ("enter", "f5"), with ctrl+, alt+ or shift+ before it'
 
@@ -31,7 +26,7 @@ _NAMED: Final = frozenset(
     f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12""".split()  # noqa: SIM905 - a table of words reads better than one a line
 )
 
-# Unicode's names of these are not what Textual calls them.
+# Characters whose Textual name differs from the Unicode name.
 _SHORTENED: Final[Mapping[str, str]] = MappingProxyType(
     {"solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at", "hyphen_minus": "minus",
      "plus_sign": "plus", "low_line": "underscore"}
@@ -39,14 +34,14 @@ _SHORTENED: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def parse_key(text: str) -> str:
-    """Return Textual's name of a key; Unusable, with the nearest name, for what is none.
+    """Return Textual's name of a key; raise InvalidValue, with the nearest name, for an unknown one.
 
-    `F` and `shift+f` are one key; with ctrl a terminal knows no capitals.
+    `F` and `shift+f` are one key; with ctrl, terminals do not distinguish capitals.
     """
     *before, last = _parts(text)
     modifiers = {_ALIASES.get(word.lower(), word.lower()) for word in before}
     if modifiers - set(_MODIFIERS):
-        raise _no_key(text)
+        raise _unknown_key(text)
     if len(last) == 1 and "shift" in modifiers and last.isalpha():
         modifiers.remove("shift")
         last = last.upper()
@@ -55,7 +50,7 @@ def parse_key(text: str) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """Split at plus signs, of which the last may be the key itself."""
+    """Split at plus signs; the last one may be the key itself."""
     if text == "+" or text.endswith("++"):
         return [*filter(None, text[:-1].split("+")), "+"]
     return text.split("+")
@@ -67,7 +62,7 @@ def _character(character: str) -> str:
     if character.isalnum():
         return character
     if not character.isprintable():
-        raise Unusable(ACCEPTED_KEYS)
+        raise InvalidValue(ACCEPTED_KEYS)
     name = unicodedata.name(character, "").lower().replace("-", "_").replace(" ", "_")
     return _SHORTENED.get(name, name)
 
@@ -76,25 +71,25 @@ def _name(word: str, text: str) -> str:
     name = _ALIASES.get(word.lower(), word.lower())
     if name in _NAMED or name in _PUNCTUATION:
         return name
-    raise _no_key(text)
+    raise _unknown_key(text)
 
 
-def _no_key(text: str) -> Unusable:
+def _unknown_key(text: str) -> InvalidValue:
     *before, last = text.split("+")
     words = [nearest(word, _MODIFIERS) for word in before]
     found = last if len(last) == 1 else nearest(last, [*_NAMED, *_PUNCTUATION, *_ALIASES])
     if not found or "" in words:
-        return Unusable(ACCEPTED_KEYS)
-    return Unusable(ACCEPTED_KEYS, meant=f'"{"+".join([*words, _ALIASES.get(found, found)])}"')
+        return InvalidValue(ACCEPTED_KEYS)
+    return InvalidValue(ACCEPTED_KEYS, meant=f'"{"+".join([*words, _ALIASES.get(found, found)])}"')
 
 
 _PUNCTUATION: Final[Mapping[str, str]] = MappingProxyType(
     {_character(chr(code)): chr(code) for code in range(33, 127) if not chr(code).isalnum()}
 )
-"""Textual's names of what ASCII has besides letters and digits."""
+"""ASCII characters other than letters and digits, by Textual's names."""
 
 
 def shown_key(key: str) -> str:
-    """Return a key of Textual's as people know it: `?`, `esc`, `ctrl+p`, `↑`."""
+    """Return a key with Textual's name as it is shown: `?`, `esc`, `ctrl+p`, `↑`."""
     *modifiers, last = key.split("+")
     return "+".join([*modifiers, _SHOWN.get(last) or _PUNCTUATION.get(last) or last])
