@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.structure import cycles
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "tracking_core").rglob("*.py"))
 
@@ -49,6 +51,15 @@ def test_the_wheel_holds_both_packages_and_nothing_else() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel == {"packages": ["tracking_core", "etlwatch"]}
+
+
+def test_a_cycle_of_imports_is_found() -> None:
+    edges = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"b"}), "d": frozenset({"a"})}
+    assert cycles(edges) == [["b", "c"]]
+
+
+def test_the_dashboard_package_has_few_modules_of_its_own() -> None:
+    assert len(list((ROOT / "etlwatch").glob("*.py"))) <= 6
 
 
 @each_module

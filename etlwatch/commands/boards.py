@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
-from etlwatch.commands.listing import filter_and_sort, mark
+from etlwatch.commands.shared import filter_and_sort, mark
 
 __all__ = ["COMPARE_COMMANDS", "ERRORS_COMMANDS", "JOBS_COMMANDS"]
 

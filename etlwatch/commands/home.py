@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
-from etlwatch.commands.listing import filter_and_sort, mark
-from etlwatch.commands.time_cursor import time_cursor
+from etlwatch.commands.shared import filter_and_sort, mark, time_cursor
 
 __all__ = ["HOME_COMMANDS"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from etlwatch.commands.command import Command
-from etlwatch.commands.time_cursor import time_cursor
+from etlwatch.commands.shared import time_cursor
 
 __all__ = ["ZOOM_COMMANDS"]
 

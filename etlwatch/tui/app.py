@@ -45,6 +45,8 @@ from etlwatch.tui.view_state import Remembered, recall, remember, state_file
 from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
+    from etlwatch.analysis.run_rows import RunRow
+    from etlwatch.tui.dashboard import Dashboard
     from etlwatch.tui.start import Beginning
     from tracking_core.store.base import Store
 
@@ -359,6 +361,30 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
 
+    def open_run(self, row: RunRow, tab: str = "overview") -> None:
+        """Open the screen of a run."""
+        from etlwatch.tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(row, tab))
+
+    def open_zoom(self, row: RunRow | None = None) -> None:
+        """Open the charts at full size: of a run, or of all runs."""
+        from etlwatch.tui.screens.zoom import ZoomScreen
+
+        self.push_screen(ZoomScreen(row))
+
+    def open_comparison(self, after: int, before: int | None = None) -> None:
+        """Open two runs side by side; `before` None: the last success of the job before `after`."""
+        from etlwatch.tui.screens.compare import CompareScreen
+
+        self.push_screen(CompareScreen(after, before))
+
+    def open_job_runs(self, job: str) -> None:
+        """Open the runs of one job."""
+        from etlwatch.tui.screens.job_runs import JobRunsScreen
+
+        self.push_screen(JobRunsScreen(job))
+
     def action_jobs(self) -> None:
         """Show all jobs; once is enough."""
         from etlwatch.tui.screens.jobs import JobsScreen
@@ -410,3 +436,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if isinstance(screen, DashboardScreen):
             refused = "" if self.settings.may_write else self.settings.write_reason
             self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))
+
+
+if TYPE_CHECKING:
+    _: type[Dashboard] = EtlwatchApp

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -28,7 +28,7 @@ from etlwatch.tui.widgets.inputs import Choice
 from etlwatch.tui.widgets.span_lines import SpanLines
 
 if TYPE_CHECKING:
-    from etlwatch.tui.administration import ControlledApp
+    from etlwatch.tui.dashboard import Dashboard
     from tracking_core.store.base import Store
 
 __all__ = ["Box"]
@@ -84,14 +84,9 @@ class Box(ModalScreen[None]):
     ]
 
     @property
-    def dashboard(self) -> ControlledApp:
-        """The app, by its own type."""
-        from etlwatch.tui.administration import ControlledApp
-
-        app = self.app
-        if not isinstance(app, ControlledApp):
-            raise TypeError(f"{type(self).__name__} belongs to a ControlledApp")
-        return app
+    def dashboard(self) -> Dashboard:
+        """The application."""
+        return cast("Dashboard", self.app)
 
     @property
     def pen(self) -> Pen:
@@ -217,12 +212,12 @@ class Box(ModalScreen[None]):
         self, work: Callable[[Store], T], told: Callable[[T | Failed], None], toast: Callable[[T | Failed], str]
     ) -> None:
         """Do `work` on the store in a thread; then call `told` here, or say `toast` when the box has been closed."""
-        app = self.dashboard
+        app, dashboard = self.app, self.dashboard
 
         def outcome(result: T | Failed) -> None:
             if self.is_attached and self.is_mounted:
                 told(result)
             elif toast(result):
-                app.say(toast(result), severity="error" if isinstance(result, Failed) else "information")
+                dashboard.say(toast(result), severity="error" if isinstance(result, Failed) else "information")
 
-        begin(lambda: work(app.open_store()), lambda result: app.call_later(outcome, result))
+        begin(lambda: work(dashboard.open_store()), lambda result: app.call_later(outcome, result))

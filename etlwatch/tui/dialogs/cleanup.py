@@ -199,7 +199,7 @@ class CleanupBox(Box):
             self._remove(self._look)
 
     def _remove(self, look: CleanupLook) -> None:
-        plan, app, stopping = look.plan, self.dashboard, self._stopping
+        plan, app, stopping = look.plan, self.app, self._stopping
         self.stage, self._removed, self._says = Stage.REMOVING, Removed(), ""
         stopping.clear()
         self.draw()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.screen import Screen
 
@@ -33,7 +33,7 @@ from etlwatch.tui.widgets.bars import Footer, HealthLine
 from etlwatch.tui.widgets.span_lines import SpanLines
 
 if TYPE_CHECKING:
-    from etlwatch.tui.app import EtlwatchApp
+    from etlwatch.tui.dashboard import Dashboard
 
 __all__ = ["DashboardScreen"]
 
@@ -60,14 +60,9 @@ class DashboardScreen(Screen[None]):
         return {"health", "second", "footer"} <= {child.id for child in self.children}
 
     @property
-    def dashboard(self) -> EtlwatchApp:
-        """The app, by its own type."""
-        from etlwatch.tui.app import EtlwatchApp
-
-        app = self.app
-        if not isinstance(app, EtlwatchApp):
-            raise TypeError(f"{type(self).__name__} belongs to EtlwatchApp")
-        return app
+    def dashboard(self) -> Dashboard:
+        """The application."""
+        return cast("Dashboard", self.app)
 
     @property
     def pen(self) -> Pen:

@@ -168,11 +168,9 @@ class ErrorsScreen(ListScreen):
 
     def action_open(self) -> None:
         """Show the errors of the newest run that has the kind under the cursor."""
-        from etlwatch.tui.screens.run import RunScreen
-
         row = self.run_in_hand
         if row is not None:
-            self.app.push_screen(RunScreen(row, tab="errors"))
+            self.dashboard.open_run(row, "errors")
         elif self.selected is not None:
             self.dashboard.say("the run of this error was removed from the store", severity="warning")
 

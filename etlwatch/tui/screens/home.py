@@ -346,19 +346,15 @@ class HomeScreen(ListScreen):
 
     def action_open(self, tab: str = "overview") -> None:
         """Open the run under the cursor."""
-        from etlwatch.tui.screens.run import RunScreen
-
         if self.selected is not None:
-            self.app.push_screen(RunScreen(self.selected, tab))
+            self.dashboard.open_run(self.selected, tab)
 
     def open_run(self, run_id: int) -> None:
         """Open a run, the cursor on it; one that is not listed is passed over."""
-        from etlwatch.tui.screens.run import RunScreen
-
         row = self._rows.get(run_id)
         if row is not None:
             self.table.move_cursor(run_id)
-            self.app.push_screen(RunScreen(row))
+            self.dashboard.open_run(row)
 
     def action_errors(self) -> None:
         """Open the errors of the run under the cursor."""
@@ -366,9 +362,7 @@ class HomeScreen(ListScreen):
 
     def action_zoom(self) -> None:
         """Show the charts at full size."""
-        from etlwatch.tui.screens.zoom import ZoomScreen
-
-        self.app.push_screen(ZoomScreen())
+        self.dashboard.open_zoom()
 
     def leave(self) -> None:
         """Stay: this is the first screen."""
@@ -384,8 +378,6 @@ class HomeScreen(ListScreen):
 
     def action_compare(self) -> None:
         """Compare two marked runs, a marked one and that under the cursor, or this one with its last success."""
-        from etlwatch.tui.screens.compare import CompareScreen
-
         marked = [key for key in self.table.marked if isinstance(key, int)]
         chosen = self.selected.run.run_id if self.selected else None
         if len(marked) == 1 and chosen is not None and chosen not in marked:
@@ -393,11 +385,11 @@ class HomeScreen(ListScreen):
         if len(marked) == 2:
             # Ids sort by time: the later run is held against the earlier one.
             before, after = sorted(marked)
-            self.app.push_screen(CompareScreen(after, before))
+            self.dashboard.open_comparison(after, before)
         elif len(marked) > 2:
             self.dashboard.say(f"{len(marked)} runs are marked; two can be compared", severity="warning")
         elif marked or chosen is not None:
-            self.app.push_screen(CompareScreen(marked[0] if marked else chosen or 0))
+            self.dashboard.open_comparison(marked[0] if marked else chosen or 0)
 
     def action_window(self) -> None:
         """Look back further, or from the longest window to the shortest."""

@@ -166,10 +166,8 @@ class JobsScreen(ListScreen):
 
     def action_open(self) -> None:
         """Show the runs of the job under the cursor."""
-        from etlwatch.tui.screens.job_runs import JobRunsScreen
-
         if self.selected is not None:
-            self.app.push_screen(JobRunsScreen(self.selected.job))
+            self.dashboard.open_job_runs(self.selected.job)
 
 
 def _version(row: JobRow, pen: Pen, cells: int) -> object:

@@ -264,9 +264,7 @@ class RunScreen(DashboardScreen):
 
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""
-        from etlwatch.tui.screens.compare import CompareScreen
-
-        self.app.push_screen(CompareScreen(self.view.run.run_id))
+        self.dashboard.open_comparison(self.view.run.run_id)
 
     def action_bundle(self) -> None:
         """Copy the run into a file of the directory that the dashboard was started in."""
@@ -289,9 +287,7 @@ class RunScreen(DashboardScreen):
 
     def action_zoom(self) -> None:
         """Show the run's requests at full size."""
-        from etlwatch.tui.screens.zoom import ZoomScreen
-
-        self.app.push_screen(ZoomScreen(self.view.row))
+        self.dashboard.open_zoom(self.view.row)
 
     # -- searching the errors
 

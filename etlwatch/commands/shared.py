@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from etlwatch.commands.command import Command
 
-__all__ = ["filter_and_sort", "mark", "sort"]
+__all__ = ["filter_and_sort", "mark", "sort", "time_cursor"]
 
 
 def filter_and_sort(group: str, things: str, example: str) -> tuple[Command, ...]:
@@ -68,4 +68,30 @@ def mark(group: str, thing: str, use: str, footer: tuple[str, str, int] | None =
         title=f"Mark the {thing}",
         help=f"mark the {thing} under the cursor for {use}",
         footer=footer,
+    )
+
+
+def time_cursor(group: str, *, earlier: str, later: str, shown: tuple[str, str], priority: int) -> tuple[Command, ...]:
+    """Return the commands that move the time cursor on a screen: their keys in Textual's names, and as people say them.
+
+    `priority` is that of the pair in the footer.
+    """
+    return (
+        Command(
+            name=f"{group}.earlier",
+            keys=earlier,
+            shown=shown[0],
+            action="move_cursor(-1)",
+            title="",
+            help="the time cursor of all charts a column earlier",
+            footer=(f"{shown[0].split()[0]} {shown[1].split()[0]}", "cursor", priority),
+        ),
+        Command(
+            name=f"{group}.later",
+            keys=later,
+            shown=shown[1],
+            action="move_cursor(1)",
+            title="",
+            help="the time cursor a column later; at last it is gone",
+        ),
     )
