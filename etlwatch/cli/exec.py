@@ -1,4 +1,4 @@
-"""`etlwatch exec`: any command as a tracked run, its exit status ours."""
+"""`etlwatch exec`: runs any command as a tracked run and exits with its status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KEPT_KIB = 16
 MOST_KIB = 24
-"""What of two streams, with all that stands around it, fits the text of an error."""
+"""Two streams of this size fit the text of an error."""
 
 
 @click.command(
@@ -26,11 +26,11 @@ MOST_KIB = 24
 @connect.store_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
 @click.option("--job", "-j", required=True, metavar="NAME", help="The pipeline's name: its runs are compared.")
-@click.option("--notes", metavar="TEXT", help="What is said of this run.")
+@click.option("--notes", metavar="TEXT", help="Notes of this run.")
 @click.option(
     "--tail",
     type=click.Choice(["stderr", "stdout", "both"]),
-    help="Of which streams the end is kept.  [default: both; stderr where both are one terminal]",
+    help="The streams whose end is kept.  [default: both; stderr where both are one terminal]",
 )
 @click.option(
     "--stderr",
@@ -56,11 +56,13 @@ def exec_command(
 ) -> int:
     """Run COMMAND as a tracked run.
 
-    It gets our streams, our signals and our terminal, and runs whatever the store does. How it ended is recorded within
-    a second: its exit status or the signal, whether memory ran out, its peak memory, the end of what it wrote to
-    stdout and stderr. What it records itself through tracking_core goes into the same run.
+    It gets this program's streams, signals and terminal, and runs whether or not the store answers. Its end is recorded
+    within a second: exit status or signal, whether memory ran out, peak memory, and the end of its stdout and stderr.
+    What it records itself through tracking_core goes into the same run.
     """
-    from etlwatch.execution.tracked import Order, execute
+    from etlwatch.execution.tracked import TrackedCommand, execute
 
-    order = Order(command=command, job=job, notes=notes, record_command=record_command, tail=tail, keep=kept_kib * 1024)
-    return execute(order, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))
+    tracked = TrackedCommand(
+        arguments=command, job=job, notes=notes, record_command=record_command, tail=tail, keep=kept_kib * 1024
+    )
+    return execute(tracked, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))

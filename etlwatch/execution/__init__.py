@@ -1,8 +1,8 @@
-"""Any command as a tracked run: started, attended to its death, and its death certified. Behind `etlwatch exec`.
+"""Any command as a tracked run: the code behind `etlwatch exec`.
 
-tracked.py    the whole of it: the run begins, the command runs, the run ends as the command did
-process.py    the command as a child: its start, the signals passed on to it, its end
-streams.py    its stdout and stderr on their way through, the last of each kept
-memory.py     what the system says of memory: peak, limit, kills for want of it
-outcome.py    what an end means: exit status, state of the run, the words of the certificate
+tracked.py    the whole sequence: the run starts, the command runs, the run ends as the command did
+process.py    the command as a child process: its start, signals passed on, its exit
+streams.py    its stdout and stderr, passed on, the last bytes kept
+memory.py     memory: its peak, the limit, and kills by the kernel
+outcome.py    what an exit means: exit status, state of the run, the error that is recorded
 """

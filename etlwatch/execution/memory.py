@@ -1,7 +1,6 @@
-"""What the system says of a command's memory: its peak, its limit, and kills for want of it while it ran.
+"""A command's memory: its peak, its limit, and processes killed by the kernel for lack of memory while it ran.
 
-Owns the reading of the control group (version 2) and of the kernel's counters; what cannot be read is unknown, and said
-to be. Refuses to own what follows for a run (`outcome.py`).
+Read from the control group (version 2) and the kernel's counters; what cannot be read is None.
 """
 
 from __future__ import annotations
@@ -16,62 +15,62 @@ from tracking_core.dataclass import dataclass
 
 MIB = 1024 * 1024
 NEAR_LIMIT = 0.9
-"""A peak beyond this share of the limit makes a kill for want of memory the likely one."""
+"""A peak beyond this share of the limit makes lack of memory the likely cause of a kill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kills:
-    """How many processes the kernel had killed for want of memory by some moment."""
+class OomKills:
+    """How many processes the kernel has killed for lack of memory so far."""
 
     in_group: int | None = None
     """In this process's control group and below; None where that cannot be read."""
 
     anywhere: int | None = None
     limit: int | None = None
-    """Bytes that the group may use, the least of all groups above it; None without a limit."""
+    """Bytes that the group may use, the lowest limit of all groups above it; None without a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFacts:
-    """What is known of a command's memory once it has ended."""
+    """A command's memory, read after its end."""
 
     peak: int | None = None
-    """Bytes of the largest process below the command; None where nothing is known."""
+    """Bytes of the largest process of the command; None where it is not known."""
 
     peak_is_bound: bool = False
-    """Whether the peak is only known not to have been higher."""
+    """Whether the peak is only an upper bound."""
 
-    before: Kills = Kills()
-    after: Kills = Kills()
+    before: OomKills = OomKills()
+    after: OomKills = OomKills()
 
     @property
     def peak_mb(self) -> float | None:
-        """The peak in MiB where it is known exactly."""
+        """The peak in MiB; None where it is not known exactly."""
         return None if self.peak is None or self.peak_is_bound else self.peak / MIB
 
     @property
-    def peak_words(self) -> str:
-        """The peak beside its limit, '' where neither is known."""
+    def peak_text(self) -> str:
+        """The peak and the limit, '' where the peak is not known."""
         if self.peak is None:
             return ""
-        words = f"peak memory {'below ' if self.peak_is_bound else ''}{size(self.peak)}"
-        return words + (f" of {size(self.after.limit)}" if self.after.limit is not None else "")
+        text = f"peak memory {'below ' if self.peak_is_bound else ''}{size(self.peak)}"
+        return text + (f" of {size(self.after.limit)}" if self.after.limit is not None else "")
 
     @property
-    def verdict(self) -> str:
-        """Say of a process that SIGKILL ended whether memory was why, with the proofs; begins with a comma."""
-        proofs = []
+    def kill_cause(self) -> str:
+        """Whether lack of memory caused a SIGKILL, with the evidence; '' or a clause with a comma before it."""
+        evidence = []
         if self.peak is not None and not self.peak_is_bound:
-            proofs.append(f"peak {size(self.peak)}")
+            evidence.append(f"peak {size(self.peak)}")
         if self.after.limit is not None:
-            proofs.append(f"limit {size(self.after.limit)}")
+            evidence.append(f"limit {size(self.after.limit)}")
         if _rose(self.before.in_group, self.after.in_group):
-            return f", probably out of memory: {', '.join([*proofs, 'oom_kill count rose in the cgroup'])}"
+            return f", probably out of memory: {', '.join([*evidence, 'oom_kill count rose in the cgroup'])}"
         if _rose(self.before.anywhere, self.after.anywhere):
-            return f", probably out of memory: {', '.join([*proofs, 'oom_kill count of the kernel rose'])}"
+            return f", probably out of memory: {', '.join([*evidence, 'oom_kill count of the kernel rose'])}"
         near = self.after.limit is not None and (self.peak or 0) >= NEAR_LIMIT * self.after.limit
         if near and not self.peak_is_bound:
-            return f", perhaps out of memory: {', '.join(proofs)}"
+            return f", perhaps out of memory: {', '.join(evidence)}"
         return "" if self.after.in_group is None else ", not by the kernel: its oom_kill count did not rise"
 
 
@@ -80,30 +79,30 @@ def _rose(before: int | None, after: int | None) -> bool:
 
 
 def size(count: int) -> str:
-    """Write a number of bytes as people say it: 812 MiB, 1.9 GiB."""
+    """Format a number of bytes: 812 MiB, 1.9 GiB."""
     mib = count / MIB
     if mib >= 1000:
         return f"{mib / 1024:.1f} GiB"
     return f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.1f} MiB"
 
 
-def kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Kills:
-    """Return how many processes were killed for want of memory so far, and the limit; unknown where not readable."""
+def oom_kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> OomKills:
+    """Return how many processes were killed for lack of memory so far, and the limit; None where not readable."""
     in_group: int | None = None
     limits: list[int] = []
     for folder in _groups_above(proc, groups):
         if in_group is None:
             in_group = _counter(folder / "memory.events", "oom_kill")
         with suppress(OSError, ValueError):
-            # "max" stands for no limit.
+            # "max" means no limit.
             limits.append(int((folder / "memory.max").read_text(encoding="ascii")))
-    return Kills(
+    return OomKills(
         in_group=in_group, anywhere=_counter(proc / "vmstat", "oom_kill"), limit=min(limits) if limits else None
     )
 
 
 def _groups_above(proc: Path, groups: Path) -> Iterator[Path]:
-    """Yield this process's group of the one hierarchy, then those above it."""
+    """Yield this process's group, then those above it."""
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -126,9 +125,9 @@ def _counter(path: Path, name: str) -> int | None:
 
 
 def own_peak(proc: Path = Path("/proc")) -> int:
-    """Return the most memory that this program has held, in bytes: what is counted for a command that held less.
+    """Return this program's own peak memory in bytes, which is also counted for a command with a lower one.
 
-    Where the system tells it: a record of usage begins with the peak of whoever started us, which may be far larger.
+    From /proc where possible: resource usage begins with the peak of our parent, which may be far larger.
     """
     with suppress(OSError, ValueError, IndexError):
         for line in (proc / "self" / "status").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -138,6 +137,6 @@ def own_peak(proc: Path = Path("/proc")) -> int:
 
 
 def peak_of(usage: resource.struct_rusage) -> int:
-    """Return the greatest resident size of a record of usage, in bytes."""
+    """Return the peak resident size of a usage record, in bytes."""
     # Linux counts KiB, macOS bytes.
     return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024

@@ -1,8 +1,8 @@
-"""A command as our child: its start, the signals that are passed on to it, and its end.
+"""A command as a child process: its start, the signals passed on to it, and its exit.
 
-It stands in our process group, so that ctrl-z, ctrl-c and the shell's `fg` reach both of us as they would reach it
-alone: what the terminal sends is not sent a second time. What is sent to us alone is passed on. Signals are waited for
-instead of handled, on the one thread that attends the child; every other thread must be started while they are blocked.
+It is in our process group, so that ctrl-z, ctrl-c and the shell's `fg` reach both: a signal from the terminal is not
+sent again, one sent to us alone is passed on. Signals are waited for, not handled, on the thread that waits for the
+child; all other threads must be started while the signals are blocked.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ WAITED_FOR = frozenset({*PASSED_ON, signal.SIGCHLD, signal.SIGWINCH})
 _CHANGED_BY_PYTHON = tuple(
     getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ", "SIGCHLD") if hasattr(signal, name)
 )
-"""Ignored by the interpreter, or set to their default by us: the command must find them as programs do."""
+"""Signals that Python ignores or that are set here: the command must get their default."""
 
 Mask = set[signal.Signals | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class ChildExit:
     """How a child ended."""
 
     wait_status: int
-    """As `waitpid` gives it."""
+    """As `waitpid` returns it."""
 
     usage: resource.struct_rusage
     asked_to_stop: int | None
-    """The last signal of STOPS that reached us while it lived."""
+    """The last signal of STOPS that reached us while it ran."""
 
 
 @contextmanager
 def signals_held() -> Iterator[Mask]:
-    """Block what is waited for, on this thread and those that it starts; yield the mask that was there before.
+    """Block the signals that are waited for, on this thread and those it starts; yield the previous mask.
 
-    What arrives too late to be passed on is dropped at the end: it was meant for a command that is dead.
+    Signals still pending at the end are dropped: they were for a command that has ended.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
     handled = signal.getsignal(signal.SIGCHLD)
-    # Where it is ignored, children vanish without a word on how they ended.
+    # If it is ignored, the exit status of children is lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         yield before
@@ -60,27 +60,27 @@ def signals_held() -> Iterator[Mask]:
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], *, streams: Mapping[int, int], mask: Mask) -> int:
-    """Start a command with our streams but for `streams`, and return its process id; raises OSError where it cannot.
+    """Start a command and return its process id; raise OSError where it cannot be started.
 
-    `streams` are descriptors by the number that each is to have, `mask` the signals that it is to find blocked.
+    `streams` are descriptors by the number that each gets, instead of ours; `mask` is the command's signal mask.
     """
     actions = [(os.POSIX_SPAWN_DUP2, given, number) for number, given in streams.items()]
-    # Not subprocess: it cannot give back the mask without a fork, and a fork would stop the tracker's threads.
+    # Not subprocess: setting the mask needs a fork there, and a fork would stop the tracker's threads.
     return os.posix_spawnp(
         command[0], list(command), dict(environ), file_actions=actions, setsigmask=mask, setsigdef=_CHANGED_BY_PYTHON
     )
 
 
-def attend(pid: int, *, resized: Callable[[], object]) -> Death:
-    """Pass signals on to a child until it is dead, and return how it died; inside `signals_held`."""
+def wait_for_exit(pid: int, *, resized: Callable[[], object]) -> ChildExit:
+    """Pass signals on to a child until it exits; only inside `signals_held`."""
     asked_to_stop: int | None = None
     while True:
         number, from_terminal = _next_signal()
         if number == signal.SIGCHLD:
-            # Any: as a container's first process we are left the orphans of all others, and bury them.
+            # Any child: the first process of a container must reap the orphans of all others.
             while (gone := os.wait4(-1, os.WNOHANG))[0]:
                 if gone[0] == pid:
-                    return Death(wait_status=gone[1], usage=gone[2], asked_to_stop=asked_to_stop)
+                    return ChildExit(wait_status=gone[1], usage=gone[2], asked_to_stop=asked_to_stop)
         elif number == signal.SIGWINCH:
             resized()
         else:
@@ -91,10 +91,10 @@ def attend(pid: int, *, resized: Callable[[], object]) -> Death:
 
 
 def _next_signal() -> tuple[int, bool]:
-    """Wait for a signal; return it, and whether a terminal sent it, to the whole process group."""
+    """Wait for a signal; return it, and whether a terminal sent it to the whole process group."""
     if not hasattr(signal, "sigwaitinfo"):
-        # macOS does not say who sent a signal; ctrl-c and ctrl-\ are the usual ones there.
+        # macOS has no sender of a signal; these two usually come from the terminal.
         number = signal.sigwait(WAITED_FOR)
         return number, number in (signal.SIGINT, signal.SIGQUIT)
-    told = signal.sigwaitinfo(WAITED_FOR)
-    return told.si_signo, told.si_code > 0
+    info = signal.sigwaitinfo(WAITED_FOR)
+    return info.si_signo, info.si_code > 0

@@ -1,8 +1,8 @@
-"""A command's stdout and stderr on their way through: passed on as they come, the last of each kept.
+"""A command's stdout and stderr: passed on unchanged as they come, with the last bytes of each kept.
 
-Each goes through a terminal of its own where ours is one, so that buffering and colours stay, else through a pipe. The
-bytes are not changed. What is kept is for a person to read: escape sequences, overwritten lines and passwords are left
-out. Where both of ours are one file or pipe, both of the command's are one as well, so that their order stays.
+Each goes through a terminal of its own where ours is one, so that buffering and colours stay, else through a pipe.
+Where both of ours are one file or pipe, the command gets one as well, so that the order stays. In the kept text escape
+sequences and overwritten lines are removed and passwords masked.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Final, Literal
 from tracking_core.redaction import without_secrets
 
 CHUNK = 65_536
-AFTER_DEATH_S = 0.5
-"""How long the last words of a dead command are waited for."""
+AFTER_EXIT_S = 0.5
+"""How long to wait for the rest of the output after the command's exit."""
 
 MOST_LEFT = 1024 * 1024
-"""Bytes that are passed on after its death: what a pipe holds at most. Others may go on writing into it."""
+"""Bytes passed on after its exit, the capacity of a pipe: other processes may still write into it."""
 
 NAMES: Final = {1: "stdout", 2: "stderr"}
 Tail = Literal["stderr", "stdout", "both"]
@@ -36,10 +36,10 @@ _SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\
 
 
 class Stream:
-    """What one command writes to its stdout, its stderr, or both."""
+    """The output of one command to its stdout, its stderr, or both."""
 
     def __init__(self, keep: int, numbers: Sequence[int]) -> None:
-        """Prepare to pass on what is written to the descriptors `numbers`, keeping the last `keep` bytes."""
+        """Prepare to pass on the output to the descriptors `numbers`, keeping the last `keep` bytes."""
         self.numbers = numbers
         self._name = " and ".join(NAMES[number] for number in numbers)
         self._keep = keep
@@ -51,7 +51,7 @@ class Stream:
         self._source, self.for_child = self._open()
         self._wake_read, self._wake = os.pipe()
         self._left: int | None = None
-        """Bytes that are still passed on; None while the command lives."""
+        """Bytes that are still passed on; None while the command runs."""
 
         self._thread = threading.Thread(target=self._pass_on, name=f"etlwatch {self._name}", daemon=True)
 
@@ -59,7 +59,7 @@ class Stream:
         if self._is_terminal:
             with suppress(OSError):
                 source, for_child = pty.openpty()
-                # What the command writes is not to be changed twice: the terminal behind us does that.
+                # Raw: our own terminal does the output processing.
                 tty.setraw(for_child)
                 self._source = source
                 self.resized()
@@ -67,28 +67,28 @@ class Stream:
         return os.pipe()
 
     def started(self) -> None:
-        """Begin to pass on, once the command has its end."""
+        """Start passing on, once the command has its descriptor."""
         os.close(self.for_child)
         self._thread.start()
 
     def resized(self) -> None:
-        """Give the command's terminal the size of ours."""
+        """Set the size of the command's terminal to ours."""
         if self._is_terminal and self._out is not None:
             with suppress(OSError):
                 fcntl.ioctl(self._source, termios.TIOCSWINSZ, fcntl.ioctl(self._out, termios.TIOCGWINSZ, bytes(8)))
 
     def ended(self) -> None:
-        """Stop once what the dead command has left behind is passed on."""
+        """Stop once the rest of the output is passed on, after the command's exit."""
         self._left = MOST_LEFT
         os.write(self._wake, b"x")
 
-    def last_words(self) -> str:
-        """Return the last that the dead command wrote, with a heading, without waiting for a slow reader."""
-        self._thread.join(AFTER_DEATH_S)
-        return self._words()
+    def tail_text(self) -> str:
+        """Return the end of the output with a heading, without waiting for a slow reader."""
+        self._thread.join(AFTER_EXIT_S)
+        return self._tail_text()
 
     def close(self) -> None:
-        """Pass on what the dead command has left behind, as fast as it is read, and let go of it."""
+        """Pass on the rest of the output, as fast as it is read, and close the descriptors."""
         if self._thread.ident is not None:
             self._thread.join()
         else:
@@ -107,7 +107,7 @@ class Stream:
             try:
                 chunk = os.read(self._source, CHUNK)
             except OSError:
-                # A terminal whose last user has gone says so by an error.
+                # EIO: the last user of the terminal has closed it.
                 return
             if not chunk:
                 return
@@ -119,7 +119,7 @@ class Stream:
                 return
 
     def _write(self, chunk: bytes) -> bool:
-        """Pass a chunk on; False where the command has to be told that nobody reads its stdout any more."""
+        """Pass a chunk on; False where the command must see that its stdout has no reader any more."""
         view = memoryview(chunk)
         while view and self._out is not None:
             try:
@@ -127,16 +127,16 @@ class Stream:
             except BlockingIOError:
                 select.select([], [self._out], [])
             except OSError:
-                # Nobody reads it any more. Of stderr the command need not know; of stdout it is told as it would have
-                # been without us: its next write fails.
+                # No reader any more. For stdout, the command's next write must fail as it would without us; a lost
+                # stderr is ignored.
                 self._out = None
                 if 1 in self.numbers:
                     os.dup2(self._wake_read, self._source, inheritable=False)
                     return False
         return True
 
-    def _words(self) -> str:
-        # Of a secret that was cut in two the end would not be recognised: what is kept begins with a whole word.
+    def _tail_text(self) -> str:
+        # The rest of a secret that was cut in two would not be masked: the text begins with a whole word.
         cut = re.match(rb"[^\s]{0,1024}\s", self._kept) if self._left_out else None
         text = readable(self._kept[cut.end() :] if cut else self._kept)
         if not text:
@@ -145,12 +145,12 @@ class Stream:
         return f"{heading}\n{text}"
 
 
-def streams(tail: Tail | None, keep: int) -> list[Stream]:
-    """Return the streams of which the last `keep` bytes each are kept; the command gets the others as they are.
+def kept_streams(tail: Tail | None, keep: int) -> list[Stream]:
+    """Return the streams whose last `keep` bytes are kept; the command gets our others directly.
 
-    By default both, but of one terminal only stderr: a program that draws on it needs the terminal itself.
+    By default both, but only stderr where both are one terminal: a program that draws on it needs the terminal itself.
     """
-    # Where we were started without one, its number may be anything by now; the command finds none either.
+    # If we were started without one, its number may be in use for something else.
     ours = {number: stream is not None for number, stream in ((1, sys.stdout), (2, sys.stderr))}
     try:
         one = all(ours.values()) and _identity(1) == _identity(2)
@@ -161,7 +161,7 @@ def streams(tail: Tail | None, keep: int) -> list[Stream]:
         return []
     made: list[Stream] = []
     for numbers in groups if keep > 0 else ():
-        # Where no descriptor is left, the command gets ours as it is.
+        # If no descriptor is free, the command gets ours.
         with suppress(OSError):
             made.append(Stream(keep, numbers))
     return made
@@ -173,7 +173,7 @@ def _identity(number: int) -> tuple[int, int]:
 
 
 def readable(output: bytes) -> str:
-    """Return what a program said as text: without escape sequences, overwritten lines and passwords."""
+    """Return output as text, without escape sequences, overwritten lines and passwords."""
     text = _SEQUENCES.sub("", output.decode("utf-8", "replace"))
     lines = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
     return without_secrets("\n".join(lines).strip("\n"))

@@ -92,7 +92,7 @@ def test_the_streams_of_a_command_pass_through_untouched() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, every_byte, b"\x1b[31mred\x1b[0m \xff")
 
 
-def test_an_exit_status_is_ours_and_stands_in_the_certificate_with_the_last_words(store_dsn: str) -> None:
+def test_an_exit_status_is_ours_and_is_recorded_with_the_end_of_the_output(store_dsn: str) -> None:
     done = run_command("sh", "-c", "echo 'cannot reach postgresql://ana:secret@db' >&2; exit 3", dsn=store_dsn)
     assert done.returncode == 3
     run, error = only_run(store_dsn), only_error(store_dsn)
@@ -104,7 +104,7 @@ def test_an_exit_status_is_ours_and_stands_in_the_certificate_with_the_last_word
     assert (heading, last) == ("stderr:", "cannot reach postgresql://ana:***@db")
 
 
-def test_the_last_words_are_kept_and_no_more_than_asked_for(sqlite_store_dsn: str) -> None:
+def test_the_end_of_the_output_is_kept_and_no_more_than_requested(sqlite_store_dsn: str) -> None:
     many = "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1"
     done = run_command("sh", "-c", many, dsn=sqlite_store_dsn, options=("--stderr", "1"))
     assert done.stderr.count(b"\n") == 3000
@@ -168,7 +168,7 @@ def test_both_streams_full_at_once_do_not_stop_a_command(sqlite_store_dsn: str) 
     assert (done.returncode, len(done.stdout), len(done.stderr)) == (0, 2_800_000, 2_800_000)
 
 
-def test_a_command_that_is_killed_has_its_signal_in_the_certificate(store_dsn: str) -> None:
+def test_a_command_that_is_killed_has_its_signal_in_the_error(store_dsn: str) -> None:
     done = run_command("sh", "-c", "echo going on >&2; kill -KILL $$", dsn=store_dsn)
     assert done.returncode == 128 + signal.SIGKILL
     run, error = only_run(store_dsn), only_error(store_dsn)
@@ -316,7 +316,7 @@ def test_streams_that_are_closed_stay_closed(sqlite_store_dsn: str, closed: str)
     assert only_run(sqlite_store_dsn).status == "failed"
 
 
-def test_a_death_is_recorded_before_anybody_has_read_the_last_words(sqlite_store_dsn: str) -> None:
+def test_an_exit_is_recorded_before_the_output_has_been_read(sqlite_store_dsn: str) -> None:
     saying = "import sys; sys.stderr.write('word ' * 24_000); sys.exit(3)"
     process = subprocess.Popen(
         words(sys.executable, "-c", saying, dsn=sqlite_store_dsn), env=environment(), stderr=subprocess.PIPE
