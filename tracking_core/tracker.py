@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tracking_core import command_line, config, identity, sanitize
@@ -379,6 +379,7 @@ class SimpleETLTracker:
             read.moment_us("started_at", started_at),
             read.moment_us("ended_at", ended_at),
             read.optional_number("memory_limit_mb", memory_limit_mb),
+            monotonic(),
         )
         return known is not None and self._delivery.phase(raw)
 

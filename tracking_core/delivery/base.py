@@ -53,6 +53,8 @@ class RawPhase(NamedTuple):
 
     ended_us: int | None = None
     memory_limit_mb: float | None = None
+    at_s: float | None = None
+    """`at_us` on the monotonic clock, which does not step."""
 
 
 class RawCount(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.delivery.run_registry import RunState
+from tracking_core.delivery.run_registry import PhaseState, RunState
 from tracking_core.events import CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
 from tracking_core.requests import Columns
 from tracking_core.sanitize import (
@@ -24,6 +24,9 @@ from tracking_core.sanitize import (
     whole_number,
 )
 from tracking_core.states import PLACE
+
+STEP_US = 100_000
+"""A difference between two clocks beyond their noise and that of measuring the store's."""
 
 _MAX_MEMORY_MB = 1e9
 _MOST_NAMES = 4096
@@ -134,12 +137,12 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
     memory_mb = _megabytes(raw.memory_mb)
     told = state.phases.get(phase)
     status = raw.status or (told.status if told is not None else "pending")
-    memory = state.told_phase(phase, status, at_us, memory_mb)
+    memory = state.told_phase(phase, status, at_us, memory_mb, raw.at_s)
     if raw.started_us is not None:
-        memory.started_us = raw.started_us + offset_us
+        memory.started_us, memory.started_s = raw.started_us + offset_us, None
     ended_us = None
     if status in ("completed", "failed", "skipped"):
-        ended_us = at_us if raw.ended_us is None else raw.ended_us + offset_us
+        ended_us = _phase_end(memory, at_us, raw.at_s) if raw.ended_us is None else raw.ended_us + offset_us
     return PhaseChange(
         run_id=raw.run_id,
         phase=phase,
@@ -153,6 +156,15 @@ def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
         peak_memory_mb=memory.peak_memory_mb,
         memory_limit_mb=_megabytes(raw.memory_limit_mb),
     )
+
+
+def _phase_end(phase: PhaseState, at_us: int, at_s: float | None) -> int:
+    """Return when a phase ended; as long after its start as it took, where a clock has stepped in between."""
+    if phase.started_us is None or phase.started_s is None or at_s is None:
+        return at_us
+    measured_us = round((at_s - phase.started_s) * 1_000_000)
+    stepped_us = at_us - phase.started_us - measured_us
+    return at_us if abs(stepped_us) <= STEP_US else phase.started_us + measured_us
 
 
 def _counters(

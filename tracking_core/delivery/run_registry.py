@@ -24,6 +24,9 @@ class PhaseState:
     position: int | None
     status: str = "pending"
     started_us: int | None = None
+    started_s: float | None = None
+    """The same on the monotonic clock; None where it was told afterwards."""
+
     peak_memory_mb: float | None = None
     units: dict[str, int] = field(default_factory=dict)
     """The place of each unit, in the order in which they were first named."""
@@ -108,7 +111,9 @@ class RunState:
         self.last_us = max(at_us, self.last_us + 1)
         return self.last_us
 
-    def told_phase(self, phase: str, status: str, at_us: int, memory_mb: float | None) -> PhaseState:
+    def told_phase(
+        self, phase: str, status: str, at_us: int, memory_mb: float | None, at_s: float | None
+    ) -> PhaseState:
         """Take in a phase's new status and return how it stands now."""
         memory = self.phases.get(phase)
         if memory is None:
@@ -116,7 +121,7 @@ class RunState:
             position = len(self.phases) + 1 if self.started_monotonic is not None else None
             memory = self.phases[phase] = PhaseState(position=position)
         if status == "running" and memory.status != "running":
-            memory.started_us = at_us
+            memory.started_us, memory.started_s = at_us, at_s
         memory.status = status
         if memory_mb is not None:
             memory.peak_memory_mb = max(memory.peak_memory_mb or 0.0, memory_mb)
