@@ -31,6 +31,12 @@ class Dashboard:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
+    async def hold(self, key: str, times: int) -> None:
+        """Hold a key down: it comes so many times, and what is drawn in between is up to the application."""
+        for _ in range(times - 1):
+            self.app.simulate_key(key)
+        await self.press(key)
+
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something holds; the test fails when it never does."""
         give_up = time.monotonic() + PATIENCE_SECONDS

@@ -78,12 +78,12 @@ STORES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("stock", STORES)
 @pytest.mark.parametrize(
-    ("size", "looks"),
+    ("stock", "size", "looks"),
     [
-        ((20, 5), {}), ((80, 24), {"theme": "mono", "ascii_only": True}), ((120, 30), {"theme": "light"}),
-        ((160, 40), {"theme": "ansi"}),
+        ("much", (20, 5), {}), ("much", (80, 24), {"theme": "mono", "ascii_only": True}),
+        ("much", (120, 30), {"theme": "light"}), ("much", (160, 40), {"theme": "ansi"}),
+        ("one run", (80, 24), {}), ("nothing", (20, 5), {"theme": "light"}), ("nothing", (120, 30), {}),
     ],
 )  # fmt: skip
 async def test_a_walk_through_every_screen_stays_within_its_lines(

@@ -204,9 +204,9 @@ async def test_long_lines_of_a_traceback_scroll_sideways() -> None:
     async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
         await opened.press("enter", "e", "enter")
         assert "the end" not in opened.text
-        await opened.press(*["right"] * 8)
+        await opened.hold("right", 8)
         assert "the end" in opened.text
-        await opened.press(*["left"] * 8)
+        await opened.hold("left", 8)
         assert " start xxx" in opened.text
 
 
@@ -225,7 +225,7 @@ async def test_sources_are_counted_against_what_was_fetched_and_loaded() -> None
     async with dashboard(store) as opened:
         await opened.press("enter")
         await opened.until(lambda: "900 of 1,000 fetched 90%" in opened.text)
-        await opened.press(*["left_square_bracket"] * 3)
+        await opened.hold("left_square_bracket", 3)
         row = next(line for line in opened.lines() if line.startswith(" contacts"))
         assert row.split() == ["contacts", "1,000", "900", "90%", "890"]
         assert not any(line.startswith(" mails") for line in opened.lines()), "a report neither reads nor writes"

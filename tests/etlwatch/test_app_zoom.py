@@ -40,14 +40,14 @@ async def test_the_cursor_stays_on_its_moment_from_chart_to_chart_and_says_its_v
     async with dashboard(night(), size=(120, 30)) as opened:
         await zoomed(opened)
         newest = opened.lines()[1]
-        await opened.press(*["left"] * 40)
+        await opened.hold("left", 9)
         earlier = opened.lines()[1]
         assert earlier != newest
         assert all(word in earlier for word in ("/s", "p50", "p95", "p99", "429", "5xx"))
         await opened.press("z")
         assert opened.lines()[1] == earlier
         assert any("│" in line for line in opened.lines()[3:-2])
-        await opened.press(*["right"] * 40)
+        await opened.hold("right", 9)
         assert opened.lines()[1] == newest
 
 
