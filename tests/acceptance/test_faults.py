@@ -23,15 +23,8 @@ from tracking_core.config import resolve
 from tracking_core.store import open_store
 
 MakeProxy = Callable[[str], PostgresProxy]
-DELIVERIES = ["immediate", "buffered"]
 BUSY_MACHINE_S = 5.0
 """What a call may take beyond its deadline here; one without a deadline waits for ever."""
-
-
-@pytest.fixture(params=DELIVERIES)
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
 
 
 @pytest.fixture
@@ -79,22 +72,6 @@ def test_a_store_that_is_down_from_the_start_costs_the_job_nothing_and_is_told_l
     assert replay_spool(proxy.dsn) == 201
     assert_nothing_lost(postgres_store_dsn, 200)
     assert status_of(postgres_store_dsn) == ["completed"]
-
-
-def test_the_next_job_brings_what_the_last_one_left(
-    postgres_store_dsn: str, proxy: PostgresProxy, delivery: str
-) -> None:
-    job = """
-    with ETLRunContext(SimpleETLTracker(DSN), "job") as run:
-        for page in range(30):
-            run.log_request("/a", page, 1, 200, 1, 1)
-    """
-    proxy.refuse()
-    assert run_job(job, proxy.dsn, TRACKING_DELIVERY=delivery).returncode == 0
-    proxy.resume()
-    assert run_job(job, proxy.dsn, TRACKING_DELIVERY=delivery).returncode == 0
-    assert status_of(postgres_store_dsn) == ["completed", "completed"]
-    assert_nothing_lost(postgres_store_dsn, 60)
 
 
 LONG = """

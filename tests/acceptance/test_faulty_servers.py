@@ -75,12 +75,6 @@ FAULTS = {
 }
 
 
-@pytest.fixture(params=["immediate", "buffered"])
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 def record(dsn: str, delivery: str, *, text: str = "x") -> tuple[int, int, int]:
     """Record a run of everything; return how many of its events were sent, spooled and dropped."""
     tracker = SimpleETLTracker(dsn, delivery=delivery, heartbeat_interval=60)

@@ -16,13 +16,14 @@ from typing import TypeAlias
 
 import pytest
 
+from tests.acceptance.ledger import replay_spool
+from tests.acceptance.once import BOTH_ONCE
 from tests.support.job import PREAMBLE, ROOT, job_process, run_job
 from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
 from tests.support.waiting import wait_until
 from tracking_core import Run, SimpleETLTracker
 
-DELIVERIES = ["immediate", "buffered"]
 Proxies: TypeAlias = Callable[[str], PostgresProxy]
 
 
@@ -40,12 +41,7 @@ def until_it_says(process: "subprocess.Popen[str]", word: str) -> None:
     assert process.stdout.readline().strip() == word
 
 
-@pytest.fixture(params=DELIVERIES)
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
+@BOTH_ONCE
 def test_an_exit_without_an_end_abandons_the_run_and_brings_its_tail_away(store_dsn: str, delivery: str) -> None:
     job = """
     SimpleETLTracker(DSN).start_run("first")
@@ -63,6 +59,7 @@ def test_an_exit_without_an_end_abandons_the_run_and_brings_its_tail_away(store_
     ]
 
 
+@BOTH_ONCE
 def test_an_unhandled_exception_fails_the_run_with_its_traceback(store_dsn: str, delivery: str) -> None:
     job = """
     tracker = SimpleETLTracker(DSN)
@@ -106,6 +103,7 @@ def test_an_exception_that_was_there_before_the_run_is_not_the_run_s(store_dsn: 
     assert only_run(store_dsn).status == "abandoned"
 
 
+@BOTH_ONCE
 def test_sys_exit_inside_the_block_is_what_its_status_says(store_dsn: str, delivery: str) -> None:
     job = """
     with ETLRunContext(SimpleETLTracker(DSN), "leaving"):
@@ -150,6 +148,7 @@ def test_a_thread_that_dies_fails_the_run_it_began_and_no_other(store_dsn: str) 
     assert errors_of(store_dsn) == [("ValueError", "in a thread")]
 
 
+@BOTH_ONCE
 def test_a_run_that_a_job_ends_in_its_own_exit_hook_keeps_that_end(store_dsn: str, delivery: str) -> None:
     job = """
     tracker = SimpleETLTracker(DSN)
@@ -160,6 +159,7 @@ def test_a_run_that_a_job_ends_in_its_own_exit_hook_keeps_that_end(store_dsn: st
     assert (only_run(store_dsn).status, only_run(store_dsn).notes) == ("completed", "hooked\nin a hook")
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("block", [False, True], ids=["explicit", "with"])
 def test_a_signal_terminates_the_run_brings_its_tail_away_and_then_does_what_it_always_did(
@@ -188,6 +188,7 @@ def test_a_signal_terminates_the_run_brings_its_tail_away_and_then_does_what_it_
         assert (run.status, run.ended_by, run.requests) == ("terminated", f"signal {name}", 20)
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_ends_the_first_process_of_a_container_too(store_dsn: str, delivery: str, name: str) -> None:
     # There Linux ignores the default action, so the job would go on after its run was recorded as terminated.
@@ -211,6 +212,7 @@ def test_a_signal_ends_the_first_process_of_a_container_too(store_dsn: str, deli
     assert (run.status, run.ended_by, run.requests) == ("terminated", f"signal {name}", 1)
 
 
+@BOTH_ONCE
 def test_a_signal_that_comes_while_the_tracker_is_at_work_does_no_harm(store_dsn: str, delivery: str) -> None:
     job = """
     tracker = SimpleETLTracker(DSN)
@@ -254,11 +256,11 @@ def test_a_second_signal_ends_the_job_at_once(postgres_store_dsn: str, postgres_
         assert process.returncode == -signal.SIGTERM
 
 
-FAULTS = ["refuse", "freeze", "silence"]
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("way", ["exit", "exception", "SIGTERM", "close"])
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [("exit", "refuse"), ("exit", "freeze"), ("exit", "silence"), ("exception", "freeze"), ("SIGTERM", "silence"),
+     ("close", "freeze"), ("close", "refuse")],
+)  # fmt: skip
 def test_leaving_gives_up_on_a_store_that_hangs_and_loses_nothing(
     postgres_store_dsn: str, postgres_proxy: Proxies, delivery: str, way: str, fault: str
 ) -> None:
@@ -303,10 +305,9 @@ def test_leaving_gives_up_on_a_store_that_hangs_and_loses_nothing(
         # While the interpreter lives a warning may still be logged on a thread of its own.
         assert "started" not in err.replace("started tracking_core log", "" if way == "close" else "started")
         proxy.resume()
-        replay = run_job("SimpleETLTracker(DSN).end_run(SimpleETLTracker(DSN).start_run('next job'), True)", proxy.dsn)
-        assert replay.stderr == ""
+        replay_spool(proxy.dsn)
         status = {"exit": "abandoned", "exception": "failed", "SIGTERM": "terminated", "close": "abandoned"}[way]
-        runs = [run for run in SimpleETLTracker(postgres_store_dsn).get_recent_runs() if run.job == "leaving"]
+        runs = SimpleETLTracker(postgres_store_dsn).get_recent_runs()
         assert [(run.status, run.requests) for run in runs] == [(status, int(delivery == "buffered"))] * 3
 
 
@@ -373,6 +374,7 @@ def test_an_ignored_signal_stays_ignored_and_other_threads_set_no_handlers(store
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("way", ["SIGKILL", "os._exit"])
 def test_a_process_that_is_gone_without_a_word_leaves_a_run_that_is_lost_within_three_heartbeats(
     store_dsn: str, delivery: str, way: str
@@ -403,6 +405,7 @@ def test_a_process_that_is_gone_without_a_word_leaves_a_run_that_is_lost_within_
         assert "no heartbeat" in run.evidence
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("flags", [("-i", "-q"), ()])
 def test_an_exception_at_a_prompt_fails_no_open_run(store_dsn: str, delivery: str, flags: tuple[str, ...]) -> None:
     source = """
@@ -431,6 +434,7 @@ def test_an_exception_at_a_prompt_fails_no_open_run(store_dsn: str, delivery: st
     assert errors_of(store_dsn) == []
 
 
+@BOTH_ONCE
 def test_a_run_is_recorded_in_a_sub_interpreter(store_dsn: str, delivery: str) -> None:
     job = """
     try:

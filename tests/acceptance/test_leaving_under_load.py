@@ -3,6 +3,7 @@
 The full counts are run by `python -m tests.leaving`.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def hear(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.mark.parametrize("way", ["exit", "SIGTERM"])
+@pytest.mark.parametrize(("store_dsn", "way"), [("sqlite", "SIGTERM"), ("postgres", "exit")], indirect=["store_dsn"])
 def test_three_percent_of_a_processor_and_twelve_thousand_requests(store_dsn: str, way: str) -> None:
     with job_process(BURST.replace("REQUESTS", "12_000"), store_dsn) as process:
         assert hear(process) == "ready"
@@ -87,15 +88,14 @@ def test_a_store_that_falls_silent_under_a_full_buffer(
 
 def test_several_processes_that_leave_on_busy_processors(store_dsn: str) -> None:
     with ExitStack() as stack:
-        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
-        for each in busy:
-            stack.callback(each.wait)
-            stack.callback(each.kill)
         source = BURST.replace("REQUESTS", "4_000")
         jobs = [stack.enter_context(job_process(source, store_dsn)) for _ in range(4)]
         accepted = 0
         for job in jobs:
             assert hear(job) == "ready"
+        for _ in range(os.cpu_count() or 1):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
         for job in jobs:
             say(job)
         for job in jobs:

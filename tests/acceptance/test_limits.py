@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.ledger import assert_nothing_lost, counts, status_of
+from tests.acceptance.once import BOTH_ONCE
 from tests.support.job import run_job
 from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
@@ -19,37 +20,6 @@ from tracking_core.config import resolve
 from tracking_core.delivery.event_queue import MOST_REQUESTS, MOST_WORDS
 from tracking_core.errors import SchemaNewer
 from tracking_core.store import open_store
-
-DELIVERIES = ["immediate", "buffered"]
-
-
-@pytest.fixture(params=DELIVERIES)
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-def test_sixteen_threads_of_ten_thousand_requests_are_counted_exactly(store_dsn: str) -> None:
-    tracker = SimpleETLTracker(store_dsn, delivery="buffered", overload="wait")
-    run_id = tracker.start_run("threads")
-
-    def work(number: int) -> None:
-        for page in range(10_000):
-            tracker.log_request(run_id, f"/{page % 4}", number * 10_000 + page, 1, 200, 1, 5)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    tracker.end_run(run_id, True)
-    assert tracker.flush(60).sent == 160_002
-    tracker.close()
-    assert_nothing_lost(store_dsn, 160_000)
-    assert peek(store_dsn, "SELECT min(seq), max(seq), count(DISTINCT seq) FROM tracking.requests") == [
-        (1, 160_000, 160_000)
-    ]
-
 
 CLOCK = """
 import tracking_core.clock, tracking_core.tracker
@@ -68,7 +38,10 @@ tracker.end_run(run_id, True)
 """
 
 
-@pytest.mark.parametrize(("off", "step"), [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1)])
+@pytest.mark.parametrize(
+    ("delivery", "off", "step"),
+    [("buffered", 1, 0), ("buffered", 0, 1), ("buffered", 0, -1), ("immediate", -1, 0), ("immediate", 1, -1)],
+)
 def test_a_job_s_clock_that_is_an_hour_off_or_steps_changes_no_time_and_no_duration(
     postgres_store_dsn: str, delivery: str, off: int, step: int
 ) -> None:
@@ -101,6 +74,7 @@ tracker.flush()
 """
 
 
+@BOTH_ONCE
 def test_impossible_values_raise_nothing_and_lose_no_neighbour(store_dsn: str, delivery: str) -> None:
     job = run_job(ODD, store_dsn, TRACKING_DELIVERY=delivery)
     assert (job.returncode, job.stderr) == (0, "")
@@ -221,7 +195,7 @@ def test_more_events_than_the_store_takes(
     run_id = tracker.start_run("flood")
     tracker.flush()
     proxy.freeze()
-    total = 3 * MOST_REQUESTS
+    total = MOST_REQUESTS + 20_000
     failures = 4 * MOST_WORDS if overload == "aggregate" else 1
     if overload == "wait":
         healer = threading.Timer(3, lambda: (proxy.cut(), proxy.resume()))

@@ -5,15 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.once import BOTH_ONCE
 from tests.support.job import ROOT, run_job
 from tests.support.peek import peek
 from tracking_core import Run, SimpleETLTracker
-
-
-@pytest.fixture(params=["immediate", "buffered"])
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
 
 
 def only_run(dsn: str) -> Run:
@@ -37,6 +32,7 @@ def stored(dsn: str) -> tuple[Any, ...]:
     return tuple(int(value) for value in row)
 
 
+@BOTH_ONCE
 def test_a_forked_child_records_into_its_parent_s_run_as_another_writer(store_dsn: str, delivery: str) -> None:
     job = """
     tracker = SimpleETLTracker(DSN)
@@ -62,6 +58,7 @@ def test_a_forked_child_records_into_its_parent_s_run_as_another_writer(store_ds
     assert only_run(store_dsn).status == "completed"
 
 
+@BOTH_ONCE
 def test_a_fork_finds_no_thread_of_ours_and_they_go_on_afterwards(store_dsn: str, delivery: str) -> None:
     # The first of the hooks to be registered is the last one before the fork.
     job = """
@@ -86,6 +83,7 @@ def test_a_fork_finds_no_thread_of_ours_and_they_go_on_afterwards(store_dsn: str
     assert only_run(store_dsn).status == "completed"
 
 
+@BOTH_ONCE
 def test_two_hundred_forks_while_eight_threads_log(store_dsn: str, delivery: str) -> None:
     job = """
     import warnings
@@ -139,6 +137,7 @@ def with_the_run(run, number):
 """
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_record_into_the_run_and_do_not_end_it(
     store_dsn: str, delivery: str, method: str, tmp_path: Any
@@ -202,8 +201,8 @@ def test_a_run_begun_below_another_names_its_parent(store_dsn: str) -> None:
     assert (child.job, child.parent_run_id) == ("child", parent.run_id)
 
 
-def test_sixteen_threads_count_exactly_and_without_a_gap(store_dsn: str, delivery: str) -> None:
-    each = 10_000 if delivery == "buffered" else 20
+@pytest.mark.parametrize(("delivery", "each"), [("immediate", 20), ("buffered", 10_000)])
+def test_sixteen_threads_count_exactly_and_without_a_gap(store_dsn: str, delivery: str, each: int) -> None:
     job = f"""
     tracker = SimpleETLTracker(DSN, overload="wait")
     with ETLRunContext(tracker, "threads") as run:
@@ -215,15 +214,18 @@ def test_sixteen_threads_count_exactly_and_without_a_gap(store_dsn: str, deliver
             thread.start()
         for thread in threads:
             thread.join()
+    print(tracker.flush(60).sent)
     """
     result = run_job(job, store_dsn, seconds=90, TRACKING_DELIVERY=delivery)
-    assert (result.returncode, result.stderr) == (0, "")
     total = 16 * each
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{total + 2}\n", "")
     assert stored(store_dsn) == (total, total, 1, total, total, total)
-    assert peek(store_dsn, "SELECT min(seq), max(seq) FROM tracking.requests") == [(1, total)]
+    sequence = peek(store_dsn, "SELECT min(seq), max(seq), count(DISTINCT seq) FROM tracking.requests")
+    assert sequence == [(1, total, total)]
     assert only_run(store_dsn).emitted == total
 
 
+@BOTH_ONCE
 def test_logging_from_a_finalizer_and_from_a_log_handler_counts_and_does_not_hang(
     store_dsn: str, delivery: str
 ) -> None:

@@ -45,12 +45,6 @@ PREPARATION = """
 """
 
 
-@pytest.fixture(params=["immediate", "buffered"])
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 def processed(dsn: str, unit: str = "contacts") -> int:
     rows = peek(dsn, "SELECT CAST(counters AS text) FROM tracking.phases WHERE phase = 'extract'")
     return sum(json.loads(counters).get(unit, {}).get("processed", 0) for (counters,) in rows)

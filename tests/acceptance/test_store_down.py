@@ -33,12 +33,6 @@ tracker.end_run(tracker.start_run("the next job"), True)
 """
 
 
-@pytest.fixture(params=["immediate", "buffered"])
-def delivery(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.mark.parametrize("fault", ["refuse", "silence"])
 def test_a_job_whose_store_is_down_goes_as_without_tracking_and_its_run_appears_with_the_next_job(
     postgres_store_dsn: str, postgres_proxy: Proxies, delivery: str, fault: str
