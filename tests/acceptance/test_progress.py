@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.acceptance.once import BOTH_ONCE
 from tests.support.job import job_process
 from tests.support.peek import peek
 from tests.support.waiting import wait_until
@@ -50,6 +51,7 @@ def processed(dsn: str, unit: str = "contacts") -> int:
     return sum(json.loads(counters).get(unit, {}).get("processed", 0) for (counters,) in rows)
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("through", THROUGH)
 def test_a_job_that_hangs_after_quick_updates_is_shown_as_far_as_it_came(
     store_dsn: str, delivery: str, through: str
@@ -61,6 +63,7 @@ def test_a_job_that_hangs_after_quick_updates_is_shown_as_far_as_it_came(
         assert peek(store_dsn, "SELECT status FROM tracking.phases WHERE phase = 'extract'") == [("running",)]
 
 
+@BOTH_ONCE
 @pytest.mark.parametrize("through", ["phase", "context"])
 def test_a_job_that_is_terminated_after_quick_updates_leaves_all_that_it_did(
     store_dsn: str, delivery: str, through: str
@@ -74,6 +77,7 @@ def test_a_job_that_is_terminated_after_quick_updates_leaves_all_that_it_did(
     assert peek(store_dsn, "SELECT status FROM tracking.runs") == [("terminated",)]
 
 
+@BOTH_ONCE
 def test_a_child_forked_in_a_phase_tells_what_it_counts_and_its_parent_goes_on(store_dsn: str, delivery: str) -> None:
     job = """
     with ETLRunContext(tracker, "forking") as run, run.phase("extract", contacts=100) as phase:

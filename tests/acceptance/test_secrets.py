@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.once import BOTH_ONCE
 from tests.support.job import job_process
 from tests.support.peek import peek
 from tests.support.ports import free_port
@@ -68,7 +69,7 @@ def files_below(directory: Path) -> str:
     return "".join(each.read_bytes().decode("latin-1") for each in directory.rglob("*") if each.is_file())
 
 
-@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+@BOTH_ONCE
 @pytest.mark.parametrize("source", [WORKING, KILLED], ids=["ended", "killed"])
 def test_no_secret_reaches_the_store_or_the_log(store_dsn: str, delivery: str, source: str) -> None:
     said = run_planted(source, store_dsn, TRACKING_DELIVERY=delivery, TRACKING_DEADLINE="20")
@@ -79,7 +80,6 @@ def test_no_secret_reaches_the_store_or_the_log(store_dsn: str, delivery: str, s
     assert SECRET.replace("-", "") not in held
 
 
-@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
 @pytest.mark.parametrize("source", [WORKING, KILLED], ids=["ended", "killed"])
 def test_no_secret_reaches_the_spool_or_the_log(tmp_path: Path, delivery: str, source: str) -> None:
     dsn = f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"

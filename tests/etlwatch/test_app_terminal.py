@@ -65,7 +65,7 @@ def stock(dsn: str) -> None:
     tracker.log_request(running, "/contacts", 0, 100, 200, 100, 310)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 40)])
+@pytest.mark.parametrize(("store_dsn", "size"), [("sqlite", (80, 24)), ("postgres", (160, 40))], indirect=["store_dsn"])
 def test_a_walk_through_every_screen_ends_with_status_nought(
     store_dsn: str, opened: Open, size: tuple[int, int]
 ) -> None:
@@ -103,8 +103,8 @@ def test_a_run_begun_while_looking_appears_by_itself(sqlite_store_dsn: str, open
         assert terminal.wait_for_exit() == 0
 
 
-def test_nothing_in_the_store_acts_on_the_terminal(store_dsn: str, opened: Open) -> None:
-    tracker = SimpleETLTracker(store_dsn)
+def test_nothing_in_the_store_acts_on_the_terminal(sqlite_store_dsn: str, opened: Open) -> None:
+    tracker = SimpleETLTracker(sqlite_store_dsn)
     run = tracker.start_run(HOSTILE, job=HOSTILE, tags={"t": HOSTILE})
     tracker.log_phase(run, HOSTILE, "running", totals={HOSTILE: 10}, processed={HOSTILE: 5})
     tracker.log_request(run, HOSTILE, 0, 100, 500, 1, 100, error=HOSTILE)
@@ -114,7 +114,7 @@ def test_nothing_in_the_store_acts_on_the_terminal(store_dsn: str, opened: Open)
     except RuntimeError as error:
         tracker.log_error(run, error, phase=HOSTILE)
     tracker.end_run(run, success=False, notes=HOSTILE)
-    with opened("--dsn", store_dsn, columns=160, lines=40) as terminal:
+    with opened("--dsn", sqlite_store_dsn, columns=160, lines=40) as terminal:
         terminal.wait_for(re.compile(r"× failed +\[/foo\]"))
         terminal.press("enter")
         terminal.wait_for("[overview]")

@@ -143,13 +143,17 @@ class Made:
     about: Bundle
 
 
-@pytest.fixture(
-    params=[(failed, "failed"), (old, "completed"), (slow, "slow"), (lost, "lost")],
-    ids=lambda param: param[1],
+RUNS_ON_STORES = pytest.mark.parametrize(
+    ("store_dsn", "state"),
+    [("sqlite", "failed"), ("postgres", "completed"), ("sqlite", "slow"), ("postgres", "lost")],
+    indirect=["store_dsn"],
 )
-def made(request: pytest.FixtureRequest, stock: Stock, tmp_path: Path) -> Iterator[Made]:
-    make, state = request.param
-    run_id = make(stock)
+RUNS = {"failed": failed, "completed": old, "slow": slow, "lost": lost}
+
+
+@pytest.fixture
+def made(state: str, stock: Stock, tmp_path: Path) -> Iterator[Made]:
+    run_id = RUNS[state](stock)
     path = tmp_path / "night.etlwatch"
     with stock.store.reader(5) as store:
         bundle_run(store, lambda view: find_run(view, str(run_id)), path, source=stock.store.label)
@@ -182,6 +186,7 @@ def told_of(snapshot: Snapshot, run_id: int) -> dict[str, Any]:
     }
 
 
+@RUNS_ON_STORES
 def test_every_screen_of_a_run_is_told_what_its_store_told_it(made: Made) -> None:
     watch = Watch(columns=0, open_run=made.run_id, board=AskedRuns(after=made.run_id, before=None))
     store, file = (told_of(Gatherer().read(reader, watch), made.run_id) for reader in (made.store, made.file))
@@ -194,6 +199,7 @@ def test_every_screen_of_a_run_is_told_what_its_store_told_it(made: Made) -> Non
     assert file["board"].before is not None
 
 
+@RUNS_ON_STORES
 def test_its_job_stands_as_it_stood_in_the_store(made: Made) -> None:
     watch = Watch(columns=0, board=AskedJobs())
     boards = [Gatherer().read(reader, watch).board for reader in (made.store, made.file)]
@@ -201,6 +207,7 @@ def test_its_job_stands_as_it_stood_in_the_store(made: Made) -> None:
     assert crm[0] == crm[1]
 
 
+@RUNS_ON_STORES
 def test_the_past_of_a_run_can_be_looked_at_as_in_its_store(made: Made) -> None:
     run = made.file.run(made.run_id)
     assert run is not None
@@ -212,6 +219,7 @@ def test_the_past_of_a_run_can_be_looked_at_as_in_its_store(made: Made) -> None:
             assert file[part] == told, (minutes, part)
 
 
+@RUNS_ON_STORES
 def test_a_bundle_says_what_it_is_about_and_stands_still(made: Made) -> None:
     assert (made.about.run_id, made.file.now(), made.file.now()) == (
         made.run_id,
@@ -221,6 +229,7 @@ def test_a_bundle_says_what_it_is_about_and_stands_still(made: Made) -> None:
     assert PASSWORD not in made.about.source
 
 
+@RUNS_ON_STORES
 def test_of_other_runs_only_what_is_shown_of_them_is_in_it(made: Made) -> None:
     dsn = location_of(made.path).dsn
     assert peek(dsn, "SELECT DISTINCT run_id FROM tracking.requests") == [(made.run_id,)]
@@ -233,12 +242,14 @@ def test_of_other_runs_only_what_is_shown_of_them_is_in_it(made: Made) -> None:
     assert peek(dsn, "SELECT DISTINCT json_extract(detail, '$.job') FROM audit") == [("crm",)]
 
 
+@RUNS_ON_STORES
 def test_the_sums_of_a_bundle_are_those_of_the_runs_in_it(made: Made) -> None:
     dsn = location_of(made.path).dsn
     (together,) = peek(dsn, "SELECT sum(requests), sum(failed), sum(items), sum(duration_ms) FROM tracking.throughput")
     assert [together] == peek(dsn, "SELECT sum(requests), sum(failed), sum(items), sum(duration_ms) FROM run_series")
 
 
+@RUNS_ON_STORES
 def test_a_bundle_is_one_sound_file_for_its_owner_alone_and_nothing_is_left_beside_it(made: Made) -> None:
     assert [path.name for path in made.path.parent.iterdir() if "night" in path.name] == ["night.etlwatch"]
     assert made.path.stat().st_mode & 0o777 == 0o600
@@ -247,6 +258,7 @@ def test_a_bundle_is_one_sound_file_for_its_owner_alone_and_nothing_is_left_besi
         assert file.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
+@RUNS_ON_STORES
 def test_nobody_writes_to_a_bundle(made: Made) -> None:
     store = open_store(location_of(made.path))
     before = made.path.read_bytes()
@@ -412,6 +424,7 @@ def test_a_bundle_is_not_changed_by_any_command(
 # -- the dashboard
 
 
+@RUNS_ON_STORES
 async def test_the_dashboard_opens_the_run_as_of_then(made: Made) -> None:
     store = open_store(location_of(made.path))
     still = {"as_of": made.about.made_at, "first_run": made.run_id, "zone": UTC}

@@ -128,7 +128,11 @@ def test_on_a_terminal_the_number_of_runs_is_asked_for(etlwatch: Program, store_
     assert listed(etlwatch, store_dsn) == kept
 
 
-@pytest.mark.parametrize(("keys", "status"), [("yes\n", 1), ("\n", 1), ("\x04", 1), ("\x03", 130)])
+@pytest.mark.parametrize(
+    ("store_dsn", "keys", "status"),
+    [("sqlite", "yes\n", 1), ("postgres", "\n", 1), ("sqlite", "\x04", 1), ("postgres", "\x03", 130)],
+    indirect=["store_dsn"],
+)
 def test_any_other_answer_removes_nothing(
     etlwatch: Program, store_dsn: str, kept: set[int], keys: str, status: int
 ) -> None:

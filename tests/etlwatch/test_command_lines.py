@@ -29,8 +29,8 @@ SCREENS = {
 
 
 @pytest.fixture
-def dsn(store_dsn: str) -> str:
-    stock = Stock(store_dsn)
+def dsn(sqlite_store_dsn: str) -> str:
+    stock = Stock(sqlite_store_dsn)
     for night in (3, 2, 1, 0):
         began = NOW - night * timedelta(days=1) - timedelta(minutes=10)
         run_id = stock.start(began, job=JOB, notes="tonight" if night == 0 else None)
@@ -39,7 +39,7 @@ def dsn(store_dsn: str) -> str:
             stock.error(run_id, "it broke", began)
         stock.end(run_id, began + timedelta(minutes=5), status="completed" if night else "failed")
     stock.close()
-    return store_dsn
+    return sqlite_store_dsn
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,8 @@ def test_what_a_screen_copies_answers_what_it_shows(dsn: str, screen: str, capsy
 
     async def copied() -> str:
         async with dashboard(open_store(dsn), size=(160, 40), store_option=("--dsn", dsn), may_write=True) as opened:
-            for key in keys:
-                await opened.press(key)
-                await opened.poll()
+            await opened.press(*keys)
+            await opened.poll()
             await opened.press("Y")
             return opened.app.clipboard
 

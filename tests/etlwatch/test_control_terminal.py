@@ -38,7 +38,9 @@ def stock(store_dsn: str) -> Iterator[Stock]:
     stock.close()
 
 
-@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}], ids=["colour", "no colour"])
+@pytest.mark.parametrize(
+    ("store_dsn", "environment"), [("sqlite", {}), ("postgres", {"NO_COLOR": "1"})], indirect=["store_dsn"]
+)
 def test_a_clean_up_typed_at_a_terminal(stock: Stock, store_dsn: str, environment: dict[str, str]) -> None:
     with opened("--dsn", store_dsn, "--write", **environment) as terminal:
         terminal.wait_for("completed  nightly")
@@ -57,6 +59,7 @@ def test_a_clean_up_typed_at_a_terminal(stock: Stock, store_dsn: str, environmen
         assert len(reader.recent_runs(10)) == 1
 
 
+@pytest.mark.parametrize("store_dsn", ["postgres"], indirect=True)
 def test_the_switch_turned_at_a_terminal(stock: Stock, store_dsn: str) -> None:
     with opened("--dsn", store_dsn, "--write", "--ascii") as terminal:
         terminal.wait_for("completed  nightly")
@@ -76,6 +79,7 @@ def test_the_switch_turned_at_a_terminal(stock: Stock, store_dsn: str) -> None:
         assert [switch.enabled for switch in reader.switches()] == [False]
 
 
+@pytest.mark.parametrize("store_dsn", ["sqlite"], indirect=True)
 def test_without_the_flag_nothing_can_be_removed(stock: Stock, store_dsn: str) -> None:
     with opened("--dsn", store_dsn) as terminal:
         terminal.wait_for("completed  nightly")

@@ -92,10 +92,10 @@ def test_the_streams_of_a_command_pass_through_untouched() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, every_byte, b"\x1b[31mred\x1b[0m \xff")
 
 
-def test_an_exit_status_is_ours_and_is_recorded_with_the_end_of_the_output(store_dsn: str) -> None:
-    done = run_command("sh", "-c", "echo 'cannot reach postgresql://ana:secret@db' >&2; exit 3", dsn=store_dsn)
+def test_an_exit_status_is_ours_and_is_recorded_with_the_end_of_the_output(sqlite_store_dsn: str) -> None:
+    done = run_command("sh", "-c", "echo 'cannot reach postgresql://ana:secret@db' >&2; exit 3", dsn=sqlite_store_dsn)
     assert done.returncode == 3
-    run, error = only_run(store_dsn), only_error(store_dsn)
+    run, error = only_run(sqlite_store_dsn), only_error(sqlite_store_dsn)
     assert (run.status, run.ended_by, run.errors) == ("failed", "job", 1)
     assert (error.error_type, error.message, error.phase) == ("ExitStatus", "exit status 3", "command")
     first, figures, heading, last = error.traceback.splitlines()
@@ -168,10 +168,10 @@ def test_both_streams_full_at_once_do_not_stop_a_command(sqlite_store_dsn: str) 
     assert (done.returncode, len(done.stdout), len(done.stderr)) == (0, 2_800_000, 2_800_000)
 
 
-def test_a_command_that_is_killed_has_its_signal_in_the_error(store_dsn: str) -> None:
-    done = run_command("sh", "-c", "echo going on >&2; kill -KILL $$", dsn=store_dsn)
+def test_a_command_that_is_killed_has_its_signal_in_the_error(postgres_store_dsn: str) -> None:
+    done = run_command("sh", "-c", "echo going on >&2; kill -KILL $$", dsn=postgres_store_dsn)
     assert done.returncode == 128 + signal.SIGKILL
-    run, error = only_run(store_dsn), only_error(store_dsn)
+    run, error = only_run(postgres_store_dsn), only_error(postgres_store_dsn)
     assert (run.status, run.ended_by) == ("failed", "signal SIGKILL")
     assert error.error_type == "KilledBySignal"
     assert error.message.startswith("killed by SIGKILL (9)")
@@ -187,7 +187,11 @@ def test_peak_memory_is_that_of_the_command(sqlite_store_dsn: str) -> None:
     assert 143 < (phase.peak_memory_mb or 0) < 300
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("store_dsn", "stop"),
+    [("sqlite", signal.SIGTERM), ("postgres", signal.SIGINT), ("sqlite", signal.SIGHUP), ("postgres", signal.SIGQUIT)],
+    indirect=["store_dsn"],
+)
 def test_a_signal_to_us_alone_reaches_the_command(store_dsn: str, stop: signal.Signals) -> None:
     with running("sh", "-c", SPEAKING + "ulimit -c 0; exec sleep 60", dsn=store_dsn) as process:
         process.send_signal(stop)
@@ -208,8 +212,12 @@ def test_a_command_that_minds_a_signal_ends_in_its_own_way(sqlite_store_dsn: str
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "told"),
-    [("no-such-command", 127, "No such file or directory"), (os.devnull, 126, "Permission denied")],
+    ("store_dsn", "name", "status", "told"),
+    [
+        ("sqlite", "no-such-command", 127, "No such file or directory"),
+        ("postgres", os.devnull, 126, "Permission denied"),
+    ],
+    indirect=["store_dsn"],
 )
 def test_a_command_that_cannot_be_started_is_said_and_recorded(
     store_dsn: str, name: str, status: int, told: str
@@ -235,7 +243,7 @@ own.end_run(own.start_run("another"), True)
     assert (another.job, another.parent_run_id) == ("another", run.run_id)
 
 
-def test_a_success_that_the_command_told_of_is_none_when_it_dies_afterwards(store_dsn: str) -> None:
+def test_a_success_that_the_command_told_of_is_none_when_it_dies_afterwards(sqlite_store_dsn: str) -> None:
     job = """
 import sys
 from tracking_core import SimpleETLTracker
@@ -243,18 +251,21 @@ tracker = SimpleETLTracker()
 assert tracker.end_run(tracker.start_run(), True)
 sys.exit(9)
 """
-    assert run_command(sys.executable, "-c", job, dsn=store_dsn).returncode == 9
-    assert (only_run(store_dsn).status, only_run(store_dsn).errors) == ("failed", 1)
+    assert run_command(sys.executable, "-c", job, dsn=sqlite_store_dsn).returncode == 9
+    assert (only_run(sqlite_store_dsn).status, only_run(sqlite_store_dsn).errors) == ("failed", 1)
 
 
-def test_a_failure_that_the_command_told_of_stands_although_it_exits_well(store_dsn: str) -> None:
+def test_a_failure_that_the_command_told_of_stands_although_it_exits_well(postgres_store_dsn: str) -> None:
     job = """
 from tracking_core import SimpleETLTracker
 tracker = SimpleETLTracker()
 tracker.end_run(tracker.start_run(), False, "half of it is missing")
 """
-    assert run_command(sys.executable, "-c", job, dsn=store_dsn).returncode == 0
-    assert (only_run(store_dsn).status, only_run(store_dsn).notes) == ("failed", "half of it is missing")
+    assert run_command(sys.executable, "-c", job, dsn=postgres_store_dsn).returncode == 0
+    assert (only_run(postgres_store_dsn).status, only_run(postgres_store_dsn).notes) == (
+        "failed",
+        "half of it is missing",
+    )
 
 
 def test_a_command_in_a_command_has_a_run_of_its_own_below_it(sqlite_store_dsn: str) -> None:
