@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from etlwatch.analysis.thresholds import Thresholds
 from etlwatch.config.errors import ConfigError, InvalidValue, Problem, nearest, shown_value, written_key
 from etlwatch.config.files import FileValues, Layer
-from etlwatch.config.options import DSN, LOCAL, OPTIONS, TARGET, THEME, WRITE, ZONE, Check, Option, from_text
+from etlwatch.config.options import COLOUR, DSN, LOCAL, OPTIONS, TARGET, THEME, WRITE, ZONE, Check, Option, from_text
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 
@@ -58,7 +58,7 @@ class Effective:
     """Textual's names of keys by command, for commands with other keys than declared."""
 
     targets: Mapping[str, Mapping[str, Sourced[Any]]]
-    """All targets by name, each with the options that it sets and its `location`."""
+    """All targets by name, each with its `location`, its `write` and `colour`, and the other options that it sets."""
 
     def __getitem__(self, option: Option[T]) -> Sourced[T]:
         """Return the value of an option."""
@@ -149,12 +149,12 @@ def merged_targets(files: Sequence[FileValues]) -> dict[str, dict[str, Sourced[A
     for name in sorted({name for values in files for name in values.targets}):
         heading = f"[target.{written_key(name)}]"
         files_with_it = [values for values in files if name in values.targets]
-        target: dict[str, Sourced[Any]] = {}
+        target: dict[str, Sourced[Any]] = {each.name: first([], default=each.default) for each in (WRITE, COLOUR)}
         for values in reversed(files_with_it):
             place = f"{values.path} {heading}"
             target |= {key: Sourced(value, Layer.TARGET, place) for key, value in values.targets[name].items()}
         if "location" in target:
-            found[name] = target
+            found[name] = {"location": target.pop("location"), **target}
         else:
             where, key = str(files_with_it[0].path), f"target.{written_key(name)}"
             problems.append(Problem(where=where, key=key, what="names no store", accepted="dsn or service"))

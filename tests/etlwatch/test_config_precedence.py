@@ -141,11 +141,14 @@ def test_a_target_is_put_together_field_by_field() -> None:
     )
     assert found.location.value.keywords == {"service": "prod"}
     assert (found[WRITE].value, found[WRITE].place) == (True, f"{USER} [target.prod]")
-    assert (found[COLOUR].value, found[INTERVAL].value, found[INTERVAL].place) == (
-        "amber",
-        5.0,
-        f"{SYSTEM} [target.prod]",
-    )
+    assert found[COLOUR].value == "amber"
+    assert (found[INTERVAL].value, found[INTERVAL].place) == (5.0, f"{SYSTEM} [target.prod]")
+
+
+def test_every_target_has_a_store_a_permission_and_a_colour() -> None:
+    target = resolved(user=STORES).targets["prod"]
+    assert list(target) == ["location", "write", "colour"]
+    assert (target["write"].value, target["colour"].value, target["write"].layer) == (False, "none", Layer.DEFAULT)
 
 
 @pytest.mark.parametrize(
