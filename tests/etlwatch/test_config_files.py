@@ -356,10 +356,10 @@ def test_any_table_is_either_understood_or_complained_about_in_single_lines(tabl
 
 
 def test_the_example_that_users_copy_says_what_it_seems_to_say() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     values = read(example)
-    keymap_of({name: Sourced(keys, Layer.USER, "README.md") for name, keys in values.keys.items()})
+    keymap_of({name: Sourced(keys, Layer.USER, "configuration.md") for name, keys in values.keys.items()})
     assert values.default_target in values.targets
     assert values.keys["home.filter"] == ("f", "slash")
     assert set(tomllib.loads(example)["display"]) == set(DISPLAY)

@@ -1,4 +1,4 @@
-"""What README and migration guide show: it runs, it is there, it is what the program has."""
+"""What README and docs show: it runs, it is there, it is what the program has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pytest
 
 from etlwatch.cli.root import COMMANDS
 from tests.etlwatch.cli_program import PROJECT, command, python
-from tests.etlwatch.readme_keys import README, part_of, table
+from tests.etlwatch.key_table import PAGE, part_of, table
 
-TEXT = README.read_text(encoding="utf-8")
-GUIDE = (PROJECT / "tracking_core" / "docs" / "migration.md").read_text(encoding="utf-8")
+TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs" / "migration.md").read_text(encoding="utf-8")
+PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+COMMANDS_PAGE = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 PICTURE = PROJECT / "docs" / "dashboard.svg"
 MOST_BYTES = 200_000
 
@@ -64,29 +66,33 @@ def test_every_block_of_the_migration_guide_runs_and_records(block: str) -> None
 
 
 def test_the_table_of_keys_is_that_of_the_bindings() -> None:
-    assert part_of(TEXT) == table(), "python -m tests.etlwatch.readme_keys writes it anew"
+    assert part_of(PAGE.read_text(encoding="utf-8")) == table(), "python -m tests.etlwatch.key_table writes it anew"
 
 
 def test_every_command_is_in_the_table_and_every_one_that_is_shown_exists() -> None:
-    in_table = set(re.findall(r"^\| `etlwatch (\w+)", TEXT, re.MULTILINE))
+    in_table = set(re.findall(r"^\| `etlwatch (\w+)", COMMANDS_PAGE, re.MULTILINE))
     assert in_table == set(COMMANDS)
-    called = set(re.findall(r"\betlwatch ((?!-)[a-z]+)\b(?=[ `\n)])", " ".join(blocks(TEXT, "sh") + _inline())))
+    called = set(
+        re.findall(r"\betlwatch ((?!-)[a-z]+)\b(?=[ `\n)])", " ".join(blocks(TEXT + COMMANDS_PAGE, "sh") + _inline()))
+    )
     assert called <= set(COMMANDS)
     assert called
 
 
 def _inline() -> list[str]:
-    return re.findall(r"`(\.?etlwatch [^`]*)`", TEXT + GUIDE)
+    return re.findall(r"`(\.?etlwatch [^`]*)`", TEXT + GUIDE + COMMANDS_PAGE)
 
 
-def test_links_lead_to_files_and_headings_that_are_there() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     headings = {
         re.sub(r"[^\w -]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
-        for line in TEXT.splitlines()
+        for line in text.splitlines()
         if line.startswith("#")
     }
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        assert (target[1:] in headings) if target.startswith("#") else (PROJECT / target).is_file(), target
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (target[1:] in headings) if target.startswith("#") else (page.parent / target).is_file(), target
 
 
 def test_the_picture_is_small_and_whoever_looks_at_it_fetches_nothing() -> None:

@@ -1,10 +1,10 @@
-"""The table of keys in the README, from the commands: `python -m tests.etlwatch.readme_keys` writes it anew."""
+"""The table of docs/keys.md, from the commands: `python -m tests.etlwatch.key_table` writes it anew."""
 
 from pathlib import Path
 
 from etlwatch.commands import GROUPS, Command
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- end of keys -->"
 WHERE = {
     "home": "on the runs",
@@ -31,10 +31,10 @@ def _row(where: str, command: Command) -> str:
 
 
 def part_of(text: str) -> str:
-    """Return what stands between the marks of the README."""
+    """Return what stands between the marks of the page."""
     return text.partition(BEGIN)[2].partition(END)[0]
 
 
 if __name__ == "__main__":
-    before = README.read_text(encoding="utf-8")
-    README.write_text(before.replace(BEGIN + part_of(before) + END, BEGIN + table() + END), encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(before.replace(BEGIN + part_of(before) + END, BEGIN + table() + END), encoding="utf-8")
