@@ -1,4 +1,4 @@
-"""A deed that the store did not do, in words."""
+"""The dialog that closes a run, and failures of operations, as text."""
 
 from __future__ import annotations
 

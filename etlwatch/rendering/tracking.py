@@ -46,7 +46,7 @@ class SwitchLook:
 
     jobs: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
-    """The newest deeds, newest first."""
+    """The newest audit entries, newest first."""
 
     @property
     def all_off(self) -> bool:
@@ -183,7 +183,7 @@ def runs_lines(runs: Sequence[Run], pen: Pen, *, width: int, most: int) -> list[
 
 
 def audit_line(entry: AuditEntry, pen: Pen, *, width: int) -> Spans:
-    """Return one deed in a line: when, by whom, what, and to what."""
+    """Return one audit entry in a line: when, by whom, what, and to what."""
     when = moment(entry.at, pen.now, pen.zone)
     by = clip(safe(entry.actor), max(8, width // 4), ellipsis=pen.glyphs.ellipsis)
     return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_deed_words(entry), "dim"))

@@ -1,8 +1,7 @@
-"""What a person changes from the dashboard, done beside the screens: a thread a deed, its outcome as a record.
+"""Operations on a store from the dashboard: switch, close, clean up, bundle. Each runs in a thread of its own.
 
-Contains the order in which the store is asked and changed, the deadlines, and what is said when it does not answer.
-Each deed has a connection of its own, and every change of the store is one transaction, so that a deed that is cut
-off leaves nothing half done.
+Each operation has a connection and a deadline of its own, and each change of the store is one transaction: an operation
+that is cut off leaves nothing half done. The outcome is a record; a store that does not answer gives a `Failed`.
 """
 
 from __future__ import annotations
@@ -26,9 +25,19 @@ from tracking_core.store.base import Reader, Store
 if TYPE_CHECKING:
     from etlwatch.reading.bundle import Bundled
 
-__all__ = ["DEED_S", "STEP_S", "actor", "begin", "close_run", "look_at_cleanup", "look_at_switches", "remove", "turn"]
+__all__ = [
+    "OPERATION_S",
+    "STEP_S",
+    "actor",
+    "begin",
+    "close_run",
+    "look_at_cleanup",
+    "look_at_switches",
+    "remove",
+    "turn",
+]
 
-DEED_S: Final = 5.0
+OPERATION_S: Final = 5.0
 """How long connecting and each question or small change may take, seconds."""
 
 STEP_S: Final = 30.0
@@ -61,13 +70,13 @@ def begin(work: Callable[[], T], tell: Callable[[T | Failed], object]) -> None:
         outcome: T | Failed
         try:
             outcome = work()
-        except Exception as error:  # noqa: BLE001 - said in the box that asked for it
+        except Exception as error:  # noqa: BLE001 - shown in the dialog that began it
             outcome = failure_of(error)
-        # The program may have ended meanwhile.
+        # The application may have ended meanwhile.
         with contextlib.suppress(RuntimeError):
             tell(outcome)
 
-    threading.Thread(target=run, name="etlwatch-deed", daemon=True).start()
+    threading.Thread(target=run, name="etlwatch-operation", daemon=True).start()
 
 
 def failure_of(error: BaseException) -> Failed:
@@ -78,7 +87,7 @@ def failure_of(error: BaseException) -> Failed:
 
 def look_at_switches(store: Store) -> SwitchLook:
     """Return the switches, whom they concern and what was done lately, all of one moment."""
-    with store.reader(DEED_S) as reader, reader.one_view():
+    with store.reader(OPERATION_S) as reader, reader.one_view():
         return SwitchLook(
             at=reader.now(),
             switches=tuple(reader.switches()),
@@ -90,13 +99,13 @@ def look_at_switches(store: Store) -> SwitchLook:
 
 def turn(store: Store, *, enabled: bool, job: str | None, reason: str) -> Switch:
     """Turn the switch of all jobs (job None) or of one."""
-    with store.administration(DEED_S) as admin:
+    with store.administration(OPERATION_S) as admin:
         return admin.set_switch(enabled=enabled, job=job, actor=actor(), reason=reason)
 
 
 def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | NotClosed:
     """Close a run that is lost, or `anyway` one that is not; the run as it was, or why nothing was changed."""
-    with store.reader(DEED_S) as reader:
+    with store.reader(OPERATION_S) as reader:
         run = reader.run(run_id)
     if run is None:
         return NotClosed(why="the store no longer holds this run; nothing was changed")
@@ -104,7 +113,7 @@ def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | 
         return NotClosed(why=f"it is already {run.status}; nothing was changed")
     if run.state != "lost" and not anyway:
         return NotClosed(why=f"it lives again: it is {run.state}, not lost; nothing was changed")
-    with store.administration(DEED_S) as admin:
+    with store.administration(OPERATION_S) as admin:
         closed = admin.close_run(run_id, actor=actor(), reason=reason)
     return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
 
@@ -135,7 +144,7 @@ def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False)
 
     A store without runs is not asked for more: connecting for changes would create a file that does not exist yet.
     """
-    with store.reader(DEED_S) as reader:
+    with store.reader(OPERATION_S) as reader:
         empty = not reader.recent_runs(1)
         live = [] if empty else reader.live_runs()
         now = reader.now()

@@ -1,4 +1,4 @@
-"""A store in memory that a person may change: it notes every deed, waits at a gate, and fails where it is told to."""
+"""A store in memory that can be changed: it lists every operation, waits at a gate, and fails where it is told to."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ControlStore(FakeStore):
     fault: Exception | None = None
     """Raised instead of an administration."""
 
-    deeds: list[tuple[object, ...]] = field(default_factory=list)
+    operations: list[tuple[object, ...]] = field(default_factory=list)
     audit_list: list[AuditEntry] = field(default_factory=list)
     administrations: int = 0
     open_administrations: int = 0
@@ -117,7 +117,7 @@ class FakeAdministration:
 
     def set_switch(self, *, enabled: bool, job: str | None, actor: str, reason: str) -> Switch:
         self._store.wait()
-        self._store.deeds.append(("turn", enabled, job, reason))
+        self._store.operations.append(("turn", enabled, job, reason))
         switch = Switch(
             scope="global" if job is None else "job",
             job=job or "",
@@ -132,7 +132,7 @@ class FakeAdministration:
 
     def close_run(self, run_id: int, *, actor: str, reason: str) -> bool:
         self._store.wait()
-        self._store.deeds.append(("close", run_id, reason))
+        self._store.operations.append(("close", run_id, reason))
         if self._store.closable:
             self._store.runs = [
                 replace(run, status="abandoned", state="abandoned") if run.run_id == run_id else run
@@ -153,17 +153,17 @@ class FakeAdministration:
     def cleanup(
         self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
     ) -> Iterator[int]:
-        self._store.deeds.append(("cleanup", days, cutoff, *(["keep last success"] if keep_last_success else [])))
+        self._store.operations.append(("cleanup", days, cutoff, *(["keep last success"] if keep_last_success else [])))
         for step in self._store.steps or [self._store.plan.runs]:
             self._store.wait()
             if isinstance(step, Exception):
                 raise step
-            self._store.deeds.append(("step", step))
+            self._store.operations.append(("step", step))
             yield step
 
 
 def control_night() -> ControlStore:
-    """Return the night of the drawn screens, with something to clean up and deeds in the audit."""
+    """Return the night of the drawn screens, with something to clean up and operations in the audit."""
     given = night()
     store = ControlStore(
         **{name: getattr(given, name) for name in FakeStore.__dataclass_fields__ if name not in ("asked",)}

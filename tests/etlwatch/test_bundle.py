@@ -404,7 +404,7 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "operation",
     [
         ("close", "crm@latest"),
         ("tracking", "off", "--all", "--reason", "x"),
@@ -412,11 +412,11 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
     ],
 )
 def test_a_bundle_is_not_changed_by_any_command(
-    program: Program, bundled: tuple[str, Path], deed: tuple[str, ...]
+    program: Program, bundled: tuple[str, Path], operation: tuple[str, ...]
 ) -> None:
     _, path = bundled
     before = path.read_bytes()
-    answer = program(*deed, "--dsn", f"sqlite:///{path}")
+    answer = program(*operation, "--dsn", f"sqlite:///{path}")
     assert answer.status in (1, 3)
     assert path.read_bytes() == before
 

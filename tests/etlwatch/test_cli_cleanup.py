@@ -63,7 +63,7 @@ def test_yes_removes_what_the_plan_says_and_keeps_the_rest(etlwatch: Program, st
     again = etlwatch("cleanup", "--older-than", "30d", "--yes", "--dsn", store_dsn, "--format", "json")
     assert (again.status, again.data["runs"], again.data["removed"]) == (0, 0, 0)
     with open_store(store_dsn).reader(5.0) as reader:
-        assert any("30" in str(deed.detail) for deed in reader.audit())
+        assert any("30" in str(operation.detail) for operation in reader.audit())
 
 
 def test_weeks_are_days(etlwatch: Program, store_dsn: str, kept: set[int]) -> None:

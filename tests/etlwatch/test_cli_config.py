@@ -138,14 +138,14 @@ def test_a_wrong_file_stops_every_command_that_asks_it_and_no_other(etlwatch: Pr
     assert etlwatch("--version").status == 0
 
 
-DEEDS = [
+OPERATIONS = [
     (["cleanup", "--older-than", "30d", "--yes"], "removed 1 run"),
     (["tracking", "off", "--all", "--reason", "moving"], "tracking is off"),
     (["tracking", "on"], "tracking is on"),
 ]
 
 
-@pytest.mark.parametrize(("words", "done"), DEEDS)
+@pytest.mark.parametrize(("words", "done"), OPERATIONS)
 def test_a_deed_is_refused_where_the_target_has_not_the_word(
     etlwatch: Program, stores: dict[str, Stock], words: list[str], done: str
 ) -> None:
@@ -158,7 +158,7 @@ def test_a_deed_is_refused_where_the_target_has_not_the_word(
     assert etlwatch("tracking", "status", "-t", "prod", "--format", "json").data[0]["changed_at"] is None
 
 
-@pytest.mark.parametrize(("words", "done"), DEEDS)
+@pytest.mark.parametrize(("words", "done"), OPERATIONS)
 @pytest.mark.parametrize("after", [True, False], ids=["after the command", "before it"])
 @pytest.mark.parametrize(
     "permission", [["-t", "test"], ["-t", "prod", "--write"], []], ids=["word", "flag", "no target"]

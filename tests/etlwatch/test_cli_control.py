@@ -127,9 +127,9 @@ def test_a_lost_run_is_closed_by_name(etlwatch: Program, store_dsn: str, stock: 
     assert run["status"] == "abandoned"
     assert ME in run["ended_by"]
     with open_store(store_dsn).reader(5.0) as reader:
-        (deed,) = reader.audit()
-    assert deed.actor == ME
-    assert "host died" in str(deed.detail)
+        (operation,) = reader.audit()
+    assert operation.actor == ME
+    assert "host died" in str(operation.detail)
 
 
 def test_a_run_that_is_not_lost_is_closed_only_by_force(etlwatch: Program, store_dsn: str, stock: Stock) -> None:

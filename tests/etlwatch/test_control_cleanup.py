@@ -44,7 +44,7 @@ async def removed(opened: Dashboard) -> None:
 
 
 def changes(store: ControlStore) -> list[tuple[object, ...]]:
-    return [deed for deed in store.deeds if deed[0] in ("cleanup", "step")]
+    return [operation for operation in store.operations if operation[0] in ("cleanup", "step")]
 
 
 # -- the plan
@@ -301,7 +301,7 @@ async def test_progress_is_shown_and_stopping_takes_effect_between_two_steps(sto
         store.gate.set()
         await opened.until(lambda: cleanup.stage is Stage.OVER)
         await opened.pilot.pause()
-        done = sum(int(str(deed[1])) for deed in changes(store)[1:])
+        done = sum(int(str(operation[1])) for operation in changes(store)[1:])
         assert done in (0, 400)
         assert f"Stopped: {done:,} runs removed" in opened.text
         assert f"{1_287 - done:,} of the plan stay." in opened.text
@@ -318,7 +318,7 @@ async def test_numbers_move_with_the_steps(store: ControlStore, monkeypatch: pyt
         reached = threading.Event()
 
         def one_step_then_wait() -> None:
-            if ("step", 400) in store.deeds:
+            if ("step", 400) in store.operations:
                 reached.set()
                 gate.clear()
             real()

@@ -43,8 +43,8 @@ async def test_a_lost_run_is_closed_with_a_reason(store: ControlStore) -> None:
         assert f"{actor()}, written to the audit" in text
         assert "▸ [ Cancel ]" in text
         await opened.press("up", *"host is gone", "enter", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds == [("close", run_id, "host is gone")]
+        await opened.until(lambda: store.operations)
+        assert store.operations == [("close", run_id, "host is gone")]
         await opened.until(lambda: f"is abandoned now, closed by {actor()}" in opened.toasts)
         assert isinstance(opened.app.screen, HomeScreen)
 
@@ -54,7 +54,7 @@ async def test_cancel_has_the_keys(store: ControlStore) -> None:
         await select(opened, "lost")
         await opened.press("C", "enter")
         assert isinstance(opened.app.screen, HomeScreen)
-        assert store.deeds == []
+        assert store.operations == []
 
 
 async def test_a_run_that_lives_is_closed_only_with_its_id_typed(store: ControlStore) -> None:
@@ -65,11 +65,11 @@ async def test_a_run_that_lives_is_closed_only_with_its_id_typed(store: ControlS
         found = re.search(r"Type (\w{4}) to confirm", opened.text)
         assert found is not None
         await opened.press("down", "enter", "down", "down", "down", "enter")
-        assert store.deeds == []
+        assert store.operations == []
         assert isinstance(opened.app.screen, ClosingBox)
         await opened.press("escape", "C", "up", *found.group(1).lower(), "enter", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds == [("close", run_id, "")]
+        await opened.until(lambda: store.operations)
+        assert store.operations == [("close", run_id, "")]
 
 
 async def test_a_run_that_has_ended_has_nothing_to_close(store: ControlStore) -> None:
@@ -87,7 +87,7 @@ async def test_a_run_that_beats_again_meanwhile_is_left_alone(store: ControlStor
         store.runs = [replace(run, state="running") if run.run_id == run_id else run for run in store.runs]
         await opened.press("tab", "enter")
         await opened.until(lambda: "it lives again: it is running, not lost; nothing was changed" in opened.text)
-        assert store.deeds == []
+        assert store.operations == []
 
 
 async def test_a_run_that_ends_in_the_same_moment_is_left_as_it_ended(store: ControlStore) -> None:
@@ -108,7 +108,7 @@ async def test_a_store_that_does_not_answer_is_said_in_the_box_and_can_be_asked_
         await opened.until(lambda: "! no connection: connection refused; nothing was changed" in opened.text)
         store.fault = None
         await opened.press("tab", "enter")
-        await opened.until(lambda: store.deeds)
+        await opened.until(lambda: store.operations)
 
 
 async def test_it_works_from_the_screen_of_a_run_too(store: ControlStore) -> None:
@@ -117,8 +117,8 @@ async def test_it_works_from_the_screen_of_a_run_too(store: ControlStore) -> Non
         await opened.press("enter")
         assert isinstance(opened.app.screen, RunScreen)
         await opened.press("C", "tab", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds == [("close", run_id, "")]
+        await opened.until(lambda: store.operations)
+        assert store.operations == [("close", run_id, "")]
         await opened.until(lambda: isinstance(opened.app.screen, RunScreen))
 
 
@@ -128,7 +128,7 @@ async def test_without_permission_it_says_why_not(store: ControlStore) -> None:
         await opened.press("C")
         assert f"! {READ_ONLY}" in opened.text
         await opened.press("tab", "enter")
-        assert store.deeds == []
+        assert store.operations == []
 
 
 async def test_the_command_can_be_copied(store: ControlStore) -> None:

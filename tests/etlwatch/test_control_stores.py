@@ -10,7 +10,7 @@ import pytest
 
 from etlwatch.rendering.cleanup import PlanChanged, Removed
 from etlwatch.rendering.closing import NotClosed
-from etlwatch.tui import operations as deeds
+from etlwatch.tui import operations
 from etlwatch.tui.dialogs.cleanup import CleanupBox, Stage
 from etlwatch.tui.dialogs.tracking import TrackingBox
 from etlwatch.tui.operations import actor
@@ -42,7 +42,7 @@ def stock(store_dsn: str) -> Iterator[Stock]:
 def one_run_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (PostgresAdministration, SqliteAdministration):
         monkeypatch.setattr(kind, "pace", Pace(runs=1, weight=50_000, purge=1_000))
-    monkeypatch.setattr(deeds, "REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(operations, "REPORT_EVERY_S", 0.0)
 
 
 def old_runs(stock: Stock, number: int, *, job: str = "sync") -> None:
@@ -107,7 +107,7 @@ def test_a_lost_run_is_closed_and_one_that_is_not_is_left(stock: Stock) -> None:
     alive = stock.start(NOW, heartbeat_interval_s=3_600.0)
     stock.beat(alive)
     ended = stock.finished(NOW - HOUR, NOW)
-    closed = deeds.close_run(stock.store, lost, reason="host is gone", anyway=False)
+    closed = operations.close_run(stock.store, lost, reason="host is gone", anyway=False)
     assert isinstance(closed, Run)
     with stock.store.reader(5.0) as reader:
         run = reader.run(lost)
@@ -119,17 +119,17 @@ def test_a_lost_run_is_closed_and_one_that_is_not_is_left(stock: Stock) -> None:
         (lost, "it is already abandoned"),
         (42, "no longer holds"),
     ):
-        left = deeds.close_run(stock.store, run_id, reason="", anyway=False)
+        left = operations.close_run(stock.store, run_id, reason="", anyway=False)
         assert isinstance(left, NotClosed)
         assert why in left.why
-    assert isinstance(deeds.close_run(stock.store, alive, reason="", anyway=True), Run)
+    assert isinstance(operations.close_run(stock.store, alive, reason="", anyway=True), Run)
 
 
 def test_what_came_in_since_the_plan_stops_the_removal(stock: Stock) -> None:
     old_runs(stock, 2)
-    plan = deeds.look_at_cleanup(stock.store, 30).plan
+    plan = operations.look_at_cleanup(stock.store, 30).plan
     old_runs(stock, 1, job="came in late")
-    result = deeds.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
+    result = operations.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(result, PlanChanged)
     assert (plan.runs, result.plan.runs, len(ids(stock))) == (2, 3, 3)
     assert audit(stock) == []
@@ -138,9 +138,9 @@ def test_what_came_in_since_the_plan_stops_the_removal(stock: Stock) -> None:
 def test_a_run_that_ends_between_plan_and_removal_is_not_among_them(stock: Stock) -> None:
     old_runs(stock, 2)
     running = stock.start(NOW - 50 * DAY)
-    plan = deeds.look_at_cleanup(stock.store, 30).plan
+    plan = operations.look_at_cleanup(stock.store, 30).plan
     stock.end(running, NOW)
-    result = deeds.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
+    result = operations.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(result, Removed)
     assert result.finished
     assert ids(stock) == {running}
@@ -149,22 +149,22 @@ def test_a_run_that_ends_between_plan_and_removal_is_not_among_them(stock: Stock
 @pytest.mark.usefixtures("one_run_a_step")
 def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
     old_runs(stock, 5)
-    plan = deeds.look_at_cleanup(stock.store, 30).plan
+    plan = operations.look_at_cleanup(stock.store, 30).plan
     stopping = threading.Event()
 
     def stop_after_two(done: Removed) -> None:
         if done.runs == 2:
             stopping.set()
 
-    result = deeds.remove(stock.store, plan, stopping=stopping, report=stop_after_two)
+    result = operations.remove(stock.store, plan, stopping=stopping, report=stop_after_two)
     assert isinstance(result, Removed)
     assert (result.stopped, result.finished, result.runs) == (True, False, 3)
     assert len(ids(stock)) == 2
     with stock.store.reader(5.0) as reader:
         detail = reader.audit(1)[0].detail
     assert (detail["runs"], detail["finished"]) == (3, False)
-    never = deeds.remove(
-        stock.store, deeds.look_at_cleanup(stock.store, 30).plan, stopping=stopping, report=lambda _: None
+    never = operations.remove(
+        stock.store, operations.look_at_cleanup(stock.store, 30).plan, stopping=stopping, report=lambda _: None
     )
     assert isinstance(never, Removed)
     assert (never.stopped, never.runs) == (True, 0)
@@ -173,15 +173,15 @@ def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
 @pytest.mark.usefixtures("one_run_a_step")
 def test_two_people_who_clean_up_at_once_do_not_meet(stock: Stock) -> None:
     old_runs(stock, 5)
-    plan = deeds.look_at_cleanup(stock.store, 30).plan
+    plan = operations.look_at_cleanup(stock.store, 30).plan
     others: list[Removed | PlanChanged] = []
 
     def let_another_try(done: Removed) -> None:
         if done.runs == 2 and not others:
-            rest = deeds.look_at_cleanup(stock.store, 30).plan
-            others.append(deeds.remove(stock.store, rest, stopping=threading.Event(), report=lambda _: None))
+            rest = operations.look_at_cleanup(stock.store, 30).plan
+            others.append(operations.remove(stock.store, rest, stopping=threading.Event(), report=lambda _: None))
 
-    result = deeds.remove(stock.store, plan, stopping=threading.Event(), report=let_another_try)
+    result = operations.remove(stock.store, plan, stopping=threading.Event(), report=let_another_try)
     assert isinstance(result, Removed)
     (other,) = others
     assert isinstance(other, Removed)
@@ -200,8 +200,8 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
     old_runs(stock, 5)
     proxy = postgres_proxy(postgres_store_dsn)
     store = open_store(proxy.dsn)
-    plan = deeds.look_at_cleanup(store, 30).plan
-    result = deeds.remove(
+    plan = operations.look_at_cleanup(store, 30).plan
+    result = operations.remove(
         store, plan, stopping=threading.Event(), report=lambda done: proxy.cut() if done.runs == 2 else None
     )
     assert isinstance(result, Removed)
@@ -211,8 +211,8 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
     assert result.runs <= 5 - len(left) <= result.runs + 1
     with stock.store.reader(5.0) as reader:
         assert set(reader.latencies(list(left))) == left, "the summaries of those that are left are there"
-    again = deeds.look_at_cleanup(store, 30).plan
-    done = deeds.remove(store, again, stopping=threading.Event(), report=lambda _: None)
+    again = operations.look_at_cleanup(store, 30).plan
+    done = operations.remove(store, again, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(done, Removed)
     assert done.finished
     assert ids(stock) == set()
@@ -222,7 +222,7 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
 async def test_a_silent_line_keeps_no_key_waiting(
     postgres_store_dsn: str, postgres_proxy: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deeds, "DEED_S", 1.0)
+    monkeypatch.setattr(operations, "OPERATION_S", 1.0)
     stock = Stock(postgres_store_dsn)
     old_runs(stock, 1)
     stock.close()

@@ -92,9 +92,9 @@ async def test_thousands_of_jobs_are_listed_and_the_last_one_can_be_turned(store
     async with dashboard(store, may_write=True) as opened:
         await listed(opened)
         await opened.press("G", "enter", "tab", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds[0][:2] == ("turn", False)
-        assert str(store.deeds[0][2]).startswith("z4")
+        await opened.until(lambda: store.operations)
+        assert store.operations[0][:2] == ("turn", False)
+        assert str(store.operations[0][2]).startswith("z4")
 
 
 async def test_cancel_has_the_keys_and_nothing_is_turned(store: ControlStore) -> None:
@@ -105,15 +105,15 @@ async def test_cancel_has_the_keys_and_nothing_is_turned(store: ControlStore) ->
         assert isinstance(opened.app.screen, TrackingBox)
         await opened.press("escape")
         assert not isinstance(opened.app.screen, TrackingBox)
-        assert store.deeds == []
+        assert store.operations == []
 
 
 async def test_turning_all_jobs_off_with_a_reason(store: ControlStore) -> None:
     async with dashboard(store, size=(120, 40), may_write=True) as opened:
         await turning(opened)
         await opened.press("up", *"disk full", "enter", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds == [("turn", False, None, "disk full")]
+        await opened.until(lambda: store.operations)
+        assert store.operations == [("turn", False, None, "disk full")]
         await opened.until(lambda: isinstance(opened.app.screen, TrackingBox))
         await opened.until(lambda: "tracking is off for all jobs; 7 live runs can only end now" in opened.toasts)
         await opened.until(lambda: f"off since 03:12 by {actor()}: disk full" in opened.text)
@@ -128,8 +128,8 @@ async def test_turning_one_job_on_again(store: ControlStore) -> None:
         assert "Turn tracking on for invoices_export" in opened.text
         assert "this job records again within seconds" in opened.text
         await opened.press("tab", "enter")
-        await opened.until(lambda: store.deeds)
-        assert store.deeds == [("turn", True, "invoices_export", "")]
+        await opened.until(lambda: store.operations)
+        assert store.operations == [("turn", True, "invoices_export", "")]
 
 
 async def test_a_job_that_stays_off_with_all_jobs_is_said_to(store: ControlStore) -> None:
@@ -152,10 +152,10 @@ async def test_a_store_that_does_not_answer_changes_nothing_and_says_so(store: C
         await opened.press("tab", "enter")
         await opened.until(lambda: "! no connection: no answer within the deadline; nothing was changed" in opened.text)
         assert opened.app.screen is box
-        assert store.deeds == []
+        assert store.operations == []
         store.fault = None
         await opened.press("tab", "enter")
-        await opened.until(lambda: store.deeds)
+        await opened.until(lambda: store.operations)
 
 
 async def test_the_list_says_when_it_cannot_be_read(store: ControlStore) -> None:
@@ -185,7 +185,7 @@ async def test_without_permission_it_is_shown_and_cannot_be_turned(store: Contro
         assert f"! {READ_ONLY}" in opened.text
         await opened.press("enter")
         assert opened.app.screen is box
-        assert store.deeds == []
+        assert store.operations == []
 
 
 async def test_the_commands_can_be_copied(store: ControlStore) -> None:

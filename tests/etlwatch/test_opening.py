@@ -181,7 +181,7 @@ class Place(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path, target=None):
         return importlib.machinery.ModuleSpec(name, self) if name == "etlwatch.tui.app" else None
     def exec_module(self, module):
-        {deed}
+        {operation}
         sys.meta_path.remove(self)
         del sys.modules["etlwatch.tui.app"]
         sys.modules["etlwatch.tui.app"] = importlib.import_module("etlwatch.tui.app")
@@ -191,14 +191,14 @@ sys.meta_path.insert(0, Place())
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
-    """Return an opener of the dashboard in a terminal; `deed` happens when the app would be loaded."""
+    """Return an opener of the dashboard in a terminal; `operation` happens when the app would be loaded."""
     dsn = f"sqlite:///{tmp_path / 'tracking.db'}"
     tracker = SimpleETLTracker(dsn)
     tracker.end_run(tracker.start_run(job="invoices_export"), success=True)
 
     @contextmanager
-    def open_terminal(*words: str, deed: str = "", lines: int = 24, **environment: str) -> Iterator[Terminal]:
-        program = IN_PLACE_OF_THE_APP.format(deed=deed) + MAIN if deed else MAIN
+    def open_terminal(*words: str, operation: str = "", lines: int = 24, **environment: str) -> Iterator[Terminal]:
+        program = IN_PLACE_OF_THE_APP.format(operation=operation) + MAIN if operation else MAIN
         command = [sys.executable, "-c", program, "--dsn", dsn, *words]
         with Terminal(command, lines=lines, environment={"PYTHONPATH": str(PROJECT), **environment}) as terminal:
             yield terminal
@@ -212,7 +212,7 @@ def is_cooked(terminal: Terminal) -> bool:
 
 
 def test_the_first_rows_are_there_without_textual(opened: Opened) -> None:
-    with opened(deed="time.sleep(60)") as terminal:
+    with opened(operation="time.sleep(60)") as terminal:
         terminal.wait_for("✓ completed")
         assert "enter open" in terminal.lines[-1]
         assert terminal.screen.alternate
@@ -235,7 +235,7 @@ def test_textual_takes_the_terminal_over_without_entering_it_again(opened: Opene
 
 
 def test_keys_typed_while_textual_is_loading_are_done_afterwards_and_not_echoed(opened: Opened) -> None:
-    with opened(deed="time.sleep(1)") as terminal:
+    with opened(operation="time.sleep(1)") as terminal:
         terminal.wait_for("✓ completed")
         before = terminal.text
         terminal.press("J")
@@ -245,7 +245,7 @@ def test_keys_typed_while_textual_is_loading_are_done_afterwards_and_not_echoed(
 
 
 def test_a_failure_before_textual_is_there_leaves_the_terminal_as_it_was(opened: Opened) -> None:
-    with opened(deed="raise RuntimeError('the disk is gone')") as terminal:
+    with opened(operation="raise RuntimeError('the disk is gone')") as terminal:
         assert terminal.wait_for_exit() == 1
         assert "the disk is gone" in terminal.text
         assert not terminal.screen.alternate
@@ -258,7 +258,7 @@ def test_a_failure_before_textual_is_there_leaves_the_terminal_as_it_was(opened:
 def test_a_signal_before_textual_is_there_leaves_the_terminal_as_it_was(
     opened: Opened, number: signal.Signals, status: int
 ) -> None:
-    with opened(deed="time.sleep(60)") as terminal:
+    with opened(operation="time.sleep(60)") as terminal:
         terminal.wait_for("✓ completed")
         terminal._process.send_signal(number)
         assert terminal.wait_for_exit() == status
@@ -267,7 +267,7 @@ def test_a_signal_before_textual_is_there_leaves_the_terminal_as_it_was(
 
 
 def test_without_colour_the_first_frame_has_none(opened: Opened) -> None:
-    with opened(deed="time.sleep(60)", NO_COLOR="1") as terminal:
+    with opened(operation="time.sleep(60)", NO_COLOR="1") as terminal:
         terminal.wait_for("✓ completed")
         assert b"38;" not in terminal.output
         assert b"48;" not in terminal.output
@@ -275,19 +275,19 @@ def test_without_colour_the_first_frame_has_none(opened: Opened) -> None:
 
 
 def test_in_ascii_the_first_frame_is(opened: Opened) -> None:
-    with opened("--ascii", deed="time.sleep(60)") as terminal:
+    with opened("--ascii", operation="time.sleep(60)") as terminal:
         terminal.wait_for("+ completed")
         assert terminal.output.isascii()
 
 
 def test_a_dumb_terminal_has_no_first_frame(opened: Opened) -> None:
-    with opened(deed="sys.exit(7)", TERM="dumb") as terminal:
+    with opened(operation="sys.exit(7)", TERM="dumb") as terminal:
         assert terminal.wait_for_exit() == 7
         assert terminal.output == b""
 
 
 def test_the_smallest_terminal_has_a_first_frame(opened: Opened) -> None:
-    with opened(deed="time.sleep(60)", lines=3) as terminal:
+    with opened(operation="time.sleep(60)", lines=3) as terminal:
         terminal.wait_for("enter open")
 
 

@@ -1,7 +1,6 @@
-"""A box over a screen in which a person decides something: lines, a line to type in, choices with Cancel in front.
+"""The base of all dialogs: lines, a line to type in, and choices with Cancel first.
 
-Contains the frame, the keys between the parts, and the way to a deed and back: a deed runs in a thread of its own,
-and what came of it is told to the box, or as a toast where the box has been closed meanwhile.
+An operation runs in a thread; its outcome is shown in the dialog, or as a toast if the dialog was closed.
 """
 
 from __future__ import annotations
@@ -206,7 +205,7 @@ class Box(ModalScreen[None]):
         """Keep a click beside the box from doing anything."""
         event.stop()
 
-    # -- deeds
+    # -- operations
 
     def do(
         self, work: Callable[[Store], T], told: Callable[[T | Failed], None], toast: Callable[[T | Failed], str]

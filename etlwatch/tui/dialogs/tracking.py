@@ -154,7 +154,7 @@ class TrackingBox(Box):
         return []
 
     def _below(self, width: int, rows: int) -> list[Spans]:
-        """Return what is known of the switch under the cursor, and the last deeds."""
+        """Return what is known of the switch under the cursor, and the last audit entries."""
         look, scope = self._look, self.chosen
         if self._failed is not None:
             return [(), *labelled_lines("!", f"{self._failed.words}; r reads again", width, role="amber", most=3)]
