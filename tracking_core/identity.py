@@ -15,8 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from tracking_core.clock import Clock, SystemClock
-from tracking_core.loading import load
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside
+from tracking_core.process.loading import load
 
 RUN_EPOCH_MS = 1_577_836_800_000
 """2020-01-01T00:00:00Z in milliseconds since 1970: where the time inside a run id begins."""
@@ -54,7 +55,7 @@ class RunIdSource:
 
 
 _source = RunIdSource()
-os.register_at_fork(after_in_child=_source.reseed)
+renew_in_child(_source.reseed)
 
 
 def new_run_id() -> int:

@@ -7,13 +7,13 @@ it may be used. New jobs have no business here.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from threading import get_ident
+from typing import Any
 
 from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.breaker import Breaker
@@ -24,11 +24,12 @@ from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
+from tracking_core.process.forks import Step, around_forks
 from tracking_core.process.interrupts import suppress_faults
-from tracking_core.process.locks import take
+from tracking_core.process.locks import ReentrantLock, take
 from tracking_core.records import RunMetrics
 from tracking_core.states import RunStatus
-from tracking_core.store.base import Writer
+from tracking_core.store.base import Store, Writer
 from tracking_core.tracker import SimpleETLTracker
 
 logger = logging.getLogger(__name__)
@@ -147,13 +148,15 @@ class _AlwaysTry(Breaker):
 class KeptDelivery(ImmediateDelivery):
     """An immediate delivery that keeps its connection and raises TrackingError where the other returns False."""
 
-    _writer: Writer | None = None
-    _close_writer: Callable[[], object] | None = None
-
-    # Guards the connection, which no two threads may use at a time. Made by the class for want of a place before the
-    # base class's __init__; replaced in every instance and child.
-    _connection_lock = threading.RLock()
-    _used_by: int | None = None
+    def __init__(self, open_store: Callable[[], Store], **settings: Any) -> None:
+        """Take what `ImmediateDelivery` takes."""
+        self._writer: Writer | None = None
+        self._close_writer: Callable[[], object] | None = None
+        # Guards the connection, which no two threads may use at a time; held while the store is waited for.
+        self._connection_lock = ReentrantLock(slow=True)
+        self._used_by: int | None = None
+        super().__init__(open_store, **settings)
+        around_forks(Step.THREADS, self._pause)
 
     def _write(self, way: Attempt) -> Receipt:
         held: list[bool] = []
@@ -207,7 +210,7 @@ class KeptDelivery(ImmediateDelivery):
         super().leave(until)
         self._let_go_within(max(until - time.monotonic(), 0))
 
-    def pause(self) -> None:
+    def _pause(self) -> None:
         """Close the connection before a fork, unless it is in use."""
         self._let_go_within(0)
 
@@ -220,10 +223,10 @@ class KeptDelivery(ImmediateDelivery):
             if True in held:
                 self._connection_lock.release()
 
-    def renew_in_child(self) -> None:
+    def _renew(self) -> None:
         """Become another writer in a forked child, with a connection of its own."""
-        super().renew_in_child()
-        self._connection_lock, self._used_by = threading.RLock(), None
+        super()._renew()
+        self._used_by = None
         if self._writer is not None:
             _inherited.append(self._writer)
         finalizer, self._close_writer, self._writer = self._close_writer, None, None

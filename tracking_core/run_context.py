@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tracking_core.loading import load
 from tracking_core.process.endings import error_behind, is_clean_exit, is_recorded, is_stop
-from tracking_core.process.locks import reentrant_lock
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock
 from tracking_core.process.throttle import Throttle
 from tracking_core.sanitize import MAX_INTEGER, whole_number
 from tracking_core.states import PhaseStatus, RunStatus
-from tracking_core.tracker import SimpleETLTracker
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from tracking_core.events import RunStart
+    from tracking_core.tracker import SimpleETLTracker
 
 PROGRESS_INTERVAL_S = 1.0
 """`PhaseContext.update` tells the store at most this often."""
@@ -67,7 +70,7 @@ class ETLRunContext:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let a run be handed to another process, which records into it and does not end it."""
-        return SimpleETLTracker.adopt, (self.tracker, self.run_id, self.tracker.start_of(self.run_id))
+        return _adopted, (self.tracker, self.run_id, self.tracker.start_of(self.run_id))
 
     def __enter__(self) -> Self:
         """Begin the run; RuntimeError when this context's run is under way."""
@@ -187,6 +190,10 @@ class ETLRunContext:
         `ETLContext` writes it, `total_contacts`.
         """
         return PhaseContext(self, phase_name, {unit.removeprefix("total_"): count for unit, count in totals.items()})
+
+
+def _adopted(tracker: SimpleETLTracker, run_id: int | None, start: RunStart | None) -> ETLRunContext:
+    return tracker.adopt(run_id, start)
 
 
 class PhaseContext:
@@ -326,7 +333,12 @@ class _OpenPhases:
     """The phases that are open in this process, by tracker, run and name."""
 
     def __init__(self) -> None:
-        self.lock = reentrant_lock()
+        self.lock = ReentrantLock()
+        self._begin()
+        # A forked child has blocks of its own.
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         self._phases: dict[tuple[SimpleETLTracker, int, str], _OpenPhase] = {}
 
     def joined(self, member: PhaseContext) -> _OpenPhase:
@@ -344,8 +356,6 @@ class _OpenPhases:
 
 
 _open = _OpenPhases()
-# A forked child has blocks of its own; the lock may be held by a thread that is the parent's.
-os.register_at_fork(after_in_child=_open.__init__)  # type: ignore[misc]
 
 
 def _ending_of(error: BaseException | None) -> tuple[RunStatus, str | None, str]:

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tracking_core import command_line, config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
-from tracking_core.delivery.base import Delivery, RawCount, RawEnd, RawError, RawPhase, Spool, SpoolAtNeed
+from tracking_core.delivery.base import Delivery, Spool, SpoolAtNeed
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
-from tracking_core.loading import load
 from tracking_core.process.endings import mark_recorded
 from tracking_core.process.exit import open_runs
 from tracking_core.process.heartbeat import HeartbeatSettings, heartbeat
 from tracking_core.process.interrupts import from_outside
+from tracking_core.process.loading import load
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase
 from tracking_core.sanitize import ADJUSTED
 from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch

@@ -18,13 +18,14 @@ from etlwatch.doctor.target import Result, Target, brief, failed, ok, warning
 from etlwatch.text.numbers import count
 from tracking_core import identity
 from tracking_core.dataclass import dataclass, field
-from tracking_core.delivery.base import NoSpool, RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.delivery.base import NoSpool
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.events import Batch, RequestRow, RunStart, tally
 from tracking_core.failures import Failure
 from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.store.base import Store
 from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch

@@ -11,7 +11,7 @@ import pytest
 from tests.interrupts.raising import Late, at_step
 from tests.support.job import ROOT
 from tests.support.ports import free_port
-from tracking_core.loading import load
+from tracking_core.process.loading import load
 
 
 @pytest.mark.parametrize("delivery", ["immediate", "buffered"])

@@ -63,7 +63,3 @@ class MemorySpool:
     def close(self) -> None:
         """Count it."""
         self.closed += 1
-
-    def renew(self) -> None:
-        """Begin empty."""
-        self.batches = []

@@ -14,7 +14,7 @@ from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
 from tracking_core.delivery import backlog as backlog_module
 from tracking_core.delivery import event_queue
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, Replay
+from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
@@ -25,6 +25,8 @@ from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.failures import Failure
 from tracking_core.process import deadlines
+from tracking_core.process.forks import begin_in_child
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase
 from tracking_core.records import DeliveryReport
 from tracking_core.store.parameters import add_up
 from tracking_core.switch import TrackingSwitch
@@ -735,9 +737,7 @@ def test_a_call_from_within_does_not_disturb_the_batch_under_way(bench: Bench) -
 def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_nothing(bench: Bench) -> None:
     bench.log(2)
     bench.ship()
-    bench.runs.renew()
-    bench.queue.renew()
-    bench.sender.renew()
+    begin_in_child()
     assert bench.sender.report == DeliveryReport()
     bench.log(1)
     bench.ship()

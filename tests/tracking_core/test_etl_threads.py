@@ -12,7 +12,7 @@ import pytest
 
 from tests.tracking_core.etl_doubles import RecordingRun
 from tracking_core.etl import ETLContext, MemoryMonitor, ProgressTracker
-from tracking_core.etl.locks import ForkSafeLock
+from tracking_core.process.locks import ReentrantLock
 
 THREADS = 8
 ROUNDS = 500
@@ -158,7 +158,7 @@ def test_of_two_threads_peaks_the_greater_stays() -> None:
 
 
 def test_a_lock_lets_its_own_thread_in_again_and_others_not() -> None:
-    lock = ForkSafeLock()
+    lock = ReentrantLock()
     taken: list[bool] = []
     with lock, lock:
         other = threading.Thread(target=lambda: taken.append(lock.acquire(blocking=False)))

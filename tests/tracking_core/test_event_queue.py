@@ -9,10 +9,11 @@ from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, start_of
 from tracking_core.delivery import event_queue as module
 from tracking_core.delivery import overflow as overflow_module
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import LEFT_OUT, OTHER_ENDPOINTS
 from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.failures import Failure
+from tracking_core.process.forks import begin_in_child
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 
 
 def raw(page: int = 0, *, run_id: int = RUN, endpoint: str = "/a", error: str | None = None) -> RawRequest:
@@ -376,7 +377,7 @@ def test_a_forked_child_begins_empty(small: EventQueue) -> None:
     for page in range(9):
         small.request(raw(page))
     small.word(error())
-    small.renew()
+    begin_in_child()
     assert small.is_empty
     assert small.sender is None
     small.request(raw(run_id=OTHER_RUN))

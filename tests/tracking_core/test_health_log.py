@@ -10,6 +10,7 @@ from tracking_core.delivery.base import Replay
 from tracking_core.delivery.health_log import HealthLog, LogThread
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.process import deadlines
+from tracking_core.process.forks import begin_in_child
 
 LABEL = "postgresql://db/x"
 
@@ -126,6 +127,6 @@ def test_a_forked_child_s_voice_is_not_held_by_its_parent_s_thread(said: pytest.
     health = HealthLog()
     health.log_in_thread()
     health._say.__self__._speaking = True  # type: ignore[attr-defined]
-    health.renew()
+    begin_in_child()
     health.failed(SchemaMissing("no tables"), LABEL)
     wait_until(lambda: said.records, "it is said")

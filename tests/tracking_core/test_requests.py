@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tracking_core import sample_batches
-from tracking_core.delivery.base import RawRequest
 from tracking_core.delivery.rows import plain_columns, request_row
 from tracking_core.events import RequestColumns, RequestRow, Tally, cell_of, tally
+from tracking_core.raw_events import RawRequest
 
 RUN = sample_batches.RUN
 PLAIN: RawRequest = (RUN, 1_790_000_000_000_000, "/a", 0, 100, 200, 7, 12.5, False, None)

@@ -23,6 +23,7 @@ from tracking_core.delivery.base import SpoolAtNeed
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, CellKey, Receipt, Tally
+from tracking_core.process.forks import begin_in_child
 
 LABEL = "postgresql://db:5432/tracking as etl"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -358,7 +359,6 @@ def test_a_forked_child_leaves_its_parent_s_file_and_lock_alone(directory: Path,
     fill(parent, 1)
     child = os.fork()
     if not child:
-        parent.renew()
         good = parent.is_empty and parent.take(batch_of(1, batch_seq=7)) and len(files(directory)) == 2
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -664,7 +664,7 @@ def test_a_spool_is_made_at_need_and_once(directory: Path) -> None:
 
     at_need = SpoolAtNeed(make)
     at_need.close()
-    at_need.renew()
+    begin_in_child()
     assert at_need.is_empty
     assert made == []
     threads = [threading.Thread(target=at_need.take, args=(batch_of(1, batch_seq=seq),)) for seq in range(8)]

@@ -9,6 +9,7 @@ from tests.support.clocks import ManualClock
 from tests.support.fake_store import FakeStore
 from tracking_core import ETLContext, ETLRunContext, SimpleETLTracker
 from tracking_core.etl.context import PROGRESS_INTERVAL_S
+from tracking_core.process.forks import begin_in_child
 from tracking_core.process.heartbeat import REPORT_AFTER_S, Heartbeat, HeartbeatSettings
 from tracking_core.process.throttle import Throttle
 from tracking_core.run_context import PhaseContext
@@ -251,8 +252,7 @@ def test_a_fork_leaves_what_is_held_back_to_the_parent(clock: ManualClock, monke
     started.clear()
     heartbeat.resume()
     assert started
-    heartbeat.renew()
-    phase.throttle._renew()
+    begin_in_child()
     clock.seconds += REPORT_AFTER_S
     assert heartbeat.take_turn() is None
     assert phase.told == [1]

@@ -7,82 +7,18 @@ its queue and do the rest on its own thread, and no tracker needs to know which 
 
 from __future__ import annotations
 
-import os
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.process.forks import Step, around_forks
-from tracking_core.process.locks import reentrant_lock
+from tracking_core.process.locks import ReentrantLock
 
 if TYPE_CHECKING:
     from tracking_core.delivery.pending_batch import PendingBatch
     from tracking_core.events import Batch, Receipt, RunStart
-    from tracking_core.failures import Failure
+    from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
     from tracking_core.records import DeliveryReport
-
-RawRequest: TypeAlias = tuple[
-    int,  # run id
-    int,  # the job's clock, microseconds since 1970-01-01Z
-    str,  # endpoint
-    float | None,  # offset
-    float | None,  # limit
-    float | None,  # status
-    float,  # items
-    float,  # duration in milliseconds
-    bool,  # throttled, as the caller said it
-    str | None,  # error
-]
-"""One request as its caller gave it, types checked, ranges not; a bare tuple: making one is on the job's time."""
-
-
-class RawPhase(NamedTuple):
-    """A phase as its caller gave it."""
-
-    run_id: int
-    at_us: int
-    phase: str
-    status: str
-    totals: Mapping[str, float]
-    processed: Mapping[str, float]
-    memory_mb: float | None
-    started_us: int | None = None
-    """When it began, on the job's clock, as told afterwards; None: when its states were told."""
-
-    ended_us: int | None = None
-    memory_limit_mb: float | None = None
-    at_s: float | None = None
-    """`at_us` on the monotonic clock, which does not step."""
-
-
-class RawCount(NamedTuple):
-    """A source count as its caller gave it."""
-
-    run_id: int
-    at_us: int
-    entity: str
-    items: float
-
-
-class RawError(NamedTuple):
-    """An error as it was caught; its traceback is text already, since frames change."""
-
-    run_id: int
-    at_us: int
-    phase: str | None
-    failure: Failure
-
-
-class RawEnd(NamedTuple):
-    """A run's end as its caller gave it."""
-
-    run_id: int
-    at_us: int
-    status: str
-    notes: str | None
-    ended_by: str
 
 
 class Delivery(Protocol):
@@ -136,22 +72,6 @@ class Delivery(Protocol):
         """Flush and let go of everything by this moment of the monotonic clock; later events are still taken."""
         ...
 
-    def load(self) -> None:
-        """Import what talking to the store needs: called before a fork, whose child could not if a thread is at it."""
-        ...
-
-    def pause(self) -> None:
-        """End threads before a fork; what is said meanwhile waits."""
-        ...
-
-    def resume(self) -> None:
-        """Start threads again after a fork, in the parent."""
-        ...
-
-    def renew_in_child(self) -> None:
-        """Become another writer, with locks of its own: called in a forked child before anything else runs."""
-        ...
-
 
 class Spool(Protocol):
     """Where batches wait that a store did not take."""
@@ -179,10 +99,6 @@ class Spool(Protocol):
 
     def close(self) -> None:
         """Let go of what waits, so that another process may replay it."""
-        ...
-
-    def renew(self) -> None:
-        """Forget what the parent keeps, in a forked child."""
         ...
 
 
@@ -248,9 +164,6 @@ class NoSpool:
     def close(self) -> None:
         """Do nothing."""
 
-    def renew(self) -> None:
-        """Do nothing."""
-
 
 class SpoolAtNeed:
     """A spool that is made when the first batch needs it: its imports are not for jobs whose store works."""
@@ -259,7 +172,7 @@ class SpoolAtNeed:
         self._make = make
         self._made: Spool | None = None
         # Guards the making: what two threads put into two spools would be held by none.
-        self._making = reentrant_lock()
+        self._making = ReentrantLock()
 
     @property
     def is_empty(self) -> bool:
@@ -287,53 +200,9 @@ class SpoolAtNeed:
         if self._made is not None:
             self._made.close()
 
-    def renew(self) -> None:
-        """Forget what the parent keeps, in a forked child."""
-        self._making = reentrant_lock()
-        if self._made is not None:
-            self._made.renew()
-
     def _spool(self) -> Spool:
         if self._made is None:
             with self._making:
                 if self._made is None:
                     self._made = self._make()
         return self._made
-
-
-_living: weakref.WeakSet[Delivery] = weakref.WeakSet()
-
-
-def renew_after_fork(delivery: Delivery) -> None:
-    """See to it that a delivery becomes another writer in every child that is forked from now on."""
-    _living.add(delivery)
-
-
-def living_deliveries() -> list[Delivery]:
-    """Return the deliveries of this process that may have something to bring away when it leaves."""
-    return list(_living)
-
-
-def _load_all() -> None:
-    for delivery in living_deliveries():
-        delivery.load()
-
-
-def _pause_all() -> None:
-    for delivery in living_deliveries():
-        delivery.pause()
-
-
-def _resume_all() -> None:
-    for delivery in living_deliveries():
-        delivery.resume()
-
-
-def _renew_all() -> None:
-    for delivery in living_deliveries():
-        delivery.renew_in_child()
-
-
-around_forks(Step.LOAD, _load_all, lambda: None)
-around_forks(Step.THREADS, _pause_all, _resume_all)
-os.register_at_fork(after_in_child=_renew_all)

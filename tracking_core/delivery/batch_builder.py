@@ -13,7 +13,6 @@ from operator import itemgetter
 
 from tracking_core.clock import Clock
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for
 from tracking_core.delivery.clock_offset import ClockOffset
 from tracking_core.delivery.counts import Counts
@@ -38,7 +37,9 @@ from tracking_core.events import (
     RunStart,
     Tally,
 )
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 
 MOST_WORDS = 200
 
@@ -84,13 +85,14 @@ class BatchBuilder:
         self._clock_offset = clock_offset
         self._counts = counts
         self._health = health
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        # From 1 again in a forked child, whose writer id is another one.
         self._keys = count(1)
         self._calls: dict[int, int] = {}
         """Calls by run since their processor time was shared out."""
-
-    def renew(self) -> None:
-        """Number batches from 1 again, in a forked child, whose writer id is another one."""
-        self._keys = count(1)
 
     def next_key(self) -> int:
         """Return the next batch number; none comes twice, whoever asks at the same time."""

@@ -31,8 +31,9 @@ from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
 from tracking_core.process import deadlines
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.locks import reentrant_lock, take
+from tracking_core.process.locks import ReentrantLock, take
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
 
@@ -98,15 +99,16 @@ class BatchSender:
 
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
+        # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
+        self.lock = ReentrantLock()
+        # Guards what moves between the queue, the unsent and the backlog; never held while talking to store or disk.
+        self._moving = ReentrantLock()
+        # One thread lets go at a time.
+        self._letting_go = ReentrantLock()
         self._begin()
+        renew_in_child(self._renew)
 
     def _begin(self) -> None:
-        # One thread ships at a time; the leaving thread takes over only when the writer's has let go.
-        self.lock = reentrant_lock()
-        # Guards what moves between the queue, the unsent and the backlog; never held while talking to store or disk.
-        self._moving = reentrant_lock()
-        # One thread lets go at a time.
-        self._letting_go = reentrant_lock()
         self._lets_go = False
         self._shipping = False
         self._left = 0
@@ -114,20 +116,15 @@ class BatchSender:
         self.answered_at: float | None = None
         """When the store last answered, on the monotonic clock."""
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Begin anew in a forked child: the parent's connection is neither used nor closed."""
         if self._connection is not None:
             self._inherited.append(self._connection)
         self._connection = None
-        self._builder.renew()
         self._unsent.clear()
         self._queue.clear()
         self._tried.clear()
-        self._counts.renew()
         self._backlog.clear()
-        self._breaker.renew()
-        self._spool.renew()
-        self._health.renew()
         self._begin()
 
     @property

@@ -12,7 +12,8 @@ import math
 import os
 from collections.abc import Callable
 
-from tracking_core.process.locks import reentrant_lock
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.locks import ReentrantLock
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 25.0
@@ -37,11 +38,12 @@ class Breaker:
     def __init__(self, random_share: Callable[[], float] = _random_share) -> None:
         self._random_share = random_share
         # Guards the numbers below: one thread alone may be let through after a pause.
-        self._lock = reentrant_lock()
+        self._lock = ReentrantLock()
         self._doublings = 0
         self._since: float | None = None
         self._retry_at: float | None = None
         self._trying_until = 0.0
+        renew_in_child(self.unknown)
         self.failed_at = -math.inf
         """When a try failed last, on the monotonic clock."""
 
@@ -101,8 +103,3 @@ class Breaker:
         """Return the seconds until the next try is let through; 0 when it may be now."""
         retry_at = self._retry_at
         return 0.0 if retry_at is None else max(retry_at - now, 0.0)
-
-    def renew(self) -> None:
-        """Take a new lock in a forked child."""
-        self._lock = reentrant_lock()
-        self._trying_until = 0.0

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock, SystemClock
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest, Spool, renew_after_fork
+from tracking_core.delivery.base import Spool
 from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.event_queue import EventQueue, Word
 from tracking_core.delivery.health_log import HealthLog
@@ -25,9 +25,10 @@ from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.events import RunStart
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
-from tracking_core.process.forks import leave_signals_to_main, wait_until_gone
+from tracking_core.process.forks import Step, around_forks, leave_signals_to_main, renew_in_child, wait_until_gone
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.locks import Signal, daemon_thread, reentrant_lock, start_thread
+from tracking_core.process.locks import ReentrantLock, Signal, daemon_thread, start_thread
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.store.base import Store
 from tracking_core.switch import TrackingSwitch
 
@@ -82,12 +83,15 @@ class BufferedDelivery:
             clock=self._clock,
             spool=spool,
         )
+        # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
+        self._starting = ReentrantLock()
         self._begin()
-        renew_after_fork(self)
+        open_runs.flush_at_exit(self)
+        around_forks(Step.LOAD, self._load)
+        around_forks(Step.THREADS, self._pause, self._resume)
+        renew_in_child(self._begin)
 
     def _begin(self) -> None:
-        # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
-        self._starting = reentrant_lock()
         self._flushes: deque[Signal] = deque()
         self._worst_s = 0.0
         self._paused = self._resumes = False
@@ -217,14 +221,14 @@ class BufferedDelivery:
         waiting = len(self._event_queue.requests) + self._sender.unsent
         return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
 
-    def load(self) -> None:
+    def _load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
         if not self._runs.is_empty:
             with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 
-    def pause(self) -> None:
+    def _pause(self) -> None:
         """End the thread before a fork, and its connection; what is said meanwhile waits for another one."""
         thread = self._thread
         self._paused, self._resumes = True, thread is not None
@@ -233,18 +237,11 @@ class BufferedDelivery:
         if thread is None or not thread.is_alive():
             self._sender.disconnect()
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Start a thread again after a fork, if there was one or something waits."""
         self._paused = False
         if self._resumes or self._flushes or not self._event_queue.is_empty:
             self._run()
-
-    def renew_in_child(self) -> None:
-        """Become another writer in a forked child: what the parent accepted is the parent's to deliver."""
-        self._runs.renew()
-        self._event_queue.renew()
-        self._sender.renew()
-        self._begin()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 

@@ -6,13 +6,15 @@ several batches until a store is known to hold it, so it is counted by the run's
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.run_registry import RunState
-from tracking_core.loading import load
-from tracking_core.process.locks import reentrant_lock
+from tracking_core.delivery.stderr_report import stderr_report
+from tracking_core.process.exit import open_runs
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport
@@ -23,12 +25,12 @@ class Counts:
 
     def __init__(self, whole: Counts | None = None) -> None:
         self._whole = whole
-        self.renew()
-
-    def renew(self) -> None:
-        """Begin from nothing, in a forked child."""
         # Guards the figures, which several threads add to.
-        self._lock = reentrant_lock()
+        self._lock = ReentrantLock()
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         self._figures = {"sent": 0, "spooled": 0, "dropped": 0}
         self._off = 0
 
@@ -73,4 +75,4 @@ class Counts:
 of_process = Counts()
 """The figures of all trackers of this process, those that are gone included."""
 
-os.register_at_fork(after_in_child=of_process.renew)
+open_runs.call_last(lambda: stderr_report.exiting(*of_process.undelivered()))

@@ -15,11 +15,12 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from tracking_core.dataclass import replace
-from tracking_core.delivery.base import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.delivery.overflow import Overflow, short
 from tracking_core.events import RunStart
 from tracking_core.process import deadlines
-from tracking_core.process.locks import Signal, reentrant_lock
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.locks import ReentrantLock, Signal
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
 
 MOST_REQUESTS = 50_000
@@ -54,10 +55,13 @@ class EventQueue:
         self.offset_us = 0
         """The store's clock minus the job's, for requests that are added up at once."""
 
-        self.renew()
+        # Guards the overflow, the counts of bytes, and the folding of words.
+        self._lock = ReentrantLock()
+        self._begin()
+        renew_in_child(self._begin)
 
-    def renew(self) -> None:
-        """Begin empty, with locks that nobody holds: in a forked child the parent's events are the parent's."""
+    def _begin(self) -> None:
+        # Empty in a forked child: the parent's events are the parent's.
         self.requests: deque[RawRequest] = deque()
         # A list, so that many are replaced by few in one step.
         self.words: list[Word] = []
@@ -69,8 +73,6 @@ class EventQueue:
         self._long_bytes = self._word_bytes = 0
         self._squeeze_from = MOST_WORDS
         self._overflow = Overflow()
-        # Guards the overflow, the counts of bytes, and the folding of words.
-        self._lock = reentrant_lock()
         self._adding = False
         self._late: list[RawRequest | RawError] = []
         # Told when there is room again.

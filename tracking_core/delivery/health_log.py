@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from tracking_core.delivery.stderr_report import LOGGER_NAME, stderr_report
 from tracking_core.errors import StoreError
 from tracking_core.identity import format_run_id
-from tracking_core.loading import load
 from tracking_core.process import deadlines
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import suppress_faults
-from tracking_core.process.locks import daemon_thread, reentrant_lock, start_thread
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock, daemon_thread, start_thread
 from tracking_core.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class HealthLog:
         self._fault = ""
         # Guards what was said; never held while logging, since a handler may call the tracker again. Re-entrant, as
         # the tracker's other locks are: a signal's handler may come in between.
-        self._lock = reentrant_lock()
+        self._lock = ReentrantLock()
         self._faults: set[str] = set()
         self._remarks: set[tuple[object, str]] = set()
         self._say: Callable[[str, str], None] = _say
@@ -130,12 +131,6 @@ class HealthLog:
             self._remarks.add((subject, remark))
             return True
 
-    def renew(self) -> None:
-        """Take a new lock in a forked child: the old one may be held by a thread that is not there."""
-        self._lock = reentrant_lock()
-        if self._say is not _say:
-            self.log_in_thread()
-
 
 class LogThread:
     """Logs on a thread of its own, which lives while there is something to say.
@@ -146,8 +141,12 @@ class LogThread:
     """
 
     def __init__(self) -> None:
-        # Guards the words and whether somebody writes_stderr; never held while logging.
-        self._lock = reentrant_lock()
+        # Guards the messages and whether a thread logs; never held while logging.
+        self._lock = ReentrantLock()
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
         self._words: deque[tuple[str, str]] = deque()
         self._speaking = False
 

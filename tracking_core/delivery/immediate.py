@@ -16,16 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking_core.clock import Clock, SystemClock
 from tracking_core.dataclass import replace
-from tracking_core.delivery.base import (
-    RawCount,
-    RawEnd,
-    RawError,
-    RawPhase,
-    RawRequest,
-    Replay,
-    Spool,
-    renew_after_fork,
-)
+from tracking_core.delivery.base import Replay, Spool
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
 from tracking_core.delivery.breaker import FIRST_PAUSE_S, QUICK_S, Breaker
 from tracking_core.delivery.clock_offset import ClockOffset
@@ -37,8 +28,11 @@ from tracking_core.delivery.run_registry import RunRegistry, RunState
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
 from tracking_core.process import deadlines
+from tracking_core.process.exit import open_runs
+from tracking_core.process.forks import Step, around_forks, renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import defer, store_busy
+from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.sanitize import ADJUSTED
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
@@ -97,7 +91,9 @@ class ImmediateDelivery:
         self._keys = count(1)
         self._clock_offset = ClockOffset(self._clock)
         self._receipts = ReceiptHandler(self._runs, switch, self._counts, self._health)
-        renew_after_fork(self)
+        open_runs.flush_at_exit(self)
+        around_forks(Step.LOAD, self._load)
+        renew_in_child(self._renew)
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
@@ -259,27 +255,15 @@ class ImmediateDelivery:
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
             deadlines.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
 
-    def load(self) -> None:
+    def _load(self) -> None:
         """Import what talking to the store needs, if a run was begun at all."""
         if not self._runs.is_empty:
             with suppress_faults():
                 self._open_store()
                 importlib.import_module("tracking_core.delivery.spool")
 
-    def pause(self) -> None:
-        """Do nothing: there is no thread."""
-
-    def resume(self) -> None:
-        """Do nothing: there is no thread."""
-
-    def renew_in_child(self) -> None:
-        """Become another writer in a forked child, which counts what it delivers from nothing."""
+    def _renew(self) -> None:
         self._loose.clear()
-        self._runs.renew()
-        self._health.renew()
-        self._breaker.renew()
-        self._spool.renew()
-        self._counts.renew()
 
     # -- one event's way ---------------------------------------------------------------------------------------------
 

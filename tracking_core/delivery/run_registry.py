@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from tracking_core.dataclass import dataclass, field
 from tracking_core.events import RunStart
 from tracking_core.identity import new_writer_id
-from tracking_core.process.locks import reentrant_lock
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.locks import ReentrantLock
 
 MOST_ENDED_RUNS = 16_384
 """Ended runs that a long-lived process remembers, so that what arrives after the end goes on with their sequence."""
@@ -134,11 +135,12 @@ class RunRegistry:
     def __init__(self) -> None:
         # Guards every state of the runs: two requests must not draw one sequence number. Re-entrant, since a signal's
         # handler or a `__del__` may record something while it is held.
-        self.lock = reentrant_lock()
+        self.lock = ReentrantLock()
         self.writer_id = new_writer_id()
         self._states: dict[int, RunState] = {}
         self._ended: dict[int, None] = {}
         self._forgot = False
+        renew_in_child(self._renew)
 
     @property
     def is_empty(self) -> bool:
@@ -203,9 +205,8 @@ class RunRegistry:
         self._states.pop(run_id, None)
         self._ended.pop(run_id, None)
 
-    def renew(self) -> None:
-        """Become another writer in a forked child: another id, sequences from 1, a lock that nobody holds."""
-        self.lock = reentrant_lock()
+    def _renew(self) -> None:
+        """Become another writer in a forked child: another id, sequences from 1."""
         self.writer_id = new_writer_id()
         for state in self._states.values():
             state.seq = state.dropped = state.told_dropped = state.calls = 0

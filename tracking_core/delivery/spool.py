@@ -30,9 +30,10 @@ from tracking_core.delivery.spool_replay import Held, Write, send
 from tracking_core.delivery.stderr_report import stderr_report
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
-from tracking_core.loading import load
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.locks import reentrant_lock, take
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock, take
 
 MOST_BYTES = 256 * 1024 * 1024
 LEAST_FREE_SHARE = 0.05
@@ -57,12 +58,13 @@ class DiskSpool:
         self._label = label
         self._directories = directories
         self._most_bytes = most_bytes
-        self._begin()
-
-    def _begin(self) -> None:
         # Guards the file, its length and the held ones; held while writing a line, never while talking to a store.
         # Re-entrant: a `__del__` or a signal's handler may have something to keep in the midst of it.
-        self._lock = reentrant_lock()
+        self._lock = ReentrantLock()
+        self._begin()
+        renew_in_child(self._renew)
+
+    def _begin(self) -> None:
         self._appending = False
         self._late: deque[bytes] = deque()
         self._descriptor: int | None = None
@@ -76,11 +78,9 @@ class DiskSpool:
         self._blocked: DiskSpool | None = None
         """What rules of the store stop, in a file that is tried less often."""
 
-    def renew(self) -> None:
+    def _renew(self) -> None:
         """Forget the parent's files in a forked child; closing them here leaves the parent's locks alone."""
         inherited = self._descriptors()
-        if self._blocked is not None:
-            self._blocked.renew()
         self._begin()
         _close(inherited)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from tracking_core.config import ACCEPTED, resolve
 from tracking_core.errors import ConfigurationError
-from tracking_core.etl.locks import ForkSafeLock
-from tracking_core.loading import load
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock
 
 _ACCEPTED = (
     "db_config may be a mapping of libpq keywords, {'dsn': DSN}, a DSN (postgresql://..., sqlite:///file), "
@@ -29,7 +29,7 @@ class JobConnection:
     def __init__(self) -> None:
         """Begin without a connection."""
         # Guards the connection; its own lock, because opening one takes seconds and must not stop the counting.
-        self._lock = ForkSafeLock()
+        self._lock = ReentrantLock(slow=True)
         self._connection: Any = None
         self._opened_by: int | None = None
         self._inherited: list[Any] = []

@@ -15,7 +15,6 @@ from typing import Any
 
 from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
-from tracking_core.etl.locks import ForkSafeLock
 from tracking_core.etl.memory import MemoryMonitor
 from tracking_core.etl.moments import now
 from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, checked_phases, checked_units
@@ -24,6 +23,7 @@ from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
 from tracking_core.failures import Failure
 from tracking_core.process.endings import is_clean_exit, mark_recorded
+from tracking_core.process.locks import ReentrantLock
 from tracking_core.process.throttle import Throttle
 from tracking_core.states import PhaseStatus
 
@@ -76,7 +76,7 @@ class ETLContext:
 
         # Guards phases, counters, peaks, statistics and resources; held for moments, never while anything is told or
         # opened. Where both are taken, the turn of the pace comes first.
-        self._lock = ForkSafeLock()
+        self._lock = ReentrantLock()
         self.current_phase: str | None = None
         self.phase_status: dict[str, str] = dict.fromkeys(self.phases, PhaseStatus.PENDING.value)
         self.progress_tracker = ProgressTracker(self.units, lock=self._lock)
@@ -204,7 +204,7 @@ class ETLContext:
         A tracked run is told about twice a second: what this call does not tell is told by a later one, by the phase's
         end, or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run.
         """
-        with self._lock.rlock:
+        with self._lock:
             if not self.current_phase:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
             self.progress_tracker.update(*increments, **named_increments)

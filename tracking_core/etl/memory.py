@@ -12,9 +12,9 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tracking_core.etl.locks import ForkSafeLock
-from tracking_core.loading import load
 from tracking_core.process.interrupts import from_outside
+from tracking_core.process.loading import load
+from tracking_core.process.locks import ReentrantLock
 
 if TYPE_CHECKING:
     import psutil
@@ -35,7 +35,7 @@ class MemoryMonitor:
     not seen. Safe to use from several threads. Source: `MemoryMonitor` of the second seed.
     """
 
-    def __init__(self, memory_limit_mb: float | None = None, *, lock: ForkSafeLock | None = None) -> None:
+    def __init__(self, memory_limit_mb: float | None = None, *, lock: ReentrantLock | None = None) -> None:
         """Make a monitor without samples.
 
         Raises TypeError for a limit that is no number, ValueError for one that is not above 0.
@@ -44,7 +44,7 @@ class MemoryMonitor:
         self.peak_memory_mb: float = 0
         self.phase_peak_mb: float = 0
         # Guards the peaks: of two threads with a new peak each, the greater must stay.
-        self._lock = lock if lock is not None else ForkSafeLock()
+        self._lock = lock if lock is not None else ReentrantLock()
         self._process: psutil.Process | None = None
         self._warned = False
         self._next_sample = 0.0

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from tracking_core.clock import Clock, SystemClock
-from tracking_core.etl.locks import ForkSafeLock
 from tracking_core.etl.moments import moment_of
 from tracking_core.etl.phases import DEFAULT_UNITS, bind_counts, checked_count, checked_units
+from tracking_core.process.locks import ReentrantLock
 
 _SYSTEM_CLOCK = SystemClock()
 
@@ -35,7 +35,7 @@ class ProgressTracker:
         units: Iterable[str] = DEFAULT_UNITS,
         *,
         clock: Clock = _SYSTEM_CLOCK,
-        lock: ForkSafeLock | None = None,
+        lock: ReentrantLock | None = None,
     ) -> None:
         """Make a tracker of these units with nothing counted.
 
@@ -49,7 +49,7 @@ class ProgressTracker:
         self._processed_names = {name.unit: name.processed for name in self._names}
         self._clock = clock
         # Guards the counters, and that they belong to the phase and times beside them.
-        self._lock = lock if lock is not None else ForkSafeLock()
+        self._lock = lock if lock is not None else ReentrantLock()
         self._counters: dict[str, int] = {}
         self.reset()
 
@@ -105,7 +105,7 @@ class ProgressTracker:
             if type(count) is not int or count < 0 or unit not in processed:
                 counts = bind_counts(self._unit_names, increments, named_increments)
                 break
-        with self._lock.rlock:
+        with self._lock:
             for unit, count in counts.items():
                 counters[processed[unit]] += count
 

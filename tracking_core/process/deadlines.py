@@ -8,13 +8,14 @@ for the thread and has no more time, and the leaving of the process (docs/promis
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import TypeVar
+
+from tracking_core.process.forks import renew_in_child
 
 T = TypeVar("T")
 THREAD_LIMIT_LIFE_S = 10.0
@@ -80,4 +81,4 @@ def limit_thread(thread: int, when: float) -> Iterator[None]:
 
 
 # A thread of the child may be given the ident of one that only the parent has.
-os.register_at_fork(after_in_child=_limited_threads.clear)
+renew_in_child(_limited_threads.clear)

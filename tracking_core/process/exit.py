@@ -22,21 +22,24 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from tracking_core.dataclass import dataclass
-from tracking_core.delivery.base import Delivery, RawEnd, RawError, living_deliveries
 from tracking_core.process import deadlines, forks
 from tracking_core.process.heartbeat import heartbeat
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.locks import defer, held_here
+from tracking_core.raw_events import RawEnd, RawError
 from tracking_core.states import RunStatus
 
 if TYPE_CHECKING:
     from multiprocessing.util import Finalize
+
+    from tracking_core.delivery.base import Delivery
 
 STORE_BUDGET_S = 4.0
 """Seconds that a leaving process waits for its stores, all closing and leaving of the last minute together."""
@@ -98,6 +101,9 @@ class OpenRuns:
         self._until: float | None = None
         self._hooked_threads = False
         self._finalizer: Finalize[object] | None = None
+        self._deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
+        self._last: list[Callable[[], object]] = []
+        forks.renew_in_child(self.renew)
 
     def renew(self) -> None:
         """Begin anew in a forked child: the runs it inherited are its parent's to end."""
@@ -107,7 +113,6 @@ class OpenRuns:
         self._signalled = self._sent_again = False
         self._until = None
         deadlines.leave_by(float("inf"))
-        heartbeat.renew()
 
     # -- what the trackers say ---------------------------------------------------------------------------------------
 
@@ -125,6 +130,14 @@ class OpenRuns:
         began = time.monotonic()
         delivery.leave(self._budget.until() + SPOOL_BUDGET_S)
         self._budget.spent_since(began)
+
+    def flush_at_exit(self, delivery: Delivery) -> None:
+        """Have what this delivery accepted stored or spooled when the process ends."""
+        self._deliveries.add(delivery)
+
+    def call_last(self, call: Callable[[], object]) -> None:
+        """Call this when all that waited is stored or spooled."""
+        self._last.append(call)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
 
@@ -216,7 +229,7 @@ class OpenRuns:
         heartbeat.report_all()
         for run in list(self._open.values()):
             self._end(run, fate(run))
-        deliveries = living_deliveries()
+        deliveries = list(self._deliveries)
         for place, delivery in enumerate(deliveries):
             # Each has its part of the time, so that the last one can still spool what it holds.
             now = time.monotonic()
@@ -224,7 +237,8 @@ class OpenRuns:
             with suppress(Exception):
                 delivery.leave(max(now, until) + spare)
         heartbeat.stop(until + SPOOL_BUDGET_S)
-        _tell_what_is_left()
+        for call in self._last:
+            call()
 
     def _begin(self) -> float:
         """Begin to leave, once; return the moment by which stores must have answered."""
@@ -237,13 +251,6 @@ class OpenRuns:
         self.ended(run.run_id)
         with suppress(Exception):
             run.delivery.end(end)
-
-
-def _tell_what_is_left() -> None:
-    # Imported by whatever has counted anything; nothing is imported while the interpreter leaves.
-    counts, stderr_report = (sys.modules.get(f"tracking_core.delivery.{name}") for name in ("counts", "stderr_report"))
-    if counts is not None and stderr_report is not None:
-        stderr_report.stderr_report.exiting(*counts.of_process.undelivered())
 
 
 def _die_of(number: int) -> None:
@@ -321,4 +328,3 @@ open_runs = OpenRuns()
 
 # Registered when the package is imported, so that it runs after whatever a job registers: a job may end its run there.
 atexit.register(open_runs.at_exit)
-os.register_at_fork(after_in_child=open_runs.renew)

@@ -1,13 +1,15 @@
-"""What this package does around a fork of the job's process, in one order.
+"""The registry of what this package does around a fork of the job's process.
 
     before   load what deliveries need, so that no child is forked while a thread is at an import
              end this package's own threads: Python 3.12 warns of a fork beside any thread, and a lock that one holds at
              that moment is held for ever in the child
              wait until nobody uses SQLite, and close it
-    after    let SQLite be used, and start the threads again, in the parent; begin anew in the child
+    after    let SQLite be used, and start the threads again, in the parent
+    child    make every lock free, then begin anew what must not go on as the parent's
 
-Hooks before a fork run in the reverse order of their registration, so there is one for all of it, and its steps are
-registered here. It costs a fork about a millisecond, and two seconds at the most when a store does not answer.
+An object registers once, in its `__init__`, and is dropped with its last reference. Hooks before a fork run in the
+reverse order of their registration, so the interpreter is given one for all of it. It costs a fork about a millisecond,
+and two seconds at the most when a store does not answer.
 """
 
 from __future__ import annotations
@@ -18,19 +20,25 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
+from types import MethodType
+from typing import Any, TypeAlias
 
-from tracking_core.loading import load
 from tracking_core.process.interrupts import suppress_faults
+from tracking_core.process.loading import load
 
 PATIENCE_S = 1.0
 """How long a fork waits for a thread that is talking to a store; beyond it, it goes ahead."""
 
 _SENT = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD")
 _EXIT_S = 0.05
-_steps: list[tuple[Step, Callable[[], None], Callable[[], None]]] = []
+
+Call: TypeAlias = Callable[[], object]
+Owner: TypeAlias = Callable[[], Any]
+_in_child: dict[Owner, Callable[[Any], object] | None] = {}
 _hooked = False
 
 
@@ -42,14 +50,31 @@ class Step(IntEnum):
     STORES = 3
 
 
-def around_forks(step: Step, before: Callable[[], None], after: Callable[[], None]) -> None:
-    """Have something done before every fork, and something after it in the parent."""
-    _steps.append((step, before, after))
-    _steps.sort(key=lambda entry: entry[0])
+_before: dict[Step, dict[Owner, Callable[[Any], object] | None]] = {step: {} for step in Step}
+_after: dict[Step, dict[Owner, Callable[[Any], object] | None]] = {step: {} for step in Step}
+
+
+def around_forks(step: Step, before: Call, after: Call = lambda: None) -> None:
+    """Call `before` before every fork and `after` after it in the parent; methods as long as their object lives."""
+    _add(_before[step], before)
+    _add(_after[step], after)
+
+
+def renew_in_child(renew: Call) -> None:
+    """Call this in every forked child; a method as long as its object lives."""
+    _add(_in_child, renew)
+
+
+def _add(registry: dict[Owner, Callable[[Any], object] | None], call: Call) -> None:
+    if isinstance(call, MethodType):
+        # The dictionary's own method removes it: an exception from outside in Python code there would be lost.
+        registry[weakref.ref(call.__self__, registry.pop)] = call.__func__
+    else:
+        registry[lambda: call] = None
 
 
 def hook() -> None:
-    """Take part in forks from now on; doing so twice is fine."""
+    """Take part in forks from now on; calling it twice is fine."""
     global _hooked
     if _hooked:
         return
@@ -58,19 +83,18 @@ def hook() -> None:
     # an import that waits for that lock.
     load("logging")
     importlib.import_module("logging")
-    os.register_at_fork(before=_before, after_in_parent=_after)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
 
 
-def _before() -> None:
+def _before_fork() -> None:
     threads = threading.active_count()
-    for _, before, _ in _steps:
-        with suppress(Exception):
-            before()
+    for step in Step:
+        _call_all(_before[step])
     if sys.version_info >= (3, 13) and threads > threading.active_count() == 1:
-        _say_nothing_of_threads()
+        _hide_fork_warning()
 
 
-def _say_nothing_of_threads() -> None:
+def _hide_fork_warning() -> None:
     """Keep Python from warning of a fork beside threads: there are none, and it looks when ours have started again.
 
     Only where the job itself has no other thread: there it would not be warned without this package either.
@@ -80,10 +104,25 @@ def _say_nothing_of_threads() -> None:
     warnings.filterwarnings("ignore", r"This process .* is multi-threaded, use of fork", DeprecationWarning)
 
 
-def _after() -> None:
-    for _, _, after in reversed(list(_steps)):
-        with suppress(Exception):
-            after()
+def _after_fork() -> None:
+    for step in reversed(Step):
+        _call_all(_after[step])
+
+
+def _call_all(registry: dict[Owner, Callable[[Any], object] | None]) -> None:
+    for owner, method in list(registry.items()):
+        found = owner()
+        if found is not None:
+            with suppress(Exception):
+                method(found) if method else found()
+
+
+def begin_in_child() -> None:
+    """Begin anew what is registered: called in every forked child."""
+    _call_all(_in_child)
+
+
+os.register_at_fork(after_in_child=begin_in_child)
 
 
 def leave_signals_to_main() -> None:

@@ -16,13 +16,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tracking_core.dataclass import dataclass
 from tracking_core.process import deadlines, forks
-from tracking_core.process.locks import daemon_thread, reentrant_lock, start_thread, store_busy
-from tracking_core.store.base import Store
-from tracking_core.switch import TrackingSwitch
+from tracking_core.process.locks import ReentrantLock, daemon_thread, start_thread, store_busy
+
+if TYPE_CHECKING:
+    from tracking_core.store.base import Store
+    from tracking_core.switch import TrackingSwitch
 
 SHORTEST_REST_S = 0.01
 """Between two beats of one thread, whatever the interval and however long a beat took."""
@@ -70,10 +72,14 @@ class Heartbeat:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self.renew()
+        # Guards the starting of the thread; re-entrant, since a signal's handler may come in between.
+        self._starting = ReentrantLock()
+        self._begin()
+        forks.around_forks(forks.Step.THREADS, self.pause, self.resume)
+        forks.renew_in_child(self._begin)
 
-    def renew(self) -> None:
-        """Begin anew in a forked child: the parent's runs are the parent's to keep alive."""
+    def _begin(self) -> None:
+        # In a forked child too: the parent's runs are the parent's to keep alive.
         # Both dictionaries are read and changed by single steps only, so no thread needs to wait for another.
         self._runs: dict[int, _Beating] = {}
         self._beaten: dict[str, float] = {}
@@ -82,8 +88,6 @@ class Heartbeat:
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = self._paused = False
-        # Guards the starting of the thread; re-entrant, since a signal's handler may come in between.
-        self._starting = reentrant_lock()
 
     def watch(self, run_id: int, job: str, settings: HeartbeatSettings) -> bool:
         """Let a run beat from now on; False where no thread can be started any more."""
@@ -220,5 +224,3 @@ def _ask(teller: Reporter | None, *, at_once: bool) -> None:
 
 heartbeat = Heartbeat()
 """The one of this process."""
-
-forks.around_forks(forks.Step.THREADS, heartbeat.pause, heartbeat.resume)

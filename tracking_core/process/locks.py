@@ -4,7 +4,7 @@ CPython raises an exception from outside (ctrl-c, a signal handler, PyThreadStat
 is entered, at a loop's backward jump, and after a call of something written in C; nowhere else. So a caller's thread
 can leave nothing held that follows these rules:
 
-    a lock         `reentrant_lock()`, taken by `with`: the steps of an RLock are C, so it is held exactly inside the
+    a lock         `ReentrantLock()`, taken by `with`: the steps of an RLock are C, so it is held exactly inside the
                    block; or by `take` in a `try`. Never a Condition or an Event: they take theirs in Python.
     waiting        `Signal`: a SimpleQueue, whose `get` and `put` are C.
     a flag         set by an assignment inside or just before `try`, reset by the first statement of its `finally`.
@@ -20,33 +20,60 @@ put off until it has finished.
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Self, TypeVar
 
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 
 _LONGEST_START_S = 5.0
-_known: weakref.WeakSet[threading.RLock] = weakref.WeakSet()
+_all_locks: dict[weakref.ref[ReentrantLock], None] = {}
 
 T = TypeVar("T")
-_occupied: dict[int, deque[Callable[[bool], object]]] = {}
-os.register_at_fork(after_in_child=_occupied.clear)
+_waiting_for_store: dict[int, deque[Callable[[bool], object]]] = {}
 
 
-def reentrant_lock() -> threading.RLock:
-    """Return a lock that its holder may take again, and that `held_here` knows of."""
-    lock = threading.RLock()
-    _known.add(lock)
-    return lock
+class ReentrantLock(_thread.RLock):  # type: ignore[misc] # it may be inherited from
+    """A lock that its holder may take again, free in a forked child, and known to `held_here` if held shortly.
+
+    A copy of what it guards has a lock of its own. `slow`: held while something is waited for.
+    """
+
+    __slots__ = ("slow",)
+    slow: bool
+
+    def __new__(cls, *, slow: bool = False) -> Self:
+        """Return a new lock."""
+        lock = super().__new__(cls)
+        lock.slow = slow
+        _all_locks[weakref.ref(lock, _all_locks.pop)] = None
+        return lock
+
+    def __reduce__(self) -> tuple[Callable[[], ReentrantLock], tuple[()]]:
+        """Let what it guards be copied and pickled."""
+        return partial(ReentrantLock, slow=self.slow), ()
 
 
-def take(lock: threading.RLock, held: list[bool], seconds: float = -1) -> bool:
+def _free_all() -> None:
+    for found in list(_all_locks):
+        lock = found()
+        # One that the forking thread itself holds is released by it, in the child too.
+        if lock is not None and not lock._is_owned():  # type: ignore[attr-defined]
+            lock._at_fork_reinit()  # type: ignore[attr-defined]
+
+
+# Before anything else is renewed: whoever held them is not there.
+renew_in_child(_free_all)
+renew_in_child(_waiting_for_store.clear)
+
+
+def take(lock: ReentrantLock, held: list[bool], seconds: float = -1) -> bool:
     """Take a lock within a time, -1 without a limit, and add to `held` whether it was: in one step, which calls C only.
 
     The caller releases it in `finally` where True is in `held`.
@@ -124,11 +151,11 @@ def store_busy(work: Callable[[], T]) -> T:
     """
     me = threading.get_ident()
     waiting: deque[Callable[[bool], object]] = deque()
-    if me in _occupied:
+    if me in _waiting_for_store:
         return work()
     interrupted = True
     try:
-        _occupied[me] = waiting
+        _waiting_for_store[me] = waiting
         result = work()
         interrupted = False
     except Exception:
@@ -137,7 +164,7 @@ def store_busy(work: Callable[[], T]) -> T:
     else:
         return result
     finally:
-        _occupied.pop(me, None)
+        _waiting_for_store.pop(me, None)
         while waiting:
             with suppress_faults():
                 waiting.popleft()(interrupted)
@@ -148,7 +175,7 @@ def defer(what: Callable[[bool], object]) -> bool:
 
     `what` is called with whether the thread was interrupted, by ctrl-c for one, and should lose no time.
     """
-    waiting = _occupied.get(threading.get_ident())
+    waiting = _waiting_for_store.get(threading.get_ident())
     if waiting is None:
         return False
     waiting.append(what)
@@ -156,5 +183,6 @@ def defer(what: Callable[[bool], object]) -> bool:
 
 
 def held_here() -> bool:
-    """Return whether the calling thread holds one of the locks."""
-    return any(lock._is_owned() for lock in list(_known))  # type: ignore[attr-defined]
+    """Return whether the calling thread holds a lock that it will soon release."""
+    locks = [found() for found in list(_all_locks)]
+    return any(lock is not None and not lock.slow and lock._is_owned() for lock in locks)  # type: ignore[attr-defined]

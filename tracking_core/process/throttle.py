@@ -7,21 +7,20 @@ is told, and to whom, is for run_context.py and etl/context.py to say.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.heartbeat import heartbeat
 from tracking_core.process.interrupts import suppress_faults
+from tracking_core.process.locks import ReentrantLock
 
 LONGEST_TURN_S = 30.0
 """How long a state waits for the progress that is being told."""
 
 _AT_ONCE = float("-inf")
-_all_throttles: weakref.WeakSet[Throttle] = weakref.WeakSet()
 
 
 class Throttle:
@@ -39,13 +38,13 @@ class Throttle:
         self._tell = weakref.WeakMethod(tell)
         self._monotonic = monotonic
         self._next = _AT_ONCE
-        self._renew()
-        _all_throttles.add(self)
-
-    def _renew(self) -> None:
-        """Begin anew in a forked child: what its parent counted is the parent's to tell."""
         # Re-entrant, since a `__del__`, a signal's or a log handler may come in on the thread that holds it.
-        self._turn = threading.RLock()
+        self._turn = ReentrantLock(slow=True)
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        # In a forked child too: what its parent counted is the parent's to report.
         self._untold = self._listed = False
 
     def counted(self, *, aside: bool = True) -> None:
@@ -99,11 +98,3 @@ class Throttle:
         # Not taken in time, or new since a fork inside the block.
         with suppress_faults(RuntimeError):
             self._turn.release()
-
-
-def _renew_all_throttles() -> None:
-    for throttle in list(_all_throttles):
-        throttle._renew()
-
-
-os.register_at_fork(after_in_child=_renew_all_throttles)

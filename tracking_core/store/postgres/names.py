@@ -14,9 +14,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracking_core.loading import load
 from tracking_core.process.deadlines import is_leaving, moment
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside
+from tracking_core.process.loading import load
 from tracking_core.process.locks import Signal, daemon_thread, start_thread
 
 _DEFAULT_PORT = "5432"
@@ -52,7 +53,7 @@ class _Lookup:
 
 _under_way: dict[str, _Lookup] = {}
 _last_known: dict[str, list[str]] = {}
-os.register_at_fork(after_in_child=_under_way.clear)
+renew_in_child(_under_way.clear)
 
 
 def with_addresses(keywords: Mapping[str, str], due: float) -> dict[str, str]:

@@ -18,8 +18,8 @@ from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, RunStart, tally
-from tracking_core.loading import load
 from tracking_core.process.interrupts import from_outside
+from tracking_core.process.loading import load
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.dialect import POSTGRES_EPOCH_US
 from tracking_core.store.postgres import statements as values

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Protocol
 
-from tracking_core.process.forks import Step, around_forks
+from tracking_core.process.forks import Step, around_forks, renew_in_child
 
 PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""
@@ -117,4 +117,4 @@ gate = Gate()
 """The one of this process."""
 
 around_forks(Step.STORES, gate.before_fork, gate.after_fork)
-os.register_at_fork(after_in_child=gate.renew)
+renew_in_child(gate.renew)
