@@ -15,7 +15,7 @@ from tests.etlwatch.cli_program import PROJECT, command, python
 from tests.etlwatch.key_table import PAGE, part_of, table
 
 TEXT = (PROJECT / "README.md").read_text(encoding="utf-8")
-GUIDE = (PROJECT / "docs" / "migration.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "tracking_core" / "docs" / "migration.md").read_text(encoding="utf-8")
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
 COMMANDS_PAGE = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 PICTURE = PROJECT / "docs" / "dashboard.svg"
