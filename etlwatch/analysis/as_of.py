@@ -1,10 +1,9 @@
 """What a run looked like at a past moment, from what is stored of it; what was not sampled is unknown, never guessed.
 
-Contains the projection of a run and its phases, as they are read now, back to a moment, and the word for what cannot
-be projected. Known for certain: what had begun and ended by then, the requests in closed cells of its series, errors
-by their time, the last sample of each phase, and that a run which is silent today was silent then already if its last
-heartbeat is old enough. Not known: a silence that ended again, notes, delivery, endpoints and memory peaks of that
-hour. Verdicts follow from this in `etlwatch.analysis.health_as_of`.
+Known for certain: what had begun and ended by then, the requests in closed cells of its series, errors by their time,
+the last sample of each phase, and that a run which is silent today was silent then already if its last heartbeat is
+old enough. Not known: a silence that ended again, notes, delivery, endpoints and memory peaks of that hour. What is
+concluded from both is in `etlwatch.analysis.health`.
 """
 
 from __future__ import annotations
@@ -13,17 +12,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.analysis.series import percentiles_of
-from etlwatch.analysis.snapshot import Percentiles, Rates
-from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.histogram import merge
+from tracking_core.clock import from_microseconds
+from tracking_core.dataclass import dataclass, field, fields, replace
 from tracking_core.liveness import liveness_of
 from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, SeriesCell, Traffic
 
-__all__ = ["KEPT_FOR_WHOLE_RUNS", "NOTHING_YET", "Stored", "just_after", "phases_as_of", "run_as_of"]
-
-RATE_S: Final = 120
-"""Over how many seconds before the moment a rate is taken: two of the widest cells."""
+__all__ = ["RunAsOf", "Stored", "just_after", "last_progress", "phases_as_of", "run_as_of", "unknown_of"]
 
 KEPT_FOR_WHOLE_RUNS: Final[Mapping[str, str]] = {
     "endpoints": "not known for then: requests by endpoint are kept for whole runs only",
@@ -54,8 +48,6 @@ class Stored:
 
     errors: int = 0
     last_error_at: datetime | None = None
-    counted_at: tuple[datetime, ...] = ()
-    """When the source was counted by then, as far as it was asked for."""
 
     @property
     def closed(self) -> tuple[SeriesCell, ...]:
@@ -67,30 +59,25 @@ class Stored:
         """The cells that were being filled: of what is in them some came later, and nobody knows how much."""
         return tuple(cell for cell in self.cells if cell.bucket + cell.width > self.until)
 
-    @property
-    def closed_until(self) -> int:
-        """Where the known part of its series ends, seconds since 1970-01-01Z."""
-        return min((cell.bucket for cell in self.open), default=self.until)
 
-    @property
-    def percentiles(self) -> Percentiles | None:
-        """Its latencies by then; None where its series was not read from its beginning."""
-        if sum(cell.requests for cell in self.closed) != self.traffic.requests:
-            return None
-        return percentiles_of(merge(cell.histogram for cell in self.closed))
-
-    def rates(self, began: datetime) -> Rates:
-        """Return what it did in the last closed cells before the moment, per second."""
-        end = self.closed_until
-        begin = max(end - RATE_S, int(began.timestamp()))
-        lately = [cell for cell in self.closed if cell.bucket + cell.width > begin]
-        seconds = max(end - begin, 1)
-        return Rates(
-            requests=sum(cell.requests for cell in lately) / seconds, items=sum(cell.items for cell in lately) / seconds
-        )
+NOTHING_STORED: Final = Stored()
 
 
-NOTHING_YET: Final = Stored()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAsOf(Run):
+    """A run at a past moment after which it went on, and between which bounds what is not known of it lies."""
+
+    series_until: int
+    """Where the known part of its series ends, seconds since 1970-01-01Z."""
+
+    open_cells: tuple[SeriesCell, ...] = ()
+    """The cells that were being filled."""
+
+    moved_from: datetime
+    """The earliest moment of its last progress."""
+
+    moved_by: datetime
+    """The latest one."""
 
 
 def just_after(moment: datetime) -> datetime:
@@ -98,14 +85,26 @@ def just_after(moment: datetime) -> datetime:
     return moment + timedelta(microseconds=1)
 
 
-def run_as_of(run: Run, moment: datetime, stored: Stored = NOTHING_YET) -> Run:
+def unknown_of(run: Run) -> Mapping[str, str]:
+    """Return what is not known of a run, and why; nothing for a run as it is now or as it ended."""
+    return KEPT_FOR_WHOLE_RUNS if isinstance(run, RunAsOf) else {}
+
+
+def went_on(run: Run, moment: datetime) -> bool:
+    """Return whether a run had not ended by a moment."""
+    return run.ended_at is None or run.ended_at > moment
+
+
+def run_as_of(
+    run: Run, moment: datetime, stored: Stored = NOTHING_STORED, moved: tuple[datetime, datetime] | None = None
+) -> Run:
     """Return a run as it stood at `moment`; one that had ended by then is as it is today, but for late arrivals.
 
-    ValueError for a run that had not begun.
+    `moved` bounds its last progress, as `last_progress` does. ValueError for a run that had not begun.
     """
     if run.started_at > moment:
         raise ValueError(f"run {run.id} began at {run.started_at.isoformat()}, after {moment.isoformat()}")
-    if run.ended_at is not None and run.ended_at <= moment:
+    if not went_on(run, moment):
         return run
     verdict = liveness_of(
         status=RunStatus.RUNNING,
@@ -114,26 +113,63 @@ def run_as_of(run: Run, moment: datetime, stored: Stored = NOTHING_YET) -> Run:
         heartbeat_interval_s=run.heartbeat_interval_s,
         now=moment,
     )
-    progress = run.progress_at if run.progress_at is not None and run.progress_at <= moment else None
-    return replace(
-        run,
-        status=RunStatus.RUNNING,
-        state=verdict.state,
-        state_since=verdict.since,
-        evidence=verdict.evidence,
-        ended_at=None,
-        ended_by=None,
-        notes=_notes_at_start(run),
-        duration_s=(moment - run.started_at).total_seconds(),
-        requests=stored.traffic.requests,
-        items=stored.traffic.items,
-        failed_requests=stored.traffic.failed,
-        throttled_requests=stored.traffic.throttled,
-        errors=stored.errors,
-        progress_at=progress,
-        emitted=0,
-        dropped=0,
+    moved_from, moved_by = moved or last_progress(run, (), stored, moment)
+    as_it_is = {each.name: getattr(run, each.name) for each in fields(run)}
+    then = {
+        "status": RunStatus.RUNNING,
+        "state": verdict.state,
+        "state_since": verdict.since,
+        "evidence": verdict.evidence,
+        "ended_at": None,
+        "ended_by": None,
+        # What an end or a close appended is left out: the first line may have been there then.
+        "notes": run.notes.splitlines()[0] if run.notes else run.notes,
+        "duration_s": (moment - run.started_at).total_seconds(),
+        "requests": stored.traffic.requests,
+        "items": stored.traffic.items,
+        "failed_requests": stored.traffic.failed,
+        "throttled_requests": stored.traffic.throttled,
+        "errors": stored.errors,
+        "progress_at": run.progress_at if run.progress_at is not None and run.progress_at <= moment else None,
+        "emitted": 0,
+        "dropped": 0,
+    }
+    return RunAsOf(
+        **(as_it_is | then),
+        series_until=min((cell.bucket for cell in stored.open), default=stored.until),
+        open_cells=stored.open,
+        moved_from=moved_from,
+        moved_by=moved_by,
     )
+
+
+def last_progress(
+    run: Run, phases: Iterable[Phase], stored: Stored, moment: datetime, counted_at: Iterable[datetime] = ()
+) -> tuple[datetime, datetime]:
+    """Return between which two moments a run did the last thing that it told of by `moment`.
+
+    `counted_at` says when its sources were counted.
+    """
+    if run.progress_at is not None and run.progress_at <= moment:
+        return run.progress_at, run.progress_at
+    told = [run.started_at, stored.last_error_at, *counted_at, *(sample.at for sample in stored.samples)]
+    told += [at for phase in phases for at in (phase.started_at, phase.ended_at)]
+    earliest = latest = max(at for at in told if at is not None and at <= moment)
+    busy = [cell for cell in stored.cells if cell.requests]
+    for cell in busy:
+        if cell.bucket + cell.width <= stored.until:
+            earliest = max(earliest, _at(cell.bucket))
+        latest = max(latest, min(_at(cell.bucket + cell.width), moment))
+    # A sample that was renewed after the moment hides what was told earlier in its bucket.
+    if any(sample.at > moment for sample in stored.samples):
+        latest = moment
+    if not busy and stored.traffic.requests:
+        latest = max(latest, _at(stored.since))
+    return earliest, latest
+
+
+def _at(second: int) -> datetime:
+    return from_microseconds(second * 1_000_000)
 
 
 def phases_as_of(phases: Iterable[Phase], samples: Iterable[PhaseSample], moment: datetime) -> tuple[Phase, ...]:
@@ -168,8 +204,3 @@ def _phase_as_of(phase: Phase, sample: PhaseSample | None, moment: datetime) -> 
         # The peak is kept for the whole phase alone: whether it had been reached by then nobody knows.
         peak_memory_mb=None,
     )
-
-
-def _notes_at_start(run: Run) -> str | None:
-    """Return the notes without what an end or a close appended: its first line, which may have been there then."""
-    return run.notes.splitlines()[0] if run.notes else run.notes

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from etlwatch.analysis.health import Judgement, Outage
+from etlwatch.analysis.health import Judgement
 from etlwatch.analysis.jobs import turn_of
+from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.schedule import Expected, rhythm_of
 from etlwatch.analysis.verdict import RANKS
 from etlwatch.text.numbers import behind, duration, late_by, moment, span

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import ge, gt, le, lt
 from typing import Final
 
+from etlwatch.text.moments import MomentError, parse_moment, parse_seconds
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
-__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "like", "parse_duration", "parse_filter", "parse_moment"]
+__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "like", "parse_duration", "parse_filter"]
 
 STATES: Final = (
     "lost", "failed", "stalled", "throttled", "slow", "running", "terminated", "abandoned", "completed",
@@ -41,8 +42,6 @@ _TERM: Final = (
     r"""(?P<not>[!-]?)(?:(?P<field>[A-Za-z_]+)(?P<op>:|>=|<=|>|<|=)(?P<value>(?:"[^"]*"?|[^\s"])*)"""
     r"""|"(?P<quoted>[^"]*)"?|(?P<word>[^\s"]+))"""
 )
-_DURATION: Final = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?"
-_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": gt, "<": lt, ">=": ge, "<=": le, "=": float.__eq__, ":": float.__eq__,
 }  # fmt: skip
@@ -112,45 +111,19 @@ EVERY_RUN: Final = Filter()
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of `90s`, `10m`, `1h30m`, `2d`, `1.5h`; a bare number is seconds. ValueError otherwise."""
-    packed = text.replace(" ", "").lower()
-    found = list(re.finditer(_DURATION, packed))
-    if not found or "".join(match.group() for match in found) != packed:
-        raise FilterError(f"{text!r} is no duration; write 90s, 10m, 1h30m or 2d")
-    if len(found) > 1 and not all(match.group(2) for match in found):
-        raise FilterError(f"{text!r} lacks a unit; write 90s, 10m, 1h30m or 2d")
-    return sum(float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"] for match in found)
+    """Return the seconds of a span of time; a bare number is seconds. FilterError otherwise."""
+    try:
+        return parse_seconds(f"{text}s" if text.strip().isdigit() else text)
+    except ValueError:
+        raise FilterError(f"{text!r} is no duration; write 90s, 10m, 1h30m or 2d") from None
 
 
-def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return the moment meant by `24h` (that long ago), `02:10` (the last one), `today`, `yesterday` or an ISO date.
-
-    What says no zone of its own is read in `zone` (None: the local one). ValueError for anything else.
-    """
-    here = now.astimezone(zone)
-    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
-    word = text.strip().lower()
-    if word in ("today", "yesterday"):
-        return midnight - timedelta(days=0 if word == "today" else 1)
-    if re.fullmatch(r"\d{1,2}:\d{2}", word):
-        hour, minute = (int(part) for part in word.split(":"))
-        if hour < 24 and minute < 60:
-            moment = midnight.replace(hour=hour, minute=minute)
-            return moment if moment <= here else moment - timedelta(days=1)
-    elif re.match(r"\d{4}-\d{2}", word):
-        try:
-            given = datetime.fromisoformat(text.strip())
-        except ValueError:
-            pass
-        else:
-            # A naive datetime's own `astimezone` reads it as local, daylight saving of that day included.
-            return given if given.tzinfo else given.replace(tzinfo=zone) if zone else given.astimezone()
-    else:
-        try:
-            return now - timedelta(seconds=parse_duration(word))
-        except (FilterError, OverflowError):
-            pass
-    raise FilterError(f"{text!r} is no time; write 24h, 02:10, today or 2026-10-24T02:10")
+def _moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return the moment that a text means, `24h` that long ago; FilterError for anything else."""
+    try:
+        return parse_moment(f"{text}s" if text.strip().isdigit() else text, now=now, zone=zone, coming=True)
+    except MomentError:
+        raise FilterError(f"{text!r} is no time; write 24h, 02:10, today or 2026-10-24T02:10") from None
 
 
 def like(text: str | None, pattern: str) -> bool:
@@ -270,10 +243,10 @@ def _endpoint_term(op: str, values: list[str], *, turned: bool) -> EndpointTerm:
 
 def _time_limit(field: str, value: str, zone: tzinfo | None) -> Predicate:
     """Compare a run's start with a moment that is resolved anew each time, so that `since:1h` moves with the clock."""
-    parse_moment(value, datetime.now(UTC), zone)  # refuse nonsense now, not at the first run
+    _moment(value, datetime.now(UTC), zone)  # refuse nonsense now, not at the first run
     if field == "since":
-        return lambda run, _state, now: run.started_at >= parse_moment(value, now, zone)
-    return lambda run, _state, now: run.started_at < parse_moment(value, now, zone)
+        return lambda run, _state, now: run.started_at >= _moment(value, now, zone)
+    return lambda run, _state, now: run.started_at < _moment(value, now, zone)
 
 
 def _values(op: str, text: str) -> list[str]:
@@ -306,7 +279,7 @@ def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
         predicate = _field(name, op, values, zone)
         terms.append(_not(predicate) if turned else predicate)
         if name == "since" and not turned:
-            bounds.append(partial(parse_moment, values[0], zone=zone))
+            bounds.append(partial(_moment, values[0], zone=zone))
         elif name == "job" and not turned:
             jobs += values
     return Filter(

@@ -1,41 +1,44 @@
-"""Is a living run behind, and what proves it: stalled, throttled, slow, each by comparison with the job's own past.
+"""In which ways living runs are behind, and what proves it: stalled, throttled, slow, against the job's own baseline.
 
-Contains the three verdicts that need history; `lost` needs none and comes with the run. The first that holds, in that
-order, is the state; all that hold are listed. Nothing here is stored, and the clock is the store's.
+`lost` needs no baseline and comes with the run. The first that holds, in that order, is the state; all that hold are
+listed. Nothing here is stored, and the clock is the store's. Of a run at a past moment (`RunAsOf`) holds what holds
+however the cells that were open then were filled; what depends on that is a doubt, never a guess.
 """
 
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from etlwatch.analysis.as_of import RunAsOf
 from etlwatch.analysis.baseline import JobPast, Usual
 from etlwatch.analysis.departure import Departure, last_stretch
+from etlwatch.analysis.outage import Outage, allowed_silence, host_is_up, latest_beats, outage_of
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.text.numbers import duration_ms, percent, rate, ratio, span
+from etlwatch.text.numbers import duration, duration_ms, percent, rate, ratio, span
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
 __all__ = [
-    "LEAST_OUTAGE",
     "RECENT_S",
+    "Doubt",
     "Finding",
     "Judgement",
-    "Outage",
     "findings",
     "is_slow",
     "judge_fleet",
     "latest_progress",
     "may_be_stalled",
-    "outage_of",
+    "may_be_throttled",
     "stands",
 ]
+
+BEHIND: Final = ("stalled", "throttled", "slow")
+"""States of a run that lives and is late, gravest first."""
 
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
@@ -99,8 +102,14 @@ def is_slow(run: Run, past: JobPast, *, now: datetime, thresholds: Thresholds = 
 
 def may_be_stalled(run: Run, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
     """Return whether a living run has been still for so long that its phases and its job's past have to decide."""
-    still = (now - latest_progress(run)).total_seconds()
+    moved = run.moved_from if isinstance(run, RunAsOf) else latest_progress(run)
+    still = (now - moved).total_seconds()
     return still > min(thresholds.stalled_after_s, thresholds.stalled_without_past_s)
+
+
+def may_be_throttled(run: Run) -> bool:
+    """Return whether a living run was answered 429 at all, so that its series has to decide."""
+    return bool(run.throttled_requests or (isinstance(run, RunAsOf) and any(each.throttled for each in run.open_cells)))
 
 
 def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
@@ -259,33 +268,79 @@ def _current(phases: Sequence[Phase]) -> Phase | None:
     return next((phase for phase in reversed(phases) if phase.status == "running"), None)
 
 
-LEAST_OUTAGE: Final = 3
-"""Fewer runs lost at once are so many lost runs."""
-
-_DEFAULT_INTERVAL_S: Final = 10.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """Many runs that went silent together: the tracking, its network or a host is the likelier cause than the jobs."""
+class Doubt:
+    """A state that what is stored of a past moment leaves open."""
 
-    since: datetime
-    """The first of their last heartbeats."""
+    state: str
+    because: str
+    """A sentence that says what is not known, and why."""
 
-    within_s: float
-    """From the first to the last of these heartbeats."""
 
-    run_ids: frozenset[int]
-    jobs: int
-    hosts: tuple[str, ...]
-    """Where they run, by name."""
+def findings_and_doubts(
+    run: Run,
+    past: JobPast,
+    *,
+    now: datetime,
+    phases: Sequence[Phase] = (),
+    series: Sequence[SeriesCell] = (),
+    endpoints: Sequence[EndpointTotals] = (),
+    departed: Departure | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> tuple[tuple[Finding, ...], tuple[Doubt, ...]]:
+    """Return in which ways a living run is behind, and of one at a past moment in which ways it may have been."""
 
-    @property
-    def sentence(self) -> str:
-        """What happened, after which a time may stand; host names from the store may be in it."""
-        where = f"on {self.hosts[0]}" if len(self.hosts) == 1 else f"on {len(self.hosts)} hosts"
-        jobs = f"{self.jobs} jobs" if self.jobs > 1 else "one job"
-        return f"{len(self.run_ids)} runs of {jobs} {where} went silent within {span(max(self.within_s, 1))}"
+    def seen(run: Run, series: Sequence[SeriesCell]) -> tuple[Finding, ...]:
+        return findings(
+            run,
+            past,
+            now=now,
+            phases=phases,
+            series=series,
+            endpoints=endpoints,
+            departed=departed,
+            thresholds=thresholds,
+        )
+
+    if not isinstance(run, RunAsOf):
+        return seen(run, series), ()
+    open_ = run.open_cells
+    # Idle since as long, and throttled as much, as may be; then as little as may be; then only what is certain.
+    longest, shortest = replace(run, progress_at=run.moved_from), replace(run, progress_at=run.moved_by)
+    busiest = replace(longest, requests=run.requests + sum(cell.requests for cell in open_))
+    certain = seen(shortest, series)
+    worlds = [
+        {finding.state for finding in found}
+        for found in (
+            seen(busiest, [*series, *(_throttled_part(cell, series, thresholds) for cell in open_)]),
+            seen(shortest, [*series, *map(_answered_part, open_)]),
+            certain,
+        )
+    ]
+    held = set.intersection(*worlds)
+    doubted = [state for state in BEHIND if state not in held and any(state in world for world in worlds)]
+    least, most = (duration((now - at) / timedelta(seconds=1)) for at in (run.moved_by, run.moved_from))
+    width = span(max((cell.width for cell in open_), default=0))
+    why = {
+        "stalled": f"it had last moved between {least} and {most} before",
+        "throttled": f"its latest answers are kept in a cell of {width} that was open then",
+    }
+    return (
+        tuple(finding for finding in certain if finding.state in held),
+        tuple(Doubt(state=state, because=f"whether it was {state} is not known: {why[state]}") for state in doubted),
+    )
+
+
+def _throttled_part(cell: SeriesCell, closed: Iterable[SeriesCell], thresholds: Thresholds) -> SeriesCell:
+    """Return the part of an open cell that makes its run look throttled most: its 429s, and no more than are needed."""
+    known = sum(each.requests for each in closed if each.bucket + each.width > cell.bucket - RECENT_S)
+    fill = max(thresholds.throttled_requests - known - cell.throttled, 0)
+    return replace(cell, requests=min(cell.throttled + fill, cell.requests))
+
+
+def _answered_part(cell: SeriesCell) -> SeriesCell:
+    """Return the part of an open cell that makes its run look throttled least: all but its 429s."""
+    return replace(cell, requests=cell.requests - cell.throttled, throttled=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +352,9 @@ class Judgement:
 
     findings: Mapping[int, tuple[Finding, ...]] = field(default_factory=dict)
     """By run, all that hold, gravest first; runs that are well are not in it."""
+
+    doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
+    """By run, what a past moment leaves open."""
 
     pasts: Mapping[str, JobPast] = field(default_factory=dict)
     """By job, as far as they are known."""
@@ -315,40 +373,37 @@ def judge_fleet(
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
     departures: Mapping[int, Departure] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    late: Callable[[Run, JobPast], tuple[Finding, ...]] | None = None,
 ) -> Judgement:
     """Return the judgement on runs; one whose job is not in `pasts` keeps the state that needs no past.
 
     `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
-    are theirs, by run, as far as they are known. `late` finds otherwise in which ways a living run is behind.
+    are theirs, by run, as far as they are known.
     """
-
-    def behind(run: Run, past: JobPast) -> tuple[Finding, ...]:
-        return findings(
-            run,
-            past,
-            now=now,
-            phases=(phases or {}).get(run.run_id, ()),
-            series=(series or {}).get(run.run_id, ()),
-            endpoints=(endpoints or {}).get(run.run_id, ()),
-            departed=(departures or {}).get(run.run_id),
-            thresholds=thresholds,
-        )
-
     if living is None:
         living = [run for run in runs if run.status == RunStatus.RUNNING]
     outage = outage_of(living)
-    beats = _latest_beats(living)
+    beats = latest_beats(living)
     found: dict[int, tuple[Finding, ...]] = {}
+    doubts: dict[int, tuple[Doubt, ...]] = {}
     for run in living:
         if run.state == "lost":
             found[run.run_id] = (_lost(run, beats, outage, now),)
         elif run.job in pasts:
-            proofs = (late or behind)(run, pasts[run.job])
-            if proofs:
-                found[run.run_id] = proofs
+            proofs, doubted = findings_and_doubts(
+                run,
+                pasts[run.job],
+                now=now,
+                phases=(phases or {}).get(run.run_id, ()),
+                series=(series or {}).get(run.run_id, ()),
+                endpoints=(endpoints or {}).get(run.run_id, ()),
+                departed=(departures or {}).get(run.run_id),
+                thresholds=thresholds,
+            )
+            found |= {run.run_id: proofs} if proofs else {}
+            doubts |= {run.run_id: doubted} if doubted else {}
     judged = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
-    return Judgement(runs=tuple(map(judged.get, map(_id_of, runs), runs)), findings=found, pasts=pasts, outage=outage)
+    in_order = tuple(map(judged.get, map(_id_of, runs), runs))
+    return Judgement(runs=in_order, findings=found, doubts=doubts, pasts=pasts, outage=outage)
 
 
 _id_of = operator.attrgetter("run_id")
@@ -376,87 +431,14 @@ def _lost(run: Run, beats: Mapping[tuple[str, str], datetime], outage: Outage | 
         others = len(outage.run_ids) - 1
         note += f" with {others} more"
         because += f"; one tracking outage: {outage.sentence}"
-    elif _host_is_up(run, beats):
+    elif host_is_up(run, beats):
         note += ", host is up"
         because += f"; {run.host} is up: another run there beats"
     return Finding(
-        state="lost", since=silent_since, note=note, because=because, value=silent, limit=_allowed(run).total_seconds()
-    )
-
-
-def _allowed(run: Run) -> timedelta:
-    return timedelta(seconds=LOST_AFTER_INTERVALS * (run.heartbeat_interval_s or _DEFAULT_INTERVAL_S))
-
-
-def _beats(run: Run) -> bool:
-    return run.status == RunStatus.RUNNING and run.state != "lost" and run.heartbeat_at is not None
-
-
-def _latest_beats(runs: Iterable[Run]) -> dict[tuple[str, str], datetime]:
-    """Return of each machine (host, boot) when a run there that is not lost last beat."""
-    found: dict[tuple[str, str], datetime] = {}
-    for run in runs:
-        if run.boot_id and run.heartbeat_at is not None and _beats(run):
-            machine = run.host, run.boot_id
-            found[machine] = max(found.get(machine, run.heartbeat_at), run.heartbeat_at)
-    return found
-
-
-def _host_is_up(run: Run, beats: Mapping[tuple[str, str], datetime]) -> bool:
-    """Return whether another run on the same machine beat long after this one stopped; a host's name proves nothing."""
-    latest = beats.get((run.host, run.boot_id))
-    return run.heartbeat_at is not None and latest is not None and latest > run.heartbeat_at + _allowed(run)
-
-
-def outage_of(runs: Iterable[Run]) -> Outage | None:
-    """Return the greatest silence that struck many runs at once, over all hosts or on one; None without one.
-
-    Many are three or more, and at least half of the runs that were alive then. Each run beats at its own times, so that
-    last heartbeats before one event lie up to an interval apart.
-    """
-    given = list(runs)
-    lost = sorted((run for run in given if run.state == "lost" and run.heartbeat_at is not None), key=_last_beat)
-    alive = [run for run in given if _beats(run)]
-    everywhere = _struck(lost, alive)
-    if everywhere is not None:
-        return everywhere
-    spared = _by_machine(alive)
-    struck = [_struck(own, spared.get(machine, ())) for machine, own in _by_machine(lost).items()]
-    return max((each for each in struck if each is not None), key=lambda each: each.since, default=None)
-
-
-def _by_machine(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
-    """Return the runs of each boot of a machine, all its containers of one host name together."""
-    found: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        if run.host:
-            found.setdefault((run.host, run.boot_id.partition("/")[0]), []).append(run)
-    return found
-
-
-def _last_beat(run: Run) -> datetime:
-    return run.heartbeat_at or run.started_at
-
-
-def _struck(lost: Sequence[Run], alive: Sequence[Run]) -> Outage | None:
-    """Return the largest group of lost runs, the newest of equals, that fell silent together, if it is large enough."""
-    best: Sequence[Run] = ()
-    beats = [_last_beat(run) for run in lost]
-    for end in range(len(lost) - 1, LEAST_OUTAGE - 2, -1):
-        apart = timedelta(seconds=2 * (lost[end].heartbeat_interval_s or _DEFAULT_INTERVAL_S))
-        begin = bisect_left(beats, beats[end] - apart)
-        if end + 1 - begin > len(best):
-            best = lost[begin : end + 1]
-    if len(best) < LEAST_OUTAGE:
-        return None
-    since, until = _last_beat(best[0]), _last_beat(best[-1])
-    spared = sum(run.started_at <= until for run in alive)
-    if len(best) < spared:
-        return None
-    return Outage(
-        since=since,
-        within_s=(until - since).total_seconds(),
-        run_ids=frozenset(run.run_id for run in best),
-        jobs=len({run.job for run in best}),
-        hosts=tuple(sorted({run.host for run in best if run.host})) or ("an unknown host",),
+        state="lost",
+        since=silent_since,
+        note=note,
+        because=because,
+        value=silent,
+        limit=allowed_silence(run).total_seconds(),
     )

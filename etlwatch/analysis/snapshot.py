@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.coverage import Coverage
-from etlwatch.analysis.health import Finding, Outage
+from etlwatch.analysis.health import Doubt, Finding
+from etlwatch.analysis.outage import Outage
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import (
     EndpointTotals,
@@ -28,7 +29,6 @@ from tracking_core.records import (
 
 if TYPE_CHECKING:
     from etlwatch.analysis.errors import ErrorKind
-    from etlwatch.analysis.health_as_of import Doubt
     from etlwatch.analysis.jobs import JobHistory
 
 __all__ = [
@@ -206,9 +206,6 @@ class Snapshot:
 
     endpoints: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """The endpoints that runs asked, while a filter names any, as far as they were read."""
-
-    perhaps_later: frozenset[int] = frozenset()
-    """Runs of which some endpoints may have been asked after `at` only: they went on after the past moment."""
 
     fleet: FleetSeries = field(default_factory=FleetSeries)
     switches: tuple[Switch, ...] = ()

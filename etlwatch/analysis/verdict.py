@@ -10,20 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from etlwatch.analysis.health import Finding
+from etlwatch.analysis.health import BEHIND, Doubt, Finding
 from etlwatch.text.numbers import span
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
-if TYPE_CHECKING:
-    from etlwatch.analysis.health_as_of import Doubt
-
 __all__ = ["BEHIND", "RANKS", "Verdict", "judge_run", "last_line", "made_good"]
-
-BEHIND: Final = ("stalled", "throttled", "slow")
-"""States of a run that lives and is late."""
 
 RANKS: Final = {
     state: rank

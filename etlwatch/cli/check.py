@@ -33,9 +33,10 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
 from etlwatch.cli.faults import Unsuccessful, strike_out
 from etlwatch.cli.runs import jobs_named, matches_job
-from etlwatch.cli.selectors import parse_span, parsed_by
+from etlwatch.cli.selectors import parsed_by
 from etlwatch.reading.health import Judge
 from etlwatch.reading.jobs import read_job_checks
+from etlwatch.text.moments import parse_span
 from tracking_core.store.base import Reader
 from tracking_core.version import VERSION
 

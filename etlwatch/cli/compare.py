@@ -13,9 +13,8 @@ from etlwatch.analysis.differences import Difference
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import format_option
+from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import at_option, moment_of, sides_as_of
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone
@@ -51,11 +50,9 @@ def read_comparison(reader: Reader, word: str, other: str | None, at: str | None
     And the store's clock; or as of a past moment, and that.
     """
     with reader.one_view():
-        now = reader.now() if at is None else moment_of(reader, at)
+        reader = connect.reader_at(reader, at)
+        now = reader.now()
         after = find_run(reader, word)
-        if at is not None:
-            named = None if other is None else find_run(reader, other)
-            return compare_runs(*sides_as_of(reader, after, named, now), now=now), now
         before = find_run(reader, other) if other is not None else last_success(reader, after)
         if before is None:
             raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")

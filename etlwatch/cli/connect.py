@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etlwatch.cli import faults
-from etlwatch.cli.configuration import configured, declared_option, flags
+from etlwatch.cli.configuration import configured, configured_zone, declared_option, flags
 from etlwatch.config.options import DSN, TARGET
 from tracking_core.config import StoreLocation
 from tracking_core.errors import ConfigurationError, StoreError
@@ -97,6 +97,19 @@ def administration() -> Iterator[Administration]:
     """Yield a connection for a person's changes, closed at the end."""
     with store() as opened, opened.administration(CHANGE_SECONDS) as connection:
         yield connection
+
+
+def reader_at(reader: Reader, at: str | None) -> Reader:
+    """Return a reader as of the moment that `--at` says, without one as it is; BadParameter where that is none."""
+    if at is None:
+        return reader
+    from etlwatch.reading.past import reader_as_of
+    from etlwatch.text.moments import MomentError, parse_moment
+
+    try:
+        return reader_as_of(reader, parse_moment(at, now=reader.now(), zone=configured_zone()))
+    except MomentError as error:
+        raise click.BadParameter(str(error), param_hint="'--at'") from None
 
 
 @contextmanager

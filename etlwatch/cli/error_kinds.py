@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from etlwatch.analysis.as_of import just_after
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import moment_of
 from etlwatch.cli.runs import fits_job, matches_job
 from etlwatch.cli.selectors import find_run, no_such_job
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.fields.errors import known_words, runs_words, success_words
 from etlwatch.fields.runs import Pen
-from etlwatch.reading.errors import ERRORS_OF_RUN, kinds_of_errors, read_kinds, read_kinds_of_run
+from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
 from etlwatch.text.numbers import moment
 from tracking_core.identity import format_run_id
 from tracking_core.store.queries import ERRORS_COUNTED
@@ -43,22 +41,19 @@ def find_kinds(
     """
     unread = ""
     with reader.one_view():
-        then = None if at is None else moment_of(reader, at)
-        now, before = then or reader.now(), None if then is None else just_after(then)
+        reader = connect.reader_at(reader, at)
+        now = reader.now()
         if word is None:
-            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit, before=before)
+            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit)
             if jobs and len(kinds) >= KINDS_READ:
                 unread = f"only the newest {KINDS_READ:,} kinds of all jobs were looked through"
             if any(kind.cut for kind in kinds):
                 unread = f"of more than {ERRORS_COUNTED:,} errors the newest were counted; a shorter --since has fewer"
-        elif then is None:
-            run = find_run(reader, word)
-            kinds = read_kinds_of_run(reader, run)
         else:
             run = find_run(reader, word)
-            kinds = kinds_of_errors(reader, run, reader.errors(run.run_id, ERRORS_OF_RUN, until=then), before=before)
-        if word is not None and run.errors > ERRORS_OF_RUN:
-            unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
+            kinds = read_kinds_of_run(reader, run)
+            if run.errors > ERRORS_OF_RUN:
+                unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
     return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now, unread
 
 

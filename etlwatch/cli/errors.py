@@ -11,14 +11,14 @@ import click
 
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import follow_option, format_option, limit_option
+from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import at_option, moment_of
 from etlwatch.cli.runs import JOB_CELLS, fits_job, jobs_named, matches_job
-from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parse_span, parsed_by
+from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import local_time, zone_of
+from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import moment
 from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import dataclass
@@ -40,17 +40,15 @@ class Found:
     job: str
 
 
-def find_errors(
-    reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int, *, until: datetime | None = None
-) -> list[Found]:
-    """Return the newest errors of the run that `word` names, of jobs, or of all, up to a moment."""
+def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[Found]:
+    """Return the newest errors of the run that `word` names, of jobs, or of all."""
     if word is not None:
         run = find_run(reader, word)
-        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit, until=until)]
+        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit)]
     if jobs:
         named = jobs_named(reader, jobs)
-        return _with_jobs(reader, reader.errors_of_jobs(named, limit, until=until))
-    return _with_jobs(reader, reader.errors(None, limit, until=until))
+        return _with_jobs(reader, reader.errors_of_jobs(named, limit))
+    return _with_jobs(reader, reader.errors(None, limit))
 
 
 def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[Found]:
@@ -203,12 +201,12 @@ def errors(
     if follow:
         follow_errors(run, jobs, limit, form, tracebacks=tracebacks)
         return
-    with connect.reader() as reader, reader.one_view():
-        moment_then = None if at is None else moment_of(reader, at)
+    with connect.reader() as present, present.one_view():
+        reader = connect.reader_at(present, at)
         # One more than is listed tells whether there are others.
-        rows = find_errors(reader, run, jobs, limit + (form is Format.TABLE), until=moment_then)
-        mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
-        now = moment_then or reader.now()
+        rows = find_errors(reader, run, jobs, limit + (form is Format.TABLE))
+        mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
+        now = reader.now()
     if form is not Format.TABLE:
         output.write_rows(form, (shapes.error_shape(row.error, row.job) for row in rows), fields=shapes.ERROR_FIELDS)
     else:

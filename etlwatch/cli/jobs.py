@@ -12,9 +12,8 @@ from etlwatch.analysis.filter import FilterError
 from etlwatch.analysis.jobs import RUNS_SHOWN, JobRow
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
-from etlwatch.cli.options import format_option
+from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import at_option, judged_as_of, moment_of
 from etlwatch.cli.runs import jobs_named
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
@@ -42,11 +41,10 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = Non
     """Return the rows of the jobs that are meant, by need, and the store's clock; or as of a past moment, and that."""
     zone = configured_zone()
     with reader.one_view():
-        then = None if at is None else moment_of(reader, at)
-        now = then or reader.now()
+        reader = connect.reader_at(reader, at)
+        now = reader.now()
         names = jobs_named(reader, patterns)
-        judged = _judged(reader, now, names) if then is None else judged_as_of(reader, then)
-        rows = read_rows(reader, names, judged, now=now, zone=zone, moment=then)
+        rows = read_rows(reader, names, _judged(reader, now, names), now=now, zone=zone)
     return JOBS.sort(rows), now
 
 

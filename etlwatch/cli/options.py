@@ -35,6 +35,13 @@ def format_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def at_option(command: Decorated) -> Decorated:
+    """Let a command take `--at`; it arrives as text, since what it means depends on the store's clock."""
+    return click.option(
+        "--at", metavar="MOMENT", help="As it stood then: 02:41, yesterday 03:00, -1h30m, 2026-10-24 03:12."
+    )(command)
+
+
 def follow_option(what: str) -> Callable[[Decorated], Decorated]:
     """Let a command take `--follow` and how often it looks."""
 

@@ -15,14 +15,14 @@ from etlwatch.analysis.filter import EVERY_RUN, Filter, FilterError, like, parse
 from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import follow_option, format_option, limit_option
+from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import at_option, find_runs_as_of, moment_of
-from etlwatch.cli.selectors import DERIVED_STATES, STATES, closest_job, no_such_job, parse_span, parse_states, parsed_by
+from etlwatch.cli.selectors import DERIVED_STATES, STATES, closest_job, no_such_job, parse_states, parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, Tone, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
 from etlwatch.reading.health import Judge
+from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import count, duration, moment
 from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import dataclass, replace
@@ -260,18 +260,17 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     """Print the runs that are asked for, `at` a past moment as they stood then."""
     rows: list[Run] = []
     listed: set[str] = set()
-    with connect.reader() as reader:
-        moment = None if at is None else moment_of(reader, at)
+    with connect.reader() as present:
+        reader = connect.reader_at(present, at)
         # One more than is listed tells whether there are others.
         wanted = replace(query, limit=query.limit + 1) if form is Format.TABLE else query
-        found = find_runs(reader, wanted) if moment is None else find_runs_as_of(reader, wanted, moment)
-        found = _noting_jobs(found, listed)
+        found = _noting_jobs(find_runs(reader, wanted), listed)
         if form is Format.TABLE:
             rows += found
         else:
             output.write_rows(form, map(shapes.run_shape, found), fields=shapes.RUN_FIELDS)
-        mistake = unmatched(reader, query, listed)
-        now = moment or reader.now()
+        mistake = unmatched(present, query, listed)
+        now = reader.now()
     if form is Format.TABLE:
         if not rows and not mistake:
             asked = query != RunQuery(limit=query.limit)

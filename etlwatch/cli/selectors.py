@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from etlwatch.cli.configuration import configured_zone
 from etlwatch.cli.faults import Unsuccessful
+from etlwatch.text.moments import parse_span
+from etlwatch.text.numbers import stamp
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, format_run_id, parse_run_id
 from tracking_core.records import Run, RunStatus
 
@@ -37,14 +40,22 @@ STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
 _OF_JOB = re.compile(r"(?P<job>.+)@(?:latest|-(?P<back>[0-9]{1,4}))", re.IGNORECASE | re.DOTALL)
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
 _SUFFIX = r"[0-9A-HJKMNP-TV-Z]+"
-_SPAN = r"(?i)([0-9]{1,9})\s*([smhdw])"
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_LONGEST = 36_500 * 86_400
 
 
 def find_run(reader: Reader, word: str) -> Run:
     """Return the run that a word names; Unsuccessful when there is none, or more than one."""
-    word = word.strip()
+    try:
+        return _find_run(reader, word.strip())
+    except Unsuccessful:
+        present: Reader | None = getattr(reader, "present", None)
+        if present is None:
+            raise
+        run, zone = _find_run(present, word.strip()), configured_zone()
+        began, then = stamp(run.started_at, zone), stamp(reader.now(), zone)
+        raise Unsuccessful(f"run {run.id} began at {began}, after {then}") from None
+
+
+def _find_run(reader: Reader, word: str) -> Run:
     for run_id in _exact_ids(word):
         run = reader.run(run_id)
         if run is not None:
@@ -118,15 +129,6 @@ def _ending_in(reader: Reader, suffix: str, word: str) -> Run:
     if run is None:
         raise Unsuccessful(f"the run {format_run_id(found[0])} was removed a moment ago")
     return run
-
-
-def parse_span(text: str) -> timedelta:
-    """Return a span of time such as `90s`, `15m`, `24h`, `30d`, `2w`; ValueError naming the units otherwise."""
-    match = re.fullmatch(_SPAN, text.strip())
-    seconds = int(match[1]) * _UNITS[match[2].lower()] if match else None
-    if seconds is None or seconds > _LONGEST:
-        raise ValueError(f"{text!r} is no span of time: write a number and one of s, m, h, d, w, such as 24h or 30d")
-    return timedelta(seconds=seconds)
 
 
 def parse_days(text: str) -> int:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etlwatch.analysis.as_of import unknown_of
 from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.forecast import estimate
 from etlwatch.analysis.health import Finding
 from etlwatch.cli import connect, output, shapes
-from etlwatch.cli.configuration import configured
+from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
-from etlwatch.cli.options import format_option
+from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.past import at_option, detail_as_of, moment_of
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.shapes import percentile_of
 from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look
+from etlwatch.cli.terminal import Look, say
 from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
 from etlwatch.reading.health import Judge, read_past
-from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, percent, span
+from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, percent, span, stamp
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
 from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger
@@ -290,11 +290,10 @@ def show(run: str, at: str | None, form: Format) -> None:
     json and jsonl give one object (run, phases, endpoints, source_counts, errors, ledger), csv the run's own columns.
     """
     with connect.reader() as reader:
-        if at is None:
-            detail = read_detail(reader, run)
-        else:
-            with reader.one_view():
-                detail = detail_as_of(reader, find_run(reader, run), moment_of(reader, at))
+        detail = read_detail(connect.reader_at(reader, at), run)
+    if unknown_of(detail.run):
+        left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
+        say(f"as of {stamp(detail.now, configured_zone())}; {left_out}")
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:

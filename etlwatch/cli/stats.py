@@ -14,11 +14,12 @@ from etlwatch.cli import connect, output, shapes
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import matches_job
-from etlwatch.cli.selectors import parse_span, parsed_by
+from etlwatch.cli.selectors import parsed_by
 from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look
 from etlwatch.cli.words import local_time, zone_of
 from etlwatch.reading.stats import read_stats
+from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import UNKNOWN, clock, count, duration_ms, rate, span
 
 WINDOW = timedelta(hours=24)

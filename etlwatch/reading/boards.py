@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, TypeAlias
 
-from etlwatch.analysis.as_of import just_after
 from etlwatch.analysis.snapshot import AnyBoard, ErrorsBoard, JobsBoard, RunDetails, RunsBoard
 from etlwatch.reading.compare import last_success, read_side
 from etlwatch.reading.errors import read_kinds
-from etlwatch.reading.jobs import MOST_JOBS, JobsGatherer, read_histories
+from etlwatch.reading.jobs import JobsGatherer
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
@@ -26,7 +25,6 @@ __all__ = [
     "AskedJobs",
     "AskedRuns",
     "BoardsGatherer",
-    "board_as_of",
 ]
 
 
@@ -77,8 +75,10 @@ class _Side:
 class BoardsGatherer:
     """Answer what a board asks for. Not thread-safe: one poller owns it."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, at_once: bool = False) -> None:
+        """Prepare; `at_once` reads the histories of all jobs in one poll."""
         self._monotonic = monotonic
+        self._budget_s = None if at_once else JOBS_BUDGET_S
         self.forget()
 
     def forget(self) -> None:
@@ -105,7 +105,7 @@ class BoardsGatherer:
 
     def _jobs_board(self, reader: Reader, asked: AskedJobs, runs: Sequence[Run]) -> JobsBoard:
         if self._jobs is None:
-            self._jobs = JobsGatherer(zone=asked.zone, budget_s=JOBS_BUDGET_S, monotonic=self._monotonic)
+            self._jobs = JobsGatherer(zone=asked.zone, budget_s=self._budget_s, monotonic=self._monotonic)
         histories = self._jobs.read(reader, runs)
         return JobsBoard(histories=histories, complete=self._jobs.complete, there_are=self._jobs.there_are)
 
@@ -139,26 +139,3 @@ class BoardsGatherer:
         if known is None or known.stamp != stamp:
             known = self._sides[run_id] = _Side(stamp, read_side(reader, run))
         return replace(known.details, run=judged or run)
-
-
-def board_as_of(
-    reader: Reader, asked: AskedBoard | None, moment: datetime, details_as_of: Callable[[int], RunDetails]
-) -> AnyBoard | None:
-    """Return a board as it stood at a past moment; `details_as_of` reads a run so. Raises StoreError."""
-    if isinstance(asked, AskedJobs):
-        names = reader.job_names()
-        histories = read_histories(reader, names[:MOST_JOBS], asked.zone, moment=moment).values()
-        begun = tuple(history for history in histories if history.runs)
-        return JobsBoard(histories=begun, complete=True, there_are=max(len(names) - MOST_JOBS, 0) + len(begun))
-    if isinstance(asked, AskedErrors):
-        since = moment - timedelta(seconds=asked.window_s)
-        kinds = tuple(read_kinds(reader, since, MOST_KINDS, before=just_after(moment)))
-        return ErrorsBoard(since=since, kinds=kinds, cut=len(kinds) >= MOST_KINDS)
-    if isinstance(asked, AskedRuns):
-        after = details_as_of(asked.after)
-        reference = asked.before
-        if reference is None and after.run is not None:
-            found = last_success(reader, after.run, completed_by=moment)
-            reference = found.run_id if found is not None else None
-        return RunsBoard(after=after, before=None if reference is None else details_as_of(reference))
-    return None

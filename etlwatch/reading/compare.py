@@ -5,9 +5,9 @@ Contains these questions, for `etlwatch compare` and the screens alike.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
+from etlwatch.analysis.as_of import unknown_of
 from etlwatch.analysis.snapshot import RunDetails
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
@@ -18,18 +18,15 @@ ERRORS_COMPARED: Final = 1_000
 """Errors of each run that are compared by kind, the newest."""
 
 
-def last_success(reader: Reader, run: Run, *, completed_by: datetime | None = None) -> Run | None:
-    """Return the newest completed run of a run's job that began before it, and was over by a moment; None without."""
-    found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at, completed_by=completed_by)
+def last_success(reader: Reader, run: Run) -> Run | None:
+    """Return the newest completed run of a run's job that began before it; None without one."""
+    found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at)
     return found[0] if found else None
 
 
-def read_reference(reader: Reader, run: Run, *, by: datetime | None = None) -> RunDetails:
-    """Return the last success before a run, one without a run where there is none; raises the reader's StoreError.
-
-    Only one that had completed `by` a moment, if that is given.
-    """
-    found = last_success(reader, run, completed_by=by)
+def read_reference(reader: Reader, run: Run) -> RunDetails:
+    """Return the last success before a run, one without a run where there is none; raises the reader's StoreError."""
+    found = last_success(reader, run)
     return RunDetails(run=None, run_id=0) if found is None else read_side(reader, found)
 
 
@@ -43,4 +40,5 @@ def read_side(reader: Reader, run: Run) -> RunDetails:
         endpoints=tuple(reader.endpoints(run_id)),
         source_counts=tuple(reader.source_counts(run_id)),
         errors=tuple(reader.errors(run_id, ERRORS_COMPARED)) if run.errors else (),
+        unknown=unknown_of(run),
     )

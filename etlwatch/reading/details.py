@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from etlwatch.analysis.as_of import RunAsOf, unknown_of
 from etlwatch.analysis.coverage import coverage_of
 from etlwatch.analysis.snapshot import RunDetails
 from etlwatch.reading.compare import read_reference
@@ -72,6 +73,10 @@ class DetailsGatherer:
             self._held = RunDetails(run=None, run_id=run_id)
         run = reader.run(run_id)
         held = replace(self._held, run=run)
+        if run is not None:
+            held = replace(
+                held, unknown=unknown_of(run), series_until=run.series_until if isinstance(run, RunAsOf) else None
+            )
         self._held = held if run is None else self._renewed(reader, held, run, int(now_s))
         return self._held
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from etlwatch.analysis.as_of import just_after
 from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
 from etlwatch.fields.errors import KINDS
 from tracking_core.dataclass import dataclass, field
@@ -30,19 +29,17 @@ def read_kinds(
     since: datetime,
     limit: int = 100,
     *,
-    before: datetime | None = None,
     known: dict[int, Run] | None = None,
 ) -> list[ErrorKind]:
     """Return the kinds of the errors since a moment, what needs somebody first; raises the reader's StoreError.
 
-    As they stood before a past moment, if one is given. `known` are runs that have ended and need not be asked for; it
-    is added to.
+    `known` are runs that have ended and need not be asked for; it is added to.
     """
-    seen = reader.error_groups(since, limit, before=before)
+    seen = reader.error_groups(since, limit)
     ended = known if known is not None else {}
     runs = {group.run_id: ended.get(group.run_id) or reader.run(group.run_id) for group in seen}
     ended.update((run_id, run) for run_id, run in runs.items() if run is not None and run.ended_at is not None)
-    return _kinds(reader, seen, runs, before)
+    return _kinds(reader, seen, runs)
 
 
 def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> list[ErrorKind]:
@@ -50,22 +47,14 @@ def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> l
     return kinds_of_errors(reader, run, reader.errors(run.run_id, limit))
 
 
-def kinds_of_errors(
-    reader: Reader, run: Run, errors: Iterable[ErrorRecord], *, before: datetime | None = None
-) -> list[ErrorKind]:
-    """Return the kinds of errors of one run that are known already, as they stood before a past moment if one is given.
-
-    Raises the reader's StoreError.
-    """
-    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run}, before)
+def kinds_of_errors(reader: Reader, run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorKind]:
+    """Return the kinds of errors of one run that are read already; raises the reader's StoreError."""
+    return _kinds(reader, groups_of_run(run, errors), {run.run_id: run})
 
 
-def _kinds(
-    reader: Reader, seen: Sequence[ErrorGroup], runs: Mapping[int, Run | None], before: datetime | None = None
-) -> list[ErrorKind]:
-    named = reader.error_groups_named([group.key for group in seen], before=before)
-    always = {group.key: group for group in named}
-    successes = _Successes(reader, before)
+def _kinds(reader: Reader, seen: Sequence[ErrorGroup], runs: Mapping[int, Run | None]) -> list[ErrorKind]:
+    always = {group.key: group for group in reader.error_groups_named([group.key for group in seen])}
+    successes = _Successes(reader)
     made = []
     for group in seen:
         run = runs.get(group.run_id)
@@ -79,23 +68,22 @@ class _Successes:
     """When phases of jobs last completed, each job asked about once."""
 
     reader: Reader
-    before: datetime | None = None
     known: dict[str, tuple[list[Run], list[Phase]]] = field(default_factory=dict)
 
     def of(self, job: str, phase: str | None) -> tuple[str, datetime | None]:
         """Return a phase of a job and when it last completed; '' and the job's success where phases tell nothing."""
         if job not in self.known:
-            runs = self.reader.runs_of_job(job, _LAST_RUNS, before=self.before)
+            runs = self.reader.runs_of_job(job, _LAST_RUNS)
             self.known[job] = (runs, self.reader.phases([run.run_id for run in runs]))
         runs, phases = self.known[job]
         if phase is not None and any(each.phase == phase for each in phases):
             completed = [each for each in phases if each.phase == phase and each.status == PhaseStatus.COMPLETED]
-            return phase, self._latest(each.ended_at for each in completed)
-        return "", self._latest(run.ended_at for run in runs if run.status == RunStatus.COMPLETED)
+            return phase, _latest(each.ended_at for each in completed)
+        return "", _latest(run.ended_at for run in runs if run.status == RunStatus.COMPLETED)
 
-    def _latest(self, moments: Iterable[datetime | None]) -> datetime | None:
-        known = (moment for moment in moments if moment is not None)
-        return max((moment for moment in known if self.before is None or moment < self.before), default=None)
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 ERRORS_IN_HAND: Final = 30
@@ -112,13 +100,9 @@ REMEMBERED: Final = 50
 
 
 class KnownErrors:
-    """What is known of kinds of errors. Not thread-safe: one poller owns it.
+    """What is known of kinds of errors. Not thread-safe: one poller owns it."""
 
-    With a `moment` it tells what was known by then.
-    """
-
-    def __init__(self, *, moment: datetime | None = None) -> None:
-        self._moment = moment
+    def __init__(self) -> None:
         self._groups: dict[tuple[str, str], tuple[int, ErrorGroup]] = {}
         self._errors: dict[int, tuple[int, Sequence[ErrorRecord]]] = {}
         self._asked_of: tuple[Mapping[int, ErrorRecord], int] | None = None
@@ -130,7 +114,7 @@ class KnownErrors:
             return ()
         held = self._errors.get(run.run_id)
         if held is None or held[0] != run.errors:
-            self._errors[run.run_id] = (run.errors, reader.errors(run.run_id, ERRORS_IN_HAND, until=self._moment))
+            self._errors[run.run_id] = (run.errors, reader.errors(run.run_id, ERRORS_IN_HAND))
             while len(self._errors) > REMEMBERED:
                 del self._errors[next(iter(self._errors))]
         seen = groups_of_run(run, self._errors[run.run_id][1])
@@ -166,6 +150,6 @@ class KnownErrors:
         if stale:
             # Those that nobody asks for any more would add up for ever.
             recent = {each: answer for each, answer in held.items() if now_s - answer[0] < 2 * HOLDS_S}
-            fresh = reader.error_groups_named(stale, before=None if self._moment is None else just_after(self._moment))
+            fresh = reader.error_groups_named(stale)
             self._groups = held = {**recent, **{group.key: (now_s, group) for group in fresh}}
         return {each: held[each][1] for each in kinds if each in held}

@@ -35,7 +35,8 @@ _Fact = TypeVar("_Fact")
 class RunFacts:
     """The facts about listed runs. Not thread-safe: one poller owns them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, errors_a_poll: int = ERRORS_A_POLL) -> None:
+        self._errors_a_poll = errors_a_poll
         self._listed: Sequence[Run] = ()
         self._known: dict[int, Run] = {}
         self._living: dict[int, Run] = {}
@@ -139,7 +140,7 @@ class RunFacts:
             if run.errors and (old is None or old.errors != run.errors):
                 self._waiting[run.run_id] = run
         # What a person looks for first.
-        urgent = sorted(self._waiting.values(), key=lambda run: run.status != RunStatus.FAILED)[:ERRORS_A_POLL]
+        urgent = sorted(self._waiting.values(), key=lambda run: run.status != RunStatus.FAILED)[: self._errors_a_poll]
         fresh: dict[int, ErrorRecord] = {}
         for run in urgent:
             del self._waiting[run.run_id]

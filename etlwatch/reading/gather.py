@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from etlwatch.analysis.as_of import just_after
+from etlwatch.analysis.as_of import RunAsOf
+from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.series import WINDOWS, Grid, Window, grid_of
 from etlwatch.analysis.snapshot import FleetSeries, Rates, RunDetails, Snapshot
@@ -20,21 +21,27 @@ from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.reading.boards import AskedBoard, BoardsGatherer
 from etlwatch.reading.details import DetailsGatherer
 from etlwatch.reading.errors import KnownErrors
-from etlwatch.reading.facts import RunFacts
+from etlwatch.reading.facts import ERRORS_A_POLL, RunFacts
 from etlwatch.reading.health import Judge
-from etlwatch.reading.listing import FIRST_PAGE, MOST_OF_JOB, Listing
+from etlwatch.reading.listing import FIRST_PAGE, Listing
+from etlwatch.reading.past import traffic_known_until
 from tracking_core.dataclass import dataclass, replace
-from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["Gatherer", "Watch", "newest_runs"]
+__all__ = ["Gatherer", "Watch"]
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
 
 PASTS_BUDGET_S: Final = 0.05
 """How long one poll may read what is usual for jobs; the rest follows in the next."""
+
+AT_ONCE_S: Final = 0.5
+"""How long a poll that no other follows may read what is usual for jobs of which nothing lives."""
+
+ERRORS_AT_ONCE: Final = 30
+"""Runs whose last error such a poll asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +78,31 @@ class Gatherer:
     """Ask a reader what a Watch needs, remembering what cannot have changed."""
 
     def __init__(
-        self, monotonic: Callable[[], float] = time.monotonic, *, thresholds: Thresholds = DEFAULT_THRESHOLDS
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        at_once: bool = False,
+        pasts: dict[tuple[int, ...], JobPast] | None = None,
     ) -> None:
+        """Prepare; with `at_once` one poll reads what else several would. `pasts` as for a Judge."""
         self._monotonic = monotonic
-        self._judge = Judge(thresholds=thresholds, budget_s=PASTS_BUDGET_S, monotonic=monotonic)
-        self._boards = BoardsGatherer(monotonic)
+        self._errors_a_poll = ERRORS_AT_ONCE if at_once else ERRORS_A_POLL
+        self._judge = Judge(
+            thresholds=thresholds,
+            budget_s=AT_ONCE_S if at_once else PASTS_BUDGET_S,
+            at_once=at_once,
+            pasts=pasts,
+            monotonic=monotonic,
+        )
+        self._boards = BoardsGatherer(monotonic, at_once=at_once)
         self._details = DetailsGatherer()
         self.forget()
 
     def forget(self) -> None:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
         self._listing = Listing()
-        self._facts = RunFacts()
+        self._facts = RunFacts(errors_a_poll=self._errors_a_poll)
         self._known_errors = KnownErrors()
         self._fleet_key: tuple[Grid, Window] | None = None
         self._fleet = FleetSeries()
@@ -117,6 +137,7 @@ class Gatherer:
                 poll_ms=0.0,
                 runs=judged.runs,
                 findings=judged.findings,
+                doubts=judged.doubts,
                 pasts=judged.pasts,
                 outage=judged.outage,
                 job=watch.job,
@@ -154,7 +175,8 @@ class Gatherer:
         traffic = reader.recent_traffic(list(running), since)
         rates: dict[int, Rates] = {}
         for run_id, run in running.items():
-            seconds = max(min(now_s - since, now_s - run.started_at.timestamp()), 1.0)
+            until = run.series_until if isinstance(run, RunAsOf) else now_s
+            seconds = max(until - max(since, run.started_at.timestamp()), 1.0)
             requests, items = traffic.get(run_id, (0, 0))
             rates[run_id] = Rates(requests=requests / seconds, items=items / seconds)
         return rates
@@ -166,17 +188,10 @@ class Gatherer:
         grid = grid_of(watch.window, columns=watch.columns, now_s=now_s)
         if self._fleet_key != (grid, watch.window):
             cells = reader.throughput(grid.since, grid.until, grid.step)
-            self._fleet = FleetSeries(since=grid.since, until=grid.until, step=grid.step, cells=tuple(cells))
+            until = traffic_known_until(reader, grid.until)
+            self._fleet = FleetSeries(since=grid.since, until=until, step=grid.step, cells=tuple(cells))
             self._fleet_key = (grid, watch.window)
         return self._fleet
-
-
-def newest_runs(reader: Reader, watch: Watch) -> list[Run]:
-    """Return the newest runs to list that began before the moment that is looked at."""
-    if watch.job is not None:
-        before = None if watch.moment is None else just_after(watch.moment)
-        return reader.runs_of_job(watch.job, min(watch.limit, MOST_OF_JOB), before=before)
-    return reader.recent_runs(watch.limit, before=None if watch.moment is None else (watch.moment, MAX_RUN_ID))
 
 
 def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:

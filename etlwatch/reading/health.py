@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from etlwatch.analysis.baseline import MOST_RUNS, JobPast, past_of
 from etlwatch.analysis.departure import Departure, departure_of
-from etlwatch.analysis.health import Judgement, is_slow, judge_fleet, may_be_stalled
+from etlwatch.analysis.health import Judgement, is_slow, judge_fleet, may_be_stalled, may_be_throttled
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
@@ -48,16 +48,9 @@ PAST_HOLDS_S: Final = 600.0
 """A past is read again after this long whatever happened: runs may have been removed."""
 
 
-def read_past(
-    reader: Reader,
-    job: str,
-    *,
-    before: datetime | None = None,
-    completed_by: datetime | None = None,
-    in_full: bool = True,
-) -> JobPast:
+def read_past(reader: Reader, job: str, *, before: datetime | None = None, in_full: bool = True) -> JobPast:
     """Return the past of one job; see `read_pasts`."""
-    return read_pasts(reader, [job], before=before, completed_by=completed_by, in_full=in_full)[job]
+    return read_pasts(reader, [job], before=before, in_full=in_full)[job]
 
 
 def read_pasts(
@@ -65,12 +58,11 @@ def read_pasts(
     jobs: Collection[str],
     *,
     before: datetime | None = None,
-    completed_by: datetime | None = None,
     in_full: bool = True,
     endpoints: bool = True,
     known: dict[tuple[int, ...], JobPast] | None = None,
 ) -> dict[str, JobPast]:
-    """Return the pasts of jobs, of their last completed runs that began before a moment, or had completed by one.
+    """Return the pasts of jobs, of their last completed runs, or of those that began before a moment.
 
     Without `in_full` only what the runs themselves hold: durations, requests, items, errors; without `endpoints` no
     latencies, which cost most. `known` are pasts in full by the runs that make them, which do
@@ -78,7 +70,7 @@ def read_pasts(
     """
     if not jobs:
         return {}
-    runs = reader.runs_of_jobs(jobs, MOST_RUNS, completed=True, before=before, completed_by=completed_by)
+    runs = reader.runs_of_jobs(jobs, MOST_RUNS, completed=True, before=before)
     if not in_full:
         return {job: past_of(own) for job, own in runs.items()}
     known = {} if known is None else known
@@ -118,11 +110,19 @@ class Judge:
         *,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
         budget_s: float | None = None,
+        at_once: bool = False,
+        pasts: dict[tuple[int, ...], JobPast] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; `budget_s` bounds the reading of pasts in one judgement, None reads all that are missing."""
+        """Prepare; `budget_s` bounds the reading of pasts in one judgement, None reads all that are missing.
+
+        With `at_once` those of jobs with a living run are read whatever it takes. `pasts` are pasts in full by the runs
+        that make them, which do not change; it is added to.
+        """
         self._thresholds = thresholds
         self._budget_s = budget_s
+        self._at_once = at_once
+        self._by_runs = pasts
         self._monotonic = monotonic
         self.forget()
 
@@ -219,12 +219,13 @@ class Judge:
         stale = [job for job in wanted if self._is_stale(job, completed_at.get(job), in_full=job in full, at=began)]
         while stale:
             in_full = stale[0] in full
-            size = len(stale) if self._budget_s is None else FULL_AT_ONCE if in_full else BRIEF_AT_ONCE
+            bounded = self._budget_s is not None and not (in_full and self._at_once)
+            size = len(stale) if not bounded else FULL_AT_ONCE if in_full else BRIEF_AT_ONCE
             some = [job for job in stale[:size] if (job in full) == in_full]
-            for job, past in read_pasts(reader, some, in_full=in_full).items():
+            for job, past in read_pasts(reader, some, in_full=in_full, known=self._by_runs).items():
                 self._known[job] = _Known(past=past, in_full=in_full, completed_at=completed_at.get(job), read_at=began)
             stale = stale[len(some) :]
-            if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
+            if bounded and self._monotonic() - began >= (self._budget_s or 0.0):
                 return
 
     def _is_stale(self, job: str, completed_at: datetime | None, *, in_full: bool, at: float) -> bool:
@@ -235,7 +236,7 @@ class Judge:
 
     def _own_traffic(self, reader: Reader, living: Iterable[Run], now: datetime) -> Mapping[int, Sequence[SeriesCell]]:
         """Ask for the latest hour of the runs that were throttled at all."""
-        run_ids = tuple(run.run_id for run in living if run.throttled_requests)
+        run_ids = tuple(run.run_id for run in living if may_be_throttled(run))
         slot = int(now.timestamp()) // TRAFFIC_EVERY_S
         if run_ids and self._traffic[0] != (slot, run_ids):
             since = slot * TRAFFIC_EVERY_S - TRAFFIC_S

@@ -37,30 +37,20 @@ STARTS_AT_MOST: Final = 200
 
 
 def read_histories(
-    reader: Reader,
-    jobs: Collection[str],
-    zone: tzinfo | None = None,
-    *,
-    moment: datetime | None = None,
-    often: bool = True,
+    reader: Reader, jobs: Collection[str], zone: tzinfo | None = None, *, often: bool = True
 ) -> dict[str, JobHistory]:
-    """Return the histories of jobs, as they stood at a past moment if one is given; raises the reader's StoreError.
+    """Return the histories of jobs; raises the reader's StoreError.
 
     Without `often` the beginnings of a job that begins often are those of its shown runs; see `read_rows`.
     """
-    before = _before(moment)
-    runs = reader.runs_of_jobs(jobs, RUNS_SHOWN, before=before)
-    if moment is not None:
-        from etlwatch.analysis.as_of import run_as_of
-
-        runs = {job: [run_as_of(run, moment) for run in own] for job, own in runs.items()}
+    runs = reader.runs_of_jobs(jobs, RUNS_SHOWN)
     completed = {job: [run for run in own if run.status == RunStatus.COMPLETED] for job, own in runs.items()}
     older = [job for job, own in runs.items() if len(own) == RUNS_SHOWN and len(completed[job]) < MOST_RUNS]
     pasts = {job: past_of(own) for job, own in completed.items()}
-    pasts |= read_pasts(reader, older, completed_by=moment, in_full=False)
+    pasts |= read_pasts(reader, older, in_full=False)
     starts = {job: [run.started_at for run in own] for job, own in runs.items()}
     if often:
-        starts |= _more_starts(reader, [job for job, own in starts.items() if _begins_often(own)], before)
+        starts |= _more_starts(reader, [job for job, own in starts.items() if _begins_often(own)])
     return {job: history_of(job, own, past=pasts[job], starts=starts[job], zone=zone) for job, own in runs.items()}
 
 
@@ -71,13 +61,12 @@ def read_rows(
     *,
     now: datetime,
     zone: tzinfo | None = None,
-    moment: datetime | None = None,
 ) -> list[JobRow]:
     """Return the rows of jobs that have runs; whether a job pauses at these hours is read of those that are late."""
-    histories = read_histories(reader, jobs, zone, moment=moment, often=False)
+    histories = read_histories(reader, jobs, zone, often=False)
     rows = {job: build_job(own, now=now, judged=judged, zone=zone) for job, own in histories.items() if own.runs}
     late = [job for job, row in rows.items() if _begins_often(histories[job].starts) and _hangs_on_more(row)]
-    for job, starts in _more_starts(reader, late, _before(moment)).items():
+    for job, starts in _more_starts(reader, late).items():
         known = histories[job]
         fuller = history_of(job, known.runs, past=known.past, starts=starts, zone=zone)
         rows[job] = build_job(fuller, now=now, judged=judged, zone=zone)
@@ -101,17 +90,7 @@ def read_job_checks(
         for job, own in starts.items()
         if _begins_often(own) and (checks[job].overdue_s is not None or len({*own}) < len(own))
     ]
-    return [*(checks | {job: checked(job, more) for job, more in _more_starts(reader, late, None).items()}).values()]
-
-
-def _before(moment: datetime | None) -> datetime | None:
-    """Return the first instant after a past moment: what had begun by then began before it."""
-    if moment is None:
-        return None
-    # Most questions are about now: a command loads nothing for the past then.
-    from etlwatch.analysis.as_of import just_after
-
-    return just_after(moment)
+    return [*(checks | {job: checked(job, more) for job, more in _more_starts(reader, late).items()}).values()]
 
 
 def _begins_often(starts: Sequence[datetime]) -> bool:
@@ -123,8 +102,8 @@ def _hangs_on_more(row: JobRow) -> bool:
     return row.overdue_s is not None or len({run.started_at for run in row.runs}) < len(row.runs)
 
 
-def _more_starts(reader: Reader, jobs: Collection[str], before: datetime | None) -> dict[str, list[datetime]]:
-    outlines = reader.outlines_of_jobs(jobs, STARTS_AT_MOST, before=before)
+def _more_starts(reader: Reader, jobs: Collection[str]) -> dict[str, list[datetime]]:
+    outlines = reader.outlines_of_jobs(jobs, STARTS_AT_MOST)
     return {job: [run.started_at for run in own] for job, own in outlines.items()}
 
 

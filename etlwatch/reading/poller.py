@@ -11,14 +11,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.reading.gather import Gatherer, Watch
-from etlwatch.reading.past import read_as_of
-from tracking_core.dataclass import dataclass
+from etlwatch.reading.past import reader_as_of
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.errors import (
     ConfigurationError,
     SchemaMissing,
@@ -141,6 +142,9 @@ class Poller:
         self._backoff = backoff or Backoff()
         self._thresholds = thresholds
         self._pasts: dict[tuple[int, ...], JobPast] = {}
+        self._past: tuple[datetime, Gatherer] | None = None
+        """The past moment that is looked at, and what was read of it."""
+
         self._gatherer = Gatherer(thresholds=thresholds)
         self._store: Store | None = None
         self._reader: Reader | None = None
@@ -207,19 +211,22 @@ class Poller:
 
     def _look(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return what a watch shows: now, or a past moment."""
-        if watch.moment is None or len(self._pasts) > MOST_PASTS:
-            self._pasts.clear()
         if watch.moment is None:
+            self._past = None
             return self._gatherer.read(reader, watch)
-        return read_as_of(reader, watch, watch.moment, thresholds=self._thresholds, pasts=self._pasts)
+        if self._past is None or self._past[0] != watch.moment:
+            if len(self._pasts) > MOST_PASTS:
+                self._pasts.clear()
+            self._past = watch.moment, Gatherer(thresholds=self._thresholds, at_once=True, pasts=self._pasts)
+        snapshot = self._past[1].read(reader_as_of(reader, watch.moment), watch)
+        return replace(snapshot, looking_back=True)
 
     def _poll_once(self) -> float:
         """Poll; return the seconds until the next poll. Survives any error: a dashboard must not go blind."""
         with self._lock:
             watch, interval, forget, self._forget = self._watch, self._interval, self._forget, False
         if forget:
-            self._gatherer.forget()
-            self._pasts.clear()
+            self._forget_answers()
         try:
             if self._store is None:
                 self._store = self._open_store()
@@ -228,7 +235,7 @@ class Poller:
             snapshot = self._look(self._reader, watch)
         except Exception as error:  # noqa: BLE001 - reported on screen, and tried again
             self._disconnect()
-            self._gatherer.forget()
+            self._forget_answers()
             what, cause, hopeless = describe_failure(error)
             wait = self._backoff.failed()
             self._deliver(
@@ -245,6 +252,11 @@ class Poller:
         self._deliver(Read(snapshot=snapshot, label=self._store.label))
         # The past stays as it is: it is asked for once, until somebody looks elsewhere.
         return interval if watch.moment is None else LOOKING_BACK_S
+
+    def _forget_answers(self) -> None:
+        self._gatherer.forget()
+        self._past = None
+        self._pasts.clear()
 
     def _disconnect(self) -> None:
         reader, self._reader = self._reader, None

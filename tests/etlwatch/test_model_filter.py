@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter, parse_moment
+from etlwatch.analysis.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter
+from etlwatch.text.moments import parse_moment
 from tests.etlwatch.fleet import NOW, make_run
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -170,7 +171,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ],
 )
 def test_times_without_a_zone_are_read_in_the_readers_zone(text: str, expected: datetime) -> None:
-    assert parse_moment(text, NOW, PARIS) == expected
+    assert parse_moment(text, now=NOW, zone=PARIS) == expected
 
 
 def test_a_run_is_found_by_an_endpoint_that_it_asked() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from etlwatch.analysis.as_of import Stored
+from etlwatch.analysis.as_of import Stored, last_progress, run_as_of
 from etlwatch.analysis.baseline import JobPast, Usual
-from etlwatch.analysis.health_as_of import Looked, last_progress, late_as_of
+from etlwatch.analysis.health import Doubt, Finding, findings_and_doubts
 from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.records import PhaseSample, Run, SeriesCell, Traffic
 
@@ -30,8 +30,18 @@ def stored(*cells: SeriesCell) -> Stored:
     return Stored(until=SECOND, cells=cells, traffic=Traffic(requests=closed), since=SECOND - 86_400)
 
 
-def looked(*cells: SeriesCell, run: Run | None = None) -> Looked:
-    return late_as_of(run or run_then(), PAUSES, moment=AT, stored=stored(*cells))
+@dataclass
+class Looked:
+    """What held of a run at a past moment, and what may have held."""
+
+    findings: tuple[Finding, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+
+def looked(*cells: SeriesCell) -> Looked:
+    known = stored(*cells)
+    then = run_as_of(run_then(), AT, known)
+    return Looked(*findings_and_doubts(then, PAUSES, now=AT, series=known.closed))
 
 
 def test_a_run_was_stalled_when_even_the_end_of_its_last_cell_is_too_long_ago() -> None:

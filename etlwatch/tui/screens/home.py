@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widget import Widget
 
+from etlwatch.analysis.as_of import RunAsOf
 from etlwatch.analysis.filter import Filter, parse_filter
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.series import Column as TimeColumn
@@ -145,7 +146,7 @@ class HomeScreen(ListScreen):
             window=app.window,
             columns=columns,
             endpoints=bool(self.filter.endpoints),
-            in_hand=None if app.moment is not None else app.poller.watch.in_hand,
+            in_hand=app.poller.watch.in_hand,
             moment=app.moment,
         )
 
@@ -181,7 +182,7 @@ class HomeScreen(ListScreen):
                 now=snapshot.at,
                 state=row.verdict.state,
                 endpoints=snapshot.endpoints.get(run_id),
-                perhaps_fewer=run_id in snapshot.perhaps_later,
+                perhaps_fewer=isinstance(row.run, RunAsOf),
             )
         )
 
@@ -195,7 +196,7 @@ class HomeScreen(ListScreen):
         ordered = taken if self.order == Order() else RUNS.sort(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
         self.taken, self.there_are = len(ordered), len(self._all)
-        self._unsure = sum(row.run.run_id in snapshot.perhaps_later for row in ordered) if self.filter.endpoints else 0
+        self._unsure = sum(isinstance(row.run, RunAsOf) for row in ordered) if self.filter.endpoints else 0
         pen = self.pen
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
         watching = self.dashboard.watching
@@ -322,9 +323,9 @@ class HomeScreen(ListScreen):
 
     @property
     def _in_hand(self) -> int | None:
-        """The run of which it is asked which of its errors are new; a look back has asked of all that need somebody."""
+        """The run of which it is asked which of its errors are new."""
         row = self.selected
-        return row.run.run_id if row is not None and row.run.errors and self.dashboard.moment is None else None
+        return row.run.run_id if row is not None and row.run.errors else None
 
     def _ask_of_hand(self) -> None:
         self._asking = None
