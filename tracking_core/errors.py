@@ -5,6 +5,7 @@
     └── StoreError              the store did not do what was asked
         ├── StoreUnavailable    unreachable, silent beyond the deadline, shutting down, disk full: may heal by itself
         ├── StoreRefused        it answered and said no: password, permission, read-only
+        │   └── StoreForbidden  the role lacks a right
         ├── SchemaMissing       it holds none of our tables
         ├── SchemaNewer         its tables are of a version this program does not know
         ├── RowRejected         these values do not fit; sending them again will not help
@@ -34,6 +35,13 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """The store answered and refused: wrong password, missing permission, read-only."""
+
+
+class StoreForbidden(StoreRefused):
+    """The role lacks a right in the store; `etlwatch init` prints what an administrator can grant."""
+
+    grants = ""
+    """The SQL of that, where it is known who asked."""
 
 
 class SchemaMissing(StoreError):

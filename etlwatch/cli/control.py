@@ -18,6 +18,7 @@ from etlwatch.cli.table import Column, table
 from etlwatch.cli.terminal import Look, is_terminal, say
 from etlwatch.cli.words import local_time, zone_of
 from tracking_core.config import enabled_by
+from tracking_core.errors import StoreForbidden
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import Switch
 
@@ -32,7 +33,8 @@ def actor() -> str:
 @click.command()
 @connect.store_option
 @click.option("--sql", is_flag=True, help="Only print the SQL, for an administrator to read or to run.")
-def init(sql: bool) -> None:
+@click.option("--grants", metavar="ROLE", help="Only print the SQL that lets a role use tables of another one.")
+def init(sql: bool, grants: str | None) -> None:
     """Create the store's tables, or upgrade them.
 
     Doing it again changes nothing, and no other command changes the schema. A SQLite store makes itself when a job
@@ -42,7 +44,18 @@ def init(sql: bool) -> None:
         if sql:
             output.write_lines(store.migration_sql().rstrip().split("\n"))
             return
-        applied = store.initialize()
+        if grants:
+            if store.kind != "postgres":
+                raise click.UsageError(f"--grants is for PostgreSQL; {store.label} is a file")
+            from tracking_core.store.postgres.grants import grants as grants_to
+
+            output.write_lines(grants_to(grants).rstrip().split("\n"))
+            return
+        try:
+            applied = store.initialize()
+        except StoreForbidden as error:
+            output.write_lines(error.grants.rstrip().split("\n"))
+            raise
         say(f"{store.label}: applied {', '.join(applied)}" if applied else f"{store.label}: up to date, nothing to do")
 
 

@@ -18,6 +18,7 @@ from tracking_core.identity import first_run_id_at, format_run_id, run_time_us
 from tracking_core.records import Run, Switch
 from tracking_core.store import sql_files
 from tracking_core.store.inspection import PROBE_JOB
+from tracking_core.store.postgres.grants import RECORDING, WORDS
 from tracking_core.store.postgres.inspection import Server, SessionState, Strays, TableRights
 from tracking_core.store.sql_files import check_readable, pending
 
@@ -32,12 +33,6 @@ SLOW_CONNECT_SHARE = 0.2
 SLOW_PING_S = 0.05
 SKEW_S = 2.0
 
-# S select, I insert, U update, D delete: what a job's own writing needs of each table.
-NEEDED = {
-    "runs": "SIU", "requests": "SI", "run_endpoints": "SIU", "run_series": "SIU", "throughput": "SIUD",
-    "phases": "SIU", "phase_series": "SIU", "source_counts": "SIU", "errors": "SI", "batches": "SIUD", "writers": "SIU",
-    "switches": "S", "removed_runs": "S", "retention": "S", "schema_version": "S", "audit": "I",
-}  # fmt: skip
 REMOVED_FROM = (
     "runs", "requests", "run_endpoints", "run_series", "throughput", "phases", "phase_series", "source_counts",
     "errors", "batches", "writers",
@@ -153,8 +148,8 @@ def evaluate_rights(server: Server, rights: Sequence[TableRights], lag: str = ""
     }
     missing = [
         f"{word} on {table}"
-        for table, letters in NEEDED.items()
-        for letter, word in {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}.items()
+        for table, letters in RECORDING.items()
+        for letter, word in WORDS.items()
         if letter in letters and letter not in granted.get(table, set())
     ]
     if missing:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo, sql
 
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
@@ -57,6 +58,47 @@ def test_the_printed_sql_makes_a_store_without_anybody_being_asked(etlwatch: Pro
         connection.execute(printed.out.encode())
     assert "nothing to do" in etlwatch("init", "--dsn", postgres_dsn).err
     assert etlwatch("runs", "--dsn", postgres_dsn, "--format", "json").data == []
+
+
+@pytest.fixture
+def job_role(postgres_dsn: str) -> Iterator[str]:
+    """Return the DSN of a role with a name to quote that owns nothing and has no rights."""
+    name = f'a "job" of {conninfo.conninfo_to_dict(postgres_dsn)["dbname"]}'[:63]
+    quoted = sql.Identifier(name)
+    with psycopg.connect(postgres_dsn, autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(quoted))
+        yield conninfo.make_conninfo(postgres_dsn, user=name, password="secret")
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(quoted))
+
+
+def test_init_prints_what_a_role_that_owns_nothing_needs(etlwatch: Program, postgres_dsn: str, job_role: str) -> None:
+    refused = etlwatch("init", "--dsn", job_role)
+    assert refused.status == 3
+    assert "GRANT CREATE ON DATABASE" in refused.out
+    open_store(postgres_dsn).initialize()
+    refused = etlwatch("init", "--dsn", job_role)
+    assert refused.status == 3
+    assert "the tables belong to" in refused.out.splitlines()[0]
+    assert "`etlwatch init` prints what to grant" in etlwatch("runs", "--dsn", job_role).complaint
+    with psycopg.connect(postgres_dsn) as owner:
+        owner.execute(refused.out.encode())
+    assert "nothing to do" in etlwatch("init", "--dsn", job_role).err
+    tracker = SimpleETLTracker(job_role)
+    run_id = tracker.start_run(job="j")
+    assert tracker.log_request(run_id, "/a", 0, 1, 200, 1, 1)
+    assert tracker.end_run(run_id, success=True)
+    assert tracker.flush().spooled == 0
+    assert len(etlwatch("runs", "--dsn", job_role, "--format", "json").data) == 1
+    for words in (["tracking", "off", "-j", "j", "--reason", "r"], ["cleanup", "--older-than", "0d", "--yes"]):
+        assert etlwatch(*words, "--dsn", job_role).status == 0
+    assert etlwatch("runs", "--dsn", job_role, "--format", "json").data == []
+
+
+def test_the_grants_for_a_role_are_printed_without_a_store(etlwatch: Program, sqlite_dsn: str) -> None:
+    printed = etlwatch("init", "--grants", "etl", "--dsn", f"postgresql://127.0.0.1:{free_port()}/nowhere")
+    assert (printed.status, printed.err) == (0, "")
+    assert 'GRANT USAGE ON SCHEMA tracking TO "etl";' in printed.out
+    assert etlwatch("init", "--grants", "etl", "--dsn", sqlite_dsn).status == 2
 
 
 def test_tracking_is_on_as_long_as_nobody_turned_it(etlwatch: Program, store_dsn: str) -> None:

@@ -18,6 +18,7 @@ from tracking_core.identity import first_run_id_at
 from tracking_core.records import Switch
 from tracking_core.store import sql_files
 from tracking_core.store.inspection import Figures
+from tracking_core.store.postgres.grants import RECORDING
 from tracking_core.store.postgres.inspection import Server, SessionState, Strays, TableRights
 
 NOW = datetime(2026, 10, 24, 3, 12, tzinfo=UTC)
@@ -95,7 +96,7 @@ def rights(*, delete: bool = True, own: bool = True) -> list[TableRights]:
             delete=delete or table in ("throughput", "batches"),
             own=own,
         )
-        for table in store_checks.NEEDED
+        for table in RECORDING
     ]
 
 

@@ -128,7 +128,7 @@ def test_the_driver_writes_nothing_to_stderr(
         "44000": our.RowBlocked,
         "P0001": our.RowBlocked,
         "P0002": our.StoreUnavailable,
-        "42501": our.StoreRefused,
+        "42501": our.StoreForbidden,
         "42804": our.StoreRefused,
         "42P01": our.SchemaMissing,
         "3F000": our.SchemaMissing,

@@ -6,6 +6,10 @@ SELECT pg_advisory_xact_lock(7311904128215736901);
 -- Whether any migration has ever run here.
 SELECT to_regclass('tracking.schema_version') IS NOT NULL;
 
+-- name: owner
+-- Whose the tables are; none where there are none.
+SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'tracking';
+
 -- name: versions
 -- What has been applied.
 SELECT version, name, checksum FROM tracking.schema_version ORDER BY version;

@@ -62,6 +62,7 @@ READ_ONLY = "25006"
 CONFLICT = "40"
 """By which a standby ends a transaction that keeps it from replaying; nothing else ends one that only reads so."""
 
+NOT_ALLOWED = "42501"
 REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
 """By which the server answers and does not do it: who asks, what it lacks, what is allowed."""
 
@@ -86,6 +87,10 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
         )
     if state is None:
         return _without_state(error)(where)
+    if state == NOT_ALLOWED:
+        return our.StoreForbidden(
+            f"{label}: {without_secrets(error.diag.message_primary or text)}; `etlwatch init` prints what to grant"
+        )
     if state.startswith(WITHOUT_TABLES):
         return our.SchemaMissing(f"{label} holds no tables of etlwatch: make them with `etlwatch init`")
     if state.startswith(OTHER_TABLES):

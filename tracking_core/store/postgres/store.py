@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
-from tracking_core.errors import StoreRefused
+from tracking_core.errors import StoreForbidden, StoreRefused
 from tracking_core.process.loading import load
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
+from tracking_core.store.postgres.grants import grants
 from tracking_core.store.sql_files import pending
 
 if TYPE_CHECKING:
@@ -60,13 +61,22 @@ class PostgresStore:
 
     def initialize(self) -> list[str]:
         """Create or upgrade the tables and their partitions; return the names of the migrations applied."""
+        with PostgresConnection(self.location, INITIALIZE_SECONDS) as connection:
+            try:
+                return self._initialize(connection)
+            except StoreForbidden as error:
+                error.grants = self._grants(connection)
+                raise
+
+    def _grants(self, connection: PostgresConnection) -> str:
+        with connection.operation() as raw:
+            row = raw.execute(sql_files.blocks(DIALECT, "schema")["owner"]).fetchone()
+        return grants(raw.info.user, database=raw.info.dbname, owner=row[0] if row else "")
+
+    def _initialize(self, connection: PostgresConnection) -> list[str]:
         schema = sql_files.blocks(DIALECT, "schema")
         known = sql_files.migrations(DIALECT)
-        with (
-            PostgresConnection(self.location, INITIALIZE_SECONDS) as connection,
-            connection.operation() as raw,
-            raw.transaction(),
-        ):
+        with connection.operation() as raw, raw.transaction():
             if connection.encoding != ENCODING:
                 raise StoreRefused(
                     f"{self.label} has the encoding {connection.encoding}, which lacks characters that jobs record: "
