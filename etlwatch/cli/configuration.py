@@ -48,14 +48,17 @@ def remembered_option(*names: str, **attributes: Any) -> Callable[[Decorated], D
 
 def declared_option(option: Option[Any], **attributes: Any) -> Callable[[Decorated], Decorated]:
     """Let a command take the flags of an option of the configuration."""
+    attributes = {"metavar": option.metavar, "help": option.help, **attributes}
     check = option.check
     if check is boolean:
         attributes["is_flag"] = True
     elif isinstance(check, Choice):
         attributes["type"] = click.Choice(check.words)
+        attributes["help"] += f"  [default: {option.default}]"
     elif isinstance(check, Number):
         attributes["type"] = click.FloatRange(check.least, check.most)
-    return remembered_option(*option.flags, **{"metavar": option.metavar, "help": option.help, **attributes})
+        attributes["help"] += f"  [default: {option.default:g}]"
+    return remembered_option(*option.flags, **attributes)
 
 
 def write_option(command: Decorated) -> Decorated:

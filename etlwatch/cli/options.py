@@ -46,7 +46,7 @@ def follow_option(what: str) -> Callable[[Decorated], Decorated]:
     """Let a command take `--follow` and how often it looks."""
 
     def decorate(command: Decorated) -> Decorated:
-        interval = declared_option(INTERVAL, help="With --follow, how often it reads the store.  [default: 1]")
+        interval = declared_option(INTERVAL, help="With --follow, how often it reads the store.")
         return click.option("--follow", "-f", is_flag=True, help=f"Go on until ctrl-c, with {what}.")(interval(command))
 
     return decorate

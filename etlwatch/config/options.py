@@ -238,7 +238,7 @@ THEME: Final = Option(
     variable="ETLWATCH_THEME",
     flags=("--theme",),
     metavar="NAME",
-    help="auto, dark, light, ansi (16 colours) or mono.  [default: auto]",
+    help="auto, dark, light, ansi (16 colours) or mono.",
 )
 ASCII: Final = Option(
     name="ascii",
@@ -258,16 +258,15 @@ MOUSE: Final = Option(
     flags=("--mouse/--no-mouse",),
     help="Use the mouse, or leave it to the terminal.",
 )
-INTERVAL_RANGE: Final = Number(0.1, 60.0, unit="seconds")
 INTERVAL: Final = Option(
     name="interval",
-    check=INTERVAL_RANGE,
+    check=Number(0.1, 60.0, unit="seconds"),
     default=1.0,
     tables=("target", "display"),
     variable="ETLWATCH_INTERVAL",
     flags=("--interval", "-i"),
     metavar="SECONDS",
-    help="How often the dashboard reads the store.  [default: 1]",
+    help="How often the dashboard reads the store.",
 )
 WINDOW: Final = Option(
     name="window",

@@ -10,7 +10,7 @@ from etlwatch.config import files
 from etlwatch.config.effective import Effective, Flags, effective
 from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import FileValues, Layer, RawFile, load, read_values
-from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WRITE, ZONE
+from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WRITE, ZONE, options_of
 from tracking_core.errors import ConfigurationError
 
 USER, SYSTEM = Path("/home/ana/config.toml"), Path("/etc/config.toml")
@@ -57,6 +57,10 @@ CASES = [
     for layer, value in zip(LAYERS, wanted, strict=True)
     if value is not None
 ]
+
+
+def test_the_cases_cover_every_display_option() -> None:
+    assert {name for name, _, _ in FIELDS} == set(options_of("display"))
 
 
 @pytest.mark.parametrize(("name", "wanted", "strongest"), CASES)
