@@ -1,4 +1,4 @@
-"""What works on the boards: all jobs, two runs side by side, the errors of all runs."""
+"""Commands of the screens beside the runs: all jobs, two runs side by side, the errors of all runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What works on every screen, and how tables and texts are moved through."""
+"""Commands that work on every screen, and those that move through tables and texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What works on the list of runs."""
+"""Commands of the list of runs."""
 
 from __future__ import annotations
 

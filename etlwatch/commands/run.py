@@ -1,4 +1,4 @@
-"""What works on the screen of one run."""
+"""Commands of the screen of one run."""
 
 from __future__ import annotations
 

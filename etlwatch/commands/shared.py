@@ -1,6 +1,6 @@
-"""What works on every list: opening, filtering, sorting, marking, going back; made once for each of them.
+"""Commands that several lists have: filter, sort, mark, and the time cursor.
 
-A command belongs to one list, by the first part of its name: a keymap may give it another key there alone.
+A command belongs to one list, by the first part of its name: a keymap may give it another key in one list only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What works on a chart at full size."""
+"""Commands of a chart at full size."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Whole charts as lines: title, y labels, areas, labels at the edge, times; and the one-line sparks.
+"""Whole charts as lines (title, y labels, areas, times), one-line sparks, axes, and the time cursor.
 
-Contains how a chart is put together in a given width (docs/screens.md).
-
-    chart_lines(Chart(…), width=50, rows=6)     1 + rows + 1 lines: title, plot, times
-    spark_lines([Spark(…), …], width=80)        a line each: label, value, spark, usual
+chart_lines(Chart(…), width=50, rows=6)     1 + rows + 1 lines: title, plot, times
+spark_lines([Spark(…), …], width=80)        a line each: label, value, spark, usual
 """
 
 from __future__ import annotations

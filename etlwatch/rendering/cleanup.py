@@ -1,6 +1,6 @@
-"""A clean-up as people see it: what would go and what stays, how far it has come, and how it ended.
+"""The clean-up as text: the plan, its progress, its outcome.
 
-Contains the records and the words. Counts are written in full: a number that has to be typed is never rounded.
+Counts are written in full: a number that has to be typed is never rounded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How a comparison is written: values, differences, shares, the conclusion, and the cells of its table.
+"""The comparison of two runs as text: values, differences, shares, the conclusion, the cells of its table.
 
-Contains these words, for the dashboard and for `etlwatch compare`. Every text from the store passes `safe` here.
+Used by the dashboard and by `etlwatch compare`. Every text from the store passes `safe` here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is written about kinds of errors around their table: the headline, the pane, and the line of a run."""
+"""Text about kinds of errors outside their table: headline, pane, and the line of a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The three charts of the home screen, from the fleet's series: throughput, latency, and what is not 2xx.
-
-Contains what they show and say. The same figures serve the charts of the wide layouts and the sparks of the smallest.
-"""
+"""The three charts of the home screen: throughput, latency, and what is not 2xx; as charts or as sparks."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-"""Rows of the phases' gantt and the ticks below it, over a `TimeScale`.
+"""Rows of the phases' gantt chart and the ticks below it, over a `TimeScale` (docs/screens.md).
 
-Contains one phase drawn as done, usual, p95 and expected end (docs/screens.md).
-
-    phase_row(scale, start=…, end=…, now=…, usual=…, p95=…, expected=(…, …))
-    tick_row(scale, moments, now=…)      × for each error
-    with_now(spans, scale, now)          the blue now line laid over any row as wide as the scale
+phase_row(scale, start=…, end=…, now=…, usual=…, p95=…, expected=(…, …))
+tick_row(scale, moments, now=…)      × for each error
+with_now(spans, scale, now)          the blue now line laid over any row as wide as the scale
 """
 
 from collections.abc import Iterable

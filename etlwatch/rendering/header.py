@@ -1,7 +1,4 @@
-"""What line 1 says on every screen: which store, whether tracking is on, how fresh the data is, its cost, the clock.
-
-Contains its words.
-"""
+"""The right side of line 1: tracking, age of the data, cost of a poll, clock; and the store's name at the left."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lines 1 and 2 of every screen: how the fleet is, how fresh that is, and what to look at first.
-
-Contains the counting of states and the words of both lines.
-"""
+"""The counts of line 1 and the headline of line 2: which runs need attention, and why."""
 
 from __future__ import annotations
 

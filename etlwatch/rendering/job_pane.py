@@ -1,6 +1,6 @@
-"""What the jobs screen says around its table: the counts of line 1, line 2, and the pane of the job under the cursor.
+"""Text of the jobs screen outside its table: counts, headline, and the pane of the job under the cursor.
 
-Contains these words, for the dashboard and for `etlwatch jobs`. Every text from the store passes `safe` here.
+Used by the dashboard and by `etlwatch jobs`. Every text from the store passes `safe` here.
 """
 
 from __future__ import annotations

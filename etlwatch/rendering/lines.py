@@ -1,9 +1,7 @@
-"""One line of a left and a right part that never collide: what does not fit is dropped by priority.
+"""Lines of a screen: left and right parts dropped by priority, rules, the footer, labelled lines of a dialog.
 
-Contains the arithmetic of the health line, the footer and the rules.
-
-    lay_out(left, right, width)      left-aligned parts, right-aligned parts, exactly `width` cells
-    Part(spans, priority=0, gap=2)   0 is never dropped; the highest number goes first
+lay_out(left, right, width)      left-aligned parts, right-aligned parts, exactly `width` cells
+Part(spans, priority=0, gap=2)   0 is never dropped; the highest number goes first
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The pane of the run under the cursor: its title in the rule, and two or three lines of since, because, errors.
-
-Contains the choice of facts for each state and their words.
-"""
+"""The pane of the run under the cursor: its title, and two or three lines chosen by its state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Searching texts that are shown as lines of spans: where the words stand, and the lines with them marked.
+"""Search in texts shown as lines of spans: where the words are, and the lines with them marked.
 
-Contains matching and marking. Words are looked for as they are, in any case; they are no pattern.
+Words are matched literally and in any case.
 """
 
 from __future__ import annotations

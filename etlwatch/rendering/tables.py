@@ -1,6 +1,4 @@
-"""The lines of a keyed table as spans: a row at its columns' places, the row under the cursor, the header.
-
-Contains the record of a row and how it becomes one line.
+"""The lines of a keyed table as spans: rows, the row under the cursor, the header.
 
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
     row_spans(row, placed(columns, width), glyphs, marked=False)

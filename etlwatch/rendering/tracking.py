@@ -1,7 +1,6 @@
-"""The tracking switch as people see it: of all jobs and of each, by whom and why, and which live runs it touches.
+"""The tracking switch as text: its state for all jobs and for each, by whom and why, and the live runs concerned.
 
-Contains the scopes and their words, before a switch is turned and after. A run is touched while it lives: it beats on
-and can end whatever the switch says, and records nothing else while it is off.
+While tracking is off for a live run, the run beats and can end, and records nothing else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A chart of requests over time at full size, with the time cursor and what it says, for all runs and for one.
+"""A chart of requests over time at full size: its plot, and the values under the time cursor.
 
-Contains which charts there are, and the words of a moment; the zoom and the requests tab of a run show the same ones.
+Used by the zoom screen and by the requests tab of a run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Charts of eighth blocks: columns of values to rows of characters with roles.
 
-Contains the compact charts of the home and run screens and the one-line sparks (docs/screens.md). Textual's sparkline
-renderable was looked at and does not fit: it stretches from the least value instead of from zero, blends two colours,
-and knows neither an unknown bucket nor two series in one cell.
+Used for the compact charts of the home and run screens and the one-line sparks (docs/screens.md). Textual's sparkline
+renderable does not fit: it begins at the least value instead of zero, blends two colours, and draws neither an
+unknown bucket nor two series in one cell.
 
     areas(layers, top=600, rows=6)     rows from the top, each a tuple of spans; layers from the outermost in
     spark(values, top=830)             one line, capped at ▇ so that lines above one another stay apart

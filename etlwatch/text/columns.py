@@ -1,7 +1,6 @@
-"""Columns of a line table as data: widths, groups, growth, and where each one falls.
+"""Columns of a table as data: width, group, growth, and the position of each in a given width.
 
-Contains the arithmetic of a layout. A layout is a tuple of columns, so that an owner keeps one for 80, one for 120
-and one for 160 cells and hands the table the one that fits.
+A layout is a tuple of columns; a table has one each for 80, 120 and 160 cells.
 
     Column(key="job", header="job", width=18, gap=1, grow=1)
     placed(columns, 160)      each column with its left edge and its width there

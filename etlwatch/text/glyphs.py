@@ -1,7 +1,7 @@
 """The two sets of glyphs: the drawn one, and one that every terminal and locale can show.
 
-Contains which character stands for a state, a bar, a block, a rule. The unicode set was checked against the common
-terminal fonts (docs/screens.md); the ASCII set keeps every width, so that layouts hold.
+Which character stands for a state, a bar, a block, a rule. The unicode set is in the common terminal fonts
+(docs/screens.md); the ASCII set has the same widths, so that layouts hold.
 
     UNICODE, ASCII          the sets; `glyphs_for(ascii_only=…)` picks one
     glyphs.state("slow")    ▲ or !

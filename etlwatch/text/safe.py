@@ -1,7 +1,6 @@
 """The one door for text from a database: made visible, measured in cells, cut to fit.
 
-Contains `safe` (nothing it returns can move the cursor, start a sequence, reorder a line or hide), and the cell
-arithmetic that goes with it.
+Nothing that `safe` returns can move the cursor, begin a sequence, reorder a line or be invisible.
 
     safe(text, newline=False)   what may be shown of any object, on one line unless newline is kept
     cell_width(text)            cells the terminal gives it

@@ -1,6 +1,4 @@
-"""The words for styled text: what the model hands to the widgets instead of colours.
-
-Contains the vocabulary of roles and the small arithmetic on runs of text.
+"""Styled text as spans: text with a role instead of a colour, and arithmetic on runs of spans.
 
 A span is `(text, role)`. A role is `INK [bold] [on GROUND]`: `"dim"`, `"amber bold"`, `"chart-p50 on chart-p95"`.
 Inks: `plain` (the row's own), text, dim, faint, blue, amber, red, amber-fill, chart-p99, chart-p95, chart-p50.

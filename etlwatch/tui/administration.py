@@ -1,8 +1,4 @@
-"""The part of the app through which people change something, and through which they are told of changes.
-
-Contains the ways into the boxes of switch, clean-up and closing, who may use them, the bell of watched runs, and a
-run's way into a file.
-"""
+"""The part of the application that changes things: dialogs of switch, clean-up and closing, bells, bundles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The dashboard's application: what all screens share, and how it begins and ends.
-
-Contains the poller, the latest and the shown snapshot, pause, interval, theme, and leaving.
-"""
+"""The application: the poller, the latest and the shown snapshot, pause, interval, theme, navigation, exit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Copying to the clipboard of the terminal at the other end of the line: OSC 52, wrapped where a multiplexer needs it.
-
-Contains the escape sequence and its limits.
-"""
+"""Copying to the clipboard of the terminal: OSC 52, wrapped where a multiplexer needs it, with its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What screens and dialogs may use of the application. They know this Protocol only, so that nothing imports upward."""
+"""The Protocol of the application for screens and dialogs, so that they do not import it."""
 
 from __future__ import annotations
 

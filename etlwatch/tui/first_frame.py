@@ -1,8 +1,7 @@
-"""What the home screen shows before its widgets are loaded, as lines: without an answer of the store, then with one.
+"""The home screen as lines, drawn before its widgets are loaded: without an answer of the store, then with one.
 
-Contains the putting together of a screen from `etlwatch.rendering`, where `etlwatch.tui.screens.home` has
-widgets for it; a test holds the two equal, so that nothing jumps when the widgets take over. What only an answer
-needs is loaded with the answer.
+A test compares it with `etlwatch.tui.screens.home`, so that nothing moves when the widgets take over. What only an
+answer needs is imported with the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Imports of other people's packages without optional modules that only cost memory."""
+"""Imports of libraries without optional modules that only cost memory."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the poller tells the app; both are posted from its thread, which Textual allows."""
+"""Messages from the poller to the application, posted from the poller's thread."""
 
 from __future__ import annotations
 

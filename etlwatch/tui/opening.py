@@ -1,8 +1,7 @@
-"""The terminal from the first moment on until Textual has it: a frame at once, and the first rows when they are there.
+"""The terminal until Textual takes it: a frame at once, and the first rows when they arrive.
 
-Contains entering the terminal, drawing plainly, giving it back when something fails before Textual is there, and the
-poller that asks meanwhile. Textual takes a quarter of a second to load; somebody who waits for it looks at their
-shell.
+Enters the terminal, draws lines, and restores it when something fails before Textual is loaded, which takes a quarter
+of a second.
 
     with Opening(frame_of, stream) as opening:    nothing happens where the stream is no terminal, or a dumb one
         opening.show(lines)

@@ -1,4 +1,4 @@
-"""The command palette's list: the commands of the screen below it, then those of the app."""
+"""The list of the command palette: the commands of the screen in front, then those of the application."""
 
 from __future__ import annotations
 

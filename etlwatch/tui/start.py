@@ -1,7 +1,7 @@
-"""The one way into the dashboard: the first frame, the first question to the store, and only then Textual.
+"""The start of the dashboard: the first frame, the first poll, then Textual.
 
-Contains that order. Loading Textual is most of a start, and neither the frame nor the answer needs it; the store
-answers while it loads. Whatever fails before the app runs leaves the terminal as it was.
+Loading Textual is most of a start, and neither the frame nor the first poll needs it. A failure before the
+application runs leaves the terminal as it was.
 """
 
 from __future__ import annotations

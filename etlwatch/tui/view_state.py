@@ -1,7 +1,7 @@
-"""What the dashboard remembers between starts: how its lists are sorted, and the window of the charts.
+"""What is stored between starts: how lists are sorted, and the window of the charts.
 
-Contains a tiny file of one's own, `$XDG_STATE_HOME/etlwatch/dashboard.json`. Whatever is wrong with it, the dashboard
-opens with its own defaults; whatever keeps it from being written is passed over: nobody's night depends on it.
+A small file, `$XDG_STATE_HOME/etlwatch/dashboard.json`. If it cannot be read, the defaults apply; if it cannot be
+written, nothing happens.
 """
 
 from __future__ import annotations

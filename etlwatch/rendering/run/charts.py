@@ -1,7 +1,4 @@
-"""A run's requests over time: the compact charts of its overview, and the columns and times that all its charts share.
-
-Contains which series are shown and their axes.
-"""
+"""A run's requests over time: the compact charts of its overview, and the columns that all its charts share."""
 
 from __future__ import annotations
 

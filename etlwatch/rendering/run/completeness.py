@@ -1,6 +1,6 @@
-"""Whether a run is complete: what the source counted against what was fetched and loaded, and the delivery ledger.
+"""Whether a run is complete: source counts beside what was fetched and loaded, and the delivery ledger.
 
-Contains the matching of entities to endpoints and units, and the words. Refuses to guess: what nothing says is `–`.
+Entities are matched to endpoints and units by name. What nothing was recorded about is shown as `–`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A run's errors: grouped by fingerprint, and one in full with its traceback.
 
-Contains grouping, the cells of the list and the lines of an error. Every text passes `safe`; a traceback keeps its
-lines and nothing else of what a terminal would act on.
+Every text passes `safe`; a traceback keeps its line breaks only.
 """
 
 from __future__ import annotations

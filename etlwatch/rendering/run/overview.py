@@ -1,7 +1,4 @@
-"""The overview of a run: its figures, its requests over time, phases, errors and completeness, in one screen.
-
-Contains how these parts are put together at a size.
-"""
+"""The overview of a run on one screen: figures, requests over time, phases, errors, completeness."""
 
 from __future__ import annotations
 

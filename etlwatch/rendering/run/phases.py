@@ -1,7 +1,4 @@
-"""A run's phases: each with its time, rate and progress, and all of them over one time axis.
-
-Contains the gantt of the overview and the phases tab.
-"""
+"""A run's phases: the gantt chart of the overview, and the phases tab with time, rate and progress of each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What happened in a run, in order: begin, phases, throttling, silence, errors, counts of the source, and how it ended.
+"""The events of a run in order: begin, phases, throttling, silence, errors, source counts, end.
 
-Contains finding these events in what is stored, and their lines. Nothing is guessed: what the series say is no finer
-than their cells, and stands at the beginning of the first one.
+Only what is stored is shown. The time of what a series shows is the beginning of its first cell.
 """
 
 from __future__ import annotations

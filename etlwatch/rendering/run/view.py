@@ -1,7 +1,4 @@
-"""One run as its screen sees it: its row, its details, and the sentences about it.
-
-Contains the joining of a snapshot's list and details, line 1 and the verdict in sentences, and the tab line.
-"""
+"""One run for its screen: its row joined with its details, line 1, the state in sentences, and the tab line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The box of the clean-up: which runs would go, a count to be typed, and their removal step by step.
+"""The clean-up dialog: which runs would go, a count to be typed, and their removal step by step.
 
-Contains where it stands (counting, planned, removing, over) and what the keys do there.
+Its stages are counting, planned, removing and over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The box that closes a run which nobody ends."""
+"""The dialog that closes a run whose process no longer ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which past moment to look at: one line at the bottom, answered in a person's own words."""
+"""The prompt for a past moment: one line at the bottom of the screen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The boxes of the tracking switch: how it stands, and turning it for all jobs or for one.
-
-Contains which switch is meant and the two steps of turning it: a list to choose from, then a box that says whom it
-touches, with Cancel in front.
-"""
+"""The dialogs of the tracking switch: a list of switches, then one that turns the chosen switch, Cancel first."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What every screen of the dashboard has: line 1, line 2, the footer, and how a poll reaches them.
+"""The base of all screens: line 1, line 2, the footer, and how a snapshot reaches them.
 
-Contains the two lines, the banner in place of the second, and the muting of everything while the store is away.
+While the store does not answer, a banner replaces line 2 and everything else is dimmed.
 """
 
 from __future__ import annotations

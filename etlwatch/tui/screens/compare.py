@@ -1,7 +1,4 @@
-"""The screen of two runs side by side: what changed, by its share of the difference.
-
-Contains which two runs, and whether unchanged figures are shown.
-"""
+"""The screen of two runs side by side: what changed, by its share of the difference."""
 
 from __future__ import annotations
 

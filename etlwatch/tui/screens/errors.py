@@ -1,7 +1,4 @@
-"""The screen of the errors of all runs, by kind: what is new first, what is mended last.
-
-Contains how far back it looks.
-"""
+"""The screen of the errors of all runs by kind: new ones first, resolved ones last."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The errors tab of a run: the list of kinds, the newest error of the chosen one in full, and searching in all of them.
-
-Contains the cursor and the search.
-"""
+"""The errors tab of a run: the list of kinds, the newest error of the chosen kind in full, and search."""
 
 from __future__ import annotations
 

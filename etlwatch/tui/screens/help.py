@@ -1,4 +1,4 @@
-"""The keys, made from the same records as the bindings."""
+"""The screen of all keys, made from the same records as the bindings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The first screen: how the fleet is, what to look at, and every run there is.
-
-Contains the window of the charts and what the keys do with the run under the cursor.
-"""
+"""The first screen: charts of all runs, and the list of runs, those that need attention first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of one job: the list of runs without the charts of all others."""
+"""The runs of one job: the list of runs without the charts of all runs."""
 
 from __future__ import annotations
 

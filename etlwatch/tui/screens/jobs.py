@@ -1,6 +1,6 @@
-"""The screen of all jobs: one line each, what is late first (docs/screens.md).
+"""The screen of all jobs: one line each, overdue ones first (docs/screens.md).
 
-Histories are read while it is in front and at no other time.
+Histories are read only while it is in front.
 """
 
 from __future__ import annotations

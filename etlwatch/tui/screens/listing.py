@@ -1,7 +1,4 @@
-"""What the lists have in common: a table with a filter, an order, marks, and a pane about the row under the cursor.
-
-Contains filter, order and marks of its table, the prompt, and the steps that `esc` goes back.
-"""
+"""The base of screens with a list: a table with filter, order and marks, and a pane for the row under the cursor."""
 
 from __future__ import annotations
 

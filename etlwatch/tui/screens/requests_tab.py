@@ -1,7 +1,4 @@
-"""The requests tab of a run: three charts on one time cursor, the endpoints, and the pages of the chosen one.
-
-Contains the room that each of them gets, and the order of the endpoints.
-"""
+"""The requests tab of a run: three charts with one time cursor, the endpoints, the pages of the chosen endpoint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The screen of one run: verdict, tabs, and what the open tab shows.
-
-Contains which tab is open and the cursor of each.
-"""
+"""The screen of one run: its state, tabs, and the content of the open tab."""
 
 from __future__ import annotations
 

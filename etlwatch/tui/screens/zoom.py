@@ -1,7 +1,4 @@
-"""One chart at full size, with the time cursor that all charts share and what is known of the moment under it.
-
-Contains which chart is shown and how much of a run.
-"""
+"""One chart at full size, with the time cursor that all charts share and the values under it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The cells that a terminal shows, and the shortest text that turns them into others.
+"""A copy of the cells that the terminal shows, and the shortest text that turns them into others.
 
-Contains what is known of the terminal: its cells, where its cursor is and how it writes. Nothing of Textual is
-loaded: the first frame is drawn with it before (`etlwatch.tui.opening`).
+Loads nothing of Textual: the first frame is drawn with it (`etlwatch.tui.opening`).
 
     shadow.difference(pieces, "truecolor", (160, 40))    what to send for pieces (line, column, segments)
     shadow.forget()                                      the terminal may show anything

@@ -1,6 +1,4 @@
-"""Textual's updates on their way to the terminal: only the cells that differ from what it shows are sent.
-
-Contains the seam, and everything private to Textual that it needs; nothing else in the package touches that.
+"""Sends only the cells that differ from what the terminal shows; all private names of Textual are used here only.
 
     class EtlwatchApp(CellDiffing):
         cell_diffing = True      switched off, every update goes out as Textual made it

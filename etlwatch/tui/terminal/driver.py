@@ -1,7 +1,7 @@
-"""Textual's Linux driver, knowing when the terminal is gone.
+"""Textual's Linux driver, with a watch for a terminal that is gone.
 
-Contains the watch for a hang-up. The watch blocks in the kernel and costs nothing until the other end closes; reading
-alone would not do, since a terminal that is gone reads as ready for ever, and the loop around it would burn a core.
+The watch blocks in the kernel and costs nothing. Reading alone would not do: a terminal that is gone always reads as
+ready, and the loop would use a whole core.
 """
 
 from __future__ import annotations

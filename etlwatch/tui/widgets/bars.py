@@ -1,8 +1,6 @@
-"""Line 1 of every screen: how it stands at the left, how fresh that is at the right.
+"""The widgets of one line: header, rule and footer.
 
-Contains what is dropped first when the line is too short.
-
-    HealthLine().show(left=[Part(…), …], right=[Part(…), …])
+HealthLine().show(left=[Part(…), …], right=[Part(…), …])
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Widgets of the compact charts: they draw a `Chart`, and draw it again only when it has changed.
+"""Widgets of the compact charts: they draw a `Chart` again only when it has changed.
 
-Contains caching by width, rows, theme and glyphs (through `SpanLines`).
+An equal chart costs one comparison; of a new one only the cells that differ are sent.
 
     chart = BlockChart(rows=6)          chart.show(Chart(…))
     sparks = SparkLines()               sparks.show([Spark(…), …])

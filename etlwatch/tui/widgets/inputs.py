@@ -1,7 +1,6 @@
-"""A line to type in: a label, brackets around what is typed, and a word behind.
+"""A line to type in, a prompt in place of the footer, and the choices of a dialog.
 
-Contains the three parts and which characters are taken; others go on to the screen, so that its keys work while a
-number is typed.
+A line takes some characters only; others reach the screen, so that its keys work while a number is typed.
 """
 
 from __future__ import annotations

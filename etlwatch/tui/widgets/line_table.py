@@ -1,7 +1,6 @@
-"""A table drawn line by line, whose selection stays on its thing.
+"""A table drawn line by line, with a cursor and marks that stay with their keys.
 
-Contains cursor and marks of keyed rows, and which rows are drawn again. No markup is parsed anywhere; cells are
-spans.
+No markup is parsed; cells are spans. Only rows that changed are drawn again.
 
     table = LineTable(columns, empty="no runs yet")
     table.columns = columns_for_160             layouts are data (`etlwatch.text.columns`)

@@ -1,7 +1,7 @@
-"""The full-size chart, drawn by plotext 6 and kept as spans.
+"""The full-size chart, drawn by plotext 6 and stored as spans.
 
-Contains everything that knows plotext: figures, markers, and reading its output back into roles. plotext is imported
-when the first chart is drawn (0.15 s), never before.
+Everything that depends on plotext: figures, markers, and reading its output back into roles. It is imported when the
+first chart is drawn (0.15 s).
 
     PlotChart().show(Plot(…))       drawn again only for another plot, another size or other glyphs
 

@@ -1,7 +1,4 @@
-"""What tables and texts have in common: lines that keys and the wheel move through.
-
-Contains the first line in view and the keys (declared in `etlwatch.commands`).
-"""
+"""Lines that keys and the wheel scroll through: the base of tables, and a widget of texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the widgets of this package have in common: how their lines are drawn, and that they can be muted."""
+"""The base of all widgets here: lines of spans, cached and dimmed; and the widget that shows a few of them."""
 
 from collections.abc import Iterable, Sequence
 
