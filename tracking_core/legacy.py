@@ -20,7 +20,7 @@ from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Receipt
 from tracking_core.identity import format_run_id
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
@@ -195,8 +195,8 @@ class KeptDelivery(ImmediateDelivery):
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
         return self._exchange(self._writer, way)
 
-    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
-        self._drop(batch, state)
+    def _not_taken(self, way: Attempt, state: RunState, error: Exception | None) -> Receipt | None:
+        self._drop(way, state)
         assert error is not None
         raise _as_tracking_error(error) from error
 

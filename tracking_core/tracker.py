@@ -96,7 +96,7 @@ class SimpleETLTracker:
         self._last_job: str | None = None
         # Runs of whoever started this process: it says how they end, by the exit status that it sees.
         self._handed: set[int] = set()
-        self._blocks: weakref.WeakValueDictionary[int, ETLRunContext] = weakref.WeakValueDictionary()
+        self._blocks: dict[int, weakref.ref[ETLRunContext]] = {}
         self._delivery = self._make_delivery()
         self._request = self._delivery.request
         self._heartbeat_settings = HeartbeatSettings(
@@ -279,14 +279,15 @@ class SimpleETLTracker:
         # Not before: until its end is recorded a signal may have to record another one.
         open_runs.ended(known)
         heartbeat.forget(known)
-        if recorded and (block := self._blocks.get(known)) is not None:
+        listed = self._blocks.pop(known, None) if recorded else None
+        if listed is not None and (block := listed()) is not None:
             block.note_end(well=status is RunStatus.COMPLETED)
         return recorded
 
     def note_block(self, block: ETLRunContext) -> None:
         """Have a run's block told when the run is ended within it."""
         if block.run_id is not None:
-            self._blocks[block.run_id] = block
+            self._blocks[block.run_id] = weakref.ref(block)
 
     def log_request(
         self,

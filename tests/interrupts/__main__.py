@@ -41,7 +41,7 @@ def main() -> int:
             verdicts.append(verdict)
             print(
                 f"{store:9}{delivery:10}{way:7}{verdict.interrupts:7} interrupts, exit {verdict.exit_s:.2f} s",
-                f"{len(verdict.swallowed)} swallowed: {verdict.swallowed[:5]}",
+                f"{verdict.unraisable} unraisable",
             )
             for fault in verdict.faults:
                 print(f"    {fault}")

@@ -10,6 +10,7 @@ import argparse
 import faulthandler
 import json
 import random
+import sqlite3
 import sys
 import threading
 import time
@@ -19,6 +20,15 @@ from dataclasses import asdict, dataclass, field
 
 from tests.interrupts.raising import chosen
 from tracking_core import ETLContext, ETLRunContext, SimpleETLTracker, get_etl_tracker
+
+unraisable: list[object] = []
+"""What Python ended since the last call began."""
+
+DRIVER = "_conninfo_attempts.py"
+"""Where psycopg takes a TimeoutError for a fault of a name."""
+
+EMPTY_SPOOL = 0.9
+"""How often a call finds nothing that others have spooled: what it replays is a long way, and interrupted too."""
 
 LONGEST_S = {"immediate": 0.02, "buffered": 0.0006}
 
@@ -30,6 +40,9 @@ class Figures:
     interrupts: int = 0
     swallowed: list[str] = field(default_factory=list)
     """Calls that returned although the exception was raised."""
+
+    unraisable: int = 0
+    """How often it was raised where Python or psycopg ends it: in a `__del__`, or in a function that SQLite calls."""
 
     requests: int = 0
     """Requests that were accepted for certain."""
@@ -65,6 +78,21 @@ class Job:
         """Log one request with a page of its own."""
         self.pages += 1
         return self.tracker.log_request(self.run_id, "/a", self.pages, 1, 200, 1, 1.5)
+
+    def use_store(self, *, empty_spool: bool) -> None:
+        """Let the next call try the store: one that was interrupted late may count as a store that fails."""
+        for tracker in (self.tracker, self.old._tracker):  # type: ignore[attr-defined]
+            # A buffered delivery's breaker belongs to the writer's thread.
+            breaker = getattr(tracker._delivery, "_breaker", None)
+            if breaker is not None:
+                breaker.worked()
+                if empty_spool:
+                    tracker._delivery.flush(1)
+
+    def stored(self) -> int:
+        """Return how many requests the store holds."""
+        metrics = self.tracker.get_run_metrics(self.run_id)
+        return -1 if metrics is None else metrics.total_requests
 
     def failed_request(self) -> bool:
         """Log a request with a long error, the way that is not the short one."""
@@ -142,10 +170,15 @@ def steps(job: Job, arguments: argparse.Namespace) -> Figures:
 def interrupt(job: Job, figures: Figures, name: str, way: str, place: int, dice: random.Random) -> bool:
     """Make one call, interrupt it, and note what came of it; return whether there was time to."""
     pages = job.pages
+    unraisable.clear()
+    job.use_store(empty_spool=dice.random() < EMPTY_SPOOL)
     outcome = chosen(way, job.calls()[name], place, dice, LONGEST_S[job.delivery])
     figures.interrupts += outcome.raised
     if outcome.raised and not (outcome.came_out or outcome.late):
-        figures.swallowed.append(f"{name} at {place}")
+        if unraisable or DRIVER in outcome.where:
+            figures.unraisable += 1
+        else:
+            figures.swallowed.append(f"{name} at {place}: {outcome.where}")
     if job.pages > pages and outcome.came_out:
         figures.unclear += 1
     elif job.pages > pages:
@@ -164,11 +197,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calls", default="")
     arguments = parser.parse_args()
+    sys.unraisablehook = unraisable.append
+    sqlite3.enable_callback_tracebacks(True)
     job = Job(arguments.dsn, arguments.delivery)
     figures = (steps if arguments.way == "steps" else at_random)(job, arguments)
     figures.errors += usable(job, figures)
     report = job.tracker.flush(10)
     figures.sent, figures.spooled, figures.dropped = report.sent, report.spooled, report.dropped
+    if min(figures.sent, figures.spooled, figures.dropped) < 0:
+        figures.errors.append(f"less than nothing was delivered: {report}")
     figures.done_at = time.monotonic()
     print(json.dumps(asdict(figures)))
     sys.stdout.flush()
@@ -193,14 +230,13 @@ def usable(job: Job, figures: Figures) -> list[str]:
         figures.requests += 1
     else:
         faults.append("the last request was not recorded")
-    # What an interrupt sent to the spool comes a little later: exact, which is checked when the job has left.
-    until, stored = time.monotonic() + 10, -1
-    while stored < figures.requests and time.monotonic() < until:
+    # What was spooled before a `close` is another process's to send; what is recorded now arrives by itself.
+    until, before = time.monotonic() + 10, job.stored()
+    figures.requests += job.request() is True
+    while job.stored() <= before and time.monotonic() < until:
         job.tracker.flush(1)
-        metrics = job.tracker.get_run_metrics(job.run_id) if job.run_id else None
-        stored = -1 if metrics is None else metrics.total_requests
-    if stored < figures.requests:
-        faults.append(f"{figures.requests} requests were accepted, the store holds {stored}")
+    if job.stored() <= before:
+        faults.append(f"what is recorded does not arrive: the store holds {before} of {figures.requests} requests")
     if job.tracker.end_run(job.run_id, success=True) is not True:
         faults.append("the run cannot be ended")
     if time.monotonic() - began > 20:

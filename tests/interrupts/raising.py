@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import dis
+import gc
 import inspect
 import random
 import signal
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -53,9 +55,12 @@ KINDS: tuple[type[BaseException], ...] = (Late, TimeoutError, KeyboardInterrupt,
 class Outcome:
     """What became of one interrupted call."""
 
-    def __init__(self, *, raised: bool, came_out: bool, value: object, late: bool = False) -> None:
+    def __init__(self, *, raised: bool, came_out: bool, value: object, late: bool = False, where: str = "") -> None:
         self.raised = raised
         """Whether the exception was raised at all; the call may have been over."""
+
+        self.where = where
+        """The innermost places of the call at that moment, where they are known."""
 
         self.came_out = came_out
         """Whether it came out of the call."""
@@ -67,14 +72,22 @@ class Outcome:
         """What the call returned, None where it did not."""
 
 
+def _places(frame: FrameType | None) -> str:
+    found = []
+    while frame is not None and len(found) < 5:
+        found.append(f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}")
+        frame = frame.f_back
+    return " < ".join(found)
+
+
 def at_step(call: Call, step: int, kind: type[BaseException], *, also: str = "contextlib.py") -> Outcome:
     """Raise at one place of a call, counted from 1; main thread only. `also`: a part of the names of other files."""
-    raised: list[bool] = []
+    raised: list[str] = []
 
-    def handler(_number: int, _frame: FrameType | None) -> None:
+    def handler(_number: int, frame: FrameType | None) -> None:
         sys.settrace(None)
         if not raised:
-            raised.append(True)
+            raised.append(_places(frame))
             raise kind
 
     left = step
@@ -99,6 +112,8 @@ def at_step(call: Call, step: int, kind: type[BaseException], *, also: str = "co
 
     before = signal.signal(signal.SIGINT, handler)
     values: list[object] = []
+    # What the collector calls, a `__del__` for one, is no place of the call.
+    gc.disable()
     try:
         try:
             sys.settrace(trace)
@@ -111,8 +126,9 @@ def at_step(call: Call, step: int, kind: type[BaseException], *, also: str = "co
         # It may also come when the call has just returned.
         return Outcome(raised=True, came_out=not values, value=values[0] if values else None, late=bool(values))
     finally:
+        gc.enable()
         signal.signal(signal.SIGINT, before)
-    return Outcome(raised=bool(raised), came_out=False, value=values[0])
+    return Outcome(raised=bool(raised), came_out=False, value=values[0], where="".join(raised))
 
 
 def _stop_tracing(frame: FrameType, others: list[FrameType], trace: object) -> None:
@@ -133,10 +149,10 @@ def _is_seen(frame: FrameType) -> bool:
 
 def by_timer(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
     """Raise from the handler of a signal after some time; main thread only."""
-    raised = []
+    raised: list[str] = []
 
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        raised.append(True)
+    def handler(_number: int, frame: FrameType | None) -> None:
+        raised.append(_places(frame))
         raise kind
 
     before = signal.signal(signal.SIGALRM, handler)
@@ -151,19 +167,20 @@ def by_timer(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
         return Outcome(raised=True, came_out=not values, value=values[0] if values else None, late=bool(values))
     finally:
         signal.signal(signal.SIGALRM, before)
-    return Outcome(raised=bool(raised), came_out=False, value=values[0])
+    return Outcome(raised=bool(raised), came_out=False, value=values[0], where="".join(raised))
 
 
 def by_thread(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
     """Raise with PyThreadState_SetAsyncExc in a thread that makes the call, from this one, while it is inside."""
-    inside, values, ended = [False], list[object](), list[BaseException]()
-    worker = threading.Thread(target=_in_thread, args=(call, inside, values, ended))
+    inside, values, ended, left = [False], list[object](), list[BaseException](), SimpleQueue[None]()
+    worker = threading.Thread(target=_in_thread, args=(call, inside, values, ended, left))
     worker.start()
     until = time.monotonic() + seconds
     while worker.is_alive() and (time.monotonic() < until or not (inside[0] or values)):
         time.sleep(min(seconds, 0.0001))
-    # Either may be over by the time that it is raised: then it comes when the call has just returned.
+    # The call may be over by the time that it is raised: then it comes when it has just returned.
     raised = inside[0] and worker.ident is not None and _raise_in(worker.ident, kind) == 1
+    left.put(None)
     worker.join()
     for error in ended:
         if type(error) is not kind:
@@ -173,13 +190,17 @@ def by_thread(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
     return Outcome(raised=bool(raised), came_out=bool(ended and not values), value=value, late=late)
 
 
-def _in_thread(call: Call, inside: list[bool], values: list[object], ended: list[BaseException]) -> None:
+def _in_thread(
+    call: Call, inside: list[bool], values: list[object], ended: list[BaseException], left: SimpleQueue[None]
+) -> None:
     try:
         try:
             inside[0] = True
             values.append(call())
         finally:
             inside[0] = False
+            # What was raised comes here at the latest.
+            left.get()
     except BaseException as error:
         # Whatever comes out is judged by who waits for this thread.
         ended.append(error)
@@ -187,7 +208,7 @@ def _in_thread(call: Call, inside: list[bool], values: list[object], ended: list
 
 def chosen(way: str, call: Call, place: int, dice: random.Random, longest_s: float) -> Outcome:
     """Interrupt a call in one of the ways: at a step, or after a random time."""
-    kind = KINDS[place % len(KINDS)]
+    kind = dice.choice(KINDS)
     if way == "steps":
         return at_step(call, place, kind)
     seconds = max(dice.random() ** 2 * longest_s, 1e-6)

@@ -26,7 +26,7 @@ class MemorySpool:
         """Whether nothing waits."""
         return not self.batches
 
-    def take(self, item: Batch | PendingBatch, until: float = math.inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = math.inf, *, again: bool = False) -> bool:
         """Keep a batch, unless the test has filled the spool; a claim as the batch that a replay makes of it."""
         if not self.full:
             self.batches.append(
@@ -44,9 +44,16 @@ class MemorySpool:
         self.aside.append(batch)
         return True
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+    def replay(
+        self,
+        write: Callable[[Batch], Receipt],
+        *,
+        until: float | None = None,
+        others: bool = True,
+        outcome: Replay | None = None,
+    ) -> Replay:
         """Send what waits until the store fails."""
-        outcome = Replay()
+        outcome = outcome or Replay()
         while self.batches:
             try:
                 receipt = write(self.batches[0])

@@ -356,11 +356,18 @@ class Kept:
         self.aside.append(batch)
         return True
 
-    def take(self, batch: Batch) -> bool:
+    def take(self, batch: Batch, *, again: bool = False) -> bool:
         self.batches.append(batch)
         return True
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+    def replay(
+        self,
+        write: Callable[[Batch], Receipt],
+        *,
+        until: float | None = None,
+        others: bool = True,
+        outcome: Replay | None = None,
+    ) -> Replay:
         return Replay()
 
     def close(self) -> None:

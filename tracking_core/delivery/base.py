@@ -81,8 +81,11 @@ class Spool(Protocol):
         """Whether this process has nothing waiting there."""
         ...
 
-    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:
-        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
+    def take(self, item: Batch | PendingBatch, until: float = inf, *, again: bool = False) -> bool:
+        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises.
+
+        `again`: it may be the one that was kept last, by a call that was interrupted.
+        """
         ...
 
     def take_blocked(self, batch: Batch) -> bool:
@@ -93,8 +96,18 @@ class Spool(Protocol):
         """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
         ...
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
-        """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
+    def replay(
+        self,
+        write: Callable[[Batch], Receipt],
+        *,
+        until: float | None = None,
+        others: bool = True,
+        outcome: Replay | None = None,
+    ) -> Replay:
+        """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too.
+
+        `outcome` is what is returned, for who may be interrupted before that.
+        """
         ...
 
     def close(self) -> None:
@@ -139,8 +152,8 @@ class Replay:
     """Why the replay ended early, '' when it did not."""
 
     def add(self, other: Replay) -> None:
-        """Count what another replay has done, too."""
-        for name in ("sent", "lost", "own_sent", "own_lost", "batches", "rejected", "blocked", "expired", "left"):
+        """Count what another replay has done, too, but for what this process had spooled itself."""
+        for name in ("sent", "lost", "batches", "rejected", "blocked", "expired", "left"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.refused.update(other.refused)
         self.error = self.error or other.error
@@ -151,13 +164,13 @@ class NoSpool:
 
     is_empty = True
 
-    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:  # noqa: ARG002 - the signature is the Protocol's
+    def take(self, item: Batch | PendingBatch, until: float = inf, *, again: bool = False) -> bool:  # noqa: ARG002 - the signature is the Protocol's
         """Return False."""
         return False
 
     take_blocked = set_aside = take
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:  # noqa: ARG002
+    def replay(self, *_: object, **__: object) -> Replay:
         """Return that nothing was sent."""
         return Replay()
 
@@ -179,9 +192,9 @@ class SpoolAtNeed:
         """Whether this process has nothing waiting there."""
         return self._made is None or self._made.is_empty
 
-    def take(self, item: Batch | PendingBatch, until: float = inf) -> bool:
+    def take(self, item: Batch | PendingBatch, until: float = inf, *, again: bool = False) -> bool:
         """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
-        return self._spool().take(item, until)
+        return self._spool().take(item, until, again=again)
 
     def take_blocked(self, batch: Batch) -> bool:
         """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
@@ -191,9 +204,16 @@ class SpoolAtNeed:
         """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
         return self._spool().set_aside(batch)
 
-    def replay(self, write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+    def replay(
+        self,
+        write: Callable[[Batch], Receipt],
+        *,
+        until: float | None = None,
+        others: bool = True,
+        outcome: Replay | None = None,
+    ) -> Replay:
         """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
-        return self._spool().replay(write, until=until, others=others)
+        return self._spool().replay(write, until=until, others=others, outcome=outcome)
 
     def close(self) -> None:
         """Let go of what waits, so that another process may replay it."""

@@ -6,7 +6,7 @@ several batches until a store is known to hold it, so it is counted by the run's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.run_registry import RunState
@@ -20,23 +20,28 @@ if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport
 
 
+class Once(Protocol):
+    """What is counted once, although its call may be interrupted and made up for."""
+
+    counted: bool
+
+
 class Counts:
     """The figures of one tracker."""
 
     def __init__(self, whole: Counts | None = None) -> None:
         self._whole = whole
-        # Guards the figures, which several threads add to.
+        # Guards the figures, which several threads add to; that of the whole where there is one.
         self._lock = ReentrantLock()
         self._begin()
         renew_in_child(self._begin)
 
     def _begin(self) -> None:
-        self._figures = {"sent": 0, "spooled": 0, "dropped": 0}
-        self._off = 0
+        self._figures = _nothing()
 
     def undelivered(self) -> tuple[int, int]:
         """Return how many events wait in the spool and how many were dropped, but for those of runs switched off."""
-        return self._figures["spooled"], self._figures["dropped"] - self._off
+        return self._figures["spooled"], self._figures["dropped"] - self._figures["off"]
 
     @property
     def report(self) -> DeliveryReport:
@@ -45,31 +50,63 @@ class Counts:
         load("tracking_core.records")
         from tracking_core.records import DeliveryReport
 
-        with self._lock:
-            return DeliveryReport(**self._figures)
+        with self._both():
+            mine = self._figures
+            return DeliveryReport(sent=mine["sent"], spooled=mine["spooled"], dropped=mine["dropped"])
 
-    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0) -> None:
-        """Count events; negative numbers take them away again. `off`: those dropped because tracking is off."""
-        with self._lock:
-            self._figures["sent"] += sent
-            self._figures["spooled"] += spooled
-            self._figures["dropped"] += dropped
-            self._off += off
-        if self._whole is not None:
-            self._whole.add(sent=sent, spooled=spooled, dropped=dropped, off=off)
+    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0, once: Once | None = None) -> None:
+        """Count events, `off` among those dropped because tracking is off; with `once`, not where that is counted."""
+        mine, whole = self._figures, self._figures_of_whole()
+        with self._both():
+            if once is not None:
+                if once.counted:
+                    return
+                once.counted = True
+            # No call in these, so that nothing comes in between.
+            mine["sent"] += sent
+            mine["spooled"] += spooled
+            mine["dropped"] += dropped
+            mine["off"] += off
+            whole["sent"] += sent
+            whole["spooled"] += spooled
+            whole["dropped"] += dropped
+            whole["off"] += off
 
     def start(self, state: RunState, where: str) -> None:
         """Count a run's start where it is now: `sent`, `spooled` or `dropped`."""
-        with self._lock:
+        mine, whole = self._figures, self._figures_of_whole()
+        with self._both():
+            # As above.
             before, state.start_is = state.start_is, where
-        if before != where:
-            if before:
-                self.add(**{before: -1})
-            self.add(**{where: 1})
+            mine[before] -= 1
+            whole[before] -= 1
+            mine[where] += 1
+            whole[where] += 1
 
     def replayed(self, replay: Replay) -> None:
-        """Count what this process had spooled itself and has sent now."""
-        self.add(sent=replay.own_sent, dropped=replay.own_lost, spooled=-replay.own_sent - replay.own_lost)
+        """Count, once, what this process had spooled itself and has sent now."""
+        mine, whole = self._figures, self._figures_of_whole()
+        with self._both():
+            # As above.
+            sent, lost = replay.own_sent, replay.own_lost
+            replay.own_sent = replay.own_lost = 0
+            mine["sent"] += sent
+            mine["dropped"] += lost
+            mine["spooled"] -= sent + lost
+            whole["sent"] += sent
+            whole["dropped"] += lost
+            whole["spooled"] -= sent + lost
+
+    def _both(self) -> ReentrantLock:
+        return (self._whole or self)._lock
+
+    def _figures_of_whole(self) -> dict[str, int]:
+        return _nothing() if self._whole is None else self._whole._figures
+
+
+def _nothing() -> dict[str, int]:
+    # Under '' a run's start that is nowhere.
+    return {"sent": 0, "spooled": 0, "dropped": 0, "off": 0, "": 0}
 
 
 of_process = Counts()

@@ -53,8 +53,11 @@ class Attempt:
     def __init__(self, make: Callable[[], Batch]) -> None:
         self._make = make
         self._made: Batch | None = None
-        self.settled = False
-        """Whether it is known to be committed, spooled or given up."""
+        self.receipt: Receipt | None = None
+        """What the store said, once it is known to be committed."""
+
+        self.counted = False
+        """Whether it is counted as sent, spooled or dropped."""
 
     def batch(self) -> Batch:
         """Return the batch, made at the first call."""
@@ -212,7 +215,7 @@ class ImmediateDelivery:
         with self._runs.lock:
             known = [state for state in self._runs.known((raw.run_id,)) if state.start is not None and not state.ended]
         for state in known:
-            self._keep(self._ending(raw, state, enabled=True)(), state)
+            self._keep(Attempt(self._ending(raw, state, enabled=True)), state)
             self._runs.end(raw.run_id)
 
     def _ending(self, raw: RawEnd, state: RunState, *, enabled: bool) -> Callable[[], Batch]:
@@ -300,7 +303,7 @@ class ImmediateDelivery:
 
         def later(interrupted: bool) -> None:
             if interrupted:
-                self._not_taken(make(), state, None)
+                self._not_taken(Attempt(make), state, None)
             else:
                 self._deliver(make, state)
 
@@ -311,20 +314,19 @@ class ImmediateDelivery:
         try:
             return store_busy(lambda: deadlines.bounded(self._deadline, lambda: self._deliver_now(way, state, began)))
         except BaseException as error:
-            if not way.settled and from_outside(error):
-                self._keep(way.batch(), state)
+            if from_outside(error) and way.receipt is not None:
+                self._count(way, state, way.receipt)
+            elif from_outside(error) and not way.counted:
+                self._keep(way, state)
             raise
         finally:
             state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
 
     def _deliver_now(self, way: Attempt, state: RunState, began: float) -> Receipt | None:
         if not self._breaker.may_try(began):
-            receipt = self._not_taken(way.batch(), state, None)
-            way.settled = True
-            return receipt
+            return self._not_taken(way, state, None)
         try:
-            receipt = self._write(way)
-            way.settled = True
+            way.receipt = receipt = self._write(way)
         except BaseException as error:
             if from_outside(error) or not isinstance(error, Exception):
                 # A breaker that let a call through waits for its answer; somebody's patience is one, if it was long.
@@ -335,13 +337,11 @@ class ImmediateDelivery:
                     self._breaker.unknown()
                 raise
             self._failed(error, began)
-            taken = self._not_taken(way.batch(), state, error)
-            way.settled = True
-            return taken
+            return self._not_taken(way, state, error)
         self._breaker.worked()
         self._health.worked(self._label())
         self._receipts.learn(way.batch(), receipt)
-        self._count(way.batch(), state, receipt)
+        self._count(way, state, receipt)
         if not self._spool.is_empty:
             self._replay(REPLAY_STEP_S, others=False)
         return receipt
@@ -354,13 +354,14 @@ class ImmediateDelivery:
             self._breaker.failed(now, now - began)
         self._health.failed(error, self._label())
 
-    def _keep(self, batch: Batch, state: RunState) -> None:
+    def _keep(self, way: Attempt, state: RunState) -> None:
         """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
-        if self._spool.take(batch):
-            self._counts.add(spooled=events_in(batch))
+        batch = way.batch()
+        if self._spool.take(batch, again=True):
+            self._counts.add(spooled=events_in(batch), once=way)
             self._receipts.starts(batch, "spooled")
         else:
-            self._drop(batch, state)
+            self._drop(way, state)
 
     def _write(self, way: Attempt) -> Receipt:
         """Write a batch on a connection of its own."""
@@ -389,23 +390,25 @@ class ImmediateDelivery:
         self._clock_offset.measure(hello.store_us, asked)
         self._health.version(hello.schema_version, hello.known_version, self._label())
 
-    def _count(self, batch: Batch, state: RunState, receipt: Receipt) -> None:
+    def _count(self, way: Attempt, state: RunState, receipt: Receipt) -> None:
         refused = receipt.refused.get(state.run_id)
         if refused is not None and state.start is None and refused != "off":
             # An id that no store holds is not worth remembering.
             with self._runs.lock:
                 self._runs.forget(state.run_id)
-        events = events_in(batch)
         if refused is None:
-            self._counts.add(sent=events)
+            self._counts.add(sent=events_in(way.batch()), once=way)
         else:
-            self._drop(batch, state)
+            self._drop(way, state)
 
-    def _drop(self, batch: Batch, state: RunState) -> None:
-        self._counts.add(dropped=events_in(batch))
+    def _drop(self, way: Attempt, state: RunState, *, off: bool = False) -> None:
+        batch = way.batch()
+        events = events_in(batch)
+        self._counts.add(dropped=events, off=events if off else 0, once=way)
         state.dropped += len(batch.requests) + len(batch.errors)
 
-    def _not_taken(self, batch: Batch, state: RunState, error: Exception | None) -> Receipt | None:
+    def _not_taken(self, way: Attempt, state: RunState, error: Exception | None) -> Receipt | None:
+        batch = way.batch()
         off = state.job is not None and self._switch.shared_off(state.job) and not batch.ends
         if not off and isinstance(error, RowRejected):
             # It would be rejected again when the spool is replayed.
@@ -414,14 +417,12 @@ class ImmediateDelivery:
         if off or isinstance(error, RowRejected) or not take(batch):
             if batch.requests and not (off or isinstance(error, RowRejected)):
                 self._add_up(batch, state)
-            self._drop(batch, state)
+            self._drop(way, state, off=bool(off))
             self._receipts.starts(batch, "dropped")
-            if off:
-                self._counts.add(off=events_in(batch))
-            else:
+            if not off:
                 self._health.undelivered("dropped")
             return None
-        self._counts.add(spooled=events_in(batch))
+        self._counts.add(spooled=events_in(batch), once=way)
         self._receipts.starts(batch, "spooled")
         self._health.undelivered("spooled")
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
@@ -462,7 +463,6 @@ class ImmediateDelivery:
             self._breaker.worked()
         else:
             self._breaker.unknown()
-        self._counts.replayed(replayed)
         self._health.replayed(replayed)
 
     def _replay_now(self, until: float | None, *, others: bool) -> Replay:
@@ -476,8 +476,16 @@ class ImmediateDelivery:
             self._receipts.learn(batch, receipt)
             return receipt
 
+        outcome = Replay()
         try:
-            return self._spool.replay(write, until=until, others=others)
+            self._spool.replay(write, until=until, others=others, outcome=outcome)
+            self._counts.replayed(outcome)
+        except BaseException:
+            # What was sent before is counted, once.
+            self._counts.replayed(outcome)
+            raise
+        else:
+            return outcome
         finally:
             for writer in writers:
                 with suppress_faults():

@@ -48,8 +48,11 @@ def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: C
                     # Counted only when all of the window is through: it is sent again as a whole.
                     outcome.error = done.error
                     return False
-            outcome.add(done)
+            # No call in these, so that nothing comes in between.
+            outcome.own_sent += done.own_sent
+            outcome.own_lost += done.own_lost
             held.offset = window.after
+            outcome.add(done)
         spool_file.remove(held.entry)
         began_at = held.offset
     except OSError as error:

@@ -24,6 +24,7 @@ PATIENCE_S = 2.0
 """How long a fork waits; beyond it, as when another process holds the file, it goes ahead."""
 
 _STEP_S = 0.0005
+_FEW = 16
 _STORES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - compared with co_filename
 
 
@@ -44,11 +45,16 @@ class Gate:
         """Threads by their use of SQLite."""
 
         self._forking: int | None = None
-        self._connections: weakref.WeakSet[Cuttable] = weakref.WeakSet()
+        # Not a WeakSet: that has a function called whenever one goes, and what interrupts it there is lost.
+        self._connections: set[weakref.ref[Cuttable]] = set()
+        self._look_from = _FEW
 
     def add(self, connection: Cuttable) -> None:
         """Have a connection closed at each fork."""
-        self._connections.add(connection)
+        self._connections.add(weakref.ref(connection))
+        if len(self._connections) > self._look_from:
+            self._connections -= {each for each in list(self._connections) if each() is None}
+            self._look_from = _FEW + 2 * len(self._connections)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -79,9 +85,10 @@ class Gate:
                 return
             time.sleep(_STEP_S)
         if not self._inside:
-            for connection in list(self._connections):
+            for each in list(self._connections):
                 with suppress(Exception):
-                    connection.cut()
+                    if (connection := each()) is not None:
+                        connection.cut()
 
     def _forget_interrupted(self) -> None:
         """Forget uses that an exception from outside ended before they could be taken back.

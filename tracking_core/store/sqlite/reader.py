@@ -92,7 +92,8 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
                 yield
             finally:
                 self._in_view = False
-                if self.raw.in_transaction:
+                # Closed where somebody interrupted the block and this comes when it is forgotten.
+                if not self.closed and self.raw.in_transaction:
                     with suppress(StoreError), self.operation() as raw:
                         raw.execute(self._sql["end_view"])
 
