@@ -4,6 +4,7 @@
     ├── ConfigurationError      a cfg or a switch that fits nothing accepted
     └── StoreError              the store did not do what was asked
         ├── StoreUnavailable    unreachable, silent beyond the deadline, shutting down, disk full: may heal by itself
+        │   └── StoreConflict   it ended a transaction because of another one; the same one may succeed at once
         ├── StoreRefused        it answered and said no: password, permission, read-only
         │   └── StoreForbidden  the role lacks a right
         ├── SchemaMissing       it holds none of our tables
@@ -31,6 +32,10 @@ class StoreError(TrackingError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached or did not answer in time; trying again later may help."""
+
+
+class StoreConflict(StoreUnavailable):
+    """The store ended a transaction because of another one: a deadlock or a serialization failure."""
 
 
 class StoreRefused(StoreError):

@@ -204,7 +204,7 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
     Return what was left out.
     """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    archive.put_deeds(deed for deed in reader.audit(MOST_DEEDS) if _is_about(deed, run))
+    archive.put_audit(deed for deed in reader.audit(MOST_DEEDS) if _is_about(deed, run))
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
         others = (other for other in living if other.run_id != run.run_id)

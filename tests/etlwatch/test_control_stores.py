@@ -22,7 +22,7 @@ from tests.support.proxy import PostgresProxy
 from tracking_core.records import Run
 from tracking_core.store import open_store
 from tracking_core.store.postgres.administration import PostgresAdministration
-from tracking_core.store.retention import Pace
+from tracking_core.store.retention import StepLimits
 from tracking_core.store.sqlite.administration import SqliteAdministration
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -41,7 +41,7 @@ def stock(store_dsn: str) -> Iterator[Stock]:
 @pytest.fixture
 def one_run_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (PostgresAdministration, SqliteAdministration):
-        monkeypatch.setattr(kind, "pace", Pace(runs=1, weight=50_000, purge=1_000))
+        monkeypatch.setattr(kind, "limits", StepLimits(runs=1, weight=50_000, purge=1_000))
     monkeypatch.setattr(operations, "REPORT_EVERY_S", 0.0)
 
 

@@ -92,9 +92,9 @@ def seen_of(dsn: str, run_id: int) -> dict[str, int]:
     return found
 
 
-def in_small_steps(admin: Administration, **pace: int) -> None:
+def in_small_steps(admin: Administration, **limits: int) -> None:
     assert isinstance(admin, PostgresAdministration | SqliteAdministration)
-    admin.pace = replace(admin.pace, **pace)
+    admin.limits = replace(admin.limits, **limits)
 
 
 def whole_run(stock: Stock, ended: datetime) -> int:

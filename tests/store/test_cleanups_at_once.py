@@ -22,7 +22,7 @@ import sys, os
 from dataclasses import replace
 from tracking_core.store import open_store
 admin = open_store(sys.argv[1]).administration(10.0)
-admin.pace = replace(admin.pace, runs=1)
+admin.limits = replace(admin.limits, runs=1)
 steps = admin.cleanup(30, actor="ben@job")
 next(steps)
 print("begun", flush=True)
@@ -113,7 +113,7 @@ def test_one_on_another_machine_is_believed_until_its_time_is_over(
 
 def test_it_holds_on_for_as_long_as_it_goes_on(store_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stocked(store_dsn)
-    monkeypatch.setattr("tracking_core.store.retention.HOLD_S", 0.0)
+    monkeypatch.setattr("tracking_core.store.retention.LEASE_S", 0.0)
     with open_store(store_dsn).administration(10.0) as admin:
         in_small_steps(admin, runs=1)
         steps = admin.cleanup(30, actor="ana@bastion")

@@ -13,7 +13,7 @@ import pytest
 from tracking_core.store import sql_files
 
 SQL = Path(str(files("tracking_core").joinpath("sql")))
-FILES = sorted({path.stem for path in SQL.glob("*/*.sql")} - {"archive", "standby"})
+FILES = sorted({path.stem for path in SQL.glob("*/*.sql")} - {"archive", "standby", "fragments"})
 """Of both; a bundle is a SQLite file whatever its source is."""
 
 ONLY = {"postgres": "-- PostgreSQL only:", "sqlite": "-- SQLite only:"}

@@ -14,12 +14,12 @@ import pytest
 from tests.store.stocking import Stock
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
-from tracking_core.events import Batch, Receipt, RequestRow, tally
+from tracking_core.events import Batch, CountedSource, PhaseChange, Receipt, RequestRow, tally
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WRITER_ID = 4096
-LOCK_ORDER = ("run_endpoints", "run_series", "throughput", "writers", "runs")
-"""Behind the requests themselves."""
+LOCK_ORDER = ("runs", "run_endpoints", "run_series", "throughput", "writers")
+"""As sql/writes.sql describes it, the requests themselves left out."""
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
@@ -71,6 +71,58 @@ def test_locks_are_taken_in_the_one_order(
     stock.close()
     before, after = LOCK_ORDER[: LOCK_ORDER.index(held)], LOCK_ORDER[LOCK_ORDER.index(held) + 1 :]
     assert free == {**dict.fromkeys(before, False), **dict.fromkeys(after, True)}
+
+
+@pytest.mark.parametrize("make", [one_request, batch])
+def test_a_run_is_changed_last_and_first_locked_against_removal_alone(
+    postgres_store_dsn: str, make: Callable[[int, int], Batch]
+) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_id = stock.start(NOW)
+    with stock.store.writer(30.0) as writer:
+        writer.write(make(run_id, 1))
+    # As another batch changes it.
+    changed = "SELECT FROM tracking.runs FOR NO KEY UPDATE"
+    with held_up(postgres_store_dsn, stock, changed, make(run_id, 2)) as watch:
+        free = [table for table in LOCK_ORDER[1:] if is_free(watch, table)]
+    stock.close()
+    assert free == []
+
+
+def test_phases_of_a_run_are_changed_by_one_writer_at_a_time(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    run_ids = sorted(stock.start(NOW) for _ in range(2))
+    for run_id in run_ids:
+        stock.phase(run_id, "extract", NOW, position=1)
+        stock.source_count(run_id, "items", 1, NOW)
+    at_us = to_microseconds(NOW)
+    late = Batch(
+        writer_id=WRITER_ID,
+        batch_seq=1,
+        phases=tuple(
+            PhaseChange(
+                run_id=run_id,
+                phase="extract",
+                position=1,
+                status="completed",
+                at_us=at_us,
+                started_us=at_us,
+                ended_us=at_us,
+                counters={},
+            )
+            for run_id in reversed(run_ids)
+        ),
+        source_counts=(CountedSource(run_id=run_ids[1], entity="items", items=2, at_us=at_us),),
+    )
+    # As a writer that changes the first of the runs.
+    held = f"SELECT pg_advisory_xact_lock({run_ids[0]})"
+    with held_up(postgres_store_dsn, stock, held, late) as watch:
+        free = [
+            len(watch.execute(f"SELECT FROM tracking.{table} FOR UPDATE SKIP LOCKED".encode()).fetchall())
+            for table in ("phases", "source_counts")
+        ]
+    stock.close()
+    assert free == [2, 2]
 
 
 @pytest.mark.parametrize("table", ["run_endpoints", "run_series", "runs"])

@@ -184,7 +184,8 @@ def test_sqlite_reads_the_pages_of_a_run_by_its_key_and_sorts_nothing(
 ) -> None:
     file, run_ids = sqlite
     plan = sqlite_plan(file, sql_files.blocks("sqlite", "raw")["pages"], {"run_id": run_ids[0], "limit": 10})
-    assert plan == ["SEARCH requests USING PRIMARY KEY (run_id=?)"]
+    assert "SEARCH requests USING PRIMARY KEY (run_id=?)" in plan
+    assert not [step for step in plan if "SCAN requests" in step or "TEMP B-TREE" in step]
 
 
 def test_the_check_knows_a_scan_of_every_partition(postgres: tuple[psycopg.Connection[Any], list[int]]) -> None:

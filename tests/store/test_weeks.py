@@ -210,7 +210,7 @@ def test_a_large_run_goes_from_a_cut_week_in_parts(stock: Stock, admin: Postgres
     monday = old_monday()
     stock.start(monday)
     removed = recorded(stock, monday)
-    admin.pace = replace(admin.pace, purge=2)
+    admin.limits = replace(admin.limits, purge=2)
     steps = admin.cleanup(14, actor=ANA, cutoff=monday + WEEK)
     assert next(steps) == 1
     seen = [rows_of(dsn, removed)["requests"] for step in steps if step == 0]
@@ -359,10 +359,10 @@ def test_a_replay_that_meets_the_drop_of_its_week_loses_nothing(
     with open_store(dsn).writer(10.0) as writer:
         insert = writer._insert_requests  # type: ignore[attr-defined]
 
-        def drop_then_insert(raw: object, batch: Batch) -> object:
+        def drop_then_insert(batch: Batch) -> object:
             # By now the run is there, for this writer alone.
             cleaned(admin, monday + WEEK)
-            return insert(raw, batch)
+            return insert(batch)
 
         writer._insert_requests = drop_then_insert  # type: ignore[attr-defined]
         start = stock.run_start(run_id, to_microseconds(monday + DAY))
@@ -441,7 +441,7 @@ def test_a_run_of_a_dropped_week_that_still_runs_is_taken_and_its_rows_go_with_i
 
 @pytest.mark.parametrize("count", [5, 50])
 @pytest.mark.parametrize("beside_another", [False, True])
-def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
+def test_a_clean_up_waits_for_a_batch_under_way_and_removes_what_it_wrote(
     stock: Stock,
     admin: PostgresAdministration,
     reader: Reader,
@@ -452,22 +452,24 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
     dsn, monday = postgres_store_dsn, old_monday()
     removed, living = stock.finished(monday, monday + HOUR), stock.start(monday)
     rows = paged(removed, NOW, count) + (paged(living, NOW, count) if beside_another else ())
-    with open_store(dsn).writer(10.0) as writer:
+    cleaning = threading.Thread(target=cleaned, args=(admin, monday + WEEK))
+    with open_store(dsn).writer(10.0) as writer, psycopg.connect(dsn, autocommit=True) as watch:
         insert = writer._insert_requests  # type: ignore[attr-defined]
 
-        def remove_meanwhile() -> None:
-            cleaned(admin, monday + WEEK)
+        def clean_meanwhile() -> None:
+            cleaning.start()
+            wait_until(lambda: waiting_for(watch, writer.raw) == 1, "the clean-up waits for the batch")  # type: ignore[attr-defined]
 
-        def insert_then_remove(*given: object) -> object:
-            inserted = insert(*given)
-            remove_meanwhile()
+        def insert_then_clean(batch: Batch) -> object:
+            inserted = insert(batch)
+            clean_meanwhile()
             return inserted
 
         # A small batch is inserted; a larger one is copied, and what is done meanwhile is told.
-        writer._insert_requests = insert_then_remove  # type: ignore[attr-defined]
+        writer._insert_requests = insert_then_clean  # type: ignore[attr-defined]
         batch = Batch(writer_id=9, batch_seq=1, requests=rows, cells=tally(rows))
-        receipt = writer.write(batch, meanwhile=remove_meanwhile)
-    assert set(receipt.refused) == {removed}
+        assert writer.write(batch, meanwhile=clean_meanwhile).refused == {}
+        cleaning.join()
     assert not any(rows_of(dsn, removed).values())
     assert reader.endpoints(removed) == []
     run = reader.run(living)
@@ -475,15 +477,16 @@ def test_a_batch_under_way_is_taken_back_and_refused_when_its_run_goes(
     assert run.requests == len(reader.pages(living, 1000)) == (count if beside_another else 0)
 
 
-def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
+def test_a_clean_up_waits_for_a_single_request_under_way_and_removes_it(
     stock: Stock, admin: PostgresAdministration, reader: Reader, postgres_store_dsn: str
 ) -> None:
     dsn, monday = postgres_store_dsn, old_monday()
     removed = stock.finished(monday, monday + HOUR)
-    # Of this number, which is none of those in 64 that go the way of a batch.
+    # Of this number, which is none of those in 64 that are stored as a batch.
     row = paged(removed, NOW, 1)[0]._replace(seq=1)
     # A first request makes the cell of all runs that the second one then has to wait for.
     other = stock.start(NOW)
+    cleaning = threading.Thread(target=cleaned, args=(admin, monday + WEEK))
     with open_store(dsn).writer(10.0) as writer, psycopg.connect(dsn) as holder:
         writer.write(Batch(writer_id=8, batch_seq=None, requests=(row._replace(run_id=other),), cells={}))
         holder.execute("SELECT * FROM tracking.throughput FOR UPDATE")
@@ -492,16 +495,27 @@ def test_a_single_request_under_way_is_seen_nowhere_and_all_of_it_goes(
         writing.start()
         with psycopg.connect(dsn, autocommit=True) as watch:
             wait_until(lambda: waiting_for(watch, holder) == 1, "the request waits for the cell of all runs")
-        assert cleaned(admin, monday + WEEK) == 1
+            cleaning.start()
+            wait_until(lambda: waiting_for(watch, writer.raw) == 1, "the clean-up waits for the request")  # type: ignore[attr-defined]
         holder.commit()
         writing.join()
+        cleaning.join()
     assert reader.run(removed) is None
-    assert reader.pages(removed) == []
-    left = {table: rows for table, rows in rows_of(dsn, removed).items() if rows}
-    assert set(left) <= {"requests", "run_endpoints", "run_series", "writers"}
-    assert left, "the request was under way"
+    assert not any(rows_of(dsn, removed).values())
+
+
+def test_what_an_older_program_wrote_of_a_removed_run_goes_with_its_tombstone(
+    stock: Stock, admin: PostgresAdministration, reader: Reader, postgres_store_dsn: str
+) -> None:
+    dsn, monday = postgres_store_dsn, old_monday()
+    removed = stock.finished(monday, NOW - 20 * DAY)
+    assert cleaned(admin, NOW - DAY) == 1
+    query(dsn, f"INSERT INTO {{}}run_endpoints VALUES ({removed}, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, '/a', '{{{{}}}}')")
+    query(dsn, f"INSERT INTO {{}}writers (run_id, writer_id) VALUES ({removed}, 7)")
+    assert reader.run(removed) is None
+    assert any(rows_of(dsn, removed).values())
     admin.at = NOW + 36 * DAY
-    cleaned(admin, monday + WEEK)
+    cleaned(admin, NOW - DAY)
     assert not any(rows_of(dsn, removed).values())
     assert query(dsn, "SELECT count(*) FROM {}removed_runs") == [(0,)]
 

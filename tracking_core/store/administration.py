@@ -1,7 +1,6 @@
-"""What a person changes, once for both dialects: the shared switch, a run closed by hand, a clean-up in steps.
+"""Changes that people make, for both dialects: the shared switch, a run closed by hand, a clean-up in steps.
 
-Owns which statements make a deed, in which order, and its entry in the audit, written in the same transaction. How a
-transaction is made belongs to the connections that inherit from this.
+Each change is audited in the same transaction.
 """
 
 from __future__ import annotations
@@ -9,9 +8,10 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from tracking_core.arguments import days_of
@@ -21,23 +21,21 @@ from tracking_core.errors import StoreError, StoreRefused, StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import CleanupJob, CleanupPlan, Switch
 from tracking_core.sanitize import clean_key, clean_text
-from tracking_core.store import rows
-from tracking_core.store.dialect import Dialect
 from tracking_core.store.parameters import to_json
 from tracking_core.store.retention import (
     Candidate,
     Cleanup,
-    Pace,
+    Removed,
     RequestsFate,
-    Tally,
+    StepLimits,
     cutoff_of,
     first_step,
     forgotten_before,
     holds,
-    new_hold,
+    new_lease,
     refused_before,
 )
-from tracking_core.store.rows import Row
+from tracking_core.store.transactions import Transactions
 
 SUMMARIES_OF_A_RUN = (
     "remove_endpoints",
@@ -48,46 +46,23 @@ SUMMARIES_OF_A_RUN = (
     "remove_errors",
     "remove_writers",
 )
-"""In the order in which every transaction locks the tables; before them the requests, last the runs."""
+"""In the order of their locks (see sql/administration.sql)."""
 
 PATIENCE = 20
-"""How many steps in a row may be taken back because their runs changed meanwhile."""
+"""How many steps in a row may find all their runs changed meanwhile."""
 
 
 _going_on: set[tuple[str, int]] = set()
-"""The clean-ups of this process, by store and audit entry: one whose store was lost cannot say there that it ended."""
+"""The clean-ups of this process, by store and audit entry; the entry in a lost store stays open there."""
 
 
-class _RunsChanged(Exception):
-    """A run that was chosen is running again, or ended later than it was thought to: the step is taken back."""
-
-
-class StoreAdministration(Dialect):
+class StoreAdministration(Transactions):
     """The methods of `tracking_core.store.base.Administration`; each raises StoreError when the store fails."""
 
     label: str
-    pace: Pace
+    limits: StepLimits
     removed_with_a_run: ClassVar[tuple[str, ...]] = SUMMARIES_OF_A_RUN
-    """The blocks that remove what hangs on some runs, in the order of their locks."""
-
-    writers_overlap: ClassVar[bool]
-    """Whether others write while a change is being made."""
-
-    @abstractmethod
-    def _change(self) -> AbstractContextManager[None]:
-        """Make one transaction of the statements inside, bounded by the deadline."""
-
-    @abstractmethod
-    def _look(self) -> AbstractContextManager[None]:
-        """Let all statements inside read one moment of the store."""
-
-    @abstractmethod
-    def _read(self, block: str, **parameters: object) -> list[Row]:
-        """Return the rows of a block of administration.sql, inside `_change` or `_look`."""
-
-    @abstractmethod
-    def _do(self, block: str, **parameters: object) -> int:
-        """Run a block of administration.sql inside `_change`; return the number of rows it touched."""
+    """The blocks that remove what belongs to some runs, in the order of their locks."""
 
     @abstractmethod
     def _record(self, **parameters: object) -> int:
@@ -117,19 +92,15 @@ class StoreAdministration(Dialect):
         scope = "global" if job is None else "job"
         name = "" if job is None else clean_key(_named("job", job))
         actor, reason = clean_key(_named("actor", actor)), clean_text(reason)
-        with self._change():
-            self._do(
-                "turn_switch",
-                scope=scope,
-                job=name,
-                enabled=enabled,
-                now=self._now(),
-                changed_by=actor,
-                reason=reason,
-            )
-            detail = {"scope": scope, "job": name, "reason": reason}
-            self._deed(actor, "tracking on" if enabled else "tracking off", detail)
-            return rows.switch(self._read("switch", scope=scope, job=name)[0], self.forms)
+        switch = {"scope": scope, "job": name, "enabled": enabled, "changed_by": actor, "reason": reason}
+        detail = {"scope": scope, "job": name, "reason": reason}
+
+        def turn() -> Switch:
+            self._do("turn_switch", **switch, now=self._now())
+            self._audit(actor, "tracking on" if enabled else "tracking off", detail)
+            return self._read("switch", scope=scope, job=name).records(Switch, self.forms)[0]
+
+        return self._changed(turn)
 
     def close_run(self, run_id: int, *, actor: str, reason: str) -> bool:
         """Mark a running run as abandoned, the reason on a new line of its notes; audited.
@@ -138,13 +109,16 @@ class StoreAdministration(Dialect):
         its job live after all, the job's own end wins later. Raises ValueError for an actor without a name.
         """
         actor, reason = clean_key(_named("actor", actor)), clean_text(reason)
-        with self._change():
-            closed = self._do("close_run", run_id=run_id, now=self._now(), reason=reason, ended_by=f"person {actor}")
-            if closed:
-                job = self._read("job_of_run", run_id=run_id)[0][0]
-                detail = {"run_id": str(run_id), "id": format_run_id(run_id), "job": job, "reason": reason}
-                self._deed(actor, "close run", detail)
-        return bool(closed)
+
+        def close() -> bool:
+            if not self._do("close_run", run_id=run_id, now=self._now(), reason=reason, ended_by=f"person {actor}"):
+                return False
+            job = self._read("job_of_run", run_id=run_id).value()
+            detail = {"run_id": str(run_id), "id": format_run_id(run_id), "job": job, "reason": reason}
+            self._audit(actor, "close run", detail)
+            return True
+
+        return self._changed(close)
 
     def plan_cleanup(
         self, days: int, *, cutoff: datetime | None = None, keep_last_success: bool = False
@@ -163,12 +137,9 @@ class StoreAdministration(Dialect):
             successes = self._last_successes(cutoff)
             spared = successes if keep_last_success else []
             found = self._read("plan_jobs", cutoff=self._moment(cutoff), spared=self._list(spared))
-            kept = self._read("count_kept", cutoff=self._moment(cutoff))[0][0]
+            kept = self._read("count_kept", cutoff=self._moment(cutoff)).value()
             fate = self._fate_of_requests(days, cutoff, now, spared)
-        jobs = tuple(
-            CleanupJob(job=job, runs=runs, requests=requests, errors=errors, oldest=self.forms.moment(oldest))
-            for job, runs, requests, errors, oldest in found
-        )
+        jobs = tuple(found.records(CleanupJob, self.forms))
         return CleanupPlan(
             cutoff=cutoff,
             days=days,
@@ -201,8 +172,8 @@ class StoreAdministration(Dialect):
         under_way = self._begin(days, actor, planned, keep_last_success)
         try:
             for step in self._steps(under_way):
-                if time.monotonic() >= under_way.hold.renew_at:
-                    under_way.hold.renew()
+                if time.monotonic() >= under_way.lease.renew_at:
+                    under_way.lease.renew()
                     with self._change():
                         self._amend(under_way)
                 yield step
@@ -212,7 +183,7 @@ class StoreAdministration(Dialect):
                 self._amend(under_way, ended=True)
             raise
         finally:
-            _going_on.discard((self.label, under_way.deed))
+            _going_on.discard((self.label, under_way.audit_id))
         with self._change():
             self._amend(under_way, ended=True, finished=True)
 
@@ -223,7 +194,7 @@ class StoreAdministration(Dialect):
         yield from self._tidy()
 
     def _begin(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Cleanup:
-        with self._change():
+        def begin() -> Cleanup:
             now, latest_end = self._clock()
             cutoff = planned or cutoff_of(days, now, latest_end)
             spared = self._last_successes(cutoff) if keep_last_success else []
@@ -236,22 +207,24 @@ class StoreAdministration(Dialect):
                 now=now,
                 spared=tuple(spared),
                 keeps_last_success=keep_last_success,
-                deed=self._deed(actor, "cleanup", {}),
-                tally=Tally(),
-                hold=new_hold(now),
+                audit_id=self._audit(actor, "cleanup", {}),
+                removed=Removed(),
+                lease=new_lease(now),
             )
             self._amend(under_way)
             # Before another thread can read the entry.
-            _going_on.add((self.label, under_way.deed))
-        return under_way
+            _going_on.add((self.label, under_way.audit_id))
+            return under_way
+
+        return self._changed(begin)
 
     def _check_none_goes_on(self, now: datetime) -> None:
         """Raise StoreRefused where another clean-up is under way."""
-        for deed, who, text in self._read("latest_cleanups"):
-            detail = json.loads(text)
-            if holds(detail, now, ours=(self.label, deed) in _going_on):
+        for entry in self._read("latest_cleanups").by_name():
+            detail = json.loads(entry["detail"])
+            if holds(detail, now, ours=(self.label, entry["id"]) in _going_on):
                 raise StoreRefused(
-                    f"{self.label}: a clean-up by {who} is under way, {detail['runs']:,} runs so far;"
+                    f"{self.label}: a clean-up by {entry['actor']} is under way, {detail['runs']:,} runs so far;"
                     " begin again when it has ended"
                 )
 
@@ -262,18 +235,13 @@ class StoreAdministration(Dialect):
                 chosen = self._choose(under_way)
             if not chosen:
                 return
-            if chosen[0].weight(requests=self.pace.requests) > self.pace.weight:
+            if chosen[0].weight(requests=self.limits.requests) > self.limits.weight:
                 yield from self._lighten(chosen[0], under_way.cutoff)
-            try:
-                with self._change():
-                    self._remove([candidate.run_id for candidate in chosen], under_way)
-                    under_way.tally.add(chosen)
-                    self._amend(under_way)
-            except _RunsChanged:
-                taken_back += 1
-                continue
-            taken_back = 0
-            yield len(chosen)
+            gone = self._changed(partial(self._remove, chosen, under_way))
+            taken_back = 0 if gone else taken_back + 1
+            if gone:
+                under_way.removed.add(gone)
+                yield len(gone)
         raise StoreUnavailable(f"{self.label}: its old runs change faster than they can be removed")
 
     def _choose(self, under_way: Cleanup) -> list[Candidate]:
@@ -281,60 +249,63 @@ class StoreAdministration(Dialect):
             "choose_runs",
             cutoff=self._moment(under_way.cutoff),
             spared=self._list(under_way.spared),
-            most=self.pace.runs,
+            most=self.limits.runs,
         )
-        candidates = [
-            Candidate(run_id=run_id, requests=requests, errors=errors, duration_ms=duration_ms)
-            for run_id, requests, errors, duration_ms in found
-        ]
-        return first_step(candidates, self.pace)
+        return first_step(found.records(Candidate, self.forms), self.limits)
 
-    def _remove(self, run_ids: list[int], under_way: Cleanup) -> None:
-        wanted = self._list(run_ids)
-        since = self._moment(forgotten_before(under_way.now))
-        self._remove_what_hangs_on(wanted)
-        self._do("leave_tombstones", run_ids=wanted, since=since, now=self._now())
-        if self._do("remove_runs", run_ids=wanted, cutoff=self._moment(under_way.cutoff)) != len(run_ids):
-            raise _RunsChanged
-        if self.writers_overlap:
-            # A batch that was on its way has written its rows after they were removed and its run's counters before.
-            self._remove_what_hangs_on(wanted)
+    def _remove(self, chosen: list[Candidate], under_way: Cleanup) -> list[Candidate]:
+        """Remove those of the chosen runs that are still old enough; return them."""
+        run_ids, cutoff = [candidate.run_id for candidate in chosen], self._moment(under_way.cutoff)
+        found = self._read("lock_removable", run_ids=self._list(run_ids), cutoff=cutoff)
+        gone = found.records(Candidate, self.forms)
+        if gone:
+            wanted = self._list([candidate.run_id for candidate in gone])
+            since = self._moment(forgotten_before(under_way.now))
+            self._remove_parts_of(wanted)
+            self._do("leave_tombstones", run_ids=wanted, since=since, now=self._now())
+            self._do("remove_runs", run_ids=wanted)
+            self._amend(under_way, more=gone)
+        return gone
 
-    def _remove_what_hangs_on(self, run_ids: object) -> None:
+    def _remove_parts_of(self, run_ids: object) -> None:
         for block in self.removed_with_a_run:
             self._do(block, run_ids=run_ids)
 
     def _purge(self, now: datetime) -> Iterator[int]:
         before = self._moment(forgotten_before(now))
-        purged = self.pace.purge
-        while purged == self.pace.purge:
+        purged = self.limits.purge
+        while purged == self.limits.purge:
             with self._change():
-                purged = self._do("purge_batches", before=before, most=self.pace.purge)
+                purged = self._do("purge_batches", before=before, most=self.limits.purge)
             if purged:
                 yield 0
-        purged = self.pace.runs
-        while purged == self.pace.runs:
+        purged = self.limits.runs
+        while purged == self.limits.runs:
             with self._change():
-                run_ids = [run_id for (run_id,) in self._read("old_tombstones", before=before, most=self.pace.runs)]
+                run_ids = self._read("old_tombstones", before=before, most=self.limits.runs).column("run_id")
                 purged = len(run_ids)
-                if self.writers_overlap:
-                    # A single request that was on its way, unlike a batch, is not taken back when its run goes.
-                    self._remove_what_hangs_on(self._list(run_ids))
+                # Programs of an older version lock no runs: one of their single requests may have arrived later.
+                self._remove_parts_of(self._list(run_ids))
                 self._do("purge_tombstones", run_ids=self._list(run_ids))
             if purged:
                 yield 0
 
     def _last_successes(self, cutoff: datetime) -> list[int]:
-        return [run_id for (run_id,) in self._read("last_successes", cutoff=self._moment(cutoff))]
+        return self._read("last_successes", cutoff=self._moment(cutoff)).column("run_id")
 
-    def _amend(self, under_way: Cleanup, *, ended: bool = False, finished: bool = False) -> None:
-        self._do("amend_deed", id=under_way.deed, detail=to_json(under_way.detail(finished=finished, ended=ended)))
+    def _amend(
+        self, under_way: Cleanup, *, more: Sequence[Candidate] = (), ended: bool = False, finished: bool = False
+    ) -> None:
+        """Write how far a clean-up has come, `more` being what this transaction removes."""
+        detail = under_way.detail(more=more, finished=finished, ended=ended)
+        self._do("amend_action", id=under_way.audit_id, detail=to_json(detail))
 
     def _clock(self) -> tuple[datetime, datetime | None]:
-        now, latest_end = self._read("clock", now=self._now())[0]
-        return self.forms.moment(now), None if latest_end is None else self.forms.moment(latest_end)
+        (found,) = self._read("clock", now=self._now()).by_name()
+        latest_end = found["latest_end"]
+        return self.forms.moment(found["moment"]), None if latest_end is None else self.forms.moment(latest_end)
 
-    def _deed(self, actor: str, action: str, detail: Mapping[str, object]) -> int:
+    def _audit(self, actor: str, action: str, detail: Mapping[str, object]) -> int:
         return self._record(now=self._now(), actor=actor, action=action, detail=to_json(detail))
 
 

@@ -1,4 +1,8 @@
-"""How a dialect writes down what it is given and hands out what it holds: the part that reading and keeping share."""
+"""The forms of values in both dialects: as parameters of statements, and in the rows that the drivers return.
+
+Stored values that make no sense (a time beyond the calendar, JSON that somebody edited) become the nearest valid value:
+one bad row never hides the others.
+"""
 
 from __future__ import annotations
 

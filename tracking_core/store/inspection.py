@@ -1,21 +1,17 @@
-"""What an examination asks of a store, once for both dialects, and how a probe is removed without a trace.
+"""What `etlwatch doctor` asks of a store beyond a Reader's queries, for both dialects, and how a probe is removed.
 
-A probe is a run under a job name of its own that `etlwatch doctor` writes to see whether writing works. Owns its
-reading back and its removal; what is concluded from any of it is not decided here. A clean-up leaves tombstones and an
+A probe is a run under a job name of its own, written to see whether writing works. A clean-up leaves tombstones and an
 audit entry, which a probe must not: it is removed by its id alone.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 from tracking_core.dataclass import asdict, dataclass
 from tracking_core.identity import format_run_id
-from tracking_core.store.dialect import Dialect
 from tracking_core.store.parameters import WIDENINGS
-from tracking_core.store.rows import Row
+from tracking_core.store.transactions import Transactions
 
 PROBE_JOB = "etlwatch-doctor"
 PROBE_ERA_S = (473_385_600, 788_918_400)
@@ -26,18 +22,18 @@ _ERA_END_S = 946_684_800
 
 FORGET = (
     "forget_batches",
-    "forget_requests",
-    "forget_endpoints",
-    "forget_series",
+    "remove_requests",
+    "remove_endpoints",
+    "remove_series",
     "forget_throughput",
-    "forget_phases",
-    "forget_phase_series",
-    "forget_source_counts",
-    "forget_errors",
-    "forget_writers",
-    "forget_run",
+    "remove_phases",
+    "remove_phase_series",
+    "remove_source_counts",
+    "remove_errors",
+    "remove_writers",
+    "remove_runs",
 )
-"""In the order in which every transaction locks the tables."""
+"""What removes a probe, in the order of the locks; the run itself is locked before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,49 +55,25 @@ class Figures:
         return len(set(asdict(self).values())) == 1
 
 
-class Inspection(Dialect):
-    """The questions; each raises StoreError when the store cannot answer."""
-
-    @abstractmethod
-    def _look(self) -> AbstractContextManager[None]:
-        """Let all statements inside read one moment of the store."""
-
-    @abstractmethod
-    def _change(self) -> AbstractContextManager[None]:
-        """Make one transaction of the statements inside, bounded by the deadline."""
-
-    @abstractmethod
-    def _read(self, block: str, **parameters: object) -> list[Row]:
-        """Return the rows of a block of inspection.sql, inside `_look` or `_change`."""
-
-    @abstractmethod
-    def _do(self, block: str, **parameters: object) -> int:
-        """Run a block of inspection.sql inside `_change`; return the number of rows it touched."""
+class Inspection(Transactions):
+    """The queries of an inspection, and the removal of a probe; each raises StoreError when the store fails."""
 
     def versions(self) -> list[tuple[int, str, str]]:
         """Return (version, name, checksum) of the migrations that ran here."""
         with self._look():
-            return [(int(version), str(name), str(checksum)) for version, name, checksum in self._read("versions")]
+            found = self._read("versions").by_name()
+        return [(row["version"], row["name"], row["checksum"]) for row in found]
 
     def figures(self, run_id: int) -> Figures:
         """Return what every table that counts requests says of a run."""
         with self._look():
-            raw, distinct, endpoints, series, run, ledgers, everyone = self._read("probe_figures", run_id=run_id)[0]
-        return Figures(
-            raw=raw,
-            distinct=distinct,
-            by_endpoint=endpoints,
-            over_time=series,
-            on_run=run,
-            in_ledgers=ledgers,
-            of_all_runs=everyone,
-        )
+            return self._read("probe_figures", run_id=run_id).records(Figures, self.forms)[0]
 
     def overdue_cells(self, now_s: int, most: int) -> int:
         """Return how many cells of all runs are older than their width allows, counted up to `most` a width."""
         with self._look():
             counted = [
-                self._read("overdue_cells", width=width, before=now_s - age - (now_s - age) % wider, most=most)[0][0]
+                self._read("overdue_cells", width=width, before=now_s - age - (now_s - age) % wider, most=most).value()
                 for width, wider, age in WIDENINGS
             ]
         return sum(counted)
@@ -111,20 +83,20 @@ class Inspection(Dialect):
 
         Raises ValueError, and changes nothing, for the run of another job.
         """
-        writers = self._list(list(writer_ids))
-        with self._change():
-            if any(job != PROBE_JOB for (job,) in self._read("probe_job", run_id=run_id)):
+        given: dict[str, object] = {
+            "run_id": run_id,
+            "run_ids": self._list([run_id]),
+            "writer_ids": self._list(list(writer_ids)),
+            "era_end": _ERA_END_S,
+        }
+
+        def forget() -> None:
+            if any(job != PROBE_JOB for job in self._read("probe_job", run_id=run_id).column("job")):
                 raise ValueError(f"run {format_run_id(run_id)} is no probe; nothing was removed")
-            span = self._read("probe_span", run_id=run_id)
-            since, until = span[0] if span else (0, 0)
-            given = {
-                "run_id": run_id,
-                "writer_ids": writers,
-                "since": since,
-                "until": until,
-                "era_end": _ERA_END_S,
-            }
+            span = self._read("probe_span", run_id=run_id).by_name()
             for block in FORGET:
-                self._do(block, **given)
+                self._do(block, **{"since": 0, "until": 0} | given | (span[0] if span else {}))
+
+        self._changed(forget)
         with self._look():
-            return int(self._read("probe_remains", run_id=run_id, writer_ids=writers)[0][0])
+            return int(self._read("probe_remains", **given).value())

@@ -1,15 +1,17 @@
-"""A batch turned into the parameters of both dialects' statements: what is added up, in which order, for which runs.
+"""A batch as the parameters of the statements of sql/writes.sql, for both dialects.
 
-Pure: nothing here touches a database. The order of every list is the order in which rows are locked.
+The order of every list is the order in which rows are locked.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias
 
-from tracking_core.dataclass import dataclass, field
+from tracking_core.dataclass import dataclass, field, fields
 from tracking_core.errors import StoreRefused
 from tracking_core.events import (
     SERIES_FINE_S,
@@ -19,6 +21,8 @@ from tracking_core.events import (
     RaisedError,
     RequestColumns,
     RequestRow,
+    RunEnd,
+    RunStart,
     Tally,
     less,
     series_slot,
@@ -54,6 +58,9 @@ COUNTED = (
     "status_other",
 )
 
+
+Moment: TypeAlias = Callable[[int], Any]
+"""Turns microseconds since 1970-01-01Z into a dialect's parameter."""
 
 _SEQ, _AT_US = RequestRow._fields.index("seq"), RequestRow._fields.index("at_us")
 
@@ -124,25 +131,67 @@ def request_columns(rows: Sequence[RequestRow]) -> dict[str, list[object]]:
     }
 
 
-def packed(counts: Tally) -> list[int]:
-    """Return the latencies of a tally as they are stored."""
-    return pack(counts.histogram)
-
-
 def to_json(mapping: Mapping[str, object]) -> str:
     """Return JSON text of a mapping of tags, counters or overheads."""
     return json.dumps(mapping, ensure_ascii=False, separators=(",", ":"), default=dict)
 
 
-def phase_bucket(change: PhaseChange) -> int:
-    """Return the bucket in which a phase's sample stands: as wide as the run's series at that age."""
+def columns_of(event: Any, moment: Moment) -> dict[str, Any]:
+    """Return an event's fields by the columns that hold them: times in the dialect's form, mappings as JSON."""
+    columns: dict[str, Any] = {}
+    for name, column in _columns(event.__class__):
+        value = getattr(event, name)
+        if column != name:
+            value = None if value is None else moment(value)
+        elif isinstance(value, Mapping):
+            value = to_json(value)
+        columns[column] = value
+    return columns
+
+
+@cache
+def _columns(kind: type[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of an event, each with its column: `started_us` is stored in `started_at`, `at_us` in `at`."""
+    names = [field.name for field in fields(kind)]
+    return tuple((name, {"at_us": "at"}.get(name, re.sub("_us$", "_at", name))) for name in names)
+
+
+def start_columns(start: RunStart, ends: Sequence[RunEnd], moment: Moment) -> dict[str, Any]:
+    """Return the parameters of a run's row; its end, when the batch holds one, decides whether it is too old."""
+    ended = next((moment(end.ended_us) for end in ends if end.run_id == start.run_id), None)
+    return columns_of(start, moment) | {"ended_at": ended}
+
+
+def phase_columns(change: PhaseChange, moment: Moment) -> dict[str, Any]:
+    """Return the parameters of a phase's row and of its sample, which is as wide as the run's series at that age."""
     seconds = change.at_us // 1_000_000
-    return series_slot(change.run_id, seconds - seconds % SERIES_FINE_S)[0]
+    processed = {unit: counts["processed"] for unit, counts in change.counters.items() if "processed" in counts}
+    return columns_of(change, moment) | {
+        "bucket": series_slot(change.run_id, seconds - seconds % SERIES_FINE_S)[0],
+        "processed": to_json(processed),
+        "sampled": bool(processed) or change.memory_mb is not None,
+    }
 
 
-def processed(change: PhaseChange) -> dict[str, int]:
-    """Return what a phase has processed, per unit that it says anything of."""
-    return {unit: counts["processed"] for unit, counts in change.counters.items() if "processed" in counts}
+def summary_rows(sums: Sums, writer_id: int, packed: Callable[[list[int]], Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows that a batch adds to each summary, by the statement that adds them, in key order."""
+
+    def row(cell: Tally, **key: object) -> dict[str, Any]:
+        return {**key, **{name: getattr(cell, name) for name in COUNTED}, "histogram": packed(pack(cell.histogram))}
+
+    shard = writer_id % SHARDS
+    return {
+        "add_endpoints": [
+            row(cell, run_id=run_id, endpoint=endpoint, max_ms=cell.max_ms)
+            for (run_id, endpoint), cell in sums.endpoints
+        ],
+        "add_series": [
+            row(cell, run_id=run_id, bucket=bucket, width=width) for (run_id, bucket, width), cell in sums.series
+        ],
+        "add_throughput": [
+            row(cell, width=SERIES_FINE_S, bucket=bucket, shard=shard) for bucket, cell in sums.throughput
+        ],
+    }
 
 
 @dataclass(slots=True)
@@ -158,37 +207,33 @@ class Known:
     store_us: int = 0
 
 
-def judge_runs(rows: Sequence[tuple[Any, ...]], batch: Batch, label: str) -> Known:
-    """Return what becomes of each run of a batch, given the rows of `runs_of_batch` (the clock in microseconds).
+def judge_runs(rows: Iterable[tuple[Any, ...]], off: Collection[str], batch: Batch, label: str) -> Known:
+    """Return what becomes of each run of a batch, given (run_id, job, removed) of each and the jobs switched off.
 
     Raises StoreRefused where the batch carried a run and the store does not show it, for no reason of ours.
     """
     jobs = {start.run_id: start.job for start in batch.starts}
+    ended = {end.run_id for end in batch.ends}
     known = Known()
-    off: set[str] = set()
-    for run_id, job, removed, all_off, job_off, store_us in rows:
-        known.store_us = store_us
-        if all_off:
-            off.add("*")
-        if job_off:
-            off.add(job or jobs[run_id])
+    switched_off = {"*"} if "" in off else set()
+    for run_id, job, removed in rows:
+        own_job = job or jobs.get(run_id)
+        is_off = "" in off or own_job in off
+        if own_job is not None and own_job in off:
+            switched_off.add(own_job)
         if job is not None:
             known.here.add(run_id)
-            if all_off or job_off:
-                known.refused[run_id] = "off"
-            else:
+            if not is_off:
                 known.taken.add(run_id)
-        elif removed:
-            known.refused[run_id] = "removed"
-        elif run_id not in jobs:
-            known.refused[run_id] = "unknown"
+                continue
+        elif not removed and run_id in jobs and run_id not in ended and not is_off:
+            raise StoreRefused(f"{label} does not show a run that it has just taken: row security or a trigger")
+        if job is None and (removed or run_id not in jobs):
+            known.refused[run_id] = "removed" if removed else "unknown"
         else:
-            # It was carried and not taken: a switch of its job, which no run of this store shows yet, or the cutoff.
-            ended = any(end.run_id == run_id for end in batch.ends)
-            if not (ended or all_off or job_off):
-                raise StoreRefused(f"{label} does not show a run that it has just taken: row security or a trigger")
-            known.refused[run_id] = "off" if all_off or job_off else "removed"
-    known.switched_off = frozenset(off)
+            # Carried and not taken: its job's switch, which no run of this store shows yet, or the cutoff.
+            known.refused[run_id] = "off" if is_off else "removed"
+    known.switched_off = frozenset(switched_off)
     return known
 
 
@@ -234,7 +279,7 @@ def ledger_of(batch: Batch, rows: Sequence[RequestRow], stored_errors: Sequence[
 
 
 def additions_to_runs(
-    batch: Batch, by_run: Mapping[int, Tally], stored_errors: Sequence[RaisedError]
+    batch: Batch, by_run: Mapping[int, Tally], stored_errors: Sequence[RaisedError], moment: Moment
 ) -> list[dict[str, Any]]:
     """Return what a batch adds to each run's own counters, in key order.
 
@@ -259,7 +304,8 @@ def additions_to_runs(
                 "throttled": cell.throttled,
                 "errors": errors.get(run_id, 0),
                 "in_ledger": run_id in in_ledger,
-                "progress_us": latest.get(run_id),
+                "writer_id": batch.writer_id,
+                "progress_at": moment(latest[run_id]) if run_id in latest else None,
             }
         )
     return additions

@@ -1,7 +1,6 @@
-"""What can be asked of a store, once for both dialects: parameters in, records out.
+"""The queries of a store, for both dialects: parameters in, records out.
 
-Owns which block of sql/*/reads.sql answers which question. How a block is run, and in which transaction, belongs to the
-connections that inherit from this.
+Each is a block of sql/reads.sql. How a block is run, and in which transaction, is in the connections of each dialect.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter, itemgetter
+from operator import attrgetter
+from typing import Any
 
 from tracking_core import histogram
 from tracking_core.histogram import percentile
@@ -32,13 +32,12 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
-from tracking_core.store import rows
+from tracking_core.store import rows, sql_files
 from tracking_core.store.base import Reader
 from tracking_core.store.dialect import Dialect
-from tracking_core.store.rows import Row
+from tracking_core.store.rows import Rows
 
 _BITS_A_CHARACTER = 5
-_BY_PAGE = itemgetter(0, 1, 2)
 _BY_START = attrgetter("started_at", "run_id")
 FINEST_STEP_S = 10
 """The narrowest cell of all runs together; steps are multiples of it."""
@@ -54,7 +53,7 @@ ERRORS_OF_KIND_COUNTED = 10_000
 
 
 class Queries(Dialect):
-    """The verbs of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
+    """The methods of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
 
     behind_s: float | None = None
     """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
@@ -62,18 +61,24 @@ class Queries(Dialect):
     def __init__(self) -> None:
         self._records = rows.RunRecords(self.forms)
 
+    def _blocks_for_schema(self, dialect: str, label: str) -> dict[str, str]:
+        """Return the blocks of queries for the version of the store's tables; SchemaNewer when that is too new."""
+        newest, known = self._ask("newest_version").value(), sql_files.migrations(dialect)[-1].version
+        sql_files.check_readable(newest, known, label)
+        version = newest if newest < known else None
+        return {**sql_files.blocks(dialect, "reads", version), **sql_files.blocks(dialect, "raw", version)}
+
     @abstractmethod
-    def _ask(self, block: str, **parameters: object) -> list[Row]:
+    def _ask(self, block: str, **parameters: object) -> Rows:
         """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
 
     def now(self) -> datetime:
         """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""
-        moment, *standby = self._ask("now", now=self._now())[0]
-        if standby and standby[0]:
-            self.behind_s = max(0.0, (self.forms.moment(standby[1]) - self.forms.moment(moment)).total_seconds())
-        else:
-            self.behind_s = None
-        return self.forms.moment(moment)
+        (found,) = self._ask("now", now=self._now()).by_name()
+        moment = self.forms.moment(found["moment"])
+        behind = (self.forms.moment(found["clock"]) - moment).total_seconds()
+        self.behind_s = max(0.0, behind) if found["standby"] else None
+        return moment
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
@@ -92,8 +97,7 @@ class Queries(Dialect):
 
     def count_live(self) -> int:
         """Return how many runs have the stored status running."""
-        found = self._ask("count_live")
-        return found[0][0] if found else 0
+        return int(self._ask("count_live").value(0))
 
     def run(self, run_id: int) -> Run | None:
         """Return one run; None when the store does not hold it."""
@@ -110,16 +114,16 @@ class Queries(Dialect):
         except ValueError:
             return []
         mask = min((1 << _BITS_A_CHARACTER * len(letters)) - 1, MAX_RUN_ID)
-        return [run_id for (run_id,) in self._ask("run_ids_ending_in", mask=mask, bits=bits, limit=max(limit, 0))]
+        return self._ask("run_ids_ending_in", mask=mask, bits=bits, limit=max(limit, 0)).column("run_id")
 
     def latest_run_id(self, job: str) -> int | None:
         """Return the newest run of a job; None when it has none."""
-        found = self._ask("latest_run_id", job=job)
-        return found[0][0] if found else None
+        run_id: int | None = self._ask("latest_run_id", job=job).value()
+        return run_id
 
     def job_names(self, limit: int | None = None) -> list[str]:
         """Return the jobs that have runs, by name."""
-        return [job for (job,) in self._ask("job_names", limit=_at_most(limit))]
+        return self._ask("job_names", limit=_at_most(limit)).column("job")
 
     def runs_of_job(
         self,
@@ -176,7 +180,7 @@ class Queries(Dialect):
             given = self._list(list(found))
             before_at = self._moment_or_none(before)
             answer = self._ask("outlines_of_jobs", jobs=given, before_at=before_at, limit=max(limit, 0))
-            for one in sorted((rows.outline(row, self.forms) for row in answer), key=_BY_START, reverse=True):
+            for one in sorted(answer.records(RunOutline, self.forms), key=_BY_START, reverse=True):
                 found[one.job].append(one)
         return found
 
@@ -184,23 +188,23 @@ class Queries(Dialect):
         """Return the runs that ended at a moment or later, in outline and in no order: of these jobs, None for all."""
         wanted = None if jobs is None else self._list(sorted(jobs))
         answer = self._ask("outlines_since", moment=self._moment(moment), jobs=wanted)
-        return [rows.outline(row, self.forms) for row in answer]
+        return answer.records(RunOutline, self.forms)
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
         """Return the phases of these runs by (run_id, position)."""
-        return [rows.phase(row, self.forms) for row in self._ask_of_runs("phases", run_ids)]
+        return self._ask_of_runs("phases", run_ids).records(Phase, self.forms)
 
     def phase_samples(self, run_id: int) -> list[PhaseSample]:
         """Return how a run's phases went, by (phase, bucket)."""
-        return [rows.phase_sample(row, self.forms) for row in self._ask_of_run("phase_samples", run_id)]
+        return self._ask_of_run("phase_samples", run_id).records(PhaseSample, self.forms)
 
     def endpoints(self, run_id: int) -> list[EndpointTotals]:
         """Return a run's requests by endpoint, most requests first."""
-        return [rows.endpoint(row, self.forms) for row in self._ask_of_run("endpoints", run_id)]
+        return self._ask_of_run("endpoints", run_id).records(EndpointTotals, self.forms)
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
         """Return the requests of several runs by endpoint, by run."""
-        return [rows.endpoint(row, self.forms) for row in self._ask_of_runs("endpoints_of_runs", run_ids)]
+        return self._ask_of_runs("endpoints_of_runs", run_ids).records(EndpointTotals, self.forms)
 
     def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
         """Return which endpoints each of these runs asked; runs that asked none are left out."""
@@ -211,21 +215,21 @@ class Queries(Dialect):
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
         """Return the latency histogram (bucket → count) of each of these runs that made a request."""
-        found: dict[int, list[Row]] = {}
-        for run_id, *row in self._ask_of_runs("latencies", run_ids):
-            found.setdefault(run_id, []).append(row)
+        found: dict[int, list[dict[str, Any]]] = {}
+        for row in self._ask_of_runs("latencies", run_ids).by_name():
+            found.setdefault(row["run_id"], []).append(row)
         return {
             run_id: histogram.Latencies(
-                histogram.unpack(self.forms.joined([packed for packed, _, _ in of_run])),
-                max_ms=max(most for _, most, _ in of_run),
-                total_ms=sum(total for _, _, total in of_run),
+                histogram.unpack(self.forms.joined([row["histogram"] for row in of_run])),
+                max_ms=max(row["max_ms"] for row in of_run),
+                total_ms=sum(row["duration_ms"] for row in of_run),
             )
             for run_id, of_run in found.items()
         }
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
         """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
-        return [rows.cell(row, self.forms) for row in self._ask_of_run("series", run_id, since=since)]
+        return self._ask_of_run("series", run_id, since=since).records(SeriesCell, self.forms)
 
     def series_of_runs(
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
@@ -235,8 +239,9 @@ class Queries(Dialect):
         Both are seconds since 1970-01-01Z; without `until` all later cells.
         """
         found: dict[int, list[SeriesCell]] = {}
-        for row in self._ask_of_runs("series_of_runs", run_ids, since=since, until=until):
-            found.setdefault(row[0], []).append(rows.cell(row[1:], self.forms))
+        answer = self._ask_of_runs("series_of_runs", run_ids, since=since, until=until)
+        for run_id, cell in zip(answer.column("run_id"), answer.records(SeriesCell, self.forms), strict=True):
+            found.setdefault(run_id, []).append(cell)
         return found
 
     def series_of_jobs(
@@ -247,9 +252,10 @@ class Queries(Dialect):
         The cells of a group are added up to `step` seconds; with None all that lie inside become one.
         """
         job_of = {run_id: job for job, own in runs.items() for run_id in own}
-        found: dict[str, list[Row]] = {job: [] for job in runs}
-        for row in self._ask_of_runs("series_of_runs", list(job_of), since=since - WIDEST_OF_RUN_S, until=until):
-            found[job_of[row[0]]].append(row[1:])
+        answer = self._ask_of_runs("series_of_runs", list(job_of), since=since - WIDEST_OF_RUN_S, until=until)
+        found = {job: Rows(names=answer.names) for job in runs}
+        for run_id, row in zip(answer.column("run_id"), answer, strict=True):
+            found[job_of[run_id]].append(row)
         if step is None:
             return {job: rows.cells_within(own, since, until, self.forms) for job, own in found.items()}
         return {job: rows.cells_of_step(own, step, self.forms) for job, own in found.items()}
@@ -260,15 +266,16 @@ class Queries(Dialect):
         A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
         1970-01-01Z. A run without requests is left out.
         """
-        return {run_id: (pause, bucket) for run_id, pause, bucket in self._ask_of_runs("pauses_of_runs", run_ids)}
+        found = self._ask_of_runs("pauses_of_runs", run_ids).by_name()
+        return {row["run_id"]: (row["pause"], row["bucket"]) for row in found}
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
 
         A run without such cells is left out.
         """
-        found = self._ask_of_runs("recent_traffic", run_ids, since=since)
-        return {run_id: (requests, items) for run_id, requests, items in found}
+        found = self._ask_of_runs("recent_traffic", run_ids, since=since).by_name()
+        return {row["run_id"]: (row["requests"], row["items"]) for row in found}
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
         """Return the requests of all runs in cells that begin in [since, until), added up to `step` seconds.
@@ -286,30 +293,27 @@ class Queries(Dialect):
 
     def count_alive_at(self, moment: datetime, since: datetime) -> int:
         """Return how many these are without a limit."""
-        return int(self._ask("count_alive_at", moment=self._moment(moment), since=self._moment(since))[0][0])
+        return int(self._ask("count_alive_at", moment=self._moment(moment), since=self._moment(since)).value(0))
 
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
         """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
-        return {
-            run_id: Traffic(requests=requests, failed=failed, throttled=throttled, items=items)
-            for run_id, requests, failed, throttled, items in self._ask_of_runs("traffic_until", run_ids, until=until)
-        }
+        found = self._ask_of_runs("traffic_until", run_ids, until=until)
+        return dict(zip(found.column("run_id"), found.records(Traffic, self.forms), strict=True))
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
         """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first.
 
         `until` is in seconds since 1970-01-01Z. Two, since the newer one may have been renewed after that.
         """
-        found = self._ask_of_runs("samples_until", run_ids, until=until)
-        return [rows.phase_sample(row, self.forms) for row in found]
+        return self._ask_of_runs("samples_until", run_ids, until=until).records(PhaseSample, self.forms)
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
         """Return how many errors these runs had recorded by a moment, and when the last of them was.
 
         Runs without any are left out.
         """
-        found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment))
-        return {run_id: (errors, self.forms.moment(last)) for run_id, errors, last in found}
+        found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment)).by_name()
+        return {row["run_id"]: (row["errors"], self.forms.moment(row["at"])) for row in found}
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
         """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks.
@@ -317,20 +321,19 @@ class Queries(Dialect):
         Which of them, where there are more than `limit`, is not said.
         """
         found = self._ask_of_run("pages", run_id, limit=max(limit, 0))
-        return [
-            Page(endpoint=endpoint, page_offset=offset, page_limit=size, items=items, whole=bool(whole))
-            for endpoint, offset, _, size, items, whole in sorted(found, key=_BY_PAGE)
-        ]
+        places = [found.column(name) for name in ("endpoint", "page_offset", "seq")]
+        in_order = sorted(zip(*places, range(len(found)), strict=True))
+        return Rows([found[place] for *_, place in in_order], found.names).records(Page, self.forms)
 
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
         """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
         writer_id, seq = after
         found = self._ask_of_run("requests", run_id, writer_id=writer_id, seq=seq, limit=max(limit, 0))
-        return [rows.request(row, self.forms) for row in found]
+        return found.records(RequestRecord, self.forms)
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
         """Return a run's source counts by entity."""
-        return [rows.source_count(row, self.forms) for row in self._ask_of_run("source_counts", run_id)]
+        return self._ask_of_run("source_counts", run_id).records(SourceCount, self.forms)
 
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
@@ -341,7 +344,7 @@ class Queries(Dialect):
             found = self._ask("errors", limit=limit, moment=moment)
         else:
             found = self._ask_of_run("errors_of_run", run_id, limit=limit, moment=moment)
-        return [rows.error(row, self.forms) for row in found]
+        return found.records(ErrorRecord, self.forms)
 
     def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
         """Return the newest errors of the runs of these jobs, up to a moment."""
@@ -349,14 +352,14 @@ class Queries(Dialect):
             return []
         wanted, moment = self._list(sorted(jobs)), self._moment_or_none(until)
         found = self._ask("errors_of_jobs", jobs=wanted, moment=moment, limit=max(limit, 0))
-        return [rows.error(row, self.forms) for row in found]
+        return found.records(ErrorRecord, self.forms)
 
     def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
         """Return the newest errors of these kinds, of all runs."""
         if not fingerprints:
             return []
         wanted = self._list(sorted(set(fingerprints)))
-        return [rows.error(row, self.forms) for row in self._ask("errors_named", fingerprints=wanted, limit=limit)]
+        return self._ask("errors_named", fingerprints=wanted, limit=limit).records(ErrorRecord, self.forms)
 
     def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
         """Return the errors since a moment, and before another, by kind, the newest kind first.
@@ -371,7 +374,7 @@ class Queries(Dialect):
             most=ERRORS_COUNTED + 1,
             limit=max(limit, 0),
         )
-        return [rows.error_group(row, self.forms, most=ERRORS_COUNTED) for row in found]
+        return found.records(ErrorGroup, self.forms)
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
@@ -392,19 +395,19 @@ class Queries(Dialect):
             before_at=before_at,
             most=ERRORS_OF_KIND_COUNTED + 1,
         )
-        return [rows.error_group(row, self.forms, most=ERRORS_OF_KIND_COUNTED) for row in found]
+        return found.records(ErrorGroup, self.forms)
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what each writer of a run emitted and what of it is stored."""
-        return [rows.ledger(row, self.forms) for row in self._ask_of_run("ledger", run_id)]
+        return self._ask_of_run("ledger", run_id).records(WriterLedger, self.forms)
 
     def switches(self) -> list[Switch]:
         """Return the shared switches that were ever turned; none means on."""
-        return [rows.switch(row, self.forms) for row in self._ask("switches")]
+        return self._ask("switches").records(Switch, self.forms)
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:
         """Return the newest audit entries."""
-        return [rows.audit_entry(row, self.forms) for row in self._ask("audit", limit=max(limit, 0))]
+        return self._ask("audit", limit=max(limit, 0)).records(AuditEntry, self.forms)
 
     def _runs(self, block: str, **parameters: object) -> list[Run]:
         return self._records.of(self._ask(block, now=self._now(), **parameters))
@@ -416,12 +419,12 @@ class Queries(Dialect):
     def _moment_or_none(self, moment: datetime | None) -> object:
         return None if moment is None else self._moment(moment)
 
-    def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> list[Row]:
-        return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else []
+    def _ask_of_run(self, block: str, run_id: int, **parameters: object) -> Rows:
+        return self._ask(block, run_id=run_id, **parameters) if _possible(run_id) else Rows()
 
-    def _ask_of_runs(self, block: str, run_ids: Sequence[int], **parameters: object) -> list[Row]:
+    def _ask_of_runs(self, block: str, run_ids: Sequence[int], **parameters: object) -> Rows:
         possible = sorted({run_id for run_id in run_ids if _possible(run_id)})
-        return self._ask(block, run_ids=self._list(possible), **parameters) if possible else []
+        return self._ask(block, run_ids=self._list(possible), **parameters) if possible else Rows()
 
 
 def _at_most(limit: int | None) -> int:

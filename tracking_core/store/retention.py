@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tracking_core.clock import EPOCH
-from tracking_core.dataclass import asdict, dataclass
+from tracking_core.dataclass import asdict, dataclass, replace
 from tracking_core.identity import boot_id
 
 SPOOL_OUTLIVED = timedelta(days=35)
-HOLD_S = 90.0
+LEASE_S = 90.0
 """How long a clean-up of another machine is taken to go on after it last told: longer than a step may last."""
 
 _TICK = timedelta(microseconds=1)
@@ -49,7 +49,7 @@ def refused_before(days: int, cutoff: datetime, now: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class StepLimits:
     """How much one step may remove, so that nobody waits long for its locks."""
 
     runs: int
@@ -83,13 +83,13 @@ class Candidate:
         return (self.requests if requests else 0) + 4 * cells + 20 * self.errors + 10
 
 
-def first_step(candidates: Sequence[Candidate], pace: Pace) -> list[Candidate]:
+def first_step(candidates: Sequence[Candidate], limits: StepLimits) -> list[Candidate]:
     """Return the runs from the head of the list that go in one step: always one, then as many as its pace allows."""
     chosen: list[Candidate] = []
     weight = 0
-    for candidate in candidates[: pace.runs]:
-        weight += candidate.weight(requests=pace.requests)
-        if chosen and weight > pace.weight:
+    for candidate in candidates[: limits.runs]:
+        weight += candidate.weight(requests=limits.requests)
+        if chosen and weight > limits.weight:
             break
         chosen.append(candidate)
     return chosen
@@ -109,7 +109,7 @@ class RequestsFate:
 
 
 @dataclass(slots=True)
-class Tally:
+class Removed:
     """What a clean-up has removed so far."""
 
     runs: int = 0
@@ -126,7 +126,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Hold:
+class Lease:
     """What keeps a second clean-up from beginning: it ends with this one, with its process, or by itself."""
 
     until: datetime
@@ -136,18 +136,18 @@ class Hold:
     """On the monotonic clock."""
 
     def renew(self) -> None:
-        """Hold on for as long as it was meant to last."""
-        self.until += timedelta(seconds=time.monotonic() - self.renew_at + HOLD_S / 3)
-        self.renew_at = time.monotonic() + HOLD_S / 3
+        """Lease on for as long as it was meant to last."""
+        self.until += timedelta(seconds=time.monotonic() - self.renew_at + LEASE_S / 3)
+        self.renew_at = time.monotonic() + LEASE_S / 3
 
     def detail(self) -> dict[str, object]:
         """Return what the audit holds of it."""
         return {"machine": boot_id(), "pid": os.getpid(), "until": self.until.isoformat()}
 
 
-def new_hold(now: datetime) -> Hold:
+def new_lease(now: datetime) -> Lease:
     """Return the hold of a clean-up that begins."""
-    return Hold(until=now + timedelta(seconds=HOLD_S), renew_at=time.monotonic() + HOLD_S / 3)
+    return Lease(until=now + timedelta(seconds=LEASE_S), renew_at=time.monotonic() + LEASE_S / 3)
 
 
 def holds(detail: Mapping[str, object], now: datetime, *, ours: bool) -> bool:
@@ -179,19 +179,21 @@ class Cleanup:
     """Runs that stay although they are old: each job's last success, where that was asked for."""
 
     keeps_last_success: bool
-    deed: int
+    audit_id: int
     """Its audit entry."""
 
-    tally: Tally
-    hold: Hold
+    removed: Removed
+    lease: Lease
 
-    def detail(self, *, finished: bool, ended: bool) -> dict[str, object]:
-        """Return what the audit says of it."""
+    def detail(self, *, more: Sequence[Candidate], finished: bool, ended: bool) -> dict[str, object]:
+        """Return its entry in the audit; `more` is removed beside what has been counted."""
+        removed = replace(self.removed)
+        removed.add(more)
         return {
-            **({} if ended else {"hold": self.hold.detail()}),
+            **({} if ended else {"hold": self.lease.detail()}),
             "days": self.days,
             "cutoff": self.cutoff.isoformat(),
             "keep_last_success": self.keeps_last_success,
-            **asdict(self.tally),
+            **asdict(removed),
             "finished": finished,
         }

@@ -1,356 +1,193 @@
-"""Rows turned into records, for both stores: the order of the columns is that of the blocks in sql/*/reads.sql."""
+"""Rows by the names of their columns, and records made of them, for both stores.
+
+A record's fields are the columns of the same names, converted by what the field holds. The function that makes a record
+of a row is compiled once for each kind of record and list of columns: reading by name costs no more than by position.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
+from tracking_core.dataclass import fields
 from tracking_core.liveness import liveness_of
-from tracking_core.records import (
-    AuditEntry,
-    Bundle,
-    EndpointTotals,
-    ErrorGroup,
-    ErrorRecord,
-    Phase,
-    PhaseSample,
-    RequestRecord,
-    Run,
-    RunOutline,
-    SeriesCell,
-    SourceCount,
-    Switch,
-    WriterLedger,
-)
+from tracking_core.records import Run, RunOutline, SeriesCell
 from tracking_core.store.dialect import Forms, counters_of, figures_of, tags_of
+from tracking_core.store.parameters import COUNTED
 
+T = TypeVar("T")
 Row = Sequence[Any]
 ENDED_RUNS_KEPT = 2_000
 
 
-def _optional(convert: Callable[[Any], datetime], value: object) -> datetime | None:
-    return None if value is None else convert(value)
+class Rows(list[Row]):
+    """The rows that a statement returned, with the names of their columns."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, rows: Iterable[Row] = (), names: tuple[str, ...] = ()) -> None:
+        super().__init__(rows)
+        self.names = names
+
+    def records(self, kind: Callable[..., T], forms: Forms) -> list[T]:
+        """Return a record of each row."""
+        if not self:
+            return []
+        make = record_maker(kind, self.names, forms)
+        return [make(row) for row in self]
+
+    def by_name(self) -> list[dict[str, Any]]:
+        """Return the values of each row by the names of their columns."""
+        return [dict(zip(self.names, row, strict=True)) for row in self]
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of one column."""
+        place = self.names.index(name) if self else 0
+        return [row[place] for row in self]
+
+    def value(self, default: Any = None) -> Any:
+        """Return the one value of the one row; a default where there is no row."""
+        return self[0][0] if self else default
+
+
+@cache
+def record_maker(kind: Callable[..., T], names: tuple[str, ...], forms: Forms) -> Callable[..., T]:
+    """Return a function that makes a record of a row with these columns; of a run also given the present moment."""
+    found: dict[str, Any] = {"_kind": kind}
+    lines = [f"{', '.join(names)}, = row"]
+    for name, held in _fields_of(kind).items():
+        convert = _conversion(held, forms)
+        if name in names and convert is not None:
+            found[f"_{name}"] = convert
+            lines.append(f"{name} = None if {name} is None else _{name}({name})")
+    given = {name: column for name in _fields_of(kind) if (column := _COLUMNS.get(name, name)) in names}
+    if kind in _DERIVED:
+        found["_derive"], needed, derived = _DERIVED[kind]
+        lines.append(f"{', '.join(derived.split())}, = _derive({', '.join(needed.split())})")
+        given |= {name: name for name in derived.split()}
+    lines.append(f"return _kind({', '.join(f'{name}={value}' for name, value in given.items())})")
+    source = "def make(row, now=None):\n " + "\n ".join(lines)
+    exec(compile(source, "<record>", "exec"), found)  # noqa: S102 - names of columns and fields
+    make: Callable[..., T] = found["make"]
+    return make
+
+
+def _fields_of(kind: Any) -> dict[str, str]:
+    """Return what each field of a record or a named tuple is declared to hold."""
+    if hasattr(kind, "_fields"):
+        return {name: str(getattr(held, "__forward_arg__", held)) for name, held in kind.__annotations__.items()}
+    return {field.name: str(field.type) for field in fields(kind)}
+
+
+def _conversion(held: str, forms: Forms) -> Callable[[Any], Any] | None:
+    by_type: dict[str, Callable[[Any], Any]] = {
+        "bool": bool,
+        "datetime": forms.moment,
+        "tuple[int, ...]": forms.packed,
+        "Mapping[str, str]": tags_of,
+        "Mapping[str, int]": figures_of,
+        "Mapping[str, float]": figures_of,
+        "Mapping[str, Mapping[str, int]]": counters_of,
+        "Mapping[str, object]": forms.document,
+    }
+    return by_type.get(held.removesuffix(" | None"))
+
+
+def _standing_of(
+    status: str,
+    heartbeat_at: datetime | None,
+    heartbeat_interval_s: float | None,
+    started_at: datetime,
+    ended_at: datetime | None,
+    duration_ms: int | None,
+    now: datetime,
+) -> tuple[str, str, datetime | None, float]:
+    """Return a run's derived state, its evidence, since when it holds, and how long the run has lasted."""
+    found = liveness_of(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
+    seconds = _seconds(started_at, ended_at, duration_ms)
+    if seconds is None:
+        seconds = max((now - started_at).total_seconds(), 0.0)
+    return found.state, found.evidence, found.since, seconds
+
+
+def _seconds(started_at: datetime, ended_at: datetime | None, duration_ms: int | None) -> float | None:
+    """Return how long a run lasted; None while it runs."""
+    if ended_at is None:
+        return None
+    return duration_ms / 1000 if duration_ms is not None else max((ended_at - started_at).total_seconds(), 0.0)
+
+
+_COLUMNS = {"user": "username"}
+"""Fields whose column has another name."""
+
+_DERIVED: dict[Callable[..., Any], tuple[Callable[..., Any], str, str]] = {
+    Run: (
+        _standing_of,
+        "status heartbeat_at heartbeat_interval_s started_at ended_at duration_ms now",
+        "state evidence state_since duration_s",
+    ),
+    RunOutline: (lambda *times: (_seconds(*times),), "started_at ended_at duration_ms", "duration_s"),
+}
+"""By kind of record: what computes some of its fields, from which columns, and the names of these fields."""
 
 
 class RunRecords:
-    """Makes records of runs; those that have ended hardly ever change, so a poll finds them made already."""
+    """Makes records of runs; those of ended runs are kept, since they hardly ever change between two polls."""
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms
         self._ended: dict[int, tuple[Row, Run]] = {}
 
-    def of(self, rows: Sequence[Row]) -> list[Run]:
-        """Return runs, all read at one moment: the last column."""
+    def of(self, rows: Rows) -> list[Run]:
+        """Return runs, all read at one moment, which is in the column `read_at`."""
         if not rows:
             return []
-        return self.at([row[:-1] for row in rows], self._forms.moment(rows[0][-1]))
+        at = rows.names.index("read_at")
+        without = Rows([row[:at] + row[at + 1 :] for row in rows], rows.names[:at] + rows.names[at + 1 :])  # type: ignore[operator]
+        return self.at(without, self._forms.moment(rows[0][at]))
 
-    def at(self, rows: Iterable[Row], now: datetime) -> list[Run]:
+    def at(self, rows: Rows, now: datetime) -> list[Run]:
         """Return runs as they stand at a moment of the store's clock."""
-        return [self._one(row, now) for row in rows]
+        make = record_maker(Run, rows.names, self._forms)
+        id_at = rows.names.index("run_id") if rows else 0
+        return [self._one(row, row[id_at], now, make) for row in rows]
 
-    def _one(self, row: Row, now: datetime) -> Run:
-        known = self._ended.get(row[0])
+    def _one(self, row: Row, run_id: int, now: datetime, make: Callable[[Row, datetime], Run]) -> Run:
+        known = self._ended.get(run_id)
         if known is not None and (known[0] is row or known[0] == row):
             return known[1]
-        record = run(row, self._forms, now)
+        record = make(row, now)
         if record.ended_at is not None:
             if len(self._ended) >= ENDED_RUNS_KEPT:
                 self._ended.clear()
-            self._ended[record.run_id] = (row, record)
+            self._ended[run_id] = (row, record)
         return record
 
 
-def run(row: Row, forms: Forms, now: datetime) -> Run:
-    """Return a run; its derived state is judged by `now`, the store's clock when it was read."""
-    (
-        run_id,
-        job,
-        notes,
-        tags,
-        status,
-        started,
-        ended,
-        duration_ms,
-        heartbeat,
-        heartbeat_interval_s,
-        progress,
-        requests,
-        items,
-        failed_requests,
-        throttled_requests,
-        errors,
-        emitted,
-        dropped,
-        host,
-        pid,
-        boot_id,
-        username,
-        command,
-        code_version,
-        tracker_version,
-        parent_run_id,
-        ended_by,
-        clock_offset_ms,
-    ) = row
-    moment = forms.moment
-    started_at = moment(started)
-    ended_at = _optional(moment, ended)
-    heartbeat_at = _optional(moment, heartbeat)
-    verdict = liveness_of(status=status, heartbeat_at=heartbeat_at, heartbeat_interval_s=heartbeat_interval_s, now=now)
-    if ended_at is not None and duration_ms is not None:
-        duration_s = duration_ms / 1000
-    else:
-        duration_s = max(((ended_at or now) - started_at).total_seconds(), 0.0)
-    return Run(
-        run_id=run_id,
-        job=job,
-        notes=notes,
-        status=status,
-        state=verdict.state,
-        started_at=started_at,
-        ended_at=ended_at,
-        duration_s=duration_s,
-        requests=requests,
-        items=items,
-        failed_requests=failed_requests,
-        throttled_requests=throttled_requests,
-        errors=errors,
-        host=host,
-        pid=pid,
-        user=username,
-        command=command,
-        code_version=code_version,
-        evidence=verdict.evidence,
-        state_since=verdict.since,
-        tags=tags_of(tags),
-        heartbeat_at=heartbeat_at,
-        heartbeat_interval_s=heartbeat_interval_s,
-        progress_at=_optional(moment, progress),
-        emitted=emitted,
-        dropped=dropped,
-        boot_id=boot_id,
-        tracker_version=tracker_version,
-        parent_run_id=parent_run_id,
-        ended_by=ended_by,
-        clock_offset_ms=clock_offset_ms,
-    )
-
-
-def outline(row: Row, forms: Forms) -> RunOutline:
-    """Return when a run began and how it ended."""
-    run_id, job, status, started, ended, duration_ms, requests = row
-    started_at, ended_at = forms.moment(started), None if ended is None else forms.moment(ended)
-    seconds = None
-    if ended_at is not None:
-        seconds = duration_ms / 1000 if duration_ms is not None else max((ended_at - started_at).total_seconds(), 0.0)
-    return RunOutline(run_id, job, status, started_at, ended_at, seconds, requests)
-
-
-def phase(row: Row, forms: Forms) -> Phase:
-    """Return a phase."""
-    run_id, name, position, status, started, ended, counters, memory_mb, peak_memory_mb, memory_limit_mb = row
-    return Phase(
-        run_id=run_id,
-        phase=name,
-        position=position,
-        status=status,
-        started_at=_optional(forms.moment, started),
-        ended_at=_optional(forms.moment, ended),
-        counters=counters_of(counters),
-        memory_mb=memory_mb,
-        peak_memory_mb=peak_memory_mb,
-        memory_limit_mb=memory_limit_mb,
-    )
-
-
-def phase_sample(row: Row, forms: Forms) -> PhaseSample:
-    """Return what a phase's progress looked like at some time."""
-    run_id, name, bucket, at, processed, memory_mb = row
-    return PhaseSample(
-        run_id=run_id,
-        phase=name,
-        bucket=bucket,
-        at=forms.moment(at),
-        processed=figures_of(processed),
-        memory_mb=memory_mb,
-    )
-
-
-def endpoint(row: Row, forms: Forms) -> EndpointTotals:
-    """Return the requests of a run to one endpoint."""
-    run_id, name, max_ms, requests, failed, throttled, items, duration_ms, ok, moved, refused, broken, other, packed = (
-        row
-    )
-    return EndpointTotals(
-        run_id=run_id,
-        endpoint=name,
-        max_ms=max_ms,
-        requests=requests,
-        failed=failed,
-        throttled=throttled,
-        items=items,
-        duration_ms=duration_ms,
-        status_2xx=ok,
-        status_3xx=moved,
-        status_4xx=refused,
-        status_5xx=broken,
-        status_other=other,
-        histogram=forms.packed(packed),
-    )
-
-
-def cell(row: Row, forms: Forms) -> SeriesCell:
-    """Return the requests in one stretch of time."""
-    return _cell((*row[:-1], forms.packed(row[-1])))
-
-
-def cells_of_step(rows: Iterable[Row], step: int, forms: Forms) -> list[SeriesCell]:
+def cells_of_step(rows: Rows, step: int, forms: Forms) -> list[SeriesCell]:
     """Return cells added up to steps of that many seconds, by bucket; a cell wider than a step stays as wide as it is.
 
     Histograms are joined, not summed: a bucket may repeat, which whoever reads percentiles adds up anyway.
     """
     groups: dict[tuple[int, int], list[Row]] = {}
-    for row in rows:
-        width = max(row[1], step)
-        groups.setdefault((row[0] - row[0] % width, width), []).append(row)
-    cells = []
-    for (bucket, width), members in sorted(groups.items()):
-        columns = list(zip(*members, strict=True))
-        sums = [sum(column) for column in columns[2:-1]]
-        cells.append(_cell((bucket, width, *sums, forms.joined(list(columns[-1])))))
-    return cells
+    for row, start, width in zip(rows, rows.column("bucket"), rows.column("width"), strict=True):
+        wide = max(width, step)
+        groups.setdefault((start - start % wide, wide), []).append(row)
+    return [_sum(Rows(group, rows.names), *cell, forms) for cell, group in sorted(groups.items())]
 
 
-def cells_within(rows: Iterable[Row], since: int, until: int, forms: Forms) -> list[SeriesCell]:
+def cells_within(rows: Rows, since: int, until: int, forms: Forms) -> list[SeriesCell]:
     """Return cells of which all that lie in [since, until) are added up to one, and those across an edge stay."""
-    cells: list[SeriesCell] = []
-    inside: list[Row] = []
-    for row in rows:
-        if row[0] >= since and row[0] + row[1] <= until:
-            inside.append(row)
-        else:
-            cells.append(cell(row, forms))
-    if inside:
-        columns = list(zip(*inside, strict=True))
-        sums = [sum(column) for column in columns[2:-1]]
-        cells.append(_cell((since, until - since, *sums, forms.joined(list(columns[-1])))))
-    return cells
+    inside, across = Rows(names=rows.names), Rows(names=rows.names)
+    for row, start, width in zip(rows, rows.column("bucket"), rows.column("width"), strict=True):
+        (inside if start >= since and start + width <= until else across).append(row)
+    whole = [_sum(inside, since, until - since, forms)] if inside else []
+    return across.records(SeriesCell, forms) + whole
 
 
-def _cell(row: Row) -> SeriesCell:
-    bucket, width, requests, failed, throttled, items, duration_ms, ok, moved, refused, broken, other, histogram = row
-    return SeriesCell(
-        bucket=bucket,
-        width=width,
-        requests=requests,
-        failed=failed,
-        throttled=throttled,
-        items=items,
-        duration_ms=duration_ms,
-        status_2xx=ok,
-        status_3xx=moved,
-        status_4xx=refused,
-        status_5xx=broken,
-        status_other=other,
-        histogram=histogram,
-    )
-
-
-def source_count(row: Row, forms: Forms) -> SourceCount:
-    """Return how many items a source said it has."""
-    run_id, entity, items, at = row
-    return SourceCount(run_id=run_id, entity=entity, items=items, at=forms.moment(at))
-
-
-def error(row: Row, forms: Forms) -> ErrorRecord:
-    """Return a recorded error."""
-    run_id, writer_id, seq, at, phase_name, error_type, message, traceback, fingerprint = row
-    return ErrorRecord(
-        run_id=run_id,
-        writer_id=writer_id,
-        seq=seq,
-        at=forms.moment(at),
-        phase=phase_name,
-        error_type=error_type,
-        message=message,
-        traceback=traceback,
-        fingerprint=fingerprint,
-    )
-
-
-def request(row: Row, forms: Forms) -> RequestRecord:
-    """Return a single request."""
-    run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error = row
-    return RequestRecord(
-        run_id=run_id,
-        writer_id=writer_id,
-        seq=seq,
-        at=forms.moment(at),
-        endpoint=endpoint,
-        page_offset=page_offset,
-        page_limit=page_limit,
-        status=status,
-        items=items,
-        duration_ms=duration_ms,
-        throttled=bool(throttled),
-        error=error,
-    )
-
-
-def error_group(row: Row, forms: Forms, *, most: int) -> ErrorGroup:
-    """Return a kind of error; more than `most` that were counted say that there are others."""
-    job, fingerprint, errors, runs, first_at, last_at, run_id, phase, error_type, message, counted = row
-    return ErrorGroup(
-        job=job,
-        fingerprint=fingerprint,
-        errors=min(errors, most),
-        runs=runs,
-        cut=counted > most,
-        first_at=forms.moment(first_at),
-        last_at=forms.moment(last_at),
-        run_id=run_id,
-        phase=phase,
-        error_type=error_type,
-        message=message,
-    )
-
-
-def ledger(row: Row, _forms: Forms) -> WriterLedger:
-    """Return what a writer emitted and what of it is stored."""
-    run_id, writer_id, emitted, stored, dropped, overhead = row
-    return WriterLedger(
-        run_id=run_id,
-        writer_id=writer_id,
-        emitted=emitted,
-        stored=stored,
-        dropped=dropped,
-        overhead=figures_of(overhead),
-    )
-
-
-def switch(row: Row, forms: Forms) -> Switch:
-    """Return a shared switch."""
-    scope, job, enabled, changed_at, changed_by, reason = row
-    return Switch(
-        scope=scope,
-        job=job,
-        enabled=bool(enabled),
-        changed_at=forms.moment(changed_at),
-        changed_by=changed_by,
-        reason=reason,
-    )
-
-
-def audit_entry(row: Row, forms: Forms) -> AuditEntry:
-    """Return a deed of a person."""
-    identifier, at, actor, action, detail = row
-    document: Mapping[str, object] = forms.document(detail)
-    return AuditEntry(id=identifier, at=forms.moment(at), actor=actor, action=action, detail=document)
-
-
-def bundle(row: Row, forms: Forms) -> Bundle:
-    """Return what a bundle says of itself."""
-    run_id, made_at, source, version = row
-    return Bundle(run_id=run_id, made_at=forms.moment(made_at), source=source, version=version)
+def _sum(rows: Rows, bucket: int, width: int, forms: Forms) -> SeriesCell:
+    columns = dict(zip(rows.names, zip(*rows, strict=True), strict=True))
+    counted = {name: sum(columns[name]) for name in COUNTED}
+    return SeriesCell(bucket=bucket, width=width, histogram=forms.joined(list(columns["histogram"])), **counted)

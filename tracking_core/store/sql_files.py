@@ -1,14 +1,15 @@
-"""Reads the SQL of the package: files of named blocks under tracking_core/sql, and the migrations.
+"""The SQL of the package: files of named blocks under tracking_core/sql, and the migrations.
 
-A block begins with `-- name: WORD` and runs to the next; the comment lines after the name say what it is for. The same
-names stand in the files of both dialects (a test holds them together), what differs is said in the SQL.
+A block begins with `-- name: WORD` and ends where the next begins; the comment under its name describes it. Blocks of
+sql/NAME.sql are for both dialects: parameters are written `:name` and tables `tracking.NAME`. sql/DIALECT/NAME.sql has
+what differs, under the same names in both. Texts that repeat are fragments (see sql/fragments.sql).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from tracking_core.dataclass import dataclass
@@ -18,6 +19,9 @@ from tracking_core.process.loading import load
 # importlib.resources would load three compressors and a random generator for this.
 _SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_FRAGMENT = re.compile(r"\{\{([^{}]*)\}\}")
+_PARAMETER = re.compile(r"(?<!:):(\w+|@)")
+_SINCE = re.compile(r" since (\d+)")
 _MIGRATION = r"^(\d{3})_(\w+)\.sql$"
 
 
@@ -45,10 +49,52 @@ class Migration:
 
 
 @cache
-def blocks(dialect: str, name: str) -> dict[str, str]:
-    """Return the named blocks of sql/<dialect>/<name>.sql."""
-    parts = _NAME.split(_read(dialect, f"{name}.sql"))
-    return {title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+def blocks(dialect: str, name: str, version: int | None = None) -> dict[str, str]:
+    """Return the named blocks of sql/<name>.sql and sql/<dialect>/<name>.sql, all fragments expanded.
+
+    Columns that are newer than the schema version are left out; None keeps all.
+    """
+    fragments = {title: _without_comment(text) for title, text in _named(dialect, "fragments").items()}
+    return {title: _expanded(text, fragments, version) for title, text in _named(dialect, name).items()}
+
+
+def _named(dialect: str, name: str) -> dict[str, str]:
+    """Return the parts of both files of a name; those for both dialects in the notation of this one."""
+    shared = _read(f"{name}.sql")
+    if dialect == "postgres":
+        shared = _PARAMETER.sub(r"%(\1)s", shared.replace("%", "%%"))
+    else:
+        shared = shared.replace("tracking.", "")
+    own = _read(dialect, f"{name}.sql")
+    parts = [part for text in (shared, own) for part in _NAME.split(text)[1:]]
+    return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _expanded(text: str, fragments: Mapping[str, str], version: int | None) -> str:
+    def expand(match: re.Match[str]) -> str:
+        call, *repeated = str(match[1]).split("|", 2)
+        name, _, argument = call.partition("(")
+        found: str = _expanded(fragments[name], fragments, version)
+        if argument:
+            return found.replace("@", argument[:-1])
+        entries = [_SINCE.sub("", entry.strip()) for entry in found.split(",") if _exists(entry, version)]
+        if repeated:
+            template, joint = (*repeated, ", ")[:2]
+            return joint.join(template.replace("@", entry) for entry in entries)
+        return ", ".join(entries) if _SINCE.search(found) else found
+
+    while _FRAGMENT.search(text):
+        text = _FRAGMENT.sub(expand, text)
+    return text
+
+
+def _exists(column: str, version: int | None) -> bool:
+    since = _SINCE.search(column)
+    return since is None or version is None or int(since[1]) <= version
+
+
+def _without_comment(text: str) -> str:
+    return re.sub(r"^--.*\n?", "", text, flags=re.MULTILINE).strip()
 
 
 @cache
@@ -75,8 +121,12 @@ def script(dialect: str, name: str) -> str:
 
 
 def _read(*place: str) -> str:
-    with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
-        return file.read()
+    """Return the text of a file, '' where there is none."""
+    try:
+        with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def whole_schema(dialect: str, *scripts: str) -> str:

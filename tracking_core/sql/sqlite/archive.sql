@@ -30,22 +30,11 @@ PRAGMA journal_mode = DELETE;
 
 -- name: put_run
 -- SQLite only: a run as it stood.
-INSERT OR IGNORE INTO runs (
-    run_id, started_at, ended_at, duration_ms, heartbeat_at, progress_at, requests, items, failed_requests,
-    throttled_requests, errors, emitted, dropped, parent_run_id, clock_offset_ms, heartbeat_interval_s, pid, job, status,
-    notes, tags, host, boot_id, username, command, code_version, tracker_version, ended_by)
-VALUES (
-    :run_id, :started_at, :ended_at, :duration_ms, :heartbeat_at, :progress_at, :requests, :items, :failed_requests,
-    :throttled_requests, :errors, :emitted, :dropped, :parent_run_id, :clock_offset_ms, :heartbeat_interval_s, :pid, :job,
-    :status, :notes, :tags, :host, :boot_id, :username, :command, :code_version, :tracker_version, :ended_by);
+INSERT OR IGNORE INTO runs ({{run_columns}}) VALUES ({{run_columns|:@}});
 
 -- name: put_phase
--- SQLite only: a phase; when it was last told of is of no more use, nobody writes here.
-INSERT OR IGNORE INTO phases (
-    run_id, phase, position, status, started_at, ended_at, changed_at, counters, memory_mb, peak_memory_mb, memory_limit_mb)
-VALUES (
-    :run_id, :phase, :position, :status, :started_at, :ended_at, 0, :counters, :memory_mb, :peak_memory_mb,
-    :memory_limit_mb);
+-- SQLite only: a phase; when it last changed is of no more use, nothing is written here.
+INSERT OR IGNORE INTO phases ({{phase_columns}}, changed_at) VALUES ({{phase_columns|:@}}, 0);
 
 -- name: put_phase_sample
 -- SQLite only: what a phase had done by some time.
@@ -54,50 +43,23 @@ VALUES (:run_id, :phase, :bucket, :at, :processed, :memory_mb);
 
 -- name: put_request
 -- SQLite only: one request.
-INSERT OR IGNORE INTO requests (
-    run_id, writer_id, seq, at, page_offset, page_limit, items, duration_ms, status, throttled, endpoint, error)
-VALUES (
-    :run_id, :writer_id, :seq, :at, :page_offset, :page_limit, :items, :duration_ms, :status, :throttled, :endpoint, :error);
+INSERT OR IGNORE INTO requests ({{request_columns}}) VALUES ({{request_columns|:@}});
 
 -- name: put_endpoint
 -- SQLite only: the requests of a run to one endpoint; those whose names are one without their secrets are added up.
-INSERT INTO run_endpoints (
-    run_id, endpoint, max_ms, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx,
-    status_5xx, status_other, histogram)
-VALUES (
-    :run_id, :endpoint, :max_ms, :requests, :failed, :throttled, :items, :duration_ms, :status_2xx, :status_3xx,
-    :status_4xx, :status_5xx, :status_other, :histogram)
+INSERT INTO run_endpoints AS old ({{endpoint_columns}}) VALUES ({{endpoint_columns|:@}})
 ON CONFLICT (run_id, endpoint) DO UPDATE SET
-    max_ms = max(max_ms, excluded.max_ms),
-    requests = requests + excluded.requests,
-    failed = failed + excluded.failed,
-    throttled = throttled + excluded.throttled,
-    items = items + excluded.items,
-    duration_ms = duration_ms + excluded.duration_ms,
-    status_2xx = status_2xx + excluded.status_2xx,
-    status_3xx = status_3xx + excluded.status_3xx,
-    status_4xx = status_4xx + excluded.status_4xx,
-    status_5xx = status_5xx + excluded.status_5xx,
-    status_other = status_other + excluded.status_other,
-    histogram = merge_histograms(histogram, excluded.histogram);
+    max_ms = max(old.max_ms, excluded.max_ms),
+    {{add_counters}};
 
 -- name: put_series
 -- SQLite only: the requests of a run in one stretch of time.
-INSERT OR IGNORE INTO run_series (
-    run_id, bucket, width, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx,
-    status_other, histogram)
-VALUES (
-    :run_id, :bucket, :width, :requests, :failed, :throttled, :items, :duration_ms, :status_2xx, :status_3xx, :status_4xx,
-    :status_5xx, :status_other, :histogram);
+INSERT OR IGNORE INTO run_series (run_id, {{cell_columns}}) VALUES (:run_id, {{cell_columns|:@}});
 
 -- name: add_up_series
 -- SQLite only: the charts of all runs show those that are here.
-INSERT INTO throughput (
-    width, bucket, shard, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx,
-    status_other, histogram)
-SELECT
-    width, bucket, 0, sum(requests), sum(failed), sum(throttled), sum(items), sum(duration_ms), sum(status_2xx),
-    sum(status_3xx), sum(status_4xx), sum(status_5xx), sum(status_other), sum_histograms(histogram)
+INSERT INTO throughput (width, bucket, shard, {{counters}}, histogram)
+SELECT width, bucket, 0, {{counters|sum(@)}}, sum_histograms(histogram)
 FROM run_series
 GROUP BY width, bucket;
 
@@ -107,21 +69,18 @@ INSERT OR IGNORE INTO source_counts (run_id, entity, items, at) VALUES (:run_id,
 
 -- name: put_error
 -- SQLite only: an error.
-INSERT OR IGNORE INTO errors (run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint)
-VALUES (:run_id, :writer_id, :seq, :at, :phase, :error_type, :message, :traceback, :fingerprint);
+INSERT OR IGNORE INTO errors ({{error_columns}}) VALUES ({{error_columns|:@}});
 
 -- name: put_ledger
 -- SQLite only: what a writer emitted, and what of it its store held.
-INSERT OR IGNORE INTO writers (run_id, writer_id, emitted, stored, dropped, overhead)
-VALUES (:run_id, :writer_id, :emitted, :stored, :dropped, :overhead);
+INSERT OR IGNORE INTO writers ({{ledger_columns}}, overhead) VALUES ({{ledger_columns|:@}}, :overhead);
 
 -- name: put_switch
 -- SQLite only: how the tracking switch stood.
-INSERT OR IGNORE INTO switches (scope, job, enabled, changed_at, changed_by, reason)
-VALUES (:scope, :job, :enabled, :changed_at, :changed_by, :reason);
+INSERT OR IGNORE INTO switches ({{switch_columns}}) VALUES ({{switch_columns|:@}});
 
--- name: put_deed
--- SQLite only: what a person did.
+-- name: put_audit_entry
+-- SQLite only: what a person changed.
 INSERT OR IGNORE INTO audit (id, at, actor, action, detail) VALUES (:id, :at, :actor, :action, :detail);
 
 -- name: foreign_parts
@@ -131,114 +90,88 @@ WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' OR (type = 't
 
 -- name: misfits
 -- SQLite only: tables of a bundle that hold what no version of this program stores, as a file from elsewhere may. SQLite
--- itself takes a text for a number. Times end before the calendar does.
+-- itself takes a text for a number.
 SELECT 'bundle' AS name
 WHERE NOT EXISTS (
     SELECT 1 FROM bundle INNER JOIN runs ON runs.run_id = bundle.run_id
-    WHERE typeof(made_at) = 'integer' AND made_at BETWEEN 0 AND 250000000000000000
-      AND typeof(source) = 'text' AND typeof(version) = 'text')
+    WHERE {{integer(made_at)}} AND {{time_of(made_at)}} AND {{text(source)}} AND {{text(version)}})
    OR (SELECT count(*) FROM bundle) != 1
 UNION ALL
-SELECT 'schema_version' WHERE EXISTS (SELECT 1 FROM schema_version WHERE typeof(version) != 'integer')
+SELECT 'schema_version' WHERE EXISTS (SELECT 1 FROM schema_version WHERE NOT {{integer(version)}})
 UNION ALL
 SELECT 'runs' WHERE EXISTS (
     SELECT 1 FROM runs
-    WHERE (typeof(run_id), typeof(started_at), typeof(requests), typeof(items), typeof(failed_requests),
-           typeof(throttled_requests), typeof(errors), typeof(emitted), typeof(dropped), typeof(clock_offset_ms), typeof(pid))
-       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
-       OR (typeof(job), typeof(tags), typeof(host), typeof(boot_id), typeof(username), typeof(command), typeof(code_version),
-           typeof(tracker_version)) != ('text', 'text', 'text', 'text', 'text', 'text', 'text', 'text')
-       OR typeof(notes) NOT IN ('text', 'null') OR typeof(ended_by) NOT IN ('text', 'null')
-       OR typeof(ended_at) NOT IN ('integer', 'null') OR typeof(duration_ms) NOT IN ('integer', 'null')
-       OR typeof(heartbeat_at) NOT IN ('integer', 'null') OR typeof(progress_at) NOT IN ('integer', 'null')
-       OR typeof(parent_run_id) NOT IN ('integer', 'null')
-       OR typeof(heartbeat_interval_s) NOT IN ('real', 'integer', 'null')
-       OR ifnull(heartbeat_interval_s, 1) NOT BETWEEN 0 AND 1000000
-       OR run_id < 1 OR ifnull(parent_run_id, 1) < 1
-       OR started_at NOT BETWEEN 0 AND 250000000000000000 OR ifnull(ended_at, 0) NOT BETWEEN 0 AND 250000000000000000
-       OR ifnull(heartbeat_at, 0) NOT BETWEEN 0 AND 250000000000000000
-       OR ifnull(progress_at, 0) NOT BETWEEN 0 AND 250000000000000000
-       OR ifnull(duration_ms, 0) NOT BETWEEN 0 AND 100000000000000
-       OR abs(clock_offset_ms / 2) > 50000000000000
-       OR min(requests, items, failed_requests, throttled_requests, errors, emitted, dropped) < 0
-       OR status NOT IN ('running', 'completed', 'failed', 'terminated', 'abandoned') OR status IS NULL
-       OR (status = 'running') != (ended_at IS NULL))
+    WHERE NOT (
+        {{run_counters|typeof(@) = 'integer' AND @ >= 0| AND }}
+        AND {{integer(run_id)}} AND run_id >= 1 AND {{integer(clock_offset_ms)}} AND {{integer(pid)}}
+        AND {{integer(started_at)}} AND {{time_of(started_at)}}
+        AND {{text(job)}} AND {{text(tags)}} AND {{run_texts|typeof(@) = 'text'| AND }}
+        AND (notes IS NULL OR {{text(notes)}}) AND (ended_by IS NULL OR {{text(ended_by)}})
+        AND {{optional_time(ended_at)}} AND {{optional_time(heartbeat_at)}} AND {{optional_time(progress_at)}}
+        AND (parent_run_id IS NULL OR {{integer(parent_run_id)}} AND parent_run_id >= 1)
+        AND (duration_ms IS NULL OR {{integer(duration_ms)}} AND duration_ms BETWEEN 0 AND 100000000000000)
+        AND (heartbeat_interval_s IS NULL
+             OR {{number(heartbeat_interval_s)}} AND heartbeat_interval_s BETWEEN 0 AND 1000000)
+        AND abs(clock_offset_ms / 2) <= 50000000000000
+        AND {{text(status)}} AND status IN ('running', 'completed', 'failed', 'terminated', 'abandoned')
+        AND (status = 'running') = (ended_at IS NULL)))
 UNION ALL
 SELECT 'phases' WHERE EXISTS (
     SELECT 1 FROM phases
-    WHERE (typeof(run_id), typeof(phase), typeof(position), typeof(counters)) != ('integer', 'text', 'integer', 'text')
-       OR typeof(started_at) NOT IN ('integer', 'null') OR typeof(ended_at) NOT IN ('integer', 'null')
-       OR ifnull(started_at, 0) NOT BETWEEN 0 AND 250000000000000000
-       OR ifnull(ended_at, 0) NOT BETWEEN 0 AND 250000000000000000
-       OR status NOT IN ('pending', 'running', 'completed', 'failed', 'skipped') OR status IS NULL
-       OR typeof(memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_mb, 0) NOT BETWEEN 0 AND 1e12
-       OR typeof(peak_memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(peak_memory_mb, 0) NOT BETWEEN 0 AND 1e12
-       OR typeof(memory_limit_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_limit_mb, 0) NOT BETWEEN 0 AND 1e12)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{text(phase)}} AND {{integer(position)}} AND {{text(counters)}}
+        AND {{optional_time(started_at)}} AND {{optional_time(ended_at)}}
+        AND {{text(status)}} AND status IN ('pending', 'running', 'completed', 'failed', 'skipped')
+        AND {{megabytes(memory_mb)}} AND {{megabytes(peak_memory_mb)}} AND {{megabytes(memory_limit_mb)}}))
 UNION ALL
 SELECT 'phase_series' WHERE EXISTS (
     SELECT 1 FROM phase_series
-    WHERE (typeof(run_id), typeof(phase), typeof(bucket), typeof(at), typeof(processed))
-       != ('integer', 'text', 'integer', 'integer', 'text')
-       OR bucket NOT BETWEEN 0 AND 250000000000 OR at NOT BETWEEN 0 AND 250000000000000000
-       OR typeof(memory_mb) NOT IN ('real', 'integer', 'null') OR ifnull(memory_mb, 0) NOT BETWEEN 0 AND 1e12)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{text(phase)}} AND {{bucket}} AND {{integer(at)}} AND {{time_of(at)}}
+        AND {{text(processed)}} AND {{megabytes(memory_mb)}}))
 UNION ALL
 SELECT 'requests' WHERE EXISTS (
     SELECT 1 FROM requests
-    WHERE (typeof(run_id), typeof(writer_id), typeof(seq), typeof(at), typeof(items), typeof(duration_ms), typeof(throttled),
-           typeof(endpoint)) != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'text')
-       OR typeof(page_offset) NOT IN ('integer', 'null') OR typeof(page_limit) NOT IN ('integer', 'null')
-       OR typeof(status) NOT IN ('integer', 'null') OR typeof(error) NOT IN ('text', 'null')
-       OR at NOT BETWEEN 0 AND 250000000000000000 OR min(writer_id, seq, items, duration_ms) < 0)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{integer(at)}} AND {{time_of(at)}} AND {{integer(throttled)}} AND {{text(endpoint)}}
+        AND {{count(writer_id)}} AND {{count(seq)}} AND {{count(items)}} AND {{count(duration_ms)}}
+        AND (page_offset IS NULL OR {{integer(page_offset)}}) AND (page_limit IS NULL OR {{integer(page_limit)}})
+        AND (status IS NULL OR {{integer(status)}}) AND (error IS NULL OR {{text(error)}})))
 UNION ALL
 SELECT 'run_endpoints' WHERE EXISTS (
     SELECT 1 FROM run_endpoints
-    WHERE (typeof(run_id), typeof(endpoint), typeof(histogram), typeof(max_ms)) != ('integer', 'text', 'blob', 'integer')
-       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
-           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
-       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
-       OR min(max_ms, requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+    WHERE NOT ({{integer(run_id)}} AND {{text(endpoint)}} AND {{count(max_ms)}} AND {{counted}}))
 UNION ALL
-SELECT 'run_series' WHERE EXISTS (
-    SELECT 1 FROM run_series
-    WHERE (typeof(run_id), typeof(bucket), typeof(width), typeof(histogram)) != ('integer', 'integer', 'integer', 'blob')
-       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
-           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
-       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
-       OR bucket NOT BETWEEN 0 AND 250000000000 OR width NOT BETWEEN 1 AND 1000000
-       OR min(requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+SELECT 'run_series' WHERE EXISTS (SELECT 1 FROM run_series WHERE NOT ({{integer(run_id)}} AND {{cell}}))
 UNION ALL
-SELECT 'throughput' WHERE EXISTS (
-    SELECT 1 FROM throughput
-    WHERE (typeof(bucket), typeof(width), typeof(histogram)) != ('integer', 'integer', 'blob')
-       OR (typeof(requests), typeof(failed), typeof(throttled), typeof(items), typeof(duration_ms), typeof(status_2xx),
-           typeof(status_3xx), typeof(status_4xx), typeof(status_5xx), typeof(status_other))
-       != ('integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer', 'integer')
-       OR bucket NOT BETWEEN 0 AND 250000000000 OR width NOT BETWEEN 1 AND 1000000
-       OR min(requests, failed, throttled, items, duration_ms, status_2xx, status_3xx, status_4xx, status_5xx) < 0)
+SELECT 'throughput' WHERE EXISTS (SELECT 1 FROM throughput WHERE NOT ({{cell}}))
 UNION ALL
 SELECT 'source_counts' WHERE EXISTS (
     SELECT 1 FROM source_counts
-    WHERE (typeof(run_id), typeof(entity), typeof(items), typeof(at)) != ('integer', 'text', 'integer', 'integer')
-       OR items < 0 OR at NOT BETWEEN 0 AND 250000000000000000)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{text(entity)}} AND {{count(items)}} AND {{integer(at)}} AND {{time_of(at)}}))
 UNION ALL
 SELECT 'errors' WHERE EXISTS (
     SELECT 1 FROM errors
-    WHERE (typeof(run_id), typeof(writer_id), typeof(seq), typeof(at), typeof(error_type), typeof(message),
-           typeof(traceback), typeof(fingerprint))
-       != ('integer', 'integer', 'integer', 'integer', 'text', 'text', 'text', 'text')
-       OR typeof(phase) NOT IN ('text', 'null') OR at NOT BETWEEN 0 AND 250000000000000000)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{integer(writer_id)}} AND {{integer(seq)}} AND {{integer(at)}} AND {{time_of(at)}}
+        AND {{text(error_type)}} AND {{text(message)}} AND {{text(traceback)}} AND {{text(fingerprint)}}
+        AND (phase IS NULL OR {{text(phase)}})))
 UNION ALL
 SELECT 'writers' WHERE EXISTS (
     SELECT 1 FROM writers
-    WHERE (typeof(run_id), typeof(writer_id), typeof(emitted), typeof(stored), typeof(dropped), typeof(overhead))
-       != ('integer', 'integer', 'integer', 'integer', 'integer', 'text') OR min(emitted, stored, dropped) < 0)
+    WHERE NOT (
+        {{integer(run_id)}} AND {{integer(writer_id)}} AND {{count(emitted)}} AND {{count(stored)}} AND {{count(dropped)}}
+        AND {{text(overhead)}}))
 UNION ALL
 SELECT 'switches' WHERE EXISTS (
     SELECT 1 FROM switches
-    WHERE (typeof(scope), typeof(job), typeof(enabled), typeof(changed_at), typeof(changed_by), typeof(reason))
-       != ('text', 'text', 'integer', 'integer', 'text', 'text') OR changed_at NOT BETWEEN 0 AND 250000000000000000)
+    WHERE NOT (
+        {{text(scope)}} AND {{text(job)}} AND {{integer(enabled)}} AND {{integer(changed_at)}} AND {{time_of(changed_at)}}
+        AND {{text(changed_by)}} AND {{text(reason)}}))
 UNION ALL
 SELECT 'audit' WHERE EXISTS (
     SELECT 1 FROM audit
-    WHERE (typeof(id), typeof(at), typeof(actor), typeof(action), typeof(detail))
-       != ('integer', 'integer', 'text', 'text', 'text') OR at NOT BETWEEN 0 AND 250000000000000000);
+    WHERE NOT (
+        {{integer(id)}} AND {{integer(at)}} AND {{time_of(at)}} AND {{text(actor)}} AND {{text(action)}}
+        AND {{text(detail)}}));

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar
 
@@ -23,9 +22,8 @@ from tracking_core.errors import StoreError
 from tracking_core.identity import MAX_RUN_ID, first_run_id_at
 from tracking_core.store import sql_files
 from tracking_core.store.administration import StoreAdministration
-from tracking_core.store.postgres.connection import DIALECT, PostgresConnection, PostgresDialect
-from tracking_core.store.retention import Cleanup, Pace, RequestsFate
-from tracking_core.store.rows import Row
+from tracking_core.store.postgres.connection import DIALECT, PostgresTransactions
+from tracking_core.store.retention import Cleanup, RequestsFate, StepLimits
 from tracking_core.store.sql_files import check_readable
 
 LOCK_WAIT_MS = 50
@@ -86,11 +84,10 @@ def gaps(weeks: Sequence[Week]) -> list[tuple[int, int]]:
     return [*found, (first, MAX_RUN_ID)]
 
 
-class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministration):
+class PostgresAdministration(PostgresTransactions, StoreAdministration):
     """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
 
-    pace = Pace(runs=400, weight=100_000, purge=20_000, requests=False)
-    writers_overlap: ClassVar[bool] = True
+    limits = StepLimits(runs=400, weight=100_000, purge=20_000, requests=False)
 
     pauses: ClassVar[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.4, 0.8)
     """Seconds between the rounds in which weeks are tried that somebody uses: writers in a hurry, or a dump."""
@@ -108,30 +105,8 @@ class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministr
             self.close()
             raise
 
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        with self.operation() as raw, raw.transaction():
-            yield
-
-    @contextmanager
-    def _look(self) -> Iterator[None]:
-        reads = sql_files.blocks(DIALECT, "reads")
-        with self.operation() as raw:
-            raw.execute(reads["begin_view"])
-            try:
-                yield
-            finally:
-                if not self.closed:
-                    raw.execute(reads["end_view"])
-
-    def _read(self, block: str, **parameters: object) -> list[Row]:
-        return self.raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
-
-    def _do(self, block: str, **parameters: object) -> int:
-        return self.raw.execute(self._sql[block], parameters).rowcount
-
     def _record(self, **parameters: object) -> int:
-        return int(self._read("record_deed", **parameters)[0][0])
+        return int(self._read("record_action", **parameters).value())
 
     def _fate_of_requests(self, days: int, cutoff: datetime, now: datetime, spared: list[int], /) -> RequestsFate:
         limit = too_young(cutoff, now)
@@ -166,19 +141,7 @@ class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministr
 
     def _weeks(self, cutoff: datetime, spared: Sequence[int], limit: int) -> list[Week]:
         found = self._read("weeks", cutoff=self._moment(cutoff), spared=self._list(spared), limit=limit)
-        return [
-            Week(
-                name=name,
-                block=block,
-                first=first,
-                beyond=beyond,
-                owned=owned,
-                bytes=size,
-                stays=stays,
-                requests=requests,
-            )
-            for name, block, first, beyond, owned, size, stays, requests in found
-        ]
+        return found.records(Week, self.forms)
 
     def _drop_weeks(self, weeks: Sequence[Week], under_way: Cleanup) -> Iterator[int]:
         """Drop weeks; those that somebody uses all the time are left for the next clean-up."""
@@ -202,9 +165,9 @@ class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministr
                     self._do("be_impatient", milliseconds=str(LOCK_WAIT_MS))
                     raw.execute(self._naming("lock_week", week=week.name))
                     raw.execute(self._naming("lock_block", block=week.block))
-                    if not self._read("week_in_use", first=week.first, last=week.last)[0][0]:
+                    if not self._read("week_in_use", first=week.first, last=week.last).value():
                         raw.execute(self._naming("drop_week", week=week.name))
-                        under_way.tally.weeks += bool(week.bytes)
+                        under_way.removed.weeks += bool(week.bytes)
                         self._amend(under_way)
             except errors.LockNotAvailable:
                 return False
@@ -218,13 +181,13 @@ class PostgresAdministration(PostgresConnection, PostgresDialect, StoreAdministr
         bounds = {"first": first, "last": last}
         while True:
             with self._look():
-                run_ids = [run_id for (run_id,) in self._read("orphans", **bounds, most=self.pace.runs)]
+                run_ids = self._read("orphans", **bounds, most=self.limits.runs).column("run_id")
             if not run_ids:
                 return
-            removed = self.pace.purge
-            while removed == self.pace.purge:
+            removed = self.limits.purge
+            while removed == self.limits.purge:
                 with self._change():
-                    removed = self._do("remove_orphans", **bounds, run_ids=self._list(run_ids), most=self.pace.purge)
+                    removed = self._do("remove_orphans", **bounds, run_ids=self._list(run_ids), most=self.limits.purge)
                 yield 0
 
     def _naming(self, statement: str, **tables: str) -> sql.Composed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -18,8 +18,10 @@ from tracking_core.config import StoreLocation
 from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
+from tracking_core.store import sql_files
 from tracking_core.store.dialect import POSTGRES, Dialect, Forms
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
+from tracking_core.store.rows import Rows
 
 T = TypeVar("T")
 APPLICATION = "etlwatch"
@@ -60,7 +62,7 @@ STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
 
 READ_ONLY = "25006"
 CONFLICT = "40"
-"""By which a standby ends a transaction that keeps it from replaying; nothing else ends one that only reads so."""
+"""By which a transaction is ended because of another one: a deadlock, a serialization failure, replay on a standby."""
 
 NOT_ALLOWED = "42501"
 REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
@@ -95,6 +97,8 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
         return our.SchemaMissing(f"{label} holds no tables of etlwatch: make them with `etlwatch init`")
     if state.startswith(OTHER_TABLES):
         return our.SchemaMissing(f"{label} has tables of another version: run `etlwatch init`")
+    if state.startswith(CONFLICT):
+        return our.StoreConflict(where)
     if state.startswith(BLOCKED):
         # Only this violation of the table's own bounds has no constraint that it could name.
         unplaced = state == UNCHECKED and error.diag.table_name and not error.diag.constraint_name
@@ -249,3 +253,35 @@ class PostgresDialect(Dialect):
 
     def _list(self, values: Sequence[int] | Sequence[str]) -> object:
         return list(values)
+
+
+class PostgresTransactions(PostgresConnection, PostgresDialect):
+    """One connection that runs blocks of SQL in transactions; the base of administration and inspection."""
+
+    _sql: Mapping[str, str]
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        reads = sql_files.blocks(DIALECT, "reads")
+        with self.operation() as raw:
+            raw.execute(reads["begin_view"])
+            try:
+                yield
+            finally:
+                if not self.closed:
+                    raw.execute(reads["end_view"])
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with self.operation() as raw:
+            # Whatever the role's default is: a stricter one makes transactions fail where they meet.
+            raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            with raw.transaction():
+                yield
+
+    def _read(self, block: str, **parameters: object) -> Rows:
+        cursor = self.raw.cursor(binary=True).execute(self._sql[block], parameters)
+        return Rows(cursor.fetchall(), tuple(column.name for column in cursor.description or ()))
+
+    def _do(self, block: str, **parameters: object) -> int:
+        return self.raw.execute(self._sql[block], parameters).rowcount

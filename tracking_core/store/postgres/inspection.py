@@ -1,16 +1,12 @@
-"""An examination of a PostgreSQL store: the server, our rights in it, its partitions, a pooler in between."""
+"""An inspection of a PostgreSQL store: the server, our rights in it, its partitions, a pooler in between."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
 from tracking_core.store import sql_files
 from tracking_core.store.inspection import Inspection
-from tracking_core.store.postgres.connection import DIALECT, PostgresConnection, PostgresDialect
-from tracking_core.store.rows import Row
+from tracking_core.store.postgres.connection import DIALECT, PostgresTransactions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,79 +64,45 @@ class Strays:
     newest_run_id: int | None
 
 
-class PostgresInspection(PostgresConnection, PostgresDialect, Inspection):
-    """One connection that examines."""
+class PostgresInspection(PostgresTransactions, Inspection):
+    """One connection that inspects."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = sql_files.blocks(DIALECT, "inspection")
-
-    @contextmanager
-    def _look(self) -> Iterator[None]:
-        with self.operation() as raw:
-            raw.execute(self._sql["begin_look"])
-            try:
-                yield
-            finally:
-                if not self.closed:
-                    raw.execute(self._sql["end_look"])
-
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        with self.operation() as raw, raw.transaction():
-            yield
-
-    def _read(self, block: str, **parameters: object) -> list[Row]:
-        return self.raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
-
-    def _do(self, block: str, **parameters: object) -> int:
-        return self.raw.execute(self._sql[block], parameters).rowcount
+        self._sql = {**sql_files.blocks(DIALECT, "administration"), **sql_files.blocks(DIALECT, "inspection")}
 
     def server(self) -> Server:
         """Return who answers, and as whom we are known there."""
         with self._look():
-            version, role, pid, in_recovery, read_only = self._read("server")[0]
-        return Server(
-            version=version,
-            role=role,
-            backend_pid=pid,
-            announced_pid=self.raw.pgconn.backend_pid,
-            in_recovery=in_recovery,
-            read_only=read_only,
-            encrypted=bool(self.raw.pgconn.ssl_in_use),
-        )
+            (found,) = self._read("server").by_name()
+        encrypted = bool(self.raw.pgconn.ssl_in_use)
+        return Server(**found, announced_pid=self.raw.pgconn.backend_pid, encrypted=encrypted)
 
     def rights(self) -> list[TableRights]:
         """Return what our role may do with each table."""
         with self._look():
-            found = self._read("rights")
-        return [
-            TableRights(table=table, read=read, insert=insert, update=update, delete=delete, own=own)
-            for table, read, insert, update, delete, own in found
-        ]
+            return self._read("rights").records(TableRights, self.forms)
 
     def session_after(self, questions: int) -> SessionState:
         """Return what this session holds more after so many questions than before, all in one transaction."""
         with self._look():
-            before = self._read("session")[0]
+            (before,) = self._read("session").by_name()
             for _ in range(questions):
                 self._read("versions")
-            after = self._read("session")[0]
-        prepared, locks, channels = (now - then for now, then in zip(after, before, strict=True))
-        return SessionState(prepared=prepared, locks=locks, channels=channels)
+            (after,) = self._read("session").by_name()
+        return SessionState(**{name: after[name] - before[name] for name in before})
 
     def partitions(self) -> list[tuple[int, int]]:
         """Return the run ids [from, to) that each weekly partition takes, in order."""
         with self._look():
-            return [(first, after_last) for first, after_last in self._read("partitions")]
+            return [(row["first"], row["beyond"]) for row in self._read("partitions").by_name()]
 
     def without_default(self) -> list[str]:
         """Return the tables below which a default partition is missing."""
         with self._look():
-            return [name for (name,) in self._read("without_default")]
+            return self._read("without_default").column("relname")
 
     def strays(self, most: int) -> Strays:
         """Return what lies in the default partition, counted up to `most` rows."""
         with self._look():
-            requests, newest = self._read("strays", most=most)[0]
-        return Strays(requests=requests, newest_run_id=newest)
+            return self._read("strays", most=most).records(Strays, self.forms)[0]

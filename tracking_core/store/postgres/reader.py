@@ -1,11 +1,12 @@
-"""Reading from PostgreSQL: READ ONLY transactions, one moment for all questions of a view, no session state."""
+"""Reading from PostgreSQL: READ ONLY transactions, one moment for all queries of a view, no session state."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg import Cursor
@@ -19,24 +20,25 @@ from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 from tracking_core.store.postgres.prefetch import Query, QueryPrefetch
 from tracking_core.store.queries import Queries
-from tracking_core.store.rows import Row
-from tracking_core.store.sql_files import check_readable
+from tracking_core.store.rows import Row, Rows
 
 
 class PostgresReader(PostgresConnection, PostgresDialect, Queries):
-    """One connection that answers questions; see `tracking_core.store.base.Reader`."""
+    """One connection that answers queries; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
         Queries.__init__(self)
-        plain = self._sql = {**sql_files.blocks(DIALECT, "reads"), **sql_files.blocks(DIALECT, "raw")}
+        self._sql = sql_files.blocks(DIALECT, "reads")
+        self._names: dict[str, tuple[str, ...]] = {}
         self._in_view = False
         self._begun = False
         self._newest = RowVersions()
         self._prefetch = QueryPrefetch()
-        self._answers: dict[Query, list[Row]] = {}
+        self._answers: dict[Query, Rows] = {}
         self._waited = 0.0
         try:
+            plain = self._sql = self._blocks_for_schema(DIALECT, self.label)
             if self.standby is not False:
                 data_time = sql_files.blocks(DIALECT, "standby")["data_time"].rstrip(";")
                 self._sql = {name: sql.replace("now()", data_time) for name, sql in plain.items()}
@@ -45,17 +47,16 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
                 except StoreRefused:
                     # Managed servers may keep these functions back: the server's clock has to do, its lag is unknown.
                     self._sql = {**plain, "now": plain["now"].replace("pg_is_in_recovery()", "false")}
-            check_readable(self._ask("newest_version")[0][0], sql_files.migrations(DIALECT)[-1].version, self.label)
         except StoreError:
             self.close()
             raise
 
     @contextmanager
     def one_view(self) -> Iterator[None]:
-        """Let all questions inside the block see one moment of the store: one REPEATABLE READ transaction.
+        """Let all queries inside the block see one moment of the store: one REPEATABLE READ transaction.
 
-        The moment is that of the first question, with which the transaction begins; what can be foreseen is asked with
-        it. The deadline holds for each exchange, not for the block. A view inside a view is the same one.
+        The moment is that of the first query, with which the transaction begins; the queries that are expected
+        are sent with it. The deadline holds for each exchange, not for the block. A view inside a view is the same one.
         """
         if self._in_view:
             yield
@@ -82,43 +83,41 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
         versions = self._ask("run_versions", now=self._now(), limit=max(limit, 0))
         if not versions:
             return []
-        rows = self._newest.of(
-            [version[:2] for version in versions], lambda run_ids: self._ask_of_runs("runs_named", run_ids)
-        )
-        return self._records.at(rows, self.forms.moment(versions[0][-1]))
+        rows = self._newest.of(versions, lambda run_ids: self._ask_of_runs("runs_named", run_ids))
+        return self._records.at(rows, self.forms.moment(versions.column("read_at")[0]))
 
     def _end_view(self) -> None:
         if self._begun and not self.closed:
             with self.operation() as raw:
                 raw.execute(self._sql["end_view"])
 
-    def _ask(self, block: str, **parameters: object) -> list[Row]:
-        question = Query.of(block, parameters)
+    def _ask(self, block: str, **parameters: object) -> Rows:
+        query = Query.of(block, parameters)
         if not self._in_view:
-            return self._begin([question], and_end=True)[question]
+            return self._begin([query], and_end=True)[query]
         if not self._begun:
             began = time.monotonic()
-            self._answers = self._begin([question, *self._prefetch.new_view()])
+            self._answers = self._begin([query, *self._prefetch.new_view()])
             self._begun, self._waited = True, time.monotonic() - began
-        if question in self._answers:
-            self._prefetch.asked(question, self._waited)
-            return self._answers[question]
+        if query in self._answers:
+            self._prefetch.asked(query, self._waited)
+            return self._answers[query]
         began = time.monotonic()
         with self.operation() as raw:
-            answer = raw.cursor(binary=True).execute(self._sql[block], parameters).fetchall()
+            answer = self._rows_of(block, raw.cursor(binary=True).execute(self._sql[block], parameters))
         self._spoke_in_turns = True
-        self._prefetch.asked(question, time.monotonic() - began)
+        self._prefetch.asked(query, time.monotonic() - began)
         return answer
 
-    def _begin(self, questions: Iterable[Query], *, and_end: bool = False) -> dict[Query, list[Row]]:
-        """Begin a transaction and ask these questions in it, all in one exchange; return their answers.
+    def _begin(self, queries: Iterable[Query], *, and_end: bool = False) -> dict[Query, Rows]:
+        """Begin a transaction and ask these queries in it, all in one exchange; return their answers.
 
         What a standby ended because it kept it from replaying is begun once more, within the same deadline.
         """
-        asked = list(questions)
+        asked = list(queries)
 
-        def begin(raw: DeadlineConnection) -> dict[Query, list[Row]]:
-            cursors = {question: raw.cursor(binary=True) for question in asked}
+        def begin(raw: DeadlineConnection) -> dict[Query, Rows]:
+            cursors = {query: raw.cursor(binary=True) for query in asked}
             try:
                 return self._exchange(raw, cursors, and_end=and_end)
             except psycopg.Error as error:
@@ -129,37 +128,53 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
         return self.repeated(begin)
 
     def _exchange(
-        self, raw: DeadlineConnection, cursors: Mapping[Query, Cursor[Row]], *, and_end: bool
-    ) -> dict[Query, list[Row]]:
+        self, raw: DeadlineConnection, cursors: Mapping[Query, Cursor[Any]], *, and_end: bool
+    ) -> dict[Query, Rows]:
         try:
             with quiet_pipeline(raw):
                 raw.execute(self._sql["begin_view"])
-                for question, cursor in cursors.items():
-                    cursor.execute(self._sql[question.block], question.parameters)
+                for query, cursor in cursors.items():
+                    cursor.execute(self._sql[query.block], query.parameters)
                 if and_end:
                     raw.execute(self._sql["end_view"])
-            return {question: cursor.fetchall() for question, cursor in cursors.items()}
+            return {query: self._rows_of(query.block, cursor) for query, cursor in cursors.items()}
         except BaseException:
             if not self.closed:
                 raw.rollback()
             raise
 
+    def _rows_of(self, block: str, cursor: Cursor[Any]) -> Rows:
+        names = self._names.get(block)
+        if names is None:
+            names = self._names[block] = tuple(column.name for column in cursor.description or ())
+        return Rows(cursor.fetchall(), names)
+
 
 class RowVersions:
-    """Remembers the rows of one page."""
+    """The rows of the newest runs as the last poll read them, each with the version that it had.
+
+    A poll reads the same runs again and again, and most have ended: to send all columns of 200 rows costs the server
+    four times what finding them does. A row's version is its `xmin`; every change of a row is by another transaction.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[int, tuple[object, Row]] = {}
+        self._names: tuple[str, ...] = ()
 
-    def of(self, versions: Sequence[Row], read: Callable[[list[int]], Sequence[Row]]) -> list[Row]:
-        """Return the rows of a page, given (run_id, version) of each; `read` returns those that are not held so.
+    def of(self, versions: Rows, read: Callable[[list[int]], Rows]) -> Rows:
+        """Return the rows of a page, given the versions of each; `read` returns those that are not held so.
 
         Both must see one moment of the store.
         """
-        held = self._rows
-        changed = [run_id for run_id, version in versions if run_id not in held or held[run_id][0] != version]
-        fresh = {row[0]: row for row in read(changed)} if changed else {}
+        held, fresh = self._rows, {}
+        present = dict(zip(versions.column("run_id"), versions.column("version"), strict=True))
+        changed = [run_id for run_id, version in present.items() if held.get(run_id, (None,))[0] != version]
+        if changed:
+            found = read(changed)
+            self._names = found.names or self._names
+            fresh = dict(zip(found.column("run_id"), found, strict=True))
         self._rows = {
-            run_id: (version, fresh[run_id] if run_id in fresh else held[run_id][1]) for run_id, version in versions
+            run_id: (version, fresh[run_id] if run_id in fresh else held[run_id][1])
+            for run_id, version in present.items()
         }
-        return [row for _, row in self._rows.values()]
+        return Rows([row for _, row in self._rows.values()], self._names)

@@ -1,44 +1,44 @@
-"""Writing batches to PostgreSQL: one transaction each, four exchanges with the server, short locks in one order.
+"""Writing batches to PostgreSQL: one transaction each, four exchanges with the server.
 
-The order is: batch key, carried runs, requests, endpoints, series, all runs together, errors, phases, source counts,
-ledgers, and last the runs' own counters and ends. A single immediate request is one statement of its own.
+A single immediate request is one statement of its own. The order of the locks is described in sql/writes.sql.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
-from psycopg import Cursor, errors
+from psycopg import RawCursor, errors
 
 from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
-from tracking_core.events import Batch, Hello, RaisedError, Receipt, RequestColumns, RequestRow, RunStart, tally
+from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, RunStart, tally
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.dialect import POSTGRES_EPOCH_US
-from tracking_core.store.postgres import statements as values
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import quiet_pipeline
-from tracking_core.store.postgres.statements import statements
-from tracking_core.store.retention import forgotten_before
+from tracking_core.store.postgres.statements import array_of, as_arrays, of_request, statements
+from tracking_core.store.writing import EventWriter
 
+T = TypeVar("T")
 COPY_FROM_ROWS = 40
 """From this many rows on COPY is cheaper than arrays."""
 
 SUM_UP_EVERY = 64
-"""Of so many single requests one goes the way of a batch, which sums up the latencies that the others append."""
+"""Of so many single requests one is stored as a batch, which sums up the latencies that the others append."""
 
 PREPARE_FROM = 3
 """Batches of one connection from which on their statements are prepared, where nobody shares its session."""
 
-WIDEN_EVERY_S = 60.0
+ATTEMPTS = 4
+"""How often a transaction is tried that the server ends because of others, within one deadline."""
+
 WIDEN_AT_MOST = 400
 BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the role's default is: a stricter one makes writers fail where they meet."""
@@ -46,13 +46,15 @@ BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 COPY_TYPES = ("int8", "int8", "int8", "int8", "text", "int8", "int8", "int4", "int8", "int8", "bool", "text")
 
 
-class PostgresWriter(PostgresConnection):
+class PostgresWriter(PostgresConnection, EventWriter):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
+
+    _moment = staticmethod(from_microseconds)
+    _packed = staticmethod(array_of)
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = statements("writes")
-        self._widened_at: float | None = None
+        self._sql = statements(_older_schemas.get(self.label))
 
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch in one transaction; when this returns it is committed.
@@ -61,90 +63,126 @@ class PostgresWriter(PostgresConnection):
 
         Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
+        copy = batch.batch_seq is not None
 
-        def write(raw: DeadlineConnection) -> Receipt:
+        def attempt() -> Receipt:
+            nonlocal copy
             if _is_one_request(batch) and not _sums_up_latencies(batch):
-                return self._log_request(raw, batch)
+                return self._log_request(batch)
             try:
-                return self._write(raw, batch, copy=batch.batch_seq is not None, meanwhile=meanwhile)
-            except (errors.UniqueViolation, errors.DivisionByZero):
-                # Some of its rows came by another way, which COPY cannot pass over; or a clean-up removed one of its
-                # runs meanwhile, which is refused now.
-                return self._write(raw, batch)
+                return self._write(batch, copy=copy, meanwhile=meanwhile)
+            except errors.UniqueViolation:
+                # Some of its rows came by another way, which COPY cannot pass over.
+                if not copy:
+                    raise
+                copy = False
+                return self._write(batch)
 
-        return self.repeated(write)
+        return self._repeated(attempt)
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
-        """Say that these runs live, in one statement."""
-        rows = self.repeated(lambda raw: self._sql["beat"].run(raw, {"run_ids": sorted(run_ids)}).fetchall())
-        off = {job for _, job, _, job_off, _ in rows if job_off} | {"*" for _, _, all_off, _, _ in rows if all_off}
+        """Record that these runs live, in one statement."""
+        rows = self._repeated(lambda: self._run("beat", {"run_ids": sorted(run_ids)}).fetchall())
+        off = {job for _, job, switched_off, _ in rows for job in (job, "") if job in (switched_off or ())}
         alive = {row[0] for row in rows}
         return Receipt(
             refused={run_id: "ended" for run_id in run_ids if run_id not in alive},
-            switched_off=frozenset(off),
-            store_us=_microseconds(rows[0][4]) if rows else 0,
+            switched_off=frozenset(job or "*" for job in off),
+            store_us=_microseconds(rows[0][-1]) if rows else 0,
         )
 
     def switched_off(self, job: str) -> bool:
         """Return whether the shared switch, global or of this job, is off."""
-        rows = self.repeated(lambda raw: self._sql["switched_off"].run(raw, {"job": job}).fetchall())
-        return bool(rows and rows[0][0])
+        ((off,),) = self._repeated(lambda: self._run("switched_off", {"job": job}).fetchall())
+        return bool(off)
 
     def hello(self) -> Hello:
         """Return the store's clock and the version of its tables."""
-        (row,) = self.repeated(lambda raw: self._sql["hello"].run(raw, {}).fetchall())
+        ((at, version),) = self._repeated(lambda: self._run("hello", {}).fetchall())
         known = sql_files.migrations("postgres")[-1].version
-        return Hello(store_us=_microseconds(row[0]), schema_version=row[1], known_version=known)
+        return Hello(store_us=_microseconds(at), schema_version=version, known_version=known)
 
-    def _log_request(self, raw: DeadlineConnection, batch: Batch) -> Receipt:
-        request = batch.requests[0]
+    def _repeated(self, attempt: Callable[[], T]) -> T:
+        """Return what an attempt returns, made again where other transactions or an older schema ended it."""
+
+        def work(_raw: DeadlineConnection) -> T:
+            for _ in range(ATTEMPTS - 1):
+                try:
+                    return attempt()
+                except (errors.DeadlockDetected, errors.SerializationFailure):
+                    if self.closed:
+                        raise
+                except errors.UndefinedColumn:
+                    if not self._use_older_schema():
+                        raise
+            return attempt()
+
+        return self.repeated(work)
+
+    def _use_older_schema(self) -> bool:
+        """Use the statements for the schema version that the store has; False if they are in use already."""
+        ((_, version),) = self._run("hello", {}).fetchall()
+        before, self._sql = self._sql, statements(version)
+        _older_schemas[self.label] = version
+        return self._sql is not before
+
+    def _run(self, block: str, values: Mapping[str, Any]) -> RawCursor[Any]:
+        return self._sql[block].run(self.raw, values)
+
+    def _run_many(self, block: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._run(block, as_arrays(rows))
+
+    def _inserted(self, cursor: RawCursor[Any]) -> bool:
+        return cursor.fetchone() is not None
+
+    def _lock(self, block: str, run_ids: Sequence[int]) -> None:
+        self._run(block, {"run_ids": run_ids})
+
+    def _widen(self, bounds: Mapping[str, int]) -> None:
+        self._run("widen_throughput", {**bounds, "most": WIDEN_AT_MOST})
+
+    def _log_request(self, batch: Batch) -> Receipt:
         try:
-            row = self._sql["log_request"].run(raw, values.of_request(batch.writer_id, request)).fetchone()
+            row = self._run("log_request", of_request(batch.writer_id, batch.requests[0])).fetchone()
         except (errors.UniqueViolation, errors.SerializationFailure):
             # It is here already; or the role's transactions are stricter than ours, which a batch's are not.
-            return self._write(raw, batch)
+            return self._write(batch)
         if row is not None:
             return Receipt(store_us=_microseconds(row[0]))
-        known = self._judge(self._runs_of(raw, batch).fetchall(), batch)
+        known = self._judge(self._runs_of(batch).fetchall(), batch)
         if known.taken:
-            # The switch was turned on again between the two questions.
-            return self._write(raw, batch)
+            # The switch was turned on again between the two statements.
+            return self._write(batch)
         return Receipt(refused=known.refused, switched_off=known.switched_off, store_us=known.store_us)
 
-    def _runs_of(self, raw: DeadlineConnection, batch: Batch) -> Cursor[Any]:
-        return self._sql["runs_of_batch"].run(raw, {"run_ids": sorted(batch.run_ids())})
+    def _runs_of(self, batch: Batch) -> RawCursor[Any]:
+        run_ids = sorted(batch.run_ids())
+        self._lock("lock_runs", run_ids)
+        return self._run("runs_of_batch", {"run_ids": run_ids})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
-        jobs = {start.run_id: start.job for start in batch.starts}
-        found = [
-            (run_id, job, removed, "" in (off or ()), (job or jobs.get(run_id)) in (off or ()), _microseconds(at))
-            for run_id, job, removed, off, at, _ in rows
-        ]
-        return parameters.judge_runs(found, batch, self.label)
+        off, at = (rows[0][3] or (), _microseconds(rows[0][4])) if rows else ((), 0)
+        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label)
+        known.store_us = at
+        return known
 
-    def _write(
-        self,
-        raw: DeadlineConnection,
-        batch: Batch,
-        *,
-        copy: bool = False,
-        meanwhile: Callable[[], object] | None = None,
-    ) -> Receipt:
+    def _write(self, batch: Batch, *, copy: bool = False, meanwhile: Callable[[], object] | None = None) -> Receipt:
+        raw, claimed = self.raw, None
         try:
             with quiet_pipeline(raw):
                 raw.execute(BEGIN)
-                claimed = self._claim(raw, batch)
-                for start in batch.starts:
-                    self._sql["carry_run"].run(raw, values.of_start(self._spelled(start), batch.ends))
-                found = self._runs_of(raw, batch)
+                if batch.batch_seq is not None:
+                    claimed = self._run("claim_batch", {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
+                self._carry_runs([self._spelled(start) for start in batch.starts], batch)
+                found = self._runs_of(batch)
             rows = found.fetchall()
             known = self._judge(rows, batch)
             _prepare_where_nobody_stands_between(raw, rows)
-            if claimed is not None and claimed.fetchone() is None:
+            if claimed is not None and not claimed.rowcount:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
             self._spoke_in_turns = True
-            ended = self._write_rows(raw, batch, known, copy=copy, meanwhile=meanwhile)
+            ended = self._write_rows(batch, known, copy=copy, meanwhile=meanwhile)
         except BaseException:
             _roll_back(raw)
             raise
@@ -159,57 +197,29 @@ class PostgresWriter(PostgresConnection):
 
         return replace(start, command=start.command.replace(OMITTED, "..."))
 
-    def _claim(self, raw: DeadlineConnection, batch: Batch) -> Any:
-        if batch.batch_seq is None:
-            return None
-        return self._sql["claim_batch"].run(raw, {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
-
     def _write_rows(
-        self,
-        raw: DeadlineConnection,
-        whole: Batch,
-        known: parameters.Known,
-        *,
-        copy: bool,
-        meanwhile: Callable[[], object] | None,
+        self, whole: Batch, known: parameters.Known, *, copy: bool, meanwhile: Callable[[], object] | None
     ) -> frozenset[int]:
         batch = parameters.only(whole, known.taken)
         stored_rows: Sequence[RequestRow] = batch.requests
         if copy and len(batch.requests) >= COPY_FROM_ROWS:
-            with self._copying(raw, batch):
+            with self._copying(batch):
                 sums = parameters.add_up(batch.cells or tally(batch.requests))
-                added = values.of_sums(batch.writer_id, sums)
                 if meanwhile is not None:
                     meanwhile()
         else:
-            stored_rows = self._insert_requests(raw, batch) if batch.requests else ()
+            stored_rows = self._insert_requests(batch) if batch.requests else ()
             sums = parameters.add_up(parameters.cells_of(batch, stored_rows))
-            added = values.of_sums(batch.writer_id, sums)
-        with quiet_pipeline(raw):
-            if sums.runs:
-                self._sql["add_sums"].run(raw, added)
-                self._widen_when_due(raw, known.store_us // 1_000_000)
-            stored_errors = self._insert_errors(raw, batch)
-            self._save_phases(raw, batch)
-            ledger = parameters.ledger_of(batch, stored_rows, stored_errors)
-            additions = parameters.additions_to_runs(batch, sums.runs, stored_errors)
-            self._sql["add_to_runs"].run(raw, values.of_progress(batch.writer_id, ledger, additions))
-            ends = [
-                (end.run_id, self._sql["end_run"].run(raw, values.of_end(end)))
-                for end in whole.ends
-                if end.run_id in known.here
-            ]
-            if parameters.forgets_batches(whole):
-                before = forgotten_before(from_microseconds(known.store_us))
-                self._sql["forget_batches"].run(raw, {"before": before, "most": parameters.FORGET_AT_MOST})
-            raw.execute("COMMIT")
-        return frozenset(run_id for run_id, ended in ends if ended.fetchone() is not None)
+        with quiet_pipeline(self.raw):
+            ends = self._write_events(whole, known, stored_rows, sums)
+            self.raw.execute("COMMIT")
+        return frozenset(run_id for run_id, cursor in ends.items() if cursor.rowcount)
 
     @contextmanager
-    def _copying(self, raw: DeadlineConnection, batch: Batch) -> Iterator[None]:
+    def _copying(self, batch: Batch) -> Iterator[None]:
         """Hand the rows over, and wait until the server has taken them in when the block is left."""
         writer_id = batch.writer_id
-        with raw.cursor() as cursor:
+        with self.raw.cursor() as cursor:
             with cursor.copy(self._sql["copy_requests"].text) as copy:
                 # A timestamptz is, on the wire, an integer of microseconds since 2000: no datetime is made on the way.
                 copy.set_types(COPY_TYPES)
@@ -222,95 +232,22 @@ class PostgresWriter(PostgresConnection):
             if cursor.rowcount != len(batch.requests):
                 raise parameters.left_out(len(batch.requests) - cursor.rowcount, self.label)
 
-    def _insert_requests(self, raw: DeadlineConnection, batch: Batch) -> Sequence[RequestRow]:
+    def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
         columns = parameters.request_columns(batch.requests)
         columns["at"] = [from_microseconds(row.at_us) for row in batch.requests]
-        keys = set(self._sql["insert_requests"].run(raw, {"writer_id": batch.writer_id, **columns}).fetchall())
+        keys = set(self._run("insert_requests", {"writer_id": batch.writer_id, **columns}).fetchall())
         if len(keys) == len(batch.requests):
             return batch.requests
         missing = [row for row in batch.requests if (row.run_id, row.seq) not in keys]
         asked = {"run_id": [row.run_id for row in missing], "seq": [row.seq for row in missing]}
-        (here,) = self._sql["requests_here"].run(raw, {"writer_id": batch.writer_id, **asked}).fetchone() or (0,)
+        ((here,),) = self._run("requests_here", {"writer_id": batch.writer_id, **asked}).fetchall()
         if here != len(missing):
             raise parameters.left_out(len(missing) - here, self.label)
         return [row for row in batch.requests if (row.run_id, row.seq) in keys]
 
-    def _widen_when_due(self, raw: DeadlineConnection, now_s: int) -> None:
-        now = time.monotonic()
-        if self._widened_at is not None and now - self._widened_at < WIDEN_EVERY_S:
-            return
-        self._widened_at = now
-        for width, wider, age in parameters.WIDENINGS:
-            before = now_s - age
-            self._sql["widen_throughput"].run(
-                raw,
-                {"width": width, "wider": wider, "before": before - before % wider, "most": WIDEN_AT_MOST},
-            )
 
-    def _insert_errors(self, raw: DeadlineConnection, batch: Batch) -> list[RaisedError]:
-        cursors = [
-            (
-                error,
-                self._sql["insert_error"].run(
-                    raw,
-                    {
-                        "run_id": error.run_id,
-                        "writer_id": batch.writer_id,
-                        "seq": error.seq,
-                        "at": from_microseconds(error.at_us),
-                        "phase": error.phase,
-                        "error_type": error.error_type,
-                        "message": error.message,
-                        "traceback": error.traceback,
-                        "fingerprint": error.fingerprint,
-                    },
-                ),
-            )
-            for error in batch.errors
-        ]
-        return [error for error, cursor in cursors if cursor.fetchone() is not None]
-
-    def _save_phases(self, raw: DeadlineConnection, batch: Batch) -> None:
-        for change in batch.phases:
-            self._sql["save_phase"].run(
-                raw,
-                {
-                    "run_id": change.run_id,
-                    "phase": change.phase,
-                    "position": change.position,
-                    "status": change.status,
-                    "started_at": values.moment(change.started_us),
-                    "ended_at": values.moment(change.ended_us),
-                    "changed_at": from_microseconds(change.at_us),
-                    "counters": parameters.to_json(change.counters),
-                    "memory_mb": change.memory_mb,
-                    "peak_memory_mb": change.peak_memory_mb,
-                    "memory_limit_mb": change.memory_limit_mb,
-                },
-            )
-            processed = parameters.processed(change)
-            if processed or change.memory_mb is not None:
-                self._sql["sample_phase"].run(
-                    raw,
-                    {
-                        "run_id": change.run_id,
-                        "phase": change.phase,
-                        "bucket": parameters.phase_bucket(change),
-                        "at": from_microseconds(change.at_us),
-                        "processed": parameters.to_json(processed),
-                        "memory_mb": change.memory_mb,
-                    },
-                )
-        for count in batch.source_counts:
-            self._sql["save_source_count"].run(
-                raw,
-                {
-                    "run_id": count.run_id,
-                    "entity": count.entity,
-                    "items": count.items,
-                    "at": from_microseconds(count.at_us),
-                },
-            )
+_older_schemas: dict[str, int] = {}
+"""Schema versions of stores, by label, that lack a column of this program's version."""
 
 
 def _microseconds(at: int) -> int:

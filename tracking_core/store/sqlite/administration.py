@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar
 
@@ -11,18 +10,16 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
 from tracking_core.store import sql_files
 from tracking_core.store.administration import SUMMARIES_OF_A_RUN, StoreAdministration
-from tracking_core.store.retention import Candidate, Pace
-from tracking_core.store.rows import Row
+from tracking_core.store.retention import Candidate, StepLimits
 from tracking_core.store.sql_files import check_readable
-from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
+from tracking_core.store.sqlite.connection import DIALECT, SqliteTransactions
 
 
-class SqliteAdministration(SqliteConnection, SqliteDialect, StoreAdministration):
+class SqliteAdministration(SqliteTransactions, StoreAdministration):
     """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
 
     removed_with_a_run: ClassVar[tuple[str, ...]] = ("remove_requests", *SUMMARIES_OF_A_RUN)
-    pace = Pace(runs=50, weight=5_000, purge=2_000)
-    writers_overlap: ClassVar[bool] = False
+    limits = StepLimits(runs=50, weight=5_000, purge=2_000)
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
@@ -35,40 +32,18 @@ class SqliteAdministration(SqliteConnection, SqliteDialect, StoreAdministration)
             self.close()
             raise
 
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        with self.operation() as raw:
-            self.patiently(lambda: raw.execute(self._sql["begin"]))
-            yield
-            raw.commit()
-
-    @contextmanager
-    def _look(self) -> Iterator[None]:
-        with self.operation() as raw:
-            raw.execute(sql_files.blocks(DIALECT, "reads")["begin_view"])
-            yield
-            raw.commit()
-
-    def _read(self, block: str, **parameters: object) -> list[Row]:
-        return self.raw.execute(self._sql[block], parameters).fetchall()
-
-    def _do(self, block: str, **parameters: object) -> int:
-        return self.raw.execute(self._sql[block], parameters).rowcount
-
     def _record(self, **parameters: object) -> int:
-        return int(self.raw.execute(self._sql["record_deed"], parameters).lastrowid or 0)
+        return int(self.raw.execute(self._sql["record_action"], parameters).lastrowid or 0)
 
     def _lighten(self, run: Candidate, cutoff: datetime, /) -> Iterator[int]:
         while True:
             with self._look():
-                bound = self._read("bound_of_requests", run_id=run.run_id, most=self.pace.weight)
+                bound = self._read("bound_of_requests", run_id=run.run_id, most=self.limits.weight).by_name()
             if not bound:
                 return
-            writer_id, seq = bound[0]
+            given = {"run_id": run.run_id, "cutoff": self._moment(cutoff), **bound[0]}
             with self._change():
-                trimmed = self._do(
-                    "trim_requests", run_id=run.run_id, writer_id=writer_id, seq=seq, cutoff=self._moment(cutoff)
-                )
+                trimmed = self._do("trim_requests", **given)
             if not trimmed:
                 return
             yield 0

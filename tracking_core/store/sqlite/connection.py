@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import wraps
@@ -25,6 +25,7 @@ from tracking_core.process.forks import hook
 from tracking_core.process.interrupts import from_outside
 from tracking_core.store import sql_files
 from tracking_core.store.dialect import SQLITE, Dialect, Forms
+from tracking_core.store.rows import Rows
 from tracking_core.store.sqlite.forking import gate
 
 P = ParamSpec("P")
@@ -324,3 +325,30 @@ class SqliteDialect(Dialect):
 
     def _list(self, values: Sequence[int] | Sequence[str]) -> object:
         return json.dumps(values)
+
+
+class SqliteTransactions(SqliteConnection, SqliteDialect):
+    """One connection that runs blocks of SQL in transactions; the base of administration and inspection."""
+
+    _sql: Mapping[str, str]
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        with self.operation() as raw:
+            raw.execute(sql_files.blocks(DIALECT, "reads")["begin_view"])
+            yield
+            raw.commit()
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        with self.operation() as raw:
+            self.patiently(lambda: raw.execute(sql_files.blocks(DIALECT, "writes")["begin"]))
+            yield
+            raw.commit()
+
+    def _read(self, block: str, **parameters: object) -> Rows:
+        cursor = self.raw.execute(self._sql[block], parameters)
+        return Rows(cursor.fetchall(), tuple(name for name, *_ in cursor.description))
+
+    def _do(self, block: str, **parameters: object) -> int:
+        return self.raw.execute(self._sql[block], parameters).rowcount

@@ -14,10 +14,9 @@ from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
 from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside
 from tracking_core.records import Bundle
-from tracking_core.store import rows, sql_files
+from tracking_core.store import sql_files
 from tracking_core.store.queries import Queries
-from tracking_core.store.rows import Row
-from tracking_core.store.sql_files import check_readable
+from tracking_core.store.rows import Rows
 from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
 from tracking_core.store.sqlite.forking import gate
 
@@ -27,20 +26,20 @@ INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 
 
 class SqliteReader(SqliteConnection, SqliteDialect, Queries):
-    """One connection that answers questions; see `tracking_core.store.base.Reader`."""
+    """One connection that answers queries; see `tracking_core.store.base.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self._due = math.inf
         SqliteConnection.__init__(self, location, deadline, read_only=True)
         Queries.__init__(self)
-        self._sql = {**sql_files.blocks(DIALECT, "reads"), **sql_files.blocks(DIALECT, "raw")}
+        self._sql = sql_files.blocks(DIALECT, "reads")
         self._in_view = False
         self.bundle: Bundle | None = None
         """What the file says of itself where it is a bundle: then its clock stands still."""
 
         try:
             self._find_bundle()
-            check_readable(self._ask("newest_version")[0][0], sql_files.migrations(DIALECT)[-1].version, self.label)
+            self._sql = self._blocks_for_schema(DIALECT, self.label)
         except StoreError:
             self.close()
             raise
@@ -48,10 +47,10 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
     def _find_bundle(self) -> None:
         if not self.contents.bundled:
             return
-        self._sql |= sql_files.blocks(DIALECT, "archive")
+        self._sql = {**self._sql, **sql_files.blocks(DIALECT, "archive")}
         try:
             self._check_bundle()
-            self.bundle = rows.bundle(self._ask("bundle")[0], self.forms)
+            self.bundle = self._ask("bundle").records(Bundle, self.forms)[0]
         except SchemaMissing:
             raise StoreRefused(f"{self.label} is no whole bundle: a table or a column is missing") from None
         self.at = self.bundle.made_at
@@ -63,7 +62,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
         if state in _checked:
             return
         for block in ("foreign_parts", "misfits"):
-            misfits = [name for (name,) in self._ask(block)]
+            misfits = self._ask(block).column("name")
             if misfits:
                 raise StoreRefused(
                     f"{self.label} is no whole bundle: what stands in {', '.join(misfits)} makes no sense"
@@ -76,14 +75,14 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
 
     @contextmanager
     def one_view(self) -> Iterator[None]:
-        """Let all questions inside the block see one moment of the store: one transaction.
+        """Let all queries inside the block see one moment of the store: one transaction.
 
         The deadline holds for each question, not for the block. A view inside a view is the same one.
         """
         if self._in_view:
             yield
             return
-        # A fork must not come between the questions of one view.
+        # A fork must not come between the queries of one view.
         with gate.open():
             with self.operation() as raw:
                 raw.execute(self._sql["begin_view"])
@@ -97,10 +96,11 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
                     with suppress(StoreError), self.operation() as raw:
                         raw.execute(self._sql["end_view"])
 
-    def _ask(self, block: str, **parameters: object) -> list[Row]:
+    def _ask(self, block: str, **parameters: object) -> Rows:
         with self.operation() as raw:
             self._due = time.monotonic() + self.deadline
-            return raw.execute(self._sql[block], parameters).fetchall()
+            cursor = raw.execute(self._sql[block], parameters)
+            return Rows(cursor.fetchall(), tuple(name for name, *_ in cursor.description or ()))
 
 
 class EmptyStoreReader(SqliteDialect, Queries):
@@ -114,7 +114,7 @@ class EmptyStoreReader(SqliteDialect, Queries):
 
     @contextmanager
     def one_view(self) -> Iterator[None]:
-        """Let all questions inside the block see one moment of the store."""
+        """Let all queries inside the block see one moment of the store."""
         reader = self._born()
         if reader is None:
             yield
@@ -135,11 +135,12 @@ class EmptyStoreReader(SqliteDialect, Queries):
     ) -> None:
         self.close()
 
-    def _ask(self, block: str, **parameters: object) -> list[Row]:
+    def _ask(self, block: str, **parameters: object) -> Rows:
         reader = self._born()
         if reader is not None:
             return reader._ask(block, **parameters)
-        return [(parameters["now"],)] if block == "now" else []
+        now = parameters.get("now")
+        return Rows([(now, False, now)] if block == "now" else [], ("moment", "standby", "clock"))
 
     def _born(self) -> SqliteReader | None:
         if self._reader is None and not unborn(self._location):
