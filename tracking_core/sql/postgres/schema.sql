@@ -7,7 +7,7 @@ SELECT pg_advisory_xact_lock(7311904128215736901);
 SELECT to_regclass('tracking.schema_version') IS NOT NULL;
 
 -- name: owner
--- Whose the tables are; none where there are none.
+-- PostgreSQL only: whose the tables are; none where there are none.
 SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'tracking';
 
 -- name: versions
