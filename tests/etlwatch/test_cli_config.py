@@ -125,7 +125,7 @@ def test_a_wrong_target_is_wrong_usage_in_one_line(
     assert said.lower() in answer.complaint.lower()
 
 
-def test_a_wrong_file_stops_every_command_that_asks_it_and_no_other(etlwatch: Program, user_file: Path) -> None:
+def test_an_invalid_file_stops_every_command_that_reads_it_and_no_other(etlwatch: Program, user_file: Path) -> None:
     write(user_file, '[display]\ntheme = "drak"\nmouse = 1\n')
     answer = etlwatch("runs")
     assert answer.status == 2
@@ -146,7 +146,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize(("words", "done"), OPERATIONS)
-def test_a_deed_is_refused_where_the_target_has_not_the_word(
+def test_a_change_is_refused_where_the_target_does_not_allow_it(
     etlwatch: Program, stores: dict[str, Stock], words: list[str], done: str
 ) -> None:
     answer = etlwatch(*words, "-t", "prod")
@@ -163,7 +163,7 @@ def test_a_deed_is_refused_where_the_target_has_not_the_word(
 @pytest.mark.parametrize(
     "permission", [["-t", "test"], ["-t", "prod", "--write"], []], ids=["word", "flag", "no target"]
 )
-def test_a_deed_is_done_with_the_targets_word_the_flag_or_without_a_target(
+def test_a_change_is_made_with_the_targets_permission_the_flag_or_without_a_target(
     etlwatch: Program,
     stores: dict[str, Stock],
     tmp_path: Path,
@@ -301,7 +301,7 @@ def test_validate_checks_everything_in_one_pass(
     assert len(said) == 9, "and nothing that only follows from these"
 
 
-def test_a_file_is_checked_in_the_place_of_ones_own(
+def test_a_given_file_is_checked_in_place_of_the_users(
     etlwatch: Program, user_file: Path, system_file: Path, tmp_path: Path
 ) -> None:
     write(user_file, "= 1")
@@ -369,7 +369,7 @@ def test_the_dashboard_opens_as_configured(
         (["-t", "prod"], False, "read-only: needs --write, or write = true for prod"),
     ],
 )
-def test_the_dashboard_knows_whether_it_may_change_anything_and_why(
+def test_the_dashboard_receives_whether_it_may_change_anything_and_why(
     etlwatch: Program,
     user_file: Path,
     opened: list[tuple[StoreLocation, Settings]],
@@ -409,7 +409,7 @@ def test_keys_window_colour_and_thresholds_reach_the_dashboard(
     assert settings.notices == ()
 
 
-def test_the_dashboard_says_what_stderr_would_not_show_for_long(
+def test_the_dashboard_shows_notices_that_stderr_would_not_show_for_long(
     etlwatch: Program, user_file: Path, opened: list[tuple[StoreLocation, Settings]]
 ) -> None:
     write(user_file, '[target.a]\ndsn = "postgresql://u:hunter2@h/d"\n', 0o644)
@@ -449,7 +449,7 @@ def test_a_command_line_to_copy_names_the_store_that_flags_named_and_no_password
 
 
 @pytest.mark.parametrize("words", [[], ["config", "show"], ["config", "validate"]], ids=" ".join)
-def test_a_wrong_key_is_said_before_the_dashboard_opens(
+def test_an_invalid_key_is_reported_before_the_dashboard_opens(
     etlwatch: Program, user_file: Path, opened: list[tuple[StoreLocation, Settings]], words: list[str]
 ) -> None:
     write(user_file, '[keys]\nhome.fitler = "f"\n')
@@ -532,7 +532,7 @@ def test_a_configured_dashboard_in_a_terminal_has_the_targets_name_zone_and_keys
         assert terminal.wait_for_exit() == 0
 
 
-def test_a_default_target_beside_a_file_that_jobs_write_is_told_in_one_line(
+def test_a_default_target_beside_a_file_that_jobs_write_is_reported_in_one_line(
     etlwatch: Program, stores: dict[str, Stock], user_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TRACKING_DSN", raising=False)

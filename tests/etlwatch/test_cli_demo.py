@@ -14,7 +14,7 @@ def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
     return Program(capsys)
 
 
-def test_the_demo_runs_once_shows_its_runs_and_says_how_to_look_again(etlwatch: Program, tmp_path: Path) -> None:
+def test_the_demo_runs_once_shows_its_runs_and_the_command_to_see_them_again(etlwatch: Program, tmp_path: Path) -> None:
     answer = etlwatch("demo")
     assert answer.status == 0
     assert "completed" in answer.out
@@ -64,7 +64,7 @@ def test_a_named_store_is_initialised_and_keeps_what_it_holds(
     assert etlwatch("runs", "--dsn", postgres_dsn, "--format", "json").data == []
 
 
-def test_a_store_that_is_not_there_is_said_before_any_job_starts(etlwatch: Program, jobs: list[str]) -> None:
+def test_an_unreachable_store_is_reported_before_any_job_starts(etlwatch: Program, jobs: list[str]) -> None:
     answer = etlwatch("demo", "--dsn", f"postgresql://ana:hunter2@127.0.0.1:{free_port()}/etl")
     assert answer.status == 3
     assert "hunter2" not in answer.complaint

@@ -1,4 +1,4 @@
-"""Keys that a person chose: what is refused, and where the others show."""
+"""Keys chosen for commands: which are refused, and where the others are shown."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ def complaints(**keys: tuple[str, ...]) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_every_group_of_commands_is_known_by_the_first_part_of_its_names() -> None:
+def test_every_group_of_commands_has_the_first_part_of_its_names() -> None:
     declared = [value for name, value in vars(commands).items() if name.endswith("_COMMANDS")]
     assert sorted(map(id, declared)) == sorted(map(id, GROUPS.values()))
     assert {command.name.partition(".")[0] for name, group in GROUPS.items() for command in group} == set(GROUPS)
@@ -34,14 +34,14 @@ def test_every_group_of_commands_is_known_by_the_first_part_of_its_names() -> No
     assert set(EVERYWHERE) < set(GROUPS)
 
 
-def test_tables_and_texts_know_the_moves_by_their_names_and_keys() -> None:
+def test_tables_and_texts_bind_the_moves_by_their_names_and_keys() -> None:
     declared = {command.name: command.keys for command in GROUPS["move"]}
     for widget in (LineTable, ScrollLines):
         bound = {key: binding.id for key, binding in widget._merge_bindings()}
         assert all(bound[key] == name for name, keys in declared.items() for key in keys.split(","))
 
 
-def test_free_keys_are_taken_as_they_are() -> None:
+def test_free_keys_are_accepted() -> None:
     keys = {"home.filter": ("f", "f3"), "app.quit": (), "move.down": ("v",), "run.errors": ("V",)}
     assert keymap_of(chosen(keys)) == keys
     assert keymap_of({}) == {}
@@ -83,7 +83,7 @@ def test_what_is_no_command_is_named_with_the_nearest(keys: dict[str, tuple[str,
 FREE = "accepted: a key that is free, or another one for the other command too"
 
 
-def test_a_key_that_another_command_has_is_refused_once_and_says_whose_it_is() -> None:
+def test_a_key_that_another_command_has_is_refused_once_and_names_that_command() -> None:
     assert complaints(home__filter=("q",)) == [
         f'config.toml: keys.home.filter and app.quit (leave; jobs are not touched) are both on "q"; {FREE}'
     ]
@@ -100,7 +100,7 @@ def test_a_key_given_twice_is_refused() -> None:
     assert 'are both on "F"' in said
 
 
-def test_ctrl_c_is_never_given_away() -> None:
+def test_ctrl_c_cannot_be_given_to_another_command() -> None:
     (said,) = complaints(home__filter=("ctrl+c",))
     assert 'app.interrupt (leave, from anywhere) are both on "ctrl+c"' in said
 

@@ -73,7 +73,7 @@ errors = "V"
 """
 
 
-def test_a_file_says_all_there_is_to_say() -> None:
+def test_a_file_may_set_every_option() -> None:
     values = read(WHOLE)
     assert values.default_target == "prod"
     assert list(values.targets) == ["prod", "my laptop"]
@@ -90,7 +90,7 @@ def test_a_file_says_all_there_is_to_say() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "[display]\n[keys]\n[target]\n"])
-def test_an_empty_file_says_nothing(text: str) -> None:
+def test_an_empty_file_sets_nothing(text: str) -> None:
     values = read(text)
     assert values == FileValues(path=PATH, layer=Layer.USER)
 
@@ -214,7 +214,7 @@ KEYS = f'{KEY}; a list of these; "" for no key'
         ('[keys."the home"]\n"no\\nline" = 1', 'keys."the home.no\\nline" is 1', KEYS, ""),
     ],
 )
-def test_an_error_says_what_was_given_what_is_accepted_and_what_was_meant(
+def test_an_error_names_what_was_given_what_is_accepted_and_what_was_meant(
     text: str, what: str, accepted: str, meant: str
 ) -> None:
     (complaint,) = complaints(text)
@@ -227,7 +227,7 @@ def test_an_error_names_its_file() -> None:
     assert str(caught.value).startswith('/nowhere/config.toml: display.theme is "drak"; accepted: ')
 
 
-def test_every_problem_of_a_file_is_found_at_once_and_the_first_says_how_many_follow() -> None:
+def test_every_problem_of_a_file_is_found_at_once_and_the_summary_counts_them() -> None:
     text = '[display]\ntheme = "drak"\nmouse = 1\n[keys]\na.b = 1\n[nonsense]\n'
     assert len(complaints(text)) == 4
     with pytest.raises(ConfigError) as caught:
@@ -251,11 +251,11 @@ SECRET = "s3cr3t-w0rd"
         f'[target.a]\nservice = ["{SECRET}"]',
     ],
 )
-def test_no_complaint_repeats_a_password(text: str) -> None:
+def test_no_problem_repeats_a_password(text: str) -> None:
     assert SECRET not in " ".join(complaints(text))
 
 
-def test_a_password_as_a_key_of_its_own_is_told_where_it_belongs() -> None:
+def test_a_password_as_a_key_of_its_own_is_reported_with_the_right_place() -> None:
     (complaint,) = complaints('[target.a]\nservice = "x"\npassword = "y"')
     assert complaint == "target.a.password is no key; omit it, and put it in ~/.pgpass or a service file"
 
@@ -271,11 +271,11 @@ def test_a_password_as_a_key_of_its_own_is_told_where_it_belongs() -> None:
         ("service=x", 0o644, False),
     ],
 )
-def test_a_password_that_others_may_read_is_noticed(dsn: str, mode: int, *, shared: bool) -> None:
+def test_a_password_that_others_may_read_is_detected(dsn: str, mode: int, *, shared: bool) -> None:
     assert read(f'[target.a]\ndsn = "{dsn}"', mode=mode).shares_password is shared
 
 
-def test_a_file_that_is_not_there_says_nothing_unless_it_was_named(tmp_path: Path) -> None:
+def test_a_missing_file_sets_nothing_unless_it_was_named(tmp_path: Path) -> None:
     missing = tmp_path / "config.toml"
     assert read_raw(missing, Layer.USER) is None
     assert read_raw(missing / "below" / "no" / "directory", Layer.USER) is None
@@ -283,7 +283,9 @@ def test_a_file_that_is_not_there_says_nothing_unless_it_was_named(tmp_path: Pat
         read_raw(missing, Layer.USER, must_exist=True)
 
 
-def test_a_file_that_cannot_be_read_is_an_error_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigError) as caught:
         read_raw(tmp_path, Layer.USER)
     assert str(caught.value) == f"{tmp_path} cannot be read: Is a directory"
@@ -346,7 +348,7 @@ TABLES = st.dictionaries(NAMES, VALUES, max_size=3)
 
 @settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES | TABLES, max_size=3), max_size=4))
-def test_any_table_is_either_understood_or_complained_about_in_single_lines(table: dict[str, object]) -> None:
+def test_any_table_is_either_accepted_or_has_problems_of_one_line(table: dict[str, object]) -> None:
     problems: tuple[object, ...] = ()
     try:
         read_values(files.RawFile(path=PATH, layer=Layer.USER, table=table, mode=0o600))
@@ -355,7 +357,7 @@ def test_any_table_is_either_understood_or_complained_about_in_single_lines(tabl
     assert all(len(str(problem).split("\n")) == 1 for problem in problems)
 
 
-def test_the_example_that_users_copy_says_what_it_seems_to_say() -> None:
+def test_the_documented_example_is_valid_and_complete() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     values = read(example)

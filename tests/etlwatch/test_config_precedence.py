@@ -106,7 +106,7 @@ def test_an_option_that_is_set_nowhere_has_its_default(name: str, default: str) 
     assert (str(sourced.value), sourced.layer, sourced.place) == (default, Layer.DEFAULT, "default")
 
 
-def test_a_terminal_without_colours_beats_every_wish_for_a_theme() -> None:
+def test_no_color_precedes_every_theme() -> None:
     found = resolved(Flags(theme="dark"), {"NO_COLOR": "1"})
     assert (found[THEME].value, found[THEME].place) == ("mono", "$NO_COLOR")
 
@@ -215,7 +215,7 @@ def test_a_target_there_is_not_is_named_with_the_nearest(flags: Flags, environ: 
     assert refused(flags, environ, user=STORES) == said
 
 
-def test_a_target_without_any_in_the_files_says_so() -> None:
+def test_a_target_without_any_in_the_files_is_reported() -> None:
     said = refused(Flags(target="prod"))
     assert said == '--target is "prod"; accepted: the name of a target, and the configuration has none'
 

@@ -1,4 +1,4 @@
-"""The chat export is the same for the same seed, as odd as real ones, and damaged only on request."""
+"""The job `conversation-import`: its sample exports, its phases, and the errors of damaged exports."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_an_export_holds_about_as_many_messages_as_wished(tmp_path: Path) -> None:
+def test_an_export_holds_about_the_requested_number_of_messages(tmp_path: Path) -> None:
     conversations = export(tmp_path)["conversations"]
     assert len(conversations) == 60
     assert 5500 < sum(len(conversation["MessageList"]) for conversation in conversations) < 6500

@@ -1,4 +1,4 @@
-"""The demo's CRM behaves like a real one over real sockets, and the same way each time."""
+"""The demo's CRM API over real sockets: paging, throttling, errors, the same for the same seed."""
 
 import contextlib
 import http.client
@@ -57,7 +57,7 @@ def test_a_wrong_question_is_refused_and_not_worth_repeating(endpoint: str, stat
     assert (answer.status, answer.is_usable, answer.may_pass) == (status, False, False)
 
 
-def test_a_throttled_request_says_how_long_to_wait() -> None:
+def test_a_throttled_request_has_a_retry_after() -> None:
     with client_of(Behaviour(latency_ms=0, throttle_rate=1, retry_after_s=7)) as client:
         answer = client.get("/v1/contacts", offset=0, limit=10)
     assert (answer.status, answer.retry_after_s, answer.may_pass) == (429, 7.0, True)

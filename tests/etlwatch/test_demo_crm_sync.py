@@ -1,4 +1,4 @@
-"""The job `crm-sync` gets through throttling and failures, and says what it could not get."""
+"""The job `crm-sync`: retries of throttled and failed requests, and what it records of pages it gave up."""
 
 import contextlib
 import sqlite3
@@ -79,7 +79,7 @@ def test_a_calm_api_is_copied_whole_with_every_page_recorded(sync: Sync) -> None
         }
 
 
-def test_a_throttled_sync_waits_as_long_as_it_is_told_and_misses_nothing(sync: Sync) -> None:
+def test_a_throttled_sync_waits_as_requested_and_misses_nothing(sync: Sync) -> None:
     sync.copy(Behaviour(seed=5, sizes=SMALL, latency_ms=0, throttle_rate=0.3, error_rate=0, retry_after_s=3))
     assert sync.loaded() == SMALL
     with sync.reader() as reader:
@@ -139,7 +139,7 @@ def answer(status: int | None, retry_after_s: float | None = None) -> Answer:
     return Answer(status=status, payload={}, duration_ms=1.0, retry_after_s=retry_after_s, error="x")
 
 
-def test_waits_double_with_jitter_unless_the_server_wishes_otherwise() -> None:
+def test_waits_double_with_jitter_unless_the_server_sets_them() -> None:
     for attempt in range(4):
         assert 0.05 * 2**attempt <= seconds_to_wait(answer(500), attempt) <= 0.15 * 2**attempt
     assert seconds_to_wait(answer(429, 2.0), 0) == 2.0

@@ -1,4 +1,4 @@
-"""What packages say about themselves becomes comparable, however they say it."""
+"""Reading distributions with odd metadata, and interpreting names, versions, licences and requirements."""
 
 import errno
 from pathlib import Path
@@ -203,7 +203,7 @@ def test_an_egg_info_may_be_a_single_file(tmp_path: Path) -> None:
     assert (found.name, quirk_kinds(found)) == ("old", ["no file list"])
 
 
-def test_an_egg_infos_own_formats_are_understood(tmp_path: Path) -> None:
+def test_the_formats_of_an_egg_info_are_read(tmp_path: Path) -> None:
     path = tmp_path / "old-0.1.egg-info"
     path.mkdir()
     (path / "PKG-INFO").write_text("Name: old\nVersion: 0.1\n")

@@ -1,4 +1,4 @@
-"""The job `inventory` puts what is installed into tables, quirks and all."""
+"""The job `inventory`: its tables, its run, and unreadable distributions."""
 
 import base64
 import contextlib
@@ -82,7 +82,7 @@ def test_files_are_compared_with_what_was_installed(result: Path) -> None:
     ]
 
 
-def test_dependencies_know_whether_they_are_installed(result: Path) -> None:
+def test_dependencies_record_whether_they_are_installed(result: Path) -> None:
     assert rows(result, "SELECT needs, specifier, extra, installed FROM dependencies ORDER BY needs") == [
         ("absent", "", "test", 0),
         ("odd", ">=1", "", 1),
@@ -105,7 +105,7 @@ def test_every_quirk_has_a_row(result: Path) -> None:
     ]
 
 
-def test_the_run_tells_of_its_phases_counts_and_unreadable_distributions(result: Path, store_dsn: str) -> None:
+def test_the_run_records_its_phases_counts_and_unreadable_distributions(result: Path, store_dsn: str) -> None:
     (run,) = SimpleETLTracker(store_dsn).get_recent_runs()
     assert (run.job, run.status, run.errors) == ("inventory", "completed", 1)
     with open_store(store_dsn).reader(5.0) as reader:

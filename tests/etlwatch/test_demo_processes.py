@@ -1,4 +1,4 @@
-"""The demo's children record where they are told, leave when asked, and never outlive their parent."""
+"""The demo's children record into the given store, end when stopped, and end with their parent."""
 
 import os
 import signal
@@ -99,7 +99,7 @@ def test_nothing_is_started_once_the_demo_is_being_left(children: Children, prog
     assert children.start("late", program, [str(tmp_path), "wait"]) is None
 
 
-def test_a_childs_output_goes_to_a_file_and_its_last_line_is_known(
+def test_a_childs_output_goes_to_a_file_and_its_last_line_is_returned(
     children: Children, program: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     child = start(children, program, tmp_path, "speak")

@@ -1,4 +1,4 @@
-"""The demo as a whole: real processes, recorded in both stores, and gone when it is left."""
+"""The whole demo: real processes, recorded in both stores, all ended at the end."""
 
 import tempfile
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_leaving_a_live_demo_at_once_leaves_nothing_behind(
     assert not list(tmp_path.glob("etlwatch-demo-*"))
 
 
-def test_a_live_demo_remembers_what_went_wrong(
+def test_a_live_demo_lists_jobs_that_ended_unexpectedly(
     sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wrong = TimetableRow(

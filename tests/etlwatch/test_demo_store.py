@@ -1,4 +1,4 @@
-"""The demo begins afresh in its own file, and never empties a store of somebody else."""
+"""The demo deletes only its own file, never another store's data."""
 
 import fcntl
 from collections.abc import Iterator

@@ -47,7 +47,7 @@ class Hands:
         self.now += seconds
 
 
-def test_a_paced_job_takes_the_wished_time_although_its_steps_differ() -> None:
+def test_a_paced_job_takes_the_given_time_although_its_steps_differ() -> None:
     hands = Hands()
     pacer = Pacer(10.0, 4, clock=lambda: hands.now, sleep=hands.sleep)
     for work in (0.5, 6.0, 0.5, 0.5):
@@ -58,7 +58,7 @@ def test_a_paced_job_takes_the_wished_time_although_its_steps_differ() -> None:
     assert hands.slept == [2.0, 0.5]
 
 
-def test_a_job_that_is_slower_than_wished_never_rests() -> None:
+def test_a_job_that_is_slower_than_its_pace_never_sleeps() -> None:
     hands = Hands()
     pacer = Pacer(1.0, 3, clock=lambda: hands.now, sleep=hands.sleep)
     for _ in range(3):
@@ -67,7 +67,7 @@ def test_a_job_that_is_slower_than_wished_never_rests() -> None:
     assert hands.slept == []
 
 
-def test_without_a_wish_a_job_never_rests() -> None:
+def test_a_job_without_a_pace_never_sleeps() -> None:
     hands = Hands()
     Pacer(0.0, 3, clock=lambda: hands.now, sleep=hands.sleep).rest()
     assert hands.slept == []

@@ -91,7 +91,7 @@ def contents(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def test_a_healthy_store_is_found_well_and_nothing_of_the_probes_stays(etlwatch: Program, store_dsn: str) -> None:
+def test_a_healthy_store_passes_and_no_row_of_a_probe_remains(etlwatch: Program, store_dsn: str) -> None:
     stock(store_dsn)
     before = contents(store_dsn)
     answer = etlwatch("doctor", "--dsn", store_dsn, "--format", "json")
@@ -178,7 +178,7 @@ def test_a_wrong_password_is_named_and_not_shown(
     assert "hunter2" not in answer.out + answer.err
 
 
-def test_a_database_without_our_tables_is_told_about_init(etlwatch: Program, postgres_dsn: str) -> None:
+def test_a_database_without_tables_is_reported_with_init(etlwatch: Program, postgres_dsn: str) -> None:
     answer = etlwatch("doctor", "--dsn", postgres_dsn)
     assert answer.status == 3
     assert "etlwatch init" in answer.out
@@ -217,7 +217,7 @@ def test_a_store_that_stops_answering_ends_the_checks_in_time_and_its_probes_can
 # -- what it leaves ----------------------------------------------------------------------------------------------------
 
 
-def test_whoever_stops_midway_leaves_no_probe(store_dsn: str) -> None:
+def test_stopping_midway_leaves_no_probe(store_dsn: str) -> None:
     before = contents(store_dsn)
     target = Target(location=resolve(store_dsn))
     found = run_checks(target, only("store", "immediate run", "sent twice", "removal"))
@@ -298,7 +298,7 @@ def as_guarded(server: PostgresServer, dsn: str) -> str:
     return server.guarded_dsn(str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]))
 
 
-def test_a_role_that_may_only_read_is_told_so_and_writes_no_probe(
+def test_a_role_that_may_only_read_is_reported_and_writes_no_probe(
     postgres_server: PostgresServer, postgres_store_dsn: str
 ) -> None:
     grant(
@@ -347,7 +347,7 @@ def test_probes_are_not_tried_while_tracking_is_off(etlwatch: Program, store_dsn
     assert found["immediate run"].figure == "tracking is switched off"
 
 
-def test_an_environment_that_switches_tracking_off_is_found_and_the_store_is_tried_all_the_same(
+def test_an_environment_that_switches_tracking_off_is_reported_and_the_store_is_still_checked(
     store_dsn: str,
 ) -> None:
     environ = {**os.environ, "TRACKING_ENABLED": "off"}
@@ -356,7 +356,7 @@ def test_an_environment_that_switches_tracking_off_is_found_and_the_store_is_tri
     assert found["immediate run"].status == CheckStatus.OK
 
 
-def test_a_setting_that_nobody_understands_is_named(store_dsn: str) -> None:
+def test_an_invalid_setting_is_named(store_dsn: str) -> None:
     found = look(store_dsn, "settings", environ={"TRACKING_DEADLINE": "soon"})
     assert found["settings"].status == CheckStatus.FAILED
     assert "$TRACKING_DEADLINE" in found["settings"].figure

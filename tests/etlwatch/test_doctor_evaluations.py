@@ -52,17 +52,17 @@ def applied(*versions: int, checksum: str = "") -> list[tuple[int, str, str]]:
     ]
 
 
-def test_tables_of_this_programs_version_are_well() -> None:
+def test_tables_of_this_programs_version_pass() -> None:
     assert store_checks.evaluate_schema(applied(1, 2), known(), "db").status == OK
 
 
-def test_older_tables_are_told_about_init() -> None:
+def test_older_tables_are_reported_with_init() -> None:
     result = store_checks.evaluate_schema(applied(1), known(), "db")
     assert result.status == WARNING
     assert "002_second" in result.detail
 
 
-def test_newer_tables_are_told_about_an_upgrade_and_much_newer_ones_cannot_be_read() -> None:
+def test_newer_tables_are_reported_with_an_upgrade_and_much_newer_ones_cannot_be_read() -> None:
     assert "upgrade etlwatch" in store_checks.evaluate_schema(applied(1, 2, 3), known(), "db").detail
     with pytest.raises(SchemaNewer):
         store_checks.evaluate_schema(applied(1, 2, 3, 4, 5), known(), "db")
@@ -137,7 +137,7 @@ def test_a_long_round_trip_is_found(took: float, status: CheckStatus) -> None:
         (2.5, 1.0, OK, "ahead"),
     ],
 )
-def test_a_skewed_clock_is_found_as_far_as_it_can_be_known(
+def test_a_skewed_clock_is_reported_beyond_the_uncertainty(
     skew: float, uncertainty: float, status: CheckStatus, said: str
 ) -> None:
     result = store_checks.evaluate_skew(skew, uncertainty)
@@ -194,7 +194,7 @@ def test_cells_that_nobody_joins_are_found(cells: int, status: CheckStatus) -> N
     assert store_checks.evaluate_overdue(cells).status == status
 
 
-def test_live_runs_are_no_trouble_and_lost_ones_are() -> None:
+def test_live_runs_pass_and_lost_ones_are_a_warning() -> None:
     live = make_run("sync", minutes_ago=5)
     assert store_checks.evaluate_lost([live], NOW).status == OK
     lost = [make_run("sync", minutes_ago=50, number=number, state="lost") for number in range(5)]
@@ -243,7 +243,7 @@ def figures(**changes: int) -> Figures:
     return Figures(**{**counted, "in_ledgers": 21, **changes})
 
 
-def test_a_run_is_well_when_every_table_counts_the_same() -> None:
+def test_a_run_passes_when_every_table_counts_the_same() -> None:
     assert probe.evaluate_run(figures(), 20, "1ms a call").status == OK
 
 
@@ -258,7 +258,7 @@ def test_a_table_that_counts_otherwise_is_named(table: str) -> None:
 
 
 @pytest.mark.parametrize(("took", "status"), [(0.002, OK), (5.1, WARNING)])
-def test_a_beat_that_takes_half_its_interval_is_found(took: float, status: CheckStatus) -> None:
+def test_a_heartbeat_that_takes_half_its_interval_is_a_warning(took: float, status: CheckStatus) -> None:
     assert probe.evaluate_heartbeat(took, 10.0).status == status
 
 
@@ -274,7 +274,7 @@ def test_a_beat_that_takes_half_its_interval_is_found(took: float, status: Check
         (outage_checks.evaluate_buffered(0.001, [1e-6] * 1990 + [0.006] * 10), FAILED),
     ],
 )
-def test_what_a_store_that_is_away_may_cost_a_job(result: Result, status: CheckStatus) -> None:
+def test_limits_of_what_an_unreachable_store_costs_a_job(result: Result, status: CheckStatus) -> None:
     assert result.status == status
 
 
@@ -301,7 +301,7 @@ def spooled(**changes: object) -> SpoolFile:
     return SpoolFile(**given)  # type: ignore[arg-type]
 
 
-def test_what_waits_is_no_trouble_while_its_process_lives() -> None:
+def test_spooled_batches_pass_while_their_process_runs() -> None:
     assert local_checks.evaluate_spooled([spooled(in_use=True)], "db").status == OK
     assert local_checks.evaluate_spooled([spooled()], "db").status == WARNING
     assert local_checks.evaluate_spooled([spooled(store="other")], "db").status == OK

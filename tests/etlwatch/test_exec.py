@@ -1,4 +1,4 @@
-"""`etlwatch exec` with real commands: what they get, what they leave, and what is recorded of their end."""
+"""`etlwatch exec` with real commands: their streams, signals and exit, and what is recorded of them."""
 
 import os
 import signal
@@ -123,9 +123,7 @@ def test_the_end_of_the_output_is_kept_and_no_more_than_requested(sqlite_store_d
         (("--stderr", "0"), []),
     ],
 )
-def test_what_a_command_says_on_stdout_is_kept_too(
-    sqlite_store_dsn: str, tail: tuple[str, ...], told: list[str]
-) -> None:
+def test_the_end_of_stdout_is_kept_too(sqlite_store_dsn: str, tail: tuple[str, ...], told: list[str]) -> None:
     script = "echo 'Failure in model orders'; echo warning >&2; exit 2"
     done = run_command("sh", "-c", script, dsn=sqlite_store_dsn, options=tail)
     assert (done.returncode, done.stdout, done.stderr) == (2, b"Failure in model orders\n", b"warning\n")
@@ -219,7 +217,7 @@ def test_a_command_that_minds_a_signal_ends_in_its_own_way(sqlite_store_dsn: str
     ],
     indirect=["store_dsn"],
 )
-def test_a_command_that_cannot_be_started_is_said_and_recorded(
+def test_a_command_that_cannot_be_started_is_reported_and_recorded(
     store_dsn: str, name: str, status: int, told: str
 ) -> None:
     done = run_command(name, "with", "arguments", dsn=store_dsn)
@@ -243,7 +241,7 @@ own.end_run(own.start_run("another"), True)
     assert (another.job, another.parent_run_id) == ("another", run.run_id)
 
 
-def test_a_success_that_the_command_told_of_is_none_when_it_dies_afterwards(sqlite_store_dsn: str) -> None:
+def test_a_success_that_the_command_recorded_does_not_count_when_it_is_killed_afterwards(sqlite_store_dsn: str) -> None:
     job = """
 import sys
 from tracking_core import SimpleETLTracker
@@ -255,7 +253,7 @@ sys.exit(9)
     assert (only_run(sqlite_store_dsn).status, only_run(sqlite_store_dsn).errors) == ("failed", 1)
 
 
-def test_a_failure_that_the_command_told_of_stands_although_it_exits_well(postgres_store_dsn: str) -> None:
+def test_a_failure_that_the_command_recorded_stands_although_it_exits_with_0(postgres_store_dsn: str) -> None:
     job = """
 from tracking_core import SimpleETLTracker
 tracker = SimpleETLTracker()
@@ -276,7 +274,7 @@ def test_a_command_in_a_command_has_a_run_of_its_own_below_it(sqlite_store_dsn: 
     assert (above.job, above.status) == ("nightly", "failed")
 
 
-def test_a_store_that_refuses_changes_nothing_for_the_command_and_hears_of_it_later(
+def test_a_store_that_refuses_changes_nothing_for_the_command_and_receives_the_run_later(
     postgres_store_dsn: str, postgres_proxy: Callable[[str], PostgresProxy]
 ) -> None:
     proxy = postgres_proxy(postgres_store_dsn)
@@ -362,7 +360,7 @@ def test_what_a_command_leaves_behind_does_not_hold_us(sqlite_store_dsn: str) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves a process the orphans of others on request")
-def test_orphans_that_are_left_to_us_are_buried(sqlite_store_dsn: str) -> None:
+def test_orphans_that_become_our_children_are_reaped(sqlite_store_dsn: str) -> None:
     # What a container's first process is by nature, any process can ask to be.
     reaper = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1); os.execv(sys.executable, sys.argv[1:])"
     job = """
@@ -480,7 +478,7 @@ def test_ctrl_z_stops_both_and_fg_goes_on(tmp_path: Path) -> None:
         terminal.wait_for("status 0\n")
 
 
-def test_a_command_finds_signals_as_every_program_does(sqlite_store_dsn: str) -> None:
+def test_a_command_starts_with_the_default_signal_actions(sqlite_store_dsn: str) -> None:
     code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     assert run_command(sys.executable, "-c", code, dsn=sqlite_store_dsn).stdout == b"set()\n"
     # Python ignores it, and what we start would inherit that: `yes | head` would not end.

@@ -74,7 +74,7 @@ def test_an_error_holds_figures_and_the_end_of_the_output() -> None:
     ]
 
 
-def test_a_peak_that_is_only_a_bound_is_said_to_be_one_and_not_stored() -> None:
+def test_a_peak_that_is_only_a_bound_is_shown_as_one_and_not_stored() -> None:
     facts = MemoryFacts(peak=20 * MIB, peak_is_bound=True)
     assert (facts.peak_text, facts.peak_mb) == ("peak memory below 20 MiB", None)
     assert MemoryFacts(peak=20 * MIB).peak_mb == 20
