@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 from textual.pilot import Pilot
@@ -27,9 +28,10 @@ class Dashboard:
         self.pilot = pilot
 
     async def press(self, *keys: str) -> None:
-        """Press keys and let everything that follows happen."""
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
+        """Press keys, and let everything that follows from each happen before the next."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause()
 
     async def hold(self, key: str, times: int) -> None:
         """Hold a key down: it comes so many times, and what is drawn in between is up to the application."""
@@ -68,6 +70,12 @@ class Dashboard:
         return "\n".join(self.lines())
 
 
+async def _let_it_arrive(_seconds: float = 0) -> None:
+    """Let the loop hand a key over; the pause after it waits for what follows, so that one wait a key is enough."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @contextlib.asynccontextmanager
 async def dashboard(
     store: object, *, size: tuple[int, int] = (80, 24), wait: bool = True, **settings: Any
@@ -75,9 +83,10 @@ async def dashboard(
     """Yield an open dashboard; `wait` until the first snapshot is drawn."""
     values: dict[str, Any] = {"theme": "dark", "zone": PARIS, "label": "prod", "interval": 3_600.0}
     app = EtlwatchApp(lambda: cast(Store, store), Settings(**(values | settings)))
-    async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
-        opened = Dashboard(app, pilot)
-        if wait:
-            await opened.until(lambda: app.shown is not None)
-            await pilot.pause()
-        yield opened
+    with mock.patch("textual.app.wait_for_idle", _let_it_arrive):
+        async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
+            opened = Dashboard(app, pilot)
+            if wait:
+                await opened.until(lambda: app.shown is not None)
+                await pilot.pause()
+            yield opened

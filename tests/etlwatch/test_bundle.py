@@ -42,11 +42,6 @@ PASSWORD = "hunter2"
 
 
 @pytest.fixture
-def program(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
 def stock(store_dsn: str) -> Iterator[Stock]:
     """A store with the past of a job, and another job beside it."""
     filled = Stock(store_dsn)
@@ -330,11 +325,11 @@ def test_texts_are_kept_as_far_as_that_is_asked_for(
 
 
 @pytest.fixture
-def bundled(program: Program, stock: Stock, store_dsn: str, tmp_path: Path) -> tuple[str, Path]:
+def bundled(etlwatch: Program, stock: Stock, store_dsn: str, tmp_path: Path) -> tuple[str, Path]:
     """Return the id of a run and the bundle that the command made of it."""
     failed(stock)
     path = tmp_path / "with space.etlwatch"
-    answer = program("bundle", "crm@latest", str(path), "--dsn", store_dsn)
+    answer = etlwatch("bundle", "crm@latest", str(path), "--dsn", store_dsn)
     assert (answer.status, answer.out) == (0, "")
     assert answer.err.startswith("bundled ")
     assert "30 requests, 40 more runs of its job" in answer.err
@@ -343,42 +338,42 @@ def bundled(program: Program, stock: Stock, store_dsn: str, tmp_path: Path) -> t
 
 @pytest.mark.parametrize("question", ["show", "errors", "compare"])
 def test_commands_answer_from_a_bundle_as_from_its_store(
-    program: Program, bundled: tuple[str, Path], store_dsn: str, question: str
+    etlwatch: Program, bundled: tuple[str, Path], store_dsn: str, question: str
 ) -> None:
     run_id, path = bundled
     asked = (question, run_id, "--format", "json")
-    store, file = (program(*asked, "--dsn", dsn) for dsn in (store_dsn, f"sqlite:///{path}"))
+    store, file = (etlwatch(*asked, "--dsn", dsn) for dsn in (store_dsn, f"sqlite:///{path}"))
     assert (file.status, file.out) == (store.status, store.out)
     assert json.loads(file.out)
 
 
 def test_what_a_bundle_has_no_room_for_is_told(
-    program: Program, stock: Stock, store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    etlwatch: Program, stock: Stock, store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost(stock)
     to = ("bundle", "crm@latest", "--dsn", store_dsn, "--overwrite", str(tmp_path / "run"))
-    assert "in it are" not in program(*to).err
+    assert "in it are" not in etlwatch(*to).err
     monkeypatch.setattr(bundling, "MOST_LIVE", 2)
     monkeypatch.setattr(bundling, "MOST_ERRORS", 1)
-    assert "in it are 1 of 2 errors, the newest 1 errors of these kinds, 2 of 3 living runs" in program(*to).err
+    assert "in it are 1 of 2 errors, the newest 1 errors of these kinds, 2 of 3 living runs" in etlwatch(*to).err
 
 
-def test_open_without_a_terminal_prints_the_run(program: Program, bundled: tuple[str, Path], store_dsn: str) -> None:
+def test_open_without_a_terminal_prints_the_run(etlwatch: Program, bundled: tuple[str, Path], store_dsn: str) -> None:
     run_id, path = bundled
-    answer = program("open", str(path))
-    assert (answer.status, answer.out) == (0, program("show", run_id, "--dsn", store_dsn).out)
+    answer = etlwatch("open", str(path))
+    assert (answer.status, answer.out) == (0, etlwatch("show", run_id, "--dsn", store_dsn).out)
 
 
 def test_a_file_that_is_there_is_not_taken_the_place_of_unless_that_is_asked_for(
-    program: Program, bundled: tuple[str, Path], store_dsn: str
+    etlwatch: Program, bundled: tuple[str, Path], store_dsn: str
 ) -> None:
     run_id, path = bundled
     before = path.read_bytes()
-    refused = program("bundle", run_id, str(path), "--dsn", store_dsn)
+    refused = etlwatch("bundle", run_id, str(path), "--dsn", store_dsn)
     assert refused.status == 1
     assert refused.complaint.endswith("nothing was written: name another file, or --overwrite to take its place")
     assert path.read_bytes() == before
-    assert program("bundle", "crm@latest", str(path), "--dsn", store_dsn, "--overwrite").status == 0
+    assert etlwatch("bundle", "crm@latest", str(path), "--dsn", store_dsn, "--overwrite").status == 0
 
 
 @pytest.mark.parametrize(
@@ -391,13 +386,13 @@ def test_a_file_that_is_there_is_not_taken_the_place_of_unless_that_is_asked_for
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], status: int, told: str
+    etlwatch: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], status: int, told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stock = Stock("sqlite:///tracking.db")
     failed(stock)
     stock.close()
-    answer = program(*words, *(("--dsn", "sqlite:///tracking.db") if words[0] == "bundle" else ()))
+    answer = etlwatch(*words, *(("--dsn", "sqlite:///tracking.db") if words[0] == "bundle" else ()))
     assert answer.status == status
     assert told in answer.complaint
     assert [path.name for path in tmp_path.iterdir() if "FILE" in path.name] == []
@@ -412,11 +407,11 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
     ],
 )
 def test_a_bundle_is_not_changed_by_any_command(
-    program: Program, bundled: tuple[str, Path], operation: tuple[str, ...]
+    etlwatch: Program, bundled: tuple[str, Path], operation: tuple[str, ...]
 ) -> None:
     _, path = bundled
     before = path.read_bytes()
-    answer = program(*operation, "--dsn", f"sqlite:///{path}")
+    answer = etlwatch(*operation, "--dsn", f"sqlite:///{path}")
     assert answer.status in (1, 3)
     assert path.read_bytes() == before
 

@@ -62,11 +62,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def program(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
 def copied(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(whole, tmp_path / "copy.etlwatch"))
 
@@ -147,11 +142,11 @@ TABLES = (
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_what_is_no_whole_bundle_is_told_in_a_line(program: Program, copied: Path, fault: str) -> None:
+def test_what_is_no_whole_bundle_is_told_in_a_line(etlwatch: Program, copied: Path, fault: str) -> None:
     breaking, told = BROKEN[fault]
     breaking(copied)
     beside = sorted(copied.parent.iterdir())
-    answer = program("open", str(copied))
+    answer = etlwatch("open", str(copied))
     if fault == "no versions":
         assert answer.status == 0
         return
@@ -161,17 +156,17 @@ def test_what_is_no_whole_bundle_is_told_in_a_line(program: Program, copied: Pat
     assert sorted(copied.parent.iterdir()) == beside
 
 
-def test_a_journal_beside_a_bundle_is_left_alone(program: Program, copied: Path) -> None:
+def test_a_journal_beside_a_bundle_is_left_alone(etlwatch: Program, copied: Path) -> None:
     before = copied.read_bytes()
     for ending in ("-journal", "-wal"):
         copied.with_name(copied.name + ending).write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(600))
-    assert program("open", str(copied)).status == 0
+    assert etlwatch("open", str(copied)).status == 0
     assert copied.read_bytes() == before
 
 
-def test_a_bundle_of_a_hostile_name_is_opened(program: Program, whole: Path, tmp_path: Path) -> None:
+def test_a_bundle_of_a_hostile_name_is_opened(etlwatch: Program, whole: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(whole, tmp_path / "50% of #7&mode=rw.etlwatch"))
-    assert program("open", str(path)).status == 0
+    assert etlwatch("open", str(path)).status == 0
 
 
 def columns_of(path: Path) -> list[tuple[str, str]]:
@@ -180,10 +175,10 @@ def columns_of(path: Path) -> list[tuple[str, str]]:
         return [(table, row[1]) for table in tables for row in file.execute(f"PRAGMA table_info({table})")]
 
 
-def read_all(path: Path, program: Program) -> None:
+def read_all(path: Path, etlwatch: Program) -> None:
     """Read a file as every command and the dashboard do; whatever fails must fail as a store's error."""
     for words in COMMANDS:
-        answer = program(*words, "--dsn", f"sqlite:///{path}")
+        answer = etlwatch(*words, "--dsn", f"sqlite:///{path}")
         assert "unexpected" not in answer.err, (words, answer.err)
         assert "Traceback" not in answer.err, words
     try:
@@ -199,9 +194,9 @@ def spoil(path: Path, table: str, column: str, value: object) -> None:
     change(path, *without_constraints(table), f"UPDATE {table} SET {column} = ?", values=(value,))
 
 
-def test_no_value_in_any_column_is_a_surprise(whole: Path, tmp_path: Path, program: Program) -> None:
+def test_no_value_in_any_column_is_a_surprise(whole: Path, tmp_path: Path, etlwatch: Program) -> None:
     chosen = random.Random(7).sample([(*place, value) for place in columns_of(whole) for value in HOSTILE], 25)
     for table, column, value in chosen:
         path = Path(shutil.copy(whole, tmp_path / "spoilt.etlwatch"))
         spoil(path, table, column, value)
-        read_all(path, program)
+        read_all(path, etlwatch)

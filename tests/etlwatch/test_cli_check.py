@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,18 +22,6 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 LINE = re.compile(r"ETLWATCH (OK|WARNING|CRITICAL|UNKNOWN) - [^|\n]+( \| [^|\n]+)?\n([^|\n]+\n)*")
 STATUS = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
-
-
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
 
 
 def checked(answer: Answer) -> Answer:

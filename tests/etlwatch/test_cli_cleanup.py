@@ -18,11 +18,6 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
 def kept(store_dsn: str) -> Iterator[set[int]]:
     """Fill the store with three old runs of two jobs, and yield those that a clean-up of 30 days keeps."""
     stock = Stock(store_dsn)

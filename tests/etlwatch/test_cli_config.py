@@ -23,11 +23,6 @@ TOP = ("default_target", "target", "display", "thresholds", "keys")
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
 @pytest.fixture(autouse=True)
 def system_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where the system's file would be; there is none as yet."""

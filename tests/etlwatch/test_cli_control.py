@@ -22,18 +22,6 @@ HOUR = timedelta(hours=1)
 ME = f"{user_name()}@{host_name()}"
 
 
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
-
-
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_init_makes_the_tables_once_and_says_so(etlwatch: Program, kind: str, request: pytest.FixtureRequest) -> None:
     dsn = request.getfixturevalue(f"{kind}_dsn")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch.cli.root import COMMANDS, etlwatch
+from etlwatch.cli.root import COMMANDS
+from etlwatch.cli.root import etlwatch as root
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 
@@ -34,11 +35,6 @@ SAY_NOTHING = {"init", "bundle", "open", "close", "exec", "check", "demo"}
 
 
 @pytest.fixture
-def program(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
 def dsn(store_dsn: str) -> str:
     stock = Stock(store_dsn)
     for minutes in (30, 20, 10):
@@ -50,12 +46,16 @@ def dsn(store_dsn: str) -> str:
     return store_dsn
 
 
-@pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("store_dsn", "words"),
+    [(("sqlite", "postgres")[number % 2], words) for number, words in enumerate(ANSWERS)],
+    indirect=["store_dsn"],
+)
 def test_data_stands_on_stdout_in_the_format_that_was_asked_for(
-    program: Program, dsn: str, words: tuple[str, ...]
+    etlwatch: Program, dsn: str, words: tuple[str, ...]
 ) -> None:
     def ask(form: str) -> str:
-        answer = program(*words, "--format", form, "--dsn", dsn)
+        answer = etlwatch(*words, "--format", form, "--dsn", dsn)
         assert answer.status == 0, answer.err
         assert "\x1b" not in answer.out + answer.err
         return answer.out
@@ -73,7 +73,7 @@ def test_data_stands_on_stdout_in_the_format_that_was_asked_for(
 def test_every_command_is_a_question_of_these_or_none() -> None:
     assert {words[0] for words in ANSWERS} | SAY_NOTHING == set(COMMANDS)
     for name in SAY_NOTHING:
-        command = etlwatch.get_command(None, name)  # type: ignore[arg-type]
+        command = root.get_command(None, name)  # type: ignore[arg-type]
         assert command is not None
         assert not [each for each in command.params if "--format" in each.opts], name
 
@@ -81,5 +81,5 @@ def test_every_command_is_a_question_of_these_or_none() -> None:
 @pytest.mark.parametrize(
     "words", [("--format", "json", "status"), ("status", "--format", "json"), ("--format", "json")]
 )
-def test_a_format_may_stand_before_the_last_word(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    assert json.loads(program("tracking", *words, "--dsn", dsn).out)[0]["scope"] == "global"
+def test_a_format_may_stand_before_the_last_word(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    assert json.loads(etlwatch("tracking", *words, "--dsn", dsn).out)[0]["scope"] == "global"

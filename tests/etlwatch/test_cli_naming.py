@@ -1,6 +1,5 @@
 """How a run or a job is named on a command line, on both stores, and the answer to a name that nothing has."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,18 +10,6 @@ from tracking_core.identity import format_run_id
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
 
 
 def ended(stock: Stock, job: str, hours_ago: int) -> str:
@@ -73,16 +60,14 @@ MISTYPED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("line", MISTYPED)
-def test_a_name_that_nothing_has_exits_1_with_the_closest_job(
-    etlwatch: Program, store_dsn: str, stock: Stock, line: str
-) -> None:
+def test_a_name_that_nothing_has_exits_1_with_the_closest_job(etlwatch: Program, store_dsn: str, stock: Stock) -> None:
     ended(stock, "crm-sync", 2)
     ended(stock, "ads-pull", 1)
-    answer = etlwatch(*line.split(), "--dsn", store_dsn)
-    assert answer.status == 1
-    (complaint,) = answer.err.splitlines()
-    assert complaint.endswith("; did you mean 'crm-sync'?")
+    for line in MISTYPED:
+        answer = etlwatch(*line.split(), "--dsn", store_dsn)
+        assert answer.status == 1, line
+        (complaint,) = answer.err.splitlines()
+        assert complaint.endswith("; did you mean 'crm-sync'?"), line
 
 
 def test_a_name_unlike_any_other_gets_no_advice(etlwatch: Program, store_dsn: str, stock: Stock) -> None:

@@ -15,11 +15,6 @@ AT = ("--at", THEN.isoformat())
 
 
 @pytest.fixture
-def program(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
 def dsn(store_dsn: str) -> str:
     """A store with a run that was over then, one that lived, and one that had not begun."""
     stock = Stock(store_dsn)
@@ -37,8 +32,8 @@ def dsn(store_dsn: str) -> str:
     return store_dsn
 
 
-def test_runs_are_listed_as_they_stood(program: Program, dsn: str) -> None:
-    rows = program("runs", *AT, "--format", "json", "--dsn", dsn).data
+def test_runs_are_listed_as_they_stood(etlwatch: Program, dsn: str) -> None:
+    rows = etlwatch("runs", *AT, "--format", "json", "--dsn", dsn).data
     assert [(row["job"], row["state"], row["requests"], row["errors"]) for row in rows] == [
         ("alive", "running", 1, 1),
         ("over", "completed", 3, 0),
@@ -48,13 +43,13 @@ def test_runs_are_listed_as_they_stood(program: Program, dsn: str) -> None:
 @pytest.mark.parametrize(
     "words", [("state:running",), ("--job", "al*"), ("--state", "running"), ("endpoint:/a", "alive")]
 )
-def test_runs_are_filtered_by_what_they_were(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    rows = program("runs", *words, *AT, "--format", "json", "--dsn", dsn).data
+def test_runs_are_filtered_by_what_they_were(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    rows = etlwatch("runs", *words, *AT, "--format", "json", "--dsn", dsn).data
     assert [row["job"] for row in rows] == ["alive"]
 
 
 def test_a_run_is_found_however_many_had_begun_since(
-    program: Program, dsn: str, monkeypatch: pytest.MonkeyPatch
+    etlwatch: Program, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock = Stock(dsn, writer_id=99)
     for number in range(5):
@@ -63,52 +58,52 @@ def test_a_run_is_found_however_many_had_begun_since(
     stock.close()
     monkeypatch.setattr(runs, "PAGE", 2)
     asked = ("runs", *AT, "--format", "json", "--dsn", dsn)
-    assert [row["job"] for row in program(*asked, "--job", "over").data] == ["over"]
-    assert [row["job"] for row in program(*asked, "state:completed").data] == ["over"]
-    living = program(*asked, "--state", "running,stalled,lost").data
+    assert [row["job"] for row in etlwatch(*asked, "--job", "over").data] == ["over"]
+    assert [row["job"] for row in etlwatch(*asked, "state:completed").data] == ["over"]
+    living = etlwatch(*asked, "--state", "running,stalled,lost").data
     assert [row["job"] for row in living] == ["alive", *["newer"] * 5, "daemon"]
     assert living[-1]["run_id"] == str(long_ago)
 
 
-def test_a_run_is_shown_as_it_stood_and_what_is_not_known_is_said(program: Program, dsn: str) -> None:
-    answer = program("show", "alive@latest", *AT, "--dsn", dsn)
+def test_a_run_is_shown_as_it_stood_and_what_is_not_known_is_said(etlwatch: Program, dsn: str) -> None:
+    answer = etlwatch("show", "alive@latest", *AT, "--dsn", dsn)
     assert answer.status == 0
     assert answer.out.startswith("running  alive")
     assert "before" in answer.out
     assert "after" not in answer.out.replace("after <", "")
     assert "left out" in answer.err
-    told = program("show", "over@latest", *AT, "--format", "json", "--dsn", dsn)
+    told = etlwatch("show", "over@latest", *AT, "--format", "json", "--dsn", dsn)
     assert (told.data["run"]["status"], told.data["endpoints"][0]["requests"], told.err) == ("completed", 3, "")
 
 
-def test_a_run_that_had_not_begun_is_not_there(program: Program, dsn: str) -> None:
-    answer = program("show", "later@latest", *AT, "--dsn", dsn)
+def test_a_run_that_had_not_begun_is_not_there(etlwatch: Program, dsn: str) -> None:
+    answer = etlwatch("show", "later@latest", *AT, "--dsn", dsn)
     assert answer.status == 1
     assert ", after " in answer.complaint
 
 
 @pytest.mark.parametrize("words", [("errors",), ("errors", "alive@latest"), ("errors", "--job", "alive")])
-def test_errors_are_those_that_were_there(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    rows = program(*words, *AT, "--format", "json", "--dsn", dsn).data
+def test_errors_are_those_that_were_there(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    rows = etlwatch(*words, *AT, "--format", "json", "--dsn", dsn).data
     assert [row["message"] for row in rows] == ["before"]
 
 
 @pytest.mark.parametrize("words", [("errors", "--group"), ("errors", "--group", "alive@latest")])
-def test_kinds_of_errors_are_counted_as_they_were(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    (kind,) = program(*words, *AT, "--format", "json", "--dsn", dsn).data
+def test_kinds_of_errors_are_counted_as_they_were(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    (kind,) = etlwatch(*words, *AT, "--format", "json", "--dsn", dsn).data
     assert (kind["message"], kind["errors"], kind["seen_errors"]) == ("before", 1, 1)
 
 
-def test_jobs_stand_as_they_stood(program: Program, dsn: str) -> None:
-    rows = program("jobs", *AT, "--format", "json", "--dsn", dsn).data
+def test_jobs_stand_as_they_stood(etlwatch: Program, dsn: str) -> None:
+    rows = etlwatch("jobs", *AT, "--format", "json", "--dsn", dsn).data
     assert {row["job"]: row["last_state"] for row in rows} == {"alive": "running", "over": "completed"}
 
 
-def test_runs_are_compared_as_they_stood(program: Program, dsn: str) -> None:
-    answer = program("compare", "alive@latest", "over@latest", *AT, "--format", "json", "--dsn", dsn)
+def test_runs_are_compared_as_they_stood(etlwatch: Program, dsn: str) -> None:
+    answer = etlwatch("compare", "alive@latest", "over@latest", *AT, "--format", "json", "--dsn", dsn)
     assert (answer.data["after"]["status"], answer.data["before"]["status"]) == ("running", "completed")
-    assert program("compare", "later@latest", "over@latest", *AT, "--dsn", dsn).status == 1
-    assert "no run of 'alive' completed" in program("compare", "alive@latest", *AT, "--dsn", dsn).complaint
+    assert etlwatch("compare", "later@latest", "over@latest", *AT, "--dsn", dsn).status == 1
+    assert "no run of 'alive' completed" in etlwatch("compare", "alive@latest", *AT, "--dsn", dsn).complaint
 
 
 @pytest.mark.parametrize(
@@ -120,7 +115,7 @@ def test_runs_are_compared_as_they_stood(program: Program, dsn: str) -> None:
         (("errors", "--at", "-1h", "--follow"), "not both"),
     ],
 )
-def test_what_is_no_past_moment_is_wrong_usage(program: Program, dsn: str, words: tuple[str, ...], told: str) -> None:
-    answer = program(*words, "--dsn", dsn)
+def test_what_is_no_past_moment_is_wrong_usage(etlwatch: Program, dsn: str, words: tuple[str, ...], told: str) -> None:
+    answer = etlwatch(*words, "--dsn", dsn)
     assert answer.status == 2
     assert told in answer.complaint

@@ -35,18 +35,6 @@ RAW = "\x1b\x07\x9b\u202e\u202c\u200b\x7f"
 
 
 @pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
-@pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
-
-
-@pytest.fixture
 def sync(stock: Stock) -> int:
     """A completed run of crm-sync with requests, phases, a count and an error."""
     began = NOW - 2 * HOUR
@@ -289,16 +277,15 @@ def test_a_run_is_its_number_its_characters_their_end_or_its_jobs_latest(
         assert answer.data["run"]["run_id"] == str(sync), word
 
 
-@pytest.mark.parametrize(
-    "word", ["0", "12345", "ZZZZ", "ZZZZZZZZZZZZZ", "7KQ", "nobody@latest", "@latest", "what is this?", "9" * 40, "ïd"]
-)
+UNKNOWN = ("0", "12345", "ZZZZ", "ZZZZZZZZZZZZZ", "7KQ", "nobody@latest", "@latest", "what is this?", "9" * 40, "ïd")
+
+
 @pytest.mark.parametrize("name", ["show", "errors", "close"])
-def test_an_unknown_run_is_one_line_and_exit_1(
-    etlwatch: Program, store_dsn: str, sync: int, name: str, word: str
-) -> None:
-    answer = etlwatch(name, word, "--dsn", store_dsn)
-    assert answer.status == 1
-    assert answer.complaint.startswith("etlwatch: no run")
+def test_an_unknown_run_is_one_line_and_exit_1(etlwatch: Program, store_dsn: str, sync: int, name: str) -> None:
+    for word in UNKNOWN:
+        answer = etlwatch(name, word, "--dsn", store_dsn)
+        assert answer.status == 1, word
+        assert answer.complaint.startswith("etlwatch: no run"), word
 
 
 def test_an_end_that_two_runs_share_is_refused_with_their_ids(etlwatch: Program, store_dsn: str, stock: Stock) -> None:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.etlwatch.cli_program import Program
 from tests.support.ports import free_port
 from tests.tracking_core.sample_batches import RUN, batch_of, end, start_of
@@ -12,11 +10,6 @@ from tracking_core.config import resolve, spool_directories
 from tracking_core.delivery.spool import DiskSpool
 from tracking_core.identity import format_run_id
 from tracking_core.store import open_store
-
-
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
 
 
 def leave(dsn: str, count: int = 3) -> Path:

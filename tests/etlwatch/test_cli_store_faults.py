@@ -20,11 +20,6 @@ CHANGING = [
 COMMANDS = [*READING, *CHANGING, ["init"]]
 
 
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
 def named(words: list[str]) -> str:
     return " ".join(words)
 

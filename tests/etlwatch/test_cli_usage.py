@@ -15,11 +15,6 @@ from tracking_core.version import VERSION
 COMMAND_LINES = [[], *([name] for name in COMMANDS), ["tracking", "status"], ["tracking", "on"], ["tracking", "off"]]
 
 
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize("words", COMMAND_LINES, ids=" ".join)
 def test_every_command_explains_itself_and_takes_a_dsn(etlwatch: Program, words: list[str], flag: str) -> None:

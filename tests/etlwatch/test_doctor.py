@@ -42,11 +42,6 @@ OF_THE_MACHINE = {"file system", "spool", "silent store", "silent later", "break
 PROBING = {"immediate run", "buffered run", "sent twice", "unknown run", "heartbeat", "removal"}
 
 
-@pytest.fixture
-def etlwatch(capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(capsys)
-
-
 def only(*names: str) -> list[Check]:
     chosen = [check for check in CHECKS if check.name in names]
     assert len(chosen) == len(names)

@@ -27,13 +27,6 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
-
-
-@pytest.fixture
 def reader(stock: Stock) -> Iterator[Reader]:
     with stock.store.reader(5.0) as connection:
         yield connection

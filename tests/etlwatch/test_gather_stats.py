@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
 
 from etlwatch.reading.stats import read_stats
 from tests.store.stocking import Stock
@@ -27,13 +24,6 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         self.asked[name] += 1
         return getattr(self._reader, name)
-
-
-@pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
 
 
 def read(stock: Stock, **options: Any) -> tuple[Any, Counter[str]]:

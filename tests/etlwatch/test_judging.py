@@ -35,13 +35,6 @@ class Counting:
 
 
 @pytest.fixture
-def stock(store_dsn: str) -> Iterator[Stock]:
-    filled = Stock(store_dsn)
-    yield filled
-    filled.close()
-
-
-@pytest.fixture
 def reader(stock: Stock) -> Iterator[Counting]:
     with stock.store.reader(5.0) as connection:
         connection.at = NOW  # type: ignore[attr-defined]
