@@ -1,41 +1,33 @@
-"""The filter language of the runs table and of `etlwatch runs`: one line of text to one predicate.
-
-Contains its grammar, its words for errors and what each field looks at.
+"""The filter language of every list and command: one line of text becomes one predicate.
 
     state:failed,lost job:sync* since:24h dur>10m endpoint:/contacts !demo "exact words"
 
-Terms are joined by *and*, values of one term by comma and *or*; `!` (or `-`) before a term turns it round; `*` and `?`
-are wildcards; case does not matter. Fields that hold text take `:`, those that hold numbers also `>`, `<`, `>=`, `<=`
-and `=`. A word without a field is looked for in job, notes, id, state, host and tags; with commas it names jobs, as
-`job:` does.
+Terms are joined by *and*, values of one term by comma and *or*; `!` (or `-`) before a term negates it; `*` and `?` are
+wildcards; case does not matter. Fields that hold text take `:`, those that hold numbers also `>`, `<`, `>=`, `<=` and
+`=`. Which fields a list has, and where words without a field are looked for, is declared in `etlwatch.fields`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import ge, gt, le, lt
-from typing import Final
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from etlwatch.text.moments import MomentError, parse_moment, parse_seconds
 from tracking_core.dataclass import dataclass
-from tracking_core.records import Run
 
-__all__ = ["EVERY_RUN", "FIELDS", "Filter", "FilterError", "like", "parse_duration", "parse_filter"]
+__all__ = ["Filter", "FilterError", "FilterField", "Grammar", "like", "parse_duration", "parse_number"]
 
-STATES: Final = (
-    "lost", "failed", "stalled", "throttled", "slow", "running", "terminated", "abandoned", "completed",
-)  # fmt: skip
+Row = TypeVar("Row")
 
-_BEHIND: Final = ("stalled", "throttled", "slow")
+Predicate: TypeAlias = Callable[[Row, datetime], bool]
+"""Takes a row and the store's clock."""
 
-Predicate = Callable[[Run, str, datetime], bool]
-"""Takes a run, the state it is shown in, and now."""
-
-EndpointTerm = Callable[[Collection[str]], bool]
+EndpointTerm: TypeAlias = Callable[[Collection[str]], bool]
 """Takes the endpoints of a run."""
 
 _TERM: Final = (
@@ -48,29 +40,29 @@ _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
 
 
 class FilterError(ValueError):
-    """A filter that cannot be understood; the message names the part and the mend."""
+    """A filter that cannot be understood; the message names the part and the correction."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """A parsed filter; the empty one takes every run."""
+class Filter(Generic[Row]):
+    """A parsed filter; the empty one takes every row."""
 
     text: str = ""
-    terms: tuple[Predicate, ...] = ()
+    terms: tuple[Predicate[Row], ...] = ()
     endpoints: tuple[EndpointTerm, ...] = ()
-    """What it says of the endpoints of a run, which a run does not hold itself."""
+    """Conditions on the endpoints of a run, which its row does not hold."""
 
     jobs: tuple[str, ...] = ()
     """The names and patterns by which it asks for jobs."""
 
     words: tuple[str, ...] = ()
-    """The words without a field that a run has to hold."""
+    """The words without a field that a row has to hold."""
 
     bounds: tuple[Callable[[datetime], datetime], ...] = ()
-    """Of each `since:` that is not turned round, the moment it means at a time."""
+    """Of each `since:` that is not negated, the moment it means at a time."""
 
     def oldest(self, now: datetime) -> datetime | None:
-        """Return the moment before which no run that passes can have begun, so that nothing older need be read."""
+        """Return the moment before which no row that passes can have begun, so that nothing older need be read."""
         return max((bound(now) for bound in self.bounds), default=None)
 
     @property
@@ -82,32 +74,145 @@ class Filter:
         return bool(self.terms or self.endpoints)
 
     def matches(
-        self,
-        run: Run,
-        *,
-        now: datetime,
-        state: str = "",
-        endpoints: Collection[str] | None = None,
-        perhaps_fewer: bool = False,
+        self, row: Row, now: datetime, *, endpoints: Collection[str] | None = (), perhaps_fewer: bool = False
     ) -> bool:
-        """Return whether a run passes; `now` is the store's clock, `state` what it is shown as if not `run.state`.
+        """Return whether a row passes; `now` is the store's clock.
 
-        `endpoints` are those it asked, None while that is unknown: a filter that names any lets no such run pass. Where
-        it had `perhaps_fewer` asked by then, it passes if it may.
+        `endpoints` are those it requested, None while that is unknown: a filter that names any lets no such row pass.
+        Where it may have requested fewer by then (`perhaps_fewer`), it passes if it may.
         """
-        shown = state or run.state
-        if not all(term(run, shown, now) for term in self.terms):
+        if not all(term(row, now) for term in self.terms):
             return False
         if not self.endpoints:
             return True
-        asked = () if not run.requests else endpoints
-        if asked is None:
+        if endpoints is None:
             return False
-        return all(term(asked) or (perhaps_fewer and term(())) for term in self.endpoints)
+        return all(term(endpoints) or (perhaps_fewer and term(())) for term in self.endpoints)
 
 
-EVERY_RUN: Final = Filter()
-"""The filter that says nothing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterField(Generic[Row]):
+    """A field that a filter may name."""
+
+    names: tuple[str, ...]
+    """The first is the one that messages use."""
+
+    read: Callable[[Row], Any]
+    """Its text, several texts, or its number."""
+
+    parse: Callable[[str], float] | None = None
+    """Reads a number; None for a field that holds text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar(Generic[Row]):
+    """What filters of one list may say."""
+
+    fields: tuple[FilterField[Row], ...]
+    searched: tuple[Callable[[Row], Any], ...]
+    """The texts in which a word without a field is looked for."""
+
+    states: tuple[str, ...] = ()
+    states_of: Callable[[Row], Collection[str]] = lambda _row: ()
+    begun: Callable[[Row], datetime] | None = None
+    """What `since:` and `until:` compare; None for a list without them."""
+
+    has_endpoints: bool = False
+    listed: str = ""
+    """The field that a word with commas names: `crm,ads*` means `job:crm,ads*`. Empty: any of the words."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field that a filter may name."""
+        times = ("since", "until") if self.begun is not None else ()
+        endpoint = ("endpoint",) if self.has_endpoints else ()
+        return ("state", *(field.names[0] for field in self.fields), *endpoint, *times)
+
+    def parse(self, text: str, zone: tzinfo | None = None) -> Filter[Row]:
+        """Return the filter that a line of text means; FilterError with the correction where it means none.
+
+        Times without a zone are read in `zone` (None: the local one). A field without a value (`state:`) is an error.
+        """
+        terms: list[Predicate[Row]] = []
+        bounds: list[Callable[[datetime], datetime]] = []
+        endpoints: list[EndpointTerm] = []
+        jobs: list[str] = []
+        words: list[str] = []
+        for match in re.finditer(_TERM, text):
+            negated = bool(match["not"])
+            name, op, values = self._split(match)
+            if not name:
+                if values[0].strip("!"):
+                    terms.append(_negated(self._word(values), negated=negated))
+                    words += [] if negated else values
+                continue
+            if name == "endpoint" and self.has_endpoints:
+                endpoints.append(_endpoint_term(op, values, negated=negated))
+                continue
+            terms.append(_negated(self._term(name, op, values, zone), negated=negated))
+            if name == "since" and not negated:
+                bounds.append(partial(_moment, values[0], zone=zone))
+            elif name == "job" and not negated:
+                jobs += values
+        return Filter(
+            text=text.strip(),
+            terms=tuple(terms),
+            endpoints=tuple(endpoints),
+            jobs=tuple(jobs),
+            words=tuple(words),
+            bounds=tuple(bounds),
+        )
+
+    def _split(self, match: re.Match[str]) -> tuple[str, str, list[str]]:
+        """Return field, operator and values of a term: no field for words; FilterError without a value."""
+        if match["quoted"] is not None:
+            return "", "", [match["quoted"]]
+        if match["field"] is None:
+            values = _values(":", match["word"])
+            return (self.listed if len(values) > 1 else ""), ":", values or [""]
+        name = self._canonical(match["field"])
+        values = _values(match["op"], match["value"])
+        if not values:
+            given = match["field"].lower()
+            correction = f"; there are {', '.join(self.states)}" if name == "state" else f": write {given}:VALUE"
+            raise FilterError(f"{given} has no value{correction}")
+        return name, match["op"], values
+
+    def _canonical(self, name: str) -> str:
+        wanted = name.lower()
+        found = next((field.names[0] for field in self.fields if wanted in field.names), wanted)
+        if found not in self.names:
+            raise FilterError(f"no field {name!r}{_nearest(found, self.names)}")
+        return found
+
+    def _word(self, values: Sequence[str]) -> Predicate[Row]:
+        return lambda row, _now: any(_fits(read(row), value) for read in self.searched for value in values)
+
+    def _term(self, name: str, op: str, values: list[str], zone: tzinfo | None) -> Predicate[Row]:
+        """Return the predicate of one term, or raise FilterError naming what is wrong with it."""
+        if self.begun is not None and name in ("since", "until"):
+            if op != ":" or len(values) != 1:
+                raise FilterError(f"{name} takes one time: {name}:24h")
+            return _time_limit(self.begun, name, values[0], zone)
+        field = next((field for field in self.fields if field.names[0] == name), None)
+        if field is not None and field.parse is not None:
+            return _number_term(field.read, op, [_parsed_number(field.parse, value) for value in values])
+        if op not in (":", "="):
+            raise FilterError(f"{name} holds text: write {name}:{values[0]}")
+        if field is None:
+            return self._state_term(values)
+        read = field.read
+        return lambda row, _now: any(_fits(read(row), value) for value in values)
+
+    def _state_term(self, values: list[str]) -> Predicate[Row]:
+        """Match states by their beginnings or by wildcards; a word that is a state means that one alone."""
+        patterns = [value.casefold() for value in values]
+        for pattern in patterns:
+            if "*" not in pattern and "?" not in pattern and not any(s.startswith(pattern) for s in self.states):
+                raise FilterError(f"no state {pattern!r}{_nearest(pattern, self.states)}")
+        patterns = [each if each in self.states or "*" in each or "?" in each else f"{each}*" for each in patterns]
+        states_of = self.states_of
+        return lambda row, _now: any(fnmatchcase(state, pattern) for state in states_of(row) for pattern in patterns)
 
 
 def parse_duration(text: str) -> float:
@@ -116,6 +221,12 @@ def parse_duration(text: str) -> float:
         return parse_seconds(f"{text}s" if text.strip().isdigit() else text)
     except ValueError:
         raise FilterError(f"{text!r} is no duration; write 90s, 10m, 1h30m or 2d") from None
+
+
+def parse_number(text: str) -> float:
+    """Read `10k` and `1.5M` as the tables write them."""
+    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:].lower(), 1.0)
+    return float(text[:-1] if factor != 1.0 else text) * factor
 
 
 def _moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
@@ -134,65 +245,10 @@ def like(text: str | None, pattern: str) -> bool:
     return wanted in given
 
 
-def _text_field(read: Callable[[Run], str | None]) -> Callable[[str], Predicate]:
-    def build(value: str) -> Predicate:
-        return lambda run, _state, _now: like(read(run), value)
-
-    return build
-
-
-def _number_field(
-    read: Callable[[Run], float], parse: Callable[[str], float] = float
-) -> Callable[[str, str], Predicate]:
-    def build(op: str, value: str) -> Predicate:
-        try:
-            limit = float(parse(value.replace(",", "")))
-        except FilterError:
-            raise
-        except ValueError as error:
-            raise FilterError(f"{value!r} is no number") from error
-        compare = _COMPARE[op]
-        return lambda run, _state, _now: compare(float(read(run)), limit)
-
-    return build
-
-
-def _thousands(text: str) -> float:
-    """Read `10k` and `1.5M` as the tables write them."""
-    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:].lower(), 1.0)
-    return float(text[:-1] if factor != 1.0 else text) * factor
-
-
-_TEXT_FIELDS: Final[Mapping[str, Callable[[str], Predicate]]] = {
-    "job": _text_field(lambda run: run.job),
-    "notes": _text_field(lambda run: run.notes),
-    "id": _text_field(lambda run: f"{run.id} {run.run_id}"),
-    "host": _text_field(lambda run: run.host),
-    "user": _text_field(lambda run: run.user),
-    "version": _text_field(lambda run: run.code_version),
-    "tag": _text_field(lambda run: " ".join(f"{key}={value}" for key, value in run.tags.items())),
-}
-_NUMBER_FIELDS: Final[Mapping[str, Callable[[str, str], Predicate]]] = {
-    "dur": _number_field(lambda run: run.duration_s, parse_duration),
-    "req": _number_field(lambda run: run.requests, _thousands),
-    "items": _number_field(lambda run: run.items, _thousands),
-    "err": _number_field(lambda run: run.errors + run.failed_requests, _thousands),
-    "throttled": _number_field(lambda run: run.throttled_requests, _thousands),
-}
-_ALIASES: Final = {"duration": "dur", "time": "dur", "requests": "req", "errors": "err", "note": "notes", "tags": "tag"}
-FIELDS: Final = ("state", *_TEXT_FIELDS, "endpoint", "since", "until", *_NUMBER_FIELDS)
-"""Every field that a filter may name."""
-
-
-def _state(value: str) -> Predicate:
-    wanted = value.casefold()
-    if "*" not in wanted and "?" not in wanted and not any(state.startswith(wanted) for state in STATES):
-        raise FilterError(f"no state {value!r}{_nearest(wanted, STATES)}")
-    pattern = wanted if "*" in wanted or "?" in wanted else wanted + "*"
-    # A run that is behind is running all the same; one that is lost is not.
-    return lambda run, state, _now: (
-        fnmatchcase(state, pattern) or (state in _BEHIND and fnmatchcase(run.status, pattern))
-    )
+def _fits(text: str | Iterable[str] | None, pattern: str) -> bool:
+    if text is None or isinstance(text, str):
+        return like(text, pattern)
+    return any(like(each, pattern) for each in text)
 
 
 def _nearest(word: str, choices: tuple[str, ...]) -> str:
@@ -202,109 +258,44 @@ def _nearest(word: str, choices: tuple[str, ...]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(choices)}"
 
 
-def _any_of(predicates: list[Predicate]) -> Predicate:
-    return lambda run, state, now: any(predicate(run, state, now) for predicate in predicates)
+def _negated(predicate: Predicate[Row], *, negated: bool) -> Predicate[Row]:
+    return (lambda row, now: not predicate(row, now)) if negated else predicate
 
 
-def _not(predicate: Predicate) -> Predicate:
-    return lambda run, state, now: not predicate(run, state, now)
+def _parsed_number(parse: Callable[[str], float], value: str) -> float:
+    try:
+        return float(parse(value.replace(",", "")))
+    except FilterError:
+        raise
+    except ValueError as error:
+        raise FilterError(f"{value!r} is no number") from error
 
 
-def _word(value: str) -> Predicate:
-    def look(run: Run, state: str, _now: datetime) -> bool:
-        tags = (f"{key}={value}" for key, value in run.tags.items())
-        return any(like(text, value) for text in (run.job, run.notes, run.id, state, run.host, *tags))
+def _number_term(read: Callable[[Row], float | None], op: str, limits: Sequence[float]) -> Predicate[Row]:
+    compare = _COMPARE[op]
 
-    return look
+    def term(row: Row, _now: datetime) -> bool:
+        number = read(row)
+        return number is not None and any(compare(float(number), limit) for limit in limits)
 
-
-def _field(name: str, op: str, values: list[str], zone: tzinfo | None) -> Predicate:
-    """Return the predicate of one term, or raise FilterError naming what is wrong with it."""
-    field = _ALIASES.get(name.lower(), name.lower())
-    if field in ("since", "until"):
-        if op != ":" or len(values) != 1:
-            raise FilterError(f"{field} takes one time: {field}:24h")
-        return _time_limit(field, values[0], zone)
-    if field in _NUMBER_FIELDS:
-        return _any_of([_NUMBER_FIELDS[field](op, value) for value in values])
-    build = _state if field == "state" else _TEXT_FIELDS.get(field)
-    if build is None:
-        raise FilterError(f"no field {name!r}{_nearest(field, FIELDS)}")
-    if op not in (":", "="):
-        raise FilterError(f"{field} holds text: write {field}:{values[0]}")
-    return _any_of([build(value) for value in values])
+    return term
 
 
-def _endpoint_term(op: str, values: list[str], *, turned: bool) -> EndpointTerm:
+def _endpoint_term(op: str, values: list[str], *, negated: bool) -> EndpointTerm:
     if op not in (":", "="):
         raise FilterError(f"endpoint holds text: write endpoint:{values[0]}")
-    return lambda asked: any(like(each, value) for value in values for each in asked) != turned
+    return lambda requested: any(like(each, value) for value in values for each in requested) != negated
 
 
-def _time_limit(field: str, value: str, zone: tzinfo | None) -> Predicate:
-    """Compare a run's start with a moment that is resolved anew each time, so that `since:1h` moves with the clock."""
-    _moment(value, datetime.now(UTC), zone)  # refuse nonsense now, not at the first run
-    if field == "since":
-        return lambda run, _state, now: run.started_at >= _moment(value, now, zone)
-    return lambda run, _state, now: run.started_at < _moment(value, now, zone)
+def _time_limit(begun: Callable[[Row], datetime], name: str, value: str, zone: tzinfo | None) -> Predicate[Row]:
+    """Compare a row's begin with a moment that is resolved anew each time, so that `since:1h` moves with the clock."""
+    _moment(value, datetime.now(UTC), zone)  # reports nonsense now, not at the first row
+    if name == "since":
+        return lambda row, now: begun(row) >= _moment(value, now, zone)
+    return lambda row, now: begun(row) < _moment(value, now, zone)
 
 
 def _values(op: str, text: str) -> list[str]:
     """Split the values of a term at its commas: not inside quotes, and not the thousands of a compared number."""
     parts = [text] if op != ":" else re.findall(r'(?:"[^"]*"?|[^",])+', text)
     return [part.replace('"', "") for part in parts if part.replace('"', "")]
-
-
-def parse_filter(text: str, zone: tzinfo | None = None) -> Filter:
-    """Return the filter that a line of text says; FilterError (a ValueError) with the mend where it says none.
-
-    Times without a zone are read in `zone` (None: the local one). A field without a value (`state:`) is an error.
-    """
-    terms: list[Predicate] = []
-    bounds: list[Callable[[datetime], datetime]] = []
-    endpoints: list[EndpointTerm] = []
-    jobs: list[str] = []
-    words: list[str] = []
-    for match in re.finditer(_TERM, text):
-        turned = bool(match["not"])
-        name, op, values = _parts(match)
-        if not name:
-            if values[0].strip("!"):
-                terms.append(_not(_word(values[0])) if turned else _word(values[0]))
-                words += [] if turned else values
-            continue
-        if name == "endpoint":
-            endpoints.append(_endpoint_term(op, values, turned=turned))
-            continue
-        predicate = _field(name, op, values, zone)
-        terms.append(_not(predicate) if turned else predicate)
-        if name == "since" and not turned:
-            bounds.append(partial(_moment, values[0], zone=zone))
-        elif name == "job" and not turned:
-            jobs += values
-    return Filter(
-        text=text.strip(),
-        terms=tuple(terms),
-        endpoints=tuple(endpoints),
-        jobs=tuple(jobs),
-        words=tuple(words),
-        bounds=tuple(bounds),
-    )
-
-
-def _parts(match: re.Match[str]) -> tuple[str, str, list[str]]:
-    """Return field, operator and values of a term: field and operator '' for a word; FilterError without a value."""
-    if match["quoted"] is not None:
-        return "", "", [match["quoted"]]
-    if match["field"] is None:
-        names = _values(":", match["word"])
-        return ("job", ":", names) if len(names) > 1 else ("", "", names or [""])
-    name = match["field"].lower()
-    values = _values(match["op"], match["value"])
-    if not values:
-        field = _ALIASES.get(name, name)
-        if field not in FIELDS:
-            raise FilterError(f"no field {name!r}{_nearest(field, FIELDS)}")
-        mend = f"; there are {', '.join(STATES)}" if field == "state" else f": write {name}{match['op']}VALUE"
-        raise FilterError(f"{name} has no value{mend}")
-    return name, match["op"], values

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from etlwatch.analysis.baseline import JobPast
-from etlwatch.analysis.coverage import Coverage
 from etlwatch.analysis.health import Doubt, Finding
 from etlwatch.analysis.outage import Outage
 from tracking_core.dataclass import dataclass, field
@@ -28,6 +27,7 @@ from tracking_core.records import (
 )
 
 if TYPE_CHECKING:
+    from etlwatch.analysis.coverage import Coverage
     from etlwatch.analysis.errors import ErrorKind
     from etlwatch.analysis.jobs import JobHistory
 

@@ -32,8 +32,7 @@ from etlwatch.analysis.checks import (
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
 from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.runs import jobs_named, matches_job
-from etlwatch.cli.selectors import parsed_by
+from etlwatch.cli.selectors import jobs_named, matches_job, parsed_by
 from etlwatch.reading.health import Judge
 from etlwatch.reading.jobs import read_job_checks
 from etlwatch.text.moments import parse_span

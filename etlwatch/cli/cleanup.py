@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.cli import connect, output, shapes
+from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import require_permission, shown_zone, write_option
 from etlwatch.cli.control import actor
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import parse_days, parsed_by
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal, say
-from etlwatch.cli.words import exact, local_time, zone_of
+from etlwatch.fields.field import FieldList, InCommand, data_field, iso_time
 from etlwatch.rendering.cleanup import weeks_left_words, weeks_words
-from etlwatch.text.numbers import bytes_, stamp
+from etlwatch.text.numbers import bytes_, exact, local_time, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:
@@ -69,26 +69,48 @@ def cleanup(days: int, keep_last_success: bool, dry_run: bool, yes: bool, form: 
 
 
 def _write_plan(plan: CleanupPlan, removed: int | None, form: Format) -> None:
-    shape = shapes.plan_shape(plan, removed=removed)
     if form is Format.CSV:
-        jobs = shape["jobs"]
-        output.write_rows(form, jobs if isinstance(jobs, list) else [], fields=shapes.CLEANUP_JOB_FIELDS)
+        output.write_rows(form, map(JOBS.data, plan.jobs), fields=JOBS.keys)
     else:
-        output.write_object(form, shape)
+        output.write_object(form, _plan_data(plan, removed))
+
+
+def _plan_data(plan: CleanupPlan, removed: int | None) -> dict[str, object]:
+    """Return a plan as JSON has it; `removed` counts the runs it removed, None where nothing was done."""
+    return {
+        "cutoff": iso_time(plan.cutoff),
+        "days": plan.days,
+        "runs": plan.runs,
+        "requests": plan.requests,
+        "errors": plan.errors,
+        "kept_running": plan.kept_running,
+        "keep_last_success": plan.keep_last_success,
+        "last_successes": plan.last_successes,
+        "dropped_weeks": plan.dropped_weeks,
+        "dropped_bytes": plan.dropped_bytes,
+        "cut_weeks": plan.cut_weeks,
+        "waiting_requests": plan.waiting_requests,
+        "removed": removed,
+        "jobs": list(map(JOBS.data, plan.jobs)),
+    }
+
+
+JOBS: FieldList[CleanupJob] = FieldList([
+    data_field("job", lambda row: row.job, heading="job", command=InCommand(shrinks_to=12)),
+    data_field("runs", lambda row: row.runs, heading="runs", align="right", command=InCommand()),
+    data_field("requests", lambda row: row.requests, heading="requests", align="right", command=InCommand()),
+    data_field("errors", lambda row: row.errors, heading="errors", align="right", command=InCommand()),
+    data_field(
+        "oldest", lambda row: row.oldest, heading="oldest",
+        command=InCommand(text=lambda row, context: local_time(row.oldest, context.zone), zoned=True, leaves=1),
+    ),
+])  # fmt: skip
 
 
 def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
     ago = f"{plan.days} day{'' if plan.days == 1 else 's'} ago" if plan.days else "now"
     yield f"Runs that ended before {look.shown(stamp(plan.cutoff, look.zone))}, {ago}"
-    zone = zone_of((job.oldest for job in plan.jobs), look.zone)
-    columns: list[Column[CleanupJob]] = [
-        Column(heading="job", full=lambda row: row.job, shrinks_to=12),
-        Column(heading="runs", full=lambda row: exact(row.runs), right=True),
-        Column(heading="requests", full=lambda row: exact(row.requests), right=True),
-        Column(heading="errors", full=lambda row: exact(row.errors), right=True),
-        Column(heading=f"oldest {zone}", full=lambda row: local_time(row.oldest, look.zone), leaves=1),
-    ]
-    yield from table(columns, plan.jobs, look)
+    yield from table(JOBS.columns(plan.jobs, look.context(plan.cutoff)), plan.jobs, look)
     total = f"{_runs(plan.runs)}, {exact(plan.requests)} requests, {exact(plan.errors)} errors"
     yield f"Together {total}" if plan.runs else "Nothing to remove"
     if plan.kept_running:

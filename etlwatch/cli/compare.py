@@ -10,16 +10,16 @@ import click
 
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.differences import Difference
-from etlwatch.cli import connect, output, shapes
+from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, Tone
-from etlwatch.cli.words import state_tone
-from etlwatch.fields.runs import Pen
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import Look
+from etlwatch.fields.field import FieldList, InCommand, data_field
+from etlwatch.fields.runs import run_data
 from etlwatch.reading.compare import last_success, read_side
 from etlwatch.reading.health import Judge
 from etlwatch.rendering.compare import (
@@ -31,17 +31,13 @@ from etlwatch.rendering.compare import (
     same_words,
     value_text,
 )
+from etlwatch.text.display import Tone, state_tone
 from etlwatch.text.numbers import UNKNOWN, duration, percent
 from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
-
-FIELDS = (
-    "kind", "what", "measure", "unit", "before", "after", "difference", "relative", "share", "changed", "note",
-    "before_run_id", "after_run_id",
-)  # fmt: skip
 
 
 def read_comparison(reader: Reader, word: str, other: str | None, at: str | None = None) -> tuple[Comparison, datetime]:
@@ -69,56 +65,33 @@ def _judged(reader: Reader, run: Run, now: datetime) -> Run:
     return Judge(thresholds=configured().thresholds).judge(reader, living, now=now, jobs={run.job}).runs[0]
 
 
-def difference_shape(each: Difference, comparison: Comparison) -> dict[str, object]:
-    """Return a difference as data, its keys FIELDS; values are in `unit`, shares 1.0 for all."""
-
-    def exact(value: float | str | None) -> float | str | None:
-        return round(value, 4) if isinstance(value, int | float) else value
-
-    return {
-        "kind": each.kind,
-        "what": each.what,
-        "measure": each.measure or None,
-        "unit": each.unit,
-        "before": exact(each.before),
-        "after": exact(each.after),
-        "difference": exact(each.difference),
-        "relative": exact(each.relative),
-        "share": exact(each.share),
-        "changed": each.remarkable,
-        "note": each.note,
-        "before_run_id": str(comparison.before.run_id),
-        "after_run_id": str(comparison.after.run_id),
-    }
-
-
-def comparison_shape(comparison: Comparison) -> dict[str, object]:
+def comparison_data(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as one object."""
     return {
-        "after": shapes.run_shape(comparison.after),
-        "before": shapes.run_shape(comparison.before),
+        "after": run_data(comparison.after),
+        "before": run_data(comparison.before),
         "difference_s": round(comparison.difference_s, 3),
         "so_far": comparison.so_far,
-        "differences": [difference_shape(each, comparison) for each in comparison.differences],
+        "differences": difference_data(comparison),
     }
 
 
 def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_of_it: bool) -> Iterator[str]:
     """Yield a comparison for a person: both runs, the conclusion, what changed, what did not."""
-    pen = Pen(now, look.zone, look.glyphs)
+    context = look.context(now)
     apart_s = (comparison.after.started_at - comparison.before.started_at).total_seconds()
     for name, run in (("before", comparison.before), ("after", comparison.after)):
-        words = look.paint(look.shown(run_words(run, pen)), state_tone(run.state))
+        words = look.paint(look.shown(run_words(run, context)), state_tone(run.state))
         earlier = f", the earlier run by {duration(apart_s if name == 'before' else -apart_s)}"
         said = earlier if (apart_s > 0) == (name == "before") and apart_s else ""
         yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}{said}"
     if comparison.before.job != comparison.after.job:
         yield look.paint(look.shown(f"the jobs differ: {comparison.before.job} and {comparison.after.job}"), "amber")
-    yield look.paint(look.shown(conclusion(comparison, pen)), "bold")
+    yield look.paint(look.shown(conclusion(comparison, context)), "bold")
     yield ""
     listed: Sequence[Difference] = comparison.differences if all_of_it else comparison.changes
     if listed:
-        yield from table(_COLUMNS, listed, look)
+        yield from table(DIFFERENCES.columns(listed, context), listed, look)
     else:
         yield "nothing else differs"
     same = same_words(comparison)
@@ -133,15 +106,46 @@ def _tone(each: Difference) -> Tone:
     return "amber" if is_worse(each) else ""
 
 
-_COLUMNS: list[Column[Difference]] = [
-    Column(heading="what", full=lambda each: each.kind, leaves=3),
-    Column(heading="", full=name_text, shrinks_to=16),
-    Column(heading="before", full=lambda each: value_text(each, each.before), right=True, shrinks_to=9),
-    Column(heading="after", full=lambda each: value_text(each, each.after), right=True, shrinks_to=9),
-    Column(heading="difference", full=difference_text, right=True, tone=_tone),
-    Column(heading="share", full=lambda each: UNKNOWN if each.share is None else percent(each.share), right=True),
-    Column(heading="why", full=lambda each: each.note, shrinks_to=12, leaves=1),
-]
+def _exact(value: float | str | None) -> float | str | None:
+    return round(value, 4) if isinstance(value, int | float) else value
+
+
+DIFFERENCES: FieldList[Difference] = FieldList(
+    [
+        data_field("kind", lambda each: each.kind, heading="what", command=InCommand(leaves=3)),
+        data_field(
+            "what", lambda each: each.what, command=InCommand(text=lambda each, _: name_text(each), shrinks_to=16),
+        ),
+        data_field("measure", lambda each: each.measure or None),
+        data_field("unit", lambda each: each.unit),
+        data_field(
+            "before", lambda each: _exact(each.before), heading="before", align="right",
+            command=InCommand(text=lambda each, _: value_text(each, each.before), shrinks_to=9),
+        ),
+        data_field(
+            "after", lambda each: _exact(each.after), heading="after", align="right",
+            command=InCommand(text=lambda each, _: value_text(each, each.after), shrinks_to=9),
+        ),
+        data_field(
+            "difference", lambda each: _exact(each.difference), heading="difference", align="right",
+            command=InCommand(text=lambda each, _: difference_text(each), tone=_tone),
+        ),
+        data_field("relative", lambda each: _exact(each.relative)),
+        data_field(
+            "share", lambda each: _exact(each.share), heading="share", align="right",
+            command=InCommand(text=lambda each, _: UNKNOWN if each.share is None else percent(each.share)),
+        ),
+        data_field("changed", lambda each: each.remarkable),
+        data_field("note", lambda each: each.note, heading="why", command=InCommand(shrinks_to=12, leaves=1)),
+    ]
+)  # fmt: skip
+"""Values are in `unit`, shares 1.0 for all."""
+
+
+def difference_data(comparison: Comparison) -> list[dict[str, object]]:
+    """Return the differences as JSON has them, with the runs."""
+    runs = {"before_run_id": str(comparison.before.run_id), "after_run_id": str(comparison.after.run_id)}
+    return [DIFFERENCES.data(each) | runs for each in comparison.differences]
 
 
 @click.command(epilog=f"A and B are runs: {RUN_FORMS}.")
@@ -162,7 +166,7 @@ def compare(run: str, other: str | None, all_of_it: bool, at: str | None, form: 
     if form is Format.TABLE:
         output.write_table(lambda look: comparison_lines(comparison, look, now, all_of_it=all_of_it))
     elif form is Format.JSON:
-        output.write_object(form, comparison_shape(comparison))
+        output.write_object(form, comparison_data(comparison))
     else:
-        rows = (difference_shape(each, comparison) for each in comparison.differences)
-        output.write_rows(form, rows, fields=FIELDS)
+        keys = (*DIFFERENCES.keys, "before_run_id", "after_run_id")
+        output.write_rows(form, difference_data(comparison), fields=keys)

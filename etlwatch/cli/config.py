@@ -14,10 +14,11 @@ from etlwatch.cli.configuration import checked_keymap, configured
 from etlwatch.cli.dashboard import dashboard_options
 from etlwatch.cli.faults import Exit
 from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format, Shape
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.output import Data, Format
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import say
 from etlwatch.config.options import OPTIONS
+from etlwatch.text.columns import TextColumn
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective, Sourced
@@ -60,15 +61,15 @@ def _show(form: Format) -> None:
     if form is not Format.TABLE:
         output.write_rows(form, rows, fields=FIELDS)
         return
-    columns: list[Column[Shape]] = [
-        Column(heading="key", full=lambda row: str(row["key"])),
-        Column(heading="value", full=lambda row: _written(row["value"]), shrinks_to=12),
-        Column(heading="said by", full=lambda row: str(row["place"]), shrinks_to=12),
+    columns: list[TextColumn[Data]] = [
+        TextColumn(heading="key", full=lambda row: str(row["key"])),
+        TextColumn(heading="value", full=lambda row: _written(row["value"]), shrinks_to=12),
+        TextColumn(heading="said by", full=lambda row: str(row["place"]), shrinks_to=12),
     ]
     output.write_table(lambda look: table(columns, rows, look))
 
 
-def _rows(found: Effective) -> Iterator[Shape]:
+def _rows(found: Effective) -> Iterator[Data]:
     yield _row("target", found.target)
     yield _row("store", found.location)
     for option in OPTIONS:
@@ -80,7 +81,7 @@ def _rows(found: Effective) -> Iterator[Shape]:
             yield _row(f"target.{name}.{'store' if field == 'location' else field}", sourced)
 
 
-def _row(key: str, sourced: Sourced[object]) -> Shape:
+def _row(key: str, sourced: Sourced[object]) -> Data:
     return {
         "key": key,
         "value": _value(sourced.value),

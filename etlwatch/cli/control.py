@@ -1,22 +1,23 @@
-"""The small deeds: make the tables, turn tracking on and off, close a lost run."""
+"""`etlwatch init`, `tracking` and `close`: create the tables, turn tracking on and off, close a lost run."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
-from etlwatch.cli import connect, output, shapes
+from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import require_permission, write_option
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format, Shape
+from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, is_terminal, say
-from etlwatch.cli.words import local_time, zone_of
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.fields.field import FieldList, InCommand, data_field
 from tracking_core.config import enabled_by
 from tracking_core.errors import StoreForbidden
 from tracking_core.identity import host_name, user_name
@@ -120,7 +121,7 @@ def _turn(job: str | None, reason: str, form: Format, *, enabled: bool, agreed: 
         switches = reader.switches()
         live = [run for run in reader.live_runs(LIVE_COUNTED) if job in (None, run.job)]
     _print_switches(switches, job, form)
-    say(_told(switch, len(live)))
+    say(_switch_summary(switch, len(live)))
 
 
 def _require_agreement(reason: str, *, agreed: bool) -> None:
@@ -135,7 +136,7 @@ def _require_agreement(reason: str, *, agreed: bool) -> None:
         raise Unsuccessful("nothing was changed")
 
 
-def _told(switch: Switch, live: int) -> str:
+def _switch_summary(switch: Switch, live: int) -> str:
     whom = f"the job {switch.job}" if switch.job else "all jobs"
     said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}, turned by {switch.changed_by}"
     if not live:
@@ -145,35 +146,43 @@ def _told(switch: Switch, live: int) -> str:
 
 
 def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -> None:
-    turned = [shapes.switch_shape(switch) for switch in switches if job is None or switch.job in ("", job)]
-    rows: list[Shape] = sorted(turned, key=lambda row: str(row["job"]))
-    if not any(row["scope"] == "global" for row in rows):
-        rows.insert(0, shapes.never_turned(None))
+    rows = sorted((each for each in switches if job is None or each.job in ("", job)), key=lambda each: each.job)
+    shown: list[Switch | None] = [*rows]
+    if not any(switch.scope == "global" for switch in rows):
+        shown.insert(0, None)
     if form is not Format.TABLE:
-        output.write_rows(form, rows, fields=shapes.SWITCH_FIELDS)
+        output.write_rows(form, map(SWITCHES.data, shown), fields=SWITCHES.keys)
         return
-    by_job = {switch.job: switch for switch in switches}
-    output.write_table(lambda look: table(_switch_columns(by_job, look), rows, look))
+    now = datetime.now(UTC)
+    output.write_table(lambda look: table(SWITCHES.columns(shown, look.context(now)), shown, look))
 
 
-def _switch_columns(by_job: Mapping[str, Switch], look: Look) -> list[Column[Shape]]:
-    zone = zone_of((switch.changed_at for switch in by_job.values()), look.zone)
-
-    def since(row: Shape) -> str:
-        switch = by_job.get(str(row["job"]))
-        return "" if switch is None else local_time(switch.changed_at, look.zone)
-
-    return [
-        Column(heading="jobs", full=lambda row: str(row["job"]) or "all", shrinks_to=8),
-        Column(
-            heading="tracking",
-            full=lambda row: "on" if row["enabled"] else "off",
-            tone=lambda row: "" if row["enabled"] else "amber",
+SWITCHES: FieldList[Switch | None] = FieldList([
+    data_field("scope", lambda switch: switch.scope if switch else "global"),
+    data_field(
+        "job", lambda switch: switch.job if switch else "", heading="jobs",
+        command=InCommand(text=lambda switch, _: (switch.job if switch else "") or "all", shrinks_to=8),
+    ),
+    data_field(
+        "enabled", lambda switch: switch.enabled if switch else True, heading="tracking",
+        command=InCommand(
+            text=lambda switch, _: "on" if switch is None or switch.enabled else "off",
+            tone=lambda switch: "" if switch is None or switch.enabled else "amber",
         ),
-        Column(heading=f"since {zone}", full=since),
-        Column(heading="by", full=lambda row: str(row["changed_by"] or ""), shrinks_to=8),
-        Column(heading="reason", full=lambda row: str(row["reason"] or ""), shrinks_to=8),
-    ]
+    ),
+    data_field(
+        "changed_at", lambda switch: switch.changed_at if switch else None, heading="since",
+        command=InCommand(zoned=True),
+    ),
+    data_field(
+        "changed_by", lambda switch: switch.changed_by if switch else None, heading="by",
+        command=InCommand(shrinks_to=8),
+    ),
+    data_field(
+        "reason", lambda switch: switch.reason if switch else None, heading="reason", command=InCommand(shrinks_to=8),
+    ),
+])  # fmt: skip
+"""None is the switch of all jobs that nobody has ever turned: it is on."""
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")

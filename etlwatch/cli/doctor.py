@@ -14,9 +14,11 @@ import click
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Exit, StoreCannotAnswer, strike_out
 from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format, Shape
-from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, Tone, is_terminal
+from etlwatch.cli.output import Data, Format
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import Look, is_terminal
+from etlwatch.text.columns import TextColumn
+from etlwatch.text.display import Tone
 from tracking_core.config import StoreLocation
 
 if TYPE_CHECKING:
@@ -43,20 +45,18 @@ def doctor(read_only: bool, form: Format) -> int:
     place = connect.location()
     results: dict[str, Result] = {}
     found = run_checks(Target(location=place, read_only=read_only), on_start=_show_progress)
-    shapes = _shapes(found, results, place)
+    data = _rows(found, results, place)
     if form is Format.TABLE:
-        rows = list(shapes)
+        rows = list(data)
         output.write_table(lambda look: _lines(place, rows, look))
     else:
-        output.write_rows(form, shapes, fields=FIELDS)
+        output.write_rows(form, data, fields=FIELDS)
     if results["store"].status == "failed":
         raise StoreCannotAnswer(strike_out(results["store"].figure, place))
     return Exit.NOT_FOUND if any(result.is_problem for result in results.values()) else Exit.DONE
 
 
-def _shapes(
-    found: Generator[tuple[Check, Result]], results: dict[str, Result], place: StoreLocation
-) -> Iterator[Shape]:
+def _rows(found: Generator[tuple[Check, Result]], results: dict[str, Result], place: StoreLocation) -> Iterator[Data]:
     """Yield results as data, without the passwords that the place holds, and collect them in `results`."""
     # Closed on every path: when the reader of stdout has gone, the probes must still be removed.
     with closing(found):
@@ -76,12 +76,12 @@ def _shapes(
             _clear_line()
 
 
-def _lines(place: StoreLocation, rows: Sequence[Shape], look: Look) -> Iterator[str]:
+def _lines(place: StoreLocation, rows: Sequence[Data], look: Look) -> Iterator[str]:
     yield look.shown(place.label)
-    columns: list[Column[Shape]] = [
-        Column(heading="check", full=lambda row: str(row["check"])),
-        Column(heading="verdict", full=lambda row: str(row["verdict"]), tone=lambda row: _tone(row)),
-        Column(heading="figure", full=lambda row: str(row["figure"]), shrinks_to=20),
+    columns: list[TextColumn[Data]] = [
+        TextColumn(heading="check", full=lambda row: str(row["check"])),
+        TextColumn(heading="verdict", full=lambda row: str(row["verdict"]), tone=lambda row: _tone(row)),
+        TextColumn(heading="figure", full=lambda row: str(row["figure"]), shrinks_to=20),
     ]
     yield from table(columns, rows, look)
     for row in rows:
@@ -93,13 +93,13 @@ def _lines(place: StoreLocation, rows: Sequence[Shape], look: Look) -> Iterator[
     yield ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
 
-def _detail(row: Shape, look: Look) -> Iterator[str]:
+def _detail(row: Data, look: Look) -> Iterator[str]:
     problem = ": ".join(str(row[key]) for key in ("figure", "detail") if row[key])
     text = look.shown(f"{row['check']}: {problem}")
     yield from [text] if look.width is None else textwrap.wrap(text, look.width, subsequent_indent="  ")
 
 
-def _tone(row: Shape) -> Tone:
+def _tone(row: Data) -> Tone:
     return _TONES.get(str(row["verdict"]), "")
 
 

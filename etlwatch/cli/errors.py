@@ -1,92 +1,69 @@
-"""`etlwatch errors`: what went wrong, in one run or in all, newest first."""
+"""`etlwatch errors`: single errors, newest first, or with `--group` their kinds: new or known, mended or not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.cli import connect, output, shapes
+from etlwatch.analysis.errors import ErrorKind
+from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.runs import JOB_CELLS, fits_job, jobs_named, matches_job
-from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parsed_by
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.runs import JOB_CELLS
+from etlwatch.cli.selectors import (
+    RUN_FORMS,
+    find_run,
+    fits_job,
+    jobs_named,
+    matches_job,
+    no_such_job,
+    parsed_by,
+)
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
-from etlwatch.cli.words import local_time, zone_of
+from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
+from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
 from etlwatch.text.moments import parse_span
-from etlwatch.text.numbers import moment
+from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
-from tracking_core.dataclass import dataclass
 from tracking_core.identity import format_run_id
 from tracking_core.records import ErrorRecord
+from tracking_core.store.queries import ERRORS_COUNTED
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 LIMIT = 20
+WINDOW = timedelta(days=7)
+KINDS_READ = 1_000
 TRACEBACK_LINES = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An error, and the job of its run: '' when the run was removed meanwhile."""
-
-    error: ErrorRecord
-    job: str
-
-
-def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[Found]:
+def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[ErrorRow]:
     """Return the newest errors of the run that `word` names, of jobs, or of all."""
     if word is not None:
         run = find_run(reader, word)
-        return [Found(error=error, job=run.job) for error in reader.errors(run.run_id, limit)]
+        return [ErrorRow(error, run.job) for error in reader.errors(run.run_id, limit)]
     if jobs:
         named = jobs_named(reader, jobs)
         return _with_jobs(reader, reader.errors_of_jobs(named, limit))
     return _with_jobs(reader, reader.errors(None, limit))
 
 
-def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[Found]:
+def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[ErrorRow]:
     jobs: dict[int, str] = {}
     found = []
     for error in errors:
         if error.run_id not in jobs:
             run = reader.run(error.run_id)
             jobs[error.run_id] = "" if run is None else run.job
-        found.append(Found(error=error, job=jobs[error.run_id]))
+        found.append(ErrorRow(error, jobs[error.run_id]))
     return found
-
-
-def error_columns(rows: Iterable[Found], look: Look, now: datetime, *, one_run: bool) -> list[Column[Found]]:
-    """Return the columns of a table of errors; without run and job where all are of one run."""
-    zone = zone_of((row.error.at for row in rows), look.zone)
-    columns: list[Column[Found]] = [
-        Column(
-            heading=f"at {zone}",
-            full=lambda row: local_time(row.error.at, look.zone),
-            brief=lambda row: moment(row.error.at, now, look.zone),
-        )
-    ]
-    if not one_run:
-        columns += [
-            Column(
-                heading="run",
-                full=lambda row: format_run_id(row.error.run_id),
-                brief=lambda row: format_run_id(row.error.run_id)[-6:],
-            ),
-            Column(heading="job", full=lambda row: row.job, shrinks_to=12),
-        ]
-    return [
-        *columns,
-        Column(heading="phase", full=lambda row: row.error.phase or "", shrinks_to=6, leaves=1),
-        Column(heading="error", full=lambda row: row.error.error_type, tone=lambda _row: "red", shrinks_to=14),
-        Column(heading="message", full=lambda row: row.error.message, shrinks_to=16),
-    ]
 
 
 def traceback_lines(error: ErrorRecord, look: Look, *, indent: str, at_most: int | None = None) -> Iterator[str]:
@@ -98,8 +75,8 @@ def traceback_lines(error: ErrorRecord, look: Look, *, indent: str, at_most: int
     yield from (indent + line for line in lines)
 
 
-def _lines(rows: list[Found], look: Look, now: datetime, *, one_run: bool, tracebacks: bool) -> Iterator[str]:
-    lines = table(error_columns(rows, look, now, one_run=one_run), rows, look)
+def _lines(rows: list[ErrorRow], look: Look, now: datetime, *, one_run: bool, tracebacks: bool) -> Iterator[str]:
+    lines = table(ERRORS.columns(rows, look.context(now), without="id job" if one_run else ""), rows, look)
     if not tracebacks:
         yield from lines
         return
@@ -115,7 +92,7 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
     from etlwatch.reading.following import MOST_ERRORS, ErrorFollower
 
     check_format(form)
-    stream = Stream(form, shapes.ERROR_FIELDS)
+    stream = Stream(form, ERRORS.keys)
     follower: ErrorFollower | None = None
     first = True
 
@@ -136,12 +113,12 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
         if form is Format.TABLE:
             output.write_table(lambda look: _stream_lines(rows, look, tracebacks=tracebacks))
         else:
-            stream.write([shapes.error_shape(row.error, row.job) for row in rows])
+            stream.write(list(map(ERRORS.data, rows)))
 
     follow(look)
 
 
-def _stream_lines(rows: Iterable[Found], look: Look, *, tracebacks: bool) -> Iterator[str]:
+def _stream_lines(rows: Iterable[ErrorRow], look: Look, *, tracebacks: bool) -> Iterator[str]:
     for row in rows:
         error = row.error
         head = f"{local_time(error.at, look.zone)}  {format_run_id(error.run_id)}  "
@@ -151,6 +128,55 @@ def _stream_lines(rows: Iterable[Found], look: Look, *, tracebacks: bool) -> Ite
         yield head + words
         if tracebacks:
             yield from traceback_lines(error, look, indent="    ")
+
+
+def find_kinds(
+    reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, at: str | None = None
+) -> tuple[list[ErrorKind], datetime, str]:
+    """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock.
+
+    `at` a past moment those that were known then, and that moment. The text says what was not counted, '' for nothing.
+    """
+    unread = ""
+    with reader.one_view():
+        reader = connect.reader_at(reader, at)
+        now = reader.now()
+        if word is None:
+            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit)
+            if jobs and len(kinds) >= KINDS_READ:
+                unread = f"only the newest {KINDS_READ:,} kinds of all jobs were looked through"
+            if any(kind.cut for kind in kinds):
+                unread = f"of more than {ERRORS_COUNTED:,} errors the newest were counted; a shorter --since has fewer"
+        else:
+            run = find_run(reader, word)
+            kinds = read_kinds_of_run(reader, run)
+            if run.errors > ERRORS_OF_RUN:
+                unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
+    return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now, unread
+
+
+def print_kinds(
+    word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, form: Format, at: str | None
+) -> None:
+    """Print the kinds that are asked for."""
+    with connect.reader() as reader:
+        # One more than is listed tells whether there are others.
+        kinds, now, unread = find_kinds(reader, word, jobs, since, limit + (form is Format.TABLE), at)
+        mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
+    if form is not Format.TABLE:
+        output.write_rows(form, map(KINDS.data, kinds), fields=KINDS.keys)
+    else:
+        if not kinds and not mistake:
+            say("no errors")
+        without = "job" if word is not None else ""
+        cut, kinds = len(kinds) > limit, kinds[:limit]
+        output.write_table(lambda look: table(KINDS.columns(kinds, look.context(now), without=without), kinds, look))
+        if cut:
+            say(f"the newest {limit:,} are listed; --limit lists more")
+    if unread:
+        say(unread)
+    if mistake:
+        raise Unsuccessful(mistake)
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
@@ -190,8 +216,6 @@ def errors(
     if follow and at is not None:
         raise click.UsageError("--follow tells what is new, and the past has nothing new: give it or --at, not both")
     if group:
-        from etlwatch.cli.error_kinds import print_kinds
-
         if follow:
             raise click.UsageError("--follow tells single errors: give it or --group, not both")
         if tracebacks:
@@ -208,7 +232,7 @@ def errors(
         mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
         now = reader.now()
     if form is not Format.TABLE:
-        output.write_rows(form, (shapes.error_shape(row.error, row.job) for row in rows), fields=shapes.ERROR_FIELDS)
+        output.write_rows(form, map(ERRORS.data, rows), fields=ERRORS.keys)
     else:
         if not rows and not mistake:
             say("no errors")

@@ -15,7 +15,7 @@ import click
 
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
-from etlwatch.cli.output import Format, OutputGone, Shape
+from etlwatch.cli.output import Data, Format, OutputGone
 from etlwatch.cli.terminal import say
 from etlwatch.config.options import INTERVAL
 from etlwatch.reading.poller import Backoff, describe_failure
@@ -33,19 +33,19 @@ def check_format(form: Format) -> None:
 
 
 class Stream:
-    """Shapes as they come, one line each: jsonl, or csv below one heading."""
+    """Rows as they come, one line each: jsonl, or csv below one heading."""
 
     def __init__(self, form: Format, fields: Sequence[str]) -> None:
         self._form = form
         self._fields = fields
         self._begun = False
 
-    def write(self, shapes: Sequence[Shape]) -> None:
-        """Write shapes now."""
+    def write(self, rows: Sequence[Data]) -> None:
+        """Write rows now."""
         if self._form is Format.CSV:
-            output.write_csv(shapes, fields=self._fields, heading=not self._begun)
-        elif shapes:
-            output.write_rows(Format.JSONL, shapes, fields=self._fields)
+            output.write_csv(rows, fields=self._fields, heading=not self._begun)
+        elif rows:
+            output.write_rows(Format.JSONL, rows, fields=self._fields)
         self._begun = True
 
 

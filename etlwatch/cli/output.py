@@ -19,7 +19,8 @@ from etlwatch.text.safe import safe
 from tracking_core.dataclass import replace
 
 Lines = Callable[[Look], Iterable[str]]
-Shape = Mapping[str, object]
+Data = Mapping[str, object]
+"""A row as JSON has it, by key."""
 
 
 class Format(StrEnum):
@@ -63,8 +64,8 @@ def write_table(lines: Lines) -> None:
     write_lines(lines(replace(look_of(_stdout()), zone=shown_zone())))
 
 
-def write_rows(form: Format, rows: Iterable[Shape], *, fields: Sequence[str]) -> None:
-    """Write shapes as a JSON list, one JSON object a line, or CSV with a heading; each as soon as it is there."""
+def write_rows(form: Format, rows: Iterable[Data], *, fields: Sequence[str]) -> None:
+    """Write rows as a JSON list, one JSON object a line, or CSV with a heading; each as soon as it is there."""
     if form is Format.JSON:
         write_lines(_json_list(rows))
     elif form is Format.JSONL:
@@ -73,14 +74,14 @@ def write_rows(form: Format, rows: Iterable[Shape], *, fields: Sequence[str]) ->
         write_csv(rows, fields=fields)
 
 
-def write_csv(rows: Iterable[Shape], *, fields: Sequence[str], heading: bool = True) -> None:
-    """Write shapes as CSV, below a heading unless that stands there already."""
+def write_csv(rows: Iterable[Data], *, fields: Sequence[str], heading: bool = True) -> None:
+    """Write rows as CSV, below a heading unless that stands there already."""
     write_lines(_csv_lines(rows, fields, heading=heading))
 
 
-def write_object(form: Format, shape: Shape) -> None:
-    """Write one shape as a JSON object: indented, or as one line for jsonl."""
-    write_lines([json_text(shape, indent=2 if form is Format.JSON else None)])
+def write_object(form: Format, data: Data) -> None:
+    """Write data as a JSON object: indented, or as one line for jsonl."""
+    write_lines([json_text(data, indent=2 if form is Format.JSON else None)])
 
 
 def _stdout() -> TextIO:
@@ -104,7 +105,7 @@ def _escaped(match: re.Match[str]) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
-def _json_list(rows: Iterable[Shape]) -> Iterable[str]:
+def _json_list(rows: Iterable[Data]) -> Iterable[str]:
     held: str | None = None
     for row in rows:
         yield "[" if held is None else held + ","
@@ -116,7 +117,7 @@ def _json_list(rows: Iterable[Shape]) -> Iterable[str]:
         yield "]"
 
 
-def _csv_lines(rows: Iterable[Shape], fields: Sequence[str], *, heading: bool) -> Iterable[str]:
+def _csv_lines(rows: Iterable[Data], fields: Sequence[str], *, heading: bool) -> Iterable[str]:
     import csv
     import io
 

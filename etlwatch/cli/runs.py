@@ -5,25 +5,36 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.analysis.filter import EVERY_RUN, Filter, FilterError, like, parse_filter
-from etlwatch.cli import connect, output, shapes
+from etlwatch.analysis.filter import Filter, FilterError, like
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import DERIVED_STATES, STATES, closest_job, no_such_job, parse_states, parsed_by
-from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, Tone, say
-from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
+from etlwatch.cli.selectors import (
+    DERIVED_STATES,
+    STATES,
+    closest_job,
+    fits_job,
+    jobs_named,
+    matches_job,
+    no_such_job,
+    parse_states,
+    parsed_by,
+)  # fmt: skip
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import Look, say
+from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data, run_passes
 from etlwatch.reading.health import Judge
+from etlwatch.text.display import state_tone
 from etlwatch.text.moments import parse_span
-from etlwatch.text.numbers import count, duration, moment
+from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
@@ -55,7 +66,7 @@ class RunQuery:
     since: timedelta | None = None
     """How long ago a run may have begun, on the store's clock."""
 
-    filter: Filter = EVERY_RUN
+    filter: Filter[RunRow] = Filter()
     """The same in the dashboard's words; both hold."""
 
     @property
@@ -73,20 +84,8 @@ class RunQuery:
         return (
             (not self.states or run.state in self.states)
             and matches_job(run.job, self.jobs)
-            and self.filter.matches(run, now=now, endpoints=endpoints)
+            and run_passes(self.filter, row_of(run), now, endpoints)
         )
-
-
-def matches_job(job: str, patterns: Iterable[str]) -> bool:
-    """Return whether a job has one of these names or fits one of these patterns; any job without patterns."""
-    patterns = tuple(patterns)
-    # The name itself first: a job may be called [/foo], which is a pattern as well.
-    return not patterns or any(job == pattern or fnmatchcase(job, pattern) for pattern in patterns)
-
-
-def fits_job(job: str, pattern: str) -> bool:
-    """Return whether a job has this name or fits this pattern."""
-    return matches_job(job, (pattern,))
 
 
 def unmatched(reader: Reader, query: RunQuery, listed: Collection[str]) -> str:
@@ -154,11 +153,6 @@ def _with_endpoints(
         yield from ((run, None if names is None else names.get(run.run_id, frozenset())) for run in page)
 
 
-def jobs_named(reader: Reader, patterns: Collection[str]) -> list[str]:
-    """Return the jobs that have runs and are meant by names or patterns; all of them without any."""
-    return [job for job in reader.job_names() if matches_job(job, patterns)]
-
-
 def _newest_of(reader: Reader, job: str, page: list[Run], size: int) -> Iterator[Run]:
     """Yield the runs of a job, newest first, of which the first page has been read."""
     size = min(size, PAGE)
@@ -188,68 +182,6 @@ def _newest(reader: Reader, size: int, statuses: Collection[str]) -> Iterator[Ru
         before = (page[-1].started_at, page[-1].run_id)
 
 
-def run_columns(rows: list[Run], look: Look, now: datetime) -> list[Column[Run]]:
-    """Return the columns of a table of runs."""
-
-    def failures(run: Run) -> Tone:
-        return "red" if run.errors else ""
-
-    zone = zone_of((run.started_at for run in rows), look.zone)
-    return [
-        Column(heading="run", full=lambda run: run.id, brief=lambda run: run.id[-6:]),
-        Column(heading="state", full=lambda run: state_word(run.state, look), tone=lambda run: state_tone(run.state)),
-        Column(heading="job", full=lambda run: run.job, shrinks_to=18),
-        Column(
-            heading=f"started {zone}",
-            full=lambda run: local_time(run.started_at, look.zone),
-            brief=lambda run: moment(run.started_at, now, look.zone),
-            leaves=1,
-        ),
-        Column(heading="time", full=lambda run: duration(run.duration_s), right=True),
-        Column(
-            heading="req",
-            full=lambda run: exact(run.requests),
-            brief=lambda run: count(run.requests),
-            right=True,
-            leaves=4,
-        ),
-        Column(
-            heading="items",
-            full=lambda run: exact(run.items),
-            brief=lambda run: count(run.items),
-            right=True,
-            leaves=3,
-        ),
-        Column(
-            heading="failed",
-            full=lambda run: exact(run.failed_requests),
-            brief=lambda run: count(run.failed_requests, blank_zero=True),
-            right=True,
-            leaves=5,
-        ),
-        Column(
-            heading="429",
-            full=lambda run: exact(run.throttled_requests),
-            brief=lambda run: count(run.throttled_requests, blank_zero=True),
-            right=True,
-            leaves=6,
-        ),
-        Column(
-            heading="err",
-            full=lambda run: exact(run.errors),
-            brief=lambda run: count(run.errors, blank_zero=True),
-            right=True,
-            tone=failures,
-        ),
-        Column(heading="note", full=_note, shrinks_to=16, leaves=2),
-    ]
-
-
-def _note(run: Run) -> str:
-    """Return what proves a derived state, then the notes."""
-    return " · ".join(part for part in (run.evidence, (run.notes or "").strip()) if part)
-
-
 def _noting_jobs(runs: Iterable[Run], jobs: set[str]) -> Iterator[Run]:
     for run in runs:
         jobs.add(run.job)
@@ -268,7 +200,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
         if form is Format.TABLE:
             rows += found
         else:
-            output.write_rows(form, map(shapes.run_shape, found), fields=shapes.RUN_FIELDS)
+            output.write_rows(form, map(run_data, found), fields=RUNS.keys)
         mistake = unmatched(present, query, listed)
         now = reader.now()
     if form is Format.TABLE:
@@ -276,7 +208,8 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
             asked = query != RunQuery(limit=query.limit)
             say("no run fits" if asked else f"no runs in {connect.location().label}")
         cut, rows = len(rows) > query.limit, rows[: query.limit]
-        output.write_table(lambda look: table(run_columns(rows, look, now), rows, look))
+        shown = [row_of(run) for run in rows]
+        output.write_table(lambda look: table(RUNS.columns(shown, look.context(now)), shown, look))
         if cut:
             say(f"the newest {query.limit:,} are listed; --limit lists more")
     if mistake:
@@ -290,7 +223,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
 
     check_format(form)
     follower = RunFollower(configured().thresholds)
-    stream = Stream(form, shapes.RUN_FIELDS)
+    stream = Stream(form, RUNS.keys)
     first = True
 
     def look(reader: Reader) -> None:
@@ -306,7 +239,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
         if form is Format.TABLE:
             output.write_table(lambda look: (change_line(run, look) for run in runs))
         else:
-            stream.write([shapes.run_shape(run) for run in runs])
+            stream.write([run_data(run) for run in runs])
 
     follow(look)
 
@@ -317,8 +250,8 @@ def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> b
 
 def change_line(run: Run, look: Look) -> str:
     """Return a run's state as one line of a stream: since when it is in it, the state, the run, why."""
-    state = pad(state_word(run.state, look), STATE_CELLS)
-    words = f"{run.id}  {pad(look.shown(run.job), JOB_CELLS)}  {look.shown(_note(run))}".rstrip()
+    state = pad(look.state(run.state), STATE_CELLS)
+    words = f"{run.id}  {pad(look.shown(run.job), JOB_CELLS)}  {look.shown(notes_of(run))}".rstrip()
     line = f"{local_time(run.ended_at or run.state_since or run.started_at, look.zone)}  "
     if look.width is not None:
         words = clip(words, max(look.width - len(line) - STATE_CELLS - 2, 0), ellipsis=look.glyphs.ellipsis)
@@ -367,7 +300,7 @@ def runs(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--state'") from None
     try:
-        wanted_filter = parse_filter(" ".join(words), configured_zone())
+        wanted_filter = RUNS.filter(" ".join(words), configured_zone())
     except FilterError as error:
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     query = RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -12,18 +12,21 @@ from etlwatch.analysis.as_of import unknown_of
 from etlwatch.analysis.baseline import JobPast
 from etlwatch.analysis.forecast import estimate
 from etlwatch.analysis.health import Finding
-from etlwatch.cli import connect, output, shapes
+from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone
-from etlwatch.cli.errors import TRACEBACK_LINES, Found, error_columns, traceback_lines
+from etlwatch.cli.errors import TRACEBACK_LINES, traceback_lines
 from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.shapes import percentile_of
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
-from etlwatch.cli.words import exact, local_time, state_tone, state_word, zone_of
+from etlwatch.fields.endpoints import ENDPOINTS, EndpointRow
+from etlwatch.fields.errors import ERRORS, ErrorRow
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, rounded
+from etlwatch.fields.runs import RUNS, run_data
 from etlwatch.reading.health import Judge, read_past
-from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, percent, span, stamp
+from etlwatch.text.display import state_text, state_tone
+from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, exact, local_time, percent, span, stamp, zone_names
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
 from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger
@@ -31,8 +34,17 @@ from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunSt
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
+Row = TypeVar("Row")
 ERRORS_READ = 200
 ERRORS_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """A phase, and the end of its run or the present."""
+
+    phase: Phase
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,16 @@ class RunDetail:
     """The newest, at most ERRORS_READ; the run says how many there are."""
 
     ledger: Sequence[WriterLedger]
+
+    @property
+    def phase_rows(self) -> list[PhaseRow]:
+        """Its phases, each with the latest moment at which it can have ended."""
+        return [PhaseRow(phase, self.run.ended_at or self.now) for phase in self.phases]
+
+    @property
+    def endpoint_rows(self) -> list[EndpointRow]:
+        """Its endpoints among all of its requests."""
+        return [EndpointRow(totals, self.run.requests) for totals in self.endpoints]
 
 
 def read_detail(reader: Reader, word: str) -> RunDetail:
@@ -92,21 +114,21 @@ def _with_living(reader: Reader, run: Run) -> list[Run]:
 def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
     """Yield everything about a run for a person."""
     run = detail.run
-    yield look.paint(state_word(run.state, look), state_tone(run.state)) + f"  {look.shown(run.job)}  {run.id}"
+    yield look.paint(look.state(run.state), state_tone(run.state)) + f"  {look.shown(run.job)}  {run.id}"
     for name, text in _facts(detail, look.zone):
         lines = look.shown(text, newline=True).split("\n")
         yield f"  {look.paint(f'{name:<9}', 'dim')} {lines[0]}"
         yield from (" " * 12 + line for line in lines[1:])
-    yield from _section("phases", table(_phase_columns(detail, look), detail.phases, look, indent="  "), look)
-    yield from _section("requests by endpoint", table(_ENDPOINTS, detail.endpoints, look, indent="  "), look)
-    yield from _section("source counts", table(_SOURCES, detail.source_counts, look, indent="  "), look)
-    yield from _section("delivery", _delivery_lines(detail.ledger, look), look)
+    yield from _listed("phases", PHASES, detail.phase_rows, look, detail.now)
+    yield from _listed("requests by endpoint", ENDPOINTS, detail.endpoint_rows, look, detail.now)
+    yield from _listed("source counts", SOURCES, detail.source_counts, look, detail.now)
+    yield from _section("delivery", _delivery_lines(detail.ledger, look, detail.now), look)
     yield from _error_lines(detail, look)
 
 
 def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     run = detail.run
-    zone_name = zone_of([run.started_at, run.ended_at], zone)
+    zone_name = zone_names([run.started_at, run.ended_at], zone)
     for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
         said = finding.because if name == "because" else f"{finding.state}: {finding.because}"
         yield name, f"{said} (since {local_time(finding.since, zone)})"
@@ -119,7 +141,7 @@ def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
         eta = estimate(run, detail.phases, detail.past, now=detail.now)
         if eta is not None:
             low, high = (local_time(when, zone) for when in (eta.low, eta.high))
-            yield "ends", f"between {low} and {high} {zone_of([eta.low, eta.high], zone)}"
+            yield "ends", f"between {low} and {high} {zone_names([eta.low, eta.high], zone)}"
     else:
         by = f", by {run.ended_by}" if run.ended_by and run.ended_by != "job" else ""
         yield "ended", f"{local_time(run.ended_at, zone)} {zone_name}, after {duration(run.duration_s)}{by}"
@@ -163,36 +185,16 @@ def _requests(run: Run) -> str:
     return ", ".join(parts)
 
 
+def _listed(title: str, fields: FieldList[Row], rows: Sequence[Row], look: Look, now: datetime) -> Iterator[str]:
+    yield from _section(title, table(fields.columns(rows, look.context(now)), rows, look, indent="  "), look)
+
+
 def _section(title: str, lines: Iterator[str], look: Look) -> Iterator[str]:
     for number, line in enumerate(lines):
         if number == 0:
             yield ""
             yield look.paint(title, "bold")
         yield line
-
-
-def _phase_columns(detail: RunDetail, look: Look) -> list[Column[Phase]]:
-    def took(phase: Phase) -> str:
-        if phase.started_at is None:
-            return UNKNOWN
-        # A phase that nobody ended went on no longer than its run.
-        until = phase.ended_at or detail.run.ended_at or detail.now
-        return duration((until - phase.started_at).total_seconds())
-
-    zone = zone_of((phase.started_at for phase in detail.phases), look.zone)
-    return [
-        Column(heading="", full=lambda phase: str(phase.position), right=True),
-        Column(heading="phase", full=lambda phase: phase.phase, shrinks_to=8),
-        Column(
-            heading="state",
-            full=lambda phase: state_word(phase.status, look),
-            tone=lambda phase: state_tone(phase.status),
-        ),
-        Column(heading=f"started {zone}", full=lambda phase: local_time(phase.started_at, look.zone), leaves=2),
-        Column(heading="time", full=took, right=True),
-        Column(heading="done", full=_progress, shrinks_to=32),
-        Column(heading="memory MB", full=_memory, right=True, leaves=1),
-    ]
 
 
 def _progress(phase: Phase) -> str:
@@ -214,62 +216,102 @@ def _memory(phase: Phase) -> str:
     return f"{peak:,.0f}{limit}"
 
 
-def _latency(share: float, endpoint: EndpointTotals) -> str:
-    return duration_ms(percentile_of(endpoint, share))
+def _took(row: PhaseRow) -> str:
+    began = row.phase.started_at
+    # A phase that nobody ended went on no longer than its run.
+    return UNKNOWN if began is None else duration(((row.phase.ended_at or row.until) - began).total_seconds())
 
 
-_ENDPOINTS: list[Column[EndpointTotals]] = [
-    Column(heading="endpoint", full=lambda row: row.endpoint, shrinks_to=16),
-    Column(heading="req", full=lambda row: exact(row.requests), right=True),
-    Column(heading="items", full=lambda row: exact(row.items), right=True),
-    Column(
-        heading="failed",
-        full=lambda row: exact(row.failed),
-        right=True,
-        tone=lambda row: "red" if row.failed else "",
+PHASES: FieldList[PhaseRow] = FieldList(
+    [
+        data_field("run_id", lambda row: str(row.phase.run_id)),
+        data_field("phase", lambda row: row.phase.phase, heading="phase", command=InCommand(shrinks_to=8)),
+        data_field("position", lambda row: row.phase.position, align="right", command=InCommand()),
+        data_field(
+            "status", lambda row: row.phase.status, heading="state",
+            command=InCommand(
+                text=lambda row, context: state_text(row.phase.status, context.glyphs, piped=context.piped),
+                tone=lambda row: state_tone(row.phase.status),
+            ),
+        ),
+        data_field(
+            "started_at", lambda row: row.phase.started_at, heading="started",
+            command=InCommand(
+                zoned=True, text=lambda row, context: local_time(row.phase.started_at, context.zone), leaves=2,
+            ),
+        ),
+        data_field("ended_at", lambda row: row.phase.ended_at),
+        Field(key="time", heading="time", align="right", command=InCommand(text=lambda row, _: _took(row))),
+        Field(
+            key="counters", heading="done", command=InCommand(text=lambda row, _: _progress(row.phase), shrinks_to=32),
+            data="counters", data_value=lambda row: {unit: dict(each) for unit, each in row.phase.counters.items()},
+        ),
+        data_field("memory_mb", lambda row: row.phase.memory_mb),
+        data_field("peak_memory_mb", lambda row: row.phase.peak_memory_mb),
+        data_field("memory_limit_mb", lambda row: row.phase.memory_limit_mb),
+        Field(
+            key="memory", heading="memory MB", align="right",
+            command=InCommand(text=lambda row, _: _memory(row.phase), leaves=1),
+        ),
+    ],
+    command="position phase status started_at time counters memory",
+)  # fmt: skip
+SOURCES: FieldList[SourceCount] = FieldList([
+    data_field("run_id", lambda row: str(row.run_id)),
+    data_field("entity", lambda row: row.entity, heading="entity", command=InCommand(shrinks_to=16)),
+    data_field("items", lambda row: row.items, heading="counted", align="right", command=InCommand()),
+    data_field("at", lambda row: row.at),
+])  # fmt: skip
+LEDGER: FieldList[WriterLedger] = FieldList([
+    data_field("run_id", lambda row: str(row.run_id)),
+    data_field("writer_id", lambda row: str(row.writer_id), heading="writer", command=InCommand(leaves=1)),
+    data_field("emitted", lambda row: row.emitted, heading="emitted", align="right", command=InCommand()),
+    data_field("stored", lambda row: row.stored, heading="stored", align="right", command=InCommand()),
+    data_field("dropped", lambda row: row.dropped, heading="dropped", align="right", command=InCommand()),
+    data_field(
+        "missing", lambda row: row.missing, heading="missing", align="right",
+        command=InCommand(tone=lambda row: "amber" if row.missing else ""),
     ),
-    Column(
-        heading="429",
-        full=lambda row: exact(row.throttled),
-        right=True,
-        tone=lambda row: "amber" if row.throttled else "",
-    ),
-    Column(heading="p50", full=lambda row: _latency(0.50, row), right=True),
-    Column(heading="p95", full=lambda row: _latency(0.95, row), right=True),
-    Column(heading="p99", full=lambda row: _latency(0.99, row), right=True, leaves=2),
-    Column(heading="max", full=lambda row: duration_ms(row.max_ms), right=True, leaves=1),
-]
-_SOURCES: list[Column[SourceCount]] = [
-    Column(heading="entity", full=lambda row: row.entity, shrinks_to=16),
-    Column(heading="counted", full=lambda row: exact(row.items), right=True),
-]
-_LEDGER: list[Column[WriterLedger]] = [
-    Column(heading="writer", full=lambda row: str(row.writer_id), leaves=1),
-    Column(heading="emitted", full=lambda row: exact(row.emitted), right=True),
-    Column(heading="stored", full=lambda row: exact(row.stored), right=True),
-    Column(heading="dropped", full=lambda row: exact(row.dropped), right=True),
-    Column(
-        heading="missing",
-        full=lambda row: exact(row.missing),
-        right=True,
-        tone=lambda row: "amber" if row.missing else "",
-    ),
-]
+    data_field("overhead", lambda row: row.overhead),
+])  # fmt: skip
+FINDINGS: FieldList[Finding] = FieldList([
+    data_field("state", lambda finding: finding.state),
+    data_field("since", lambda finding: finding.since),
+    data_field("because", lambda finding: finding.because),
+    data_field("value", lambda finding: round(finding.value, 3)),
+    data_field("limit", lambda finding: round(finding.limit, 3)),
+])  # fmt: skip
+"""`value` and `limit` are in the same unit."""
 
 
-def _delivery_lines(ledger: Sequence[WriterLedger], look: Look) -> Iterator[str]:
+def detail_data(detail: RunDetail) -> dict[str, object]:
+    """Return everything about one run as one object."""
+    latencies = {f"p{share}_ms": rounded(percentile(detail.histogram, share / 100), 1) for share in (50, 95, 99)}
+    return {
+        "run": run_data(detail.run) | latencies,
+        "findings": list(map(FINDINGS.data, detail.findings)),
+        "phases": list(map(PHASES.data, detail.phase_rows)),
+        "endpoints": list(map(ENDPOINTS.data, detail.endpoint_rows)),
+        "source_counts": list(map(SOURCES.data, detail.source_counts)),
+        "errors": [ERRORS.data(ErrorRow(error, detail.run.job)) for error in detail.errors],
+        "ledger": list(map(LEDGER.data, detail.ledger)),
+    }
+
+
+def _delivery_lines(ledger: Sequence[WriterLedger], look: Look, now: datetime) -> Iterator[str]:
     if any(entry.missing or entry.dropped for entry in ledger):
-        yield from table(_LEDGER, ledger, look, indent="  ")
+        yield from table(LEDGER.columns(ledger, look.context(now)), ledger, look, indent="  ")
     elif ledger:
         writers = f", by {len(ledger):,} writers" if len(ledger) > 1 else ""
         yield f"  all of {exact(sum(entry.emitted for entry in ledger))} events stored{writers}"
 
 
 def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:
-    listed = [Found(error=error, job=detail.run.job) for error in detail.errors[:ERRORS_LISTED]]
+    listed = [ErrorRow(error, detail.run.job) for error in detail.errors[:ERRORS_LISTED]]
     total = max(detail.run.errors, len(detail.errors))
     title = "errors" if total <= len(listed) else f"errors, the newest {len(listed)} of {total:,}"
-    lines = table(error_columns(listed, look, detail.now, one_run=True), listed, look, indent="  ")
+    columns = ERRORS.columns(listed, look.context(detail.now), without="id job")
+    lines = table(columns, listed, look, indent="  ")
     yield from _section(title, lines, look)
     if listed and listed[0].error.traceback.strip():
         yield ""
@@ -297,18 +339,6 @@ def show(run: str, at: str | None, form: Format) -> None:
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:
-        output.write_rows(form, [shapes.run_shape(detail.run)], fields=shapes.RUN_FIELDS)
+        output.write_rows(form, [run_data(detail.run)], fields=RUNS.keys)
     else:
-        output.write_object(
-            form,
-            shapes.run_detail_shape(
-                detail.run,
-                findings=detail.findings,
-                histogram=detail.histogram,
-                phases=detail.phases,
-                endpoints=detail.endpoints,
-                source_counts=detail.source_counts,
-                errors=detail.errors,
-                ledger=detail.ledger,
-            ),
-        )
+        output.write_object(form, detail_data(detail))

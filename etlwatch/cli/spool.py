@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,9 +12,10 @@ import click
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful, store_fault
 from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format, Shape
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.output import Format
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import say
+from etlwatch.fields.field import FieldList, InCommand, data_field
 from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
@@ -23,9 +25,6 @@ from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id
 from tracking_core.store.base import Store, Writer
-
-FILE_FIELDS = ("file", "store", "batches", "bytes", "age_s", "in_use", "rejected", "fault")
-REPLAY_FIELDS = ("batches", "sent", "lost", "rejected", "blocked", "expired", "left", "refused", "error")
 
 
 @click.group(invoke_without_command=True)
@@ -54,7 +53,7 @@ def _show(form: Format) -> None:
     directories = spool_directories()
     files = waiting(directories)
     if form is not Format.TABLE:
-        output.write_rows(form, map(_file_shape, files), fields=FILE_FIELDS)
+        output.write_rows(form, map(FILES.data, files), fields=FILES.keys)
         return
     aside = set_aside_in(directories)
     unused = [file for file in files if file.fault]
@@ -65,32 +64,52 @@ def _show(form: Format) -> None:
         say(f"{len(aside)} file(s) of rejected or expired batches lie beside, the first is {_one_line(aside[0])}")
     for file in unused:
         say(f"not used: {_one_line(file.path)}: {file.fault}")
-    columns: list[Column[SpoolFile]] = [
-        Column(heading="store", full=lambda file: file.store or "?", shrinks_to=16),
-        Column(heading="batches", full=lambda file: f"{file.batches:,}"),
-        Column(heading="size", full=lambda file: bytes_(file.bytes)),
-        Column(heading="age", full=lambda file: span(file.age_s)),
-        Column(heading="job", full=lambda file: "lives" if file.in_use else "gone"),
-        Column(heading="file", full=lambda file: str(file.path), shrinks_to=12),
-    ]
-    output.write_table(lambda look: table(columns, files, look))
+    now = datetime.now(UTC)
+    output.write_table(lambda look: table(FILES.columns(files, look.context(now)), files, look))
 
 
 def _one_line(path: Path | str) -> str:
     return " ".join(str(path).splitlines())
 
 
-def _file_shape(file: SpoolFile) -> Shape:
-    return {
-        "file": str(file.path),
-        "store": file.store,
-        "batches": file.batches,
-        "bytes": file.bytes,
-        "age_s": round(file.age_s, 3),
-        "in_use": file.in_use,
-        "rejected": file.rejected,
-        "fault": file.fault,
-    }
+FILES: FieldList[SpoolFile] = FieldList(
+    [
+        data_field(
+            "file", lambda file: str(file.path), heading="file", command=InCommand(shrinks_to=12),
+        ),
+        data_field(
+            "store", lambda file: file.store, heading="store",
+            command=InCommand(text=lambda file, _: file.store or "?", shrinks_to=16),
+        ),
+        data_field("batches", lambda file: file.batches, heading="batches", command=InCommand()),
+        data_field(
+            "bytes", lambda file: file.bytes, heading="size",
+            command=InCommand(text=lambda file, _: bytes_(file.bytes)),
+        ),
+        data_field(
+            "age_s", lambda file: round(file.age_s, 3), heading="age",
+            command=InCommand(text=lambda file, _: span(file.age_s)),
+        ),
+        data_field(
+            "in_use", lambda file: file.in_use, heading="job",
+            command=InCommand(text=lambda file, _: "lives" if file.in_use else "gone"),
+        ),
+        data_field("rejected", lambda file: file.rejected),
+        data_field("fault", lambda file: file.fault),
+    ],
+    command="store batches bytes age_s in_use file",
+)  # fmt: skip
+REPLAY: FieldList[Replay] = FieldList([
+    data_field("batches", lambda done: done.batches),
+    data_field("sent", lambda done: done.sent),
+    data_field("lost", lambda done: done.lost),
+    data_field("rejected", lambda done: done.rejected),
+    data_field("blocked", lambda done: done.blocked),
+    data_field("expired", lambda done: done.expired),
+    data_field("left", lambda done: done.left),
+    data_field("refused", lambda done: {format_run_id(run_id): why for run_id, why in done.refused.items()}),
+    data_field("error", lambda done: done.error),
+])  # fmt: skip
 
 
 @spool.command()
@@ -110,7 +129,7 @@ def replay(files: tuple[Path, ...], form: Format) -> None:
     if form is Format.TABLE:
         output.write_lines([_summary(done)])
     else:
-        output.write_rows(form, [_replay_shape(done)], fields=REPLAY_FIELDS)
+        output.write_rows(form, [REPLAY.data(done)], fields=REPLAY.keys)
     if not files:
         _say_of_others(store.label)
     for run_id, reason in sorted(done.refused.items()):
@@ -174,17 +193,3 @@ def _summary(done: Replay) -> str:
     words += [f"{done.expired:,} files too old"] if done.expired else []
     words += [f"{done.left:,} files left"] if done.left else []
     return ", ".join(words)
-
-
-def _replay_shape(done: Replay) -> Shape:
-    return {
-        "batches": done.batches,
-        "sent": done.sent,
-        "lost": done.lost,
-        "rejected": done.rejected,
-        "blocked": done.blocked,
-        "expired": done.expired,
-        "left": done.left,
-        "refused": {format_run_id(run_id): reason for run_id, reason in done.refused.items()},
-        "error": done.error,
-    }

@@ -2,135 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
+from typing import TypeVar
 
 import click
 
 from etlwatch.analysis.series import Column as Traffic
 from etlwatch.analysis.stats import INTERVALS_S, JobStats, Stats, interval_of
-from etlwatch.cli import connect, output, shapes
+from etlwatch.cli import connect, output
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.runs import matches_job
-from etlwatch.cli.selectors import parsed_by
-from etlwatch.cli.table import Column, table
+from etlwatch.cli.selectors import matches_job, parsed_by
+from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look
-from etlwatch.cli.words import local_time, zone_of
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, exact_number, iso_time, rounded
 from etlwatch.reading.stats import read_stats
+from etlwatch.text.columns import TextColumn
+from etlwatch.text.display import Tone
 from etlwatch.text.moments import parse_span
-from etlwatch.text.numbers import UNKNOWN, clock, count, duration_ms, rate, span
+from etlwatch.text.numbers import clock, count, duration_ms, local_time, rate, span, zone_names
 
-WINDOW = timedelta(hours=24)
-TRAFFIC_FIELDS = (
-    "requests", "items", "failed", "throttled", "server_errors", "requests_per_s", "items_per_s", "p50_ms", "p95_ms",
-    "p99_ms",
-)  # fmt: skip
-INTERVAL_FIELDS = ("begin", "seconds", *TRAFFIC_FIELDS)
-JOB_FIELDS = (
-    "job", "began", "completed", "runs_failed", "terminated", "living", "lost", "median_s", *TRAFFIC_FIELDS,
-)  # fmt: skip
+Row = TypeVar("Row")
 
 
-def traffic_shape(traffic: Traffic) -> dict[str, object]:
-    """Return requests as data, its keys TRAFFIC_FIELDS; parts of a cell that lies across an edge are rounded."""
-    latency = traffic.percentiles
-    return {
-        "requests": round(traffic.requests),
-        "items": round(traffic.items),
-        "failed": round(traffic.failed),
-        "throttled": round(traffic.throttled),
-        "server_errors": round(traffic.server_errors),
-        "requests_per_s": None if traffic.rate is None else round(traffic.rate, 3),
-        "items_per_s": None if traffic.item_rate is None else round(traffic.item_rate, 3),
-        "p50_ms": round(latency.p50, 1) if latency else None,
-        "p95_ms": round(latency.p95, 1) if latency else None,
-        "p99_ms": round(latency.p99, 1) if latency else None,
-    }
+def traffic_fields(read: Callable[[Row], Traffic]) -> list[Field[Row]]:
+    """Return the fields of requests; parts of a cell that lies across an edge are rounded."""
 
+    def number(key: str, heading: str, name: str, *, tone: Tone = "") -> Field[Row]:
+        def value(row: Row) -> float:
+            return float(getattr(read(row), name))
 
-def interval_shape(interval: Traffic) -> dict[str, object]:
-    """Return an interval as data, its keys INTERVAL_FIELDS."""
-    begin = shapes.moment(datetime.fromtimestamp(interval.begin, UTC))
-    return {"begin": begin, "seconds": round(interval.seconds, 3), **traffic_shape(interval)}
+        return data_field(
+            key, lambda row: round(value(row)), heading=heading, align="right",
+            command=InCommand(
+                brief=lambda row, _: count(value(row)), tone=lambda row: tone if value(row) >= 0.5 else "",
+            ),
+        )  # fmt: skip
 
+    def per_second(key: str, heading: str, value: Callable[[Traffic], float | None], leaves: int) -> Field[Row]:
+        return data_field(
+            key, lambda row: rounded(value(read(row)), 3), heading=heading, align="right",
+            command=InCommand(text=lambda row, _: rate(value(read(row)) or 0.0), leaves=leaves),
+        )  # fmt: skip
 
-def job_shape(job: JobStats) -> dict[str, object]:
-    """Return a job as data, its keys JOB_FIELDS."""
-    return {
-        "job": job.job,
-        "began": job.began,
-        "completed": job.completed,
-        "runs_failed": job.failed,
-        "terminated": job.terminated,
-        "living": job.living,
-        "lost": job.lost,
-        "median_s": job.median_s,
-        **traffic_shape(job.traffic),
-    }
+    def latency(name: str, leaves: int) -> Field[Row]:
+        def value(row: Row) -> float | None:
+            known = read(row).percentiles
+            return float(getattr(known, name)) if known else None
 
-
-def stats_shape(stats: Stats) -> dict[str, object]:
-    """Return all statistics as one object."""
-    return {
-        "since": shapes.moment(stats.since),
-        "until": shapes.moment(stats.until),
-        "interval_s": stats.step_s,
-        "total": traffic_shape(stats.total),
-        "intervals": [interval_shape(interval) for interval in stats.intervals],
-        "jobs": [job_shape(job) for job in stats.jobs],
-    }
-
-
-def _traffic_columns() -> list[Column[Traffic]]:
-    def latency(traffic: Traffic, name: str) -> str:
-        known = traffic.percentiles
-        return duration_ms(getattr(known, name)) if known else UNKNOWN
-
-    def number(heading: str, name: str, leaves: int = 0, *, bad: str = "") -> Column[Traffic]:
-        return Column(
-            heading=heading,
-            full=lambda traffic: f"{round(getattr(traffic, name)):,}",
-            brief=lambda traffic: count(getattr(traffic, name)),
-            right=True,
-            tone=lambda traffic: "red" if bad == "red" and getattr(traffic, name) >= 0.5
-            else "amber" if bad and getattr(traffic, name) >= 0.5 else "",
-            leaves=leaves,
+        return data_field(
+            f"{name}_ms", lambda row: rounded(value(row), 1), heading=name, align="right",
+            command=InCommand(text=lambda row, _: duration_ms(value(row)), leaves=leaves),
         )  # fmt: skip
 
     return [
-        number("req", "requests"),
-        number("items", "items"),
-        number("failed", "failed", bad="red"),
-        number("429", "throttled", bad="amber"),
-        Column(heading="req/s", full=lambda traffic: rate(traffic.rate or 0.0), right=True, leaves=1),
-        Column(heading="items/s", full=lambda traffic: rate(traffic.item_rate or 0.0), right=True, leaves=4),
-        Column(heading="p50", full=lambda traffic: latency(traffic, "p50"), right=True, leaves=3),
-        Column(heading="p95", full=lambda traffic: latency(traffic, "p95"), right=True),
-        Column(heading="p99", full=lambda traffic: latency(traffic, "p99"), right=True, leaves=2),
+        number("requests", "req", "requests"),
+        number("items", "items", "items"),
+        number("failed", "failed", "failed", tone="red"),
+        number("throttled", "429", "throttled", tone="amber"),
+        data_field("server_errors", lambda row: round(read(row).server_errors)),
+        per_second("requests_per_s", "req/s", lambda traffic: traffic.rate, 1),
+        per_second("items_per_s", "items/s", lambda traffic: traffic.item_rate, 4),
+        latency("p50", 3),
+        latency("p95", 0),
+        latency("p99", 2),
     ]
+
+
+def _runs(key: str, heading: str, name: str, *, leaves: int = 0, tone: Tone = "") -> Field[JobStats]:
+    def value(job: JobStats) -> int:
+        return int(getattr(job, name))
+
+    return data_field(
+        key, value, heading=heading, align="right",
+        command=exact_number(
+            value, tone=lambda job: tone if value(job) else "", leaves=leaves, blank_zero=True,
+        ),
+    )  # fmt: skip
+
+
+TRAFFIC: FieldList[Traffic] = FieldList(traffic_fields(lambda traffic: traffic))
+INTERVALS: FieldList[Traffic] = FieldList([
+    data_field("begin", lambda interval: datetime.fromtimestamp(interval.begin, UTC)),
+    data_field("seconds", lambda interval: round(interval.seconds, 3)),
+    *TRAFFIC.fields,
+])  # fmt: skip
+JOBS: FieldList[JobStats] = FieldList(
+    [
+        data_field("job", lambda job: job.job, heading="job", command=InCommand(shrinks_to=16)),
+        _runs("began", "runs", "began"),
+        _runs("completed", "ok", "completed"),
+        _runs("runs_failed", "bad", "failed", tone="red"),
+        data_field("terminated", lambda job: job.terminated),
+        data_field("living", lambda job: job.living),
+        _runs("lost", "lost", "lost", leaves=5, tone="red"),
+        data_field(
+            "median_s", lambda job: job.median_s, heading="median", align="right",
+            command=InCommand(text=lambda job, _: span(job.median_s), leaves=1),
+        ),
+        *traffic_fields(lambda job: job.traffic),
+    ]
+)  # fmt: skip
+
+
+def stats_data(stats: Stats) -> dict[str, object]:
+    """Return all statistics as one object."""
+    return {
+        "since": iso_time(stats.since),
+        "until": iso_time(stats.until),
+        "interval_s": stats.step_s,
+        "total": TRAFFIC.data(stats.total),
+        "intervals": list(map(INTERVALS.data, stats.intervals)),
+        "jobs": list(map(JOBS.data, stats.jobs)),
+    }
 
 
 def stats_lines(stats: Stats, look: Look) -> Iterator[str]:
     """Yield the statistics for a person: in all, by job, by interval."""
     window = _whole_span((stats.until - stats.since).total_seconds())
-    yield look.paint(f"{window} until {local_time(stats.until, look.zone)} {zone_of([stats.until], look.zone)}", "bold")
+    yield look.paint(
+        f"{window} until {local_time(stats.until, look.zone)} {zone_names([stats.until], look.zone)}", "bold"
+    )
     if not stats.total.requests:
         yield "no requests"
-    yield from table(_traffic_columns(), [stats.total] if stats.total.requests else [], look)
+    context = look.context(stats.until)
+    total = [stats.total] if stats.total.requests else []
+    yield from table(TRAFFIC.columns(total, context), total, look)
     if stats.jobs:
         yield ""
         yield look.paint("by job", "bold")
-        yield from table(_job_columns(), stats.jobs, look)
+        yield from table(JOBS.columns(stats.jobs, context), stats.jobs, look)
     if stats.total.requests:
         yield ""
         yield look.paint(f"by {_whole_span(stats.step_s)}", "bold")
         begins = [datetime.fromtimestamp(each.begin, UTC) for each in stats.intervals]
-        heading = f"begin {zone_of(begins, look.zone)}"
+        heading = f"begin {zone_names(begins, look.zone)}"
         long = stats.until - stats.since > timedelta(days=1)
         begin = partial(_begin, zone=look.zone, long=long)
-        yield from table([Column(heading=heading, full=begin), *_traffic_columns()], stats.intervals, look)
+        columns = [TextColumn(heading=heading, full=begin), *TRAFFIC.columns(stats.intervals, context)]
+        yield from table(columns, stats.intervals, look)
 
 
 def _whole_span(seconds: float) -> str:
@@ -146,39 +158,6 @@ def _whole_span(seconds: float) -> str:
 def _begin(interval: Traffic, *, zone: tzinfo | None, long: bool) -> str:
     when = datetime.fromtimestamp(interval.begin, UTC)
     return f"{when.astimezone(zone):%Y-%m-%d %H:%M}" if long else clock(when, zone, seconds=interval.begin % 60 != 0)
-
-
-def _job_columns() -> list[Column[JobStats]]:
-    def runs(heading: str, name: str, leaves: int = 0, *, bad: bool = False) -> Column[JobStats]:
-        return Column(
-            heading=heading,
-            full=lambda job: f"{getattr(job, name):,}",
-            brief=lambda job: count(getattr(job, name), blank_zero=True),
-            right=True,
-            tone=lambda job: "red" if bad and getattr(job, name) else "",
-            leaves=leaves,
-        )
-
-    def of_traffic(column: Column[Traffic]) -> Column[JobStats]:
-        brief = column.brief
-        return Column(
-            heading=column.heading,
-            full=lambda job: column.full(job.traffic),
-            brief=None if brief is None else lambda job: brief(job.traffic),
-            right=column.right,
-            tone=lambda job: column.tone(job.traffic),
-            leaves=column.leaves,
-        )
-
-    return [
-        Column(heading="job", full=lambda job: job.job, shrinks_to=16),
-        runs("runs", "began"),
-        runs("ok", "completed"),
-        runs("bad", "failed", bad=True),
-        runs("lost", "lost", 5, bad=True),
-        Column(heading="median", full=lambda job: span(job.median_s), right=True, leaves=1),
-        *map(of_traffic, _traffic_columns()),
-    ]
 
 
 @click.command()
@@ -220,11 +199,11 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
     if form is Format.TABLE:
         output.write_table(lambda look: stats_lines(found, look))
     elif form is Format.JSON:
-        output.write_object(form, stats_shape(found))
+        output.write_object(form, stats_data(found))
     elif by == "job":
-        output.write_rows(form, map(job_shape, found.jobs), fields=JOB_FIELDS)
+        output.write_rows(form, map(JOBS.data, found.jobs), fields=JOBS.keys)
     else:
-        output.write_rows(form, map(interval_shape, found.intervals), fields=INTERVAL_FIELDS)
+        output.write_rows(form, map(INTERVALS.data, found.intervals), fields=INTERVALS.keys)
 
 
 def _takes(patterns: tuple[str, ...], job: str) -> bool:

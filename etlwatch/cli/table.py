@@ -1,49 +1,27 @@
 """Tables of plain text: columns with headings, fitted to a width or as wide as they need.
 
-A column says how its cell is written in full and, where that differs, in brief; a table that does not fit is written in
-brief, then its elastic columns shrink, then columns leave by their own order. Every cell passes `Look.shown`, so that
-nothing of a database reaches a terminal raw. Pure: knows no stream.
+A table that does not fit is written with the brief texts of its columns, then its elastic columns shrink, then columns
+leave by their own order. Every cell passes `Look.shown`, so that nothing of a database reaches a terminal raw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from etlwatch.cli.terminal import Look, Tone
+from etlwatch.cli.terminal import Look
+from etlwatch.text.columns import KEEP, TextColumn
+from etlwatch.text.display import Tone
 from etlwatch.text.safe import Align, cell_width, clip, pad
 from tracking_core.dataclass import dataclass
 
 Row = TypeVar("Row")
 GAP = "  "
-KEEP = 0
 ALIGNED_UP_TO = 80
 """Where nothing is cut, a cell wider than this pushes its line aside instead of padding every other line."""
 
 _CHARACTERS_A_CELL = 8
 """At most: a letter with its marks. What lies beyond the line's width anyway is not looked at."""
-
-
-def _no_tone(_row: object) -> Tone:
-    return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column(Generic[Row]):
-    """One column: its heading, and how a row's cell is written."""
-
-    heading: str
-    full: Callable[[Row], str]
-    brief: Callable[[Row], str] | None = None
-    """A shorter way to write it, for a table that does not fit; None for the same."""
-
-    right: bool = False
-    tone: Callable[[Row], Tone] = _no_tone
-    shrinks_to: int | None = None
-    """The cells that an elastic column needs at least; None for one that is never cut."""
-
-    leaves: int = KEEP
-    """When the column leaves a table that is still too wide: the highest first, KEEP never."""
 
 
 @dataclass(slots=True)
@@ -57,7 +35,7 @@ class _Laid:
     leaves: int
 
 
-def table(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, indent: str = "") -> Iterator[str]:
+def table(columns: Sequence[TextColumn[Row]], rows: Sequence[Row], look: Look, *, indent: str = "") -> Iterator[str]:
     """Yield the lines of a table, its headings first, last the columns without room; nothing without rows."""
     if not rows:
         return
@@ -78,7 +56,7 @@ def table(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, in
         yield look.paint(clip(line, look.width, ellipsis=ellipsis), "dim")
 
 
-def _lay(columns: Sequence[Column[Row]], rows: Sequence[Row], look: Look, *, brief: bool) -> list[_Laid]:
+def _lay(columns: Sequence[TextColumn[Row]], rows: Sequence[Row], look: Look, *, brief: bool) -> list[_Laid]:
     laid = []
     for column in columns:
         write = column.brief if brief and column.brief is not None else column.full

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from datetime import tzinfo
-from typing import Literal, TextIO
+from datetime import datetime, tzinfo
+from typing import TextIO
 
+from etlwatch.text.display import DisplayContext, Tone, state_text
 from etlwatch.text.glyphs import UNICODE, Glyphs, glyphs_for
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass
-
-Tone = Literal["", "red", "amber", "dim", "bold"]
 
 _SGR: Mapping[Tone, str] = {"red": "91", "amber": "33", "dim": "2", "bold": "1"}
 MIN_WIDTH = 20
@@ -41,6 +40,14 @@ class Look:
     def is_terminal(self) -> bool:
         """Whether a person reads it as it comes."""
         return self.width is not None and not self.piped
+
+    def state(self, state: str) -> str:
+        """Return a state as its word, behind its glyph on a terminal."""
+        return state_text(state, self.glyphs, piped=not self.is_terminal)
+
+    def context(self, now: datetime) -> DisplayContext:
+        """Return what texts displayed here depend on; `now` is the store's clock."""
+        return DisplayContext(now, self.zone, self.glyphs, piped=not self.is_terminal)
 
     def shown(self, text: object, *, newline: bool = False) -> str:
         """Return any text of a database or a user as it may be shown here."""

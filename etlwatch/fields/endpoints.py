@@ -1,7 +1,4 @@
-"""The endpoints of a run as rows of a table: how often, how well, how fast.
-
-Contains columns, cells and order of that table.
-"""
+"""The fields of an endpoint of a run: its requests, how many went wrong, how fast they were."""
 
 from __future__ import annotations
 
@@ -10,98 +7,143 @@ from typing import Final
 from etlwatch.analysis.series import percentiles_of
 from etlwatch.analysis.snapshot import Percentiles
 from etlwatch.analysis.thresholds import ALARMING_SHARE
-from etlwatch.fields.ordering import Order, Ordering
-from etlwatch.text.columns import Column
-from etlwatch.text.numbers import UNKNOWN, count, duration_ms, percent, share
+from etlwatch.fields.field import Field, FieldList, InCommand, Order, data_field, rounded, text
+from etlwatch.text.numbers import UNKNOWN, count, duration_ms, exact, percent, share
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
+from tracking_core.dataclass import dataclass
 from tracking_core.histogram import Latencies, unpack
 from tracking_core.records import EndpointTotals
 
-__all__ = ["BUSIEST", "ENDPOINTS", "endpoint_cells", "endpoint_columns"]
+__all__ = ["BUSIEST", "ENDPOINTS", "EndpointRow"]
 
 
-def _number(key: str, header: str, width: int = 6, gap: int = 2) -> Column:
-    return Column(key=key, header=header, width=width, gap=gap, align="right")
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint among those of its run."""
+
+    totals: EndpointTotals
+    all_requests: int = 0
+    """Of all endpoints."""
+
+    @property
+    def percentiles(self) -> Percentiles | None:
+        """Of its latencies, none of them beyond the slowest request; None without requests."""
+        totals = self.totals
+        return percentiles_of(Latencies(unpack(totals.histogram), max_ms=totals.max_ms, total_ms=totals.duration_ms))
+
+    def per_request(self, number: int) -> float:
+        """Return a number divided by that of the requests."""
+        return number / max(self.totals.requests, 1)
+
+    @property
+    def not_2xx(self) -> float:
+        """The share of requests without a status of success."""
+        return self.per_request(self.totals.requests - self.totals.status_2xx)
 
 
-_NAME: Final = Column(key="endpoint", header="endpoint", width=22, grow=1)
-_BRIEF: Final = (
-    _NAME, _number("req", "req"), _number("share", "share", 5, 1), _number("bad", "not 2xx", 7), _number("p50", "p50"),
-    _number("p95", "p95", gap=1), _number("max", "max", gap=1), _number("items", "items", 5),
-    Column(key="margin", width=1, gap=0, sortable=False),
+def _not_2xx(row: EndpointRow) -> Spans:
+    return text(share(row.not_2xx) if row.not_2xx else "", "amber bold" if row.not_2xx >= ALARMING_SHARE else "text")
+
+
+def _count(number: float, role: str = "text") -> Spans:
+    return text(count(number, blank_zero=True), role)
+
+
+def _percentile(name: str, *, width: int | tuple[int, ...], gap: int = 1, leaves: int = 0) -> Field[EndpointRow]:
+    def read(row: EndpointRow) -> float | None:
+        found = row.percentiles
+        return None if found is None else float(getattr(found, name))
+
+    return Field(
+        key=name, heading=name, width=width, gap=gap, align="right", value=read,
+        cell=lambda row, _: text(duration_ms(read(row)), "text bold" if name == "p95" else "text"),
+        data=f"{name}_ms", data_value=lambda row: rounded(read(row), 1), command=InCommand(leaves=leaves),
+    )  # fmt: skip
+
+
+ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
+    [
+        data_field("run_id", lambda row: str(row.totals.run_id)),
+        Field(
+            key="endpoint", heading="endpoint", width=22, grow=1, ascending=True,
+            value=lambda row: row.totals.endpoint, cell=lambda row, _: text(safe(row.totals.endpoint), "text"),
+            data="endpoint", command=InCommand(text=lambda row, _: row.totals.endpoint, shrinks_to=16),
+        ),
+        Field(
+            key="req", heading="req", width=6, align="right", value=lambda row: row.totals.requests,
+            cell=lambda row, _: text(count(row.totals.requests), "text"), data="requests",
+            command=InCommand(text=lambda row, _: exact(row.totals.requests)),
+        ),
+        Field(
+            key="failed", heading="failed", width=(0, 6), align="right", value=lambda row: row.totals.failed,
+            cell=lambda row, _: _count(row.totals.failed, "red"), data="failed",
+            command=InCommand(
+                text=lambda row, _: exact(row.totals.failed), tone=lambda row: "red" if row.totals.failed else "",
+            ),
+        ),
+        Field(
+            key="throttled", heading="429", width=(0, 5), align="right", value=lambda row: row.totals.throttled,
+            cell=lambda row, _: _count(row.totals.throttled, "amber"), data="throttled",
+            command=InCommand(
+                text=lambda row, _: exact(row.totals.throttled),
+                tone=lambda row: "amber" if row.totals.throttled else "",
+            ),
+        ),
+        Field(
+            key="items", heading="items", width=(5, 6), align="right", value=lambda row: row.totals.items,
+            cell=lambda row, _: _count(row.totals.items), data="items",
+            command=InCommand(text=lambda row, _: exact(row.totals.items)),
+        ),
+        data_field("duration_ms", lambda row: row.totals.duration_ms),
+        Field(
+            key="max", heading="max", width=6, gap=1, align="right", value=lambda row: row.totals.max_ms,
+            cell=lambda row, _: text(duration_ms(row.totals.max_ms), "dim"), data="max_ms", command=InCommand(leaves=1),
+        ),
+        _percentile("p50", width=6, gap=2),
+        _percentile("p95", width=6),
+        _percentile("p99", width=(0, 6), leaves=2),
+        data_field("status_2xx", lambda row: row.totals.status_2xx),
+        data_field("status_3xx", lambda row: row.totals.status_3xx),
+        data_field("status_4xx", lambda row: row.totals.status_4xx),
+        Field(
+            key="5xx", heading="5xx", width=(0, 5), align="right", value=lambda row: row.totals.status_5xx,
+            cell=lambda row, _: _count(row.totals.status_5xx, "red"), data="status_5xx",
+        ),
+        data_field("status_other", lambda row: row.totals.status_other),
+        data_field("histogram", lambda row: list(row.totals.histogram)),
+        Field(
+            key="share", heading="share", width=5, gap=1, align="right", value=lambda row: row.totals.requests,
+            cell=lambda row, _: text(
+                percent(row.totals.requests / row.all_requests) if row.all_requests else UNKNOWN, "dim",
+            ),
+        ),
+        Field(
+            key="4xx", heading="4xx", width=(0, 5), align="right",
+            value=lambda row: row.totals.status_4xx - row.totals.throttled,
+            cell=lambda row, _: _count(max(row.totals.status_4xx - row.totals.throttled, 0)),
+        ),
+        Field(
+            key="bad", heading="not 2xx", width=7, align="right", value=lambda row: row.not_2xx,
+            cell=lambda row, _: _not_2xx(row),
+        ),
+        Field(
+            key="mean", heading="mean", width=(0, 6), gap=1, align="right",
+            value=lambda row: row.per_request(row.totals.duration_ms),
+            cell=lambda row, _: text(duration_ms(row.per_request(row.totals.duration_ms)), "dim"),
+        ),
+        Field(
+            key="each", heading="items/req", width=(0, 9), align="right",
+            value=lambda row: row.per_request(row.totals.items),
+            cell=lambda row, _: _count(row.per_request(row.totals.items), "dim"),
+        ),
+    ],
+    screen="endpoint req share failed throttled 4xx 5xx bad p50 p95 p99 max mean items each",
+    command="endpoint req items failed throttled p50 p95 p99 max",
+    layouts=(0, 140),
+    margin=1,
+    need=lambda row: (-row.totals.requests, row.totals.endpoint),
 )  # fmt: skip
-_WIDE: Final = (
-    _NAME, _number("req", "req"), _number("share", "share", 5, 1), _number("failed", "failed"),
-    _number("throttled", "429", 5), _number("4xx", "4xx", 5), _number("5xx", "5xx", 5), _number("bad", "not 2xx", 7),
-    _number("p50", "p50"), _number("p95", "p95", gap=1), _number("p99", "p99", gap=1), _number("max", "max", gap=1),
-    _number("mean", "mean", gap=1), _number("items", "items", 6), _number("each", "items/req", 9),
-    Column(key="margin", width=1, gap=0, sortable=False),
-)  # fmt: skip
-
-
-def endpoint_columns(width: int) -> tuple[Column, ...]:
-    """Return the columns that fit a terminal of `width` cells."""
-    return _WIDE if width >= 140 else _BRIEF
-
-
-def _percentiles(totals: EndpointTotals) -> Percentiles | None:
-    return percentiles_of(Latencies(unpack(totals.histogram), max_ms=totals.max_ms, total_ms=totals.duration_ms))
-
-
-def _bad(totals: EndpointTotals) -> int:
-    return totals.requests - totals.status_2xx
-
-
-def endpoint_cells(totals: EndpointTotals, all_requests: int) -> dict[str, Spans]:
-    """Return the cells of one endpoint; `all_requests` is what its share is of."""
-    requests = max(totals.requests, 1)
-    found = _percentiles(totals)
-    bad = _bad(totals) / requests
-    not_throttled = max(totals.status_4xx - totals.throttled, 0)
-
-    def one(text: str, role: str = "text") -> Spans:
-        return ((text, role),)
-
-    return {
-        "endpoint": one(safe(totals.endpoint)),
-        "req": one(count(totals.requests)),
-        "share": one(percent(totals.requests / all_requests) if all_requests else UNKNOWN, "dim"),
-        "failed": one(count(totals.failed, blank_zero=True), "red"),
-        "throttled": one(count(totals.throttled, blank_zero=True), "amber"),
-        "4xx": one(count(not_throttled, blank_zero=True)),
-        "5xx": one(count(totals.status_5xx, blank_zero=True), "red"),
-        "bad": one(share(bad) if bad else "", "amber bold" if bad >= ALARMING_SHARE else "text"),
-        "p50": one(duration_ms(found.p50) if found else UNKNOWN),
-        "p95": one(duration_ms(found.p95) if found else UNKNOWN, "text bold"),
-        "p99": one(duration_ms(found.p99) if found else UNKNOWN),
-        "max": one(duration_ms(totals.max_ms), "dim"),
-        "mean": one(duration_ms(totals.duration_ms / requests), "dim"),
-        "items": one(count(totals.items, blank_zero=True)),
-        "each": one(count(totals.items / requests, blank_zero=True), "dim"),
-    }
-
-
-ENDPOINTS: Final[Ordering[EndpointTotals]] = Ordering(
-    by_need=lambda totals: (-totals.requests, totals.endpoint),
-    keys={
-        "endpoint": (lambda totals: totals.endpoint.casefold(), False),
-        "req": (lambda totals: totals.requests, True),
-        "share": (lambda totals: totals.requests, True),
-        "failed": (lambda totals: totals.failed, True),
-        "throttled": (lambda totals: totals.throttled, True),
-        "4xx": (lambda totals: totals.status_4xx - totals.throttled, True),
-        "5xx": (lambda totals: totals.status_5xx, True),
-        "bad": (lambda totals: _bad(totals) / max(totals.requests, 1), True),
-        "p50": (lambda totals: found.p50 if (found := _percentiles(totals)) else None, True),
-        "p95": (lambda totals: found.p95 if (found := _percentiles(totals)) else None, True),
-        "p99": (lambda totals: found.p99 if (found := _percentiles(totals)) else None, True),
-        "max": (lambda totals: totals.max_ms, True),
-        "mean": (lambda totals: totals.duration_ms / max(totals.requests, 1), True),
-        "items": (lambda totals: totals.items, True),
-        "each": (lambda totals: totals.items / max(totals.requests, 1), True),
-    },
-)
-"""How endpoints are ordered: by need the busiest first."""
+"""By need the busiest first."""
 
 BUSIEST: Final = Order("req")

@@ -1,148 +1,189 @@
-"""By what kinds of errors are ordered and looked for: the declarations that their list goes by."""
+"""The fields of single errors and of kinds of errors: one declaration each for the tables, orders, filters and JSON."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from etlwatch.analysis.errors import ErrorKind
-from etlwatch.analysis.list_filter import Vocabulary
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.ordering import Ordering
-from etlwatch.fields.runs import Pen
-from etlwatch.text.columns import Column, widened
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, text
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
+from tracking_core.dataclass import dataclass
+from tracking_core.identity import format_run_id
 
-__all__ = ["KINDS", "KIND_WORDS", "counted", "kind_cells", "kind_columns", "known_words", "runs_words", "success_words"]
+if TYPE_CHECKING:
+    from etlwatch.analysis.errors import ErrorKind
+    from tracking_core.records import ErrorRecord
 
-KINDS: Final[Ordering[ErrorKind]] = Ordering(
-    by_need=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.key),
-    keys={
-        "count": (lambda kind: kind.errors, True),
-        "runs": (lambda kind: kind.all_runs, True),
-        "last": (lambda kind: kind.last_at.timestamp(), True),
-        "job": (lambda kind: kind.job.casefold() or None, False),
-        "phase": (lambda kind: kind.phase.casefold() if kind.phase else None, False),
-        "kind": (lambda kind: kind.error_type.casefold(), False),
-        "message": (lambda kind: kind.message.casefold(), False),
-        "known": (lambda kind: kind.seen_since.timestamp(), True),
-    },
-)
-"""By need: new ones, those not mended, then the newest first."""
+__all__ = ["ERRORS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
+
+LEAST_MESSAGE: Final = (16, 30, 30)
+"""Cells below which a message says nothing any more."""
 
 
-def _states_of(kind: ErrorKind) -> frozenset[str]:
-    return frozenset({"new" if kind.new else "known", "mended" if kind.mended else "open"})
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """An error, and the job of its run: '' when the run was removed meanwhile."""
+
+    error: ErrorRecord
+    job: str
 
 
-KIND_WORDS: Final[Vocabulary[ErrorKind]] = Vocabulary(
-    thing="an error",
-    words=lambda kind: (kind.error_type, kind.message, kind.job, kind.phase or ""),
-    fields={"job": lambda kind: kind.job, "phase": lambda kind: kind.phase or "", "kind": lambda kind: kind.error_type},
-    states=("new", "known", "open", "mended"),
-    states_of=_states_of,
-)
-"""`timeout job:crm* state:new,open`."""
+ERRORS: Final[FieldList[ErrorRow]] = FieldList(
+    [
+        data_field("run_id", lambda row: str(row.error.run_id)),
+        data_field(
+            "id", lambda row: format_run_id(row.error.run_id),
+            command=InCommand(heading="run", brief=lambda row, _: format_run_id(row.error.run_id)[-6:]),
+        ),
+        data_field("job", lambda row: row.job, heading="job", command=InCommand(shrinks_to=12)),
+        data_field("writer_id", lambda row: str(row.error.writer_id)),
+        data_field("seq", lambda row: row.error.seq),
+        data_field(
+            "at", lambda row: row.error.at, heading="at",
+            command=InCommand(
+                zoned=True, brief=lambda row, context: moment(row.error.at, context.now, context.zone),
+            ),
+        ),
+        data_field(
+            "phase", lambda row: row.error.phase, heading="phase", command=InCommand(shrinks_to=6, leaves=1),
+        ),
+        data_field(
+            "error_type", lambda row: row.error.error_type, heading="error",
+            command=InCommand(tone=lambda _row: "red", shrinks_to=14),
+        ),
+        data_field("message", lambda row: row.error.message, heading="message", command=InCommand(shrinks_to=16)),
+        data_field("traceback", lambda row: row.error.traceback),
+        data_field("fingerprint", lambda row: row.error.fingerprint),
+    ],
+    command="at id job phase error_type message",
+)  # fmt: skip
+"""Single errors."""
 
 
-def known_words(kind: ErrorKind, pen: Pen) -> str:
-    """Say whether a kind is new: `new in this run; first seen 03:01`, `known: 14× in 9 runs since Tue 02:10`."""
-    since = moment(kind.seen_since, pen.now, pen.zone)
+def known_text(kind: ErrorKind, context: DisplayContext) -> str:
+    """Return whether a kind is new: `new in this run; first seen 03:01`, `known: 14× in 9 runs since Tue 02:10`."""
+    since = moment(kind.seen_since, context.now, context.zone)
     if kind.new and kind.all_runs == 1:
         return f"new in this run; first seen {since}"
-    what = f"{counted(kind.all_errors, cut=kind.all_cut)}× in {runs_words(kind)} since {since}"
-    return pen.glyphs.text(f"new: {what}" if kind.new else f"known: {what}")
+    seen = f"{number_text(kind.all_errors, cut=kind.all_cut)}× in {runs_text(kind)} since {since}"
+    return context.glyphs.text(f"new: {seen}" if kind.new else f"known: {seen}")
 
 
-def runs_words(kind: ErrorKind) -> str:
-    """Say in how many runs a kind was seen: `1 run`, `9 runs`, `at least 9`: `9+ runs`."""
+def runs_text(kind: ErrorKind) -> str:
+    """Return in how many runs a kind was seen: `1 run`, `9 runs`, `at least 9`: `9+ runs`."""
     one = kind.all_runs == 1 and not kind.all_cut
-    return f"{counted(kind.all_runs, cut=kind.all_cut)} run{'' if one else 's'}"
+    return f"{number_text(kind.all_runs, cut=kind.all_cut)} run{'' if one else 's'}"
 
 
-def counted(number: int, *, cut: bool) -> str:
+def number_text(number: int, *, cut: bool) -> str:
     """Return a number for people; where counting ended before the last one what it is at least: `48+`, `10k+`."""
     if not cut:
         return count(number)
     return f"{number // 1000}k+" if number >= 1000 else f"{number}+"
 
 
-def success_words(kind: ErrorKind, pen: Pen) -> str:
-    """Say when what a kind stopped last completed: `load completed since, 03:05`, `load last completed Sun 22:40`."""
+def success_text(kind: ErrorKind, context: DisplayContext) -> str:
+    """Return when what a kind stopped last completed: `load completed since, 03:05`, `load last completed Sun`."""
     what = safe(kind.succeeded) or "the job"
     if kind.succeeded_at is None:
         return f"{what} has not completed in {'its last runs' if not kind.succeeded else 'the last runs of its job'}"
-    at = moment(kind.succeeded_at, pen.now, pen.zone)
+    at = moment(kind.succeeded_at, context.now, context.zone)
     return f"{what} completed since, {at}" if kind.mended else f"{what} last completed {at}"
 
 
-LEAST_MESSAGE: Final = 16
+def _role(kind: ErrorKind) -> str:
+    return "dim" if kind.mended else "red"
 
 
-LEAST_MESSAGE_WIDE: Final = 30
-"""Cells below which a message says nothing any more."""
+def _new_role(kind: ErrorKind) -> str:
+    return f"{_role(kind)} bold" if kind.new and not kind.mended else "dim"
 
 
-KINDS_160: Final = (
-    Column(key="count", header="count", width=6, align="right"),
-    Column(key="runs", header="runs", width=5, align="right", gap=1),
-    Column(key="last", header="last", width=9),
-    Column(key="job", header="job", width=18, grow=1),
-    Column(key="phase", header="phase", width=10, gap=1),
-    Column(key="kind", header="kind", width=18),
-    Column(key="message", header="message", width=38, gap=1, grow=3),
-    Column(key="known", header="known?", width=37),
-)
+def _count(kind: ErrorKind, context: DisplayContext) -> Spans:
+    number = context.glyphs.text(f"{number_text(kind.errors, cut=kind.cut)}×")
+    return text(number, "plain" if kind.mended else "text bold")
 
 
-KINDS_120: Final = (
-    Column(key="count", header="count", width=6, align="right"),
-    Column(key="runs", header="runs", width=4, align="right", gap=1),
-    Column(key="last", header="last", width=9),
-    Column(key="job", header="job", width=18),
-    Column(key="phase", header="phase", width=8, gap=1),
-    Column(key="kind", header="kind", width=16),
-    Column(key="message", header="message", width=38, gap=1, grow=3),
-    Column(key="state", header="known?", width=6),
-)
+def _known(kind: ErrorKind, context: DisplayContext) -> Spans:
+    known = known_text(kind, context)
+    if kind.new:
+        return (("new", _new_role(kind)), (known.removeprefix("new").replace(" in this run", "", 1), "dim"))
+    return ((known.replace("known: ", "known  "), "dim"),)
 
 
-KINDS_80: Final = (
-    Column(key="count", header="count", width=5, align="right"),
-    Column(key="last", header="last", width=9),
-    Column(key="job", header="job", width=17, gap=1),
-    Column(key="kind", header="kind", width=14, gap=1),
-    Column(key="message", header="message", width=19, gap=1, grow=1),
-    Column(key="state", header="known?", width=6, gap=1),
-    Column(key="margin", width=1, gap=0, sortable=False),
-)
-
-
-def kind_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells; a name of up to `longest_job` takes what messages spare."""
-    drawn = KINDS_160 if width >= 160 else KINDS_120 if width >= 120 else KINDS_80
-    return widened(drawn, "job", longest_job, {"message": LEAST_MESSAGE if width < 120 else LEAST_MESSAGE_WIDE})
-
-
-def kind_cells(kind: ErrorKind, pen: Pen) -> dict[str, Spans]:
-    """Return all cells of a kind by column key."""
-    ink = "dim" if kind.mended else "red"
-    text = pen.glyphs.text
-    state = "new" if kind.new else "known"
-    state_role = f"{ink} bold" if kind.new and not kind.mended else "dim"
-    return {
-        "count": ((text(f"{counted(kind.errors, cut=kind.cut)}×"), "plain" if kind.mended else "text bold"),),
-        "runs": ((counted(kind.all_runs, cut=kind.all_cut), "dim"),),
-        "last": ((moment(kind.last_at, pen.now, pen.zone), "dim"),),
-        "job": ((safe(kind.job) or text("–"), "plain"),),
-        "phase": ((safe(kind.phase or ""), "dim"),),
-        "kind": ((safe(kind.error_type), ink),),
-        "message": ((safe(last_line(kind.message)), "plain"),),
-        "state": ((state, state_role),),
-        "known": (
-            (("new", state_role), (known_words(kind, pen).removeprefix("new").replace(" in this run", "", 1), "dim"))
-            if kind.new
-            else ((known_words(kind, pen).replace("known: ", "known  "), "dim"),)
+KINDS: Final[FieldList[ErrorKind]] = FieldList(
+    [
+        data_field("fingerprint", lambda kind: kind.fingerprint),
+        Field(
+            key="kind", heading="kind", width=(14, 16, 18), gap=(1, 2, 2), ascending=True,
+            value=lambda kind: kind.error_type, cell=lambda kind, _: text(safe(kind.error_type), _role(kind)),
+            filter="kind", searched=True, data="error_type",
+            command=InCommand(
+                heading="error", text=lambda kind, _: kind.error_type, shrinks_to=12,
+                tone=lambda kind: "dim" if kind.mended else "red",
+            ),
         ),
-    }
+        Field(
+            key="message", heading="message", width=(19, 38, 38), gap=1, grow=(1, 3, 3), least=LEAST_MESSAGE,
+            ascending=True, value=lambda kind: kind.message,
+            cell=lambda kind, _: text(safe(last_line(kind.message))),
+            searched=True, data="message", command=InCommand(text=lambda kind, _: kind.message, shrinks_to=16),
+        ),
+        Field(
+            key="phase", heading="phase", width=(0, 8, 10), gap=1, ascending=True, value=lambda kind: kind.phase,
+            cell=lambda kind, _: text(safe(kind.phase or ""), "dim"),
+            filter="phase", searched=True, data="phase",
+            command=InCommand(text=lambda kind, _: kind.phase or "", shrinks_to=6, leaves=3),
+        ),
+        Field(
+            key="job", heading="job", width=(17, 18, 18), gap=(1, 2, 2), grow=(0, 0, 1), ascending=True,
+            value=lambda kind: kind.job or None,
+            cell=lambda kind, context: text(safe(kind.job) or context.glyphs.text("–")),
+            filter="job", searched=True, data="job",
+            command=InCommand(text=lambda kind, _: kind.job, shrinks_to=12),
+        ),
+        Field(
+            key="count", heading="count", width=(5, 6, 6), align="right", value=lambda kind: kind.errors, cell=_count,
+            data="errors", command=InCommand(text=lambda kind, _: f"{kind.errors:,}{'+' if kind.cut else ''}×"),
+        ),
+        data_field("first_at", lambda kind: kind.first_at),
+        Field(
+            key="last", heading="last", width=9, value=lambda kind: kind.last_at,
+            cell=lambda kind, context: text(moment(kind.last_at, context.now, context.zone), "dim"),
+            data="last_at", command=InCommand(),
+        ),
+        data_field("seen_errors", lambda kind: kind.all_errors),
+        Field(
+            key="runs", heading="runs", width=(0, 4, 5), gap=1, align="right", value=lambda kind: kind.all_runs,
+            cell=lambda kind, _: text(number_text(kind.all_runs, cut=kind.all_cut), "dim"), data="seen_runs",
+        ),
+        Field(
+            key="known", heading="known?", width=(0, 0, 37), value=lambda kind: kind.seen_since, cell=_known,
+            data="seen_since",
+            command=InCommand(text=known_text, brief=lambda kind, _: "new" if kind.new else runs_text(kind)),
+        ),
+        data_field("more", lambda kind: kind.cut or kind.all_cut),
+        Field(
+            key="state", heading="known?", width=(6, 6, 0), gap=(1, 2, 2),
+            cell=lambda kind, _: text("new" if kind.new else "known", _new_role(kind)),
+        ),
+        data_field("new", lambda kind: kind.new),
+        data_field("mended", lambda kind: kind.mended),
+        data_field(
+            "succeeded_at", lambda kind: kind.succeeded_at,
+            command=InCommand(heading="last success", text=success_text, shrinks_to=12, leaves=1),
+        ),
+        data_field("run_id", lambda kind: str(kind.run_id)),
+        data_field("id", lambda kind: format_run_id(kind.run_id)),
+    ],
+    screen="count runs last job phase kind message known state",
+    command="count last job phase kind message known succeeded_at",
+    margin=(1, 0, 0),
+    need=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.key),
+    states=("new", "known", "open", "mended"),
+    states_of=lambda kind: ("new" if kind.new else "known", "mended" if kind.mended else "open"),
+)  # fmt: skip
+"""Kinds of errors. By need: new ones, those not mended, then the newest first."""

@@ -1,96 +1,44 @@
-"""How a job is written in the jobs table: its columns at three widths, the strip of its last runs, its cells.
+"""The fields of a job: one declaration each for the jobs table, its orders and filters, `etlwatch jobs`, JSON and CSV.
 
-Contains the words and tones of the cells (docs/screens.md). Every text from the store passes `safe` here.
+Also the strip of a job's last runs and when it is next, which the pane below the table shows as well.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS
-from etlwatch.analysis.jobs import JobRow
-from etlwatch.analysis.list_filter import Vocabulary
-from etlwatch.analysis.verdict import BEHIND
 from etlwatch.fields.bars import is_over
-from etlwatch.fields.ordering import Ordering
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, rounded, text
 from etlwatch.text.blocks import strip
-from etlwatch.text.columns import Column, widened
+from etlwatch.text.display import STATE_TONES, DisplayContext, Tone, state_tone
 from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, percent, ratio, span
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Span, Spans
 from tracking_core.records import RunStatus
 
-__all__ = [
-    "JOBS",
-    "JOBS_80",
-    "JOBS_120",
-    "JOBS_160",
-    "JOB_WORDS",
-    "STATE_TONES",
-    "day_words",
-    "job_cells",
-    "job_columns",
-    "next_spans",
-    "strip_of",
-]
+if TYPE_CHECKING:
+    from etlwatch.analysis.jobs import JobRow
 
-STATE_TONES: Final = {"lost": "red", "failed": "red", **dict.fromkeys(BEHIND, "amber")}
+__all__ = ["JOBS", "day_text", "next_spans", "strip_of"]
+
 _POOR: Final = 0.9
 """A success rate at or below this is remarkable."""
 
-_JOB: Final = Column(key="job", header="job", width=18, grow=1)
+STRIP: Final = (20, 30, 30)
+"""Runs in the strip of each layout."""
+
+LEAST_NEXT: Final = (17, 17, 40)
+"""Cells that the column needs to show when a job is next, and why that is late."""
 
 
-def _strip_column(runs: int, header: str, gap: int) -> Column:
-    return Column(key="strip", header=header, width=runs, gap=gap, sortable=False)
-
-
-_NUMBERS: Final = (
-    Column(key="success", header="success", width=10, align="right", gap=4),
-    Column(key="usual", header="usual", width=7, align="right"),
-    Column(key="p95", header="p95", width=7, align="right"),
-    Column(key="trend", header="trend", width=6, align="right"),
-)
-LEAST_NEXT: Final = 17
-LEAST_NEXT_WIDE: Final = 40
-"""Cells below which it is no longer said when a job is next, and why that is late."""
-
-JOBS_160: Final = (
-    _JOB,
-    _strip_column(30, "last 30 runs (half = p95)", 2),
-    *_NUMBERS,
-    Column(key="began", header="last began", width=11, gap=4),
-    Column(key="next", header="next", width=50, gap=3, grow=1),
-)
-JOBS_120: Final = (
-    _JOB,
-    _strip_column(30, "last 30 runs (half = p95)", 2),
-    *_NUMBERS,
-    Column(key="next", header="next", width=24, gap=3),
-)
-JOBS_80: Final = (
-    Column(key="job", header="job", width=17, grow=1),
-    _strip_column(20, "last 20 (half=p95)", 1),
-    Column(key="success", header="success", width=7, align="right", gap=3),
-    Column(key="usual", header="usual", width=6, align="right"),
-    Column(key="next", header="next", width=20),
-)
-
-
-def job_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells; a name of up to `longest_job` takes what `next` can spare."""
-    drawn = JOBS_160 if width >= 160 else JOBS_120 if width >= 120 else JOBS_80
-    return widened(drawn, "job", longest_job, {"next": LEAST_NEXT if width < 160 else LEAST_NEXT_WIDE})
-
-
-def strip_of(row: JobRow, pen: Pen, cells: int) -> Spans:
+def strip_of(row: JobRow, context: DisplayContext, cells: int) -> Spans:
     """Return the last runs as a strip at the right edge of `cells`: half height is the p95, a mark where one has none.
 
     A job that is late to begin ends in `!`. Without a p95 the longest run is half height.
     """
-    glyphs = pen.glyphs
+    glyphs = context.glyphs
     room = cells - (row.overdue_s is not None)
     runs = row.runs[-room:]
     completed = [run.duration_s for run in runs if run.status == RunStatus.COMPLETED]
@@ -111,99 +59,143 @@ def strip_of(row: JobRow, pen: Pen, cells: int) -> Spans:
     return ((" " * (cells - len(values)), "plain"), *drawn)
 
 
-def _success(row: JobRow, *, brief: bool) -> Spans:
+def _success(row: JobRow, context: DisplayContext, *, brief: bool = False) -> Spans:
+    unknown = context.glyphs.text(UNKNOWN)
     if not row.counted:
-        return ((UNKNOWN, "dim"),)
+        return ((unknown, "dim"),)
     known = row.counted >= MINIMUM_RUNS
     rate = row.completed / row.counted
     spans: Spans = ((f"{row.completed}/{row.counted}", "amber" if known and rate <= _POOR else "dim"),)
     if not brief:
-        spans += ((f"{percent(rate) if known else UNKNOWN:>5}", "text" if known else "dim"),)
+        spans += ((f"{percent(rate) if known else unknown:>5}", "text" if known else "dim"),)
     return spans
 
 
 def _usual(row: JobRow) -> str:
-    """Write what the job usually takes, or how many runs there are where they are too few to say."""
+    """Write what the job usually takes, or how many runs there are where they are too few."""
     usual = row.past.duration_s.usual
     if usual is not None:
         return span(usual)
     return f"{len(row.runs)} run{'' if len(row.runs) == 1 else 's'}"
 
 
-def day_words(when: datetime | None, pen: Pen) -> str:
+def day_text(when: datetime | None, context: DisplayContext) -> str:
     """Write a moment with the word of its day: `today 02:40`, `tomorrow 02:00`, `Sun 02:00`, `Feb 02`."""
     if when is None:
         return UNKNOWN
-    day, today = when.astimezone(pen.zone).date(), pen.now.astimezone(pen.zone).date()
+    day, today = when.astimezone(context.zone).date(), context.now.astimezone(context.zone).date()
     word = {today: "today", today + timedelta(days=1): "tomorrow"}.get(day)
-    return f"{word} {clock(when, pen.zone)}" if word else moment(when, pen.now, pen.zone)
+    return f"{word} {clock(when, context.zone)}" if word else moment(when, context.now, context.zone)
 
 
-def next_spans(row: JobRow, pen: Pen, *, brief: bool = False) -> Spans:
-    """Return when a job is next: overdue, now with its state, or the moment its rhythm lets expect."""
-    glyphs = pen.glyphs
+def next_spans(row: JobRow, context: DisplayContext, *, brief: bool = False) -> Spans:
+    """Return when a job is next: overdue, now with its state, or the moment expected by its rhythm."""
+    glyphs = context.glyphs
     if row.overdue_s is not None:
-        due = "" if brief or row.expected is None else f" ({clock(row.expected.at, pen.zone)})"
+        due = "" if brief or row.expected is None else f" ({clock(row.expected.at, context.zone)})"
         return ((f"overdue {late_by(row.overdue_s)}{due}", "amber strong"),)
     live = row.live
     if live is not None:
         over = ratio(row.past.duration_s.ratio(live.duration_s), only_above=True) if live.state == "slow" else ""
-        words = f"now {glyphs.state(live.state)}{' ' if over else ''}{glyphs.text(over)}"
+        now = f"now {glyphs.state(live.state)}{' ' if over else ''}{glyphs.text(over)}"
         tone = STATE_TONES.get(live.state)
-        return ((words, f"{tone} strong" if tone else "text"),)
+        return ((now, f"{tone} strong" if tone else "text"),)
     if row.expected is None:
         return ((glyphs.text(UNKNOWN), "dim"),)
-    if row.expected.at <= pen.now:
-        return ((f"due {clock(row.expected.at, pen.zone)}", "text"),)
-    return ((day_words(row.expected.at, pen), "dim"),)
+    if row.expected.at <= context.now:
+        return ((f"due {clock(row.expected.at, context.zone)}", "text"),)
+    return ((day_text(row.expected.at, context), "dim"),)
 
 
-def job_cells(row: JobRow, pen: Pen, *, strip_cells: int) -> dict[str, Spans]:
-    """Return all cells of a row by column key; below 30 cells of strip the words are the brief ones."""
-    brief = strip_cells < 30
-    past = row.past.duration_s
-    text = pen.glyphs.text
-    began = day_words(row.last.started_at, pen) if row.last else UNKNOWN
-    return {
-        "job": ((safe(row.job), "dim" if row.given_up_since else "plain"),),
-        "strip": strip_of(row, pen, strip_cells),
-        "success": tuple((text(word), role) for word, role in _success(row, brief=brief)),
-        "usual": ((text(_usual(row)), "dim"),),
-        "p95": ((text(span(past.p95)), "dim"),),
-        "trend": ((text(change(row.trend)), "amber" if row.drifting else "dim"),),
-        "began": ((text(began), "dim"),),
-        "next": next_spans(row, pen, brief=brief),
-    }
+def _next_tone(row: JobRow) -> Tone:
+    if row.overdue_s is not None:
+        return "amber"
+    return state_tone(row.live.state) if row.live else "dim"
 
 
-JOBS: Final[Ordering[JobRow]] = Ordering(
-    by_need=lambda row: (row.rank, row.job.casefold(), row.job),
-    keys={
-        "job": (lambda row: row.job.casefold(), False),
-        "success": (lambda row: row.completed / row.counted if row.counted else None, False),
-        "usual": (lambda row: row.past.duration_s.usual, True),
-        "p95": (lambda row: row.past.duration_s.p95, True),
-        "trend": (lambda row: row.trend, True),
-        "began": (lambda row: row.last.started_at.timestamp() if row.last else None, True),
-        "next": (lambda row: row.expected.at.timestamp() if row.expected else None, False),
-    },
-)
-"""By need: those that are late first, then those with trouble, by name."""
+def _dim(words: str, context: DisplayContext, role: str = "dim") -> Spans:
+    return text(context.glyphs.text(words), role)
 
 
-def _states_of(row: JobRow) -> frozenset[str]:
-    """Return all that a job may be looked for by: its trouble, its living run's state, or that all is well."""
+def _states(row: JobRow) -> frozenset[str]:
+    """Return all that a filter finds a job by: its trouble, its living run's state, or that all is well."""
     states = {row.trouble or ("over" if row.given_up_since else "ok")}
     if row.live is not None:
         states.add(row.live.state)
     return frozenset(states)
 
 
-JOB_WORDS: Final[Vocabulary[JobRow]] = Vocabulary(
-    thing="a job",
-    words=lambda row: (row.job,),
-    fields={"job": lambda row: row.job},
+JOBS: Final[FieldList[JobRow]] = FieldList(
+    [
+        Field(
+            key="job", heading="job", width=(17, 18, 18), grow=1, ascending=True, value=lambda row: row.job,
+            cell=lambda row, _: text(safe(row.job), "dim" if row.given_up_since else "plain"),
+            filter="job", searched=True, data="job", command=InCommand(text=lambda row, _: row.job, shrinks_to=17),
+        ),
+        data_field("trouble", lambda row: row.trouble or None),
+        data_field("completed", lambda row: row.completed),
+        data_field("counted", lambda row: row.counted),
+        Field(
+            key="success", heading="success", width=(7, 10, 10), gap=(3, 4, 4), align="right", ascending=True,
+            value=lambda row: row.completed / row.counted if row.counted else None,
+            cell=_success, brief_cell=lambda row, context: _success(row, context, brief=True),
+            data="success", data_value=lambda row: round(row.completed / row.counted, 4) if row.counted else None,
+            command=InCommand(),
+        ),
+        Field(
+            key="usual", heading="usual", width=(6, 7, 7), align="right",
+            value=lambda row: row.past.duration_s.usual, cell=lambda row, context: _dim(_usual(row), context),
+            data="usual_s", command=InCommand(),
+        ),
+        Field(
+            key="p95", heading="p95", width=(0, 7, 7), align="right",
+            value=lambda row: row.past.duration_s.p95,
+            cell=lambda row, context: _dim(span(row.past.duration_s.p95), context),
+            data="p95_s", command=InCommand(leaves=3),
+        ),
+        data_field("past_runs", lambda row: row.past.runs),
+        Field(
+            key="trend", heading="trend", width=(0, 6, 6), align="right", value=lambda row: row.trend,
+            cell=lambda row, context: _dim(change(row.trend), context, "amber" if row.drifting else "dim"),
+            data="trend", data_value=lambda row: rounded(row.trend, 4), command=InCommand(leaves=2),
+        ),
+        data_field("last_run_id", lambda row: str(row.last.run_id) if row.last else None),
+        Field(
+            key="began", heading="last began", width=(0, 0, 11), gap=4,
+            value=lambda row: row.last.started_at if row.last else None,
+            cell=lambda row, context: _dim(day_text(row.last.started_at if row.last else None, context), context),
+            data="last_began", command=InCommand(leaves=1),
+        ),
+        data_field("last_state", lambda row: row.last.state if row.last else None),
+        Field(
+            key="next", heading="next", width=(20, 24, 50), gap=(2, 3, 3), grow=(0, 0, 1), least=LEAST_NEXT,
+            ascending=True, value=lambda row: row.expected.at if row.expected else None,
+            cell=next_spans, brief_cell=lambda row, context: next_spans(row, context, brief=True),
+            data="next_expected", command=InCommand(tone=_next_tone),
+        ),
+        data_field("overdue_s", lambda row: rounded(row.overdue_s, 3)),
+        data_field("rhythm_hits", lambda row: row.expected.hits if row.expected else None),
+        data_field("rhythm_of", lambda row: row.expected.of if row.expected else None),
+        data_field("rhythm_tolerance_s", lambda row: row.expected.tolerance_s if row.expected else None),
+        data_field("rhythm_every_s", lambda row: row.expected.every_s if row.expected else None),
+        data_field("given_up_since", lambda row: row.given_up_since),
+        Field(
+            key="strip", heading=("last 20 (half=p95)", "last 30 runs (half = p95)", "last 30 runs (half = p95)"),
+            width=STRIP, gap=(1, 2, 2),
+            cell=lambda row, context: strip_of(row, context, STRIP[-1]),
+            brief_cell=lambda row, context: strip_of(row, context, STRIP[0]),
+            command=InCommand(heading="last runs"),
+            data="last_runs", data_value=lambda row: [
+                {"run_id": str(run.run_id), "state": str(run.state), "duration_s": round(run.duration_s, 3)}
+                for run in row.runs
+            ],
+        ),
+    ],
+    screen="job strip success usual p95 trend began next",
+    command="job strip success usual p95 trend began next",
+    need=lambda row: (row.rank, row.job.casefold(), row.job),
     states=("overdue", "lost", "failed", "stalled", "throttled", "slow", "running", "ok", "over"),
-    states_of=_states_of,
-)
-"""`sync* !demo state:overdue,failed`."""
+    states_of=_states,
+    listed="job",
+)  # fmt: skip
+"""By need: those that are late first, then those with trouble, by name."""

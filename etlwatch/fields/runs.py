@@ -1,152 +1,75 @@
-"""The runs table's three layouts (docs/screens.md), as data, and how runs are ordered by them.
+"""The fields of a run: one declaration each for the runs table, its orders and filters, `etlwatch runs`, JSON and CSV.
 
-Contains which columns a width has room for, and their sort keys. Keys of the cells: state, job, start, time, bar,
-ratio, phase, progress, done, eta, req, rate, items, err, p95, note.
-
-    run_columns(width, longest_job=19)      the layout for a terminal of that width; job and note grow with it
+A row is a RunRow; a command that reads nothing but runs makes one with `row_of`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from etlwatch.analysis.filter import parse_duration, parse_number
 from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.analysis.verdict import BEHIND
+from etlwatch.analysis.verdict import BEHIND, RANKS, Verdict
 from etlwatch.fields.bars import duration_bar, progress_bar
-from etlwatch.fields.ordering import Ordering
-from etlwatch.text.columns import Column, widened
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, exact_number, text
+from etlwatch.text.display import DisplayContext, state_text, state_tone
 from etlwatch.text.glyphs import UNICODE, Glyphs
-from etlwatch.text.numbers import UNKNOWN, count, duration, duration_ms, percent, rate, ratio, started
+from etlwatch.text.numbers import (
+    UNKNOWN,
+    count,
+    duration,
+    duration_ms,
+    local_time,
+    moment,
+    percent,
+    rate,
+    ratio,
+    started,
+)  # fmt: skip
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
-from tracking_core.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from etlwatch.analysis.run_rows import RunRow
+    from collections.abc import Collection
 
+    from etlwatch.analysis.filter import Filter
+    from tracking_core.records import Run
 
-__all__ = ["RUNS", "RUNS_80", "RUNS_120", "RUNS_160", "Pen", "row_role", "run_cells", "run_columns", "state_spans"]
+__all__ = ["RUNS", "notes_of", "row_of", "row_role", "run_data", "run_passes", "state_spans"]
 
 LEAST_NOTE: Final = 16
 """Cells below which a note says nothing any more."""
 
-_STATE: Final = Column(key="state", header="state", width=12)
-_JOB: Final = Column(key="job", header="job", width=18, gap=1, grow=1)
-_BAR: Final = Column(key="bar", header="vs p95", width=9, gap=1, sortable=False)
-_RATIO: Final = Column(key="ratio", width=4, align="right", gap=1)
-_ETA: Final = Column(key="eta", header="eta", width=11)
-_RATE: Final = Column(key="rate", header="req/s", width=5, align="right")
-_ITEMS: Final = Column(key="items", header="items", width=5, align="right")
-_P95: Final = Column(key="p95", header="p95", width=5, align="right")
+
+@cache
+def _verdict(state: str) -> Verdict:
+    return Verdict(state=state, tone="plain", rank=RANKS.get(state, RANKS["running"]))
 
 
-def _time_column(gap: int) -> Column:
-    return Column(key="time", header="time", width=7, align="right", gap=gap)
+def row_of(run: Run) -> RunRow:
+    """Return the row of a run of which nothing else was read."""
+    return RunRow(run=run, verdict=_verdict(run.state))
 
 
-def _start_column(gap: int) -> Column:
-    return Column(key="start", header="start", width=5, gap=gap)
+def run_data(run: Run) -> dict[str, object]:
+    """Return a run as JSON has it."""
+    return RUNS.data(row_of(run))
 
 
-def _phase_column(gap: int) -> Column:
-    return Column(key="phase", header="phase", width=10, gap=gap)
-
-
-def _done_column(gap: int) -> Column:
-    return Column(key="done", header="done", width=4, align="right", gap=gap)
-
-
-def _errors_column(gap: int) -> Column:
-    return Column(key="err", header="err", width=4, align="right", gap=gap)
-
-
-def _margin(width: int) -> Column:
-    """Stay away from the right edge, so that growth begins beyond the drawn width."""
-    return Column(key="margin", width=width, gap=0, sortable=False)
-
-
-RUNS_80: Final = (
-    _STATE, _JOB, _time_column(1), _BAR, _RATIO, _phase_column(1), _done_column(1), _errors_column(1), _margin(3),
-)  # fmt: skip
-
-RUNS_120: Final = (
-    _STATE, _JOB, _start_column(1), _time_column(2), _BAR, _RATIO, _phase_column(1), _done_column(1), _ETA, _RATE,
-    _ITEMS, _errors_column(1), _P95,
-    _margin(2),
-)  # fmt: skip
-
-RUNS_160: Final = (
-    _STATE,
-    _JOB,
-    _start_column(2),
-    _time_column(2),
-    _BAR,
-    _RATIO,
-    _phase_column(2),
-    Column(key="progress", width=6, gap=1, sortable=False),
-    _done_column(1),
-    _ETA,
-    Column(key="req", header="req", width=5, align="right"),
-    _RATE,
-    _ITEMS,
-    _errors_column(2),
-    _P95,
-    Column(key="note", header="note", width=22, grow=2),
-    _margin(1),
-)
-
-
-def run_columns(width: int, *, longest_job: int = 0) -> tuple[Column, ...]:
-    """Return the layout for a terminal of `width` cells.
-
-    A job's name of up to `longest_job` cells that does not fit takes what the right margin and the note can spare.
-    """
-    drawn = RUNS_160 if width >= 160 else RUNS_120 if width >= 120 else RUNS_80
-    return widened(drawn, "job", longest_job, {"margin": 1, "note": LEAST_NOTE})
-
-
-def _by_need(row: RunRow) -> tuple[int, int, float, int]:
-    """Rank first; among the living the longest running first, among the ended the last ended first."""
-    if row.run.ended_at is None:
-        return (row.verdict.rank, 0, row.run.started_at.timestamp(), row.run.run_id)
-    return (row.verdict.rank, 1, -row.run.ended_at.timestamp(), -row.run.run_id)
-
-
-RUNS: Final[Ordering[RunRow]] = Ordering(
-    by_need=_by_need,
-    keys={
-        "job": (lambda row: row.run.job.casefold(), False),
-        "start": (lambda row: row.run.started_at.timestamp(), True),
-        "time": (lambda row: row.run.duration_s, True),
-        "ratio": (lambda row: row.ratio, True),
-        "phase": (lambda row: row.phase.name.casefold() if row.phase else None, False),
-        "done": (lambda row: row.phase.share if row.phase else None, True),
-        "eta": (lambda row: row.eta.low.timestamp() if row.eta else None, False),
-        "req": (lambda row: row.run.requests, True),
-        "rate": (lambda row: row.rates.requests if row.rates else None, True),
-        "items": (lambda row: row.run.items, True),
-        "err": (lambda row: row.trouble, True),
-        "p95": (lambda row: row.percentiles.p95 if row.percentiles else None, True),
-        "note": (lambda row: row.verdict.note.casefold() or None, False),
-    },
-)
-"""How runs are ordered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """What writing depends on beside the facts."""
-
-    now: datetime
-    """The store's clock."""
-
-    zone: tzinfo | None = None
-    """None: the local one."""
-
-    glyphs: Glyphs = UNICODE
+def run_passes(
+    wanted: Filter[RunRow],
+    row: RunRow,
+    now: datetime,
+    endpoints: Collection[str] | None = None,
+    *,
+    perhaps_fewer: bool = False,
+) -> bool:
+    """Return whether a run passes a filter; see `Filter.matches`. A run without requests has no endpoints."""
+    requested = endpoints if row.run.requests else ()
+    return wanted.matches(row, now, endpoints=requested, perhaps_fewer=perhaps_fewer)
 
 
 def row_role(row: RunRow) -> str:
@@ -161,115 +84,210 @@ def state_spans(row: RunRow, glyphs: Glyphs = UNICODE) -> Spans:
     return ((f"{glyphs.state(state)} {safe(state)}", role),)
 
 
-def _one(text: str, role: str = "plain") -> Spans:
-    return ((text, role),) if text else ()
+def notes_of(run: Run) -> str:
+    """Return what proves a derived state, then the notes."""
+    return " · ".join(part for part in (run.evidence, (run.notes or "").strip()) if part)
 
 
-def _job(row: RunRow) -> Spans:
-    return _one(safe(row.run.job))
-
-
-def _start(row: RunRow, pen: Pen) -> Spans:
-    return _one(started(row.run.started_at, pen.now, pen.zone), "dim")
-
-
-def _time(row: RunRow) -> Spans:
-    return _one(duration(row.run.duration_s))
-
-
-def _bar(row: RunRow, pen: Pen) -> Spans:
+def _bar(row: RunRow, context: DisplayContext) -> Spans:
     usual = row.usual_duration
-    return duration_bar(row.run.duration_s, usual.p95, runs=usual.runs, glyphs=pen.glyphs)
+    return duration_bar(row.run.duration_s, usual.p95, runs=usual.runs, glyphs=context.glyphs)
 
 
-def _ratio(row: RunRow, pen: Pen) -> Spans:
-    return _one(pen.glyphs.text(ratio(row.ratio, only_above=True)), "amber")
-
-
-def _phase(row: RunRow) -> Spans:
+def _phase(row: RunRow, _context: DisplayContext) -> Spans:
     phase = row.phase
     if phase is None:
         return ()
-    words = f"{phase.position}/{phase.count} {safe(phase.name)}".rstrip()
-    return _one(words, "plain" if row.live else "dim")
+    return text(f"{phase.position}/{phase.count} {safe(phase.name)}".rstrip(), "plain" if row.live else "dim")
 
 
-def _progress(row: RunRow, pen: Pen) -> Spans:
+def _progress(row: RunRow, context: DisplayContext) -> Spans:
     if row.phase is None or not row.live:
         return ()
-    return progress_bar(row.phase.share, glyphs=pen.glyphs)
+    return progress_bar(row.phase.share, glyphs=context.glyphs)
 
 
-def _done(row: RunRow) -> Spans:
+def _done(row: RunRow, _context: DisplayContext) -> Spans:
     if row.phase is None or row.phase.share is None:
         return ()
-    # A column of four cells: a job that does ten times what it expected is told by a multiple.
+    # A column of four cells: a job that does ten times what it expected is shown as a multiple.
     write = percent if row.phase.share < 9.995 else ratio
-    return _one(write(row.phase.share), "plain" if row.live else "dim")
+    return text(write(row.phase.share), "plain" if row.live else "dim")
 
 
-def _eta(row: RunRow, pen: Pen) -> Spans:
-    return _one(pen.glyphs.text(eta_words(row.eta, pen.now, pen.zone)))
-
-
-def _requests(row: RunRow) -> Spans:
-    return _one(count(row.run.requests, blank_zero=True))
-
-
-def _rate(row: RunRow, pen: Pen) -> Spans:
-    if not row.live:
+def _rate(row: RunRow, context: DisplayContext) -> Spans:
+    if not row.live or not row.run.requests:
         return ()
     if row.rates is None or row.verdict.state == "lost":
-        return _one(pen.glyphs.text(UNKNOWN)) if row.run.requests else ()
-    if not row.run.requests:
-        return ()
-    return _one(rate(row.rates.requests), "amber" if row.verdict.state in BEHIND else "plain")
+        return text(context.glyphs.text(UNKNOWN))
+    return text(rate(row.rates.requests), "amber" if row.verdict.state in BEHIND else "plain")
 
 
-def _items(row: RunRow) -> Spans:
-    return _one(count(row.run.items, blank_zero=True))
-
-
-def _errors(row: RunRow) -> Spans:
-    return _one(count(row.trouble, blank_zero=True), "red" if row.verdict.state == "failed" else "plain")
-
-
-def _p95(row: RunRow, pen: Pen) -> Spans:
+def _p95(row: RunRow, context: DisplayContext) -> Spans:
     if row.percentiles is None:
-        return _one(pen.glyphs.text(UNKNOWN)) if row.run.requests else ()
-    return _one(duration_ms(row.percentiles.p95))
+        return text(context.glyphs.text(UNKNOWN)) if row.run.requests else ()
+    return text(duration_ms(row.percentiles.p95))
 
 
-def _note(row: RunRow) -> Spans:
-    role = row.verdict.tone if row.verdict.needs_you else "dim"
-    return _one(safe(row.verdict.note), role)
+def _by_need(row: RunRow) -> tuple[int, int, float, int]:
+    """Rank first; among the living the longest running first, among the ended the last ended first."""
+    if row.run.ended_at is None:
+        return (row.verdict.rank, 0, row.run.started_at.timestamp(), row.run.run_id)
+    return (row.verdict.rank, 1, -row.run.ended_at.timestamp(), -row.run.run_id)
 
 
-_FACTS: Final[Mapping[str, Callable[[RunRow], Spans]]] = {
-    "job": _job,
-    "time": _time,
-    "phase": _phase,
-    "done": _done,
-    "req": _requests,
-    "items": _items,
-    "err": _errors,
-    "note": _note,
-}
-_DRAWN: Final[Mapping[str, Callable[[RunRow, Pen], Spans]]] = {
-    "state": lambda row, pen: state_spans(row, pen.glyphs),
-    "start": _start,
-    "bar": _bar,
-    "ratio": _ratio,
-    "progress": _progress,
-    "eta": _eta,
-    "rate": _rate,
-    "p95": _p95,
-}
-"""What also depends on the clock or the glyphs."""
+def _states(row: RunRow) -> tuple[str, ...]:
+    """Return the states that a filter finds a run by: one that is behind is running all the same, a lost one is not."""
+    shown = row.verdict.state
+    return (shown, row.run.status) if shown in BEHIND else (shown,)
 
 
-def run_cells(row: RunRow, pen: Pen) -> dict[str, Spans]:
-    """Return all cells of a row by column key."""
-    cells = {key: write(row) for key, write in _FACTS.items()}
-    cells.update((key, draw(row, pen)) for key, draw in _DRAWN.items())
-    return cells
+RUNS: Final[FieldList[RunRow]] = FieldList(
+    [
+        data_field("run_id", lambda row: str(row.run.run_id)),
+        Field(
+            key="id", value=lambda row: row.run.id, searched=True, data="id",
+            filter="id", filtered=lambda row: f"{row.run.id} {row.run.run_id}",
+            command=InCommand(heading="run", brief=lambda row, _: row.run.id[-6:]),
+        ),
+        Field(
+            key="job", heading="job", width=18, gap=1, grow=1, ascending=True,
+            value=lambda row: row.run.job, cell=lambda row, _: text(safe(row.run.job)),
+            filter="job", searched=True, data="job",
+            command=InCommand(text=lambda row, _: row.run.job, shrinks_to=18),
+        ),
+        data_field("notes", lambda row: row.run.notes, filter="notes note", searched=True),
+        data_field("status", lambda row: row.run.status),
+        Field(
+            key="state", heading="state", width=12, value=lambda row: row.run.state, searched=True, data="state",
+            cell=lambda row, context: state_spans(row, context.glyphs),
+            command=InCommand(
+                text=lambda row, context: state_text(row.run.state, context.glyphs, piped=context.piped),
+                tone=lambda row: state_tone(row.run.state),
+            ),
+        ),
+        Field(
+            key="start", heading="start", width=(0, 5, 5), gap=(1, 1, 2), data="started_at",
+            value=lambda row: row.run.started_at,
+            cell=lambda row, context: text(started(row.run.started_at, context.now, context.zone), "dim"),
+            command=InCommand(
+                heading="started", zoned=True, leaves=1,
+                text=lambda row, context: local_time(row.run.started_at, context.zone),
+                brief=lambda row, context: moment(row.run.started_at, context.now, context.zone),
+            ),
+        ),
+        data_field("ended_at", lambda row: row.run.ended_at),
+        Field(
+            key="time", heading="time", width=7, gap=(1, 2, 2), align="right",
+            value=lambda row: row.run.duration_s, cell=lambda row, _: text(duration(row.run.duration_s)),
+            filter="dur duration time", parse=parse_duration,
+            data="duration_s", data_value=lambda row: round(row.run.duration_s, 3), command=InCommand(),
+        ),
+        Field(
+            key="req", heading="req", width=(0, 0, 5), align="right",
+            value=lambda row: row.run.requests, cell=lambda row, _: text(count(row.run.requests, blank_zero=True)),
+            filter="req requests", parse=parse_number, data="requests",
+            command=exact_number(lambda row: row.run.requests, leaves=4),
+        ),
+        Field(
+            key="items", heading="items", width=(0, 5, 5), align="right",
+            value=lambda row: row.run.items, cell=lambda row, _: text(count(row.run.items, blank_zero=True)),
+            filter="items", parse=parse_number, data="items",
+            command=exact_number(lambda row: row.run.items, leaves=3),
+        ),
+        Field(
+            key="failed", heading="failed", align="right",
+            value=lambda row: row.run.failed_requests, data="failed_requests",
+            command=exact_number(lambda row: row.run.failed_requests, leaves=5, blank_zero=True),
+        ),
+        Field(
+            key="throttled", heading="429", align="right",
+            value=lambda row: row.run.throttled_requests, data="throttled_requests",
+            filter="throttled", parse=parse_number,
+            command=exact_number(lambda row: row.run.throttled_requests, leaves=6, blank_zero=True),
+        ),
+        Field(
+            key="errors", heading="err", align="right", value=lambda row: row.run.errors, data="errors",
+            command=exact_number(
+                lambda row: row.run.errors, blank_zero=True, tone=lambda row: "red" if row.run.errors else "",
+            ),
+        ),
+        data_field("state_since", lambda row: row.run.state_since),
+        data_field("evidence", lambda row: row.run.evidence),
+        # Empty while a run goes on; duration_s then reaches to the moment of reading.
+        data_field(
+            "duration_ms", lambda row: None if row.run.ended_at is None else round(row.run.duration_s * 1000),
+        ),
+        data_field("heartbeat_at", lambda row: row.run.heartbeat_at),
+        data_field("heartbeat_interval_s", lambda row: row.run.heartbeat_interval_s),
+        data_field("progress_at", lambda row: row.run.progress_at),
+        data_field("emitted", lambda row: row.run.emitted),
+        data_field("dropped", lambda row: row.run.dropped),
+        data_field("host", lambda row: row.run.host, filter="host", searched=True),
+        data_field("pid", lambda row: row.run.pid),
+        data_field("boot_id", lambda row: row.run.boot_id),
+        data_field("username", lambda row: row.run.user, filter="user"),
+        data_field("command", lambda row: row.run.command),
+        data_field("code_version", lambda row: row.run.code_version, filter="version"),
+        data_field("tracker_version", lambda row: row.run.tracker_version),
+        Field(
+            key="parent_run_id", data="parent_run_id",
+            data_value=lambda row: None if row.run.parent_run_id is None else str(row.run.parent_run_id),
+        ),
+        data_field("ended_by", lambda row: row.run.ended_by),
+        data_field("clock_offset_ms", lambda row: row.run.clock_offset_ms),
+        Field(
+            key="tags", value=lambda row: [f"{key}={value}" for key, value in row.run.tags.items()],
+            filter="tag tags", searched=True, data="tags", data_value=lambda row: dict(row.run.tags),
+        ),
+        Field(key="bar", heading="vs p95", width=9, gap=1, cell=_bar),
+        Field(
+            key="ratio", width=4, gap=1, align="right", value=lambda row: row.ratio,
+            cell=lambda row, context: text(context.glyphs.text(ratio(row.ratio, only_above=True)), "amber"),
+        ),
+        Field(
+            key="phase", heading="phase", width=10, gap=(1, 1, 2), ascending=True, cell=_phase,
+            value=lambda row: row.phase.name if row.phase else None,
+        ),
+        Field(key="progress", width=(0, 0, 6), gap=1, cell=_progress),
+        Field(
+            key="done", heading="done", width=4, gap=1, align="right", cell=_done,
+            value=lambda row: row.phase.share if row.phase else None,
+        ),
+        Field(
+            key="eta", heading="eta", width=(0, 11, 11), ascending=True,
+            value=lambda row: row.eta.low if row.eta else None,
+            cell=lambda row, context: text(context.glyphs.text(eta_words(row.eta, context.now, context.zone))),
+        ),
+        Field(
+            key="rate", heading="req/s", width=(0, 5, 5), align="right", cell=_rate,
+            value=lambda row: row.rates.requests if row.rates else None,
+        ),
+        Field(
+            key="err", heading="err", width=4, gap=(1, 1, 2), align="right", value=lambda row: row.trouble,
+            cell=lambda row, _: text(
+                count(row.trouble, blank_zero=True), "red" if row.verdict.state == "failed" else "plain",
+            ),
+            filter="err errors", parse=parse_number,
+        ),
+        Field(
+            key="p95", heading="p95", width=(0, 5, 5), align="right", cell=_p95,
+            value=lambda row: row.percentiles.p95 if row.percentiles else None,
+        ),
+        Field(
+            key="note", heading="note", width=(0, 0, 22), grow=2, least=LEAST_NOTE, ascending=True,
+            value=lambda row: row.verdict.note or None,
+            cell=lambda row, _: text(safe(row.verdict.note), row.verdict.tone if row.verdict.needs_you else "dim"),
+            command=InCommand(text=lambda row, _: notes_of(row.run), shrinks_to=16, leaves=2),
+        ),
+    ],
+    screen="state job start time bar ratio phase progress done eta req rate items err p95 note",
+    command="id state job start time req items failed throttled errors note",
+    margin=(3, 2, 1),
+    need=_by_need,
+    states=tuple(RANKS),
+    states_of=_states,
+    begun=lambda row: row.run.started_at,
+    has_endpoints=True,
+    listed="job",
+)  # fmt: skip

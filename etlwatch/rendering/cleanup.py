@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, told
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import bytes_, duration, moment, percent, stamp
 from etlwatch.text.safe import cell_width, pad, safe
 from etlwatch.text.spans import Span, Spans, fit
@@ -112,25 +112,25 @@ def days_line(days: int) -> Spans:
     return tuple(spans)
 
 
-def _cutoff_lines(look: CleanupLook, pen: Pen, width: int) -> list[Spans]:
+def _cutoff_lines(look: CleanupLook, context: DisplayContext, width: int) -> list[Spans]:
     """Return the cutoff in the shown zone and in UTC, once where these are the same."""
     cutoff = look.plan.cutoff
-    local = stamp(cutoff, pen.zone)
+    local = stamp(cutoff, context.zone)
     # Whatever else is cut, the cutoff is not.
     labels = ("Runs that ended before  ", "Ended before  ", "")
     label = next((each for each in labels if len(each) + len(local) <= width), "")
     lines: list[Spans] = [((label, "dim"), (local, "text bold"), (f"  {_ago(look.plan.days)}", "dim"))]
-    if cutoff.astimezone(pen.zone).utcoffset() != timedelta(0):
+    if cutoff.astimezone(context.zone).utcoffset() != timedelta(0):
         lines.append(((" " * len(label), "plain"), (stamp(cutoff, UTC), "dim")))
-    return [fit(line, width, ellipsis=pen.glyphs.ellipsis) for line in lines]
+    return [fit(line, width, ellipsis=context.glyphs.ellipsis) for line in lines]
 
 
-def _table(plan: CleanupPlan, pen: Pen, width: int, rows: int) -> list[Spans]:
+def _table(plan: CleanupPlan, context: DisplayContext, width: int, rows: int) -> list[Spans]:
     """Return the counts by job in at most `rows` lines of jobs, the others folded into the last, and their sum."""
     jobs = list(plan.jobs)
     shown = jobs if len(jobs) <= rows else jobs[: max(0, rows - 1)]
     folded = jobs[len(shown) :]
-    lines = [_numbers(job, job.job, pen) for job in shown]
+    lines = [_numbers(job, job.job, context) for job in shown]
     if folded:
         rest = CleanupJob(
             job="",
@@ -139,7 +139,7 @@ def _table(plan: CleanupPlan, pen: Pen, width: int, rows: int) -> list[Spans]:
             errors=sum(job.errors for job in folded),
             oldest=min(job.oldest for job in folded),
         )
-        lines.append(_numbers(rest, f"{len(folded):,} more job{'' if len(folded) == 1 else 's'}", pen))
+        lines.append(_numbers(rest, f"{len(folded):,} more job{'' if len(folded) == 1 else 's'}", context))
     if not rows:
         lines = []
     total = ("all", f"{plan.runs:,}", f"{plan.requests:,}", f"{plan.errors:,}", "")
@@ -151,20 +151,20 @@ def _table(plan: CleanupPlan, pen: Pen, width: int, rows: int) -> list[Spans]:
 
     def drawn(line: tuple[str, ...], first: str, others: str) -> Spans:
         name_cells = width - sum(cells) - 3 * len(cells)
-        name = pad(line[0], name_cells, ellipsis=pen.glyphs.ellipsis)
+        name = pad(line[0], name_cells, ellipsis=context.glyphs.ellipsis)
         numbers = [(f"   {line[index]:>{size}}", others if index < 4 else "dim") for index, size in enumerate(cells, 1)]
         return ((name, first), *numbers)
 
     return [
         drawn(head, "dim", "dim"),
         *[drawn(line, "text", "text") for line in lines],
-        ((pen.glyphs.usual * width, "faint"),),
+        ((context.glyphs.usual * width, "faint"),),
         drawn(total, "text bold", "text bold"),
     ]
 
 
-def _numbers(job: CleanupJob, name: str, pen: Pen) -> tuple[str, ...]:
-    oldest = moment(job.oldest, pen.now, pen.zone)
+def _numbers(job: CleanupJob, name: str, context: DisplayContext) -> tuple[str, ...]:
+    oldest = moment(job.oldest, context.now, context.zone)
     return (safe(name), f"{job.runs:,}", f"{job.requests:,}", f"{job.errors:,}", oldest)
 
 
@@ -209,13 +209,15 @@ def _how(plan: CleanupPlan) -> str:
     return "; ".join(word for word in words if word)
 
 
-def plan_lines(look: CleanupLook, pen: Pen, *, actor: str, width: int, rows: int, planning: bool = True) -> list[Spans]:
+def plan_lines(
+    look: CleanupLook, context: DisplayContext, *, actor: str, width: int, rows: int, planning: bool = True
+) -> list[Spans]:
     """Return the plan in at most `rows` lines; what is given up first is air, then jobs, then what explains.
 
     When it is no longer `planning`, what could be chosen before is left out.
     """
     plan = look.plan
-    top = [*_cutoff_lines(look, pen, width), *([days_line(plan.days)] if planning else [])]
+    top = [*_cutoff_lines(look, context, width), *([days_line(plan.days)] if planning else [])]
     if not plan.runs:
         word = "The store holds no runs." if look.empty else "Nothing to remove: no finished run ended before then."
         notes = [] if look.empty else _kept(look, width, planning=planning)
@@ -240,15 +242,17 @@ def plan_lines(look: CleanupLook, pen: Pen, *, actor: str, width: int, rows: int
     air = 1 if room >= 9 else 0
     most = max(0, room - 3 - 2 * air)
     gap: list[Spans] = [()] * air
-    return [*top, *gap, *_table(plan, pen, width, min(most, max(4, most))), *gap, *notes][:rows]
+    return [*top, *gap, *_table(plan, context, width, min(most, max(4, most))), *gap, *notes][:rows]
 
 
-def progress_lines(plan: CleanupPlan, done: Removed, pen: Pen, *, width: int, stopping: bool) -> list[Spans]:
+def progress_lines(
+    plan: CleanupPlan, done: Removed, context: DisplayContext, *, width: int, stopping: bool
+) -> list[Spans]:
     """Return how far a removal is: numbers, a bar, and that every step is whole."""
     share = min(1.0, done.runs / plan.runs) if plan.runs else 1.0
     bar = max(1, width - 6)
     full = int(bar * share)
-    glyphs = pen.glyphs
+    glyphs = context.glyphs
     if stopping:
         word = "stopping after this step"
     elif done.runs >= plan.runs:

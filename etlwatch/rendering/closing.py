@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import labelled_lines
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, duration, moment, short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, fit
@@ -37,18 +38,24 @@ class NotClosed:
     why: str
 
 
-def closing_lines(row: RunRow, pen: Pen, *, actor: str, width: int, rows: int) -> list[Spans]:
+def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: int, rows: int) -> list[Spans]:
     """Return what the person who closes a run should know, most important first, in at most `rows` lines."""
     run = row.run
-    (words, role), *_ = state_spans(row, pen.glyphs)
+    (words, role), *_ = state_spans(row, context.glyphs)
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     title: Spans = ((words, f"{ink} bold"), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
     seen = run.heartbeat_at or run.progress_at
-    sign = f"{moment(seen, pen.now, pen.zone)}, {ago((pen.now - seen).total_seconds())}" if seen else "none recorded"
+    sign = (
+        f"{moment(seen, context.now, context.zone)}, {ago((context.now - seen).total_seconds())}"
+        if seen
+        else "none recorded"
+    )
     where = f", on {safe(run.host)}, pid {run.pid}" if run.host else ""
     lines: list[Spans] = [
-        fit(title, width, ellipsis=pen.glyphs.ellipsis),
-        *labelled_lines("Began", f"{moment(run.started_at, pen.now, pen.zone)}, {duration(run.duration_s)} ago", width),
+        fit(title, width, ellipsis=context.glyphs.ellipsis),
+        *labelled_lines(
+            "Began", f"{moment(run.started_at, context.now, context.zone)}, {duration(run.duration_s)} ago", width
+        ),
         *labelled_lines("Sign", f"last sign of life {sign}{where}", width, most=2),
     ]
     if run.state != "lost":

@@ -11,8 +11,8 @@ from typing import Final
 from etlwatch.analysis.compare import Comparison
 from etlwatch.analysis.differences import Difference
 from etlwatch.fields.bars import progress_bar
-from etlwatch.fields.runs import Pen
 from etlwatch.text.columns import Column
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import (
     UNKNOWN,
     bytes_,
@@ -96,7 +96,7 @@ def _times(difference_s: float, comparison: Comparison) -> str:
     return f", {times} as long" if times and difference_s > 0 and comparison.after.duration_s >= 1.05 * base else ""
 
 
-def conclusion(comparison: Comparison, pen: Pen) -> str:
+def conclusion(comparison: Comparison, context: DisplayContext) -> str:
     """Say in one sentence how much longer a run took, and what most of it is."""
     after, before = comparison.after, comparison.before
     so_far = " so far" if comparison.so_far else ""
@@ -105,11 +105,11 @@ def conclusion(comparison: Comparison, pen: Pen) -> str:
     if abs(difference_s) < max(1.0, 0.02 * before.duration_s):
         said += ": as long as before"
     elif difference_s < 0 and comparison.so_far:
-        return pen.glyphs.text(f"{said}: it is not over yet.")
+        return context.glyphs.text(f"{said}: it is not over yet.")
     else:
         said += f": {signed(difference_s, span(abs(difference_s)))}{_times(difference_s, comparison)}"
     first = _greatest(comparison)
-    return pen.glyphs.text(f"{said}{f'; {first}' if first else ''}.")
+    return context.glyphs.text(f"{said}{f'; {first}' if first else ''}.")
 
 
 def _greatest(comparison: Comparison, whole: str = "it") -> str:
@@ -124,27 +124,27 @@ def _greatest(comparison: Comparison, whole: str = "it") -> str:
     return f"{what} is {percent(first.share)} of {whole}"
 
 
-def success_words(comparison: Comparison, pen: Pen) -> str:
+def success_words(comparison: Comparison, context: DisplayContext) -> str:
     """Say how long the earlier run took and what most of the difference is: `Sun 22:00 took 51m; load +46m is 90% …`.
 
     A run that goes on and is not over yet differs in what it has reached.
     """
     before = comparison.before
-    said = f"{moment(before.started_at, pen.now, pen.zone)} took {span(before.duration_s)}"
+    said = f"{moment(before.started_at, context.now, context.zone)} took {span(before.duration_s)}"
     first = _greatest(comparison, "the difference")
     if not first and comparison.changes:
         change_of = comparison.changes[0]
         values = f"{value_text(change_of, change_of.before)} → {value_text(change_of, change_of.after)}"
         first = f"{name_text(change_of)} {difference_text(change_of) or values}"
     first = first or "nothing differs much"
-    return pen.glyphs.text(f"{said}; {first}")
+    return context.glyphs.text(f"{said}; {first}")
 
 
-def run_words(run: Run, pen: Pen, *, brief: bool = False) -> str:
+def run_words(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
     """Say of one of the two runs what it is: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`; in brief not where."""
     lasted = f"{duration(run.duration_s)} so far" if run.status == RunStatus.RUNNING else duration(run.duration_s)
     where = f" on {safe(run.host)}" if run.host and not brief else ""
-    began = moment(run.started_at, pen.now, pen.zone)
+    began = moment(run.started_at, context.now, context.zone)
     return f"{short_id(run.id)}  {safe(run.state)}, {lasted}, began {began}{where}"
 
 
@@ -197,14 +197,14 @@ def compare_columns(width: int) -> tuple[Column, ...]:
     return COMPARE_160 if width >= 160 else COMPARE_120 if width >= 120 else COMPARE_80
 
 
-def compare_cells(each: Difference, pen: Pen) -> dict[str, Spans]:
+def compare_cells(each: Difference, context: DisplayContext) -> dict[str, Spans]:
     """Return all cells of a difference by column key."""
-    text = pen.glyphs.text
+    text = context.glyphs.text
     ink = "text" if each.remarkable else "dim"
     worse = each.remarkable and is_worse(each)
     bar: Spans = ()
     if each.share is not None and each.remarkable:
-        drawn = progress_bar(min(abs(each.share), 1.0), cells=_BAR_CELLS, glyphs=pen.glyphs)
+        drawn = progress_bar(min(abs(each.share), 1.0), cells=_BAR_CELLS, glyphs=context.glyphs)
         bar = tuple((cells, role.replace("plain", "amber" if worse else "dim")) for cells, role in drawn)
     return {
         "what": ((("  " if each.measure not in ("time", "errors", "") and each.kind == "endpoint" else "")
@@ -228,7 +228,7 @@ def is_worse(each: Difference) -> bool:
     return each.measure == "failed requests" and difference > 0
 
 
-def brief_lines(comparison: Comparison, pen: Pen, *, width: int, most: int) -> list[Spans]:
+def brief_lines(comparison: Comparison, context: DisplayContext, *, width: int, most: int) -> list[Spans]:
     """Return the greatest changes in few lines for the run screen: `load +46m 90% /contacts 0.8s → 2.9s at p95`."""
     changes = [
         each for each in comparison.changes if each.kind in ("phase", "run", "error") and each.difference is not None
@@ -239,10 +239,10 @@ def brief_lines(comparison: Comparison, pen: Pen, *, width: int, most: int) -> l
         values = f"{value_text(each, each.before)} → {value_text(each, each.after)}"
         note = safe(each.note) if each.share is not None else values
         line: Spans = (
-            (f" {pad(name_text(each), name_cells, ellipsis=pen.glyphs.ellipsis)}", "dim"),
-            (f"{pen.glyphs.text(difference_text(each)):>8}", "amber bold" if is_worse(each) else "text"),
-            (f"{pen.glyphs.text(percent(each.share)):>6}", "text" if each.share is not None else "dim"),
-            (f"   {pen.glyphs.text(note)}", "text"),
+            (f" {pad(name_text(each), name_cells, ellipsis=context.glyphs.ellipsis)}", "dim"),
+            (f"{context.glyphs.text(difference_text(each)):>8}", "amber bold" if is_worse(each) else "text"),
+            (f"{context.glyphs.text(percent(each.share)):>6}", "text" if each.share is not None else "dim"),
+            (f"   {context.glyphs.text(note)}", "text"),
         )
-        lines.append(fit(line, width, ellipsis=pen.glyphs.ellipsis))
+        lines.append(fit(line, width, ellipsis=context.glyphs.ellipsis))
     return lines

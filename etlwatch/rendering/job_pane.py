@@ -11,9 +11,9 @@ from typing import Final
 
 from etlwatch.analysis.jobs import JobCounts, JobRow
 from etlwatch.analysis.verdict import RANKS
-from etlwatch.fields.jobs import STATE_TONES, day_words
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.jobs import day_text
 from etlwatch.rendering.lines import Part, labelled
+from etlwatch.text.display import STATE_TONES, DisplayContext
 from etlwatch.text.numbers import change, clock, count, late_by, moment, span
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Span, Spans
@@ -46,7 +46,7 @@ def job_parts(counts: JobCounts) -> list[Part]:
     return parts
 
 
-def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
+def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: bool) -> Spans:
     """Return line 2: which job has not begun, which has trouble, or that all is well and what comes next.
 
     `rows` are by need.
@@ -58,7 +58,7 @@ def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
         return (
             (" ", "plain"),
             (clip(safe(late[0].job), cells), "text bold"),
-            (f" {late_words(late[0], pen, brief)}{more}", "text"),
+            (f" {late_words(late[0], context, brief)}{more}", "text"),
         )
     trouble = [row for row in rows if row.rank == 1]
     if trouble:
@@ -70,72 +70,72 @@ def jobs_headline(rows: Sequence[JobRow], pen: Pen, *, brief: bool) -> Spans:
         return (*said, (f"{more}.", "text"))
     if not rows:
         return ((" No jobs yet.", "dim"),)
-    coming = [row for row in rows if row.expected is not None and row.expected.at > pen.now and row.live is None]
+    coming = [row for row in rows if row.expected is not None and row.expected.at > context.now and row.live is None]
     if not coming:
         return ((" Nothing needs you.", "dim"),)
-    first = min(coming, key=lambda row: row.expected.at if row.expected else pen.now)
-    at = day_words(first.expected.at if first.expected else None, pen)
+    first = min(coming, key=lambda row: row.expected.at if row.expected else context.now)
+    at = day_text(first.expected.at if first.expected else None, context)
     return ((f" Nothing needs you. Next is {clip(safe(first.job), cells)}, {at}.", "dim"),)
 
 
-def late_words(row: JobRow, pen: Pen, brief: bool) -> str:
+def late_words(row: JobRow, context: DisplayContext, brief: bool) -> str:
     expected = row.expected
     if expected is None or row.overdue_s is None:
         return "has not begun."
-    at = _moment_zoned(expected.at, pen)
+    at = _moment_zoned(expected.at, context)
     if brief:
-        return f"has not begun: due {clock(expected.at, pen.zone)}, {late_by(row.overdue_s)} overdue."
-    within = f"{expected.hits} of {expected.of} {_turns_word(row, pen)} within {span(expected.tolerance_s)}"
+        return f"has not begun: due {clock(expected.at, context.zone)}, {late_by(row.overdue_s)} overdue."
+    within = f"{expected.hits} of {expected.of} {_turns_word(row, context)} within {span(expected.tolerance_s)}"
     return f"has not begun: expected at {at} ({within}), now {late_by(row.overdue_s)} overdue."
 
 
-def _turns_word(row: JobRow, pen: Pen) -> str:
+def _turns_word(row: JobRow, context: DisplayContext) -> str:
     """Say what a job's turns are called: nights where it begins in one, else days; times for anything else."""
     expected = row.expected
     if expected is None or not expected.daily:
         return "times"
-    hour = expected.at.astimezone(pen.zone).hour
+    hour = expected.at.astimezone(context.zone).hour
     return "nights" if hour < 6 or hour >= 22 else "days"
 
 
-def _moment_zoned(when: datetime, pen: Pen) -> str:
+def _moment_zoned(when: datetime, context: DisplayContext) -> str:
     """Write a moment with the name of its zone: `02:00 CET`, `Sun 02:00 CET`."""
-    zone_name = when.astimezone(pen.zone).tzname()
-    return f"{moment(when, pen.now, pen.zone)} {zone_name}"
+    zone_name = when.astimezone(context.zone).tzname()
+    return f"{moment(when, context.now, context.zone)} {zone_name}"
 
 
 # -- the pane
 
 
-def job_title(row: JobRow, pen: Pen) -> Spans:
+def job_title(row: JobRow, context: DisplayContext) -> Spans:
     """Return state and job, for the rule above the pane."""
     state = row.trouble or (row.live.state if row.live else "")
     late = f" {late_by(row.overdue_s)}" if row.overdue_s is not None else ""
     if state:
         role = "amber" if state == "overdue" else STATE_TONES.get(state, "text")
-        words: Spans = ((f"{pen.glyphs.state(state)} {safe(state)}{late}", f"{role} bold"), ("  ", "plain"))
+        words: Spans = ((f"{context.glyphs.state(state)} {safe(state)}{late}", f"{role} bold"), ("  ", "plain"))
     else:
         words = ()
     return (*words, (safe(row.job), "text bold"))
 
 
-def job_pane(row: JobRow, pen: Pen) -> list[Spans]:
+def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
     """Return the lines of the pane, most important first."""
     lines: list[Spans] = []
-    expected = expected_words(row, pen)
+    expected = expected_words(row, context)
     if row.overdue_s is not None:
         lines.append(labelled("expected", expected))
     proven = [run for run in row.runs if run.evidence]
     proven.sort(key=lambda run: RANKS.get(run.state, 99))
     for run in proven[:PROOFS]:
-        since = f" since {moment(run.state_since, pen.now, pen.zone)}" if run.state_since is not None else ""
+        since = f" since {moment(run.state_since, context.now, context.zone)}" if run.state_since is not None else ""
         lines.append(labelled("because", safe(f"{run.state}{since}: {run.evidence}")))
     if row.last is not None:
-        lines.append(labelled("last", last_words(row, row.last, pen)))
+        lines.append(labelled("last", last_words(row, row.last, context)))
     if row.overdue_s is None and expected:
         lines.append(labelled("next", expected))
     if row.drifting:
-        lines.append(labelled("trend", pen.glyphs.text(_trend_words(row))))
+        lines.append(labelled("trend", context.glyphs.text(_trend_words(row))))
     return lines
 
 
@@ -143,23 +143,22 @@ def _trend_words(row: JobRow) -> str:
     return f"the last ten completed runs took {change(row.trend)} of what the ones before took"
 
 
-def expected_words(row: JobRow, pen: Pen) -> str:
+def expected_words(row: JobRow, context: DisplayContext) -> str:
     """Say when a job is expected and what that is concluded from; '' without a rhythm."""
     if row.given_up_since is not None:
-        return (
-            f"not since {_moment_zoned(row.given_up_since, pen)}, when it missed its turn: nobody waits for it any more"
-        )
+        since = _moment_zoned(row.given_up_since, context)
+        return f"not since {since}, when it missed its turn: nobody waits for it any more"
     expected = row.expected
     if expected is None:
         return ""
-    at = _moment_zoned(expected.at, pen)
+    at = _moment_zoned(expected.at, context)
     if expected.every_s is not None:
         after = f"{span(expected.every_s)} after the one before, give or take {span(expected.tolerance_s)}"
         return f"{at}: {expected.hits} of its last {expected.of} began {after}"
     return f"{at}: {expected.hits} of its last {expected.of} began within {span(expected.tolerance_s)} of it"
 
 
-def last_words(row: JobRow, run: Run, pen: Pen) -> str:
+def last_words(row: JobRow, run: Run, context: DisplayContext) -> str:
     """Say of a run when it began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
     usual = row.past.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""
@@ -172,4 +171,4 @@ def last_words(row: JobRow, run: Run, pen: Pen) -> str:
     else:
         how = f"{safe(run.state)} {'in' if run.status == RunStatus.COMPLETED else 'after'}"
     where = f", from {safe(run.host)}" if run.host else ""
-    return f"{moment(run.started_at, pen.now, pen.zone)}, {how} {span(lasted)}{compared}{where}"
+    return f"{moment(run.started_at, context.now, context.zone)}, {how} {span(lasted)}{compared}{where}"

@@ -8,8 +8,9 @@ from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import labelled
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, count, duration, moment, percent, rate, ratio, short_id, span
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans, merge
@@ -20,16 +21,16 @@ __all__ = [
 ]
 
 
-def pane_title(row: RunRow, pen: Pen, *, width: int = 80) -> Spans:
+def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Spans:
     """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
-    (words, role), *_ = state_spans(row, pen.glyphs)
+    (words, role), *_ = state_spans(row, context.glyphs)
     over = ratio(row.ratio, only_above=True) if row.live else ""
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
-    excess = f" {pen.glyphs.text(over)} p95" if over else ""
+    excess = f" {context.glyphs.text(over)} p95" if over else ""
     return (
         (words + excess, f"{ink} bold"),
         ("  ", "plain"),
-        (clip(safe(row.run.job), max(8, width - 36), ellipsis=pen.glyphs.ellipsis), "text bold"),
+        (clip(safe(row.run.job), max(8, width - 36), ellipsis=context.glyphs.ellipsis), "text bold"),
         (f" {short_id(row.run.id)}", "dim"),
     )
 
@@ -44,14 +45,16 @@ def usual_words(row: RunRow) -> str:
     return "no completed run to compare with"
 
 
-def pane_lines(row: RunRow, pen: Pen, errors: Spans = ()) -> list[Spans]:
+def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list[Spans]:
     """Return the lines of the pane, most important first; `errors` tells of its errors by kind, if that is known."""
     state = row.verdict.state
     if row.live:
-        lines = _of_living(row, pen)
+        lines = _of_living(row, context)
     else:
         ended = row.run.ended_at
-        when = f"{moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}" if ended else ""
+        when = (
+            f"{moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}" if ended else ""
+        )
         compared = f"; {usual_words(row)}" if row.usual_duration.runs else ""
         lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
         if state != "completed" and row.verdict.because:
@@ -66,13 +69,15 @@ def pane_lines(row: RunRow, pen: Pen, errors: Spans = ()) -> list[Spans]:
     return lines
 
 
-def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
+def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
     known = row.usual_duration.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
     if row.verdict.needs_you:
         since = row.verdict.since
-        when = f"{moment(since, pen.now, pen.zone)}, {ago((pen.now - since).total_seconds())}" if since else ""
-        ends = ends_words(row, pen)
+        when = (
+            f"{moment(since, context.now, context.zone)}, {ago((context.now - since).total_seconds())}" if since else ""
+        )
+        ends = ends_words(row, context)
         lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
         if row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
@@ -80,7 +85,7 @@ def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
     if row.verdict.because:
         lines.append(labelled("unknown", safe(row.verdict.because)))
-    ends = ends_words(row, pen).removeprefix("ends ")
+    ends = ends_words(row, context).removeprefix("ends ")
     if ends:
         lines.append(labelled("ends", ends))
     doing = doing_words(row)
@@ -89,9 +94,9 @@ def _of_living(row: RunRow, pen: Pen) -> list[Spans]:
     return lines
 
 
-def ends_words(row: RunRow, pen: Pen) -> str:
+def ends_words(row: RunRow, context: DisplayContext) -> str:
     """Say when a run is expected to end, and by what: `ends 03:40–03:55 at this rate`; '' where nothing says so."""
-    words = pen.glyphs.text(eta_words(row.eta, pen.now, pen.zone))
+    words = context.glyphs.text(eta_words(row.eta, context.now, context.zone))
     by_rate = row.phase is not None and row.phase.share is not None
     return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
 

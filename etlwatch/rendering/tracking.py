@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from etlwatch.fields.runs import Pen
 from etlwatch.text.columns import Column
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, short_id
 from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Span, Spans, spans_width
@@ -114,7 +114,7 @@ def scope_columns(width: int) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def scope_cells(scope: Scope, live: int, pen: Pen) -> Mapping[str, Spans]:
+def scope_cells(scope: Scope, live: int, context: DisplayContext) -> Mapping[str, Spans]:
     """Return a row of the table of switches; `live` are the runs it touches."""
     switch = scope.switch
     state: Span = ("on", "dim") if scope.enabled else ("off", "amber bold")
@@ -124,13 +124,13 @@ def scope_cells(scope: Scope, live: int, pen: Pen) -> Mapping[str, Spans]:
         "job": ((ALL_JOBS, "text bold") if scope.job is None else (safe(scope.job), "plain"),),
         "state": (state,),
         "live": ((count(live, blank_zero=True), "plain"),),
-        "since": ((moment(switch.changed_at, pen.now, pen.zone) if switch else "", "dim"),),
+        "since": ((moment(switch.changed_at, context.now, context.zone) if switch else "", "dim"),),
         "by": ((safe(switch.changed_by) if switch else "", "dim"),),
         "reason": ((safe(switch.reason) if switch else "", "dim"),),
     }
 
 
-def standing(scope: Scope, pen: Pen) -> str:
+def standing(scope: Scope, context: DisplayContext) -> str:
     """Say how a switch stands, since when, by whom and why."""
     switch = scope.switch
     word = "on by itself, but off with all jobs" if scope.overruled else "on" if scope.enabled else "off"
@@ -138,7 +138,7 @@ def standing(scope: Scope, pen: Pen) -> str:
         return word if scope.overruled else f"{word}; nobody has turned it"
     why = f": {safe(switch.reason)}" if switch.reason.strip() else ""
     by = f" by {safe(switch.changed_by)}" if switch.changed_by else ""
-    return f"{word} since {moment(switch.changed_at, pen.now, pen.zone)}{by}{why}"
+    return f"{word} since {moment(switch.changed_at, context.now, context.zone)}{by}{why}"
 
 
 def consequence(scope: Scope, look: SwitchLook, *, enable: bool) -> str:
@@ -156,15 +156,19 @@ def consequence(scope: Scope, look: SwitchLook, *, enable: bool) -> str:
     return f"{'jobs record' if scope.job is None else 'this job records'} again within seconds"
 
 
-def runs_lines(runs: Sequence[Run], pen: Pen, *, width: int, most: int) -> list[Spans]:
+def runs_lines(runs: Sequence[Run], context: DisplayContext, *, width: int, most: int) -> list[Spans]:
     """Return the live runs as glyph, job and short id, as many as fit `most` lines, the rest as a number."""
     if not runs:
         return [(("no live run", "dim"),)]
     lines: list[list[Span]] = [[]]
     for index, run in enumerate(runs):
-        job = clip(safe(run.job), NAME_CELLS, ellipsis=pen.glyphs.ellipsis)
+        job = clip(safe(run.job), NAME_CELLS, ellipsis=context.glyphs.ellipsis)
         tone = "red" if run.state == "lost" else "text"
-        entry: list[Span] = [(f"{pen.glyphs.state(run.state)} ", tone), (job, "text"), (f" {short_id(run.id)}", "dim")]
+        entry: list[Span] = [
+            (f"{context.glyphs.state(run.state)} ", tone),
+            (job, "text"),
+            (f" {short_id(run.id)}", "dim"),
+        ]
         left = len(runs) - index
         more = f"and {count(left)} more"
         last = len(lines) == most
@@ -181,10 +185,10 @@ def runs_lines(runs: Sequence[Run], pen: Pen, *, width: int, most: int) -> list[
     return [tuple(line) for line in lines]
 
 
-def audit_line(entry: AuditEntry, pen: Pen, *, width: int) -> Spans:
+def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spans:
     """Return one audit entry in a line: when, by whom, what, and to what."""
-    when = moment(entry.at, pen.now, pen.zone)
-    by = clip(safe(entry.actor), max(8, width // 4), ellipsis=pen.glyphs.ellipsis)
+    when = moment(entry.at, context.now, context.zone)
+    by = clip(safe(entry.actor), max(8, width // 4), ellipsis=context.glyphs.ellipsis)
     return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_deed_words(entry), "dim"))
 
 

@@ -11,11 +11,11 @@ from typing import Final, Literal
 
 from etlwatch.analysis.series import Column, columns_of
 from etlwatch.analysis.snapshot import FleetSeries
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.charts import count_label, millis_label, nice_top, place_of, share_label
 from etlwatch.rendering.run.charts import time_ticks
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import Value
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
 from etlwatch.text.spans import Span, Spans
 from tracking_core.dataclass import dataclass, replace
@@ -65,12 +65,12 @@ def fleet_zoom(fleet: FleetSeries) -> Zoom:
     return Zoom(made, fleet.since, fleet.until)
 
 
-def run_zoom(view: RunView, pen: Pen, columns: int, *, window_s: float | None = None) -> Zoom:
+def run_zoom(view: RunView, context: DisplayContext, columns: int, *, window_s: float | None = None) -> Zoom:
     """Return the requests of one run in at most `columns` columns, none finer than a cell of its series.
 
     Of its last `window_s` seconds where these are given, else of all of it.
     """
-    began, end = view.began_s, view.end_s(pen)
+    began, end = view.began_s, view.end_s(context)
     if window_s is not None:
         began = max(began, end - window_s)
     finest = min((cell.width for cell in view.details.series if cell.bucket + cell.width > began), default=10)
@@ -80,7 +80,7 @@ def run_zoom(view: RunView, pen: Pen, columns: int, *, window_s: float | None = 
 
 
 def zoom_plot(
-    name: str, zoom: Zoom, pen: Pen, *, cursor_s: float | None, usual: Mapping[str, float] | None = None
+    name: str, zoom: Zoom, context: DisplayContext, *, cursor_s: float | None, usual: Mapping[str, float] | None = None
 ) -> Plot:
     """Return one of ZOOMED with the time cursor, without one at the newest; `usual` are levels by name."""
     column = zoom.at(cursor_s)
@@ -91,7 +91,7 @@ def zoom_plot(
         title=plot.title if level is None else (*plot.title, (f"  usual {_usually(name, level)}", "dim")),
         start=zoom.start,
         end=zoom.end,
-        times=time_ticks(zoom.start, zoom.end, pen) if zoom.end > zoom.start else (),
+        times=time_ticks(zoom.start, zoom.end, context) if zoom.end > zoom.start else (),
         cursor=None if column is None else column.begin + column.seconds / 2,
         usual=level,
     )
@@ -165,18 +165,21 @@ _PLOTS: Final[dict[str, Callable[[Sequence[Column]], Plot]]] = {
 }
 
 
-def moment_words(zoom: Zoom, pen: Pen, *, cursor_s: float | None) -> Spans:
+def moment_words(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None) -> Spans:
     """Return all that is known of the moment under the cursor: `02:41:10  12.4/s  p50 180ms  p95 2.9s  429 6.2%`."""
     column = zoom.at(cursor_s)
     last = datetime.fromtimestamp(zoom.end, UTC)
     if column is None and cursor_s is not None and zoom.columns:
         at = datetime.fromtimestamp(cursor_s, UTC)
-        return ((f" {moment(at, last, pen.zone)}", "blue bold"), ("  the time cursor is outside of this chart", "dim"))
+        return (
+            (f" {moment(at, last, context.zone)}", "blue bold"),
+            ("  the time cursor is outside of this chart", "dim"),
+        )
     if column is None:
         return ((" nothing was recorded in this time", "dim"),)
     at = datetime.fromtimestamp(column.begin, UTC)
     long = zoom.end - zoom.start > DAY_S
-    when = moment(at, last, pen.zone) if long else clock(at, pen.zone, seconds=True)
+    when = moment(at, last, context.zone) if long else clock(at, context.zone, seconds=True)
     found = column.percentiles
     out: list[Span] = [(f" {when}", "blue bold")]
     said: list[tuple[str, str, str]] = [("", f"{rate(column.rate)}/s" if column.rate is not None else UNKNOWN, "text")]
@@ -191,7 +194,7 @@ def moment_words(zoom: Zoom, pen: Pen, *, cursor_s: float | None) -> Spans:
         said.append((name, words, role if part_of_all else "text"))
     for label, value, role in said:
         out += [("  ", "plain"), (f"{label} " if label else "", "dim"), (value, role)]
-    return tuple((pen.glyphs.text(text), role) for text, role in out if text)
+    return tuple((context.glyphs.text(text), role) for text, role in out if text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""Columns of a table as data: width, group, growth, and the position of each in a given width.
+"""Columns of tables as data: of the dashboard, whose widths are fixed, and of commands, fitted to their texts.
 
-A layout is a tuple of columns; a table has one each for 80, 120 and 160 cells.
+A layout of the dashboard is a tuple of columns; this module places them in a width. Columns of commands are placed by
+`etlwatch.cli.table`.
 
     Column(key="job", header="job", width=18, gap=1, grow=1)
     placed(columns, 160)      each column with its left edge and its width there
@@ -9,19 +10,22 @@ A layout is a tuple of columns; a table has one each for 80, 120 and 160 cells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Generic, TypeVar
 
+from etlwatch.text.display import Tone
 from etlwatch.text.safe import ELLIPSIS, Align
 from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass, replace
 
 __all__ = [
     "GUTTER",
+    "KEEP",
     "SPARK_LINES",
     "Column",
     "HomeLayout",
     "Placed",
+    "TextColumn",
     "headers",
     "home_layout",
     "laid_out",
@@ -29,6 +33,9 @@ __all__ = [
     "widened",
 ]
 
+Row = TypeVar("Row")
+
+KEEP: Final = 0
 GUTTER = 2
 """Cells before the first column: the cursor's mark and the mark of a chosen row."""
 
@@ -50,6 +57,22 @@ class Column:
     """Its share of what a wider terminal leaves over; 0 stays as it is."""
     sortable: bool = True
     """Whether a click on its header asks for a sort."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextColumn(Generic[Row]):
+    """One column of a command's table: its heading, and the text of a row's cell."""
+
+    heading: str
+    full: Callable[[Row], str]
+    brief: Callable[[Row], str] | None = None
+    """A shorter text, for a table that does not fit; None for the same."""
+    right: bool = False
+    tone: Callable[[Row], Tone] = lambda _row: ""
+    shrinks_to: int | None = None
+    """The cells that an elastic column needs at least; None for one that is never cut."""
+    leaves: int = KEEP
+    """When the column leaves a table that is still too wide: the highest first, KEEP never."""
 
 
 @dataclass(frozen=True, slots=True)

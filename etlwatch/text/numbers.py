@@ -11,6 +11,7 @@ exception.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, SupportsFloat, TypeAlias
 
@@ -26,6 +27,8 @@ __all__ = [
     "count",
     "duration",
     "duration_ms",
+    "exact",
+    "local_time",
     "moment",
     "percent",
     "rate",
@@ -36,6 +39,7 @@ __all__ = [
     "span",
     "stamp",
     "started",
+    "zone_names",
 ]
 
 Number: TypeAlias = SupportsFloat | None
@@ -95,6 +99,11 @@ def count(value: Number, *, blank_zero: bool = False) -> str:
         return UNKNOWN
     text = _plain(abs(number))
     return "" if blank_zero and text == "0" else _with_sign(number, text)
+
+
+def exact(number: int | None) -> str:
+    """Write a number of things with every digit: `48,213`."""
+    return UNKNOWN if number is None else f"{number:,}"
 
 
 def rate(value: Number) -> str:
@@ -282,6 +291,16 @@ def stamp(when: datetime | None, zone: tzinfo | None = None) -> str:
     """Write a moment in full: `2026-10-24 03:12:44 CET`."""
     local = _at(when, zone)
     return UNKNOWN if local is None else f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
+
+
+def local_time(when: datetime | None, zone: tzinfo | None = None) -> str:
+    """Write a moment to the second in a zone that stands elsewhere: see `zone_names`."""
+    return UNKNOWN if when is None else f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def zone_names(moments: Iterable[datetime | None], zone: tzinfo | None = None) -> str:
+    """Return the name of a zone at these moments: both names where a clock was changed between them."""
+    return "/".join(sorted({when.astimezone(zone).tzname() or "" for when in moments if when is not None}))
 
 
 def behind(seconds: float | None) -> str:

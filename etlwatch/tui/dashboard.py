@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from etlwatch.analysis.snapshot import Snapshot
     from etlwatch.commands import Command
     from etlwatch.config.settings import Settings
-    from etlwatch.fields.ordering import Order
+    from etlwatch.fields.field import Order
     from etlwatch.reading.poller import Lost, Poller
     from etlwatch.text.glyphs import Glyphs
     from etlwatch.tui.screens.base import DashboardScreen

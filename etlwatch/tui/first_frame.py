@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from etlwatch.analysis.series import Window
 from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, footer_of, remapped
 from etlwatch.config.settings import Settings
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import RUNS, run_columns
+from etlwatch.fields.field import Order
+from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.header import Freshness, bundle_parts, freshness_parts, name_parts, tracking_part
 from etlwatch.rendering.lines import Part, footer_line, lay_out, rule_line
 from etlwatch.rendering.tables import Row, cursor_spans, header_spans, row_spans
@@ -27,7 +27,7 @@ from tracking_core.dataclass import dataclass
 if TYPE_CHECKING:
     from etlwatch.analysis.run_rows import RunRow
     from etlwatch.analysis.snapshot import Snapshot
-    from etlwatch.fields.runs import Pen
+    from etlwatch.text.display import DisplayContext
 
 __all__ = ["FirstFrame", "Line"]
 
@@ -73,7 +73,7 @@ class FirstFrame:
             right=self._freshness(None, now),
             second=((" connecting…", "dim"),),
             charts=None,
-            columns=run_columns(self.width),
+            columns=RUNS.layout(self.width),
             table=lambda _places, _room: [((("  ", "plain"), ("connecting…", "dim")), GROUND)],
             sort=None,
             title=(),
@@ -83,7 +83,6 @@ class FirstFrame:
     def with_runs(self, snapshot: Snapshot) -> list[Line]:
         """Return the screen with the runs of a snapshot."""
         from etlwatch.analysis.run_rows import build_rows
-        from etlwatch.fields.runs import Pen
         from etlwatch.rendering.headline import (
             NO_RUNS,
             NO_RUNS_IN_DEMO,
@@ -93,16 +92,17 @@ class FirstFrame:
             state_parts,
         )
         from etlwatch.rendering.run_pane import pane_lines, pane_title
+        from etlwatch.text.display import DisplayContext
         from etlwatch.text.safe import cell_width, safe
 
         now, zone = snapshot.at, self.settings.zone
         nothing = NO_RUNS_IN_DEMO if self.settings.demo else NO_RUNS
         rows = build_rows(snapshot)
-        columns = run_columns(self.width, longest_job=max((cell_width(safe(row.run.job)) for row in rows), default=0))
-        sortable = {column.key for column in columns}.intersection(RUNS.columns)
+        columns = RUNS.layout(self.width, longest_job=max((cell_width(safe(row.run.job)) for row in rows), default=0))
+        sortable = {column.key for column in columns}.intersection(RUNS.orders)
         order = self.order if self.order.column in sortable else Order()
         listed = RUNS.sort(rows, order)
-        pen = Pen(now, zone, self.glyphs)
+        context = DisplayContext(now, zone, self.glyphs)
         counts = count_states(rows, now=now, window_s=self.window.seconds)
         left = state_parts(counts, brief=self.layout.brief)
         if not self.layout.brief and left and self.width >= 150:
@@ -116,11 +116,11 @@ class FirstFrame:
             charts=snapshot,
             columns=columns,
             table=lambda places, room: (
-                self._rows(listed, places, room, pen) if listed else [((("  ", "plain"), (nothing, "dim")), GROUND)]
+                self._rows(listed, places, room, context) if listed else [((("  ", "plain"), (nothing, "dim")), GROUND)]
             ),
             sort=RUNS.arrow(order),
-            title=pane_title(listed[0], pen, width=self.width) if listed else (),
-            pane=pane_lines(listed[0], pen) if listed else (),
+            title=pane_title(listed[0], context, width=self.width) if listed else (),
+            pane=pane_lines(listed[0], context) if listed else (),
         )
 
     def _screen(
@@ -195,17 +195,19 @@ class FirstFrame:
             for one, two, three in zip(*(_filled(lines, count) for lines in beside), strict=True)
         ]
 
-    def _rows(self, listed: Sequence[RunRow], places: tuple[Placed, ...], room: int, pen: Pen) -> list[Line]:
-        from etlwatch.fields.runs import row_role, run_cells
+    def _rows(
+        self, listed: Sequence[RunRow], places: tuple[Placed, ...], room: int, context: DisplayContext
+    ) -> list[Line]:
+        from etlwatch.fields.runs import row_role
 
         shades = palette(self.theme).shades
         lines: list[Line] = []
         for run in listed[:room]:
-            row = Row(key=run.run.run_id, cells=run_cells(run, pen), role=row_role(run))
+            row = Row(key=run.run.run_id, cells=RUNS.cells(run, context), role=row_role(run))
             if lines:
-                lines.append((row_spans(row, places, pen.glyphs, marked=False), GROUND))
+                lines.append((row_spans(row, places, context.glyphs, marked=False), GROUND))
             else:
-                spans = cursor_spans(row, places, pen.glyphs, marked=False, shades=shades)
+                spans = cursor_spans(row, places, context.glyphs, marked=False, shades=shades)
                 lines.append((spans, "selected" if shades else GROUND))
         return lines
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from etlwatch.analysis.series import WINDOWS, Window, window_called
 from etlwatch.config.settings import Settings
-from etlwatch.fields.ordering import Order
+from etlwatch.fields.field import Order
 from tracking_core.config import home_directory, make_private_directory
 from tracking_core.dataclass import dataclass, field
 

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 from etlwatch.analysis.baseline import JobPast, past_of
 from etlwatch.analysis.health import judge_fleet
 from etlwatch.analysis.jobs import JobRow, build_job, history_of
-from etlwatch.fields.runs import Pen
+from etlwatch.text.display import DisplayContext
 from tests.etlwatch.fleet import NOW, make_run
 from tracking_core.records import Run
 
 PARIS = ZoneInfo("Europe/Paris")
-PEN = Pen(NOW, PARIS)
+CONTEXT = DisplayContext(NOW, PARIS)
 DAY_MINUTES = 24 * 60
 
 

@@ -191,10 +191,10 @@ async def test_every_column_can_be_sorted_by() -> None:
         home = opened.app.screen
         assert isinstance(home, HomeScreen)
         seen = []
-        for _ in range(len(RUNS.columns)):
+        for _ in range(len(RUNS.orders)):
             seen.append(home.order.column)
             await opened.press("greater_than_sign")
-        assert sorted(seen) == sorted(RUNS.columns)
+        assert sorted(seen) == sorted(RUNS.orders)
 
 
 async def test_a_click_on_a_header_sorts_and_a_second_one_inverts() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.fields.ordering import Order
+from etlwatch.fields.field import Order
 from etlwatch.reading import listing as gather_listing
 from etlwatch.tui.screens import home
 from etlwatch.tui.screens.home import HomeScreen
@@ -179,7 +179,7 @@ async def test_a_filter_takes_words_and_states_and_escape_leaves_it_first() -> N
         await opened.press("escape")
         assert (len(keys(screen)), opened.app.screen) == (6, screen)
         await opened.press("slash", *"state:late")
-        assert "'late' is no state of a job" in opened.text
+        assert "no state 'late'" in opened.text
 
 
 async def test_jobs_are_sorted_by_keys_and_by_a_click() -> None:

@@ -84,4 +84,4 @@ def test_jobs_are_filtered_as_in_the_dashboard(etlwatch: Program, fleet: Stock, 
     assert named("!sync", "!led*") == ["young"]
     refused = etlwatch("jobs", "state:nonsense", "--dsn", store_dsn)
     assert refused.status == 2
-    assert "'nonsense' is no state of a job" in refused.err
+    assert "no state 'nonsense'" in refused.err

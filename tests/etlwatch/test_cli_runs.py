@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.cli import error_kinds
+from etlwatch.cli import errors as errors_command
 from tests.etlwatch.cli_program import Program, command
 from tests.store.stocking import Stock
 from tracking_core.identity import format_run_id
@@ -433,9 +433,9 @@ def test_kinds_of_errors_that_are_not_listed_or_counted_are_told_of(
     cut = etlwatch(*all_kinds, "--limit", "2")
     assert "the newest 2 are listed" in cut.err
     assert len(cut.out.splitlines()) == 3
-    monkeypatch.setattr(error_kinds, "KINDS_READ", 2)
+    monkeypatch.setattr(errors_command, "KINDS_READ", 2)
     assert "only the newest 2 kinds of all jobs" in etlwatch(*all_kinds, "--job", "crm*").err
-    monkeypatch.setattr(error_kinds, "ERRORS_OF_RUN", 1)
+    monkeypatch.setattr(errors_command, "ERRORS_OF_RUN", 1)
     own = etlwatch("errors", "ads@latest", "--group", "--dsn", store_dsn)
     assert "of 2 errors the newest 1 were counted" in own.err
     monkeypatch.setattr(queries, "ERRORS_COUNTED", 5)

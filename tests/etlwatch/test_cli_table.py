@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from etlwatch.cli.table import Column, table
-from etlwatch.cli.terminal import Look, Tone, look_of
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import Look, look_of
+from etlwatch.text.columns import TextColumn
+from etlwatch.text.display import Tone
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.safe import cell_width
 
@@ -14,10 +16,10 @@ Pair = tuple[str, str]
 PIPE = Look()
 
 
-def pair_columns() -> Sequence[Column[Pair]]:
+def pair_columns() -> Sequence[TextColumn[Pair]]:
     return [
-        Column(heading="name", full=lambda row: row[0], brief=lambda row: row[0][:4]),
-        Column(heading="note", full=lambda row: row[1], shrinks_to=6),
+        TextColumn(heading="name", full=lambda row: row[0], brief=lambda row: row[0][:4]),
+        TextColumn(heading="note", full=lambda row: row[1], shrinks_to=6),
     ]
 
 
@@ -45,7 +47,7 @@ def test_a_column_without_any_text_is_left_out() -> None:
 
 
 def test_numbers_stand_right_under_their_heading() -> None:
-    columns: list[Column[int]] = [Column(heading="count", full=str, right=True)]
+    columns: list[TextColumn[int]] = [TextColumn(heading="count", full=str, right=True)]
     assert list(table(columns, [7, 1234567], PIPE)) == ["  count", "      7", "1234567"]
 
 
@@ -61,10 +63,10 @@ def test_a_table_that_does_not_fit_is_written_in_brief_and_its_elastic_column_cu
 
 
 def test_columns_leave_in_their_order_until_the_rest_fits() -> None:
-    columns: list[Column[str]] = [
-        Column(heading="kept", full=lambda _row: "k" * 10),
-        Column(heading="second", full=lambda _row: "s" * 10, leaves=1),
-        Column(heading="first", full=lambda _row: "f" * 10, leaves=2),
+    columns: list[TextColumn[str]] = [
+        TextColumn(heading="kept", full=lambda _row: "k" * 10),
+        TextColumn(heading="second", full=lambda _row: "s" * 10, leaves=1),
+        TextColumn(heading="first", full=lambda _row: "f" * 10, leaves=2),
     ]
     assert next(iter(table(columns, ["row"], Look(width=34)))).split() == ["kept", "second", "first"]
     assert next(iter(table(columns, ["row"], Look(width=33)))).split() == ["kept", "second"]
@@ -93,7 +95,7 @@ def test_colour_is_only_where_it_is_wanted() -> None:
     def alarm(_row: str) -> Tone:
         return "red"
 
-    columns: list[Column[str]] = [Column(heading="state", full=str, tone=alarm)]
+    columns: list[TextColumn[str]] = [TextColumn(heading="state", full=str, tone=alarm)]
     assert "\x1b[" not in "".join(table(columns, ["failed"], Look(width=80)))
     assert list(table(columns, ["failed"], Look(width=80, colour=True)))[1] == "\x1b[91mfailed\x1b[0m"
 

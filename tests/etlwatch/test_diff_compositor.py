@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from etlwatch.fields.runs import RUNS_80
+from etlwatch.fields.runs import RUNS
 from etlwatch.tui.terminal.compositor import CellDiffing
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable, Row
@@ -46,7 +46,7 @@ class DiffApp(CellDiffing):
     def __init__(self, theme="etlwatch-dark"):
         super().__init__(driver_class=EmulatedDriver)
         self.wanted = theme
-        self.table = LineTable(RUNS_80)
+        self.table = LineTable(RUNS.layout(80))
         self.line = SpanLines([((WIDE[0], "blue"), (" clock 1", "dim"))])
 
     def compose(self) -> ComposeResult:

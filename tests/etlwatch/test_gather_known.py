@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from etlwatch.analysis.run_rows import build_rows
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import RUNS, Pen
+from etlwatch.fields.field import Order
+from etlwatch.fields.runs import RUNS
 from etlwatch.reading.errors import HOLDS_S, KnownErrors
 from etlwatch.reading.gather import Gatherer, Watch
 from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.headline import headline
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_run
@@ -42,11 +43,11 @@ def test_the_kinds_of_a_run_are_told_with_the_new_ones_first() -> None:
         ("ValueError", 1, True, 1),
         ("ReadTimeout", 2, False, 2),
     ]
-    said = plain_text(kinds_spans(kinds, 3, Pen(NOW)))
+    said = plain_text(kinds_spans(kinds, 3, DisplayContext(NOW)))
     assert said.startswith("1 × ValueError in load, new since ")
     assert "; 2 × ReadTimeout in load, known: in 2 runs since " in said
-    assert plain_text(kinds_spans(kinds, 400, Pen(NOW))).startswith("400 recorded; of the last 3: ")
-    assert kinds_spans((), 3, Pen(NOW)) == ()
+    assert plain_text(kinds_spans(kinds, 400, DisplayContext(NOW))).startswith("400 recorded; of the last 3: ")
+    assert kinds_spans((), 3, DisplayContext(NOW)) == ()
 
 
 def test_they_are_asked_for_again_only_when_something_came_or_time_has_passed() -> None:

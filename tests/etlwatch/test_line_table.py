@@ -5,7 +5,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.geometry import Region
 
-from etlwatch.fields.runs import RUNS_80, RUNS_120, RUNS_160, run_columns
+from etlwatch.fields.runs import RUNS
 from etlwatch.text.columns import Column, placed
 from etlwatch.text.glyphs import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
@@ -84,7 +84,7 @@ def style_at(table, y, x):
     ],
 )
 async def test_the_pictures_are_drawn_to_the_cell(name, size, first, glyphs):
-    app = TableApp(run_columns(size[0]), glyphs)
+    app = TableApp(RUNS.layout(size[0]), glyphs)
     async with app.run_test(size=size):
         app.table.update_rows(drawn_rows(glyphs), sort=("state", True))
         app.table.move_cursor(SLOW)
@@ -92,7 +92,8 @@ async def test_the_pictures_are_drawn_to_the_cell(name, size, first, glyphs):
 
 
 async def test_growing_columns_take_what_is_left_over():
-    for layout, width in [(RUNS_80, 80), (RUNS_120, 120), (RUNS_160, 160)]:
+    for width in (80, 120, 160):
+        layout = RUNS.layout(width)
         natural = {at.column.key: at.width for at in placed(layout, width)}
         assert natural["job"] == 18
         assert {at.column.key: at.width for at in placed(layout, width + 7)}["job"] == (25 if width < 160 else 20)
@@ -313,7 +314,7 @@ async def test_rows_that_did_not_change_keep_their_strips():
 
 
 async def test_the_selected_row_has_its_ground_and_dim_becomes_text():
-    app = TableApp(RUNS_160)
+    app = TableApp(RUNS.layout(160))
     async with app.run_test(size=(160, 16)):
         app.table.update_rows(drawn_rows())
         app.table.move_cursor(SLOW)
@@ -325,7 +326,7 @@ async def test_the_selected_row_has_its_ground_and_dim_becomes_text():
 
 @pytest.mark.parametrize("theme", ["etlwatch-ansi", "etlwatch-mono"])
 async def test_without_shades_the_cursor_is_reversed_cells(theme):
-    app = TableApp(RUNS_160, theme=theme)
+    app = TableApp(RUNS.layout(160), theme=theme)
     async with app.run_test(size=(160, 16)):
         app.table.update_rows(drawn_rows())
         app.table.move_cursor(SLOW)
@@ -335,7 +336,7 @@ async def test_without_shades_the_cursor_is_reversed_cells(theme):
 
 
 async def test_a_muted_table_recedes_whole():
-    app = TableApp(RUNS_160)
+    app = TableApp(RUNS.layout(160))
     async with app.run_test(size=(160, 16)):
         app.table.update_rows(drawn_rows())
         app.table.move_cursor(SLOW)

@@ -11,7 +11,6 @@ import pytest
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.differences import Difference
 from etlwatch.analysis.snapshot import RunDetails
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.compare import (
     COMPARE_80,
     COMPARE_120,
@@ -26,12 +25,13 @@ from etlwatch.rendering.compare import (
     same_words,
     value_text,
 )
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_run, packed
 from tracking_core.records import EndpointTotals, Phase, Run, SourceCount
 
-PEN = Pen(NOW, ZoneInfo("Europe/Paris"))
+CONTEXT = DisplayContext(NOW, ZoneInfo("Europe/Paris"))
 MINUTE = timedelta(minutes=1)
 
 
@@ -127,7 +127,7 @@ def test_what_a_run_that_goes_on_has_not_reached_is_no_change() -> None:
     found = named(comparison)
     assert (found["items"].difference, found["items"].note, found["items"].remarkable) == (None, "so far", False)
     assert (found["load"].difference, found["load"].note) == (None, "not begun yet")
-    assert conclusion(comparison, PEN) == "10m 00s so far against 51m 00s: it is not over yet."
+    assert conclusion(comparison, CONTEXT) == "10m 00s so far against 51m 00s: it is not over yet."
 
 
 def test_between_two_ended_runs_everything_counts() -> None:
@@ -149,7 +149,7 @@ def test_runs_of_one_length_share_what_moved() -> None:
     comparison = compare_runs(moved, other, now=NOW)
     found = named(comparison)
     assert (found["list"].share, found["fetch"].share) == (pytest.approx(0.5), pytest.approx(-0.5))
-    assert conclusion(comparison, PEN).startswith("51m 00s against 51m 00s: as long as before")
+    assert conclusion(comparison, CONTEXT).startswith("51m 00s against 51m 00s: as long as before")
 
 
 def test_waiting_of_requests_that_overlap_is_not_counted_twice() -> None:
@@ -199,14 +199,16 @@ def test_both_runs_are_needed() -> None:
 
 
 def test_the_drawn_lines_against_the_last_success() -> None:
-    lines = [plain_text(line).rstrip() for line in brief_lines(drawn(), PEN, width=76, most=3)]
+    lines = [plain_text(line).rstrip() for line in brief_lines(drawn(), CONTEXT, width=76, most=3)]
     assert lines[0] == " load                    +49m   97%   /contacts 0.8s → 3.0s at p95; so far"
     assert lines[1] == " fetch                +1m 40s    3%"
 
 
 def test_the_conclusion_names_the_greatest_share() -> None:
-    assert conclusion(drawn(), PEN) == ("1h 42m so far against 51m 00s: +51m, 2.0× as long; load +49m is 97% of it.")
-    assert run_words(slow().run, PEN) == "2BA3  slow, 1h 42m so far, began 01:30 on etl-03"  # type: ignore[arg-type]
+    assert conclusion(drawn(), CONTEXT) == (
+        "1h 42m so far against 51m 00s: +51m, 2.0× as long; load +49m is 97% of it."
+    )
+    assert run_words(slow().run, CONTEXT) == "2BA3  slow, 1h 42m so far, began 01:30 on etl-03"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_every_layout_fits_its_width(columns: tuple, width: int) -> None:
     assert compare_columns(width) is columns
     assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
     for each in drawn().differences:
-        cells = compare_cells(each, PEN)
+        cells = compare_cells(each, CONTEXT)
         for column in columns:
             if column.key in ("difference", "share", "bar"):
                 assert spans_width(cells[column.key]) <= column.width, (each.what, column.key)
@@ -259,9 +261,9 @@ def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
         bad, run=replace(bad.run, host="\x1b[31mh\u202e"), phases=(replace(bad.phases[0], phase="\x9bp\x07"),)
     )
     comparison = compare_runs(bad, success(), now=NOW)
-    said = [plain_text(spans) for each in comparison.differences for spans in compare_cells(each, PEN).values()]
-    said += [conclusion(comparison, PEN), run_words(bad.run, PEN)]  # type: ignore[arg-type]
+    said = [plain_text(spans) for each in comparison.differences for spans in compare_cells(each, CONTEXT).values()]
+    said += [conclusion(comparison, CONTEXT), run_words(bad.run, CONTEXT)]  # type: ignore[arg-type]
     assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
-    plain = Pen(datetime.now(NOW.tzinfo), None, ASCII)
+    plain = DisplayContext(datetime.now(NOW.tzinfo), None, ASCII)
     for each in drawn().differences:
         assert all(plain_text(spans).isascii() for spans in compare_cells(each, plain).values())

@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
-from etlwatch.fields.errors import KINDS_80, KINDS_120, KINDS_160, kind_cells, kind_columns, known_words, success_words
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.errors import KINDS, known_text, success_text
 from etlwatch.reading.errors import read_kinds, read_kinds_of_run
 from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 
 PARIS = ZoneInfo("Europe/Paris")
-PEN = Pen(NOW, PARIS)
+CONTEXT = DisplayContext(NOW, PARIS)
 TIMEOUT = {"error_type": "ReadTimeout", "message": "no answer within 10s", "fingerprint": "f2"}
 
 
@@ -42,21 +42,21 @@ def kinds(found: FakeStore, **options: object) -> list[ErrorKind]:
 def test_what_no_run_had_before_is_new_and_comes_first() -> None:
     new, known = kinds(store())
     assert (new.error_type, new.new, new.errors, new.all_runs) == ("ValueError", True, 1, 1)
-    assert known_words(new, PEN) == "new in this run; first seen 03:01"
+    assert known_text(new, CONTEXT) == "new in this run; first seen 03:01"
     assert (known.error_type, known.new, known.errors, known.all_errors, known.all_runs) == (
         "ReadTimeout", False, 4, 6, 5,
     )  # fmt: skip
-    assert known_words(known, PEN) == "known: 6× in 5 runs since Thu 04:52"
+    assert known_text(known, CONTEXT) == "known: 6× in 5 runs since Thu 04:52"
 
 
 def test_what_was_not_counted_to_the_end_is_at_least_that_and_not_new_for_want_of_an_older_run() -> None:
     _, known = kinds(store())
     cut = replace(known, all_errors=10_000, all_runs=1, all_cut=True, cut=True)
-    assert known_words(cut, PEN) == "known: 10k+× in 1+ runs since Thu 04:52"
+    assert known_text(cut, CONTEXT) == "known: 10k+× in 1+ runs since Thu 04:52"
     many = replace(cut, all_runs=3_339)
-    assert plain_text(kind_cells(many, PEN)["runs"]) == "3k+", "not wider than its column"
-    assert plain_text(kind_cells(cut, PEN)["count"]) == "4+×"
-    assert plain_text(kinds_headline([cut], PEN, brief=True)).startswith(" 4+ errors of 1 kind")
+    assert plain_text(KINDS.cells(many, CONTEXT)["runs"]) == "3k+", "not wider than its column"
+    assert plain_text(KINDS.cells(cut, CONTEXT)["count"]) == "4+×"
+    assert plain_text(kinds_headline([cut], CONTEXT, brief=True)).startswith(" 4+ errors of 1 kind")
     tonight = make_run("crm", minutes_ago=100)
     (storm,) = groups_of_run(tonight, [make_error(tonight, 1)])
     earlier = tonight.started_at - timedelta(days=1)
@@ -67,7 +67,7 @@ def test_what_was_not_counted_to_the_end_is_at_least_that_and_not_new_for_want_o
 def test_the_last_success_of_the_same_phase_is_told() -> None:
     new, _ = kinds(store())
     assert not new.mended
-    assert success_words(new, PEN) == "load last completed Sun 03:13"
+    assert success_text(new, CONTEXT) == "load last completed Sun 03:13"
 
 
 def test_a_kind_whose_phase_completed_since_is_mended_and_recedes() -> None:
@@ -78,17 +78,17 @@ def test_a_kind_whose_phase_completed_since_is_mended_and_recedes() -> None:
     new, known = kinds(found)
     assert new.mended
     assert known.mended
-    assert success_words(new, PEN).startswith("load completed since, 03:0")
-    assert kind_title(new, PEN)[0][1] == "dim"
+    assert success_text(new, CONTEXT).startswith("load completed since, 03:0")
+    assert kind_title(new, CONTEXT)[0][1] == "dim"
 
 
 def test_without_a_phase_the_jobs_own_success_counts() -> None:
     found = store()
     found.error_list[0] = replace(found.error_list[0], phase=None)
     new, _ = kinds(found)
-    assert success_words(new, PEN) == "the job last completed Sun 04:02"
+    assert success_text(new, CONTEXT) == "the job last completed Sun 04:02"
     found.runs = found.runs[:1]
-    assert success_words(kinds(found)[0], PEN) == "the job has not completed in its last runs"
+    assert success_text(kinds(found)[0], CONTEXT) == "the job has not completed in its last runs"
 
 
 def test_one_runs_errors_are_its_own_numbers_beside_those_of_all_runs() -> None:
@@ -104,7 +104,7 @@ def test_a_kind_whose_run_was_removed_has_no_job() -> None:
     found.runs = []
     new, _ = kinds(found)
     assert new.job == ""
-    assert plain_text(kind_cells(new, PEN)["job"]) == "–"
+    assert plain_text(KINDS.cells(new, CONTEXT)["job"]) == "–"
 
 
 def test_each_job_is_asked_about_once() -> None:
@@ -115,29 +115,29 @@ def test_each_job_is_asked_about_once() -> None:
 
 def test_line_two_names_the_newest_new_kind() -> None:
     found = kinds(store())
-    assert plain_text(kinds_headline(found, PEN, brief=False)) == (
+    assert plain_text(kinds_headline(found, CONTEXT, brief=False)) == (
         " 5 errors of 2 kinds; 1 new: ValueError in crm since 03:01, load last completed Sun 03:13."
     )
-    assert plain_text(kinds_headline(found, PEN, brief=True)) == " 5 errors of 2 kinds; 1 new: ValueError in crm."
-    assert plain_text(kinds_headline(found[1:], PEN, brief=True)) == " 4 errors of 1 kind; none of them is new."
-    assert plain_text(kinds_headline([], PEN, brief=True)) == " No errors were recorded in this time."
+    assert plain_text(kinds_headline(found, CONTEXT, brief=True)) == " 5 errors of 2 kinds; 1 new: ValueError in crm."
+    assert plain_text(kinds_headline(found[1:], CONTEXT, brief=True)) == " 4 errors of 1 kind; none of them is new."
+    assert plain_text(kinds_headline([], CONTEXT, brief=True)) == " No errors were recorded in this time."
 
 
 def test_the_pane_says_what_happened_and_where() -> None:
     new, _ = kinds(store())
-    assert plain_text(kind_title(new, PEN)).startswith("× ValueError  crm ")
-    assert [plain_text(line) for line in kind_pane(new, PEN)][:2] == [
+    assert plain_text(kind_title(new, CONTEXT)).startswith("× ValueError  crm ")
+    assert [plain_text(line) for line in kind_pane(new, CONTEXT)][:2] == [
         " message  time data '0000-00-00' does not match '%Y-%m-%d'",
         " known?   new in this run; first seen 03:01; load last completed Sun 03:13",
     ]
 
 
-@pytest.mark.parametrize(("columns", "width"), [(KINDS_80, 80), (KINDS_120, 120), (KINDS_160, 160)])
-def test_every_layout_fits_its_width(columns: tuple, width: int) -> None:
-    assert kind_columns(width) == columns
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_every_layout_fits_its_width(width: int) -> None:
+    columns = KINDS.layout(width)
     assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
     for kind in kinds(store()):
-        cells = kind_cells(kind, PEN)
+        cells = KINDS.cells(kind, CONTEXT)
         fixed = [column for column in columns if column.key in ("count", "runs", "last", "state", "known")]
         assert all(spans_width(cells[column.key]) <= column.width for column in fixed)
 
@@ -146,8 +146,8 @@ def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
     found = store()
     found.error_list[0] = replace(found.error_list[0], error_type="\x1b[31mE", message="a\u202eb\x07", phase="\x9bp")
     new, _ = kinds(found)
-    said = [plain_text(spans) for spans in kind_cells(new, PEN).values()]
-    said += [plain_text(line) for line in kind_pane(new, PEN)]
+    said = [plain_text(spans) for spans in KINDS.cells(new, CONTEXT).values()]
+    said += [plain_text(line) for line in kind_pane(new, CONTEXT)]
     assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
-    known = kind_cells(kinds(store())[1], Pen(NOW, PARIS, ASCII))
+    known = KINDS.cells(kinds(store())[1], DisplayContext(NOW, PARIS, ASCII))
     assert all(plain_text(spans).isascii() for spans in known.values())

@@ -1,13 +1,23 @@
 """The filter language: what each term takes, how terms combine, and the words for what it cannot understand."""
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.filter import FIELDS, Filter, FilterError, parse_duration, parse_filter
+from etlwatch.analysis.filter import Filter, FilterError, parse_duration
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.fields.errors import KINDS
+from etlwatch.fields.field import FieldList
+from etlwatch.fields.jobs import JOBS
+from etlwatch.fields.runs import RUNS, row_of, run_passes
 from etlwatch.text.moments import parse_moment
 from tests.etlwatch.fleet import NOW, make_run
+from tests.etlwatch.job_night import night_jobs
+from tracking_core.records import Run
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -18,10 +28,21 @@ DONE = make_run("invoices_export", minutes_ago=3_000, lasted_s=1_541, items=188_
 ALL = [LOST, FAILED, RUNNING, DONE]
 
 
+def passes(
+    wanted: Filter[RunRow],
+    run: Run,
+    *,
+    now: datetime = NOW,
+    endpoints: Collection[str] | None = None,
+    perhaps_fewer: bool = False,
+) -> bool:
+    return run_passes(wanted, row_of(run), now, endpoints, perhaps_fewer=perhaps_fewer)
+
+
 def taken(text: str) -> list[str]:
-    wanted = parse_filter(text, PARIS)
+    wanted = RUNS.filter(text, PARIS)
     names = {id(LOST): "lost", id(FAILED): "failed", id(RUNNING): "running", id(DONE): "done"}
-    return [names[id(run)] for run in ALL if wanted.matches(run, now=NOW)]
+    return [names[id(run)] for run in ALL if passes(wanted, run)]
 
 
 @pytest.mark.parametrize(
@@ -70,32 +91,32 @@ def test_a_filter_takes_the_runs_it_names(text: str, expected: list[str]) -> Non
 
 
 def test_a_run_is_found_by_a_piece_of_its_id() -> None:
-    assert parse_filter(RUNNING.id[-5:]).matches(RUNNING, now=NOW)
-    assert parse_filter(f"id:{RUNNING.run_id}").matches(RUNNING, now=NOW)
+    assert passes(RUNS.filter(RUNNING.id[-5:]), RUNNING)
+    assert passes(RUNS.filter(f"id:{RUNNING.run_id}"), RUNNING)
 
 
 def test_a_run_shown_as_slow_is_running_all_the_same() -> None:
-    assert parse_filter("state:running").matches(RUNNING, now=NOW, state="slow")
-    assert parse_filter("state:slow").matches(RUNNING, now=NOW, state="slow")
-    assert not parse_filter("state:slow").matches(RUNNING, now=NOW)
+    assert passes(RUNS.filter("state:running"), replace(RUNNING, state="slow"))
+    assert passes(RUNS.filter("state:slow"), replace(RUNNING, state="slow"))
+    assert not passes(RUNS.filter("state:slow"), RUNNING)
 
 
 @pytest.mark.parametrize("text", ["!", '"', '""', "state:failed !"])
 def test_a_word_that_is_not_there_yet_filters_nothing(text: str) -> None:
-    wanted = parse_filter(text)
-    assert wanted.matches(FAILED, now=NOW)
+    wanted = RUNS.filter(text)
+    assert passes(wanted, FAILED)
 
 
 @pytest.mark.parametrize("text", ["state:", "state:,", "job: ", "dur>", "since:", "state:failed job:", "endpoint:"])
 def test_a_field_without_a_value_is_an_error(text: str) -> None:
     with pytest.raises(FilterError, match="has no value"):
-        parse_filter(text)
+        RUNS.filter(text)
 
 
 def test_a_word_with_commas_names_jobs_as_job_does() -> None:
     assert taken("crm_sync,ads*") == taken("job:crm_sync,ads*") == ["lost", "failed"]
     assert taken("!crm_sync,ads*") == ["running", "done"]
-    assert parse_filter("crm_sync,ads* job:x !job:y").jobs == ("crm_sync", "ads*", "x")
+    assert RUNS.filter("crm_sync,ads* job:x !job:y").jobs == ("crm_sync", "ads*", "x")
 
 
 @pytest.mark.parametrize(
@@ -117,33 +138,33 @@ def test_a_word_with_commas_names_jobs_as_job_does() -> None:
 )
 def test_what_is_not_understood_is_named_with_its_mend(text: str, says: str) -> None:
     with pytest.raises(FilterError, match=says.replace("?", r"\?")):
-        parse_filter(text)
+        RUNS.filter(text)
 
 
 def test_the_empty_filter_is_falsy_and_keeps_no_text() -> None:
-    assert not parse_filter("   ")
-    assert parse_filter("  state:lost ").text == "state:lost"
-    assert Filter().matches(DONE, now=NOW)
+    assert not RUNS.filter("   ")
+    assert RUNS.filter("  state:lost ").text == "state:lost"
+    assert passes(Filter(), DONE)
 
 
 def test_since_moves_with_the_clock() -> None:
-    wanted = parse_filter("since:1h")
-    assert wanted.matches(LOST, now=NOW)
-    assert not wanted.matches(LOST, now=NOW + timedelta(minutes=5))
+    wanted = RUNS.filter("since:1h")
+    assert passes(wanted, LOST)
+    assert not passes(wanted, LOST, now=NOW + timedelta(minutes=5))
 
 
 def test_a_filter_says_how_far_back_it_has_to_be_looked_for() -> None:
-    assert parse_filter("since:1h job:x").oldest(NOW) == NOW - timedelta(hours=1)
-    assert parse_filter("since:2h since:1h").oldest(NOW) == NOW - timedelta(hours=1)
-    assert parse_filter("!since:1h").oldest(NOW) is None
-    assert parse_filter("job:x").oldest(NOW) is None
+    assert RUNS.filter("since:1h job:x").oldest(NOW) == NOW - timedelta(hours=1)
+    assert RUNS.filter("since:2h since:1h").oldest(NOW) == NOW - timedelta(hours=1)
+    assert RUNS.filter("!since:1h").oldest(NOW) is None
+    assert RUNS.filter("job:x").oldest(NOW) is None
     assert Filter().oldest(NOW) is None
 
 
 def test_every_field_is_understood() -> None:
     samples = {"state": "lost", "since": "1h", "until": "1h", "dur": "1m", "req": "1", "items": "1", "err": "1"}
-    for field in FIELDS:
-        parse_filter(f"{field}:{samples.get(field, '1')}")
+    for field in RUNS.grammar.names:
+        RUNS.filter(f"{field}:{samples.get(field, '1')}")
 
 
 @pytest.mark.parametrize(
@@ -176,29 +197,50 @@ def test_times_without_a_zone_are_read_in_the_readers_zone(text: str, expected: 
 
 def test_a_run_is_found_by_an_endpoint_that_it_asked() -> None:
     run, quiet = make_run("sync", requests=9), make_run("quiet")
-    named = parse_filter("endpoint:/contacts")
-    assert named.matches(run, now=NOW, endpoints={"/v2/contacts", "/companies"})
-    assert not named.matches(run, now=NOW, endpoints={"/companies"})
-    assert not named.matches(quiet, now=NOW)
-    turned = parse_filter("!endpoint:/v2/*,/companies")
-    assert not turned.matches(run, now=NOW, endpoints={"/v2/contacts"})
-    assert turned.matches(run, now=NOW, endpoints={"/orders"})
-    assert turned.matches(quiet, now=NOW)
+    named = RUNS.filter("endpoint:/contacts")
+    assert passes(named, run, endpoints={"/v2/contacts", "/companies"})
+    assert not passes(named, run, endpoints={"/companies"})
+    assert not passes(named, quiet)
+    turned = RUNS.filter("!endpoint:/v2/*,/companies")
+    assert not passes(turned, run, endpoints={"/v2/contacts"})
+    assert passes(turned, run, endpoints={"/orders"})
+    assert passes(turned, quiet)
 
 
 def test_a_run_whose_endpoints_are_unknown_passes_no_filter_that_names_any() -> None:
     run = make_run("sync", requests=9)
-    assert not parse_filter("endpoint:/contacts").matches(run, now=NOW)
-    assert not parse_filter("!endpoint:/contacts").matches(run, now=NOW)
+    assert not passes(RUNS.filter("endpoint:/contacts"), run)
+    assert not passes(RUNS.filter("!endpoint:/contacts"), run)
 
 
 def test_a_run_passes_that_may_have_asked_an_endpoint_by_then() -> None:
     run = make_run("sync", requests=9)
     for text in ("endpoint:/contacts", "!endpoint:/contacts"):
-        assert parse_filter(text).matches(run, now=NOW, endpoints={"/contacts"}, perhaps_fewer=True)
-    assert not parse_filter("endpoint:/orders").matches(run, now=NOW, endpoints={"/contacts"}, perhaps_fewer=True)
+        assert passes(RUNS.filter(text), run, endpoints={"/contacts"}, perhaps_fewer=True)
+    assert not passes(RUNS.filter("endpoint:/orders"), run, endpoints={"/contacts"}, perhaps_fewer=True)
 
 
 def test_an_endpoint_is_text() -> None:
     with pytest.raises(FilterError, match="endpoint holds text"):
-        parse_filter("endpoint>5")
+        RUNS.filter("endpoint>5")
+
+
+@pytest.mark.parametrize("fields", [RUNS, JOBS, KINDS], ids=["runs", "jobs", "errors"])
+def test_every_list_has_the_same_language(fields: FieldList[Any]) -> None:
+    for text, says in {
+        "colour:red": "no field 'colour'",
+        "state:nonsense": "no state 'nonsense'",
+        "state:": "state has no value",
+        "job>5": "job holds text",
+    }.items():
+        with pytest.raises(FilterError, match=says):
+            fields.filter(text)
+    assert len(fields.filter('"two words" !job:a*,b -x').terms) == 3
+    assert fields.filter("job:a,b*").jobs == ("a", "b*")
+
+
+def test_a_word_that_is_a_state_means_that_state_alone() -> None:
+    late = next(row for row in night_jobs() if row.overdue_s is not None)
+    assert not JOBS.filter("state:over").matches(late, NOW)
+    assert JOBS.filter("state:overd").matches(late, NOW)
+    assert JOBS.filter("state:over").matches(replace(late, overdue_s=None, runs=(), given_up_since=NOW), NOW)

@@ -9,17 +9,18 @@ import pytest
 from etlwatch.analysis.health import Finding
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import Rates, Snapshot
-from etlwatch.fields.runs import RUNS, Pen
+from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.header import Freshness, freshness_parts, tracking_part
 from etlwatch.rendering.headline import Counts, banner, count_states, headline, state_parts
 from etlwatch.rendering.lines import lay_out
 from etlwatch.rendering.run_pane import pane_lines, pane_title
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
 from tracking_core.records import Run, Switch
 
 PARIS = ZoneInfo("Europe/Paris")
-PEN = Pen(NOW, PARIS)
+CONTEXT = DisplayContext(NOW, PARIS)
 
 
 def rows_of(*runs: Run, **parts: object) -> list[RunRow]:
@@ -206,7 +207,7 @@ def test_an_empty_store_says_so() -> None:
 
 
 def pane(run: Run, **parts: object) -> list[str]:
-    return [plain_text(line) for line in pane_lines(rows_of(run, **parts)[0], PEN)]
+    return [plain_text(line) for line in pane_lines(rows_of(run, **parts)[0], CONTEXT)]
 
 
 def test_the_pane_of_a_lost_run_says_since_and_because() -> None:
@@ -249,11 +250,11 @@ def test_a_run_within_its_usual_time_is_said_to_be_normal() -> None:
         make_run("invoices", minutes_ago=100 * index, lasted_s=1_500 + index, number=index) for index in range(1, 7)
     ]
     row = next(row for row in rows_of(make_run("invoices", minutes_ago=11.7), *before) if row.live)
-    assert plain_text(pane_lines(row, PEN)[0]) == " normal   11m 42s so far, usually 25m, p95 25m (6 runs)"
+    assert plain_text(pane_lines(row, CONTEXT)[0]) == " normal   11m 42s so far, usually 25m, p95 25m (6 runs)"
 
 
 def test_the_title_is_state_job_and_the_last_four_letters_of_the_id() -> None:
-    title = plain_text(pane_title(rows_of(RUNNING)[0], PEN))
+    title = plain_text(pane_title(rows_of(RUNNING)[0], CONTEXT))
     assert title == f"● running  invoices_export {RUNNING.id[-4:]}"
 
 
@@ -262,7 +263,7 @@ def test_nothing_raw_from_the_store_reaches_the_pane(run: Run) -> None:
     evil = "\x1b]52;c;aGk=\x07[@click=app.quit]"
     hostile = replace(run, job=evil, notes=evil, evidence=evil, host=evil, user=evil, command=evil, code_version=evil)
     row = rows_of(hostile, last_errors={run.run_id: make_error(run, error_type=evil, message=evil)})[0]
-    shown = "".join(plain_text(line) for line in (*pane_lines(row, PEN), pane_title(row, PEN)))
+    shown = "".join(plain_text(line) for line in (*pane_lines(row, CONTEXT), pane_title(row, CONTEXT)))
     shown += plain_text(headline([row], now=NOW, zone=PARIS, width=400))
     assert "\x1b" not in shown
     assert "\x07" not in shown

@@ -9,14 +9,14 @@ import pytest
 
 from etlwatch.analysis.baseline import past_of
 from etlwatch.analysis.jobs import JobRow, build_job, count_jobs, history_of
-from etlwatch.fields.jobs import JOBS, JOBS_80, JOBS_120, JOBS_160, job_cells, job_columns
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.field import Order
+from etlwatch.fields.jobs import JOBS
 from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_run
-from tests.etlwatch.job_night import PARIS, PEN, ended_runs, night_jobs
+from tests.etlwatch.job_night import CONTEXT, PARIS, ended_runs, night_jobs
 from tracking_core.records import Run
 
 HOUR = timedelta(hours=1)
@@ -31,8 +31,8 @@ def row_of(runs: list[Run], *, now: datetime = NOW, **options: object) -> JobRow
     return build_job(history_of("sync", runs, past=past, zone=PARIS, **options), now=now, zone=PARIS)  # type: ignore[arg-type]
 
 
-def texts(row: JobRow, *, cells: int = 30, pen: Pen = PEN) -> dict[str, str]:
-    return {key: plain_text(spans) for key, spans in job_cells(row, pen, strip_cells=cells).items()}
+def texts(row: JobRow, *, cells: int = 30, context: DisplayContext = CONTEXT) -> dict[str, str]:
+    return {key: plain_text(spans) for key, spans in JOBS.cells(row, context, brief=cells < 30).items()}
 
 
 # -- as drawn
@@ -76,15 +76,15 @@ def test_the_drawn_order_and_line_one() -> None:
 
 def test_the_drawn_headline_and_pane() -> None:
     rows = JOBS.sort(night_jobs())
-    assert plain_text(jobs_headline(rows, PEN, brief=False)) == (
+    assert plain_text(jobs_headline(rows, CONTEXT, brief=False)) == (
         " nightly_ledger has not begun: expected at 02:00 CET (28 of 30 nights within 3m), now 1h 12m overdue."
     )
-    assert plain_text(jobs_headline(rows, PEN, brief=True)) == (
+    assert plain_text(jobs_headline(rows, CONTEXT, brief=True)) == (
         " nightly_ledger has not begun: due 02:00, 1h 12m overdue."
     )
     late = rows[0]
-    assert plain_text(job_title(late, PEN)) == "! overdue 1h 12m  nightly_ledger"
-    assert [plain_text(line) for line in job_pane(late, PEN)] == [
+    assert plain_text(job_title(late, CONTEXT)) == "! overdue 1h 12m  nightly_ledger"
+    assert [plain_text(line) for line in job_pane(late, CONTEXT)] == [
         " expected 02:00 CET: 28 of its last 30 began within 3m of it",
         " last     Sun 02:00, completed in 12m (usual 12m), from etl-02",
     ]
@@ -95,27 +95,27 @@ def test_the_smallest_layout_is_the_drawn_one() -> None:
     cells = texts(row, cells=20)
     assert cells["strip"] == "▃" * 13 + "▄▃▃▃▃▃!"
     assert (cells["success"], cells["next"]) == ("30/30", "overdue 1h 12m")
-    assert [column.header for column in JOBS_80] == ["job", "last 20 (half=p95)", "success", "usual", "next"]
-    assert job_columns(80) == JOBS_80
-    assert job_columns(159) == JOBS_120
-    assert job_columns(200) == JOBS_160
+    assert [column.header for column in JOBS.layout(80)] == ["job", "last 20 (half=p95)", "success", "usual", "next"]
+    assert JOBS.layout(119) == JOBS.layout(80)
+    assert JOBS.layout(159) == JOBS.layout(120) != JOBS.layout(119)
+    assert JOBS.layout(200) == JOBS.layout(160) != JOBS.layout(159)
 
 
-@pytest.mark.parametrize(("columns", "width"), [(JOBS_80, 80), (JOBS_120, 120), (JOBS_160, 160)])
-def test_every_layout_fits_its_width_and_every_cell_its_column(columns: tuple, width: int) -> None:
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_every_layout_fits_its_width_and_every_cell_its_column(width: int) -> None:
+    columns = JOBS.layout(width)
     assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
-    strip = next(column.width for column in columns if column.key == "strip")
     for row in night_jobs():
-        cells = job_cells(row, PEN, strip_cells=strip)
+        cells = JOBS.cells(row, CONTEXT, brief=JOBS.is_narrow(width))
         for column in columns:
             if column.key != "job":
                 assert spans_width(cells[column.key]) <= column.width, (row.job, column.key)
 
 
 def test_ascii_keeps_every_width() -> None:
-    pen = Pen(NOW, PARIS, ASCII)
+    context = DisplayContext(NOW, PARIS, ASCII)
     for row in night_jobs():
-        for key, spans in job_cells(row, pen, strip_cells=30).items():
+        for key, spans in JOBS.cells(row, context, brief=False).items():
             text = plain_text(spans)
             assert text.isascii(), (key, text)
             assert len(text) == len(texts(row)[key])
@@ -127,7 +127,7 @@ def test_ascii_keeps_every_width() -> None:
 def test_a_run_that_took_much_longer_than_its_p95_stands_out() -> None:
     runs = ended_runs("sync", 10, since=60)
     runs[3] = replace(runs[3], duration_s=30 * 60.0)
-    inked = job_cells(row_of(runs), PEN, strip_cells=30)["strip"]
+    inked = JOBS.cells(row_of(runs), CONTEXT, brief=False)["strip"]
     assert [text for text, role in inked if role == "amber-fill"] == ["▇"]
 
 
@@ -140,9 +140,9 @@ def test_runs_that_ended_badly_and_lost_ones_count_against_success() -> None:
 
 def test_a_rate_of_nine_in_ten_is_remarkable_and_of_two_runs_unknown() -> None:
     poor = row_of(ended_runs("sync", 10, since=60, failed=(3, 9, 12)))
-    assert job_cells(poor, PEN, strip_cells=30)["success"][0] == ("27/30", "amber")
+    assert JOBS.cells(poor, CONTEXT, brief=False)["success"][0] == ("27/30", "amber")
     fine = row_of(ended_runs("sync", 10, since=60, failed=(3,)))
-    assert job_cells(fine, PEN, strip_cells=30)["success"][0] == ("29/30", "dim")
+    assert JOBS.cells(fine, CONTEXT, brief=False)["success"][0] == ("29/30", "dim")
     assert texts(row_of(ended_runs("sync", 10, count=2, since=60)))["success"] == "2/2    –"
 
 
@@ -153,7 +153,7 @@ def test_a_drift_is_told_and_noise_is_not() -> None:
     row = row_of(slower)
     assert row.trend == pytest.approx(0.2)
     assert row.drifting
-    assert "took +20%" in plain_text(job_pane(row, PEN)[-1])
+    assert "took +20%" in plain_text(job_pane(row, CONTEXT)[-1])
     noisy = [replace(run, duration_s=720.0 if n % 2 else 600.0) for n, run in enumerate(ended_runs("s", 10, since=60))]
     assert not row_of(noisy).drifting
     faster = [
@@ -171,9 +171,9 @@ def test_a_job_is_not_late_within_its_own_unpunctuality() -> None:
     runs = ended_runs("sync", 10, since=60, every=60)
     began = runs[0].started_at
     assert row_of(runs, now=began + HOUR + timedelta(seconds=50)).overdue_s is None
-    assert texts(row_of(runs, now=began + HOUR + timedelta(seconds=50)), pen=Pen(began + HOUR * 1.01, PARIS))[
-        "next"
-    ] == (f"due {(began + HOUR).astimezone(PARIS):%H:%M}")
+    assert texts(
+        row_of(runs, now=began + HOUR + timedelta(seconds=50)), context=DisplayContext(began + HOUR * 1.01, PARIS)
+    )["next"] == (f"due {(began + HOUR).astimezone(PARIS):%H:%M}")
     late = row_of(runs, now=began + 2 * HOUR)
     assert late.overdue_s == 3_600
     assert late.trouble == "overdue"
@@ -204,7 +204,7 @@ def test_a_job_that_nobody_runs_any_more_is_no_alarm() -> None:
     assert row.given_up_since is not None
     assert row.rank == 3
     assert texts(row)["next"] == "–"
-    assert "nobody waits for it any more" in plain_text(job_pane(row, PEN)[-1])
+    assert "nobody waits for it any more" in plain_text(job_pane(row, CONTEXT)[-1])
     assert count_jobs([row]).given_up == 1
 
 
@@ -218,21 +218,21 @@ def test_a_failure_is_trouble_until_a_later_run_completes() -> None:
 def test_what_is_known_of_an_ok_job_is_when_it_is_next() -> None:
     row = row_of(ended_runs("sync", 10, since=30, every=60))
     assert texts(row)["next"] == "today 03:42"
-    assert plain_text(job_pane(row, PEN)[-1]) == (
+    assert plain_text(job_pane(row, CONTEXT)[-1]) == (
         " next     03:42 CET: 29 of its last 29 began 1h 00m after the one before, give or take 36s"
     )
-    assert plain_text(jobs_headline([row], PEN, brief=False)) == " Nothing needs you. Next is sync, today 03:42."
+    assert plain_text(jobs_headline([row], CONTEXT, brief=False)) == " Nothing needs you. Next is sync, today 03:42."
 
 
 def test_trouble_without_lateness_is_named_in_line_two() -> None:
     rows = [row for row in JOBS.sort(night_jobs()) if row.overdue_s is None]
-    assert plain_text(jobs_headline(rows, PEN, brief=False)) == (
+    assert plain_text(jobs_headline(rows, CONTEXT, brief=False)) == (
         " Nothing is overdue. ads_metrics_pull failed, crm_contacts_sync lost, warehouse_orders stalled."
     )
 
 
 def test_an_empty_store_has_no_jobs_yet() -> None:
-    assert plain_text(jobs_headline([], PEN, brief=False)) == " No jobs yet."
+    assert plain_text(jobs_headline([], CONTEXT, brief=False)) == " No jobs yet."
     assert [plain_text(part.spans) for part in job_parts(count_jobs([]))] == ["jobs"]
 
 
@@ -248,5 +248,9 @@ def test_jobs_are_sorted_by_any_column_the_unknown_last() -> None:
 def test_hostile_names_are_made_safe() -> None:
     name = "\x1b[31mevil\u202e"
     row = build_job(history_of(name, ended_runs(name, 10, since=60), zone=PARIS), now=NOW, zone=PARIS)
-    said = [texts(row)["job"], plain_text(job_title(row, PEN)), plain_text(jobs_headline([row], PEN, brief=True))]
+    said = [
+        texts(row)["job"],
+        plain_text(job_title(row, CONTEXT)),
+        plain_text(jobs_headline([row], CONTEXT, brief=True)),
+    ]
     assert all("\x1b" not in text and "\u202e" not in text for text in said)

@@ -10,14 +10,15 @@ from etlwatch.analysis.baseline import JobPast, Usual, pasts_of_listed
 from etlwatch.analysis.health import judge_fleet
 from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import RUNS, RUNS_80, RUNS_160, Pen, row_role, run_cells
+from etlwatch.fields.field import Order
+from etlwatch.fields.runs import RUNS, row_role
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII, UNICODE
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
 from tracking_core.records import Run
 
-PEN = Pen(NOW, ZoneInfo("Europe/Paris"))
+CONTEXT = DisplayContext(NOW, ZoneInfo("Europe/Paris"))
 
 
 def snapshot_of(*runs: Run, **parts: object) -> Snapshot:
@@ -28,8 +29,8 @@ def row_of(run: Run, **parts: object) -> RunRow:
     return build_rows(snapshot_of(run, **parts))[0]
 
 
-def texts(row: RunRow, pen: Pen = PEN) -> dict[str, str]:
-    return {key: plain_text(spans) for key, spans in run_cells(row, pen).items()}
+def texts(row: RunRow, context: DisplayContext = CONTEXT) -> dict[str, str]:
+    return {key: plain_text(spans) for key, spans in RUNS.cells(row, context).items()}
 
 
 # -- verdicts
@@ -211,7 +212,7 @@ def test_a_lost_run_has_no_rate_and_an_idle_one_none_either() -> None:
 
 def test_errors_are_what_was_recorded_and_what_failed_together() -> None:
     run = make_run(lasted_s=60, status="failed", errors=3, failed_requests=204)
-    cells = run_cells(row_of(run), PEN)
+    cells = RUNS.cells(row_of(run), CONTEXT)
     assert cells["err"] == (("207", "red"),)
 
 
@@ -229,7 +230,7 @@ def test_stored_text_is_made_visible_in_every_cell() -> None:
 def test_in_ascii_every_cell_is_ascii() -> None:
     run = make_run(requests=5, state="lost")
     row = row_of(run, phases={run.run_id: (make_phase(run, "load", 1, "running", rows=1, of_rows=3),)})
-    assert "".join(texts(row, Pen(NOW, PEN.zone, ASCII)).values()).isascii()
+    assert "".join(texts(row, DisplayContext(NOW, CONTEXT.zone, ASCII)).values()).isascii()
 
 
 def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
@@ -259,8 +260,8 @@ def test_completed_rows_recede_and_the_others_do_not() -> None:
 
 
 def test_every_column_of_the_layouts_that_can_be_filled_is_filled() -> None:
-    keys = set(run_cells(row_of(make_run()), Pen(NOW, None, UNICODE)))
-    assert {column.key for column in (*RUNS_80, *RUNS_160)} - keys == {"margin"}
+    keys = set(RUNS.cells(row_of(make_run()), DisplayContext(NOW, None, UNICODE)))
+    assert {column.key for column in (*RUNS.layout(80), *RUNS.layout(160))} - keys == {"margin"}
 
 
 # -- order
@@ -311,7 +312,7 @@ def test_the_unknown_stands_last_in_either_direction() -> None:
     assert [row.run.job for row in RUNS.sort(rows, Order("p95", inverted=True))] == ["timed", "untimed"]
 
 
-@pytest.mark.parametrize("column", RUNS.columns)
+@pytest.mark.parametrize("column", RUNS.orders)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_every_column_sorts_a_mixed_fleet_without_losing_a_run(column: str, inverted: bool) -> None:
     assert sorted(jobs(Order(column, inverted))) == sorted(jobs(Order()))

@@ -8,14 +8,14 @@ from datetime import timedelta
 from etlwatch.analysis.baseline import JobPast, PhasePast, Usual
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.run.overview import run_facts
 from etlwatch.rendering.run.phases import gantt_lines, phase_legend, phases_to_show
 from etlwatch.rendering.run.view import RunView, view_of
+from etlwatch.text.display import DisplayContext
 from tests.etlwatch.fleet import NOW, make_phase, make_run
 from tracking_core.records import Phase, Run
 
-PEN = Pen(NOW)
+CONTEXT = DisplayContext(NOW)
 
 
 def usual(seconds: float) -> Usual:
@@ -75,7 +75,7 @@ def test_an_ended_run_shows_only_its_own_phases() -> None:
 
 
 def test_what_is_expected_lies_behind_the_one_now_line() -> None:
-    lines = [text(line) for line in gantt_lines(living(), PEN, width=160)]
+    lines = [text(line) for line in gantt_lines(living(), CONTEXT, width=160)]
     now_at = lines[2].index("│", 50)
     assert all(line[now_at] == "│" for line in lines[1:4])
     assert "░" in lines[2][now_at:]
@@ -89,18 +89,18 @@ def test_heads_say_time_excess_usual_rate_and_progress() -> None:
     load = replace(
         make_phase(run, "load", 2, "running", rows=50, of_rows=100), started_at=run.started_at, ended_at=None
     )
-    head, late = (text(line) for line in gantt_lines(opened(run, [load]), PEN, width=160)[:2])
+    head, late = (text(line) for line in gantt_lines(opened(run, [load]), CONTEXT, width=160)[:2])
     assert head.split() == ["time", "usual", "rate", "done"]
     assert late[:48].split() == ["▲", "2", "load", "1h", "00m", "2.7×", "20m", "<0.1/s", "50%"]
-    brief = text(gantt_lines(opened(run, [load]), PEN, width=80)[0])
+    brief = text(gantt_lines(opened(run, [load]), CONTEXT, width=80)[0])
     assert brief[:27].split() == ["▲", "load", "1h", "00m", "2.7×"]
 
 
 def test_without_a_past_nothing_usual_is_drawn() -> None:
     run = make_run("sync", minutes_ago=20)
     view = opened(run, [replace(make_phase(run, "load", 1, "running"), ended_at=None)], JobPast())
-    assert text(phase_legend(view, PEN)) == "phases  ━ done"
-    assert not any("░" in text(line) for line in gantt_lines(view, PEN, width=160))
+    assert text(phase_legend(view, CONTEXT)) == "phases  ━ done"
+    assert not any("░" in text(line) for line in gantt_lines(view, CONTEXT, width=160))
 
 
 def test_figures_stand_beside_their_usual_and_a_slow_rate_is_marked() -> None:

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.run.timeline import events_of, timeline_lines
 from etlwatch.rendering.run.view import RunView
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import PARIS
 from tests.etlwatch.fleet import NOW, make_cell, make_error, make_phase, make_run
 from tracking_core.records import Run
 
-PEN = Pen(NOW, PARIS)
+CONTEXT = DisplayContext(NOW, PARIS)
 
 
 def view_with(run: Run, **details: object) -> RunView:
@@ -24,7 +24,7 @@ def view_with(run: Run, **details: object) -> RunView:
 
 
 def told(view: RunView) -> list[tuple[str, str]]:
-    return [(event.word, event.text) for event in events_of(view, PEN)]
+    return [(event.word, event.text) for event in events_of(view, CONTEXT)]
 
 
 def test_a_run_begins_and_ends_with_who_ended_it() -> None:
@@ -50,7 +50,7 @@ def test_throttled_cells_close_to_each_other_are_one_event() -> None:
     cells = tuple(
         make_cell(begin + 60 * minute, 60, throttled=3 if minute in (2, 4, 20) else 0) for minute in range(30)
     )
-    throttled = [event for event in events_of(view_with(run, series=cells), PEN) if event.word == "429"]
+    throttled = [event for event in events_of(view_with(run, series=cells), CONTEXT) if event.word == "429"]
     assert [event.text for event in throttled] == [
         "6 of 20 requests throttled within 3m 00s", "3 of 10 requests throttled within 1m 00s",
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def test_errors_of_one_kind_within_a_minute_are_one_event() -> None:
     view = view_with(run, errors=tuple(errors))
     texts = [text.split(":")[0] for word, text in told(view) if word == "error"]
     assert texts == ["3× ValueError in load", "ValueError in load"]
-    assert plain_text(timeline_lines(view, PEN, width=100)[-1]) == " of 5 errors the newest 4 are here"
+    assert plain_text(timeline_lines(view, CONTEXT, width=100)[-1]) == " of 5 errors the newest 4 are here"
 
 
 def test_a_run_that_was_lost_tells_its_last_heartbeat() -> None:
@@ -83,13 +83,13 @@ def test_a_run_that_was_lost_tells_its_last_heartbeat() -> None:
 
 def test_names_of_any_length_and_kind_stay_within_their_line_and_do_nothing() -> None:
     run = make_run("x\x1b[31m" + "長" * 200, minutes_ago=10)
-    for line in timeline_lines(view_with(run), PEN, width=60):
+    for line in timeline_lines(view_with(run), CONTEXT, width=60):
         assert "\x1b" not in plain_text(line)
         assert len(plain_text(line)) <= 60
 
 
 def test_a_day_that_is_not_today_is_named_before_its_events() -> None:
     run = make_run(minutes_ago=60 * 30, lasted_s=60 * 60 * 29)
-    lines = [plain_text(line).strip() for line in timeline_lines(view_with(run), PEN, width=100)]
+    lines = [plain_text(line).strip() for line in timeline_lines(view_with(run), CONTEXT, width=100)]
     assert lines[0] == "Sat 24 Oct 2026"
     assert lines[2] == "Mon 26 Oct 2026"

@@ -24,7 +24,7 @@ from etlwatch.cli.early import flags_of
 from etlwatch.cli.root import etlwatch
 from etlwatch.config.effective import Flags
 from etlwatch.config.options import options_with_flags
-from etlwatch.fields.ordering import Order
+from etlwatch.fields.field import Order
 from etlwatch.tui.colours import color_system_of, palette, role_style
 from etlwatch.tui.first_frame import FirstFrame, Line
 from etlwatch.tui.terminal.cells import Shadow

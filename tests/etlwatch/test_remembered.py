@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from etlwatch.fields.ordering import Order
+from etlwatch.fields.field import Order
 from etlwatch.tui.screens.errors import ErrorsScreen
 from etlwatch.tui.screens.jobs import JobsScreen
 from etlwatch.tui.view_state import Remembered, recall, remember, state_file

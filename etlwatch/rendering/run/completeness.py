@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from etlwatch.analysis.coverage import coverage_words
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.lines import labelled
 from etlwatch.rendering.run.view import RunView
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import UNKNOWN, count, duration_ms, percent
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans
@@ -97,7 +97,7 @@ def source_words(view: RunView) -> Spans:
     )
 
 
-def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
+def source_lines(view: RunView, context: DisplayContext, *, width: int) -> list[Spans]:
     """Return the source tab: a line for each entity, then what the columns mean."""
     rows = reconcile(view)
     if not rows:
@@ -108,15 +108,15 @@ def source_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
         share = row.fetched / row.counted if row.counted and row.fetched is not None else None
         missing = share is not None and share < 1 and not view.row.live
         cells: list[Span] = [
-            (f" {pad(safe(row.entity), name, ellipsis=pen.glyphs.ellipsis)}", "text"),
+            (f" {pad(safe(row.entity), name, ellipsis=context.glyphs.ellipsis)}", "text"),
             (f"{_exact(row.counted):>12}", "text"),
             (f"{_exact(row.fetched):>12}", "text"),
             (f"{percent(share) if share is not None else '':>6}", "amber bold" if missing else "dim"),
             (f"{_exact(row.loaded):>12}", "text"),
         ]
-        lines.append(tuple((pen.glyphs.text(text), role) for text, role in cells))
+        lines.append(tuple((context.glyphs.text(text), role) for text, role in cells))
     if view.details.coverage:
-        lines.extend([(), ((" pages", "text bold"),), *pages_lines(view, pen)])
+        lines.extend([(), ((" pages", "text bold"),), *pages_lines(view, context)])
     lines.extend(
         [
             (),
@@ -167,17 +167,17 @@ def endpoint_pages(view: RunView, endpoint: str) -> Spans:
     return labelled("pages", tuple(said))
 
 
-def pages_lines(view: RunView, pen: Pen, *, most: int = 6) -> list[Spans]:
+def pages_lines(view: RunView, context: DisplayContext, *, most: int = 6) -> list[Spans]:
     """Return the holes, overlaps and unanswered pages of each endpoint, for the source tab."""
     lines: list[Spans] = []
     for coverage in view.details.coverage:
         what = "pages" if coverage.numbered else "offsets"
         head = f" {safe(coverage.endpoint)}  {coverage.pages:,} pages, {what} {coverage.first:,} to {coverage.last:,}"
-        lines.append(((pen.glyphs.text(head), "text"), ("  whole" if coverage.complete else "", "dim")))
+        lines.append(((context.glyphs.text(head), "text"), ("  whole" if coverage.complete else "", "dim")))
         found = [(f"hole     {start:,} to {end:,}", "amber") for start, end in coverage.holes]
         found += [(f"overlap  {start:,} to {end:,}", "amber") for start, end in coverage.overlaps]
         found += [(f"never answered at {offset:,}", "amber") for offset in coverage.never]
-        lines += [((f"   {pen.glyphs.text(text)}", role),) for text, role in found[:most]]
+        lines += [((f"   {context.glyphs.text(text)}", role),) for text, role in found[:most]]
         if len(found) > most:
             lines.append(((f"   and {len(found) - most:,} more", "dim"),))
     return lines
@@ -206,7 +206,7 @@ def _sums(ledger: Sequence[WriterLedger]) -> tuple[int, int, int, int]:
     )
 
 
-def delivery_lines(view: RunView, pen: Pen) -> list[Spans]:
+def delivery_lines(view: RunView, context: DisplayContext) -> list[Spans]:
     """Return the delivery tab: the sum, then each writer of the run with the CPU time that tracking cost the job."""
     ledger = view.details.ledger
     lines: list[Spans] = [(), labelled("delivery", delivery_words(view))]
@@ -225,7 +225,7 @@ def delivery_lines(view: RunView, pen: Pen) -> list[Spans]:
                 (f" {writer.writer_id:016x}  {writer.emitted:>10,}{writer.stored:>10,}", "text"),
                 (f"{writer.dropped:>9,}", "amber" if writer.dropped else "text"),
                 (f"{writer.missing:>9,}", "amber" if writer.missing and not view.row.live else "text"),
-                (f"{pen.glyphs.text(cpu):>10}{pen.glyphs.text(worst):>12}", "dim"),
+                (f"{context.glyphs.text(cpu):>10}{context.glyphs.text(worst):>12}", "dim"),
             )
         )
     return lines

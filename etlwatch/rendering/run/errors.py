@@ -12,10 +12,10 @@ from typing import Final
 
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.errors import known_words, runs_words, success_words
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.errors import known_text, runs_text, success_text
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.columns import Column, headers, laid_out
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, stamp
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
@@ -122,25 +122,25 @@ def groups_words(view: RunView) -> str:
     return f"{count(max(total, read))}{kinds}{newest}"
 
 
-def error_cells(group: ErrorGroup, pen: Pen) -> dict[str, Spans]:
+def error_cells(group: ErrorGroup, context: DisplayContext) -> dict[str, Spans]:
     """Return the cells of a group in the list of errors."""
     newest = group.newest
     return {
-        "count": ((pen.glyphs.text(f"{count(group.number)}×"), "text bold"),),
-        "first": ((moment(group.oldest.at, pen.now, pen.zone), "dim"),),
-        "last": ((moment(newest.at, pen.now, pen.zone), "dim"),),
+        "count": ((context.glyphs.text(f"{count(group.number)}×"), "text bold"),),
+        "first": ((moment(group.oldest.at, context.now, context.zone), "dim"),),
+        "last": ((moment(newest.at, context.now, context.zone), "dim"),),
         "kind": ((safe(newest.error_type), "red"),),
         "where": ((safe(newest.phase or ""), "text"),),
         "message": ((safe(last_line(newest.message)), "text"),),
-        **_known_cells(group.kind, pen),
+        **_known_cells(group.kind, context),
     }
 
 
-def _known_cells(kind: ErrorKind | None, pen: Pen) -> dict[str, Spans]:
+def _known_cells(kind: ErrorKind | None, context: DisplayContext) -> dict[str, Spans]:
     """Return what other runs know of a kind, at three lengths; nothing where nobody has asked."""
     if kind is None:
         return {}
-    since = moment(kind.seen_since, pen.now, pen.zone)
+    since = moment(kind.seen_since, context.now, context.zone)
     if kind.new:
         new = ("new", "red bold")
         return {
@@ -148,36 +148,38 @@ def _known_cells(kind: ErrorKind | None, pen: Pen) -> dict[str, Spans]:
             "brief": (new, (f" since {since}", "dim")),
             "runs": (new, (f" {since}", "dim")),
         }
-    runs = runs_words(kind)
+    runs = runs_text(kind)
     return {
-        "known": ((known_words(kind, pen).replace("known: ", "known  "), "dim"),),
+        "known": ((known_text(kind, context).replace("known: ", "known  "), "dim"),),
         "brief": ((f"{runs} since {since}", "dim"),),
         "runs": ((f"in {runs}", "dim"),),
     }
 
 
-def errors_block(groups: Sequence[ErrorGroup], pen: Pen, width: int, *, headed: bool) -> list[Spans]:
+def errors_block(groups: Sequence[ErrorGroup], context: DisplayContext, width: int, *, headed: bool) -> list[Spans]:
     """Return groups as the overview shows them, a line each, under headers where there is room for them."""
     columns = error_columns(width) if width >= 110 else BLOCK_80
     lines = [headers(columns, width)] if headed and groups else []
-    lines += [laid_out(columns, error_cells(group, pen), width, ellipsis=pen.glyphs.ellipsis) for group in groups]
+    lines += [
+        laid_out(columns, error_cells(group, context), width, ellipsis=context.glyphs.ellipsis) for group in groups
+    ]
     return lines
 
 
-def error_lines(group: ErrorGroup, pen: Pen) -> list[Spans]:
+def error_lines(group: ErrorGroup, context: DisplayContext) -> list[Spans]:
     """Return the newest error of a group in full: what, when, where, its message and its traceback."""
     error = group.newest
     where = f" in {safe(error.phase)}" if error.phase else ""
-    times = f"{stamp(error.at, pen.zone)}{where}"
+    times = f"{stamp(error.at, context.zone)}{where}"
     if group.number > 1:
-        times += f"; {count(group.number)} alike since {moment(group.oldest.at, pen.now, pen.zone)}"
+        times += f"; {count(group.number)} alike since {moment(group.oldest.at, context.now, context.zone)}"
     lines: list[Spans] = [((f" {safe(error.error_type)}", "red bold"), (f"  {times}", "dim"))]
     lines.extend(((f" {line}", "text"),) for line in safe(error.message, newline=True).split("\n"))
     if group.kind is not None:
-        known = known_words(group.kind, pen)
+        known = known_text(group.kind, context)
         lines.append((
             (f" {known[: len('new')]}", "red bold" if group.kind.new else "dim"),
-            (f"{known[len('new') :]}; {success_words(group.kind, pen)}", "dim"),
+            (f"{known[len('new') :]}; {success_text(group.kind, context)}", "dim"),
         ))  # fmt: skip
     lines.append(())
     if error.traceback:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from etlwatch.analysis.baseline import Usual
 from etlwatch.analysis.compare import compare_runs
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.charts import Chart, chart_lines
 from etlwatch.rendering.compare import brief_lines, success_words
 from etlwatch.rendering.lines import labelled
@@ -16,6 +15,7 @@ from etlwatch.rendering.run.completeness import delivery_words, pages_words, sou
 from etlwatch.rendering.run.errors import errors_block, groups_of, groups_words
 from etlwatch.rendering.run.phases import MEGABYTE, WIDE, gantt_lines, phase_legend
 from etlwatch.rendering.run.view import RunView
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import UNKNOWN, bytes_, count, duration, duration_ms, moment, rate, ratio, share, span
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Span, Spans, fit
@@ -141,33 +141,35 @@ def _fact_spans(fact: Fact, label_cells: int) -> Spans:
     )
 
 
-def overview_lines(view: RunView, pen: Pen, *, width: int, height: int, cursor_s: float | None = None) -> list[Spans]:
+def overview_lines(
+    view: RunView, context: DisplayContext, *, width: int, height: int, cursor_s: float | None = None
+) -> list[Spans]:
     """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
     wide = width >= WIDE and height >= LOWEST_WIDE
-    lines = _wide_top(view, pen, width, cursor_s) if wide else _brief_top(view, width)
-    rule = pen.glyphs.usual
+    lines = _wide_top(view, context, width, cursor_s) if wide else _brief_top(view, width)
+    rule = context.glyphs.usual
     gap: list[Spans] = [()] if wide and height >= 34 else []
     title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
     tail = [*gap, _titled(title, width, rule)]
-    tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], pen, width, headed=wide)
-    tail += [*gap, *_completeness(view, pen, width)]
+    tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], context, width, headed=wide)
+    tail += [*gap, *_completeness(view, context, width)]
     # What is below the phases is worth more than the tenth phase: the phases tab has them all.
     frame = len(lines) + len(gap) + (4 if wide else 2) + len(tail)
     room = max(3, height - frame)
     lines = [
         *lines,
         *gap,
-        _titled(phase_legend(view, pen), width, rule),
-        *gantt_lines(view, pen, width=width, most=room, brief=not wide, cursor_s=cursor_s),
+        _titled(phase_legend(view, context), width, rule),
+        *gantt_lines(view, context, width=width, most=room, brief=not wide, cursor_s=cursor_s),
         *tail,
     ]
-    return [fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis)
+    return [fit(((context.glyphs.text(text), role) for text, role in line), width, ellipsis=context.glyphs.ellipsis)
             for line in lines]  # fmt: skip
 
 
-def _completeness(view: RunView, pen: Pen, width: int) -> list[Spans]:
+def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Spans]:
     """Return what says whether the run is whole, and what differs from its job's last success: beside it where wide."""
-    rule = pen.glyphs.usual
+    rule = context.glyphs.usual
     pages = pages_words(view)
     notes = last_line(view.run.notes)
     source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
@@ -176,9 +178,9 @@ def _completeness(view: RunView, pen: Pen, width: int) -> list[Spans]:
     title: Spans = (("completeness", "text bold"),)
     reference = view.details.reference
     compared = reference is not None and reference.run is not None and view.details.run is not None
-    comparison = compare_runs(view.details, reference, now=pen.now) if reference is not None and compared else None
+    comparison = compare_runs(view.details, reference, now=context.now) if reference is not None and compared else None
     if width < BESIDE:
-        said = success_words(comparison, pen) if comparison else no_success_words(view) if reference else ""
+        said = success_words(comparison, context) if comparison else no_success_words(view) if reference else ""
         return [_titled(title, width, rule), *whole, *([labelled("success", said)] if said else [])]
     left = width // 2 + 2
     right = width - left
@@ -187,14 +189,14 @@ def _completeness(view: RunView, pen: Pen, width: int) -> list[Spans]:
         lines: list[Spans] = [((f" {no_success_words(view)}" if reference else "", "dim"),)]
     else:
         before = comparison.before
-        when = f"  {moment(before.started_at, pen.now, pen.zone)}, {span(before.duration_s)}"
+        when = f"  {moment(before.started_at, context.now, context.zone)}, {span(before.duration_s)}"
         heading = (*heading, (when, "dim"))
-        lines = brief_lines(comparison, pen, width=right, most=CHANGES) or [((" nothing differs much", "dim"),)]
+        lines = brief_lines(comparison, context, width=right, most=CHANGES) or [((" nothing differs much", "dim"),)]
     rows = max(len(whole), len(lines))
     return [
         (*fit(_titled(title, left - 2, rule), left), *_titled(heading, right, rule)),
         *(
-            (*fit(one, left, ellipsis=pen.glyphs.ellipsis), *other)
+            (*fit(one, left, ellipsis=context.glyphs.ellipsis), *other)
             for one, other in zip(
                 [*whole, *[()] * (rows - len(whole))], [*lines, *[()] * (rows - len(lines))], strict=True
             )
@@ -217,7 +219,7 @@ def _titled(title: Spans, width: int, line: str) -> Spans:
     return ((f"{line} ", "faint"), *title, (" ", "plain"), (line * max(0, width - used), "faint"))
 
 
-def _wide_top(view: RunView, pen: Pen, width: int, cursor_s: float | None) -> list[Spans]:
+def _wide_top(view: RunView, context: DisplayContext, width: int, cursor_s: float | None) -> list[Spans]:
     """Return figures at the left, throughput and latency at the right, all on the phases' axis."""
     facts = run_facts(view)
     names = ("time", "req", "req/s", "items", "latency p50", "latency p95", "429", "errors", "memory")
@@ -226,16 +228,16 @@ def _wide_top(view: RunView, pen: Pen, width: int, cursor_s: float | None) -> li
     room = width - FACTS_CELLS - 1
     columns = max(1, room - 5)
     right: list[Spans] = [
-        *_chart(throughput_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
+        *_chart(throughput_chart(view, context, columns, cursor_s=cursor_s), room, context),
         (),
-        *_chart(latency_chart(view, pen, columns, cursor_s=cursor_s), room, pen),
+        *_chart(latency_chart(view, context, columns, cursor_s=cursor_s), room, context),
     ]
     right += [()] * (len(left) - len(right))
     return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
 
 
-def _chart(chart: Chart, width: int, pen: Pen) -> tuple[Spans, ...]:
-    return chart_lines(chart, width=width, rows=CHART_ROWS, glyphs=pen.glyphs)
+def _chart(chart: Chart, width: int, context: DisplayContext) -> tuple[Spans, ...]:
+    return chart_lines(chart, width=width, rows=CHART_ROWS, glyphs=context.glyphs)
 
 
 def _brief_top(view: RunView, width: int) -> list[Spans]:

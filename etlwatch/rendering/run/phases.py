@@ -9,11 +9,11 @@ from typing import Final
 from etlwatch.analysis.forecast import Eta, eta_words, rest_of_phase
 from etlwatch.analysis.run_rows import share_done
 from etlwatch.fields.bars import progress_bar
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.charts import TimeScale
 from etlwatch.rendering.gantt import phase_row, tick_row, with_now
 from etlwatch.rendering.run.charts import time_ticks
 from etlwatch.rendering.run.view import RunView
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit
@@ -52,9 +52,9 @@ def phase_rate(phase: Phase, now_s: float) -> float | None:
     return processed / seconds if processed and seconds else None
 
 
-def phase_legend(view: RunView, pen: Pen) -> Spans:
+def phase_legend(view: RunView, context: DisplayContext) -> Spans:
     """Return the title of the phases' rule: what the glyphs of the gantt mean, as far as they are drawn."""
-    glyphs = pen.glyphs
+    glyphs = context.glyphs
     legend: list[Span] = [("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim")]
     if any(known.duration_s.usual is not None for known in view.row.past.phases):
         legend += [(f"  {glyphs.usual} ", "faint"), ("usual", "dim"), (f"  {glyphs.line} ", "faint"), ("p95", "dim")]
@@ -92,7 +92,7 @@ class _Ahead:
     at: float | None = None
 
 
-def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
+def _bar(view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
     """Return the cells of one phase over the scale: done, usual, p95, expected end."""
     live = view.row.live
     known = view.row.past.phase(phase.phase)
@@ -103,10 +103,10 @@ def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ah
     if begun is None:
         if not live or ahead.at is None or usual is None:
             ahead.at = None
-            return with_now((), scale, now, glyphs=pen.glyphs) if live else ()
+            return with_now((), scale, now, glyphs=context.glyphs) if live else ()
         start, ahead.at = ahead.at, ahead.at + usual
-        return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=pen.glyphs)
-    rest = rest_of_phase(phase, view.row.past, now=pen.now) if live and ended is None else None
+        return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=context.glyphs)
+    rest = rest_of_phase(phase, view.row.past, now=context.now) if live and ended is None else None
     expected = (now + rest[0], now + rest[1]) if rest is not None else None
     ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
     done = phase.status in SUCCESSFUL_PHASES
@@ -114,25 +114,25 @@ def _bar(view: RunView, phase: Phase, pen: Pen, scale: TimeScale, now: float, ah
     end = ended if ended is not None else None if live else now
     return phase_row(
         scale, start=begun, end=end, now=now, usual=usual, p95=p95, expected=expected, role=role,
-        now_line=live, glyphs=pen.glyphs,
+        now_line=live, glyphs=context.glyphs,
     )  # fmt: skip
 
 
-def _label(phase: Phase, pen: Pen, name_cells: int, *, numbered: bool, over: bool = False) -> list[Span]:
+def _label(phase: Phase, context: DisplayContext, name_cells: int, *, numbered: bool, over: bool = False) -> list[Span]:
     tone = _TONES.get(phase.status, "text")
     late = over and phase.status == PhaseStatus.RUNNING
     glyph_tone = f"{tone} strong" if tone == "red" else "amber strong" if late else tone
     number = f"{phase.position} " if numbered else ""
     return [
         (" ", "plain"),
-        (pen.glyphs.state("slow" if late else phase.status), glyph_tone),
+        (context.glyphs.state("slow" if late else phase.status), glyph_tone),
         (pad(f" {number}{safe(phase.phase)}", name_cells), tone if tone != "red" else "text"),
     ]
 
 
 def gantt_lines(
     view: RunView,
-    pen: Pen,
+    context: DisplayContext,
     *,
     width: int,
     most: int | None = None,
@@ -150,26 +150,26 @@ def gantt_lines(
         return [((" no phases were recorded", "dim"),)]
     wide = width >= WIDE and not brief
     left = 50 if wide else 27
-    end = view.end_s(pen)
-    scale = TimeScale(view.began_s, view.until_s(pen), max(1, width - left - 1))
+    end = view.end_s(context)
+    scale = TimeScale(view.began_s, view.until_s(context), max(1, width - left - 1))
     shown = _shown(phases, most)
     lines: list[Spans] = [_gantt_head(width)] if wide else []
     ahead = _Ahead()
     for phase in phases[shown.start : shown.stop]:
-        head = _wide_head(view, phase, pen, end) if wide else _brief_head(view, phase, pen, end)
-        bar = _bar(view, phase, pen, scale, end, ahead)
-        lines.append((*fit(head, left), *_with_cursor(bar, scale, cursor_s, pen)))
+        head = _wide_head(view, phase, context, end) if wide else _brief_head(view, phase, context, end)
+        bar = _bar(view, phase, context, scale, end, ahead)
+        lines.append((*fit(head, left), *_with_cursor(bar, scale, cursor_s, context)))
         lines.extend(below(phase) if below is not None else ())
     if len(shown) < len(phases):
         before, after = shown.start, len(phases) - shown.stop
         words = [f"{before} before" if before else "", f"{after} more" if after else ""]
         lines.append(((f"   {', '.join(word for word in words if word)}", "dim"),))
-    lines.extend(_below(view, pen, scale, left, end, cursor_s, wide=wide))
+    lines.extend(_below(view, context, scale, left, end, cursor_s, wide=wide))
     return lines
 
 
-def _with_cursor(bar: Spans, scale: TimeScale, cursor_s: float | None, pen: Pen) -> Spans:
-    return bar if cursor_s is None else with_now(bar, scale, cursor_s, glyphs=pen.glyphs)
+def _with_cursor(bar: Spans, scale: TimeScale, cursor_s: float | None, context: DisplayContext) -> Spans:
+    return bar if cursor_s is None else with_now(bar, scale, cursor_s, glyphs=context.glyphs)
 
 
 def _shown(phases: Sequence[Phase], most: int | None) -> range:
@@ -183,16 +183,23 @@ def _shown(phases: Sequence[Phase], most: int | None) -> range:
 
 
 def _below(
-    view: RunView, pen: Pen, scale: TimeScale, left: int, now: float, cursor_s: float | None, *, wide: bool
+    view: RunView,
+    context: DisplayContext,
+    scale: TimeScale,
+    left: int,
+    now: float,
+    cursor_s: float | None,
+    *,
+    wide: bool,
 ) -> list[Spans]:
     """Return the ticks of the errors, where there are any and room, and the times."""
     lines: list[Spans] = []
     if wide and view.details.errors:
         moments = [error.at.timestamp() for error in view.details.errors]
         head = ((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text"))
-        ticked = tick_row(scale, moments, now=now if view.row.live else None, glyphs=pen.glyphs)
-        lines.append((*fit(head, left), *_with_cursor(ticked, scale, cursor_s, pen)))
-    ticks = scale.ticks(time_ticks(scale.start, scale.end, pen, most=max(2, scale.cells // 16)),
+        ticked = tick_row(scale, moments, now=now if view.row.live else None, glyphs=context.glyphs)
+        lines.append((*fit(head, left), *_with_cursor(ticked, scale, cursor_s, context)))
+    ticks = scale.ticks(time_ticks(scale.start, scale.end, context, most=max(2, scale.cells // 16)),
                         now=now if view.row.live else None)  # fmt: skip
     lines.append(((" " * left, "plain"), *ticks))
     return lines
@@ -213,14 +220,14 @@ def _usually(view: RunView, phase: Phase) -> str:
     return span(known.duration_s.usual) if known is not None and known.duration_s.usual is not None else ""
 
 
-def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+def _wide_head(view: RunView, phase: Phase, context: DisplayContext, now_s: float) -> list[Span]:
     """Return glyph, number, name, time, excess, usual time, rate and progress of a phase: 48 cells."""
     seconds, speed, share = phase_time_s(phase, now_s), phase_rate(phase, now_s), share_done(phase)
     over = _beyond(view, phase, seconds)
     role = "dim" if phase.status in SUCCESSFUL_PHASES else "text"
     return [
         # A name that is cut must not touch the time behind it.
-        *_label(phase, pen, 12, numbered=True, over=bool(over)),
+        *_label(phase, context, 12, numbered=True, over=bool(over)),
         (f" {duration(seconds) if seconds is not None else '':>7}", role),
         (f" {over:<5}", "amber bold"),
         (f"{_usually(view, phase):>6}", "dim"),
@@ -229,7 +236,7 @@ def _wide_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span
     ]
 
 
-def _brief_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Span]:
+def _brief_head(view: RunView, phase: Phase, context: DisplayContext, now_s: float) -> list[Span]:
     """Return glyph, name, time and excess, else progress, of a phase: 25 cells; `~5m` is what one to come takes."""
     seconds, share = phase_time_s(phase, now_s), share_done(phase)
     over = _beyond(view, phase, seconds)
@@ -239,7 +246,7 @@ def _brief_head(view: RunView, phase: Phase, pen: Pen, now_s: float) -> list[Spa
     unfinished = share is not None and phase.status not in SUCCESSFUL_PHASES
     last = over or (percent(share) if unfinished else "")
     return [
-        *_label(phase, pen, 9, numbered=False, over=bool(over)),
+        *_label(phase, context, 9, numbered=False, over=bool(over)),
         (f"{time:>8}", role if seconds is not None else "dim"),
         (f" {last:<5}", "amber bold" if over else role),
     ]
@@ -251,50 +258,50 @@ MUCH: Final = 0.8
 BAR_CELLS: Final = 12
 
 
-def phases_lines(view: RunView, pen: Pen, *, width: int, cursor_s: float | None = None) -> list[Spans]:
+def phases_lines(view: RunView, context: DisplayContext, *, width: int, cursor_s: float | None = None) -> list[Spans]:
     """Return the phases of a run over time, each with what is known of it."""
     if not view.phases:
         return [(), ((" no phases were recorded", "dim"),)]
 
     def below(phase: Phase) -> list[Spans]:
-        lines = (_times(view, phase, pen), _units(view, phase, pen), _memory(view, phase, pen))
+        lines = (_times(view, phase, context), _units(view, phase, context), _memory(view, phase, context))
         indent = "     " if width >= WIDE else "   "
-        return [fit(((indent, "plain"), *line), width, ellipsis=pen.glyphs.ellipsis) for line in lines if line]
+        return [fit(((indent, "plain"), *line), width, ellipsis=context.glyphs.ellipsis) for line in lines if line]
 
-    legend = phase_legend(view, pen)[1:]
-    return [legend, *gantt_lines(view, pen, width=width, cursor_s=cursor_s, below=below)]
+    legend = phase_legend(view, context)[1:]
+    return [legend, *gantt_lines(view, context, width=width, cursor_s=cursor_s, below=below)]
 
 
-def _times(view: RunView, phase: Phase, pen: Pen) -> Spans:
+def _times(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
     """Say when a phase began, what is usual for it, and when it is expected to end or ended."""
     facts = []
     if phase.started_at is not None:
-        facts.append(f"began {clock(phase.started_at, pen.zone, seconds=True)}")
+        facts.append(f"began {clock(phase.started_at, context.zone, seconds=True)}")
     if phase.ended_at is not None:
-        facts.append(f"{safe(phase.status)} {clock(phase.ended_at, pen.zone, seconds=True)}")
+        facts.append(f"{safe(phase.status)} {clock(phase.ended_at, context.zone, seconds=True)}")
     known = view.row.past.phase(phase.phase)
     if known is not None and known.duration_s.usual is not None:
         facts.append(f"usually {span(known.duration_s.usual)}, p95 {span(known.duration_s.p95)}")
-    rest = rest_of_phase(phase, view.row.past, now=pen.now) if view.row.live else None
+    rest = rest_of_phase(phase, view.row.past, now=context.now) if view.row.live else None
     if rest is not None:
-        low, high = (pen.now + timedelta(seconds=seconds) for seconds in rest)
-        facts.append(f"ends {eta_words(Eta(low=low, high=high), pen.now, pen.zone)}")
-    return ((pen.glyphs.text("   ".join(facts)), "dim"),) if facts else ()
+        low, high = (context.now + timedelta(seconds=seconds) for seconds in rest)
+        facts.append(f"ends {eta_words(Eta(low=low, high=high), context.now, context.zone)}")
+    return ((context.glyphs.text("   ".join(facts)), "dim"),) if facts else ()
 
 
-def _units(view: RunView, phase: Phase, pen: Pen) -> Spans:
+def _units(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
     """Say of each unit what was done, of how much, its share and its rate."""
-    seconds = phase_time_s(phase, view.end_s(pen))
+    seconds = phase_time_s(phase, view.end_s(context))
     words = []
     for unit, counters in phase.counters.items():
         total, processed = counters.get("total") or 0, counters.get("processed") or 0
         of = f" of {total:,} {percent(processed / total)}" if total else ""
         speed = f", {rate(processed / seconds)}/s" if processed and seconds else ""
         words.append(f"{safe(unit)} {processed:,}{of}{speed}")
-    return ((pen.glyphs.text("   ".join(words)), "dim"),) if words else ()
+    return ((context.glyphs.text("   ".join(words)), "dim"),) if words else ()
 
 
-def _memory(view: RunView, phase: Phase, pen: Pen) -> Spans:
+def _memory(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
     """Say what a phase holds, now while it runs, else at its peak, as a bar of its limit where there is one."""
     peak = phase.peak_memory_mb
     live = view.row.live and phase.ended_at is None
@@ -306,7 +313,7 @@ def _memory(view: RunView, phase: Phase, pen: Pen) -> Spans:
     if limit:
         part = held / limit
         role = "amber" if part >= MUCH else "dim"
-        bar = progress_bar(part, cells=BAR_CELLS, glyphs=pen.glyphs)
+        bar = progress_bar(part, cells=BAR_CELLS, glyphs=context.glyphs)
         out += [(text, role if ink == "plain" else ink) for text, ink in bar]
         out.append((f" {bytes_(held * MEGABYTE)} of {bytes_(limit * MEGABYTE)} {percent(part)}", role))
     else:
@@ -318,4 +325,4 @@ def _memory(view: RunView, phase: Phase, pen: Pen) -> Spans:
     usual = view.row.past.memory_mb.usual
     if usual is not None:
         out.append((f"   the job usually {bytes_(usual * MEGABYTE)}", "dim"))
-    return tuple((pen.glyphs.text(text), role) for text, role in out)
+    return tuple((context.glyphs.text(text), role) for text, role in out)

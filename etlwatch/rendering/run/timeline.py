@@ -11,8 +11,8 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.run.view import RunView
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import clock, count, duration
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Spans, fit
@@ -41,9 +41,9 @@ class Event:
     """Order of what happened at the same moment."""
 
 
-def events_of(view: RunView, pen: Pen) -> list[Event]:
+def events_of(view: RunView, context: DisplayContext) -> list[Event]:
     """Return all that is known to have happened, the first first."""
-    events = [*_life(view, pen), *_phases(view), *_traffic(view), *_errors(view.details.errors)]
+    events = [*_life(view, context), *_phases(view), *_traffic(view), *_errors(view.details.errors)]
     events += [
         Event(at=counted.at, word="source", text=f"{count(counted.items)} {safe(counted.entity)} counted", role="dim")
         for counted in view.details.source_counts
@@ -51,7 +51,7 @@ def events_of(view: RunView, pen: Pen) -> list[Event]:
     return sorted(events, key=lambda event: (event.at, event.rank))
 
 
-def _life(view: RunView, pen: Pen) -> Iterator[Event]:
+def _life(view: RunView, context: DisplayContext) -> Iterator[Event]:
     """Yield the run's own beginning, its end, or what is wrong with it while it has none."""
     run, verdict = view.run, view.row.verdict
     where = f" on {safe(run.host)}, pid {run.pid}" if run.host else ""
@@ -68,7 +68,7 @@ def _life(view: RunView, pen: Pen) -> Iterator[Event]:
         yield Event(at=verdict.since, word=safe(verdict.state), text=safe(verdict.because), role=role, rank=8)
     if run.state == "lost" and run.heartbeat_at is not None:
         yield Event(at=run.heartbeat_at, word="heartbeat", text="the last one", role="red", rank=7)
-    yield Event(at=pen.now, word="now", text=f"running for {duration(run.duration_s)}", role="blue", rank=9)
+    yield Event(at=context.now, word="now", text=f"running for {duration(run.duration_s)}", role="blue", rank=9)
 
 
 def _phases(view: RunView) -> Iterator[Event]:
@@ -138,24 +138,26 @@ def _errors(errors: Sequence[ErrorRecord]) -> Iterator[Event]:
         yield Event(at=first.at, word="error", text=text, role="red")
 
 
-def timeline_lines(view: RunView, pen: Pen, *, width: int) -> list[Spans]:
+def timeline_lines(view: RunView, context: DisplayContext, *, width: int) -> list[Spans]:
     """Return a line for each event: when, how long after the beginning, what; and one for each day that begins."""
     lines: list[Spans] = []
-    day = pen.now.astimezone(pen.zone).date()
-    for event in events_of(view, pen):
-        local = event.at.astimezone(pen.zone)
+    day = context.now.astimezone(context.zone).date()
+    for event in events_of(view, context):
+        local = event.at.astimezone(context.zone)
         if local.date() != day:
             lines.append(((f" {local:%a %d %b %Y}", "dim"),))
             day = local.date()
         after = duration(max((event.at - view.run.started_at) / timedelta(seconds=1), 0.0))
         loud = event.role not in ("text", "dim")
         line = (
-            (f" {clock(event.at, pen.zone, seconds=True)}  ", "text"),
+            (f" {clock(event.at, context.zone, seconds=True)}  ", "text"),
             (f"{'+' + after:>9}  ", "dim"),
             (pad(event.word, WORD_CELLS) + "  ", event.role if loud else "dim"),
             (event.text, "text" if loud else event.role),
         )
-        lines.append(fit(((pen.glyphs.text(text), role) for text, role in line), width, ellipsis=pen.glyphs.ellipsis))
+        lines.append(
+            fit(((context.glyphs.text(text), role) for text, role in line), width, ellipsis=context.glyphs.ellipsis)
+        )
     read, total = len(view.details.errors), view.run.errors
     if read < total:
         lines.append(((f" of {count(total)} errors the newest {count(read)} are here", "dim"),))

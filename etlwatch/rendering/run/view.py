@@ -9,9 +9,10 @@ from typing import Final
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.fields.runs import Pen, state_spans
+from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run_pane import usual_words
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
 from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Spans, fit, spans_width
@@ -47,14 +48,14 @@ class RunView:
         """When it began, seconds since 1970-01-01Z."""
         return self.run.started_at.timestamp()
 
-    def end_s(self, pen: Pen) -> float:
+    def end_s(self, context: DisplayContext) -> float:
         """Return when it ended, or now, seconds since 1970-01-01Z; after its beginning."""
-        end = self.run.ended_at or max(pen.now, self.run.started_at + timedelta(seconds=self.run.duration_s))
+        end = self.run.ended_at or max(context.now, self.run.started_at + timedelta(seconds=self.run.duration_s))
         return max(end.timestamp(), self.began_s + 1.0)
 
-    def until_s(self, pen: Pen) -> float:
+    def until_s(self, context: DisplayContext) -> float:
         """Return where its time axis ends: at its end, a living run's expected one; at most as long again as it ran."""
-        end = self.end_s(pen)
+        end = self.end_s(context)
         if self.row.eta is None:
             return end
         return max(end, min(self.row.eta.high.timestamp(), end + (end - self.began_s)))
@@ -82,13 +83,13 @@ def view_of(row: RunRow, snapshot: Snapshot) -> RunView:
     return RunView(row=build_rows(joined)[0], details=details)
 
 
-def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
+def title_parts(view: RunView, context: DisplayContext, *, brief: bool) -> list[Part]:
     """Return the left side of line 1: where esc leads, the job, its id, when and where it began."""
     run = view.run
-    back = f"{pen.glyphs.back} runs" if not brief else pen.glyphs.back
+    back = f"{context.glyphs.back} runs" if not brief else context.glyphs.back
     host = safe(run.host)
-    where = f"{clock(run.started_at, pen.zone, seconds=not brief)} {'on ' if host and not brief else ''}{host}"
-    job = clip(safe(run.job), BRIEF_JOB_CELLS if brief else WIDE_JOB_CELLS, ellipsis=pen.glyphs.ellipsis)
+    where = f"{clock(run.started_at, context.zone, seconds=not brief)} {'on ' if host and not brief else ''}{host}"
+    job = clip(safe(run.job), BRIEF_JOB_CELLS if brief else WIDE_JOB_CELLS, ellipsis=context.glyphs.ellipsis)
     if not brief and run.pid:
         where += f", pid {run.pid}"
     return [
@@ -98,18 +99,18 @@ def title_parts(view: RunView, pen: Pen, *, brief: bool) -> list[Part]:
     ]
 
 
-def _sentences(view: RunView, pen: Pen) -> list[str]:
+def _sentences(view: RunView, context: DisplayContext) -> list[str]:
     """Say what state a run is in, since when, and why, in sentences; the state's own word stands before them."""
     row, run = view.row, view.run
     usual = row.usual_duration
     over = ratio(row.ratio, only_above=True)
-    if view.gone and run.started_at > pen.now:
+    if view.gone and run.started_at > context.now:
         return ["This run had not begun by then; what is shown is what was last read."]
     if view.gone:
         return ["This run has been removed from the store; what is shown is what was last read."]
     since = row.verdict.since
     if row.live:
-        said = [f"since {moment(since, pen.now, pen.zone)}."] if row.verdict.needs_you and since else []
+        said = [f"since {moment(since, context.now, context.zone)}."] if row.verdict.needs_you and since else []
         length = f"{'Running' if said else 'for'} {duration(run.duration_s)}"
         if over:
             length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
@@ -120,7 +121,11 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
         said.append(f"{length}.")
     else:
         ended = run.ended_at
-        when = f"at {moment(ended, pen.now, pen.zone)}, {ago((pen.now - ended).total_seconds())}, " if ended else ""
+        when = (
+            f"at {moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}, "
+            if ended
+            else ""
+        )
         said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_words(row) if usual.runs else ''}."]
         if row.verdict.made_good:
             said.append("A later run of this job succeeded.")
@@ -130,13 +135,13 @@ def _sentences(view: RunView, pen: Pen) -> list[str]:
     return said
 
 
-def verdict_lines(view: RunView, pen: Pen, *, width: int, lines: int) -> list[Spans]:
+def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:
     """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
-    (words, role), *_ = state_spans(view.row, pen.glyphs)
+    (words, role), *_ = state_spans(view.row, context.glyphs)
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     out: list[Spans] = []
     line: list[tuple[str, str]] = [(" ", "plain"), (words, f"{ink} bold")]
-    pending = pen.glyphs.text(" ".join(_sentences(view, pen))).split(" ")
+    pending = context.glyphs.text(" ".join(_sentences(view, context))).split(" ")
     while pending:
         room = width - 1 - spans_width(line)
         last = len(out) == lines - 1
@@ -152,7 +157,7 @@ def verdict_lines(view: RunView, pen: Pen, *, width: int, lines: int) -> list[Sp
             out.append(tuple(line))
             line = [(" ", "plain")]
     out.append(tuple(line))
-    return [fit(each, width, ellipsis=pen.glyphs.ellipsis) for each in out[:lines]]
+    return [fit(each, width, ellipsis=context.glyphs.ellipsis) for each in out[:lines]]
 
 
 def _words_that_fit(words: Sequence[str], room: int) -> str:

@@ -17,9 +17,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import Key, Part, lay_out
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.operations import begin
@@ -88,10 +88,10 @@ class Box(ModalScreen[None]):
         return cast("Dashboard", self.app)
 
     @property
-    def pen(self) -> Pen:
+    def context(self) -> DisplayContext:
         """What writing depends on: the store's clock, the zone, the glyphs."""
         app = self.dashboard
-        return Pen(app.clock_now(), app.settings.zone, app.glyphs)
+        return DisplayContext(app.clock_now(), app.settings.zone, app.glyphs)
 
     @property
     def refused(self) -> str:

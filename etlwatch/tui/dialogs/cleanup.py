@@ -276,7 +276,7 @@ class CleanupBox(Box):
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
         """Return the plan, how far it is, or how it ended."""
-        look, pen = self._look, self.pen
+        look, context = self._look, self.context
         says = [*told(f"! {self._says}", width, role="amber bold"), ()] if self._says else []
         if look is None:
             if self._removed.failed is not None:
@@ -288,13 +288,16 @@ class CleanupBox(Box):
             if self.refused and not look.plan.runs:
                 ending = [()]
             room = rows - len(says) - len(ending)
-            return [*says, *plan_lines(look, pen, actor=actor(), width=width, rows=room), *ending]
+            return [*says, *plan_lines(look, context, actor=actor(), width=width, rows=room), *ending]
         if self.stage is Stage.REMOVING:
-            ending = [(), *progress_lines(look.plan, self._removed, pen, width=width, stopping=self._stopping.is_set())]
+            ending = [
+                (),
+                *progress_lines(look.plan, self._removed, context, width=width, stopping=self._stopping.is_set()),
+            ]
         else:
             ending = [(), *outcome_lines(look.plan, self._removed, width=width)]
         room = rows - len(ending)
-        return [*plan_lines(look, pen, actor=actor(), width=width, rows=room, planning=False), *ending]
+        return [*plan_lines(look, context, actor=actor(), width=width, rows=room, planning=False), *ending]
 
     def keys(self) -> Sequence[Key]:
         """Return the key of the command, as long as there is something to decide."""

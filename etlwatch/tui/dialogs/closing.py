@@ -76,7 +76,7 @@ class ClosingBox(Box):
         gap: list[Spans] = [()] if rows > 9 else []
         ending = [*gap, *ending, *gap] if ending else gap
         room = max(1, rows - len(ending))
-        return [*closing_lines(self._row, self.pen, actor=actor(), width=width, rows=room), *ending]
+        return [*closing_lines(self._row, self.context, actor=actor(), width=width, rows=room), *ending]
 
     @on(Choice.Taken, "#act")
     def _close(self) -> None:

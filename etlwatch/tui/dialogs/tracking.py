@@ -98,7 +98,7 @@ class TrackingBox(Box):
 
     def _rows(self, look: SwitchLook, found: Iterable[Scope]) -> list[Row]:
         """Return a row for each switch; its cells are written when it is drawn, for there may be thousands."""
-        pen = self.pen
+        context = self.context
         by_job = Counter(run.job for run in look.live)
         rows: list[Row] = []
         for scope in found:
@@ -106,7 +106,7 @@ class TrackingBox(Box):
             rows.append(
                 Row(
                     key=("all",) if scope.job is None else scope.job,
-                    cells=partial(scope_cells, scope, live, pen),
+                    cells=partial(scope_cells, scope, live, context),
                     role="plain" if scope.job is None or live else "dim",
                     version=(scope, live, look.at),
                 )
@@ -156,21 +156,21 @@ class TrackingBox(Box):
             return [(), *labelled_lines("!", f"{self._failed.words}; r reads again", width, role="amber", most=3)]
         if look is None or scope is None:
             return []
-        pen = self.pen
+        context = self.context
         touched = look.touched(scope.job)
         word = "off" if scope.enabled else "on"
         concerned = f"{len(touched)} run{'' if len(touched) == 1 else 's'}"
         lines: list[Spans] = [
             (),
-            *labelled_lines("Now", standing(scope, pen), width, most=2),
+            *labelled_lines("Now", standing(scope, context), width, most=2),
             *labelled_lines(word.capitalize(), consequence(scope, look, enable=not scope.enabled), width, most=2),
             *labelled_lines("Live", [((f"{concerned}  ", "text"),)] if not touched else
-                            runs_lines(touched, pen, width=width - 8, most=2), width),
+                            runs_lines(touched, context, width=width - 8, most=2), width),
         ]  # fmt: skip
         if self.refused:
             lines += [(), *self.say_refused()]
         if look.audit and rows - len(lines) >= 2:
-            shown = [audit_line(entry, pen, width=width - 8) for entry in look.audit[:AUDIT_SHOWN]]
+            shown = [audit_line(entry, context, width=width - 8) for entry in look.audit[:AUDIT_SHOWN]]
             lines += [(), *labelled_lines("Audit", shown, width)]
         return lines[: max(0, rows)]
 
@@ -230,13 +230,13 @@ class TurningBox(Box):
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
         """Return how it stands, what will be, and whom it touches."""
-        scope, look, pen = self._scope, self._look, self.pen
+        scope, look, context = self._scope, self._look, self.context
         touched = look.touched(scope.job)
         where = self.dashboard.label
         says: list[Spans] = [self._says] if self._says else []
         lines = [
             *labelled_lines("Store", safe(where), width, most=1),
-            *labelled_lines("Now", standing(scope, pen), width, most=2),
+            *labelled_lines("Now", standing(scope, context), width, most=2),
             *labelled_lines("Then", consequence(scope, look, enable=self.enable), width, most=3),
         ]
         name = labelled_lines("As", f"{safe(actor())}, written to the audit", width)
@@ -245,7 +245,7 @@ class TurningBox(Box):
         live: list[Spans] = []
         if touched:
             live = [((f"{len(touched):,} live run{'' if len(touched) == 1 else 's'} {verb}:", "text bold"),)]
-        live += runs_lines(touched, pen, width=width - 8, most=room)
+        live += runs_lines(touched, context, width=width - 8, most=room)
         gap: list[Spans] = [()] if rows > 10 else []
         return [*lines, *labelled_lines("Live", live, width), *name, *says, *gap][-rows:]
 

@@ -16,7 +16,6 @@ from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import Column
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.commands import Command, footer_of, key_of
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.charts import moved
 from etlwatch.rendering.header import (
     Freshness,
@@ -28,6 +27,7 @@ from etlwatch.rendering.header import (
 )
 from etlwatch.rendering.headline import banner
 from etlwatch.rendering.lines import Key, Part
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.bars import Footer, HealthLine
 from etlwatch.tui.widgets.span_lines import SpanLines
@@ -65,11 +65,11 @@ class DashboardScreen(Screen[None]):
         return cast("Dashboard", self.app)
 
     @property
-    def pen(self) -> Pen:
+    def context(self) -> DisplayContext:
         """What writing depends on: the store's clock of the shown snapshot, the zone, the glyphs."""
         shown = self.dashboard.shown
         now = shown.at if shown is not None else self.dashboard.clock_now()
-        return Pen(now, self.dashboard.settings.zone, self.dashboard.glyphs)
+        return DisplayContext(now, self.dashboard.settings.zone, self.dashboard.glyphs)
 
     @property
     def brief(self) -> bool:

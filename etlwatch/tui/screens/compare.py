@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.snapshot import RunsBoard, Snapshot
 from etlwatch.commands import COMPARE_COMMANDS, bindings_of
-from etlwatch.fields.jobs import STATE_TONES
 from etlwatch.reading.boards import AskedRuns
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.compare import (
@@ -25,6 +24,7 @@ from etlwatch.rendering.compare import (
     value_text,
 )
 from etlwatch.rendering.lines import Part, labelled, told
+from etlwatch.text.display import STATE_TONES
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
@@ -125,8 +125,8 @@ class CompareScreen(DashboardScreen):
         table.update_rows([])
 
     def _draw(self, comparison: Comparison) -> None:
-        pen = self.pen
-        self._says = ((f" {conclusion(comparison, pen)}", "text bold"),)
+        context = self.context
+        self._says = ((f" {conclusion(comparison, context)}", "text bold"),)
         after, before = (self._side(run) for run in (comparison.after, comparison.before))
         self.query_one("#sides", SpanLines).update([labelled("before", before), labelled("after", after)])
         same = same_words(comparison)
@@ -138,7 +138,7 @@ class CompareScreen(DashboardScreen):
             [
                 Row(
                     key=(each.kind, each.what, each.measure, each.note if each.kind == "error" else ""),
-                    cells=partial(compare_cells, each, pen),
+                    cells=partial(compare_cells, each, context),
                     role="plain" if each.remarkable else "dim",
                     version=(each, self.size.width),
                 )
@@ -147,17 +147,17 @@ class CompareScreen(DashboardScreen):
         )
 
     def _side(self, run: Run) -> Spans:
-        pen = self.pen
+        context = self.context
         tone = STATE_TONES.get(run.state, "text")
         return (
-            (f"{pen.glyphs.state(run.state)} ", tone),
+            (f"{context.glyphs.state(run.state)} ", tone),
             (f"{safe(run.job)} ", "text bold"),
-            (pen.glyphs.text(run_words(run, pen, brief=self.brief)), "text"),
+            (context.glyphs.text(run_words(run, context, brief=self.brief)), "text"),
         )
 
     def left_parts(self) -> list[Part]:
         """Return where esc leads, and which runs these are."""
-        parts = [Part(((f"{self.pen.glyphs.back} back", "dim"),), 3, 2), Part((("compare", "text bold"),), 1, 2)]
+        parts = [Part(((f"{self.context.glyphs.back} back", "dim"),), 3, 2), Part((("compare", "text bold"),), 1, 2)]
         if self.comparison is not None:
             after, before = self.comparison.after, self.comparison.before
             words: Spans = (
@@ -214,7 +214,7 @@ class CompareScreen(DashboardScreen):
         comparison = self.comparison
         if comparison is None:
             return ""
-        lines = [conclusion(comparison, self.pen)]
+        lines = [conclusion(comparison, self.context)]
         for each in comparison.changes:
             before, after = value_text(each, each.before), value_text(each, each.after)
             lines.append(f"{name_text(each)}: {before} → {after} {difference_text(each)}".rstrip())

@@ -7,17 +7,15 @@ from functools import partial
 from typing import ClassVar, Final
 
 from etlwatch.analysis.errors import ErrorKind
-from etlwatch.analysis.list_filter import ListFilter
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
 from etlwatch.analysis.verdict import judge_run
 from etlwatch.commands import ERRORS_COMMANDS, bindings_of
-from etlwatch.fields.errors import KIND_WORDS, KINDS, kind_cells, kind_columns
+from etlwatch.fields.errors import KINDS
 from etlwatch.reading.boards import AskedErrors
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
 from etlwatch.rendering.lines import Part
-from etlwatch.text.columns import Column
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
@@ -41,7 +39,7 @@ class ErrorsScreen(ListScreen):
     }
 
     rows_id = "kinds"
-    ordering = KINDS
+    fields = KINDS
     empty = "reading the errors…"
 
     def __init__(self) -> None:
@@ -50,14 +48,6 @@ class ErrorsScreen(ListScreen):
         self._kinds: dict[tuple[str, str], ErrorKind] = {}
         self._cut = False
         self._known = False
-
-    def columns_for(self, width: int) -> tuple[Column, ...]:
-        """Return the kinds' columns."""
-        return kind_columns(width, longest_job=self.longest_job)
-
-    def parse(self, text: str) -> ListFilter[ErrorKind]:
-        """Return the filter of kinds that a line means."""
-        return KIND_WORDS.parse(text)
 
     # -- drawing
 
@@ -81,17 +71,19 @@ class ErrorsScreen(ListScreen):
 
     def draw_table(self) -> None:
         """Draw the kinds that pass the filter."""
-        pen = self.pen
-        taken = KINDS.sort((kind for kind in self._kinds.values() if self.filter.matches(kind)), self.order)
+        context = self.context
+        taken = KINDS.sort(
+            (kind for kind in self._kinds.values() if self.filter.matches(kind, context.now)), self.order
+        )
         self.taken, self.there_are = len(taken), len(self._kinds)
         self.table.set_empty(self._empty())
         self.table.update_rows(
             [
                 Row(
                     key=kind.key,
-                    cells=partial(kind_cells, kind, pen),
+                    cells=partial(KINDS.cells, kind, context),
                     role="dim" if kind.mended else "plain",
-                    version=(kind, pen.now.astimezone(pen.zone).date()),
+                    version=(kind, context.now.astimezone(context.zone).date()),
                 )
                 for kind in taken
             ],
@@ -107,11 +99,11 @@ class ErrorsScreen(ListScreen):
 
     def title_of_selected(self) -> Spans:
         """Return kind, job and run."""
-        return kind_title(self.selected, self.pen) if self.selected else ()
+        return kind_title(self.selected, self.context) if self.selected else ()
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return the message, since when it is known, and its last run."""
-        return kind_pane(self.selected, self.pen) if self.selected else ()
+        return kind_pane(self.selected, self.context) if self.selected else ()
 
     @property
     def selected(self) -> ErrorKind | None:
@@ -123,7 +115,7 @@ class ErrorsScreen(ListScreen):
     def run_in_hand(self) -> RunRow | None:
         """The newest run that has the kind under the cursor."""
         run = self.selected.run if self.selected else None
-        return None if run is None else RunRow(run=run, verdict=judge_run(run, now=self.pen.now))
+        return None if run is None else RunRow(run=run, verdict=judge_run(run, now=self.context.now))
 
     def left_parts(self) -> list[Part]:
         """Return the window, and how many kinds there are."""
@@ -143,7 +135,7 @@ class ErrorsScreen(ListScreen):
         """Return how many there are and which is the newest new one."""
         if not self._known:
             return [((" reading the errors…", "dim"),)]
-        return [kinds_headline(list(self._kinds.values()), self.pen, brief=self.brief)]
+        return [kinds_headline(list(self._kinds.values()), self.context, brief=self.brief)]
 
     def footer_words(self) -> dict[str, str]:
         """Name the present window, and where esc leads."""
@@ -157,8 +149,8 @@ class ErrorsScreen(ListScreen):
 
     def command_words(self) -> Sequence[str]:
         """Return the command that lists these kinds; of a filter it knows the jobs."""
-        jobs = [value for word in self.filter.text.split() for value in word.removeprefix("job:").split(",")
-                if word.startswith("job:") and value]  # fmt: skip
+        # A filter looks for parts of names, the option for whole ones.
+        jobs = (name if "*" in name or "?" in name else f"*{name}*" for name in self.filter.jobs)
         return ["errors", "--group", "--since", WINDOWS[self.window][0], *(f"--job={job}" for job in jobs)]
 
     # -- commands

@@ -8,10 +8,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from etlwatch.fields.runs import Pen
 from etlwatch.rendering.run.errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
 from etlwatch.rendering.run.view import RunView
 from etlwatch.rendering.search import MOST_HITS, Hit, find_hits, marked
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.bars import Rule
@@ -28,7 +28,7 @@ class ErrorsTab(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
-        self._pen: Pen | None = None
+        self._display_context: DisplayContext | None = None
         self._groups: dict[str, ErrorGroup] = {}
         self._drawn: object = None
         self.words = ""
@@ -56,14 +56,18 @@ class ErrorsTab(Vertical):
         """Choose the layout for a width in cells."""
         self.query_one(LineTable).columns = error_columns(width)
 
-    def show(self, view: RunView, pen: Pen) -> None:
+    def show(self, view: RunView, context: DisplayContext) -> None:
         """Draw a run's errors."""
-        self._pen = pen
+        self._display_context = context
         before = self._groups
         self._groups = {group.fingerprint: group for group in groups_of(view)}
         self.query_one(LineTable).update_rows(
             [
-                Row(key=group.fingerprint, cells=partial(error_cells, group, pen), version=(group, pen.now.date()))
+                Row(
+                    key=group.fingerprint,
+                    cells=partial(error_cells, group, context),
+                    version=(group, context.now.date()),
+                )
                 for group in self._groups.values()
             ]
         )
@@ -75,17 +79,17 @@ class ErrorsTab(Vertical):
 
     def _texts(self) -> dict[str, list[Spans]]:
         """Return every error in full, made once for all that is typed."""
-        pen = self._pen
-        if pen is None:
+        context = self._display_context
+        if context is None:
             return {}
         if self._texts_of[0] != self._groups:
-            made = {name: error_lines(group, pen) for name, group in self._groups.items()}
+            made = {name: error_lines(group, context) for name, group in self._groups.items()}
             self._texts_of = (dict(self._groups), made)
         return self._texts_of[1]
 
     def _draw(self) -> None:
         """Draw the error under the cursor; another one from its first line."""
-        group, pen = self.selected, self._pen
+        group, context = self.selected, self._display_context
         name = group.fingerprint if group is not None else ""
         here = self._hit if self._hit is not None and self._hit.text == name else None
         wanted = (group, self.words, here)
@@ -93,7 +97,9 @@ class ErrorsTab(Vertical):
             return
         another = not isinstance(self._drawn, tuple) or self._drawn[0] is None or self._drawn[0].fingerprint != name
         self._drawn = wanted
-        lines = marked(error_lines(group, pen), self.words, here) if group is not None and pen is not None else []
+        lines = (
+            marked(error_lines(group, context), self.words, here) if group is not None and context is not None else []
+        )
         self.query_one(ScrollLines).show(lambda _width, _height: lines, from_top=another)
 
     @on(LineTable.RowHighlighted, "#error-list")

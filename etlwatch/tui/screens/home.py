@@ -11,13 +11,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from etlwatch.analysis.as_of import RunAsOf
-from etlwatch.analysis.filter import Filter, parse_filter
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.series import Column as TimeColumn
 from etlwatch.analysis.snapshot import FleetSeries, Snapshot
 from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import RUNS, row_role, run_cells, run_columns
+from etlwatch.fields.field import Order
+from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gather import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
 from etlwatch.rendering.error_pane import kinds_spans
@@ -35,7 +34,7 @@ from etlwatch.rendering.headline import (
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run_pane import pane_lines, pane_title
 from etlwatch.rendering.zoom import fleet_zoom, moment_words
-from etlwatch.text.columns import Column, HomeLayout, home_layout
+from etlwatch.text.columns import HomeLayout, home_layout
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
@@ -58,7 +57,7 @@ class HomeScreen(ListScreen):
     BINDINGS = bindings_of(HOME_COMMANDS)
 
     rows_id = "runs"
-    ordering = RUNS
+    fields = RUNS
     empty = "connecting…"
     reversed_columns = 2
 
@@ -89,18 +88,10 @@ class HomeScreen(ListScreen):
         self._fleet: FleetSeries | None = None
         self._layout: HomeLayout | None = None
 
-    def columns_for(self, width: int) -> tuple[Column, ...]:
-        """Return the runs' columns."""
-        return run_columns(width, longest_job=self.longest_job)
-
     def above_the_table(self) -> Iterable[Widget]:
         """Lay out the charts; which of them are shown follows from the size."""
         charts = Horizontal(BlockChart(id="throughput"), BlockChart(id="latency"), BlockChart(id="not-ok"), id="charts")
         return SpanLines([()], classes="gap"), charts, SpanLines([()], classes="gap"), SparkLines(id="sparks")
-
-    def parse(self, text: str) -> Filter:
-        """Return the filter of runs that a line means."""
-        return parse_filter(text, self.dashboard.settings.zone if text else None)
 
     # -- drawing
 
@@ -159,12 +150,12 @@ class HomeScreen(ListScreen):
         self.make_room_for({row.run.job for row in self._all})
         self._by_need = by_need = RUNS.sort(self._all)
         width = self.size.width
-        pen = self.pen
+        context = self.context
         outage = snapshot.outage
         self._headline = (
-            outage_line(outage, now=snapshot.at, zone=pen.zone)
+            outage_line(outage, now=snapshot.at, zone=context.zone)
             if outage is not None
-            else headline(by_need, now=snapshot.at, zone=pen.zone, width=width, glyphs=pen.glyphs)
+            else headline(by_need, now=snapshot.at, zone=context.zone, width=width, glyphs=context.glyphs)
         )
         self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
         self.draw_table()
@@ -172,16 +163,8 @@ class HomeScreen(ListScreen):
         self.draw_pane()
 
     def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
-        run_id = row.run.run_id
-        return bool(
-            self.filter.matches(
-                row.run,
-                now=snapshot.at,
-                state=row.verdict.state,
-                endpoints=snapshot.endpoints.get(run_id),
-                perhaps_fewer=isinstance(row.run, RunAsOf),
-            )
-        )
+        endpoints, unsure = snapshot.endpoints.get(row.run.run_id), isinstance(row.run, RunAsOf)
+        return run_passes(self.filter, row, snapshot.at, endpoints, perhaps_fewer=unsure)
 
     def draw_table(self) -> None:
         """Draw the runs that pass the filter."""
@@ -194,16 +177,16 @@ class HomeScreen(ListScreen):
         self._rows = {row.run.run_id: row for row in self._all}
         self.taken, self.there_are = len(ordered), len(self._all)
         self._unsure = sum(isinstance(row.run, RunAsOf) for row in ordered) if self.filter.endpoints else 0
-        pen = self.pen
+        context = self.context
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
         watching = self.dashboard.watching
         drawn = {}
         for row in ordered:
             key = row.run.run_id
-            badge = pen.glyphs.bell if key in watching else ""
+            badge = context.glyphs.bell if key in watching else ""
             kept = self._drawn.get(key)
             if kept is None or row.live or kept.version != (row, hour) or kept.badge != badge:
-                cells = partial(run_cells, row, pen)
+                cells = partial(RUNS.cells, row, context)
                 kept = Row(key=key, cells=cells, role=row_role(row), version=(row, hour), badge=badge)
             drawn[key] = kept
         self._drawn = drawn
@@ -230,7 +213,7 @@ class HomeScreen(ListScreen):
     def title_of_selected(self) -> Spans:
         """Return the run's verdict, job and id."""
         row = self.selected
-        return pane_title(row, self.pen, width=self.size.width) if row else ()
+        return pane_title(row, self.context, width=self.size.width) if row else ()
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return since when, why, and its errors."""
@@ -238,7 +221,7 @@ class HomeScreen(ListScreen):
         if row is None or shown is None:
             return ()
         kinds = shown.kinds.get(row.run.run_id, ())
-        return pane_lines(row, self.pen, kinds_spans(kinds, row.run.errors, self.pen))
+        return pane_lines(row, self.context, kinds_spans(kinds, row.run.errors, self.context))
 
     @property
     def selected(self) -> RunRow | None:
@@ -270,7 +253,7 @@ class HomeScreen(ListScreen):
         if shown is None:
             return [((" connecting…", "dim"),)]
         if cursor_s is not None and self._charted:
-            return [moment_words(fleet_zoom(shown.fleet), self.pen, cursor_s=cursor_s)]
+            return [moment_words(fleet_zoom(shown.fleet), self.context, cursor_s=cursor_s)]
         return [self._headline]
 
     # -- the time cursor

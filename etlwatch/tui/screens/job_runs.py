@@ -51,7 +51,7 @@ class JobRunsScreen(HomeScreen, inherit_bindings=False):
 
     def left_parts(self) -> list[Part]:
         """Return where esc leads, the job, and the counts of its runs."""
-        back = f"{self.pen.glyphs.back} jobs"
+        back = f"{self.context.glyphs.back} jobs"
         return [
             Part(((back, "dim"),), 2, 2),
             Part(((safe(self.job), "text bold"),), 0, 2),

@@ -10,16 +10,14 @@ from functools import partial
 from typing import ClassVar
 
 from etlwatch.analysis.jobs import JobCounts, JobRow, build_job, count_jobs
-from etlwatch.analysis.list_filter import ListFilter
 from etlwatch.analysis.snapshot import JobsBoard, Snapshot
 from etlwatch.commands import JOBS_COMMANDS, bindings_of
-from etlwatch.fields.jobs import JOB_WORDS, JOBS, job_cells, job_columns
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.boards import AskedJobs
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.rendering.lines import Part
-from etlwatch.text.columns import Column
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
@@ -42,7 +40,7 @@ class JobsScreen(ListScreen):
     }
 
     rows_id = "jobs"
-    ordering = JOBS
+    fields = JOBS
     empty = "reading the jobs…"
 
     def __init__(self) -> None:
@@ -55,14 +53,6 @@ class JobsScreen(ListScreen):
         self._counts = JobCounts()
         self._headline: Spans = ()
 
-    def columns_for(self, width: int) -> tuple[Column, ...]:
-        """Return the jobs' columns."""
-        return job_columns(width, longest_job=self.longest_job)
-
-    def parse(self, text: str) -> ListFilter[JobRow]:
-        """Return the filter of jobs that a line means."""
-        return JOB_WORDS.parse(text)
-
     # -- drawing
 
     def on_screen_resume(self) -> None:
@@ -71,10 +61,6 @@ class JobsScreen(ListScreen):
         board = AskedJobs(zone=app.settings.zone)
         limit = app.poller.watch.limit
         app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
-
-    @property
-    def _strip_cells(self) -> int:
-        return next(column.width for column in self.table.columns if column.key == "strip")
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the jobs as of a snapshot; one that was read for another screen holds none, and changes nothing."""
@@ -88,14 +74,15 @@ class JobsScreen(ListScreen):
         self._known, self._complete, self._there_are = True, board.complete, board.there_are
         self._counts = count_jobs(self._all)
         self.make_room_for([row.job for row in self._all])
-        self._headline = jobs_headline(self._all, self.pen, brief=self.brief)
+        self._headline = jobs_headline(self._all, self.context, brief=self.brief)
         self.draw_table()
         self.draw_pane()
 
     def draw_table(self) -> None:
         """Draw the jobs that pass the filter."""
-        pen = self.pen
-        taken = JOBS.sort((row for row in self._all if self.filter.matches(row)), self.order)
+        context = self.context
+        narrow = JOBS.is_narrow(self.app.size.width)
+        taken = JOBS.sort((row for row in self._all if self.filter.matches(row, context.now)), self.order)
         self._rows = {row.job: row for row in self._all}
         self.taken, self.there_are = len(taken), len(self._all)
         self.table.set_empty(self._empty())
@@ -103,9 +90,9 @@ class JobsScreen(ListScreen):
             [
                 Row(
                     key=row.job,
-                    cells=partial(job_cells, row, pen, strip_cells=self._strip_cells),
+                    cells=partial(JOBS.cells, row, context, brief=narrow),
                     role="dim" if row.given_up_since else "plain",
-                    version=_version(row, pen, self._strip_cells),
+                    version=_version(row, context, brief=narrow),
                 )
                 for row in taken
             ],
@@ -119,11 +106,11 @@ class JobsScreen(ListScreen):
 
     def title_of_selected(self) -> Spans:
         """Return the job and what is the matter with it."""
-        return job_title(self.selected, self.pen) if self.selected else ()
+        return job_title(self.selected, self.context) if self.selected else ()
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return when it was expected, and its last run."""
-        return job_pane(self.selected, self.pen) if self.selected else ()
+        return job_pane(self.selected, self.context) if self.selected else ()
 
     @property
     def selected(self) -> JobRow | None:
@@ -156,7 +143,7 @@ class JobsScreen(ListScreen):
     def copied(self, key: object) -> str:
         """Return a job and what is said of it."""
         row = self._rows.get(key) if isinstance(key, str) else None
-        return "\n".join([row.job, *(plain_text(line).strip() for line in job_pane(row, self.pen))]) if row else ""
+        return "\n".join([row.job, *(plain_text(line).strip() for line in job_pane(row, self.context))]) if row else ""
 
     def command_words(self) -> Sequence[str]:
         """Return the command that lists these jobs."""
@@ -170,11 +157,11 @@ class JobsScreen(ListScreen):
             self.dashboard.open_job_runs(self.selected.job)
 
 
-def _version(row: JobRow, pen: Pen, cells: int) -> object:
+def _version(row: JobRow, context: DisplayContext, *, brief: bool) -> object:
     """Return what a row's look follows from: as long as it is equal, no cell is written again."""
     late = None if row.overdue_s is None else row.overdue_s // 60
-    due = row.expected is not None and row.expected.at <= pen.now
+    due = row.expected is not None and row.expected.at <= context.now
     slow = row.live is not None and row.live.state == "slow"
     over = round(row.past.duration_s.ratio(row.live.duration_s) or 0.0, 1) if slow and row.live is not None else None
     states = tuple((run.run_id, run.state) for run in row.runs)
-    return (states, row.past.runs, row.expected, late, due, over, cells, pen.now.astimezone(pen.zone).date())
+    return (states, row.past.runs, row.expected, late, due, over, brief, context.now.astimezone(context.zone).date())

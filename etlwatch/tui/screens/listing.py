@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from etlwatch.analysis.filter import FilterError
-from etlwatch.fields.ordering import Order, Ordering
+from etlwatch.analysis.filter import Filter, FilterError
+from etlwatch.fields.field import FieldList, Order
 from etlwatch.rendering.lines import Part
-from etlwatch.text.columns import Column
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import cell_width, safe
 from etlwatch.text.spans import Spans
@@ -22,20 +21,7 @@ from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
 from etlwatch.tui.widgets.span_lines import SpanLines
 
-__all__ = ["AnyFilter", "ListScreen"]
-
-
-class AnyFilter(Protocol):
-    """What a list asks of its filter."""
-
-    @property
-    def text(self) -> str:
-        """The filter as it was typed."""
-        ...
-
-    def __bool__(self) -> bool:
-        """Say whether it leaves anything out."""
-        ...
+__all__ = ["ListScreen"]
 
 
 class ListScreen(DashboardScreen):
@@ -44,7 +30,7 @@ class ListScreen(DashboardScreen):
     rows_id: ClassVar[str]
     """The id of the table, and under which its order is remembered."""
 
-    ordering: ClassVar[Ordering[Any]]
+    fields: ClassVar[FieldList[Any]]
     empty: ClassVar[str]
     """What stands in the table until the first answer."""
 
@@ -60,7 +46,7 @@ class ListScreen(DashboardScreen):
     def __init__(self) -> None:
         super().__init__()
         self.order = Order()
-        self.filter: Any = self.parse("")
+        self.filter: Filter[Any] = Filter()
         self.taken = 0
         """Rows that pass the filter."""
 
@@ -72,10 +58,6 @@ class ListScreen(DashboardScreen):
 
     # -- for subclasses
 
-    def columns_for(self, width: int) -> tuple[Column, ...]:
-        """Return the table's columns for a terminal of `width` cells."""
-        raise NotImplementedError
-
     def above_the_table(self) -> Iterable[Widget]:
         """Return what stands between line 2 and the table."""
         return (SpanLines([()], classes="gap"),)
@@ -85,10 +67,6 @@ class ListScreen(DashboardScreen):
         self.query(".gap").set(display=width >= 120 and height >= 28)
         self.query_one("#second").display = height >= 8
         self.give_pane(0 if height < 13 else 3 if height >= 28 else 2)
-
-    def parse(self, text: str) -> AnyFilter:
-        """Return the filter that a line means; FilterError with the mend where it means none."""
-        raise NotImplementedError
 
     def draw_table(self) -> None:
         """Hand the rows that pass the filter to the table, in order, and set `taken` and `there_are`."""
@@ -121,14 +99,14 @@ class ListScreen(DashboardScreen):
         longest = max((cell_width(safe(job)) for job in jobs), default=0)
         if longest != self.longest_job:
             self.longest_job = longest
-            self.table.columns = self.columns_for(self.app.size.width)
+            self.table.columns = self.fields.layout(self.app.size.width, longest_job=longest)
 
     def compose(self) -> ComposeResult:
         """Lay the parts out; which of them are shown follows from the size."""
         yield HealthLine(id="health")
         yield SpanLines(id="second")
         yield from self.above_the_table()
-        columns = self.columns_for(80)
+        columns = self.fields.layout(80)
         yield LineTable(columns, empty=self.empty, reversed_columns=self.reversed_columns, id=self.rows_id)
         yield Rule(id="rule")
         yield SpanLines(id="pane")
@@ -139,7 +117,7 @@ class ListScreen(DashboardScreen):
         """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
         self._arrange()
         remembered = self.dashboard.memory.order_of(self.rows_id)
-        if remembered.column in self.ordering.columns and remembered.column in self._visible:
+        if remembered.column in self.fields.orders and remembered.column in self._visible:
             self.order = remembered
         self.set_focus(self.table)
 
@@ -149,7 +127,7 @@ class ListScreen(DashboardScreen):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        self.table.columns = self.columns_for(width)
+        self.table.columns = self.fields.layout(width, longest_job=self.longest_job)
         self.lay_out(width, height)
 
     def give_pane(self, lines: int) -> None:
@@ -208,12 +186,12 @@ class ListScreen(DashboardScreen):
     def _sort_requested(self, message: LineTable.SortRequested) -> None:
         if message.column == self.order.column:
             self.action_invert()
-        elif message.column in self.ordering.columns:
+        elif message.column in self.fields.orders:
             self._reorder(Order(message.column))
 
     def action_sort(self, step: int) -> None:
         """Sort by the next column."""
-        self._reorder(self.ordering.next(self.order, step, self._visible))
+        self._reorder(self.fields.next(self.order, step, self._visible))
 
     def action_invert(self) -> None:
         """Turn the order round."""
@@ -266,7 +244,7 @@ class ListScreen(DashboardScreen):
     @on(Prompt.Entered)
     def _entered(self, message: Prompt.Entered) -> None:
         try:
-            self.parse(message.text)
+            self.fields.filter(message.text)
         except FilterError:
             # The prompt stays with what is wrong beside it; `esc` leads back to the filter that was there before.
             self.apply_filter(message.text)
@@ -283,7 +261,7 @@ class ListScreen(DashboardScreen):
         """Filter by `text`, or say what is wrong with it and keep the last one that was understood."""
         says: Spans = ()
         try:
-            self.filter = self.parse(text)
+            self.filter = self.fields.filter(text, self.dashboard.settings.zone)
         except FilterError as error:
             says = ((safe(error), "amber"),)
             if not self.filtering:

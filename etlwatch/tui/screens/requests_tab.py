@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from etlwatch.analysis.series import Column
-from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS, endpoint_cells, endpoint_columns
-from etlwatch.fields.ordering import Order
-from etlwatch.fields.runs import Pen
+from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS, EndpointRow
+from etlwatch.fields.field import Order
 from etlwatch.rendering.run.completeness import endpoint_pages
 from etlwatch.rendering.run.view import RunView
 from etlwatch.rendering.zoom import ZOOMED, Zoom, moment_words, run_zoom, usual_levels, zoom_plot
+from etlwatch.text.display import DisplayContext
 from etlwatch.tui.widgets.line_table import LineTable, Row
 from etlwatch.tui.widgets.plot import PlotChart
 from etlwatch.tui.widgets.span_lines import SpanLines
@@ -45,7 +45,7 @@ class RequestsTab(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
         self._view: RunView | None = None
-        self._pen: Pen | None = None
+        self._display_context: DisplayContext | None = None
         self._cursor_s: float | None = None
         self._zoom = Zoom((), 0.0, 0.0)
         self._drawn: object = None
@@ -56,7 +56,7 @@ class RequestsTab(Vertical):
         yield SpanLines(id="at-cursor")
         for name in ZOOMED:
             yield PlotChart(id=name.replace(" ", "-"))
-        columns = endpoint_columns(80)
+        columns = ENDPOINTS.layout(80)
         yield LineTable(columns, empty=NO_REQUESTS, reversed_columns=1, markable=False, id="endpoints")
         yield SpanLines(id="pages")
 
@@ -65,20 +65,20 @@ class RequestsTab(Vertical):
         """The columns of the charts."""
         return self._zoom.columns
 
-    def show(self, view: RunView, pen: Pen, cursor_s: float | None) -> None:
+    def show(self, view: RunView, context: DisplayContext, cursor_s: float | None) -> None:
         """Draw a run's requests."""
-        self._view, self._pen, self._cursor_s = view, pen, cursor_s
-        self._draw_table(view)
+        self._view, self._display_context, self._cursor_s = view, context, cursor_s
+        self._draw_table(view, context)
         self._share_out()
-        self._draw_charts(view, pen)
+        self._draw_charts(view, context)
         self._draw_pages()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Share the room out again."""
-        self.query_one(LineTable).columns = endpoint_columns(self.app.size.width)
-        if self._view is not None and self._pen is not None:
+        self.query_one(LineTable).columns = ENDPOINTS.layout(self.app.size.width)
+        if self._view is not None and self._display_context is not None:
             self._share_out()
-            self._draw_charts(self._view, self._pen)
+            self._draw_charts(self._view, self._display_context)
 
     def _share_out(self) -> None:
         """Give the endpoints up to a third of the room, less where all charts need it, and the rest to the charts."""
@@ -98,30 +98,30 @@ class RequestsTab(Vertical):
             last = place == charts - 1
             chart.styles.height = each + (over + AXIS_LINES if last else 0)
 
-    def _draw_table(self, view: RunView) -> None:
+    def _draw_table(self, view: RunView, context: DisplayContext) -> None:
         endpoints = view.details.endpoints
         total = sum(totals.requests for totals in endpoints)
         table = self.query_one(LineTable)
         table.set_empty(view.details.unknown.get("endpoints", NO_REQUESTS))
         table.update_rows(
             [
-                Row(key=totals.endpoint, cells=partial(endpoint_cells, totals, total), version=(totals, total))
-                for totals in ENDPOINTS.sort(endpoints, self.order)
+                Row(key=row.totals.endpoint, cells=partial(ENDPOINTS.cells, row, context), version=row)
+                for row in ENDPOINTS.sort((EndpointRow(totals, total) for totals in endpoints), self.order)
             ],
             sort=ENDPOINTS.arrow(self.order),
         )
 
-    def _draw_charts(self, view: RunView, pen: Pen) -> None:
+    def _draw_charts(self, view: RunView, context: DisplayContext) -> None:
         """Draw the charts when the series is another one, the cursor has moved, or there is another room for them."""
         shown = [chart for chart in self.query(PlotChart) if chart.display]
         wanted = (view.details.series, view.details.series_until, self.size, len(shown), self._cursor_s)
         if wanted == self._drawn:
             return
         self._drawn = wanted
-        self._zoom = run_zoom(view, pen, max(10, self.size.width - AXIS_CELLS))
-        self.query_one("#at-cursor", SpanLines).update([moment_words(self._zoom, pen, cursor_s=self._cursor_s)])
+        self._zoom = run_zoom(view, context, max(10, self.size.width - AXIS_CELLS))
+        self.query_one("#at-cursor", SpanLines).update([moment_words(self._zoom, context, cursor_s=self._cursor_s)])
         for name, chart in zip(ZOOMED, shown, strict=False):
-            plot = zoom_plot(name, self._zoom, pen, cursor_s=self._cursor_s, usual=usual_levels(view))
+            plot = zoom_plot(name, self._zoom, context, cursor_s=self._cursor_s, usual=usual_levels(view))
             # One axis for all: the times stand below the last chart alone.
             chart.show(plot if chart is shown[-1] else replace(plot, times=()))
 
@@ -139,8 +139,8 @@ class RequestsTab(Vertical):
     def sort(self, order: Order) -> None:
         """Order the endpoints."""
         self.order = order
-        if self._view is not None:
-            self._draw_table(self._view)
+        if self._view is not None and self._display_context is not None:
+            self._draw_table(self._view, self._display_context)
 
     @property
     def column_keys(self) -> list[str]:

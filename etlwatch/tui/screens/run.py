@@ -14,7 +14,7 @@ from etlwatch.analysis.series import Column
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.commands import RUN_COMMANDS, bindings_of
 from etlwatch.fields.endpoints import ENDPOINTS
-from etlwatch.fields.ordering import Order
+from etlwatch.fields.field import Order
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run.charts import run_columns_over_time
@@ -109,7 +109,7 @@ class RunScreen(DashboardScreen):
         """Ask for the run's details."""
         self._arrange()
         remembered = self.dashboard.memory.orders.get("endpoints")
-        if remembered is not None and remembered.column in ENDPOINTS.columns:
+        if remembered is not None and remembered.column in ENDPOINTS.orders:
             self.query_one(RequestsTab).sort(remembered)
         self._focus_tab()
 
@@ -143,26 +143,26 @@ class RunScreen(DashboardScreen):
     def _draw_tab(self) -> None:
         self.query_one(TabLine).update([tab_line(self.view, self.tab)])
         if self.tab == "requests":
-            self.query_one(RequestsTab).show(self.view, self.pen, self.dashboard.cursor_s)
+            self.query_one(RequestsTab).show(self.view, self.context, self.dashboard.cursor_s)
         elif self.tab == "errors":
-            self.query_one(ErrorsTab).show(self.view, self.pen)
+            self.query_one(ErrorsTab).show(self.view, self.context)
         else:
             self.query_one(f"#{self.tab}", ScrollLines).renew()
 
     def _overview(self, width: int, height: int) -> Sequence[Spans]:
-        return overview_lines(self.view, self.pen, width=width, height=height, cursor_s=self.dashboard.cursor_s)
+        return overview_lines(self.view, self.context, width=width, height=height, cursor_s=self.dashboard.cursor_s)
 
     def _phases(self, width: int, _height: int) -> Sequence[Spans]:
-        return phases_lines(self.view, self.pen, width=width, cursor_s=self.dashboard.cursor_s)
+        return phases_lines(self.view, self.context, width=width, cursor_s=self.dashboard.cursor_s)
 
     def _source(self, width: int, _height: int) -> Sequence[Spans]:
-        return source_lines(self.view, self.pen, width=width)
+        return source_lines(self.view, self.context, width=width)
 
     def _delivery(self, _width: int, _height: int) -> Sequence[Spans]:
-        return delivery_lines(self.view, self.pen)
+        return delivery_lines(self.view, self.context)
 
     def _timeline(self, width: int, _height: int) -> Sequence[Spans]:
-        return timeline_lines(self.view, self.pen, width=width)
+        return timeline_lines(self.view, self.context, width=width)
 
     # -- the time cursor
 
@@ -172,8 +172,8 @@ class RunScreen(DashboardScreen):
             return self.query_one(RequestsTab).columns_of_time
         if self.tab not in ON_THE_AXIS:
             return ()
-        until = self.view.until_s(self.pen)
-        return run_columns_over_time(self.view, self.pen, max(10, self.size.width - AXIS_CELLS), axis_end=until)
+        until = self.view.until_s(self.context)
+        return run_columns_over_time(self.view, self.context, max(10, self.size.width - AXIS_CELLS), axis_end=until)
 
     def action_move_cursor(self, by: int) -> None:
         """Move the time cursor where something is drawn over time."""
@@ -187,9 +187,9 @@ class RunScreen(DashboardScreen):
 
     def left_parts(self) -> list[Part]:
         """Return where esc leads, which run this is, and whether its next change rings."""
-        parts = title_parts(self.view, self.pen, brief=self.brief)
+        parts = title_parts(self.view, self.context, brief=self.brief)
         if self.view.run.run_id in self.dashboard.watching:
-            parts.insert(2, Part(((self.pen.glyphs.bell, "blue"),), 1, 1))
+            parts.insert(2, Part(((self.context.glyphs.bell, "blue"),), 1, 1))
         return parts
 
     def _give_verdict_room(self) -> None:
@@ -197,7 +197,7 @@ class RunScreen(DashboardScreen):
         width, height = self.app.size
         lines = 2 if height >= (12 if width < 110 else 34) else 1
         if width >= 110:
-            lines = len(verdict_lines(self.view, self.pen, width=width, lines=lines))
+            lines = len(verdict_lines(self.view, self.context, width=width, lines=lines))
         if lines != self._verdict_rows:
             self._verdict_rows = lines
             self.query_one("#second").styles.height = lines
@@ -205,12 +205,12 @@ class RunScreen(DashboardScreen):
     def second_lines(self) -> Sequence[Spans]:
         """Return the verdict, or what is known of the moment under the time cursor; both where there are two lines."""
         lines = max(1, self._verdict_rows)
-        verdict = verdict_lines(self.view, self.pen, width=self.size.width, lines=lines)
+        verdict = verdict_lines(self.view, self.context, width=self.size.width, lines=lines)
         cursor_s = self.dashboard.cursor_s
         if cursor_s is None or self.tab not in ON_THE_AXIS:
             return verdict
-        zoom = Zoom(tuple(self.columns_of_time()), self.view.began_s, self.view.until_s(self.pen))
-        return [*verdict[: lines - 1], moment_words(zoom, self.pen, cursor_s=cursor_s)]
+        zoom = Zoom(tuple(self.columns_of_time()), self.view.began_s, self.view.until_s(self.context))
+        return [*verdict[: lines - 1], moment_words(zoom, self.context, cursor_s=cursor_s)]
 
     # -- tabs
 
@@ -252,7 +252,7 @@ class RunScreen(DashboardScreen):
         order = self.query_one(RequestsTab).order
         if message.column == order.column:
             self.action_invert()
-        elif message.column in ENDPOINTS.columns:
+        elif message.column in ENDPOINTS.orders:
             self._reorder(Order(message.column))
 
     def _reorder(self, order: Order) -> None:

@@ -75,12 +75,12 @@ class ZoomScreen(DashboardScreen):
             self._view = view_of(self._view.row, snapshot)
             seconds = self._window.seconds if self._window else None
             columns = max(10, self.size.width - AXIS_CELLS)
-            self._zoom = run_zoom(self._view, self.pen, columns, window_s=seconds)
+            self._zoom = run_zoom(self._view, self.context, columns, window_s=seconds)
         self._draw_chart()
 
     def _draw_chart(self) -> None:
         usual = usual_levels(self._view) if self._view else None
-        plot = zoom_plot(self.chart, self._zoom, self.pen, cursor_s=self.dashboard.cursor_s, usual=usual)
+        plot = zoom_plot(self.chart, self._zoom, self.context, cursor_s=self.dashboard.cursor_s, usual=usual)
         self.query_one(PlotChart).show(plot)
 
     def columns_of_time(self) -> Sequence[Column]:
@@ -90,12 +90,12 @@ class ZoomScreen(DashboardScreen):
     def left_parts(self) -> list[Part]:
         """Return where esc leads."""
         if self._view is not None:
-            return title_parts(self._view, self.pen, brief=self.brief)
-        return [Part(((f"{self.pen.glyphs.back} runs", "dim"),), 1, 2), Part((("all runs", "text bold"),), 0, 2)]
+            return title_parts(self._view, self.context, brief=self.brief)
+        return [Part(((f"{self.context.glyphs.back} runs", "dim"),), 1, 2), Part((("all runs", "text bold"),), 0, 2)]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what is under the cursor."""
-        return [moment_words(self._zoom, self.pen, cursor_s=self.dashboard.cursor_s)]
+        return [moment_words(self._zoom, self.context, cursor_s=self.dashboard.cursor_s)]
 
     def command_words(self) -> Sequence[str]:
         """Return the command that tells of the same run, or adds up the same window."""
@@ -130,7 +130,7 @@ class ZoomScreen(DashboardScreen):
 
     def _lasted_s(self) -> float:
         """Return how long the run has gone on, seconds."""
-        return self._view.end_s(self.pen) - self._view.began_s if self._view else 0.0
+        return self._view.end_s(self.context) - self._view.began_s if self._view else 0.0
 
     def action_back(self) -> None:
         """Back to where the chart was opened."""

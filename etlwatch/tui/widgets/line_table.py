@@ -3,7 +3,7 @@
 No markup is parsed; cells are spans. Only rows that changed are drawn again.
 
     table = LineTable(columns, empty="no runs yet")
-    table.columns = columns_for_160             layouts are data (`etlwatch.text.columns`)
+    table.columns = RUNS.layout(160)            layouts are data (`etlwatch.text.columns`)
     table.update_rows(rows, sort=("state", True))  draws only the rows that changed
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
 
