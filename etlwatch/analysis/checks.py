@@ -245,7 +245,7 @@ def check_fleet(
     problems = [_plain(problem.text) for _, problem in told]
     named = "; ".join(problems[:NAMED]) if problems else _well(judgement, jobs)
     more = f"; {len(told) - NAMED} more below" if len(told) > NAMED else ""
-    late = f"; {behind(behind_s)}" if behind(behind_s) else ""
+    late = f"; {behind(behind_s)}" if behind(behind_s) and all(each.state != BEHIND for _, each in told) else ""
     latest = f"; last run {_plain(_latest(last, now, zone))}" if last is not None else ""
     data = " ".join(_data(numbers, figures, rules))
     return CheckResult(
@@ -265,7 +265,8 @@ def _told(
         level = rules.level_of(name, number)
         # What has problems of its own is told by these.
         if level and name != PROBLEMS and not (name in CHECKED and numbers[name]):
-            told.append((level, _Problem(name, f"{name.replace('_', ' ')} is {number:.15g}")))
+            text = (name == BEHIND and behind(number)) or f"{name.replace('_', ' ')} is {number:.15g}"
+            told.append((level, _Problem(name, text)))
     if overall and not told:
         told.append((overall, _Problem(PROBLEMS, f"{figures[PROBLEMS]:.0f} problems")))
     order = {state: place for place, state in enumerate(("off", "overdue", "aged", *RANKS))}

@@ -32,7 +32,7 @@ from etlwatch.analysis.checks import (
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
 from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.selectors import jobs_named, matches_job, parsed_by
+from etlwatch.cli.selectors import fits_job, jobs_named, matches_job, no_such_job, parsed_by
 from etlwatch.reading.health import Judge
 from etlwatch.reading.jobs import read_job_checks
 from etlwatch.text.moments import parse_span
@@ -144,9 +144,8 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
     with reader.one_view():
         now = reader.now()
         names = jobs_named(reader, patterns)
-        missing = [pattern for pattern in patterns if not any(matches_job(name, [pattern]) for name in names)]
-        if missing:
-            raise Unsuccessful(f"no run of the job {', '.join(map(repr, missing))}")
+        if mistake := no_such_job(reader, patterns, names, fits_job):
+            raise Unsuccessful(mistake)
         meant = frozenset(names)
         living = [run for run in reader.live_runs() if run.job in meant]
         judgement = Judge(thresholds=configured().thresholds).conclude(reader, living, now=now)

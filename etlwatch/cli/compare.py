@@ -17,10 +17,10 @@ from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look
+from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.field import FieldList, InCommand, data_field
 from etlwatch.fields.runs import run_data
-from etlwatch.reading.compare import last_success, read_side
+from etlwatch.reading.compare import ERRORS_COMPARED, last_success, read_side
 from etlwatch.reading.health import Judge
 from etlwatch.rendering.compare import (
     conclusion,
@@ -163,6 +163,9 @@ def compare(run: str, other: str | None, all_of_it: bool, at: str | None, form: 
     """
     with connect.reader() as reader:
         comparison, now = read_comparison(reader, run, other, at)
+    for each in (comparison.before, comparison.after):
+        if each.errors > ERRORS_COMPARED:
+            say(f"of {each.errors:,} errors of {each.id} the newest {ERRORS_COMPARED:,} were compared")
     if form is Format.TABLE:
         output.write_table(lambda look: comparison_lines(comparison, look, now, all_of_it=all_of_it))
     elif form is Format.JSON:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 LIMIT = 20
 WINDOW = timedelta(days=7)
-KINDS_READ = 1_000
 TRACEBACK_LINES = 40
 
 
@@ -142,9 +141,8 @@ def find_kinds(
         reader = connect.reader_at(reader, at)
         now = reader.now()
         if word is None:
-            kinds = read_kinds(reader, now - (since or WINDOW), KINDS_READ if jobs else limit)
-            if jobs and len(kinds) >= KINDS_READ:
-                unread = f"only the newest {KINDS_READ:,} kinds of all jobs were looked through"
+            names = jobs_named(reader, jobs) if jobs else None
+            kinds = read_kinds(reader, now - (since or WINDOW), limit, jobs=names)
             if any(kind.cut for kind in kinds):
                 unread = f"of more than {ERRORS_COUNTED:,} errors the newest were counted; a shorter --since has fewer"
         else:
@@ -152,7 +150,7 @@ def find_kinds(
             kinds = read_kinds_of_run(reader, run)
             if run.errors > ERRORS_OF_RUN:
                 unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
-    return [kind for kind in kinds if matches_job(kind.job, jobs)][:limit], now, unread
+    return kinds[:limit], now, unread
 
 
 def print_kinds(

@@ -12,9 +12,10 @@ from etlwatch.analysis.filter import FilterError
 from etlwatch.analysis.jobs import JobRow
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import jobs_named
+from etlwatch.cli.selectors import fits_job, jobs_named, no_such_job
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.jobs import JOBS
@@ -79,10 +80,13 @@ def jobs(
         raise click.BadParameter(str(error), param_hint="'FILTER'") from None
     with connect.reader() as reader:
         rows, now = read_jobs(reader, jobs, at)
+        mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
     rows = [row for row in rows if wanted.matches(row, now)]
     if form is not Format.TABLE:
         output.write_rows(form, map(JOBS.data, rows), fields=JOBS.keys)
-        return
-    if not rows:
-        say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
-    output.write_table(lambda look: job_lines(rows, look, now))
+    else:
+        if not rows and not mistake:
+            say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
+        output.write_table(lambda look: job_lines(rows, look, now))
+    if mistake:
+        raise Unsuccessful(mistake)

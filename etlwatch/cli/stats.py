@@ -12,9 +12,10 @@ import click
 from etlwatch.analysis.series import Column as Traffic
 from etlwatch.analysis.stats import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.cli import connect, output
+from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import matches_job, parsed_by
+from etlwatch.cli.selectors import fits_job, matches_job, no_such_job, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, exact_number, iso_time, rounded
@@ -196,6 +197,7 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
     takes = partial(_takes, jobs) if jobs else None
     with connect.reader() as reader:
         found = read_stats(reader, window, step, takes)
+        mistake = no_such_job(reader, jobs, {job.job for job in found.jobs}, fits_job)
     if form is Format.TABLE:
         output.write_table(lambda look: stats_lines(found, look))
     elif form is Format.JSON:
@@ -204,6 +206,8 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
         output.write_rows(form, map(JOBS.data, found.jobs), fields=JOBS.keys)
     else:
         output.write_rows(form, map(INTERVALS.data, found.intervals), fields=INTERVALS.keys)
+    if mistake:
+        raise Unsuccessful(mistake)
 
 
 def _takes(patterns: tuple[str, ...], job: str) -> bool:

@@ -204,15 +204,17 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
     Return what was left out.
     """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    archive.put_audit(deed for deed in reader.audit(MOST_DEEDS) if _is_about(deed, run))
+    deeds = reader.audit(MOST_DEEDS + 1)
+    left_out = [f"what concerns it of the newest {MOST_DEEDS:,} audit entries"] if len(deeds) > MOST_DEEDS else []
+    archive.put_audit(deed for deed in deeds[:MOST_DEEDS] if _is_about(deed, run))
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
         others = (other for other in living if other.run_id != run.run_id)
         archive.put_runs(replace(other, notes=None, tags={}, command="") for other in others)
         there_are = reader.count_live() if len(living) == MOST_LIVE else len(living)
         if there_are > len(living):
-            return [f"{len(living):,} of {there_are:,} living runs"]
-    return []
+            left_out.append(f"{len(living):,} of {there_are:,} living runs")
+    return left_out
 
 
 def _touches(switch: Switch, run: Run) -> bool:

@@ -5,7 +5,7 @@ Contains these questions, for `etlwatch errors --group` and the errors screen al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -30,12 +30,13 @@ def read_kinds(
     limit: int = 100,
     *,
     known: dict[int, Run] | None = None,
+    jobs: Collection[str] | None = None,
 ) -> list[ErrorKind]:
     """Return the kinds of the errors since a moment, what needs somebody first; raises the reader's StoreError.
 
-    `known` are runs that have ended and need not be asked for; it is added to.
+    Of `jobs`, None for all. `known` are runs that have ended and need not be asked for; it is added to.
     """
-    seen = reader.error_groups(since, limit)
+    seen = reader.error_groups(since, limit, jobs=jobs)
     ended = known if known is not None else {}
     runs = {group.run_id: ended.get(group.run_id) or reader.run(group.run_id) for group in seen}
     ended.update((run_id, run) for run_id, run in runs.items() if run is not None and run.ended_at is not None)

@@ -344,9 +344,16 @@ class PastReader:
         """Return how many errors runs had had by an earlier moment, and when the last was."""
         return self.present.errors_until(run_ids, min(moment, self.moment))
 
-    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+    def error_groups(
+        self,
+        since: datetime,
+        limit: int = 100,
+        *,
+        before: datetime | None = None,
+        jobs: Collection[str] | None = None,
+    ) -> list[ErrorGroup]:
         """Return the errors since a moment by kind."""
-        return self.present.error_groups(since, limit, before=self._begun(before))
+        return self.present.error_groups(since, limit, before=self._begun(before), jobs=jobs)
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None

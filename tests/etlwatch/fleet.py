@@ -400,11 +400,18 @@ class FakeReader:
         moments = {run_id: [error.at for error in errors if error.run_id == run_id] for run_id in run_ids}
         return {run_id: (len(found), max(found)) for run_id, found in moments.items() if found}
 
-    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
+    def error_groups(
+        self,
+        since: datetime,
+        limit: int = 100,
+        *,
+        before: datetime | None = None,
+        jobs: Collection[str] | None = None,
+    ) -> list[ErrorGroup]:
         store = self._ask("error_groups")
-        jobs = {run.run_id: run.job for run in store.runs}
+        of = {run.run_id: run.job for run in store.runs if jobs is None or run.job in jobs}
         taken = (each for each in store.error_list if since <= each.at and (before is None or each.at < before))
-        return grouped(taken, jobs)[:limit]
+        return grouped([each for each in taken if jobs is None or each.run_id in of], of)[:limit]
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None

@@ -73,7 +73,7 @@ def test_a_slow_run_is_a_warning(etlwatch: Program, stock: Stock, store_dsn: str
 def test_a_job_that_there_is_not_is_unknown(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
     stock.finished(NOW - HOUR, NOW, job="crm")
     answer = checked(etlwatch("check", "--dsn", store_dsn, "--job", "crn"))
-    assert answer.out == "ETLWATCH UNKNOWN - no run of the job 'crn'\n"
+    assert answer.out == "ETLWATCH UNKNOWN - no job 'crn'; did you mean 'crm'?\n"
 
 
 @pytest.mark.parametrize(

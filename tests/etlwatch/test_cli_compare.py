@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from etlwatch.cli import compare as command
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 from tracking_core import SimpleETLTracker
@@ -117,3 +118,14 @@ def test_it_is_told_which_run_is_earlier_and_that_jobs_differ(
     other = tracker.start_run(job="other")
     tracker.end_run(other, success=True)
     assert "the jobs differ: crm and other" in lines(str(other), later)
+
+
+def test_errors_beyond_those_that_are_compared_are_told(
+    etlwatch: Program, runs: tuple[int, int, int], stock: Stock, store_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        stock.error(runs[2], "again", NOW)
+    asked = ("compare", str(runs[1]), str(runs[2]), "--dsn", store_dsn)
+    assert "were compared" not in etlwatch(*asked).err
+    monkeypatch.setattr(command, "ERRORS_COMPARED", 1)
+    assert "the newest 1 were compared" in etlwatch(*asked).err

@@ -60,7 +60,9 @@ def test_only_the_jobs_that_are_asked_for_are_listed(etlwatch: Program, fleet: S
     listed = etlwatch("jobs", "--dsn", store_dsn, "--job", "s*", "--job", "young", "--format", "jsonl").out
     assert len(listed.splitlines()) == 2
     unknown = etlwatch("jobs", "--dsn", store_dsn, "--job", "unknown")
-    assert (unknown.status, unknown.out, unknown.err) == (0, "", "no such job\n")
+    assert (unknown.status, unknown.err) == (1, "etlwatch: no job 'unknown'\n")
+    near = etlwatch("jobs", "--dsn", store_dsn, "--job", "yuong", "--format", "json")
+    assert (near.status, near.data, near.err) == (1, [], "etlwatch: no job 'yuong'; did you mean 'young'?\n")
 
 
 def test_csv_has_one_line_a_job(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:

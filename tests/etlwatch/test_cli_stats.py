@@ -102,3 +102,9 @@ def test_impossible_intervals_are_wrong_usage(etlwatch: Program, store_dsn: str,
 def test_an_empty_store_did_nothing(etlwatch: Program, store_dsn: str) -> None:
     assert stats(etlwatch, store_dsn)["total"]["requests"] == 0
     assert "no requests" in etlwatch("stats", "--dsn", store_dsn).out
+
+
+def test_a_job_that_there_is_not_is_named(etlwatch: Program, fleet: Stock, store_dsn: str) -> None:
+    answer = etlwatch("stats", "--dsn", store_dsn, "--job", "crn")
+    assert (answer.status, answer.err) == (1, "etlwatch: no job 'crn'; did you mean 'crm'?\n")
+    assert etlwatch("stats", "--dsn", store_dsn, "--job", "crm", "--window", "10s").status == 0

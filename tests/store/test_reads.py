@@ -335,6 +335,21 @@ def test_the_same_error_in_another_job_is_another_kind(stock: Stock, reader: Rea
     assert reader.error_groups_named([of_other.key, of_sync.key]) == [of_sync, of_other]
 
 
+def test_kinds_of_some_jobs_are_counted_and_listed_among_theirs_alone(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet, loud = stock.start(NOW - HOUR, job="quiet"), stock.start(NOW - HOUR, job="loud")
+    stock.error(quiet, "old", NOW - HOUR)
+    for minutes in range(5):
+        stock.error(loud, "new", NOW - minutes * MINUTE)
+    monkeypatch.setattr(queries, "ERRORS_COUNTED", 3)
+    (of_all,) = reader.error_groups(NOW - 2 * HOUR, 1)
+    assert of_all.job == "loud"
+    (group,) = reader.error_groups(NOW - 2 * HOUR, 1, jobs=["quiet", "none"])
+    assert (group.job, group.errors, group.cut) == ("quiet", 1, False)
+    assert reader.error_groups(NOW - 2 * HOUR, jobs=[]) == []
+
+
 def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
     stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

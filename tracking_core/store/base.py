@@ -257,8 +257,15 @@ class Reader(Connection, Protocol):
         """Return the newest errors of these kinds, of all runs."""
         ...
 
-    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return the errors since a moment, and before another, by kind, the newest kind first."""
+    def error_groups(
+        self,
+        since: datetime,
+        limit: int = 100,
+        *,
+        before: datetime | None = None,
+        jobs: Collection[str] | None = None,
+    ) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs."""
         ...
 
     def error_groups_named(

@@ -361,14 +361,22 @@ class Queries(Dialect):
         wanted = self._list(sorted(set(fingerprints)))
         return self._ask("errors_named", fingerprints=wanted, limit=limit).records(ErrorRecord, self.forms)
 
-    def error_groups(self, since: datetime, limit: int = 100, *, before: datetime | None = None) -> list[ErrorGroup]:
-        """Return the errors since a moment, and before another, by kind, the newest kind first.
+    def error_groups(
+        self,
+        since: datetime,
+        limit: int = 100,
+        *,
+        before: datetime | None = None,
+        jobs: Collection[str] | None = None,
+    ) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs.
 
         Of more than ERRORS_COUNTED the newest are counted, and each group says so.
         """
         before_at = self._moment_or_none(before)
         found = self._ask(
             "error_groups",
+            jobs=None if jobs is None else self._list(list(jobs)),
             since=self._moment(since),
             before_at=before_at,
             most=ERRORS_COUNTED + 1,

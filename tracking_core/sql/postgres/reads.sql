@@ -58,7 +58,7 @@ CROSS JOIN LATERAL (
 
 -- name: error_groups
 -- Errors of one kind of one job as one row each, newest kind first, with what the newest of each says; those before a
--- moment. Of a storm the newest `most` - 1 are counted; then `cut` is true.
+-- moment, of some jobs. Of a storm the newest `most` - 1 are counted; then `cut` is true.
 SELECT
     kind.job, kind.fingerprint, least(kind.errors, %(most)s - 1) AS errors, kind.runs, kind.first_at, kind.last_at,
     newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted >= %(most)s AS cut
@@ -74,6 +74,7 @@ FROM (
             SELECT fingerprint, run_id, at
             FROM tracking.errors
             WHERE at >= %(since)s AND at < {{or_end(before_at)}}
+              AND ({{is_null(jobs)}} OR run_id IN (SELECT run_id FROM tracking.runs WHERE job {{in_texts(jobs)}}))
             ORDER BY at DESC
             LIMIT %(most)s) AS latest
         GROUP BY fingerprint, run_id) AS of_run
