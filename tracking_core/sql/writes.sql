@@ -1,5 +1,5 @@
 -- What a job writes. A batch is one transaction. It takes its locks in this order, and in the order of the keys within a
--- table: its own key in `batches`, runs that it carries, its runs (against removal), requests, endpoints, series,
+-- table: its own key in `batches`, its runs (against removal), runs that it carries, requests, endpoints, series,
 -- throughput, errors, phases with their series and source counts, writers, and its runs again (to change them). A
 -- clean-up locks its runs before anything that belongs to them. So no two transactions wait for each other.
 

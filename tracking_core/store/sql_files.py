@@ -54,8 +54,17 @@ def blocks(dialect: str, name: str, version: int | None = None) -> dict[str, str
 
     Columns that are newer than the schema version are left out; None keeps all.
     """
-    fragments = {title: _without_comment(text) for title, text in _named(dialect, "fragments").items()}
-    return {title: _expanded(text, fragments, version) for title, text in _named(dialect, name).items()}
+    return {title: expanded(dialect, text, version) for title, text in _named(dialect, name).items()}
+
+
+def expanded(dialect: str, text: str, version: int | None = None) -> str:
+    """Return a text with its fragments expanded, as those of a block are."""
+    return _expanded(text, _fragments(dialect), version)
+
+
+@cache
+def _fragments(dialect: str) -> dict[str, str]:
+    return {title: _without_comment(text) for title, text in _named(dialect, "fragments").items()}
 
 
 def _named(dialect: str, name: str) -> dict[str, str]:

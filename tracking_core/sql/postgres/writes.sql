@@ -2,7 +2,8 @@
 
 -- name: lock_runs
 -- PostgreSQL only: lock the runs of a batch against removal, but not against each other's changes, before it locks
--- anything that belongs to them.
+-- anything that belongs to them. Before runs are carried, so that one that is being removed is seen as removed; and again
+-- after, for those that another writer has made meanwhile.
 SELECT FROM tracking.runs WHERE run_id {{in_ids(run_ids)}} ORDER BY run_id FOR KEY SHARE;
 
 -- name: lock_phases

@@ -15,6 +15,7 @@ from psycopg import RawCursor, errors
 from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
+from tracking_core.errors import StoreRefused
 from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, RunStart, tally
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
@@ -71,10 +72,9 @@ class PostgresWriter(PostgresConnection, EventWriter):
                 return self._log_request(batch)
             try:
                 return self._write(batch, copy=copy, meanwhile=meanwhile)
-            except errors.UniqueViolation:
-                # Some of its rows came by another way, which COPY cannot pass over.
-                if not copy:
-                    raise
+            except (errors.UniqueViolation, StoreRefused):
+                # Some of its rows came by another way, which COPY cannot pass over; or the switch was turned on between
+                # two statements, so that a run of the batch is neither here nor refused.
                 copy = False
                 return self._write(batch)
 
@@ -158,6 +158,9 @@ class PostgresWriter(PostgresConnection, EventWriter):
     def _runs_of(self, batch: Batch) -> RawCursor[Any]:
         run_ids = sorted(batch.run_ids())
         self._lock("lock_runs", run_ids)
+        if batch.starts:
+            self._carry_runs([self._spelled(start) for start in batch.starts], batch)
+            self._lock("lock_runs", run_ids)
         return self._run("runs_of_batch", {"run_ids": run_ids})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
@@ -173,7 +176,6 @@ class PostgresWriter(PostgresConnection, EventWriter):
                 raw.execute(BEGIN)
                 if batch.batch_seq is not None:
                     claimed = self._run("claim_batch", {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
-                self._carry_runs([self._spelled(start) for start in batch.starts], batch)
                 found = self._runs_of(batch)
             rows = found.fetchall()
             known = self._judge(rows, batch)
