@@ -10,6 +10,7 @@ import pytest
 from tests.interrupts.raising import Call, Killed, Late, at_step
 from tests.support.peek import peek
 from tests.support.ports import free_port
+from tests.tracking_core.test_batch_sender import Bench
 from tests.tracking_core.test_event_queue import error, phase, raw
 from tracking_core import DeliveryReport, SimpleETLTracker
 from tracking_core.arguments import number_of, text_of
@@ -87,6 +88,31 @@ def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
             break
     tracker.close()
     assert peek(sqlite_store_dsn, "SELECT run_id FROM tracking.runs WHERE status <> 'completed'") == []
+
+
+@pytest.mark.parametrize("verb", ["ship", "let_go"])
+def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: str) -> None:
+    for step in count(1, 5):
+        bench = Bench()
+        bench.begin()
+        bench.log(2)
+        bench.fail()
+        bench.log(7)
+        bench.phase()
+        outcome = at_step(getattr(bench.sender, verb), step, Late)
+        bench.log(1)
+        bench.sender.ship()
+        bench.sender.let_go()
+        written = [*bench.store.batches, *bench.spool.batches]
+        once = list({(batch.writer_id, batch.batch_seq): batch for batch in written}.values())
+        numbers = [row.seq for batch in once for row in (*batch.requests, *batch.errors)]
+        assert sum(cell.requests for batch in once for cell in batch.cells.values()) == 10
+        assert sorted(numbers) == sorted(set(numbers))
+        assert max(entry.emitted for batch in once for entry in batch.ledger) == 11
+        assert len([phase for batch in once for phase in batch.phases]) == 1
+        if not outcome.raised:
+            break
+    assert step > 150
 
 
 @pytest.mark.parametrize("waiting", [0, 3])

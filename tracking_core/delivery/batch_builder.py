@@ -6,18 +6,20 @@ Owns the batch keys of one writer. Runs on the thread that ships; talks to no st
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from operator import itemgetter
+from typing import Any
 
 from tracking_core.clock import Clock
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for
 from tracking_core.delivery.clock_offset import ClockOffset
 from tracking_core.delivery.counts import Counts
-from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue, Word
+from tracking_core.delivery.event_queue import EventQueue, Word
 from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.overflow import Overflow
 from tracking_core.delivery.pending_batch import Numbered, PendingBatch, build
 from tracking_core.delivery.rows import (
     counted_source,
@@ -55,6 +57,13 @@ class _Draft:
     errors: list[RaisedError] = field(default_factory=list)
     ends: list[RunEnd] = field(default_factory=list)
     states: dict[int, RunState] = field(default_factory=dict)
+    before: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """The states' figures before this batch."""
+
+    def undo(self) -> None:
+        """Take back the sequence numbers that were drawn, since what has them is put back."""
+        for run_id, state in self.states.items():
+            state.seq, state.dropped, state.told_dropped = self.before[run_id]
 
     def add(self, cells: Mapping[CellKey, Tally]) -> None:
         """Count what these cells count."""
@@ -98,28 +107,48 @@ class BatchBuilder:
         """Return the next batch number; none comes twice, whoever asks at the same time."""
         return next(self._keys)
 
-    def take(self, most: int = SHIP_MOST) -> tuple[int, list[PendingBatch]]:
-        """Return how many events were taken from the queue, and what was made of them, under final keys and numbers.
+    def take(self, most: int, unsent: dict[int, PendingBatch | Batch], keys: deque[int]) -> tuple[int, int]:
+        """Return how many events were taken from the queue, and how many batches were made of them.
 
-        The longest part of the work, making rows of the requests, is left for `build`. One thread at a time.
+        These are put into `unsent` by their final keys, and the keys into `keys`; an exception from outside leaves all
+        as it was. The longest part of the work, making rows of the requests, is left for `build`. One thread at a time.
         """
-        requests = self._event_queue.take_requests(most)
-        words = self._event_queue.take_words(MOST_WORDS)
-        overflow = self._event_queue.take_overflow()
+        requests, words, overflow = list[RawRequest](), list[Word](), list[Overflow]()
         drafts: dict[int, _Draft] = {}
+        try:
+            self._event_queue.take_requests(most, requests)
+            self._event_queue.take_words(MOST_WORDS, words)
+            self._event_queue.take_overflow(overflow)
+            found: dict[Any, PendingBatch | Batch] = {
+                pending.batch.batch_seq: pending
+                for pending in self._made_of(drafts, requests, words, overflow)
+                if len(pending) or not is_empty(pending.batch)
+            }
+            taken, made = len(requests) + len(words), len(found)
+            # No call in these, so that nothing comes in between.
+            unsent |= found
+            keys += found
+        except BaseException as error:
+            if from_outside(error):
+                for draft in drafts.values():
+                    draft.undo()
+                self._event_queue.put_back(requests, words, overflow)
+            raise
+        return taken, made
+
+    def _made_of(
+        self, drafts: dict[int, _Draft], requests: list[RawRequest], words: list[Word], overflow: list[Overflow]
+    ) -> list[PendingBatch]:
         self._clock_offset.look()
         self._event_queue.offset_us = self._clock_offset.offset_us
         for run_id, of_run in _by_run(requests):
             self._number(drafts, run_id, of_run)
-        if overflow is not None:
-            self._enter(drafts, overflow.cells.items(), self._enter_overflow)
+        for each in overflow:
+            self._enter(drafts, each.cells.items(), self._enter_overflow)
         self._enter(drafts, words, self._enter_word)
-        if overflow is not None:
-            self._enter(drafts, overflow.errors.values(), self._enter_kind)
-        pending_batches = [self._pending(writer_id, draft) for writer_id, draft in drafts.items()]
-        return len(requests) + len(words), [
-            pending for pending in pending_batches if len(pending) or not is_empty(pending.batch)
-        ]
+        for each in overflow:
+            self._enter(drafts, each.errors.values(), self._enter_kind)
+        return [self._pending(writer_id, draft) for writer_id, draft in drafts.items()]
 
     def build(self, pending: PendingBatch, go_on: Callable[[], bool]) -> Batch | None:
         """Return the batch of a pending, None when `go_on` said no in between; other threads get their turns."""
@@ -187,7 +216,9 @@ class BatchBuilder:
         draft = drafts.get(state.writer_id)
         if draft is None:
             draft = drafts[state.writer_id] = _Draft()
-        draft.states[run_id] = state
+        if run_id not in draft.states:
+            draft.before[run_id] = state.seq, state.dropped, state.told_dropped
+            draft.states[run_id] = state
         return draft, state
 
     def _number(self, drafts: dict[int, _Draft], run_id: int, raws: list[RawRequest]) -> None:

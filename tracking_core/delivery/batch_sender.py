@@ -220,7 +220,7 @@ class BatchSender:
             if full and events_in(item) > MOST_WORDS:
                 # No room for that many.
                 continue
-            if self._spool.take(item, until):
+            if self._spool.take(item, until, again=True):
                 runs.update(entry.run_id for entry in batch_of(item).ledger)
                 if self._release(item):
                     self._count_spooled(item)
@@ -327,13 +327,9 @@ class BatchSender:
         if self._event_queue.is_empty:
             return 0
         with self._moving:
-            taken, pending_batches = self._builder.take(most)
-            for pending in pending_batches:
-                key = _key_of(pending)
-                self._unsent[key] = pending
-                self._queue.append(key)
+            taken, made = self._builder.take(most, self._unsent, self._queue)
         self._left -= taken
-        return taken + len(pending_batches)
+        return taken + made
 
     def _built(self, key: int) -> Batch | None:
         """Return the batch of a key; None when another thread has taken it, or there is no time to make it."""
@@ -468,7 +464,7 @@ class BatchSender:
         left = self._without_runs_switched_off(batch)
         if is_empty(left):
             self._release(batch)
-        elif self._spool.take(left):
+        elif self._spool.take(left, again=True):
             if self._release(batch):
                 self._count_spooled(left)
         else:

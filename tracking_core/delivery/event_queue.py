@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
+from itertools import repeat, starmap
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -73,6 +75,7 @@ class EventQueue:
         self._long_bytes = self._word_bytes = 0
         self._squeeze_from = MOST_WORDS
         self._overflow = Overflow()
+        self._returned: list[Overflow] = []
         self._adding = False
         self._late: list[RawRequest | RawError] = []
         # Told when there is room again.
@@ -130,36 +133,34 @@ class EventQueue:
             pass
         self._awake, self._urgent = True, False
 
-    def take_requests(self, most: int) -> list[RawRequest]:
-        """Return the oldest waiting requests, 1 MiB of them at the most."""
-        taken = self._take_sized(most) if self._long_bytes else self._take_short(most)
+    def take_requests(self, most: int, into: list[RawRequest] | None = None) -> list[RawRequest]:
+        """Return the oldest waiting requests, 1 MiB of them at the most; `into` has them whatever interrupts this."""
+        taken: list[RawRequest] = [] if into is None else into
         if self._long_bytes:
+            self._take_sized(most, taken)
             long_bytes = sum(map(_long, taken))
             with self._lock:
                 # From nothing where nothing waits: an interrupted call may have counted what it did not put here.
                 self._long_bytes = max(self._long_bytes - long_bytes, 0) if self.requests else 0
+        else:
+            # Nobody else takes from this end, so as many as there are now will be there.
+            taken += _popped(self.requests, min(len(self.requests), most))
         self._tell_of_room()
         return taken
 
-    def _take_short(self, most: int) -> list[RawRequest]:
-        # Nobody else takes from this end, so as many as there are now will be there.
-        pop = self.requests.popleft
-        return [pop() for _ in range(min(len(self.requests), most))]
-
-    def _take_sized(self, most: int) -> list[RawRequest]:
-        taken: list[RawRequest] = []
+    def _take_sized(self, most: int, taken: list[RawRequest]) -> None:
         size = 0
         while self.requests and len(taken) < most and size < SHIP_FROM_BYTES:
-            raw = self.requests.popleft()
-            taken.append(raw)
+            taken += _popped(self.requests, 1)
+            raw = taken[-1]
             size += 100 + len(raw[2]) + (len(raw[9]) if raw[9] else 0)
-        return taken
 
-    def take_words(self, most: int) -> list[Word]:
-        """Return the oldest waiting events of the lane that is never given up."""
+    def take_words(self, most: int, into: list[Word] | None = None) -> list[Word]:
+        """Return the oldest waiting events of the lane that is never given up; `into` as above."""
+        taken: list[Word] = [] if into is None else into
         first = slice(0, most)
         # No call in these three, so that nothing comes in between.
-        taken = self.words[first]
+        taken += self.words[first]
         del self.words[first]
         self._takes += 1
         if self._word_bytes:
@@ -170,20 +171,35 @@ class EventQueue:
         self._tell_of_room()
         return taken
 
-    def take_overflow(self) -> Overflow | None:
-        """Return what was added up since the last time, None when there was room for all."""
+    def take_overflow(self, into: list[Overflow] | None = None) -> Overflow | None:
+        """Return what was added up since the last time, None when there was room for all; `into` as above."""
+        taken: list[Overflow] = [] if into is None else into
         with self._lock:
+            if self._returned:
+                taken += self._returned
+                self._returned = []
+                return taken[0]
             self._fold()
             empty = Overflow()
             if self._adding or not self._overflow:
                 return None
-            overflow, self._overflow = self._overflow, empty
-        return overflow
+            taken += (self._overflow,)
+            self._overflow = empty
+        return taken[0]
+
+    def put_back(self, requests: list[RawRequest], words: list[Word], overflow: list[Overflow]) -> None:
+        """Let wait again, before all else, what was taken by a call that was interrupted."""
+        with self._lock:
+            self._long_bytes += sum(map(_long, requests))
+            self._takes += 1
+            self._returned += overflow
+            self.words[:0] = words
+            self.requests.extendleft(reversed(requests))
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not (self.requests or self.words or self._overflow or self._late)
+        return not (self.requests or self.words or self._overflow or self._late or self._returned)
 
     # -- beyond the bounds -------------------------------------------------------------------------------------------
 
@@ -288,6 +304,11 @@ class EventQueue:
         if takes == self._takes:
             self._takes = takes + 1
             self.words[replaced] = kept
+
+
+def _popped(requests: deque[RawRequest], many: int) -> Iterator[RawRequest]:
+    """Return what takes so many requests out as a list is extended by it: one step, since no Python code is called."""
+    return starmap(requests.popleft, repeat((), many))
 
 
 def _squeezed(words: list[Word]) -> list[Word]:
