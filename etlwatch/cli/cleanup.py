@@ -17,7 +17,7 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal, say
-from etlwatch.fields.field import FieldList, InCommand, data_field, iso_time
+from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.rendering.cleanup import weeks_left_words, weeks_words
 from etlwatch.text.numbers import bytes_, exact, local_time, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
@@ -77,31 +77,20 @@ def _write_plan(plan: CleanupPlan, removed: int | None, form: Format) -> None:
 
 def _plan_data(plan: CleanupPlan, removed: int | None) -> dict[str, object]:
     """Return a plan as JSON has it; `removed` counts the runs it removed, None where nothing was done."""
-    return {
-        "cutoff": iso_time(plan.cutoff),
-        "days": plan.days,
-        "runs": plan.runs,
-        "requests": plan.requests,
-        "errors": plan.errors,
-        "kept_running": plan.kept_running,
-        "keep_last_success": plan.keep_last_success,
-        "last_successes": plan.last_successes,
-        "dropped_weeks": plan.dropped_weeks,
-        "dropped_bytes": plan.dropped_bytes,
-        "cut_weeks": plan.cut_weeks,
-        "waiting_requests": plan.waiting_requests,
-        "removed": removed,
-        "jobs": list(map(JOBS.data, plan.jobs)),
-    }
+    return PLAN.data(plan) | {"removed": removed, "jobs": list(map(JOBS.data, plan.jobs))}
 
 
+PLAN: FieldList[CleanupPlan] = FieldList(
+    data_fields(
+        "cutoff days runs requests errors kept_running keep_last_success last_successes dropped_weeks dropped_bytes "
+        "cut_weeks waiting_requests"
+    )
+)
 JOBS: FieldList[CleanupJob] = FieldList([
-    data_field("job", lambda row: row.job, heading="job", command=InCommand(shrinks_to=12)),
-    data_field("runs", lambda row: row.runs, heading="runs", align="right", command=InCommand()),
-    data_field("requests", lambda row: row.requests, heading="requests", align="right", command=InCommand()),
-    data_field("errors", lambda row: row.errors, heading="errors", align="right", command=InCommand()),
+    data_field("job", heading="job", command=InCommand(shrinks_to=12)),
+    *(data_field(name, heading=name, align="right", command=InCommand()) for name in ("runs", "requests", "errors")),
     data_field(
-        "oldest", lambda row: row.oldest, heading="oldest",
+        "oldest", heading="oldest",
         command=InCommand(text=lambda row, context: local_time(row.oldest, context.zone), zoned=True, leaves=1),
     ),
 ])  # fmt: skip

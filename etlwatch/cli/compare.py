@@ -112,12 +112,10 @@ def _exact(value: float | str | None) -> float | str | None:
 
 DIFFERENCES: FieldList[Difference] = FieldList(
     [
-        data_field("kind", lambda each: each.kind, heading="what", command=InCommand(leaves=3)),
-        data_field(
-            "what", lambda each: each.what, command=InCommand(text=lambda each, _: name_text(each), shrinks_to=16),
-        ),
+        data_field("kind", heading="what", command=InCommand(leaves=3)),
+        data_field("what", command=InCommand(text=lambda each, _: name_text(each), shrinks_to=16)),
         data_field("measure", lambda each: each.measure or None),
-        data_field("unit", lambda each: each.unit),
+        data_field("unit"),
         data_field(
             "before", lambda each: _exact(each.before), heading="before", align="right",
             command=InCommand(text=lambda each, _: value_text(each, each.before), shrinks_to=9),
@@ -136,7 +134,7 @@ DIFFERENCES: FieldList[Difference] = FieldList(
             command=InCommand(text=lambda each, _: UNKNOWN if each.share is None else percent(each.share)),
         ),
         data_field("changed", lambda each: each.remarkable),
-        data_field("note", lambda each: each.note, heading="why", command=InCommand(shrinks_to=12, leaves=1)),
+        data_field("note", heading="why", command=InCommand(shrinks_to=12, leaves=1)),
     ]
 )  # fmt: skip
 """Values are in `unit`, shares 1.0 for all."""

@@ -22,7 +22,7 @@ from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.endpoints import ENDPOINTS, EndpointRow
 from etlwatch.fields.errors import ERRORS, ErrorRow
-from etlwatch.fields.field import Field, FieldList, InCommand, data_field, rounded
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded
 from etlwatch.fields.runs import RUNS, run_data
 from etlwatch.reading.health import Judge, read_past
 from etlwatch.text.display import state_text, state_tone
@@ -240,15 +240,13 @@ PHASES: FieldList[PhaseRow] = FieldList(
                 zoned=True, text=lambda row, context: local_time(row.phase.started_at, context.zone), leaves=2,
             ),
         ),
-        data_field("ended_at", lambda row: row.phase.ended_at),
+        *data_fields("ended_at", "phase"),
         Field(key="time", heading="time", align="right", command=InCommand(text=lambda row, _: _took(row))),
         Field(
             key="counters", heading="done", command=InCommand(text=lambda row, _: _progress(row.phase), shrinks_to=32),
             data="counters", data_value=lambda row: {unit: dict(each) for unit, each in row.phase.counters.items()},
         ),
-        data_field("memory_mb", lambda row: row.phase.memory_mb),
-        data_field("peak_memory_mb", lambda row: row.phase.peak_memory_mb),
-        data_field("memory_limit_mb", lambda row: row.phase.memory_limit_mb),
+        *data_fields("memory_mb peak_memory_mb memory_limit_mb", "phase"),
         Field(
             key="memory", heading="memory MB", align="right",
             command=InCommand(text=lambda row, _: _memory(row.phase), leaves=1),
@@ -258,26 +256,22 @@ PHASES: FieldList[PhaseRow] = FieldList(
 )  # fmt: skip
 SOURCES: FieldList[SourceCount] = FieldList([
     data_field("run_id", lambda row: str(row.run_id)),
-    data_field("entity", lambda row: row.entity, heading="entity", command=InCommand(shrinks_to=16)),
-    data_field("items", lambda row: row.items, heading="counted", align="right", command=InCommand()),
-    data_field("at", lambda row: row.at),
+    data_field("entity", heading="entity", command=InCommand(shrinks_to=16)),
+    data_field("items", heading="counted", align="right", command=InCommand()),
+    data_field("at"),
 ])  # fmt: skip
 LEDGER: FieldList[WriterLedger] = FieldList([
     data_field("run_id", lambda row: str(row.run_id)),
     data_field("writer_id", lambda row: str(row.writer_id), heading="writer", command=InCommand(leaves=1)),
-    data_field("emitted", lambda row: row.emitted, heading="emitted", align="right", command=InCommand()),
-    data_field("stored", lambda row: row.stored, heading="stored", align="right", command=InCommand()),
-    data_field("dropped", lambda row: row.dropped, heading="dropped", align="right", command=InCommand()),
+    *(data_field(name, heading=name, align="right", command=InCommand()) for name in ("emitted", "stored", "dropped")),
     data_field(
-        "missing", lambda row: row.missing, heading="missing", align="right",
+        "missing", heading="missing", align="right",
         command=InCommand(tone=lambda row: "amber" if row.missing else ""),
     ),
-    data_field("overhead", lambda row: row.overhead),
+    data_field("overhead"),
 ])  # fmt: skip
 FINDINGS: FieldList[Finding] = FieldList([
-    data_field("state", lambda finding: finding.state),
-    data_field("since", lambda finding: finding.since),
-    data_field("because", lambda finding: finding.because),
+    *data_fields("state since because"),
     data_field("value", lambda finding: round(finding.value, 3)),
     data_field("limit", lambda finding: round(finding.limit, 3)),
 ])  # fmt: skip

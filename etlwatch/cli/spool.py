@@ -15,7 +15,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import say
-from etlwatch.fields.field import FieldList, InCommand, data_field
+from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
@@ -74,14 +74,12 @@ def _one_line(path: Path | str) -> str:
 
 FILES: FieldList[SpoolFile] = FieldList(
     [
-        data_field(
-            "file", lambda file: str(file.path), heading="file", command=InCommand(shrinks_to=12),
-        ),
+        data_field("file", lambda file: str(file.path), heading="file", command=InCommand(shrinks_to=12)),
         data_field(
             "store", lambda file: file.store, heading="store",
             command=InCommand(text=lambda file, _: file.store or "?", shrinks_to=16),
         ),
-        data_field("batches", lambda file: file.batches, heading="batches", command=InCommand()),
+        data_field("batches", heading="batches", command=InCommand()),
         data_field(
             "bytes", lambda file: file.bytes, heading="size",
             command=InCommand(text=lambda file, _: bytes_(file.bytes)),
@@ -94,21 +92,14 @@ FILES: FieldList[SpoolFile] = FieldList(
             "in_use", lambda file: file.in_use, heading="job",
             command=InCommand(text=lambda file, _: "lives" if file.in_use else "gone"),
         ),
-        data_field("rejected", lambda file: file.rejected),
-        data_field("fault", lambda file: file.fault),
+        *data_fields("rejected fault"),
     ],
     command="store batches bytes age_s in_use file",
 )  # fmt: skip
 REPLAY: FieldList[Replay] = FieldList([
-    data_field("batches", lambda done: done.batches),
-    data_field("sent", lambda done: done.sent),
-    data_field("lost", lambda done: done.lost),
-    data_field("rejected", lambda done: done.rejected),
-    data_field("blocked", lambda done: done.blocked),
-    data_field("expired", lambda done: done.expired),
-    data_field("left", lambda done: done.left),
+    *data_fields("batches sent lost rejected blocked expired left"),
     data_field("refused", lambda done: {format_run_id(run_id): why for run_id, why in done.refused.items()}),
-    data_field("error", lambda done: done.error),
+    data_field("error"),
 ])  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import fits_job, matches_job, no_such_job, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look
-from etlwatch.fields.field import Field, FieldList, InCommand, data_field, exact_number, iso_time, rounded
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, iso_time, rounded
 from etlwatch.reading.stats import read_stats
 from etlwatch.text.columns import TextColumn
 from etlwatch.text.display import Tone
@@ -92,15 +92,14 @@ INTERVALS: FieldList[Traffic] = FieldList([
 ])  # fmt: skip
 JOBS: FieldList[JobStats] = FieldList(
     [
-        data_field("job", lambda job: job.job, heading="job", command=InCommand(shrinks_to=16)),
+        data_field("job", heading="job", command=InCommand(shrinks_to=16)),
         _runs("began", "runs", "began"),
         _runs("completed", "ok", "completed"),
         _runs("runs_failed", "bad", "failed", tone="red"),
-        data_field("terminated", lambda job: job.terminated),
-        data_field("living", lambda job: job.living),
+        *data_fields("terminated living"),
         _runs("lost", "lost", "lost", leaves=5, tone="red"),
         data_field(
-            "median_s", lambda job: job.median_s, heading="median", align="right",
+            "median_s", heading="median", align="right",
             command=InCommand(text=lambda job, _: span(job.median_s), leaves=1),
         ),
         *traffic_fields(lambda job: job.traffic),

@@ -7,7 +7,7 @@ from typing import Final
 from etlwatch.analysis.series import percentiles_of
 from etlwatch.analysis.snapshot import Percentiles
 from etlwatch.analysis.thresholds import ALARMING_SHARE
-from etlwatch.fields.field import Field, FieldList, InCommand, Order, data_field, rounded, text
+from etlwatch.fields.field import Field, FieldList, InCommand, Order, data_field, data_fields, rounded, text
 from etlwatch.text.numbers import UNKNOWN, count, duration_ms, exact, percent, share
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
@@ -95,7 +95,7 @@ ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
             cell=lambda row, _: _count(row.totals.items), data="items",
             command=InCommand(text=lambda row, _: exact(row.totals.items)),
         ),
-        data_field("duration_ms", lambda row: row.totals.duration_ms),
+        *data_fields("duration_ms", "totals"),
         Field(
             key="max", heading="max", width=6, gap=1, align="right", value=lambda row: row.totals.max_ms,
             cell=lambda row, _: text(duration_ms(row.totals.max_ms), "dim"), data="max_ms", command=InCommand(leaves=1),
@@ -103,14 +103,12 @@ ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
         _percentile("p50", width=6, gap=2),
         _percentile("p95", width=6),
         _percentile("p99", width=(0, 6), leaves=2),
-        data_field("status_2xx", lambda row: row.totals.status_2xx),
-        data_field("status_3xx", lambda row: row.totals.status_3xx),
-        data_field("status_4xx", lambda row: row.totals.status_4xx),
+        *data_fields("status_2xx status_3xx status_4xx", "totals"),
         Field(
             key="5xx", heading="5xx", width=(0, 5), align="right", value=lambda row: row.totals.status_5xx,
             cell=lambda row, _: _count(row.totals.status_5xx, "red"), data="status_5xx",
         ),
-        data_field("status_other", lambda row: row.totals.status_other),
+        *data_fields("status_other", "totals"),
         data_field("histogram", lambda row: list(row.totals.histogram)),
         Field(
             key="share", heading="share", width=5, gap=1, align="right", value=lambda row: row.totals.requests,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.field import Field, FieldList, InCommand, data_field, text
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment
 from etlwatch.text.safe import safe
@@ -38,9 +38,9 @@ ERRORS: Final[FieldList[ErrorRow]] = FieldList(
             "id", lambda row: format_run_id(row.error.run_id),
             command=InCommand(heading="run", brief=lambda row, _: format_run_id(row.error.run_id)[-6:]),
         ),
-        data_field("job", lambda row: row.job, heading="job", command=InCommand(shrinks_to=12)),
+        data_field("job", heading="job", command=InCommand(shrinks_to=12)),
         data_field("writer_id", lambda row: str(row.error.writer_id)),
-        data_field("seq", lambda row: row.error.seq),
+        *data_fields("seq", "error"),
         data_field(
             "at", lambda row: row.error.at, heading="at",
             command=InCommand(
@@ -55,8 +55,7 @@ ERRORS: Final[FieldList[ErrorRow]] = FieldList(
             command=InCommand(tone=lambda _row: "red", shrinks_to=14),
         ),
         data_field("message", lambda row: row.error.message, heading="message", command=InCommand(shrinks_to=16)),
-        data_field("traceback", lambda row: row.error.traceback),
-        data_field("fingerprint", lambda row: row.error.fingerprint),
+        *data_fields("traceback fingerprint", "error"),
     ],
     command="at id job phase error_type message",
 )  # fmt: skip
@@ -116,7 +115,7 @@ def _known(kind: ErrorKind, context: DisplayContext) -> Spans:
 
 KINDS: Final[FieldList[ErrorKind]] = FieldList(
     [
-        data_field("fingerprint", lambda kind: kind.fingerprint),
+        data_field("fingerprint"),
         Field(
             key="kind", heading="kind", width=(14, 16, 18), gap=(1, 2, 2), ascending=True,
             value=lambda kind: kind.error_type, cell=lambda kind, _: text(safe(kind.error_type), _role(kind)),
@@ -149,7 +148,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
             key="count", heading="count", width=(5, 6, 6), align="right", value=lambda kind: kind.errors, cell=_count,
             data="errors", command=InCommand(text=lambda kind, _: f"{kind.errors:,}{'+' if kind.cut else ''}×"),
         ),
-        data_field("first_at", lambda kind: kind.first_at),
+        data_field("first_at"),
         Field(
             key="last", heading="last", width=9, value=lambda kind: kind.last_at,
             cell=lambda kind, context: text(moment(kind.last_at, context.now, context.zone), "dim"),
@@ -170,11 +169,9 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
             key="state", heading="known?", width=(6, 6, 0), gap=(1, 2, 2),
             cell=lambda kind, _: text("new" if kind.new else "known", _new_role(kind)),
         ),
-        data_field("new", lambda kind: kind.new),
-        data_field("mended", lambda kind: kind.mended),
+        *data_fields("new mended"),
         data_field(
-            "succeeded_at", lambda kind: kind.succeeded_at,
-            command=InCommand(heading="last success", text=success_text, shrinks_to=12, leaves=1),
+            "succeeded_at", command=InCommand(heading="last success", text=success_text, shrinks_to=12, leaves=1),
         ),
         data_field("run_id", lambda kind: str(kind.run_id)),
         data_field("id", lambda kind: format_run_id(kind.run_id)),

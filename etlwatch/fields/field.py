@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from etlwatch.analysis.filter import Filter, FilterField, Grammar
@@ -26,7 +27,8 @@ from etlwatch.text.spans import Spans, plain_text
 from tracking_core.dataclass import dataclass
 
 __all__ = [
-    "NEED", "Field", "FieldList", "InCommand", "Order", "data_field", "exact_number", "iso_time", "rounded", "text",
+    "NEED", "Field", "FieldList", "InCommand", "Order", "data_field", "data_fields", "exact_number", "iso_time",
+    "rounded", "text",
 ]  # fmt: skip
 
 NEED: Final = "state"
@@ -275,9 +277,15 @@ class FieldList(Generic[Row]):
         return [_text_column(field, rows, context) for field in self._command if field.key not in left_out]
 
 
-def data_field(key: str, value: Callable[[Row], Any], **more: Any) -> Field[Row]:
-    """Return a field whose key in JSON is its own."""
-    return Field(key=key, data=key, value=value, **more)
+def data_field(key: str, value: Callable[[Row], Any] | None = None, **more: Any) -> Field[Row]:
+    """Return a field whose key in JSON is its own; its value is by default the row's attribute of that name."""
+    return Field(key=key, data=key, value=value or attrgetter(key), **more)
+
+
+def data_fields(keys: str, within: str = "") -> list[Field[Row]]:
+    """Return fields that stand in JSON alone: attributes of the row, or of the record that it has `within` it."""
+    prefix = f"{within}." if within else ""
+    return [data_field(key, attrgetter(prefix + key)) for key in keys.split()]
 
 
 def exact_number(

@@ -6,11 +6,12 @@ Also the strip of a job's last runs and when it is next, which the pane below th
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.fields.bars import is_over
-from etlwatch.fields.field import Field, FieldList, InCommand, data_field, rounded, text
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded, text
 from etlwatch.text.blocks import strip
 from etlwatch.text.display import STATE_TONES, DisplayContext, Tone, state_tone
 from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, percent, ratio, span
@@ -117,6 +118,10 @@ def _dim(words: str, context: DisplayContext, role: str = "dim") -> Spans:
     return text(context.glyphs.text(words), role)
 
 
+def _of_rhythm(name: str, row: JobRow) -> object:
+    return getattr(row.expected, name) if row.expected else None
+
+
 def _states(row: JobRow) -> frozenset[str]:
     """Return all that a filter finds a job by: its trouble, its living run's state, or that all is well."""
     states = {row.trouble or ("over" if row.given_up_since else "ok")}
@@ -133,8 +138,7 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
             filter="job", searched=True, data="job", command=InCommand(text=lambda row, _: row.job, shrinks_to=17),
         ),
         data_field("trouble", lambda row: row.trouble or None),
-        data_field("completed", lambda row: row.completed),
-        data_field("counted", lambda row: row.counted),
+        *data_fields("completed counted"),
         Field(
             key="success", heading="success", width=(7, 10, 10), gap=(3, 4, 4), align="right", ascending=True,
             value=lambda row: row.completed / row.counted if row.counted else None,
@@ -174,11 +178,8 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
             data="next_expected", command=InCommand(tone=_next_tone),
         ),
         data_field("overdue_s", lambda row: rounded(row.overdue_s, 3)),
-        data_field("rhythm_hits", lambda row: row.expected.hits if row.expected else None),
-        data_field("rhythm_of", lambda row: row.expected.of if row.expected else None),
-        data_field("rhythm_tolerance_s", lambda row: row.expected.tolerance_s if row.expected else None),
-        data_field("rhythm_every_s", lambda row: row.expected.every_s if row.expected else None),
-        data_field("given_up_since", lambda row: row.given_up_since),
+        *(data_field(f"rhythm_{name}", partial(_of_rhythm, name)) for name in ("hits", "of", "tolerance_s", "every_s")),
+        data_field("given_up_since"),
         Field(
             key="strip", heading=("last 20 (half=p95)", "last 30 runs (half = p95)", "last 30 runs (half = p95)"),
             width=STRIP, gap=(1, 2, 2),

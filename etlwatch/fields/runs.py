@@ -14,7 +14,7 @@ from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.verdict import BEHIND, RANKS, Verdict
 from etlwatch.fields.bars import duration_bar, progress_bar
-from etlwatch.fields.field import Field, FieldList, InCommand, data_field, exact_number, text
+from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, text
 from etlwatch.text.display import DisplayContext, state_text, state_tone
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.numbers import (
@@ -212,30 +212,20 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
                 lambda row: row.run.errors, blank_zero=True, tone=lambda row: "red" if row.run.errors else "",
             ),
         ),
-        data_field("state_since", lambda row: row.run.state_since),
-        data_field("evidence", lambda row: row.run.evidence),
+        *data_fields("state_since evidence", "run"),
         # Empty while a run goes on; duration_s then reaches to the moment of reading.
         data_field(
             "duration_ms", lambda row: None if row.run.ended_at is None else round(row.run.duration_s * 1000),
         ),
-        data_field("heartbeat_at", lambda row: row.run.heartbeat_at),
-        data_field("heartbeat_interval_s", lambda row: row.run.heartbeat_interval_s),
-        data_field("progress_at", lambda row: row.run.progress_at),
-        data_field("emitted", lambda row: row.run.emitted),
-        data_field("dropped", lambda row: row.run.dropped),
+        *data_fields("heartbeat_at heartbeat_interval_s progress_at emitted dropped", "run"),
         data_field("host", lambda row: row.run.host, filter="host", searched=True),
-        data_field("pid", lambda row: row.run.pid),
-        data_field("boot_id", lambda row: row.run.boot_id),
+        *data_fields("pid boot_id", "run"),
         data_field("username", lambda row: row.run.user, filter="user"),
         data_field("command", lambda row: row.run.command),
         data_field("code_version", lambda row: row.run.code_version, filter="version"),
         data_field("tracker_version", lambda row: row.run.tracker_version),
-        Field(
-            key="parent_run_id", data="parent_run_id",
-            data_value=lambda row: None if row.run.parent_run_id is None else str(row.run.parent_run_id),
-        ),
-        data_field("ended_by", lambda row: row.run.ended_by),
-        data_field("clock_offset_ms", lambda row: row.run.clock_offset_ms),
+        data_field("parent_run_id", lambda row: None if row.run.parent_run_id is None else str(row.run.parent_run_id)),
+        *data_fields("ended_by clock_offset_ms", "run"),
         Field(
             key="tags", value=lambda row: [f"{key}={value}" for key, value in row.run.tags.items()],
             filter="tag tags", searched=True, data="tags", data_value=lambda row: dict(row.run.tags),

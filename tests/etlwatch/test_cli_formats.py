@@ -139,17 +139,25 @@ def test_data_stands_on_stdout_in_the_format_that_was_asked_for(
     ask("table")
 
 
-@pytest.mark.parametrize("words", COLUMNS, ids=" ".join)
-def test_columns_and_keys_stay_as_they_are(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    as_csv = program(*words, "--format", "csv", "--dsn", dsn).out
+@pytest.mark.parametrize(
+    ("store_dsn", "words"),
+    [(("sqlite", "postgres")[number % 2], words) for number, words in enumerate(COLUMNS)],
+    indirect=["store_dsn"],
+)
+def test_columns_and_keys_stay_as_they_are(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    as_csv = etlwatch(*words, "--format", "csv", "--dsn", dsn).out
     assert as_csv.splitlines()[0].split(",") == COLUMNS[words].split()
-    for line in program(*words, "--format", "jsonl", "--dsn", dsn).out.splitlines() if words not in OBJECTS else ():
+    for line in etlwatch(*words, "--format", "jsonl", "--dsn", dsn).out.splitlines() if words not in OBJECTS else ():
         assert list(json.loads(line)) == COLUMNS[words].split()
 
 
-@pytest.mark.parametrize("words", OBJECTS, ids=" ".join)
-def test_keys_of_objects_stay_as_they_are(program: Program, dsn: str, words: tuple[str, ...]) -> None:
-    answer = program(*words, "--format", "json", "--dsn", dsn).data
+@pytest.mark.parametrize(
+    ("store_dsn", "words"),
+    [(("sqlite", "postgres")[number % 2], words) for number, words in enumerate(OBJECTS)],
+    indirect=["store_dsn"],
+)
+def test_keys_of_objects_stay_as_they_are(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
+    answer = etlwatch(*words, "--format", "json", "--dsn", dsn).data
     for part, keys in OBJECTS[words].items():
         found = answer[part] if part else answer
         assert found, part
