@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
+from tracking_core.delivery.spool import DiskSpool, replay_file, store_key, store_meant
 from tracking_core.delivery.spool_file import SpoolFile, set_aside_in, waiting
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
@@ -105,17 +106,21 @@ REPLAY: FieldList[Replay] = FieldList([
 
 @spool.command()
 @connect.store_option
+@click.option("--other-store", is_flag=True, help="Also FILES that wait for another store.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @format_option
-def replay(files: tuple[Path, ...], form: Format) -> None:
-    """Deliver what waits for the store, or FILES whatever store they were meant for.
+def replay(files: tuple[Path, ...], other_store: bool, form: Format) -> None:
+    """Deliver what waits for the store, or only FILES.
 
-    So what a standby did not take is sent to its primary: name the files, and the primary with --dsn.
+    What a standby did not take is sent to its primary by name: FILES, --other-store, and the primary with --dsn. What
+    a store refuses of FILES is kept beside them.
 
     Doing it again is harmless: what is stored already is recognised. Files of living jobs are left to them. Exit status
     1 when something was refused, rejected or is left.
     """
     with connect.store() as store:
+        if not other_store:
+            _check_meant(files, store.label)
         done = _replay(store, files)
     if form is Format.TABLE:
         output.write_lines([_summary(done)])
@@ -129,6 +134,16 @@ def replay(files: tuple[Path, ...], form: Format) -> None:
         raise store_fault(StoreUnavailable(done.error), connect.location())
     if done.refused or done.rejected or done.blocked or done.left:
         raise Unsuccessful("not all of it was delivered; `etlwatch spool status` lists what is left")
+
+
+def _check_meant(files: Sequence[Path], label: str) -> None:
+    """Refuse files that wait for another store than the one at hand."""
+    for path in files:
+        with _explained(path):
+            meant = store_meant(path)
+        if store_key(meant) != store_key(label):
+            waits = f"waits for {_one_line(meant)}" if meant else "does not name its store"
+            raise Unsuccessful(f"{_one_line(path)} {waits}; --other-store sends it to {_one_line(label)}")
 
 
 def _say_of_others(label: str) -> None:
@@ -162,8 +177,14 @@ def _replay(store: Store, files: Sequence[Path]) -> Replay:
 
 
 def _one_file(path: Path, write: Callable[[Batch], Receipt]) -> Replay:
-    try:
+    with _explained(path):
         return replay_file(path, write)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         rule = "a spool file must be your own, in a directory that only you can write to"
         raise Unsuccessful(f"{_one_line(path)} is not used: {error.strerror or error}; {rule}") from None

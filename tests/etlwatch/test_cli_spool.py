@@ -63,8 +63,41 @@ def test_a_spool_replayed_after_its_run_was_cleaned_up_is_refused_and_nothing_ri
 def test_a_named_file_is_delivered_to_the_store_at_hand(etlwatch: Program, sqlite_store_dsn: str) -> None:
     path = leave("postgresql://renamed.example/tracking")
     assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn).out.startswith("0 events")
-    assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, str(path)).status == 0
+    assert etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, "--other-store", str(path)).status == 0
     assert SimpleETLTracker(sqlite_store_dsn).get_recent_runs()[0].requests == 3
+
+
+def test_a_file_of_another_store_is_refused_by_name(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    path = leave("postgresql://elsewhere.example/tracking as etl")
+    refused = etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, str(path))
+    assert refused.status == 1
+    assert f"{path} waits for postgresql://elsewhere.example/tracking" in refused.complaint
+    assert path.exists()
+    with open_store(sqlite_store_dsn).reader(5.0) as reader:
+        assert reader.recent_runs(5) == []
+
+
+def test_what_another_store_does_not_take_is_kept_beside_the_file(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    spool = DiskSpool("postgresql://elsewhere.example/tracking", spool_directories())
+    assert spool.take(batch_of(2, batch_seq=2))
+    spool.close()
+    (path,) = spool_directories()[0].glob("*/*/*.spool")
+    done = etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, "--other-store", str(path), "--format", "json")
+    assert (done.status, done.data[0]["refused"]) == (1, {format_run_id(RUN): "unknown"})
+    (kept,) = path.parent.glob("*.rejected")
+    assert len(kept.read_bytes().splitlines()) == 1
+    assert "rejected or expired" in etlwatch("spool", "status").err
+
+
+def test_a_file_that_lies_among_those_of_another_store_is_left(etlwatch: Program, sqlite_store_dsn: str) -> None:
+    path = leave("postgresql://elsewhere.example/tracking")
+    aside = path.rename(path.with_suffix(".aside"))
+    own = leave(sqlite_store_dsn)
+    moved = aside.rename(own.parent / path.name)
+    done = etlwatch("spool", "replay", "--dsn", sqlite_store_dsn, "--format", "json")
+    assert (done.status, done.data[0]["sent"], done.data[0]["left"]) == (1, 4, 1)
+    assert moved.exists()
+    assert not own.exists()
 
 
 def test_a_store_that_cannot_answer_leaves_the_file(etlwatch: Program) -> None:

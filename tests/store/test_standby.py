@@ -227,7 +227,7 @@ def test_what_a_job_records_on_a_standby_waits_for_a_primary(pair: Pair, etlwatc
     assert "files wait for" in replay.err or "file waits for" in replay.err
     night = "SELECT coalesce(sum(requests), 0)::int FROM tracking.runs WHERE job = 'night' AND status = 'completed'"
     first, *others = files()
-    assert etlwatch("spool", "replay", str(first), "--dsn", pair.dsn).status == 0
+    assert etlwatch("spool", "replay", "--other-store", str(first), "--dsn", pair.dsn).status == 0
     assert pair.ask(pair.dsn, night) == (50 if others else 100)
 
     # A primary that is gone leaves all that it sent replayed, and its standby behind all the same.

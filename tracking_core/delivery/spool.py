@@ -311,6 +311,12 @@ class DiskSpool:
             # Its process lives, or it is no file of this user.
             outcome.left += 1
             return
+        meant = spool_file.store_of(descriptor)
+        if meant and store_key(meant) != store_key(self._label):
+            # Somebody put it here: another store's runs are unknown to this one, which would refuse them.
+            outcome.left += 1
+            os.close(descriptor)
+            return
         if spool_file.age_s(descriptor) > LIFE_S:
             # Not removed: the clock may be wrong.
             outcome.expired += 1
@@ -345,8 +351,22 @@ def _file_name() -> str:
     return f"{_UNSAFE_IN_NAME.sub('_', host_name())[:64]}-{os.getpid()}"
 
 
+def store_meant(path: Path) -> str:
+    """Return the label of the store that a file is for, '' when it cannot be read.
+
+    Raises OSError as `replay_file` does.
+    """
+    descriptor = Entry.at(path).open(os.O_RDONLY)
+    try:
+        return spool_file.store_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replay_file(path: Path, write: Write) -> Replay:
     """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed.
+
+    What the store refuses is set aside in a `.rejected` file: another one may hold its runs.
 
     Raises OSError for what is not a spool file of this user in a directory that only this user can write to.
     """
@@ -357,7 +377,7 @@ def replay_file(path: Path, write: Write) -> Replay:
     except (BlockingIOError, FileNotFoundError):
         outcome.left = 1
         return outcome
-    held = Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False)
+    held = Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False, keeps_refused=True)
     kept: list[int] = []
 
     def keep(batch: Batch) -> bool:

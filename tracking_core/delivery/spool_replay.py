@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.batches import events_in, stand_alone, together
+from tracking_core.delivery.batches import events_in, stand_alone, together, without_runs
 from tracking_core.delivery.dividing import Divided, write_divided
 from tracking_core.delivery.spool_place import Entry
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
@@ -31,6 +31,9 @@ class Held:
     offset: int
     own: bool
     """Whether this process has written it."""
+
+    keeps_refused: bool = False
+    """Whether what the store does not take, as of runs that it does not hold, is set aside beside the file."""
 
 
 def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: Callable[[Batch], bool]) -> bool:
@@ -125,6 +128,9 @@ def _send_batch(batch: Batch, held: Held, write: Write, outcome: Replay, keep: C
         rejected += events_in(part)
         outcome.rejected += 1
         spool_file.set_aside(held.entry, spool_codec.encode(part))
+    if held.keeps_refused and divided.refused:
+        taken = batch.run_ids() - divided.refused.keys()
+        spool_file.set_aside(held.entry, spool_codec.encode(without_runs(batch, taken)))
     outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
     outcome.sent += divided.sent
     outcome.lost += divided.lost
