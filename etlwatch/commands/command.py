@@ -15,12 +15,12 @@ from tracking_core.dataclass import dataclass, replace
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
-__all__ = ["Command", "bindings_of", "footer_of", "key_of", "remapped", "textual_keymap"]
+__all__ = ["Command", "bindings_of", "command", "footer_of", "key_of", "remapped", "textual_keymap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One thing a person can do."""
+    """One command of the dashboard: its key, its action and its texts."""
 
     name: str
     """Unique; the binding's id, by which a keymap may give it another key."""
@@ -29,37 +29,56 @@ class Command:
     """Textual's names, commas between: `less_than_sign`, `colon,ctrl+p`."""
 
     shown: str
-    """The keys as people know them: `<`, `: ctrl+p`."""
+    """The keys as they are shown: `<`, `: ctrl+p`."""
 
     action: str
     """Textual's action: `sort(-1)`."""
 
     title: str
-    """What it is called in the palette; '' keeps it out of there."""
+    """Its name in the palette; '' leaves it out."""
 
     help: str
     """What it does, in a few words, for help and palette."""
 
     footer: tuple[str, str, int] | None = None
-    """Key, word and priority in the footer (0 stays longest); None keeps it out.
+    """Key, word and priority in the footer (the highest number is dropped first); None leaves it out.
 
-    Two keys are its own and that of the command after it.
+    Of two keys the second belongs to the next command.
     """
 
     priority: bool = False
-    """Whether it is done before whatever has the focus sees the key, and before the next key is looked at.
+    """Whether it runs before the focused widget gets the key, and before the next key is handled.
 
-    For what must work everywhere, and for what opens a field for text: the letters typed ahead belong into it.
+    For commands that work everywhere, and for those that open a text field: what is typed next belongs there.
     """
 
     changes: bool = False
     """Whether it changes the store: shown greyed, with the reason, where that is not allowed."""
 
 
+def command(
+    name: str,
+    keys: str,
+    action: str,
+    *,
+    help: str,  # noqa: A002 - as the field is called
+    title: str = "",
+    shown: str | None = None,
+    footer: tuple[str, str, int] | None = None,
+    priority: bool = False,
+    changes: bool = False,
+) -> Command:
+    """Return a command whose keys are shown as `shown`, by default all of them under their usual names."""
+    if shown is None:
+        shown = " ".join(map(shown_key, filter(None, keys.split(","))))
+    return Command(name=name, keys=keys, shown=shown, action=action, title=title, help=help, footer=footer,
+                   priority=priority, changes=changes)  # fmt: skip
+
+
 def bindings_of(commands: Iterable[Command]) -> list[BindingType]:
     """Return Textual's bindings of these commands.
 
-    One whose key a widget already knows is bound to none, so that a keymap has something to give a key to.
+    A command whose key the widget binds itself gets a key that is never sent, so that a keymap can change it.
     """
     from textual.binding import Binding
 
@@ -84,7 +103,7 @@ def _no_key(name: str) -> str:
 
 
 def textual_keymap(keymap: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return a keymap as Textual takes it."""
+    """Return a keymap in Textual's form."""
     return {name: ",".join(keys) or _no_key(name) for name, keys in keymap.items()}
 
 
@@ -116,9 +135,9 @@ def key_of(name: str, commands: Iterable[Command]) -> str:
 
 def footer_of(commands: Sequence[Command], words: Mapping[str, str] | None = None) -> list[Key]:
     """Return the footer's keys in the order of the commands; `words` replaces the word of a command by its name."""
-    said = words or {}
+    replaced = words or {}
     return [
-        Key(command.footer[0], said.get(command.name, command.footer[1]), command.footer[2])
+        Key(command.footer[0], replaced.get(command.name, command.footer[1]), command.footer[2])
         for command in commands
         if command.footer is not None
     ]

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -382,20 +383,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
         self.push_screen(JobRunsScreen(job))
 
-    def action_jobs(self) -> None:
-        """Show all jobs; once is enough."""
-        from etlwatch.tui.screens.jobs import JobsScreen
-
-        self._show_board(JobsScreen)
-
-    def action_all_errors(self) -> None:
-        """Show the errors of all runs."""
-        from etlwatch.tui.screens.errors import ErrorsScreen
-
-        self._show_board(ErrorsScreen)
-
-    def _show_board(self, kind: type[DashboardScreen]) -> None:
-        """Show a screen of which there is one: go back to it where it is open, so that no pile of them grows."""
+    def action_show_screen(self, name: str) -> None:
+        """Show the screen of a module of `etlwatch.tui.screens`; one that is open already is returned to."""
+        kind: type[DashboardScreen] = import_module(f"etlwatch.tui.screens.{name}").SCREEN
         if any(isinstance(screen, kind) for screen in self.screen_stack):
             while not isinstance(self.screen, kind):
                 self.pop_screen()

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from etlwatch.analysis.series import Window
-from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, footer_of, remapped
+from etlwatch.commands import APP_COMMANDS, GROUPS, footer_of, remapped
 from etlwatch.config.settings import Settings
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS
@@ -149,7 +149,7 @@ class FirstFrame:
             below.append((rule_line(title, width, line=glyphs.usual, ellipsis=glyphs.ellipsis), GROUND))
             below += [(line, GROUND) for line in [*pane, *([()] * layout.pane_lines)][: layout.pane_lines]]
         keys = footer_of(
-            remapped((*HOME_COMMANDS, *APP_COMMANDS), self.settings.keymap), {"home.window": self.window.name}
+            remapped((*GROUPS["home"], *APP_COMMANDS), self.settings.keymap), {"home.window": self.window.name}
         )
         below.append((footer_line(keys, width, ellipsis=glyphs.ellipsis), BAR))
         room = max(0, self.height - len(top) - len(below))

@@ -9,7 +9,7 @@ import shlex
 import pytest
 from textual.command import CommandPalette
 
-from etlwatch.commands import APP_COMMANDS, GROUPS, HOME_COMMANDS, MOVE_COMMANDS, Command, footer_of
+from etlwatch.commands import APP_COMMANDS, GROUPS, MOVE_COMMANDS, Command, footer_of
 from etlwatch.tui.app import EtlwatchApp
 from etlwatch.tui.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard, copied_file
 from etlwatch.tui.screens.compare import CompareScreen
@@ -54,15 +54,15 @@ def test_every_command_has_somebody_who_does_it(command: Command) -> None:
 
 
 def test_help_names_every_command_with_its_key_once() -> None:
-    lines = ["".join(text for text, _ in line) for line in help_lines(HOME_COMMANDS)]
-    for command in (*HOME_COMMANDS, *APP_COMMANDS, *MOVE_COMMANDS):
+    lines = ["".join(text for text, _ in line) for line in help_lines(GROUPS["home"])]
+    for command in (*GROUPS["home"], *APP_COMMANDS, *MOVE_COMMANDS):
         assert [line for line in lines if line.startswith(f"{command.shown:<13}") and command.help in line], (
             command.name
         )
 
 
 def test_the_footer_shows_only_keys_of_commands() -> None:
-    keys = footer_of((*HOME_COMMANDS, *APP_COMMANDS), {"home.window": "24h"})
+    keys = footer_of((*GROUPS["home"], *APP_COMMANDS), {"home.window": "24h"})
     assert [key.word for key in keys if key.key == "w"] == ["24h"]
     assert keys[0].key == "enter"
 

@@ -76,7 +76,7 @@ async def test_help_and_palette_show_the_new_keys() -> None:
         assert isinstance(opened.app.screen, HelpScreen)
         (line,) = [line for line in opened.lines() if "state:failed,lost" in line]
         assert "f3 " in line
-        assert "turn the order round" not in opened.text
+        assert "invert the order" not in opened.text
         await opened.press("escape", "colon")
         await opened.until(lambda: "Filter the runs" in opened.text)
         (line,) = [line for line in opened.lines() if "Filter the runs" in line]

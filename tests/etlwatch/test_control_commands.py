@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etlwatch.commands import APP_COMMANDS, HOME_COMMANDS, RUN_COMMANDS
+from etlwatch.commands import APP_COMMANDS, GROUPS
 from etlwatch.config.settings import READ_ONLY
 from etlwatch.text.spans import plain_text
 from etlwatch.tui.dialogs.tracking import TrackingBox
@@ -16,13 +16,13 @@ CHANGING = {"app.tracking", "app.cleanup", "home.close", "run.close"}
 
 
 def test_it_is_declared_which_commands_change_the_store() -> None:
-    declared = (*APP_COMMANDS, *HOME_COMMANDS, *RUN_COMMANDS)
+    declared = (*APP_COMMANDS, *GROUPS["home"], *GROUPS["run"])
     assert {command.name for command in declared if command.changes} == CHANGING
 
 
 @pytest.mark.parametrize("refused", ["", READ_ONLY])
 def test_help_greys_what_may_not_be_done_and_says_why(refused: str) -> None:
-    lines = help_lines(HOME_COMMANDS, refused=refused)
+    lines = help_lines(GROUPS["home"], refused=refused)
     for key in ("T", "X", "C"):
         (line,) = [line for line in lines if plain_text(line).startswith(f"{key:<13}")]
         assert [role for _, role in line] == (["dim", "dim"] if refused else ["blue", "text"])

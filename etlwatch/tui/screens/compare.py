@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.snapshot import RunsBoard, Snapshot
-from etlwatch.commands import COMPARE_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.boards import AskedRuns
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.compare import (
@@ -41,8 +41,8 @@ __all__ = ["CompareScreen"]
 class CompareScreen(DashboardScreen):
     """Two runs, or one and the last success of its job."""
 
-    commands = COMPARE_COMMANDS
-    BINDINGS = bindings_of(COMPARE_COMMANDS)
+    commands = GROUPS["compare"]
+    BINDINGS = bindings_of(GROUPS["compare"])
 
     DEFAULT_CSS = """
     CompareScreen {

@@ -10,7 +10,7 @@ from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
 from etlwatch.analysis.verdict import judge_run
-from etlwatch.commands import ERRORS_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
 from etlwatch.reading.boards import AskedErrors
 from etlwatch.reading.gather import Watch
@@ -22,7 +22,7 @@ from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import ListScreen
 from etlwatch.tui.widgets.line_table import Row
 
-__all__ = ["ErrorsScreen"]
+__all__ = ["SCREEN", "ErrorsScreen"]
 
 WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 
@@ -30,8 +30,8 @@ WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 class ErrorsScreen(ListScreen):
     """The kinds of errors of all runs."""
 
-    commands = ERRORS_COMMANDS
-    BINDINGS = bindings_of(ERRORS_COMMANDS)
+    commands = GROUPS["errors"]
+    BINDINGS = bindings_of(GROUPS["errors"])
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
         "app.errors": None,
         "app.help": ("?", "help", 0),
@@ -168,3 +168,6 @@ class ErrorsScreen(ListScreen):
         self.window = (self.window + 1) % len(WINDOWS)
         self.on_screen_resume()
         self.refresh_frame()
+
+
+SCREEN = ErrorsScreen

@@ -14,7 +14,7 @@ from etlwatch.analysis.as_of import RunAsOf
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.series import Column as TimeColumn
 from etlwatch.analysis.snapshot import FleetSeries, Snapshot
-from etlwatch.commands import HOME_COMMANDS, Command, bindings_of
+from etlwatch.commands import GROUPS, Command, bindings_of
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gather import Watch
@@ -53,8 +53,8 @@ REST_S = 0.15
 class HomeScreen(ListScreen):
     """The list of runs."""
 
-    commands: ClassVar[tuple[Command, ...]] = HOME_COMMANDS
-    BINDINGS = bindings_of(HOME_COMMANDS)
+    commands: ClassVar[tuple[Command, ...]] = GROUPS["home"]
+    BINDINGS = bindings_of(GROUPS["home"])
 
     rows_id = "runs"
     fields = RUNS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etlwatch.commands import HOME_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.text.columns import HomeLayout
@@ -18,7 +18,7 @@ COMMANDS = tuple(
     replace(command, title="Back to the jobs", help="all runs of the job again, then back", footer=("esc", "back", 0))
     if command.name == "home.back"
     else command
-    for command in HOME_COMMANDS
+    for command in GROUPS["home"]
     if command.name not in ("home.window", "home.zoom", "home.earlier", "home.later")
 )
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from etlwatch.analysis.jobs import JobCounts, JobRow, build_job, count_jobs
 from etlwatch.analysis.snapshot import JobsBoard, Snapshot
-from etlwatch.commands import JOBS_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.boards import AskedJobs
 from etlwatch.reading.gather import Watch
@@ -24,14 +24,14 @@ from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.listing import ListScreen
 from etlwatch.tui.widgets.line_table import Row
 
-__all__ = ["JobsScreen"]
+__all__ = ["SCREEN", "JobsScreen"]
 
 
 class JobsScreen(ListScreen):
     """The list of jobs."""
 
-    commands = JOBS_COMMANDS
-    BINDINGS = bindings_of(JOBS_COMMANDS)
+    commands = GROUPS["jobs"]
+    BINDINGS = bindings_of(GROUPS["jobs"])
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
         "app.jobs": None,
         "app.tracking": ("T", "tracking", 1),
@@ -155,6 +155,9 @@ class JobsScreen(ListScreen):
         """Show the runs of the job under the cursor."""
         if self.selected is not None:
             self.dashboard.open_job_runs(self.selected.job)
+
+
+SCREEN = JobsScreen
 
 
 def _version(row: JobRow, context: DisplayContext, *, brief: bool) -> object:

@@ -12,7 +12,7 @@ from textual.widgets import ContentSwitcher
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import Column
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.commands import RUN_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.endpoints import ENDPOINTS
 from etlwatch.fields.field import Order
 from etlwatch.reading.gather import Watch
@@ -63,8 +63,8 @@ class TabLine(SpanLines):
 class RunScreen(DashboardScreen):
     """Everything about one run."""
 
-    commands = RUN_COMMANDS
-    BINDINGS = bindings_of(RUN_COMMANDS)
+    commands = GROUPS["run"]
+    BINDINGS = bindings_of(GROUPS["run"])
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {
         "app.copy": ("y", "copy", 2),
         "app.pause": ("p", "pause", 4),

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import WINDOWS, Column, Window
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.commands import ZOOM_COMMANDS, bindings_of
+from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.gather import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run.view import RunView, title_parts, view_of
@@ -28,8 +28,8 @@ AXIS_CELLS = 6
 class ZoomScreen(DashboardScreen):
     """A chart of all runs, or of one."""
 
-    commands = ZOOM_COMMANDS
-    BINDINGS = bindings_of(ZOOM_COMMANDS)
+    commands = GROUPS["zoom"]
+    BINDINGS = bindings_of(GROUPS["zoom"])
     DEFAULT_CSS = "ZoomScreen #second { height: 1; }"
 
     def __init__(self, row: RunRow | None = None) -> None:
