@@ -33,7 +33,7 @@ async def test_the_palette_greys_what_may_not_be_done_and_says_why() -> None:
     async with dashboard(control_night(), size=(120, 50)) as opened:
         await opened.press("colon")
         await opened.until(lambda: "Clean up old runs" in opened.text)
-        for title in ("Clean up old runs", "Tracking: how it stands", "Close a lost run"):
+        for title in ("Clean up old runs", "Tracking: show it", "Close a lost run"):
             (line,) = [line for line in opened.lines() if title in line]
             assert "read-only" in line
         (line,) = [line for line in opened.lines() if "Invert the order" in line]
