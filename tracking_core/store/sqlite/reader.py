@@ -49,25 +49,27 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
             return
         self._sql = {**self._sql, **sql_files.blocks(DIALECT, "archive")}
         try:
-            self._check_bundle()
+            self._check_parts("foreign_parts")
+            version = self._ask("newest_version").value()
+            self._sql |= sql_files.blocks(DIALECT, "archive", version if isinstance(version, int) else None)
+            self._check_contents()
             self.bundle = self._ask("bundle").records(Bundle, self.forms)[0]
         except SchemaMissing:
             raise StoreRefused(f"{self.label} is no whole bundle: a table or a column is missing") from None
         self.at = self.bundle.made_at
 
-    def _check_bundle(self) -> None:
+    def _check_contents(self) -> None:
         """Raise StoreRefused for a file that no version of this program has made; once for each state of the file."""
         found = self._path.stat()
         state = (str(self._path), found.st_ino, found.st_mtime_ns, found.st_size)
-        if state in _checked:
-            return
-        for block in ("foreign_parts", "misfits"):
-            misfits = self._ask(block).column("name")
-            if misfits:
-                raise StoreRefused(
-                    f"{self.label} is no whole bundle: what stands in {', '.join(misfits)} makes no sense"
-                )
-        _checked.add(state)
+        if state not in _checked:
+            self._check_parts("misfits")
+            _checked.add(state)
+
+    def _check_parts(self, block: str) -> None:
+        wrong = self._ask(block).column("name")
+        if wrong:
+            raise StoreRefused(f"{self.label} is no whole bundle: what stands in {', '.join(wrong)} makes no sense")
 
     def _configure(self, *, read_only: bool) -> None:
         super()._configure(read_only=read_only)
