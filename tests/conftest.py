@@ -5,6 +5,7 @@ PostgreSQL is real and never skipped: a server that cannot start fails the tests
 """
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from tests.support.session import SharedSession
 EXISTING_SERVER = "ETLWATCH_TEST_POSTGRES"
 # The suite passes or fails alike wherever it runs: the same examples each time, and no example has to be quick.
 # `--hypothesis-profile explore` looks further.
-settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("steady")
 
@@ -35,10 +36,33 @@ def pytest_configure(config: pytest.Config) -> None:
     worker_input = getattr(config, "workerinput", None)
     if worker_input is not None:
         config.stash[SESSION_KEY] = SharedSession.join(worker_input["etlwatch_session"])
+        _share_bytecode(config.stash[SESSION_KEY])
         return
     session = SharedSession.begin()
     session.once("controller", lambda: str(os.getpid()))
     config.stash[SESSION_KEY] = session
+    if getattr(config.option, "dist", "no") == "no":
+        _share_bytecode(session)
+
+
+def _share_bytecode(session: SharedSession) -> None:
+    """Let this process and those that it starts compile a module once, where none may be written beside the source."""
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(session.directory / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Compile a share of the whole suite in each worker before it collects: each collects all, and compiled all."""
+    worker_input = getattr(session.config, "workerinput", None)
+    if worker_input is None or sys.pycache_prefix is None or session.config.args != session.config.getini("testpaths"):
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    for path in files[int(worker_input["workerid"].removeprefix("gw")) :: worker_input["workercount"]]:
+        # What cannot be imported is reported by the collection.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -167,14 +191,11 @@ def postgres_proxy() -> Iterator[Callable[[str], PostgresProxy]]:
 
 
 @pytest.fixture(autouse=True)
-def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_session: SharedSession) -> None:
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the user's configuration, data, passwords and switches away from every test and its children."""
     for name in list(os.environ):
         if name.startswith(("TRACKING_", "PG", "ETLWATCH_")) and name != EXISTING_SERVER:
             monkeypatch.delenv(name)
-    # An interpreter that finds nothing compiled needs three times as long to import the dashboard.
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(shared_session.directory / "bytecode"))
     for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     # pytest-xdist tells its workers a size, which would count more than that of a terminal a test opens.

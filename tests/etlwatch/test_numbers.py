@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.text.safe import cell_width, numbers
+from etlwatch.text import numbers
+from etlwatch.text.safe import cell_width
 
 CET = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 23, 2, 12, 44, tzinfo=UTC)
