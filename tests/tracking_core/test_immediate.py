@@ -574,6 +574,26 @@ def test_the_end_s_ledger_says_how_many_events_nobody_took(spooling: Bench) -> N
     assert (entry.emitted, entry.dropped) == (3, 3)
 
 
+@pytest.mark.parametrize("attached", [False, True])
+def test_what_nobody_took_after_a_run_s_end_is_told_when_leaving(spooling: Bench, attached: bool) -> None:
+    if attached:
+        spooling.delivery.attach(5)
+    else:
+        spooling.begin(5)
+        spooling.delivery.end(RawEnd(5, 0, "completed", None, "job"))
+    spooling.memory.full = True
+    spooling.store.failing = {"write"}
+    for _ in range(3):
+        assert not spooling.delivery.request(raw())
+    spooling.store.failing = set()
+    spooling.clock.seconds += 60
+    for _ in range(2):
+        spooling.delivery.leave(time.monotonic() + 5)
+    *_, entry = spooling.store.events("ledger")
+    assert (entry.run_id, entry.emitted, entry.dropped) == (5, 3, 3)
+    assert sum(entry.dropped > 0 for entry in spooling.store.events("ledger")) == 1
+
+
 def test_after_ctrl_c_the_store_is_tried_again(spooling: Bench) -> None:
     spooling.begin(5)
     spooling.store.failing, spooling.store.fault = {"write"}, KeyboardInterrupt()

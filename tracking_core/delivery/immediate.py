@@ -224,13 +224,12 @@ class ImmediateDelivery:
         duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
 
         def batch() -> Batch:
-            ledger = LedgerEntry(run_id=raw.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
             return self._with_sums(
                 state,
                 # A run that no store holds yet is not begun by its end while tracking is off.
                 starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
                 ends=(run_end(raw, duration_ms, self._offset_at(raw.at_us)),),
-                ledger=(ledger,),
+                ledger=(self._ledger_of(state),),
             )
 
         return batch
@@ -247,12 +246,25 @@ class ImmediateDelivery:
             self._breaker.try_now()
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
         left_s = max(until - time.monotonic(), 0)
-        for run_id in list(self._loose):
-            # Of a run that another process ends.
-            state = self._state(run_id)
-            deadlines.bounded(left_s, lambda state=state: self._deliver(lambda: self._with_sums(state), state))  # type: ignore[misc]
+        for state in self._owing():
+            deadlines.bounded(left_s, lambda state=state: self._deliver(lambda: self._last_of(state), state))  # type: ignore[misc]
         self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
         self._spool.close()
+
+    def _owing(self) -> list[RunState]:
+        """Return the runs of which something was dropped since their ledgers were told: ended, or ended elsewhere."""
+        with self._runs.lock:
+            return [
+                state
+                for state in self._runs.told()
+                if not state.void and (state.dropped != state.told_dropped or state.run_id in self._loose)
+            ]
+
+    def _last_of(self, state: RunState) -> Batch:
+        return self._with_sums(state, ledger=(self._ledger_of(state),))
+
+    def _ledger_of(self, state: RunState) -> LedgerEntry:
+        return LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
 
     def _replay_waiting(self, timeout: float | None) -> None:
         if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
@@ -359,6 +371,7 @@ class ImmediateDelivery:
         batch = way.batch()
         if self._spool.take(batch, again=True):
             self._counts.add(spooled=events_in(batch), once=way)
+            self._told(batch, state)
             self._receipts.starts(batch, "spooled")
         else:
             self._drop(way, state)
@@ -398,8 +411,13 @@ class ImmediateDelivery:
                 self._runs.forget(state.run_id)
         if refused is None:
             self._counts.add(sent=events_in(way.batch()), once=way)
+            self._told(way.batch(), state)
         else:
             self._drop(way, state)
+
+    def _told(self, batch: Batch, state: RunState) -> None:
+        for entry in batch.ledger:
+            state.told_dropped = entry.dropped
 
     def _drop(self, way: Attempt, state: RunState, *, off: bool = False) -> None:
         batch = way.batch()
@@ -423,6 +441,7 @@ class ImmediateDelivery:
                 self._health.undelivered("dropped")
             return None
         self._counts.add(spooled=events_in(batch), once=way)
+        self._told(batch, state)
         self._receipts.starts(batch, "spooled")
         self._health.undelivered("spooled")
         return Receipt(ended=frozenset(end.run_id for end in batch.ends))
