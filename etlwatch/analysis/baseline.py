@@ -1,6 +1,6 @@
 """What is usual for a job: figures of its last completed runs, each with the number of runs behind it.
 
-Contains the arithmetic of "usual" (the median) and "p95" over a job's past, per run, phase and endpoint.
+Contains the arithmetic of "usual" (the median) and "p95" over a job's baseline, per run, phase and endpoint.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from tracking_core.dataclass import dataclass, field
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
 
 __all__ = [
-    "MINIMUM_RUNS", "MOST_RUNS", "NO_PAST", "JobPast", "PhasePast", "Usual", "past_of", "pasts_of_listed", "quantile",
+    "MINIMUM_RUNS",
+    "MOST_RUNS",
+    "NO_BASELINE",
+    "JobBaseline",
+    "PhaseBaseline",
+    "Usual",
+    "baseline_of",
+    "baselines_of_listed",
+    "quantile",
     "usual_of",
-]  # fmt: skip
+]
 
 MOST_RUNS: Final = 30
 """Completed runs that are looked back upon; older ones say little about now."""
 
 MINIMUM_RUNS: Final = 5
-"""Fewer past runs than this are no normal (docs/screens.md, Bars)."""
+"""Fewer completed runs than this are no normal (docs/screens.md, Bars)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """One figure over a job's past."""
+    """One figure over a job's baseline."""
 
     runs: int = 0
     """How many runs had it."""
@@ -49,8 +57,8 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhasePast:
-    """One phase in a job's past."""
+class PhaseBaseline:
+    """One phase in a job's baseline."""
 
     phase: str
     position: int
@@ -58,7 +66,7 @@ class PhasePast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPast:
+class JobBaseline:
     """A job's last completed runs."""
 
     runs: int = 0
@@ -87,7 +95,7 @@ class JobPast:
     longest_gap_s: Usual = field(default_factory=Usual)
     """The longest stretch of a run without any request, as far as its series can tell."""
 
-    phases: tuple[PhasePast, ...] = ()
+    phases: tuple[PhaseBaseline, ...] = ()
     """By position."""
 
     endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
@@ -98,12 +106,12 @@ class JobPast:
             return self.duration_s
         return usual_of(taken for other, taken in self.taken_s.items() if other != run_id)
 
-    def phase(self, name: str) -> PhasePast | None:
-        """Return a phase's past."""
+    def phase(self, name: str) -> PhaseBaseline | None:
+        """Return a phase's baseline."""
         return next((phase for phase in self.phases if phase.phase == name), None)
 
 
-NO_PAST: Final = JobPast()
+NO_BASELINE: Final = JobBaseline()
 
 
 def quantile(ascending: Sequence[float], share: float) -> float | None:
@@ -128,19 +136,19 @@ def usual_of(values: Iterable[float | None]) -> Usual:
     )
 
 
-def past_of(
+def baseline_of(
     runs: Sequence[Run],
     phases: Iterable[Phase] = (),
     endpoints: Iterable[EndpointTotals] = (),
     pauses: Mapping[int, tuple[int, int]] | None = None,
-) -> JobPast:
-    """Return the past that completed runs of one job make, newest first; the rest says more of those runs.
+) -> JobBaseline:
+    """Return the baseline that completed runs of one job make, newest first; the rest says more of those runs.
 
     `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader tells them.
     """
     kept = list(runs[:MOST_RUNS])
     if not kept:
-        return NO_PAST
+        return NO_BASELINE
     ids = {run.run_id for run in kept}
     by_run = _grouped(totals for totals in endpoints if totals.run_id in ids)
     latencies = {run_id: histogram.merge(one.histogram for one in totals) for run_id, totals in by_run.items()}
@@ -149,7 +157,7 @@ def past_of(
     for phase in own_phases:
         if phase.peak_memory_mb is not None:
             peaks[phase.run_id] = max(peaks.get(phase.run_id, 0.0), phase.peak_memory_mb)
-    return JobPast(
+    return JobBaseline(
         runs=len(kept),
         duration_s=usual_of(run.duration_s for run in kept),
         taken_s={run.run_id: run.duration_s for run in kept},
@@ -169,8 +177,8 @@ def past_of(
     )
 
 
-def pasts_of_listed(runs: Iterable[Run]) -> Mapping[str, JobPast]:
-    """Return what the jobs among `runs`, newest first, usually take, until their pasts have been read: nothing else."""
+def baselines_of_listed(runs: Iterable[Run]) -> Mapping[str, JobBaseline]:
+    """Return what the jobs among `runs`, newest first, usually take, until their baselines have been read."""
     taken: dict[str, dict[int, float]] = {}
     for run in runs:
         if run.status == RunStatus.COMPLETED:
@@ -178,7 +186,8 @@ def pasts_of_listed(runs: Iterable[Run]) -> Mapping[str, JobPast]:
             if len(kept) < MOST_RUNS:
                 kept[run.run_id] = run.duration_s
     return {
-        job: JobPast(runs=len(kept), duration_s=usual_of(kept.values()), taken_s=kept) for job, kept in taken.items()
+        job: JobBaseline(runs=len(kept), duration_s=usual_of(kept.values()), taken_s=kept)
+        for job, kept in taken.items()
     }
 
 
@@ -205,7 +214,7 @@ def _longest_gap(run: Run, pause: tuple[int, int] | None) -> float | None:
     return max(float(longest), run.ended_at.timestamp() - last_busy)
 
 
-def _phases(phases: Iterable[Phase]) -> tuple[PhasePast, ...]:
+def _phases(phases: Iterable[Phase]) -> tuple[PhaseBaseline, ...]:
     durations: dict[str, list[float]] = {}
     positions: dict[str, list[float]] = {}
     for phase in phases:
@@ -214,7 +223,7 @@ def _phases(phases: Iterable[Phase]) -> tuple[PhasePast, ...]:
             seconds = (phase.ended_at - phase.started_at).total_seconds()
             durations.setdefault(phase.phase, []).append(max(seconds, 0.0))
     found = [
-        PhasePast(
+        PhaseBaseline(
             phase=name,
             position=int(quantile(sorted(places), 0.5) or 0),
             duration_s=usual_of(durations.get(name, ())),

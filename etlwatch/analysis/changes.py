@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.analysis.verdict import BEHIND
+from etlwatch.analysis.states import BEHIND
 from etlwatch.text.numbers import count, duration, short_id
 from etlwatch.text.safe import clip, safe
 from tracking_core.dataclass import dataclass

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from etlwatch.analysis.health import Judgement
+from etlwatch.analysis.health import Health
 from etlwatch.analysis.jobs import turn_of
 from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.schedule import Expected, rhythm_of
-from etlwatch.analysis.verdict import RANKS
+from etlwatch.analysis.states import RANKS
 from etlwatch.text.numbers import behind, duration, late_by, moment, span
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass, field
@@ -205,7 +205,7 @@ def unknown_line(text: str) -> str:
 
 
 def check_fleet(
-    judgement: Judgement,
+    health: Health,
     jobs: Sequence[JobCheck],
     *,
     rules: Rules,
@@ -226,24 +226,24 @@ def check_fleet(
     with its evidence, from 2 on every job.
     """
     found = [
-        *_of_runs(judgement),
+        *_of_runs(health),
         *_of_jobs(jobs, rules, now, zone),
         *_of_switches(switches, now, zone),
         *_of_spools(spooled),
     ]
     numbers: Counter[str] = Counter(problem.state for problem in found)
     numbers["spooled"] = len(spooled)
-    if judgement.outage is not None:
+    if health.outage is not None:
         # One problem, and yet so many runs.
-        numbers["lost"] = sum(run.state == "lost" for run in judgement.runs)
-    figures = _figures(judgement, jobs, now, last, seconds)
+        numbers["lost"] = sum(run.state == "lost" for run in health.runs)
+    figures = _figures(health, jobs, now, last, seconds)
     if behind_s is not None:
         figures[BEHIND] = behind_s
     figures[PROBLEMS] = sum(numbers.values())
     told = _told(found, numbers, figures, rules)
     level = max((level for level, _ in told), default=Level.OK)
     problems = [_plain(problem.text) for _, problem in told]
-    named = "; ".join(problems[:NAMED]) if problems else _well(judgement, jobs)
+    named = "; ".join(problems[:NAMED]) if problems else _well(health, jobs)
     more = f"; {len(told) - NAMED} more below" if len(told) > NAMED else ""
     late = f"; {behind(behind_s)}" if behind(behind_s) and all(each.state != BEHIND for _, each in told) else ""
     latest = f"; last run {_plain(_latest(last, now, zone))}" if last is not None else ""
@@ -292,12 +292,12 @@ def _details(
         yield _plain(f"{job.job}: {success}{due}")
 
 
-def _of_runs(judgement: Judgement) -> Iterable[_Problem]:
-    outage = judgement.outage
+def _of_runs(health: Health) -> Iterable[_Problem]:
+    outage = health.outage
     if outage is not None:
         yield _Problem("lost", _outage(outage))
-    for run in judgement.runs:
-        findings = judgement.findings.get(run.run_id, ())
+    for run in health.runs:
+        findings = health.findings.get(run.run_id, ())
         struck = outage is not None and run.run_id in outage.run_ids
         for finding in () if struck else findings:
             yield _Problem(finding.state, f"{run.job} {finding.state}: {finding.note}", finding.because)
@@ -334,10 +334,10 @@ def _of_spools(ages_s: Sequence[float]) -> Iterable[_Problem]:
         yield _Problem("spooled", text)
 
 
-def _well(judgement: Judgement, jobs: Sequence[JobCheck]) -> str:
+def _well(health: Health, jobs: Sequence[JobCheck]) -> str:
     if not jobs:
         return "no runs yet"
-    living = sum(run.status == RunStatus.RUNNING for run in judgement.runs)
+    living = sum(run.status == RunStatus.RUNNING for run in health.runs)
     known = sum(job.expected is not None for job in jobs)
     jobs_word = "job" if len(jobs) == 1 else "jobs"
     return f"{len(jobs)} {jobs_word}, {living} running; {known} with a rhythm, none overdue"
@@ -356,10 +356,10 @@ def _plain(text: str) -> str:
 
 
 def _figures(
-    judgement: Judgement, jobs: Sequence[JobCheck], now: datetime, last: Run | None, seconds: float | None
+    health: Health, jobs: Sequence[JobCheck], now: datetime, last: Run | None, seconds: float | None
 ) -> dict[str, float]:
     """Return the numbers that are told beside those of the states, as far as they are known."""
-    running = sum(run.status == RunStatus.RUNNING and run.state != "lost" for run in judgement.runs)
+    running = sum(run.status == RunStatus.RUNNING and run.state != "lost" for run in health.runs)
     found: dict[str, float] = {"running": running}
     if len(jobs) == 1 and jobs[0].succeeded_at is not None:
         found["age"] = (now - jobs[0].succeeded_at).total_seconds()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.baseline import JobBaseline
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass
@@ -45,10 +45,12 @@ class Departure:
     """What it has been from that minute on."""
 
 
-def departure_of(series: Sequence[SeriesCell], past: JobPast, *, began: datetime, now: datetime) -> Departure | None:
+def departure_of(
+    series: Sequence[SeriesCell], baseline: JobBaseline, *, began: datetime, now: datetime
+) -> Departure | None:
     """Return since when a run's latency, else its rate, has stayed beyond its usual; None where neither has."""
     minutes = _minutes(series, began, now)
-    return _latency(minutes, past) or _rate(minutes, past)
+    return _latency(minutes, baseline) or _rate(minutes, baseline)
 
 
 def _minutes(series: Sequence[SeriesCell], began: datetime, now: datetime) -> list[SeriesCell]:
@@ -70,8 +72,8 @@ def _minutes(series: Sequence[SeriesCell], began: datetime, now: datetime) -> li
     ]
 
 
-def _latency(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
-    usual, p95 = past.latency_p95_ms.usual, past.latency_p95_ms.p95
+def _latency(minutes: Sequence[SeriesCell], baseline: JobBaseline) -> Departure | None:
+    usual, p95 = baseline.latency_p95_ms.usual, baseline.latency_p95_ms.p95
     if usual is None or p95 is None:
         return None
 
@@ -88,8 +90,8 @@ def _latency(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
     return Departure(since=_at(stretch), measure="latency", usual=usual, since_then=since_then or 0.0)
 
 
-def _rate(minutes: Sequence[SeriesCell], past: JobPast) -> Departure | None:
-    usual = past.request_rate.usual
+def _rate(minutes: Sequence[SeriesCell], baseline: JobBaseline) -> Departure | None:
+    usual = baseline.request_rate.usual
     if not usual:
         return None
     stretch = _long_enough(last_stretch(minutes, lambda minute: minute.requests / MINUTE_S < SHARE_OF_USUAL * usual))

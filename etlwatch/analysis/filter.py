@@ -20,7 +20,17 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from etlwatch.text.moments import MomentError, parse_moment, parse_seconds
 from tracking_core.dataclass import dataclass
 
-__all__ = ["Filter", "FilterError", "FilterField", "Grammar", "like", "parse_duration", "parse_number"]
+__all__ = [
+    "Filter",
+    "FilterError",
+    "FilterField",
+    "Grammar",
+    "fits_job",
+    "like",
+    "matches_job",
+    "parse_duration",
+    "parse_number",
+]
 
 Row = TypeVar("Row")
 
@@ -60,6 +70,9 @@ class Filter(Generic[Row]):
 
     bounds: tuple[Callable[[datetime], datetime], ...] = ()
     """Of each `since:` that is not negated, the moment it means at a time."""
+
+    states: frozenset[str] | None = None
+    """The states that pass as far as its terms say; None for all."""
 
     def oldest(self, now: datetime) -> datetime | None:
         """Return the moment before which no row that passes can have begun, so that nothing older need be read."""
@@ -138,6 +151,7 @@ class Grammar(Generic[Row]):
         endpoints: list[EndpointTerm] = []
         jobs: list[str] = []
         words: list[str] = []
+        states: frozenset[str] | None = None
         for match in re.finditer(_TERM, text):
             negated = bool(match["not"])
             name, op, values = self._split(match)
@@ -154,6 +168,8 @@ class Grammar(Generic[Row]):
                 bounds.append(partial(_moment, values[0], zone=zone))
             elif name == "job" and not negated:
                 jobs += values
+            elif name == "state" and not negated:
+                states = self._states_like(values) if states is None else states & self._states_like(values)
         return Filter(
             text=text.strip(),
             terms=tuple(terms),
@@ -161,6 +177,7 @@ class Grammar(Generic[Row]):
             jobs=tuple(jobs),
             words=tuple(words),
             bounds=tuple(bounds),
+            states=states,
         )
 
     def _split(self, match: re.Match[str]) -> tuple[str, str, list[str]]:
@@ -206,13 +223,19 @@ class Grammar(Generic[Row]):
 
     def _state_term(self, values: list[str]) -> Predicate[Row]:
         """Match states by their beginnings or by wildcards; a word that is a state means that one alone."""
+        patterns, states_of = self._state_patterns(values), self.states_of
+        return lambda row, _now: any(fnmatchcase(state, pattern) for state in states_of(row) for pattern in patterns)
+
+    def _states_like(self, values: list[str]) -> frozenset[str]:
+        patterns = self._state_patterns(values)
+        return frozenset(state for state in self.states if any(fnmatchcase(state, each) for each in patterns))
+
+    def _state_patterns(self, values: list[str]) -> list[str]:
         patterns = [value.casefold() for value in values]
         for pattern in patterns:
             if "*" not in pattern and "?" not in pattern and not any(s.startswith(pattern) for s in self.states):
                 raise FilterError(f"no state {pattern!r}{_nearest(pattern, self.states)}")
-        patterns = [each if each in self.states or "*" in each or "?" in each else f"{each}*" for each in patterns]
-        states_of = self.states_of
-        return lambda row, _now: any(fnmatchcase(state, pattern) for state in states_of(row) for pattern in patterns)
+        return [each if each in self.states or "*" in each or "?" in each else f"{each}*" for each in patterns]
 
 
 def parse_duration(text: str) -> float:
@@ -243,6 +266,18 @@ def like(text: str | None, pattern: str) -> bool:
     if "*" in wanted or "?" in wanted:
         return fnmatchcase(given, wanted.replace("[", "[[]"))
     return wanted in given
+
+
+def matches_job(job: str, patterns: Iterable[str]) -> bool:
+    """Return whether a job has one of these names or fits one of these patterns; any job without patterns."""
+    patterns = tuple(patterns)
+    # The name itself first: a job may be called [/foo], which is a pattern as well.
+    return not patterns or any(job == pattern or fnmatchcase(job, pattern) for pattern in patterns)
+
+
+def fits_job(job: str, pattern: str) -> bool:
+    """Return whether a job has this name or fits this pattern."""
+    return matches_job(job, (pattern,))
 
 
 def _fits(text: str | Iterable[str] | None, pattern: str) -> bool:

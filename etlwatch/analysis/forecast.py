@@ -1,4 +1,4 @@
-"""When a living run will end: a range from its own rate and from its job's past, or nothing where neither says any.
+"""When a living run will end: a range from its own rate and from its job's baseline, or nothing where neither says any.
 
 Contains the estimate. A phase with totals is extrapolated from what it has processed; phases to come take what they
 usually take; a run without totals takes what the job usually takes. Never a single moment: the range is the honesty.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
-from etlwatch.analysis.baseline import JobPast, PhasePast
+from etlwatch.analysis.baseline import JobBaseline, PhaseBaseline
 from etlwatch.text.numbers import clock, moment
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
@@ -51,47 +51,47 @@ def done_share(phase: Phase) -> float | None:
     return None if best is None else best[1]
 
 
-def estimate(run: Run, phases: Sequence[Phase], past: JobPast, *, now: datetime) -> Eta | None:
+def estimate(run: Run, phases: Sequence[Phase], baseline: JobBaseline, *, now: datetime) -> Eta | None:
     """Return when a run is expected to end; None for one that has ended or is lost, and where nothing is known."""
     if run.status != RunStatus.RUNNING or run.state in ("lost", "stalled"):
         return None
-    by_phases = _by_phases(phases, past, now)
-    left = by_phases if by_phases is not None else _by_past(run, past, now)
+    by_phases = _by_phases(phases, baseline, now)
+    left = by_phases if by_phases is not None else _by_past(run, baseline, now)
     if left is None:
         return None
     low, high = sorted(left)
     return Eta(low=now + timedelta(seconds=low), high=now + timedelta(seconds=max(high, low)))
 
 
-def _by_past(run: Run, past: JobPast, now: datetime) -> tuple[float, float] | None:
-    usual, p95 = past.duration_s.usual, past.duration_s.p95
+def _by_past(run: Run, baseline: JobBaseline, now: datetime) -> tuple[float, float] | None:
+    usual, p95 = baseline.duration_s.usual, baseline.duration_s.p95
     if usual is None or p95 is None:
         return None
     elapsed = (now - run.started_at).total_seconds()
-    # Beyond its p95 a run's past says nothing of its end any more.
+    # Beyond its p95 a run's baseline says nothing of its end any more.
     return None if elapsed >= p95 else (max(usual - elapsed, 0.0), p95 - elapsed)
 
 
-def _by_phases(phases: Sequence[Phase], past: JobPast, now: datetime) -> tuple[float, float] | None:
+def _by_phases(phases: Sequence[Phase], baseline: JobBaseline, now: datetime) -> tuple[float, float] | None:
     current = next((phase for phase in reversed(phases) if phase.status == "running"), None)
     if current is None or current.started_at is None:
         return None
     elapsed = (now - current.started_at).total_seconds()
-    rest = _rest_of(current, elapsed, past.phase(current.phase))
-    coming = _coming(phases, past)
+    rest = _rest_of(current, elapsed, baseline.phase(current.phase))
+    coming = _coming(phases, baseline)
     if rest is None or coming is None:
         return None
     return rest[0] + coming[0], rest[1] + coming[1]
 
 
-def rest_of_phase(phase: Phase, past: JobPast, *, now: datetime) -> tuple[float, float] | None:
+def rest_of_phase(phase: Phase, baseline: JobBaseline, *, now: datetime) -> tuple[float, float] | None:
     """Return in how many seconds, at least and at most, a running phase is expected to end; None where unknown."""
     if phase.status != PhaseStatus.RUNNING or phase.started_at is None:
         return None
-    return _rest_of(phase, (now - phase.started_at).total_seconds(), past.phase(phase.phase))
+    return _rest_of(phase, (now - phase.started_at).total_seconds(), baseline.phase(phase.phase))
 
 
-def _rest_of(phase: Phase, elapsed: float, known: PhasePast | None) -> tuple[float, float] | None:
+def _rest_of(phase: Phase, elapsed: float, known: PhaseBaseline | None) -> tuple[float, float] | None:
     share = done_share(phase)
     usual = known.duration_s if known is not None else None
     if share is not None and share >= _LEAST_SHARE and elapsed > 0:
@@ -104,14 +104,14 @@ def _rest_of(phase: Phase, elapsed: float, known: PhasePast | None) -> tuple[flo
     return max(usual.usual - elapsed, 0.0), usual.p95 - elapsed
 
 
-def _coming(phases: Sequence[Phase], past: JobPast) -> tuple[float, float] | None:
+def _coming(phases: Sequence[Phase], baseline: JobBaseline) -> tuple[float, float] | None:
     """Return what the phases after the current one take; None when one of them is known by name alone."""
     told = {phase.phase: phase.status for phase in phases}
     names = [phase.phase for phase in phases if phase.status == "pending"]
-    names += [known.phase for known in past.phases if known.phase not in told]
+    names += [known.phase for known in baseline.phases if known.phase not in told]
     low = high = 0.0
     for name in names:
-        known = past.phase(name)
+        known = baseline.phase(name)
         if known is None or known.duration_s.low is None or known.duration_s.high is None:
             return None
         low += known.duration_s.low

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from etlwatch.analysis.as_of import RunAsOf
-from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.departure import Departure, last_stretch
 from etlwatch.analysis.outage import Outage, allowed_silence, host_is_up, latest_beats, outage_of
+from etlwatch.analysis.states import BEHIND
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.text.numbers import duration, duration_ms, percent, rate, ratio, span
 from tracking_core import histogram
@@ -27,18 +28,15 @@ __all__ = [
     "RECENT_S",
     "Doubt",
     "Finding",
-    "Judgement",
+    "Health",
     "findings",
+    "health_of_runs",
     "is_slow",
-    "judge_fleet",
     "latest_progress",
     "may_be_stalled",
     "may_be_throttled",
     "stands",
 ]
-
-BEHIND: Final = ("stalled", "throttled", "slow")
-"""States of a run that lives and is late, gravest first."""
 
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
@@ -70,7 +68,7 @@ class Finding:
 
 def findings(
     run: Run,
-    past: JobPast,
+    baseline: JobBaseline,
     *,
     now: datetime,
     phases: Sequence[Phase] = (),
@@ -81,27 +79,27 @@ def findings(
 ) -> tuple[Finding, ...]:
     """Return every way in which a living run is behind, gravest first; none for a run that is lost or has ended.
 
-    `series` are the run's own latest cells; `endpoints` its totals; `past` its job's; `departed` says what of it is not
-    its job's usual any more.
+    `series` are the run's own latest cells; `endpoints` its totals; `baseline` its job's; `departed` says what of it is
+    not its job's usual any more.
     """
     if run.status != RunStatus.RUNNING or run.state == "lost":
         return ()
     found = (
-        _stalled(run, past, now, phases, thresholds),
-        _throttled(past, now, series, thresholds),
-        _slow(run, past, phases, endpoints, now, departed, thresholds),
+        _stalled(run, baseline, now, phases, thresholds),
+        _throttled(baseline, now, series, thresholds),
+        _slow(run, baseline, phases, endpoints, now, departed, thresholds),
     )
     return tuple(finding for finding in found if finding is not None)
 
 
-def is_slow(run: Run, past: JobPast, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+def is_slow(run: Run, baseline: JobBaseline, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
     """Return whether a living run is beyond its job's p95."""
-    p95 = past.duration_s.p95
+    p95 = baseline.duration_s.p95
     return p95 is not None and (now - run.started_at).total_seconds() > thresholds.slow_times_p95 * p95
 
 
 def may_be_stalled(run: Run, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
-    """Return whether a living run has been still for so long that its phases and its job's past have to decide."""
+    """Return whether a living run has been still for so long that its phases and its job's baseline have to decide."""
     moved = run.moved_from if isinstance(run, RunAsOf) else latest_progress(run)
     still = (now - moved).total_seconds()
     return still > min(thresholds.stalled_after_s, thresholds.stalled_without_past_s)
@@ -119,17 +117,19 @@ def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
     return max(moment for moment in moments if moment is not None)
 
 
-def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], thresholds: Thresholds) -> Finding | None:
-    if not _tells_of_progress(run, phases, past):
+def _stalled(
+    run: Run, baseline: JobBaseline, now: datetime, phases: Sequence[Phase], thresholds: Thresholds
+) -> Finding | None:
+    if not _tells_of_progress(run, phases, baseline):
         return None
     since = latest_progress(run, phases)
     still = (now - since).total_seconds()
-    pause = past.longest_gap_s.p95
+    pause = baseline.longest_gap_s.p95
     if pause is None:
-        limit, usually = max(thresholds.stalled_without_past_s, _usual_phase_s(phases, past)), ""
+        limit, usually = max(thresholds.stalled_without_past_s, _usual_phase_s(phases, baseline)), ""
     else:
         limit = max(thresholds.stalled_after_s, thresholds.stalled_times_usual * pause)
-        usually = f"; its longest pause is usually {span(past.longest_gap_s.usual)}"
+        usually = f"; its longest pause is usually {span(baseline.longest_gap_s.usual)}"
     if still <= limit:
         return None
     where = _current(phases)
@@ -144,22 +144,24 @@ def _stalled(run: Run, past: JobPast, now: datetime, phases: Sequence[Phase], th
     )
 
 
-def _tells_of_progress(run: Run, phases: Sequence[Phase], past: JobPast) -> bool:
+def _tells_of_progress(run: Run, phases: Sequence[Phase], baseline: JobBaseline) -> bool:
     """Say whether silence means anything: of a job that only begins and ends, nobody can say that it stands still."""
     if run.requests or any(counts.get("processed") for phase in phases for counts in phase.counters.values()):
         return True
-    return bool(past.requests.usual)
+    return bool(baseline.requests.usual)
 
 
-def _usual_phase_s(phases: Sequence[Phase], past: JobPast) -> float:
+def _usual_phase_s(phases: Sequence[Phase], baseline: JobBaseline) -> float:
     """Return how long the present phase may take: in it a job without requests may have nothing to tell."""
     where = _current(phases)
-    known = past.phase(where.phase) if where is not None else None
+    known = baseline.phase(where.phase) if where is not None else None
     return (known.duration_s.p95 or 0.0) if known is not None else 0.0
 
 
-def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thresholds: Thresholds) -> Finding | None:
-    usual = past.throttled_share.usual or 0.0
+def _throttled(
+    baseline: JobBaseline, now: datetime, series: Sequence[SeriesCell], thresholds: Thresholds
+) -> Finding | None:
+    usual = baseline.throttled_share.usual or 0.0
     limit = max(thresholds.throttled_share, thresholds.throttled_times_usual * usual)
     recent = [cell for cell in series if cell.bucket + cell.width > now.timestamp() - RECENT_S]
     requests = sum(cell.requests for cell in recent)
@@ -167,7 +169,7 @@ def _throttled(past: JobPast, now: datetime, series: Sequence[SeriesCell], thres
     if requests < thresholds.throttled_requests or share < limit:
         return None
     since = _beginning_of_throttling(series, limit, now)
-    usually = f", usually {percent(usual)}" if past.throttled_share.runs else ""
+    usually = f", usually {percent(usual)}" if baseline.throttled_share.runs else ""
     return Finding(
         state="throttled",
         since=since,
@@ -190,21 +192,21 @@ def _beginning_of_throttling(series: Sequence[SeriesCell], limit: float, now: da
 
 def _slow(
     run: Run,
-    past: JobPast,
+    baseline: JobBaseline,
     phases: Sequence[Phase],
     endpoints: Sequence[EndpointTotals],
     now: datetime,
     departed: Departure | None,
     thresholds: Thresholds,
 ) -> Finding | None:
-    p95 = past.duration_s.p95
-    if p95 is None or not is_slow(run, past, now=now, thresholds=thresholds):
+    p95 = baseline.duration_s.p95
+    if p95 is None or not is_slow(run, baseline, now=now, thresholds=thresholds):
         return None
     elapsed = (now - run.started_at).total_seconds()
     passed_p95 = run.started_at + timedelta(seconds=thresholds.slow_times_p95 * p95)
-    over = [(_excess(phase, past, now), phase) for phase in phases]
+    over = [(_excess(phase, baseline, now), phase) for phase in phases]
     worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
-    slowest = _slowest(endpoints, past)
+    slowest = _slowest(endpoints, baseline)
     times = ratio(elapsed / p95) if p95 else "–"
     which, short = "", []
     if worst is not None:
@@ -243,18 +245,18 @@ def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | No
     return said
 
 
-def _excess(phase: Phase, past: JobPast, now: datetime) -> float:
-    known = past.phase(phase.phase)
+def _excess(phase: Phase, baseline: JobBaseline, now: datetime) -> float:
+    known = baseline.phase(phase.phase)
     if known is None or known.duration_s.usual is None or phase.started_at is None:
         return 0.0
     return ((phase.ended_at or now) - phase.started_at).total_seconds() - known.duration_s.usual
 
 
-def _slowest(endpoints: Sequence[EndpointTotals], past: JobPast) -> tuple[str, float, Usual] | None:
+def _slowest(endpoints: Sequence[EndpointTotals], baseline: JobBaseline) -> tuple[str, float, Usual] | None:
     """Return the endpoint whose p95 is beyond its usual p95 by most, weighed by its requests."""
     found: list[tuple[float, str, float, Usual]] = []
     for totals in endpoints:
-        usual = past.endpoint_p95_ms.get(totals.endpoint, Usual())
+        usual = baseline.endpoint_p95_ms.get(totals.endpoint, Usual())
         p95 = histogram.percentile(histogram.unpack(totals.histogram), 0.95)
         if p95 is not None and usual.p95 is not None and usual.usual is not None and p95 > 1.2 * usual.p95:
             found.append(((p95 - usual.usual) * totals.requests, totals.endpoint, p95, usual))
@@ -279,7 +281,7 @@ class Doubt:
 
 def findings_and_doubts(
     run: Run,
-    past: JobPast,
+    baseline: JobBaseline,
     *,
     now: datetime,
     phases: Sequence[Phase] = (),
@@ -293,7 +295,7 @@ def findings_and_doubts(
     def seen(run: Run, series: Sequence[SeriesCell]) -> tuple[Finding, ...]:
         return findings(
             run,
-            past,
+            baseline,
             now=now,
             phases=phases,
             series=series,
@@ -344,8 +346,8 @@ def _answered_part(cell: SeriesCell) -> SeriesCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """All that is concluded of runs at one moment."""
+class Health:
+    """What follows from runs at one moment."""
 
     runs: tuple[Run, ...] = ()
     """In the order given; state, state_since and evidence are the derived ones."""
@@ -356,25 +358,25 @@ class Judgement:
     doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
     """By run, what a past moment leaves open."""
 
-    pasts: Mapping[str, JobPast] = field(default_factory=dict)
+    baselines: Mapping[str, JobBaseline] = field(default_factory=dict)
     """By job, as far as they are known."""
 
     outage: Outage | None = None
 
 
-def judge_fleet(
+def health_of_runs(
     runs: Sequence[Run],
     *,
     now: datetime,
-    pasts: Mapping[str, JobPast],
+    baselines: Mapping[str, JobBaseline],
     living: Collection[Run] | None = None,
     phases: Mapping[int, Sequence[Phase]] | None = None,
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
     departures: Mapping[int, Departure] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-) -> Judgement:
-    """Return the judgement on runs; one whose job is not in `pasts` keeps the state that needs no past.
+) -> Health:
+    """Return the health of runs; one whose job is not in `baselines` keeps the state that needs no baseline.
 
     `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
     are theirs, by run, as far as they are known.
@@ -388,10 +390,10 @@ def judge_fleet(
     for run in living:
         if run.state == "lost":
             found[run.run_id] = (_lost(run, beats, outage, now),)
-        elif run.job in pasts:
+        elif run.job in baselines:
             proofs, doubted = findings_and_doubts(
                 run,
-                pasts[run.job],
+                baselines[run.job],
                 now=now,
                 phases=(phases or {}).get(run.run_id, ()),
                 series=(series or {}).get(run.run_id, ()),
@@ -401,9 +403,9 @@ def judge_fleet(
             )
             found |= {run.run_id: proofs} if proofs else {}
             doubts |= {run.run_id: doubted} if doubted else {}
-    judged = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
-    in_order = tuple(map(judged.get, map(_id_of, runs), runs))
-    return Judgement(runs=in_order, findings=found, doubts=doubts, pasts=pasts, outage=outage)
+    derived = {run.run_id: _with(run, found[run.run_id]) for run in living if run.run_id in found}
+    in_order = tuple(map(derived.get, map(_id_of, runs), runs))
+    return Health(runs=in_order, findings=found, doubts=doubts, baselines=baselines, outage=outage)
 
 
 _id_of = operator.attrgetter("run_id")

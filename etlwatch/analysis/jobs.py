@@ -1,7 +1,7 @@
 """One line a job: its last runs, its success rate, what is usual and where that is going, and when it is next.
 
-Contains what follows from a job's runs: rate, trend, rhythm, and whether it is late to begin. Living runs are judged
-elsewhere (`etlwatch.reading.health`); `now` is the store's clock.
+What follows from a job's runs: rate, trend, rhythm, and whether it is late to begin. The states of living runs come
+from `etlwatch.reading.health`; `now` is the store's clock.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from etlwatch.analysis.baseline import MINIMUM_RUNS, NO_PAST, JobPast, quantile
+from etlwatch.analysis.baseline import MINIMUM_RUNS, NO_BASELINE, JobBaseline, quantile
 from etlwatch.analysis.schedule import Expected, Rhythm, next_after, rhythm_of
-from etlwatch.analysis.verdict import BEHIND, RANKS
+from etlwatch.analysis.states import BEHIND, RANKS
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 
@@ -42,9 +42,9 @@ class JobRow:
 
     job: str
     runs: tuple[Run, ...]
-    """The last ones, at most RUNS_SHOWN, oldest first, judged."""
+    """The last ones, at most RUNS_SHOWN, oldest first, in their derived states."""
 
-    past: JobPast = NO_PAST
+    baseline: JobBaseline = NO_BASELINE
     completed: int = 0
     """How many of `counted` runs completed."""
 
@@ -118,7 +118,7 @@ class JobHistory:
     starts: tuple[datetime, ...]
     """When these and, for a job that begins often, earlier ones began, ascending."""
 
-    past: JobPast
+    baseline: JobBaseline
     rhythm: Rhythm | None
 
 
@@ -126,20 +126,22 @@ def history_of(
     job: str,
     runs: Sequence[Run],
     *,
-    past: JobPast = NO_PAST,
+    baseline: JobBaseline = NO_BASELINE,
     starts: Iterable[datetime] | None = None,
     zone: tzinfo | None = None,
 ) -> JobHistory:
     """Return the history of a job from its runs, newest first; `starts` by default are theirs."""
     began = tuple(sorted(starts if starts is not None else (run.started_at for run in runs)))
-    return JobHistory(job=job, runs=tuple(runs[:RUNS_SHOWN]), starts=began, past=past, rhythm=rhythm_of(began, zone))
+    return JobHistory(
+        job=job, runs=tuple(runs[:RUNS_SHOWN]), starts=began, baseline=baseline, rhythm=rhythm_of(began, zone)
+    )
 
 
 def build_job(
-    history: JobHistory, *, now: datetime, judged: Mapping[int, Run] | None = None, zone: tzinfo | None = None
+    history: JobHistory, *, now: datetime, living: Mapping[int, Run] | None = None, zone: tzinfo | None = None
 ) -> JobRow:
-    """Return the row of a job as of now; `judged` are its living runs by id, in their derived state."""
-    shown = tuple((judged or {}).get(run.run_id, run) for run in reversed(history.runs))
+    """Return the row of a job as of now; `living` are its living runs by id, in their derived state."""
+    shown = tuple((living or {}).get(run.run_id, run) for run in reversed(history.runs))
     counted = [run for run in shown if run.status != RunStatus.RUNNING or run.state == "lost"]
     trend, drifting = _trend([run for run in reversed(shown) if run.status == RunStatus.COMPLETED])
     alive = any(run.status == RunStatus.RUNNING and run.state != "lost" for run in shown)
@@ -147,7 +149,7 @@ def build_job(
     return JobRow(
         job=history.job,
         runs=shown,
-        past=history.past,
+        baseline=history.baseline,
         completed=sum(run.status == RunStatus.COMPLETED for run in counted),
         counted=len(counted),
         trend=trend,

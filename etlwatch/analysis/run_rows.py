@@ -1,4 +1,4 @@
-"""One row of the runs table as facts: a run beside its phase, rates, latencies, past and verdict.
+"""One row of the runs table as facts: a run beside its phase, rates, latencies, baseline and verdict.
 
 Contains the joining of a snapshot's parts by run and what follows from them (the phase that matters, how far it is).
 """
@@ -6,15 +6,18 @@ Contains the joining of a snapshot's parts by run and what follows from them (th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from etlwatch.analysis.baseline import NO_PAST, JobPast, Usual, pasts_of_listed
+from etlwatch.analysis.baseline import NO_BASELINE, JobBaseline, Usual, baselines_of_listed
 from etlwatch.analysis.forecast import Eta, estimate
 from etlwatch.analysis.health import Finding
-from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
-from etlwatch.analysis.verdict import Verdict, judge_run, made_good
+from etlwatch.analysis.verdict import Verdict, made_good, verdict_of
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.states import SUCCESSFUL_PHASES
+
+if TYPE_CHECKING:
+    from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 
 __all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
 
@@ -41,7 +44,7 @@ class RunRow:
     phase: PhaseNow | None = None
     rates: Rates | None = None
     percentiles: Percentiles | None = None
-    past: JobPast = NO_PAST
+    baseline: JobBaseline = NO_BASELINE
     """What is usual for its job, as far as it is known."""
 
     last_error: ErrorRecord | None = None
@@ -72,7 +75,7 @@ class RunRow:
     @property
     def usual_duration(self) -> Usual:
         """What the job's other runs take, in seconds."""
-        return self.past.duration_of_others(self.run.run_id)
+        return self.baseline.duration_of_others(self.run.run_id)
 
 
 def share_done(phase: Phase) -> float | None:
@@ -101,14 +104,14 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
 
 
 def build_rows(
-    snapshot: Snapshot, pasts: Mapping[str, JobPast] | None = None, *, kept: Mapping[int, RunRow] | None = None
+    snapshot: Snapshot, baselines: Mapping[str, JobBaseline] | None = None, *, kept: Mapping[int, RunRow] | None = None
 ) -> tuple[RunRow, ...]:
-    """Return a row for each run of a snapshot, in its order; pasts are taken from its own runs when none are given.
+    """Return a row for each run of a snapshot, in its order; baselines are taken from its own runs when none are given.
 
     `kept` are the rows of an earlier snapshot: one whose run has ended and was not read again is taken from there,
     so that thousands of them cost a look each.
     """
-    known = _pasts(snapshot) if pasts is None else pasts
+    known = _baselines(snapshot) if baselines is None else baselines
     good = made_good(snapshot.runs)
     before = kept or {}
     rows = []
@@ -120,9 +123,9 @@ def build_rows(
     return tuple(rows)
 
 
-def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_good: bool) -> bool:
+def _holds(row: RunRow, run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, made_good: bool) -> bool:
     """Say whether a row of an ended run says what would be said now; of a living one the clock alone says more."""
-    past = pasts.get(run.job, NO_PAST)
+    baseline = baselines.get(run.job, NO_BASELINE)
     return (
         row.run is run
         and run.status != RunStatus.RUNNING
@@ -131,14 +134,14 @@ def _holds(row: RunRow, run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPas
         and row.last_error is snapshot.last_errors.get(run.run_id)
         and row.new_error == (run.run_id in snapshot.new_errors)
         # One that was read stays the same object; to compare thousands of them field by field would cost.
-        and (row.past is past or row.past == past)
+        and (row.baseline is baseline or row.baseline == baseline)
     )
 
 
-def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_good: bool) -> RunRow:
+def _row(run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, made_good: bool) -> RunRow:
     return RunRow(
         run=run,
-        verdict=judge_run(
+        verdict=verdict_of(
             run,
             now=snapshot.at,
             last_error=snapshot.last_errors.get(run.run_id),
@@ -150,23 +153,23 @@ def _row(run: Run, snapshot: Snapshot, pasts: Mapping[str, JobPast], *, made_goo
         phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
         rates=snapshot.rates.get(run.run_id),
         percentiles=snapshot.percentiles.get(run.run_id),
-        past=pasts.get(run.job, NO_PAST),
+        baseline=baselines.get(run.job, NO_BASELINE),
         last_error=snapshot.last_errors.get(run.run_id),
         new_error=run.run_id in snapshot.new_errors,
         findings=snapshot.findings.get(run.run_id, ()),
-        eta=_eta(run, snapshot, pasts.get(run.job, NO_PAST)),
+        eta=_eta(run, snapshot, baselines.get(run.job, NO_BASELINE)),
     )
 
 
-def _pasts(snapshot: Snapshot) -> Mapping[str, JobPast]:
+def _baselines(snapshot: Snapshot) -> Mapping[str, JobBaseline]:
     """Return what the jobs usually take: as it was read, and until then as the listed runs tell."""
-    unread = [run for run in snapshot.runs if run.job not in snapshot.pasts]
-    return {**pasts_of_listed(unread), **snapshot.pasts}
+    unread = [run for run in snapshot.runs if run.job not in snapshot.baselines]
+    return {**baselines_of_listed(unread), **snapshot.baselines}
 
 
-def _eta(run: Run, snapshot: Snapshot, past: JobPast) -> Eta | None:
-    """Return when a living run is expected to end, from its phases and its job's past."""
+def _eta(run: Run, snapshot: Snapshot, baseline: JobBaseline) -> Eta | None:
+    """Return when a living run is expected to end, from its phases and its job's baseline."""
     if run.status != RunStatus.RUNNING:
         return None
     phases = snapshot.phases.get(run.run_id, ())
-    return estimate(run, phases, past, now=snapshot.at)
+    return estimate(run, phases, baseline, now=snapshot.at)

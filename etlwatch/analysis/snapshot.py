@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.health import Doubt, Finding
 from etlwatch.analysis.outage import Outage
 from tracking_core.dataclass import dataclass, field
@@ -178,7 +178,7 @@ class Snapshot:
     doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
     """By run, the verdicts that what is stored of a past moment leaves open."""
 
-    pasts: Mapping[str, JobPast] = field(default_factory=dict)
+    baselines: Mapping[str, JobBaseline] = field(default_factory=dict)
     """What is usual for the jobs of these runs, as far as it is known; more of it for those with a living run."""
 
     outage: Outage | None = None

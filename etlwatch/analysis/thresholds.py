@@ -1,7 +1,6 @@
 """How far from usual is too far: the numbers that verdicts are held against.
 
-Contains the record and its defaults. Apart from `etlwatch.analysis.health`, which judges by it, so that a
-configuration can be read without loading a judge.
+Apart from `etlwatch.analysis.health`, which uses them, so that a configuration can be read without loading it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Thresholds:
     """Nor before this many times the longest pause that its job usually makes."""
 
     stalled_without_past_s: float = 600.0
-    """How long a run may stand still whose job has no past."""
+    """How long a run may stand still whose job has no baseline."""
 
     throttled_share: float = 0.10
     """No run is throttled below this share of 429s among its latest requests."""

@@ -1,33 +1,19 @@
-"""What a run's state means to whoever looks: how grave it is, what to say of it in a row, and the proof.
-
-Contains the ranking of states, their tones and the words of a row's note.
-
-Tones: `red` is dead, `amber` behind, `plain` as it should be, `dim` over and done with.
-"""
+"""What a run is shown as: its state, how urgent it is, the note of its row, and the proof."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
 
-from etlwatch.analysis.health import BEHIND, Doubt, Finding
+from etlwatch.analysis.health import Doubt, Finding
+from etlwatch.analysis.states import BEHIND, RANKS
+from etlwatch.text.display import role_of
 from etlwatch.text.numbers import span
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
-__all__ = ["BEHIND", "RANKS", "Verdict", "judge_run", "last_line", "made_good"]
-
-RANKS: Final = {
-    state: rank
-    for rank, state in enumerate(
-        ("lost", "failed", "stalled", "throttled", "slow", "running", "terminated", "abandoned", "completed")
-    )
-}
-"""The default order: what needs somebody first. A failure made good by a later success ranks as completed."""
-
-_RED: Final = ("lost", "failed")
+__all__ = ["Verdict", "last_line", "made_good", "verdict_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +22,7 @@ class Verdict:
 
     state: str
     tone: str
-    """`red`, `amber`, `plain` or `dim`."""
+    """The role of its colour, as in `role_of`."""
 
     rank: int
     """0 needs somebody most."""
@@ -74,7 +60,7 @@ def made_good(runs: Iterable[Run]) -> frozenset[int]:
     )
 
 
-def judge_run(
+def verdict_of(
     run: Run,
     *,
     now: datetime,
@@ -89,39 +75,28 @@ def judge_run(
     `doubts` are the verdicts that what is stored of a past moment leaves open. `new_error` says that no run before had
     the last error.
     """
+    state, tone = run.state, role_of(run.state)
+    rank, since = RANKS.get(state, RANKS["running"]), run.state_since or run.ended_at or run.started_at
     unsure = "; ".join(doubt.because for doubt in doubts)
-    state = run.state
-    since = run.state_since or run.ended_at or run.started_at
-    rank = RANKS.get(state, RANKS["running"])
     if state == "lost":
         silent = (now - run.heartbeat_at).total_seconds() if run.heartbeat_at else None
-        return Verdict(
-            state=state,
-            tone="red",
-            rank=rank,
-            since=run.heartbeat_at or since,
-            note=findings[0].note if findings else f"silent {span(silent)}" if silent is not None else "silent",
-            because=run.evidence,
-        )
-    if state == "failed":
-        return Verdict(
-            state=state,
-            tone="dim" if good_again else "red",
-            rank=RANKS["completed"] if good_again else rank,
-            since=since,
-            note=_failure_note(run, last_error, new=new_error),
-            because=_failure(run, last_error),
-            made_good=good_again,
-        )
-    if state in BEHIND:
+        since = run.heartbeat_at or since
+        note = findings[0].note if findings else f"silent {span(silent)}" if silent is not None else "silent"
+        because = run.evidence
+    elif state == "failed":
+        if good_again:
+            tone, rank = role_of("completed"), RANKS["completed"]
+        note, because = _failure_note(run, last_error, new=new_error), _failure(run, last_error)
+    elif state in BEHIND:
         note = findings[0].note if findings else run.evidence
         because = "; ".join(filter(None, (run.evidence, unsure)))
-        return Verdict(state=state, tone="amber", rank=rank, since=since, note=note, because=because)
-    if state in ("terminated", "abandoned"):
-        return Verdict(state=state, tone="plain", rank=rank, since=since, note=_ending(run), because=_ending(run))
-    tone = "dim" if state == "completed" else "plain"
-    note = f"{' or '.join(doubt.state for doubt in doubts)}: unknown" if doubts else last_line(run.notes)
-    return Verdict(state=state, tone=tone, rank=rank, since=since, note=note, because=unsure)
+    elif state in ("terminated", "abandoned"):
+        note = because = _ending(run)
+    else:
+        note = f"{' or '.join(doubt.state for doubt in doubts)}: unknown" if doubts else last_line(run.notes)
+        because = unsure
+    made_good = state == "failed" and good_again
+    return Verdict(state=state, tone=tone, rank=rank, since=since, note=note, because=because, made_good=made_good)
 
 
 def last_line(text: str | None) -> str:

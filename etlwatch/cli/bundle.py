@@ -40,7 +40,7 @@ COPY_SECONDS = 60.0
 def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacted", "all"]) -> None:
     """Copy one RUN into one FILE that a colleague can open.
 
-    All of the run is in it, and what its verdict needs: what its job's past says, what is known of its errors, the
+    All of the run is in it, and what its verdict needs: what its job's baseline says, what is known of its errors, the
     tracking switch. `etlwatch open FILE` shows the same screens as here and now, also tomorrow and without the store;
     every command reads it as --dsn sqlite:///FILE. The store's password is not in it. Secrets in texts are masked once
     more, as far as their form shows them; names (jobs, phases, endpoints) are kept with every --text.

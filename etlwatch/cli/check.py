@@ -29,12 +29,13 @@ from etlwatch.analysis.checks import (
     parse_range,
     unknown_line,
 )
+from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
 from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.selectors import fits_job, jobs_named, matches_job, no_such_job, parsed_by
-from etlwatch.reading.health import Judge
-from etlwatch.reading.jobs import read_job_checks
+from etlwatch.cli.selectors import no_such_job, parsed_by
+from etlwatch.reading.health import HealthReader
+from etlwatch.reading.jobs import jobs_named, read_job_checks
 from etlwatch.text.moments import parse_span
 from tracking_core.store.base import Reader
 from tracking_core.version import VERSION
@@ -148,7 +149,7 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
             raise Unsuccessful(mistake)
         meant = frozenset(names)
         living = [run for run in reader.live_runs() if run.job in meant]
-        judgement = Judge(thresholds=configured().thresholds).conclude(reader, living, now=now)
+        health = HealthReader(thresholds=configured().thresholds).read_briefly(reader, living, now=now)
         alive = {run.run_id for run in living if run.state != "lost"}
         jobs = read_job_checks(reader, names, alive, now=now, zone=zone)
         last = next(iter(reader.runs_of_job(names[0], 1)), None) if patterns and len(names) == 1 else None
@@ -156,11 +157,11 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
             switch for switch in reader.switches() if switch.scope == "global" or matches_job(switch.job, patterns)
         ]
     if last is not None:
-        last = next((run for run in judgement.runs if run.run_id == last.run_id), last)
+        last = next((run for run in health.runs if run.run_id == last.run_id), last)
     elif unknown := sorted({*rules.critical_ranges, *rules.warning_ranges}.intersection(OF_ONE_JOB)):
         raise Unsuccessful(f"{', '.join(unknown)}: known where --job names one job")
     return check_fleet(
-        judgement,
+        health,
         jobs,
         rules=rules,
         now=now,

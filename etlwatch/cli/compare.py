@@ -20,8 +20,8 @@ from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.field import FieldList, InCommand, data_field
 from etlwatch.fields.runs import run_data
-from etlwatch.reading.compare import ERRORS_COMPARED, last_success, read_side
-from etlwatch.reading.health import Judge
+from etlwatch.reading.details import ERRORS_COMPARED, last_success, read_side
+from etlwatch.reading.health import read_health_of_run
 from etlwatch.rendering.compare import (
     conclusion,
     difference_text,
@@ -33,8 +33,6 @@ from etlwatch.rendering.compare import (
 )
 from etlwatch.text.display import Tone, state_tone
 from etlwatch.text.numbers import UNKNOWN, duration, percent
-from tracking_core.dataclass import replace
-from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
@@ -54,15 +52,10 @@ def read_comparison(reader: Reader, word: str, other: str | None, at: str | None
             raise Unsuccessful(f"no run of {after.job!r} completed before {after.id}: name another run to compare with")
         if before.run_id == after.run_id:
             raise Unsuccessful(f"both are the run {after.id}: there is nothing to compare")
-        sides = [replace(read_side(reader, run), run=_judged(reader, run, now)) for run in (after, before)]
+        thresholds = configured().thresholds
+        health = [read_health_of_run(reader, run, now=now, thresholds=thresholds) for run in (after, before)]
+        sides = [read_side(reader, each.runs[0]) for each in health]
         return compare_runs(*sides, now=now), now
-
-
-def _judged(reader: Reader, run: Run, now: datetime) -> Run:
-    if run.status != RunStatus.RUNNING:
-        return run
-    living = [run, *(each for each in reader.live_runs() if each.run_id != run.run_id)]
-    return Judge(thresholds=configured().thresholds).judge(reader, living, now=now, jobs={run.job}).runs[0]
 
 
 def comparison_data(comparison: Comparison) -> dict[str, object]:

@@ -13,8 +13,9 @@ from etlwatch.cli.configuration import flags
 from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
 from etlwatch.cli.output import Format
-from etlwatch.cli.runs import RunQuery, print_runs
+from etlwatch.cli.runs import print_runs
 from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.reading.runs import RunQuery
 
 if TYPE_CHECKING:
     from tracking_core.config import StoreLocation

@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.analysis.errors import ErrorKind
+from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import JOB_CELLS
-from etlwatch.cli.selectors import (
-    RUN_FORMS,
-    find_run,
-    fits_job,
-    jobs_named,
-    matches_job,
-    no_such_job,
-    parsed_by,
-)
+from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
 from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
+from etlwatch.reading.jobs import jobs_named
 from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad

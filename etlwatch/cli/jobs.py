@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.analysis.filter import FilterError
+from etlwatch.analysis.filter import FilterError, fits_job
 from etlwatch.analysis.jobs import JobRow
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured, configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import fits_job, jobs_named, no_such_job
+from etlwatch.cli.selectors import no_such_job
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.jobs import JOBS
-from etlwatch.reading.health import Judge
-from etlwatch.reading.jobs import read_rows
+from etlwatch.reading.health import HealthReader
+from etlwatch.reading.jobs import jobs_named, read_rows
 from etlwatch.rendering.job_pane import jobs_headline
 from etlwatch.text.spans import plain_text
 
@@ -36,13 +36,15 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = Non
         reader = connect.reader_at(reader, at)
         now = reader.now()
         names = jobs_named(reader, patterns)
-        rows = read_rows(reader, names, _judged(reader, now, names), now=now, zone=zone)
+        rows = read_rows(reader, names, _living(reader, now, names), now=now, zone=zone)
     return JOBS.sort(rows), now
 
 
-def _judged(reader: Reader, now: datetime, jobs: Collection[str]) -> dict[int, Run]:
-    judgement = Judge(thresholds=configured().thresholds).conclude(reader, reader.live_runs(), now=now, jobs=set(jobs))
-    return {run.run_id: run for run in judgement.runs}
+def _living(reader: Reader, now: datetime, jobs: Collection[str]) -> dict[int, Run]:
+    health = HealthReader(thresholds=configured().thresholds).read_briefly(
+        reader, reader.live_runs(), now=now, jobs=set(jobs)
+    )
+    return {run.run_id: run for run in health.runs}
 
 
 def job_lines(rows: Sequence[JobRow], look: Look, now: datetime) -> Iterator[str]:

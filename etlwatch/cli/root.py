@@ -138,7 +138,8 @@ def etlwatch(context: click.Context) -> int | None:
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
         return open_dashboard()
     from etlwatch.cli.output import Format
-    from etlwatch.cli.runs import RunQuery, print_runs
+    from etlwatch.cli.runs import print_runs
+    from etlwatch.reading.runs import RunQuery
 
     print_runs(RunQuery(), Format.TABLE)
     return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from etlwatch.analysis.states import DERIVED
 from etlwatch.cli.configuration import configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.text.moments import parse_span
@@ -33,10 +33,7 @@ JOBS_COMPARED = 10_000
 """Names among which the closest one to a mistyped name is looked for."""
 
 SUFFIX_LENGTH = 4
-DERIVED_STATES = ("lost", "stalled", "throttled", "slow")
-"""What a running run is said to be on reading, gravest first."""
-
-STATES = (*(status.value for status in RunStatus), *DERIVED_STATES)
+STATES = (*(status.value for status in RunStatus), *DERIVED)
 
 _OF_JOB = re.compile(r"(?P<job>.+)@(?:latest|-(?P<back>[0-9]{1,4}))", re.IGNORECASE | re.DOTALL)
 _LOOKALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
@@ -106,23 +103,6 @@ def no_such_job(
         if not any(fits(job, pattern) for job in names) and reader.latest_run_id(pattern) is None
     ]
     return "; ".join(f"no job {pattern!r}{closest_job(reader, pattern)}" for pattern in unknown)
-
-
-def matches_job(job: str, patterns: Iterable[str]) -> bool:
-    """Return whether a job has one of these names or fits one of these patterns; any job without patterns."""
-    patterns = tuple(patterns)
-    # The name itself first: a job may be called [/foo], which is a pattern as well.
-    return not patterns or any(job == pattern or fnmatchcase(job, pattern) for pattern in patterns)
-
-
-def fits_job(job: str, pattern: str) -> bool:
-    """Return whether a job has this name or fits this pattern."""
-    return matches_job(job, (pattern,))
-
-
-def jobs_named(reader: Reader, patterns: Collection[str]) -> list[str]:
-    """Return the jobs that have runs and are meant by names or patterns; all of them without any."""
-    return [job for job in reader.job_names() if matches_job(job, patterns)]
 
 
 def _exact_ids(word: str) -> Iterable[int]:

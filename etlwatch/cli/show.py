@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from etlwatch.analysis.as_of import unknown_of
-from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.forecast import estimate
 from etlwatch.analysis.health import Finding
 from etlwatch.cli import connect, output
@@ -24,18 +24,17 @@ from etlwatch.fields.endpoints import ENDPOINTS, EndpointRow
 from etlwatch.fields.errors import ERRORS, ErrorRow
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded
 from etlwatch.fields.runs import RUNS, run_data
-from etlwatch.reading.health import Judge, read_past
+from etlwatch.reading.details import RunReport, read_report
 from etlwatch.text.display import state_text, state_tone
 from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, exact, local_time, percent, span, stamp, zone_names
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
-from tracking_core.records import EndpointTotals, ErrorRecord, Phase, Run, RunStatus, SourceCount, WriterLedger
+from tracking_core.records import Phase, Run, SourceCount, WriterLedger
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 Row = TypeVar("Row")
-ERRORS_READ = 200
 ERRORS_LISTED = 10
 
 
@@ -47,71 +46,22 @@ class PhaseRow:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunDetail:
-    """One run with all that belongs to it, read in one view of the store."""
-
-    run: Run
-    """Judged by its job's past while it lives."""
-
-    findings: Sequence[Finding]
-    """All that proves it behind, gravest first."""
-
-    past: JobPast
-    """Its job's runs that were completed before it began."""
-
-    now: datetime
-    histogram: Mapping[int, int]
-    phases: Sequence[Phase]
-    endpoints: Sequence[EndpointTotals]
-    source_counts: Sequence[SourceCount]
-    errors: Sequence[ErrorRecord]
-    """The newest, at most ERRORS_READ; the run says how many there are."""
-
-    ledger: Sequence[WriterLedger]
-
-    @property
-    def phase_rows(self) -> list[PhaseRow]:
-        """Its phases, each with the latest moment at which it can have ended."""
-        return [PhaseRow(phase, self.run.ended_at or self.now) for phase in self.phases]
-
-    @property
-    def endpoint_rows(self) -> list[EndpointRow]:
-        """Its endpoints among all of its requests."""
-        return [EndpointRow(totals, self.run.requests) for totals in self.endpoints]
-
-
-def read_detail(reader: Reader, word: str) -> RunDetail:
+def read_detail(reader: Reader, word: str) -> RunReport:
     """Return the run that a word names with all that belongs to it."""
     with reader.one_view():
-        run = find_run(reader, word)
-        now = reader.now()
-        phases = reader.phases([run.run_id])
-        judgement = Judge(thresholds=configured().thresholds).judge(
-            reader, _with_living(reader, run), now=now, jobs={run.job}
-        )
-        return RunDetail(
-            run=judgement.runs[0],
-            findings=judgement.findings.get(run.run_id, ()),
-            past=judgement.pasts.get(run.job) or read_past(reader, run.job, before=run.started_at, in_full=False),
-            now=now,
-            histogram=reader.latencies([run.run_id]).get(run.run_id, {}),
-            phases=phases,
-            endpoints=reader.endpoints(run.run_id),
-            source_counts=reader.source_counts(run.run_id),
-            errors=reader.errors(run.run_id, ERRORS_READ),
-            ledger=reader.ledger(run.run_id),
-        )
+        return read_report(reader, find_run(reader, word), thresholds=configured().thresholds)
 
 
-def _with_living(reader: Reader, run: Run) -> list[Run]:
-    """Return the run, and behind it those whose life or death says something of its own."""
-    if run.status != RunStatus.RUNNING:
-        return [run]
-    return [run, *(other for other in reader.live_runs() if other.run_id != run.run_id)]
+def _phase_rows(detail: RunReport) -> list[PhaseRow]:
+    """Return its phases, each with the latest moment at which it can have ended."""
+    return [PhaseRow(phase, detail.run.ended_at or detail.at) for phase in detail.phases]
 
 
-def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
+def _endpoint_rows(detail: RunReport) -> list[EndpointRow]:
+    return [EndpointRow(totals, detail.run.requests) for totals in detail.endpoints]
+
+
+def detail_lines(detail: RunReport, look: Look) -> Iterator[str]:
     """Yield everything about a run for a person."""
     run = detail.run
     yield look.paint(look.state(run.state), state_tone(run.state)) + f"  {look.shown(run.job)}  {run.id}"
@@ -119,14 +69,14 @@ def detail_lines(detail: RunDetail, look: Look) -> Iterator[str]:
         lines = look.shown(text, newline=True).split("\n")
         yield f"  {look.paint(f'{name:<9}', 'dim')} {lines[0]}"
         yield from (" " * 12 + line for line in lines[1:])
-    yield from _listed("phases", PHASES, detail.phase_rows, look, detail.now)
-    yield from _listed("requests by endpoint", ENDPOINTS, detail.endpoint_rows, look, detail.now)
-    yield from _listed("source counts", SOURCES, detail.source_counts, look, detail.now)
-    yield from _section("delivery", _delivery_lines(detail.ledger, look, detail.now), look)
+    yield from _listed("phases", PHASES, _phase_rows(detail), look, detail.at)
+    yield from _listed("requests by endpoint", ENDPOINTS, _endpoint_rows(detail), look, detail.at)
+    yield from _listed("source counts", SOURCES, detail.source_counts, look, detail.at)
+    yield from _section("delivery", _delivery_lines(detail.ledger, look, detail.at), look)
     yield from _error_lines(detail, look)
 
 
-def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
+def _facts(detail: RunReport, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     run = detail.run
     zone_name = zone_names([run.started_at, run.ended_at], zone)
     for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
@@ -137,15 +87,15 @@ def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     yield "number", str(run.run_id)
     yield "started", f"{local_time(run.started_at, zone)} {zone_name}"
     if run.ended_at is None:
-        yield "so far", f"{duration(run.duration_s)}; {_usually(detail.past)}"
-        eta = estimate(run, detail.phases, detail.past, now=detail.now)
+        yield "so far", f"{duration(run.duration_s)}; {_usually(detail.baseline)}"
+        eta = estimate(run, detail.phases, detail.baseline, now=detail.at)
         if eta is not None:
             low, high = (local_time(when, zone) for when in (eta.low, eta.high))
             yield "ends", f"between {low} and {high} {zone_names([eta.low, eta.high], zone)}"
     else:
         by = f", by {run.ended_by}" if run.ended_by and run.ended_by != "job" else ""
         yield "ended", f"{local_time(run.ended_at, zone)} {zone_name}, after {duration(run.duration_s)}{by}"
-        yield "usually", _usually(detail.past).removeprefix("usually ")
+        yield "usually", _usually(detail.baseline).removeprefix("usually ")
     yield "by", f"{run.user}@{run.host}, pid {run.pid}"
     if run.command:
         yield "command", run.command
@@ -166,13 +116,13 @@ def _facts(detail: RunDetail, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
         yield "errors", exact(run.errors)
 
 
-def _usually(past: JobPast) -> str:
+def _usually(baseline: JobBaseline) -> str:
     """Say what the job usually takes, or how little is known of that."""
-    usual = past.duration_s
+    usual = baseline.duration_s
     if usual.usual is not None:
-        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({past.runs} runs)"
-    if past.runs:
-        return f"{past.runs} completed run{'s' if past.runs > 1 else ''} before: too few to compare with"
+        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({baseline.runs} runs)"
+    if baseline.runs:
+        return f"{baseline.runs} completed run{'s' if baseline.runs > 1 else ''} before: too few to compare with"
     return "no completed run before to compare with"
 
 
@@ -278,14 +228,14 @@ FINDINGS: FieldList[Finding] = FieldList([
 """`value` and `limit` are in the same unit."""
 
 
-def detail_data(detail: RunDetail) -> dict[str, object]:
+def detail_data(detail: RunReport) -> dict[str, object]:
     """Return everything about one run as one object."""
     latencies = {f"p{share}_ms": rounded(percentile(detail.histogram, share / 100), 1) for share in (50, 95, 99)}
     return {
         "run": run_data(detail.run) | latencies,
         "findings": list(map(FINDINGS.data, detail.findings)),
-        "phases": list(map(PHASES.data, detail.phase_rows)),
-        "endpoints": list(map(ENDPOINTS.data, detail.endpoint_rows)),
+        "phases": list(map(PHASES.data, _phase_rows(detail))),
+        "endpoints": list(map(ENDPOINTS.data, _endpoint_rows(detail))),
         "source_counts": list(map(SOURCES.data, detail.source_counts)),
         "errors": [ERRORS.data(ErrorRow(error, detail.run.job)) for error in detail.errors],
         "ledger": list(map(LEDGER.data, detail.ledger)),
@@ -300,11 +250,11 @@ def _delivery_lines(ledger: Sequence[WriterLedger], look: Look, now: datetime) -
         yield f"  all of {exact(sum(entry.emitted for entry in ledger))} events stored{writers}"
 
 
-def _error_lines(detail: RunDetail, look: Look) -> Iterator[str]:
+def _error_lines(detail: RunReport, look: Look) -> Iterator[str]:
     listed = [ErrorRow(error, detail.run.job) for error in detail.errors[:ERRORS_LISTED]]
     total = max(detail.run.errors, len(detail.errors))
     title = "errors" if total <= len(listed) else f"errors, the newest {len(listed)} of {total:,}"
-    columns = ERRORS.columns(listed, look.context(detail.now), without="id job")
+    columns = ERRORS.columns(listed, look.context(detail.at), without="id job")
     lines = table(columns, listed, look, indent="  ")
     yield from _section(title, lines, look)
     if listed and listed[0].error.traceback.strip():
@@ -329,7 +279,7 @@ def show(run: str, at: str | None, form: Format) -> None:
         detail = read_detail(connect.reader_at(reader, at), run)
     if unknown_of(detail.run):
         left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
-        say(f"as of {stamp(detail.now, configured_zone())}; {left_out}")
+        say(f"as of {stamp(detail.at, configured_zone())}; {left_out}")
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:

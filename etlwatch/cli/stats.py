@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import click
 
+from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.analysis.series import Column as Traffic
 from etlwatch.analysis.stats import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import fits_job, matches_job, no_such_job, parsed_by
+from etlwatch.cli.selectors import no_such_job, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, iso_time, rounded

@@ -13,7 +13,7 @@ from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.fields.bars import is_over
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded, text
 from etlwatch.text.blocks import strip
-from etlwatch.text.display import STATE_TONES, DisplayContext, Tone, state_tone
+from etlwatch.text.display import DisplayContext, Tone, state_tone, urgent_role_of
 from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, percent, ratio, span
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Span, Spans
@@ -43,9 +43,9 @@ def strip_of(row: JobRow, context: DisplayContext, cells: int) -> Spans:
     room = cells - (row.overdue_s is not None)
     runs = row.runs[-room:]
     completed = [run.duration_s for run in runs if run.status == RunStatus.COMPLETED]
-    p95 = row.past.duration_s.p95
+    p95 = row.baseline.duration_s.p95
     marks: dict[int, Span] = {
-        place: (glyphs.state(run.state), STATE_TONES.get(run.state, "text"))
+        place: (glyphs.state(run.state), urgent_role_of(run.state))
         for place, run in enumerate(runs)
         if run.status != RunStatus.COMPLETED
     }
@@ -74,7 +74,7 @@ def _success(row: JobRow, context: DisplayContext, *, brief: bool = False) -> Sp
 
 def _usual(row: JobRow) -> str:
     """Write what the job usually takes, or how many runs there are where they are too few."""
-    usual = row.past.duration_s.usual
+    usual = row.baseline.duration_s.usual
     if usual is not None:
         return span(usual)
     return f"{len(row.runs)} run{'' if len(row.runs) == 1 else 's'}"
@@ -97,10 +97,10 @@ def next_spans(row: JobRow, context: DisplayContext, *, brief: bool = False) -> 
         return ((f"overdue {late_by(row.overdue_s)}{due}", "amber strong"),)
     live = row.live
     if live is not None:
-        over = ratio(row.past.duration_s.ratio(live.duration_s), only_above=True) if live.state == "slow" else ""
+        over = ratio(row.baseline.duration_s.ratio(live.duration_s), only_above=True) if live.state == "slow" else ""
         now = f"now {glyphs.state(live.state)}{' ' if over else ''}{glyphs.text(over)}"
-        tone = STATE_TONES.get(live.state)
-        return ((now, f"{tone} strong" if tone else "text"),)
+        tone = urgent_role_of(live.state)
+        return ((now, tone if tone == "text" else f"{tone} strong"),)
     if row.expected is None:
         return ((glyphs.text(UNKNOWN), "dim"),)
     if row.expected.at <= context.now:
@@ -148,16 +148,16 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
         ),
         Field(
             key="usual", heading="usual", width=(6, 7, 7), align="right",
-            value=lambda row: row.past.duration_s.usual, cell=lambda row, context: _dim(_usual(row), context),
+            value=lambda row: row.baseline.duration_s.usual, cell=lambda row, context: _dim(_usual(row), context),
             data="usual_s", command=InCommand(),
         ),
         Field(
             key="p95", heading="p95", width=(0, 7, 7), align="right",
-            value=lambda row: row.past.duration_s.p95,
-            cell=lambda row, context: _dim(span(row.past.duration_s.p95), context),
+            value=lambda row: row.baseline.duration_s.p95,
+            cell=lambda row, context: _dim(span(row.baseline.duration_s.p95), context),
             data="p95_s", command=InCommand(leaves=3),
         ),
-        data_field("past_runs", lambda row: row.past.runs),
+        data_field("past_runs", lambda row: row.baseline.runs),
         Field(
             key="trend", heading="trend", width=(0, 6, 6), align="right", value=lambda row: row.trend,
             cell=lambda row, context: _dim(change(row.trend), context, "amber" if row.drifting else "dim"),

@@ -1,9 +1,9 @@
 """One run with all that its screens show, copied into one file: what is handed to a colleague.
 
-Contains what belongs to it: the run itself to its last request, what its job's past says of it, what is known of its
-errors elsewhere, the living runs that a silence is judged beside, and the switch. All is read in one view of the
-source, through the questions that screens ask. Of other runs only what is shown of them is taken: no traceback, no
-request; of those of other jobs no command either.
+The run itself to its last request, its job's baseline, what is known of its errors elsewhere, the living runs beside
+which a silence is judged, and the switch. All is read in one view of the source, through the questions that screens
+ask. Of other runs only what is shown of them is taken: no traceback, no request; of those of other jobs no command
+either.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final
 
 from etlwatch.analysis.baseline import MOST_RUNS
 from etlwatch.analysis.jobs import RUNS_SHOWN
-from etlwatch.reading.boards import MOST_KINDS
-from etlwatch.reading.compare import ERRORS_COMPARED
+from etlwatch.reading.details import ERRORS_COMPARED
+from etlwatch.reading.errors import MOST_KINDS
 from etlwatch.reading.jobs import STARTS_AT_MOST
 from etlwatch.reading.listing import MOST_LIVE
 from tracking_core.config import StoreLocation, resolve
@@ -168,7 +168,7 @@ def _counted_only(errors: Iterable[ErrorRecord]) -> Iterator[ErrorRecord]:
 
 
 def _put_history(reader: Reader, archive: SqliteArchive, run: Run) -> int:
-    """Put what the job's past says: its last successes, before the run and now, and its last runs of any end."""
+    """Put what the job's baseline says: its last successes, before the run and now, and its last runs of any end."""
     newest = reader.runs_of_job(run.job, STARTS_AT_MOST)
     told = _by_id(
         [

@@ -1,24 +1,27 @@
-"""Everything that is asked about the one run that is open, and how often.
+"""Everything that is read of one run: the one that is open, and both sides of a comparison.
 
-Contains what is remembered of it, and what it was like when that was read. What grows with a run's length is read
-again only where it can have changed: of its series the end.
+What grows with a run's length is read again only where it can have changed: of its series the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from etlwatch.analysis.as_of import RunAsOf, unknown_of
+from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.coverage import coverage_of
+from etlwatch.analysis.health import Finding
 from etlwatch.analysis.snapshot import RunDetails
-from etlwatch.reading.compare import read_reference
+from etlwatch.analysis.thresholds import Thresholds
 from etlwatch.reading.errors import kinds_of_errors
+from etlwatch.reading.health import read_baseline, read_health_of_run
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_ERRORS", "DetailsGatherer", "with_coverage"]
+__all__ = ["ERRORS_COMPARED", "MOST_ERRORS", "RunDetailsCache", "RunReport", "last_success", "read_report", "read_side"]
 
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
@@ -52,7 +55,7 @@ class _Stamps:
     pages: object = None
 
 
-class DetailsGatherer:
+class RunDetailsCache:
     """Ask for all of the open run that may have changed. Not thread-safe: one poller owns it."""
 
     def __init__(self) -> None:
@@ -91,9 +94,7 @@ class DetailsGatherer:
             stamps.quick = stamp
             held = replace(
                 held,
-                phases=tuple(reader.phases([run_id])),
-                endpoints=tuple(reader.endpoints(run_id)),
-                source_counts=tuple(reader.source_counts(run_id)),
+                **_parts(reader, run_id),
                 ledger=tuple(reader.ledger(run_id)),
             )
         slow = now_s // DETAIL_EVERY_S if moving else stamp
@@ -104,7 +105,7 @@ class DetailsGatherer:
         pages = (now_s // PAGES_EVERY_S, bool(run.requests)) if moving else stamp
         if run.requests and pages != stamps.pages:
             stamps.pages = pages
-            held = with_coverage(reader, held, run)
+            held = _with_coverage(reader, held, run)
         if run.errors != stamps.errors:
             held = replace(held, errors=_errors(reader, run, held.errors, run.errors - (stamps.errors or 0)))
             stamps.errors = run.errors
@@ -118,7 +119,7 @@ class DetailsGatherer:
         return held
 
 
-def with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:
+def _with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:
     """Return the details of a run with the holes and overlaps among its pages: reads raw requests."""
     found = reader.pages(run.run_id, MOST_PAGES + 1) if run.requests <= MOST_SEARCHED else []
     cut = len(found) > MOST_PAGES or run.requests > MOST_SEARCHED
@@ -151,3 +152,77 @@ def _errors(reader: Reader, run: Run, known: Sequence[ErrorRecord], new: int) ->
         if len(fresh) == new and not any((error.writer_id, error.seq) in keys for error in fresh):
             return (*fresh, *known)[:MOST_ERRORS]
     return tuple(reader.errors(run.run_id, MOST_ERRORS)) if run.errors else ()
+
+
+ERRORS_COMPARED: Final = 1_000
+"""Errors of each run that are compared by kind, the newest."""
+
+
+def last_success(reader: Reader, run: Run) -> Run | None:
+    """Return the newest completed run of a run's job that began before it; None without one."""
+    found = reader.runs_of_job(run.job, 1, completed=True, before=run.started_at)
+    return found[0] if found else None
+
+
+def read_reference(reader: Reader, run: Run) -> RunDetails:
+    """Return the last success before a run, one without a run where there is none; raises the reader's StoreError."""
+    found = last_success(reader, run)
+    return RunDetails(run=None, run_id=0) if found is None else read_side(reader, found)
+
+
+def read_side(reader: Reader, run: Run) -> RunDetails:
+    """Return all of a run that is compared; raises the reader's StoreError."""
+    run_id = run.run_id
+    return RunDetails(
+        run=run,
+        run_id=run_id,
+        **_parts(reader, run_id),
+        errors=tuple(reader.errors(run_id, ERRORS_COMPARED)) if run.errors else (),
+        unknown=unknown_of(run),
+    )
+
+
+def _parts(reader: Reader, run_id: int) -> dict[str, Any]:
+    return {
+        "phases": tuple(reader.phases([run_id])),
+        "endpoints": tuple(reader.endpoints(run_id)),
+        "source_counts": tuple(reader.source_counts(run_id)),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport(RunDetails):
+    """One run with all that belongs to it, and how it does."""
+
+    run: Run
+    """In its derived state."""
+
+    at: datetime
+    """The store's clock."""
+
+    findings: tuple[Finding, ...]
+    """All that proves it lost or behind, gravest first."""
+
+    baseline: JobBaseline
+    """Of its job; of a run that has ended, of the runs before it."""
+
+    histogram: Mapping[int, int]
+
+
+def read_report(reader: Reader, run: Run, *, thresholds: Thresholds) -> RunReport:
+    """Return all of one run; raises the reader's StoreError."""
+    run_id, now = run.run_id, reader.now()
+    health = read_health_of_run(reader, run, now=now, thresholds=thresholds)
+    baseline = health.baselines.get(run.job)
+    return RunReport(
+        run=health.runs[0],
+        run_id=run_id,
+        at=now,
+        findings=health.findings.get(run_id, ()),
+        baseline=baseline or read_baseline(reader, run.job, before=run.started_at, in_full=False),
+        histogram=reader.latencies([run_id]).get(run_id, {}),
+        **_parts(reader, run_id),
+        errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else (),
+        ledger=tuple(reader.ledger(run_id)),
+        unknown=unknown_of(run),
+    )

@@ -15,7 +15,10 @@ from tracking_core.dataclass import dataclass, field
 from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["ERRORS_OF_RUN", "KnownErrors", "kinds_of_errors", "read_kinds", "read_kinds_of_run"]
+__all__ = ["ERRORS_OF_RUN", "MOST_KINDS", "ErrorKindCache", "kinds_of_errors", "read_kinds", "read_kinds_of_run"]
+
+MOST_KINDS: Final = 300
+"""Kinds of errors that a screen lists."""
 
 ERRORS_OF_RUN: Final = 2_000
 """Errors of one run that are grouped, the newest."""
@@ -100,7 +103,7 @@ REMEMBERED: Final = 50
 """Runs whose errors are remembered while the cursor is elsewhere."""
 
 
-class KnownErrors:
+class ErrorKindCache:
     """What is known of kinds of errors. Not thread-safe: one poller owns it."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.reading.health import Judge
+from etlwatch.reading.health import HealthReader
 from tracking_core.records import ErrorRecord, Run, RunStatus
 from tracking_core.store.base import Reader
 
@@ -29,7 +29,7 @@ class RunFollower:
     """The runs whose state has changed."""
 
     def __init__(self, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
-        self._judge = Judge(thresholds=thresholds)
+        self._health = HealthReader(thresholds=thresholds)
         self._states: dict[int, str] = {}
         self._newest: tuple[datetime, int] | None = None
         self._seen: tuple[Run, ...] = ()
@@ -47,9 +47,9 @@ class RunFollower:
                 if ended is not None:
                     listed[run_id] = ended
             runs = sorted(listed.values(), key=_place)
-            judged = self._judge.judge(reader, runs, now=reader.now()).runs
-        self._seen = judged
-        return [run for run in judged if self._states.get(run.run_id) != run.state]
+            seen = self._health.read(reader, runs, now=reader.now()).runs
+        self._seen = seen
+        return [run for run in seen if self._states.get(run.run_id) != run.state]
 
     def told(self) -> None:
         """Remember what was seen at the last look."""

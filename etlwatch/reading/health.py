@@ -1,8 +1,7 @@
-"""What the judgement of living runs needs from the store: their jobs' pasts, their own latest traffic. Read once, kept.
+"""The health of runs: which questions it takes beside the runs themselves, and how long an answer holds.
 
-Contains which questions are asked and how long an answer holds, for the dashboard's polls and for commands alike. A
-past is read again when a run of its job has completed; a poll reads no more of them than fit its budget, and judges a
-run once the past of its job is known.
+The same for the dashboard's polls and for commands. A baseline is read again when a run of its job has completed; a
+poll reads no more of them than fit its budget, and holds a run against its baseline once that is known.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
-from etlwatch.analysis.baseline import MOST_RUNS, JobPast, past_of
+from etlwatch.analysis.baseline import MOST_RUNS, JobBaseline, baseline_of
 from etlwatch.analysis.departure import Departure, departure_of
-from etlwatch.analysis.health import Judgement, is_slow, judge_fleet, may_be_stalled, may_be_throttled
+from etlwatch.analysis.health import Health, health_of_runs, is_slow, may_be_stalled, may_be_throttled
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["Judge", "read_past", "read_pasts"]
+__all__ = ["HealthReader", "read_baseline", "read_baselines", "read_health_of_run"]
 
 TRAFFIC_S: Final = 3_600
 """How far back a run's own series is read: a throttling that began earlier is said to have begun there."""
@@ -44,57 +43,57 @@ FULL_AT_ONCE: Final = 5
 BRIEF_AT_ONCE: Final = 40
 """The same of what the runs themselves hold."""
 
-PAST_HOLDS_S: Final = 600.0
-"""A past is read again after this long whatever happened: runs may have been removed."""
+BASELINE_HOLDS_S: Final = 600.0
+"""A baseline is read again after this long whatever happened: runs may have been removed."""
 
 
-def read_past(reader: Reader, job: str, *, before: datetime | None = None, in_full: bool = True) -> JobPast:
-    """Return the past of one job; see `read_pasts`."""
-    return read_pasts(reader, [job], before=before, in_full=in_full)[job]
+def read_baseline(reader: Reader, job: str, *, before: datetime | None = None, in_full: bool = True) -> JobBaseline:
+    """Return the baseline of one job; see `read_baselines`."""
+    return read_baselines(reader, [job], before=before, in_full=in_full)[job]
 
 
-def read_pasts(
+def read_baselines(
     reader: Reader,
     jobs: Collection[str],
     *,
     before: datetime | None = None,
     in_full: bool = True,
     endpoints: bool = True,
-    known: dict[tuple[int, ...], JobPast] | None = None,
-) -> dict[str, JobPast]:
-    """Return the pasts of jobs, of their last completed runs, or of those that began before a moment.
+    cache: dict[tuple[int, ...], JobBaseline] | None = None,
+) -> dict[str, JobBaseline]:
+    """Return the baselines of jobs, of their last completed runs, or of those that began before a moment.
 
     Without `in_full` only what the runs themselves hold: durations, requests, items, errors; without `endpoints` no
-    latencies, which cost most. `known` are pasts in full by the runs that make them, which do
-    not change; it is added to. However many jobs, it takes the same few questions.
+    latencies, which cost most. `cache` holds baselines in full by the runs that make them, which do not change; it is
+    added to. However many jobs, it takes the same few questions.
     """
     if not jobs:
         return {}
     runs = reader.runs_of_jobs(jobs, MOST_RUNS, completed=True, before=before)
     if not in_full:
-        return {job: past_of(own) for job, own in runs.items()}
-    known = {} if known is None else known
+        return {job: baseline_of(own) for job, own in runs.items()}
+    cache = {} if cache is None else cache
     ids = {job: tuple(run.run_id for run in own) for job, own in runs.items()}
-    unread = [run_id for own in ids.values() if own and own not in known for run_id in own]
+    unread = [run_id for own in ids.values() if own and own not in cache for run_id in own]
     phases = _by_run(reader.phases(unread)) if unread else {}
     totals = _by_run(reader.endpoints_of_runs(unread)) if unread and endpoints else {}
     pauses = reader.pauses_of_runs(unread) if unread else {}
     for job, own in ids.items():
-        if own and own not in known:
-            known[own] = past_of(
+        if own and own not in cache:
+            cache[own] = baseline_of(
                 runs[job],
                 [phase for run_id in own for phase in phases.get(run_id, ())],
                 [each for run_id in own for each in totals.get(run_id, ())],
                 {run_id: pauses[run_id] for run_id in own if run_id in pauses},
             )
-    return {job: known[own] if own else past_of(()) for job, own in ids.items()}
+    return {job: cache[own] if own else baseline_of(()) for job, own in ids.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A past as it was read."""
+class _KeptBaseline:
+    """A baseline as it was read."""
 
-    past: JobPast
+    baseline: JobBaseline
     in_full: bool
     completed_at: datetime | None
     """When the job's newest completed run that was on screen then had ended."""
@@ -102,8 +101,8 @@ class _Known:
     read_at: float
 
 
-class Judge:
-    """Judge runs, remembering what cannot have changed. Not thread-safe: one poller owns a judge."""
+class HealthReader:
+    """Read the health of runs, and again only what may have changed. Not thread-safe: one poller owns it."""
 
     def __init__(
         self,
@@ -111,30 +110,30 @@ class Judge:
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
         budget_s: float | None = None,
         at_once: bool = False,
-        pasts: dict[tuple[int, ...], JobPast] | None = None,
+        baselines: dict[tuple[int, ...], JobBaseline] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; `budget_s` bounds the reading of pasts in one judgement, None reads all that are missing.
+        """Prepare; `budget_s` bounds the reading of baselines in one call, None reads all that are missing.
 
-        With `at_once` those of jobs with a living run are read whatever it takes. `pasts` are pasts in full by the runs
-        that make them, which do not change; it is added to.
+        With `at_once` those of jobs with a living run are read whatever it takes. `baselines` is a cache as for
+        `read_baselines`.
         """
         self._thresholds = thresholds
         self._budget_s = budget_s
         self._at_once = at_once
-        self._by_runs = pasts
+        self._cache = baselines
         self._monotonic = monotonic
         self.forget()
 
     def forget(self) -> None:
         """Forget every answer."""
-        self._known: dict[str, _Known] = {}
+        self._baselines: dict[str, _KeptBaseline] = {}
         self._completed_at: dict[str, datetime] = {}
         self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
         self._departures: tuple[object, Mapping[int, Departure]] = (None, {})
         self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
 
-    def judge(
+    def read(
         self,
         reader: Reader,
         runs: Sequence[Run],
@@ -145,12 +144,12 @@ class Judge:
         living: Collection[Run] | None = None,
         changed: Iterable[Run] | None = None,
         every_job: bool = False,
-    ) -> Judgement:
-        """Return the judgement on runs as a reader gave them; raises the reader's StoreError.
+    ) -> Health:
+        """Return the health of runs as a reader gave them; raises the reader's StoreError.
 
         `phases` are those of the living runs, asked for when they are not given. Only runs of `jobs` are held against
-        their past, None for all. `living` are the runs that nobody has ended, looked for when they are not given;
-        `changed` those that the last judgement was not given as they are, None for all.
+        their baseline, None for all. `living` are the runs that nobody has ended, looked for when they are not given;
+        `changed` those that the last call was not given as they are, None for all.
         `every_job` also reads what is usual for jobs without a living run.
         """
         if living is None:
@@ -158,48 +157,52 @@ class Judge:
         heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
         self._note_completions(runs if changed is None else changed)
         self._read_pasts(reader, runs, heard, every_job=every_job)
-        pasts = {job: known.past for job, known in self._known.items()}
+        baselines = {job: known.baseline for job, known in self._baselines.items()}
         if phases is None:
             phases = _by_run(reader.phases([run.run_id for run in heard])) if heard else {}
-        judgement = judge_fleet(
+        health = health_of_runs(
             runs,
             now=now,
             living=living,
-            pasts={run.job: pasts[run.job] for run in heard if run.job in pasts and self._known[run.job].in_full},
+            baselines={
+                run.job: baselines[run.job]
+                for run in heard
+                if run.job in baselines and self._baselines[run.job].in_full
+            },
             phases=phases,
             series=self._own_traffic(reader, heard, now),
-            endpoints=self._own_endpoints(reader, heard, now, pasts),
-            departures=self._own_departures(reader, heard, now, pasts),
+            endpoints=self._own_endpoints(reader, heard, now, baselines),
+            departures=self._own_departures(reader, heard, now, baselines),
             thresholds=self._thresholds,
         )
-        return replace(judgement, pasts=pasts)
+        return replace(health, baselines=baselines)
 
-    def conclude(
+    def read_briefly(
         self, reader: Reader, runs: Sequence[Run], *, now: datetime, jobs: Collection[str] | None = None
-    ) -> Judgement:
-        """Return the same judgement, reading only what it depends on and remembering nothing; raises StoreError.
+    ) -> Health:
+        """Return the same, reading only what it depends on and keeping nothing; raises StoreError.
 
         Of most living runs the durations of their job prove that they are well: phases, pauses and endpoints are read
-        only for runs that may be stalled or slow. So the pasts of the judgement are not in full.
+        only for runs that may be stalled or slow. So the baselines are not in full.
         """
         limits = self._thresholds
         living = [run for run in runs if run.status == RunStatus.RUNNING]
         heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
-        pasts = read_pasts(reader, {run.job for run in heard}, in_full=False)
-        slow = [run for run in heard if self._is_slow(run, pasts, now)]
+        baselines = read_baselines(reader, {run.job for run in heard}, in_full=False)
+        slow = [run for run in heard if self._is_slow(run, baselines, now)]
         still = [run for run in heard if may_be_stalled(run, now=now, thresholds=limits)]
         traced = {run.job for run in slow[:MOST_SLOW]}
-        pasts |= read_pasts(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
-        pasts |= read_pasts(reader, traced)
-        return judge_fleet(
+        baselines |= read_baselines(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
+        baselines |= read_baselines(reader, traced)
+        return health_of_runs(
             runs,
             now=now,
             living=living,
-            pasts=pasts,
+            baselines=baselines,
             phases=_by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
             series=self._own_traffic(reader, heard, now),
-            endpoints=self._own_endpoints(reader, slow, now, pasts),
-            departures=self._own_departures(reader, slow, now, pasts),
+            endpoints=self._own_endpoints(reader, slow, now, baselines),
+            departures=self._own_departures(reader, slow, now, baselines),
             thresholds=limits,
         )
 
@@ -213,7 +216,7 @@ class Judge:
         listed = dict.fromkeys(map(_job_of, runs))
         full = dict.fromkeys(run.job for run in living)
         wanted = [*full, *(job for job in listed if job not in full)] if every_job else [*full]
-        self._known = {job: known for job, known in self._known.items() if job in listed}
+        self._baselines = {job: known for job, known in self._baselines.items() if job in listed}
         completed_at = self._completed_at = {job: at for job, at in self._completed_at.items() if job in listed}
         began = self._monotonic()
         stale = [job for job in wanted if self._is_stale(job, completed_at.get(job), in_full=job in full, at=began)]
@@ -222,15 +225,17 @@ class Judge:
             bounded = self._budget_s is not None and not (in_full and self._at_once)
             size = len(stale) if not bounded else FULL_AT_ONCE if in_full else BRIEF_AT_ONCE
             some = [job for job in stale[:size] if (job in full) == in_full]
-            for job, past in read_pasts(reader, some, in_full=in_full, known=self._by_runs).items():
-                self._known[job] = _Known(past=past, in_full=in_full, completed_at=completed_at.get(job), read_at=began)
+            for job, baseline in read_baselines(reader, some, in_full=in_full, cache=self._cache).items():
+                self._baselines[job] = _KeptBaseline(
+                    baseline=baseline, in_full=in_full, completed_at=completed_at.get(job), read_at=began
+                )
             stale = stale[len(some) :]
             if bounded and self._monotonic() - began >= (self._budget_s or 0.0):
                 return
 
     def _is_stale(self, job: str, completed_at: datetime | None, *, in_full: bool, at: float) -> bool:
-        known = self._known.get(job)
-        if known is None or (in_full and not known.in_full) or at - known.read_at >= PAST_HOLDS_S:
+        known = self._baselines.get(job)
+        if known is None or (in_full and not known.in_full) or at - known.read_at >= BASELINE_HOLDS_S:
             return True
         return completed_at is not None and (known.completed_at is None or completed_at > known.completed_at)
 
@@ -244,16 +249,16 @@ class Judge:
         return self._traffic[1] if run_ids else {}
 
     def _own_departures(
-        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+        self, reader: Reader, living: Iterable[Run], now: datetime, baselines: Mapping[str, JobBaseline]
     ) -> Mapping[int, Departure]:
         """Ask for the day of slow runs, and conclude since when they are not what their jobs usually are."""
-        slow = {run.run_id: run for run in living if self._is_slow(run, pasts, now)}
+        slow = {run.run_id: run for run in living if self._is_slow(run, baselines, now)}
         asked = tuple(slow)[:MOST_SLOW]
         slot = int(now.timestamp()) // DAY_EVERY_S
         if asked and self._departures[0] != (slot, asked):
             days = reader.series_of_runs(asked, slot * DAY_EVERY_S - DAY_S)
             found = {
-                run_id: departure_of(cells, pasts[slow[run_id].job], began=slow[run_id].started_at, now=now)
+                run_id: departure_of(cells, baselines[slow[run_id].job], began=slow[run_id].started_at, now=now)
                 for run_id, cells in days.items()
             }
             known = {run_id: departed for run_id, departed in found.items() if departed is not None}
@@ -261,17 +266,27 @@ class Judge:
         return self._departures[1] if asked else {}
 
     def _own_endpoints(
-        self, reader: Reader, living: Iterable[Run], now: datetime, pasts: Mapping[str, JobPast]
+        self, reader: Reader, living: Iterable[Run], now: datetime, baselines: Mapping[str, JobBaseline]
     ) -> Mapping[int, Sequence[EndpointTotals]]:
         """Ask for the endpoints of the runs that are slow, to say which of them costs the time."""
-        run_ids = tuple(run.run_id for run in living if self._is_slow(run, pasts, now))[:MOST_SLOW]
+        run_ids = tuple(run.run_id for run in living if self._is_slow(run, baselines, now))[:MOST_SLOW]
         slot = int(now.timestamp()) // TRAFFIC_EVERY_S
         if run_ids and self._endpoints[0] != (slot, run_ids):
             self._endpoints = ((slot, run_ids), _by_run(reader.endpoints_of_runs(run_ids)))
         return self._endpoints[1] if run_ids else {}
 
-    def _is_slow(self, run: Run, pasts: Mapping[str, JobPast], now: datetime) -> bool:
-        return run.job in pasts and is_slow(run, pasts[run.job], now=now, thresholds=self._thresholds)
+    def _is_slow(self, run: Run, baselines: Mapping[str, JobBaseline], now: datetime) -> bool:
+        return run.job in baselines and is_slow(run, baselines[run.job], now=now, thresholds=self._thresholds)
+
+
+def read_health_of_run(reader: Reader, run: Run, *, now: datetime, thresholds: Thresholds) -> Health:
+    """Return the health of one run, which is the first of its runs; raises the reader's StoreError.
+
+    The living runs are read too, whose life or death says something of its own.
+    """
+    others = reader.live_runs() if run.status == RunStatus.RUNNING else []
+    runs = [run, *(other for other in others if other.run_id != run.run_id)]
+    return HealthReader(thresholds=thresholds).read(reader, runs, now=now, jobs={run.job})
 
 
 _job_of = operator.attrgetter("job")

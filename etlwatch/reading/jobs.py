@@ -11,15 +11,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from etlwatch.analysis.baseline import MOST_RUNS, past_of
+from etlwatch.analysis.baseline import MOST_RUNS, baseline_of
 from etlwatch.analysis.checks import JobCheck, check_job
+from etlwatch.analysis.filter import matches_job
 from etlwatch.analysis.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
-from etlwatch.reading.health import read_pasts
+from etlwatch.reading.health import read_baselines
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_JOBS", "JobsGatherer", "read_histories", "read_job_checks", "read_rows"]
+__all__ = ["MOST_JOBS", "JobHistoryCache", "jobs_named", "read_histories", "read_job_checks", "read_rows"]
 
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""
@@ -46,30 +47,32 @@ def read_histories(
     runs = reader.runs_of_jobs(jobs, RUNS_SHOWN)
     completed = {job: [run for run in own if run.status == RunStatus.COMPLETED] for job, own in runs.items()}
     older = [job for job, own in runs.items() if len(own) == RUNS_SHOWN and len(completed[job]) < MOST_RUNS]
-    pasts = {job: past_of(own) for job, own in completed.items()}
-    pasts |= read_pasts(reader, older, in_full=False)
+    baselines = {job: baseline_of(own) for job, own in completed.items()}
+    baselines |= read_baselines(reader, older, in_full=False)
     starts = {job: [run.started_at for run in own] for job, own in runs.items()}
     if often:
         starts |= _more_starts(reader, [job for job, own in starts.items() if _begins_often(own)])
-    return {job: history_of(job, own, past=pasts[job], starts=starts[job], zone=zone) for job, own in runs.items()}
+    return {
+        job: history_of(job, own, baseline=baselines[job], starts=starts[job], zone=zone) for job, own in runs.items()
+    }
 
 
 def read_rows(
     reader: Reader,
     jobs: Collection[str],
-    judged: Mapping[int, Run],
+    living: Mapping[int, Run],
     *,
     now: datetime,
     zone: tzinfo | None = None,
 ) -> list[JobRow]:
     """Return the rows of jobs that have runs; whether a job pauses at these hours is read of those that are late."""
     histories = read_histories(reader, jobs, zone, often=False)
-    rows = {job: build_job(own, now=now, judged=judged, zone=zone) for job, own in histories.items() if own.runs}
+    rows = {job: build_job(own, now=now, living=living, zone=zone) for job, own in histories.items() if own.runs}
     late = [job for job, row in rows.items() if _begins_often(histories[job].starts) and _hangs_on_more(row)]
     for job, starts in _more_starts(reader, late).items():
         known = histories[job]
-        fuller = history_of(job, known.runs, past=known.past, starts=starts, zone=zone)
-        rows[job] = build_job(fuller, now=now, judged=judged, zone=zone)
+        fuller = history_of(job, known.runs, baseline=known.baseline, starts=starts, zone=zone)
+        rows[job] = build_job(fuller, now=now, living=living, zone=zone)
     return list(rows.values())
 
 
@@ -91,6 +94,11 @@ def read_job_checks(
         if _begins_often(own) and (checks[job].overdue_s is not None or len({*own}) < len(own))
     ]
     return [*(checks | {job: checked(job, more) for job, more in _more_starts(reader, late).items()}).values()]
+
+
+def jobs_named(reader: Reader, patterns: Collection[str]) -> list[str]:
+    """Return the jobs that have runs and are meant by names or patterns; all of them without any."""
+    return [job for job in reader.job_names() if matches_job(job, patterns)]
 
 
 def _begins_often(starts: Sequence[datetime]) -> bool:
@@ -118,7 +126,7 @@ class _Known:
     read_at: float
 
 
-class JobsGatherer:
+class JobHistoryCache:
     """Keep the histories of all jobs. Not thread-safe: one poller owns it."""
 
     def __init__(

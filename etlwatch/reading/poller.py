@@ -14,10 +14,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.errors import (
@@ -94,7 +94,7 @@ LOOKING_BACK_S: Final = 3_600.0
 """How long a look at a past moment needs no second one."""
 
 
-MOST_PASTS: Final = 1_000
+MOST_BASELINES: Final = 1_000
 """Pasts of jobs that are remembered while somebody looks at one past moment after another."""
 
 
@@ -141,7 +141,7 @@ class Poller:
         self._deadline = deadline
         self._backoff = backoff or Backoff()
         self._thresholds = thresholds
-        self._pasts: dict[tuple[int, ...], JobPast] = {}
+        self._baselines: dict[tuple[int, ...], JobBaseline] = {}
         self._past: tuple[datetime, Gatherer] | None = None
         """The past moment that is looked at, and what was read of it."""
 
@@ -215,9 +215,9 @@ class Poller:
             self._past = None
             return self._gatherer.read(reader, watch)
         if self._past is None or self._past[0] != watch.moment:
-            if len(self._pasts) > MOST_PASTS:
-                self._pasts.clear()
-            self._past = watch.moment, Gatherer(thresholds=self._thresholds, at_once=True, pasts=self._pasts)
+            if len(self._baselines) > MOST_BASELINES:
+                self._baselines.clear()
+            self._past = watch.moment, Gatherer(thresholds=self._thresholds, at_once=True, baselines=self._baselines)
         snapshot = self._past[1].read(reader_as_of(reader, watch.moment), watch)
         return replace(snapshot, looking_back=True)
 
@@ -256,7 +256,7 @@ class Poller:
     def _forget_answers(self) -> None:
         self._gatherer.forget()
         self._past = None
-        self._pasts.clear()
+        self._baselines.clear()
 
     def _disconnect(self) -> None:
         reader, self._reader = self._reader, None

@@ -10,7 +10,7 @@ from typing import Final
 from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.analysis.verdict import BEHIND
+from etlwatch.analysis.states import BEHIND
 from etlwatch.rendering.lines import Part
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.numbers import count, moment, span

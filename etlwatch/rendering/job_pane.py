@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from etlwatch.analysis.jobs import JobCounts, JobRow
-from etlwatch.analysis.verdict import RANKS
+from etlwatch.analysis.states import RANKS
 from etlwatch.fields.jobs import day_text
 from etlwatch.rendering.lines import Part, labelled
-from etlwatch.text.display import STATE_TONES, DisplayContext
+from etlwatch.text.display import DisplayContext, urgent_role_of
 from etlwatch.text.numbers import change, clock, count, late_by, moment, span
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Span, Spans
@@ -112,7 +112,7 @@ def job_title(row: JobRow, context: DisplayContext) -> Spans:
     state = row.trouble or (row.live.state if row.live else "")
     late = f" {late_by(row.overdue_s)}" if row.overdue_s is not None else ""
     if state:
-        role = "amber" if state == "overdue" else STATE_TONES.get(state, "text")
+        role = urgent_role_of(state)
         words: Spans = ((f"{context.glyphs.state(state)} {safe(state)}{late}", f"{role} bold"), ("  ", "plain"))
     else:
         words = ()
@@ -160,7 +160,7 @@ def expected_words(row: JobRow, context: DisplayContext) -> str:
 
 def last_words(row: JobRow, run: Run, context: DisplayContext) -> str:
     """Say of a run when it began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
-    usual = row.past.duration_s.usual
+    usual = row.baseline.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""
     lasted = run.duration_s
     if run.state == "lost":

@@ -103,8 +103,8 @@ def _usually(name: str, level: float) -> str:
 
 def usual_levels(view: RunView) -> dict[str, float]:
     """Return what is usual for the run's job, by chart: requests a second, and the 95th percentile."""
-    past = view.row.past
-    levels = {"throughput": past.request_rate.usual, "latency": past.latency_p95_ms.usual}
+    baseline = view.row.baseline
+    levels = {"throughput": baseline.request_rate.usual, "latency": baseline.latency_p95_ms.usual}
     return {name: level for name, level in levels.items() if level is not None}
 
 

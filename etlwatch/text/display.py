@@ -9,15 +9,16 @@ from typing import Final, Literal, TypeAlias
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from tracking_core.dataclass import dataclass
 
-__all__ = ["STATE_TONES", "DisplayContext", "Tone", "state_text", "state_tone"]
+__all__ = ["DisplayContext", "Tone", "role_of", "state_text", "state_tone", "urgent_role_of"]
 
 Tone: TypeAlias = Literal["", "red", "amber", "dim", "bold"]
 """The colour of a command's text."""
 
-STATE_TONES: Final[Mapping[str, Tone]] = {
-    "lost": "red", "failed": "red", "stalled": "amber", "throttled": "amber", "slow": "amber",
+_ROLES: Final[Mapping[str, str]] = {
+    "lost": "red", "failed": "red", "stalled": "amber", "throttled": "amber", "slow": "amber", "overdue": "amber",
+    "completed": "dim", "skipped": "dim", "pending": "dim",
 }  # fmt: skip
-"""The colour of each state that needs somebody: red for dead, amber for behind."""
+"""The one map from the states of runs, phases and jobs to colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ def state_text(state: str, glyphs: Glyphs, *, piped: bool) -> str:
     return state if piped else f"{glyphs.state(state)} {state}"
 
 
+def role_of(state: str) -> str:
+    """Return the role of a state: `red` is dead, `amber` behind, `dim` over or not begun, `plain` as it should be."""
+    return _ROLES.get(state, "plain")
+
+
+def urgent_role_of(state: str) -> str:
+    """Return the role of a state that needs somebody, `text` of any other: where nothing is dimmed."""
+    role = role_of(state)
+    return role if role in ("red", "amber") else "text"
+
+
 def state_tone(state: str) -> Tone:
-    """Return the colour of a state in a command: red what is dead, amber what is behind, dim what is well."""
-    return "dim" if state in ("completed", "skipped") else STATE_TONES.get(state, "")
+    """Return the colour of a state in a command."""
+    tones: Mapping[str, Tone] = {"red": "red", "amber": "amber", "dim": "dim"}
+    return tones.get(role_of(state), "")

@@ -25,7 +25,7 @@ from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
 from etlwatch.config.settings import INTERVALS, Settings
 from etlwatch.fields.field import Order
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.poller import Lost, Poller, Read
 from etlwatch.rendering.header import short_label
 from etlwatch.text.glyphs import Glyphs, glyphs_for

@@ -40,7 +40,7 @@ class Beginning:
 
     def __init__(self, opening: Opening, frame: FirstFrame, open_store: Callable[[], Store]) -> None:
         """Begin to poll for what the frame shows."""
-        from etlwatch.reading.gather import Watch
+        from etlwatch.reading.gatherer import Watch
         from etlwatch.reading.poller import Poller
 
         # The driver is loaded here: in the poller's thread it would take turns with Textual's modules. What is wrong

@@ -1,6 +1,6 @@
 """A poll: what it costs beside a bare SELECT, over a small store and a large one, and while jobs write all they can.
 
-A poll is what `etlwatch.reading.gather` asks for a screen of 200 runs, in one view of the store. Judged are its
+A poll is what `etlwatch.reading.gatherer` asks for a screen of 200 runs, in one view of the store. Judged are its
 question that grows with what is visible, the rows themselves, and the whole of it, ready to be drawn.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import Gatherer, Watch
 from tests.benchmarks.measuring import Effort, Finding, interleaved, median_ratio, quantile, timed
 from tests.benchmarks.places import Places
 from tests.benchmarks.stock import Fleet, stock

@@ -9,10 +9,9 @@ import statistics
 from collections.abc import Callable
 from datetime import timedelta
 
-from etlwatch.reading.boards import MOST_KINDS
-from etlwatch.reading.details import DetailsGatherer
-from etlwatch.reading.errors import read_kinds
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.details import RunDetailsCache
+from etlwatch.reading.errors import MOST_KINDS, read_kinds
+from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.reading.jobs import read_histories
 from etlwatch.reading.listing import MOST_LISTED, OLDER_PAGE
 from tests.benchmarks.measuring import Effort, Finding, interleaved, median_ratio, timed
@@ -83,5 +82,5 @@ def _questions(reader: Reader) -> dict[str, Callable[[], object]]:
         "names of all jobs": reader.job_names,
         "history of a job": lambda: read_histories(reader, ["job-50"]),
         "errors of a week by kind": lambda: read_kinds(reader, now - timedelta(days=7), MOST_KINDS),
-        "a run's details": lambda: DetailsGatherer().read(reader, run, now.timestamp()),
+        "a run's details": lambda: RunDetailsCache().read(reader, run, now.timestamp()),
     }

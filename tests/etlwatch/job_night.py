@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from etlwatch.analysis.baseline import JobPast, past_of
-from etlwatch.analysis.health import judge_fleet
+from etlwatch.analysis.baseline import JobBaseline, baseline_of
+from etlwatch.analysis.health import health_of_runs
 from etlwatch.analysis.jobs import JobRow, build_job, history_of
 from etlwatch.text.display import DisplayContext
 from tests.etlwatch.fleet import NOW, make_run
@@ -89,13 +89,15 @@ def night_runs() -> dict[str, list[Run]]:
 
 
 def night_jobs() -> list[JobRow]:
-    """Return the rows of the six jobs, their runs judged."""
+    """Return the rows of the six jobs, their runs in their derived states."""
     runs = night_runs()
-    pasts: dict[str, JobPast] = {
-        job: past_of([run for run in own if run.status == "completed"]) for job, own in runs.items()
+    baselines: dict[str, JobBaseline] = {
+        job: baseline_of([run for run in own if run.status == "completed"]) for job, own in runs.items()
     }
     rows = []
     for job, own in runs.items():
-        judged = {run.run_id: run for run in judge_fleet(own, now=NOW, pasts=pasts).runs}
-        rows.append(build_job(history_of(job, own, past=pasts[job], zone=PARIS), now=NOW, judged=judged, zone=PARIS))
+        living = {run.run_id: run for run in health_of_runs(own, now=NOW, baselines=baselines).runs}
+        rows.append(
+            build_job(history_of(job, own, baseline=baselines[job], zone=PARIS), now=NOW, living=living, zone=PARIS)
+        )
     return rows

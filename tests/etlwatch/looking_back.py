@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
 from tracking_core.store.base import Reader
 

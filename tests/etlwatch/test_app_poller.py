@@ -11,8 +11,8 @@ from queue import Queue
 import pytest
 
 from etlwatch.analysis.series import WINDOWS
-from etlwatch.reading.facts import ERRORS_A_POLL
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import Gatherer, Watch
+from etlwatch.reading.listing import ERRORS_A_POLL
 from etlwatch.reading.poller import Backoff, Lost, Poller, Read, describe_failure
 from tests.etlwatch.fleet import FakeStore, make_cell, make_error, make_phase, make_run
 from tracking_core.errors import (
@@ -53,7 +53,7 @@ def test_living_runs_are_judged_by_their_pasts_in_the_list_and_in_the_details() 
     snapshot = poll(Gatherer(), store, Watch(open_run=slow.run_id))
     assert snapshot.runs[0].state == "slow"
     assert [finding.state for finding in snapshot.findings[slow.run_id]] == ["slow"]
-    assert snapshot.pasts["crm"].duration_s.p95 == 600
+    assert snapshot.baselines["crm"].duration_s.p95 == 600
     assert snapshot.details.run.state == "slow"
 
 

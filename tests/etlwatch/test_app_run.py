@@ -10,7 +10,7 @@ from textual.widgets import ContentSwitcher
 
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.analysis.verdict import judge_run
+from etlwatch.analysis.verdict import verdict_of
 from etlwatch.fields.field import Order
 from etlwatch.rendering.run.phases import phases_lines
 from etlwatch.rendering.run.view import TABS, view_of
@@ -135,7 +135,7 @@ async def test_phases_show_every_unit_and_memory() -> None:
 async def test_a_phase_close_to_its_memory_limit_is_marked() -> None:
     run = make_run("import", minutes_ago=5)
     phase = replace(make_phase(run, "load", 1, "running"), memory_mb=1_900.0, memory_limit_mb=2_048.0)
-    view = view_of(RunRow(run=run, verdict=judge_run(run, now=NOW)), snapshot_of(run, phase))
+    view = view_of(RunRow(run=run, verdict=verdict_of(run, now=NOW)), snapshot_of(run, phase))
     said = [span for line in phases_lines(view, DisplayContext(NOW), width=120) for span in line]
     assert (" 1.9G of 2G 93%", "amber") in said
 

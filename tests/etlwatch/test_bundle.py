@@ -15,9 +15,8 @@ import pytest
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.cli.selectors import find_run
 from etlwatch.reading import bundle as bundling
-from etlwatch.reading.boards import AskedJobs, AskedRuns
 from etlwatch.reading.bundle import bundle_run, file_name, location_of
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import AskedJobs, AskedRuns, Gatherer, Watch
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import make_run
@@ -166,7 +165,7 @@ def told_of(snapshot: Snapshot, run_id: int) -> dict[str, Any]:
         "now": snapshot.at,
         "run": run,
         "findings": snapshot.findings.get(run_id),
-        "past": snapshot.pasts.get(run.job),
+        "past": snapshot.baselines.get(run.job),
         "outage": snapshot.outage,
         "phases": snapshot.phases.get(run_id),
         "percentiles": snapshot.percentiles.get(run_id),

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from etlwatch.cli.selectors import find_run
-from etlwatch.reading.boards import AskedJobs
 from etlwatch.reading.bundle import bundle_run, location_of
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import AskedJobs, Gatherer, Watch
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 from tracking_core.errors import StoreError

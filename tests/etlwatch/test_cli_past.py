@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch.cli import runs
+from etlwatch.reading import runs
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 

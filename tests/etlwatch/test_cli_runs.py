@@ -140,7 +140,7 @@ def test_the_dashboards_filter_narrows_the_list(etlwatch: Program, store_dsn: st
 def test_a_list_goes_on_beyond_one_page(
     etlwatch: Program, store_dsn: str, stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etlwatch.cli.runs.PAGE", 3)
+    monkeypatch.setattr("etlwatch.reading.runs.PAGE", 3)
     wanted = [
         stock.finished(NOW - minute * MINUTE, NOW, job="rare" if minute % 4 == 0 else "often")
         for minute in range(1, 21)
@@ -158,7 +158,7 @@ def test_a_list_goes_on_beyond_one_page(
 def test_runs_of_a_job_that_began_in_the_same_moment_are_all_listed(
     etlwatch: Program, store_dsn: str, stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etlwatch.cli.runs.PAGE", 3)
+    monkeypatch.setattr("etlwatch.reading.runs.PAGE", 3)
     wanted = {stock.finished(NOW - HOUR, NOW, job="sync") for _ in range(4)}
     wanted |= {stock.finished(NOW - 2 * HOUR, NOW, job="sync") for _ in range(2)}
     listed = etlwatch("runs", "--dsn", store_dsn, "--format", "json", "--job", "sync", "--limit", "50").data

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from etlwatch.analysis.snapshot import RunDetails
-from etlwatch.reading.details import DETAIL_EVERY_S, MOST_ERRORS, MOST_SEARCHED, DetailsGatherer
+from etlwatch.reading.details import DETAIL_EVERY_S, MOST_ERRORS, MOST_SEARCHED, RunDetailsCache
 from tests.etlwatch.fleet import FakeReader, FakeStore, make_cell, make_error, make_run
 
 
@@ -17,7 +17,7 @@ def moving(minutes: int) -> FakeStore:
     return FakeStore(runs=[run], run_cells=[make_cell(began + 60 * n, 60) for n in range(minutes)])
 
 
-def look(gatherer: DetailsGatherer, store: FakeStore) -> RunDetails:
+def look(gatherer: RunDetailsCache, store: FakeStore) -> RunDetails:
     details = gatherer.read(FakeReader(store), store.runs[0].run_id, store.clock.timestamp())
     assert details is not None
     return details
@@ -29,7 +29,7 @@ def go_on(store: FakeStore, *, requests: int) -> None:
 
 
 def test_only_the_end_of_a_moving_runs_series_is_read_again() -> None:
-    store, gatherer = moving(minutes=300), DetailsGatherer()
+    store, gatherer = moving(minutes=300), RunDetailsCache()
     look(gatherer, store)
     go_on(store, requests=15)
     last = store.run_cells[-1]
@@ -41,7 +41,7 @@ def test_only_the_end_of_a_moving_runs_series_is_read_again() -> None:
 
 
 def test_a_series_is_read_whole_again_when_older_requests_have_arrived_late() -> None:
-    store, gatherer = moving(minutes=30), DetailsGatherer()
+    store, gatherer = moving(minutes=30), RunDetailsCache()
     look(gatherer, store)
     go_on(store, requests=7)
     store.run_cells[3] = replace(store.run_cells[3], requests=17)
@@ -49,7 +49,7 @@ def test_a_series_is_read_whole_again_when_older_requests_have_arrived_late() ->
 
 
 def test_a_series_is_read_whole_again_when_a_finer_cell_has_appeared_before_its_end() -> None:
-    store, gatherer = moving(minutes=30), DetailsGatherer()
+    store, gatherer = moving(minutes=30), RunDetailsCache()
     look(gatherer, store)
     go_on(store, requests=4)
     store.run_cells.insert(0, make_cell(store.run_cells[0].bucket, 10, requests=4))
@@ -57,7 +57,7 @@ def test_a_series_is_read_whole_again_when_a_finer_cell_has_appeared_before_its_
 
 
 def test_pages_are_not_looked_for_among_more_requests_than_can_be_searched_while_somebody_waits() -> None:
-    store, gatherer = moving(minutes=5), DetailsGatherer()
+    store, gatherer = moving(minutes=5), RunDetailsCache()
     store.runs[0] = replace(store.runs[0], requests=MOST_SEARCHED + 1)
     assert look(gatherer, store).coverage_cut
     assert store.asked["pages"] == 0
@@ -68,7 +68,7 @@ def test_pages_are_not_looked_for_among_more_requests_than_can_be_searched_while
 
 
 def test_in_a_storm_only_new_errors_are_read_and_the_newest_stay_first() -> None:
-    store, gatherer = moving(minutes=5), DetailsGatherer()
+    store, gatherer = moving(minutes=5), RunDetailsCache()
     run = store.runs[0]
     store.error_list = [make_error(run, seq) for seq in range(1, MOST_ERRORS + 51)]
     store.runs[0] = replace(run, errors=len(store.error_list))
@@ -81,7 +81,7 @@ def test_in_a_storm_only_new_errors_are_read_and_the_newest_stay_first() -> None
 
 
 def test_errors_that_arrive_late_stand_in_their_place() -> None:
-    store, gatherer = moving(minutes=5), DetailsGatherer()
+    store, gatherer = moving(minutes=5), RunDetailsCache()
     run = store.runs[0]
     store.error_list = [make_error(run, seq) for seq in (1, 2, 5)]
     store.runs[0] = replace(run, errors=3)

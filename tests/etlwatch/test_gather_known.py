@@ -8,8 +8,8 @@ from datetime import timedelta
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS
-from etlwatch.reading.errors import HOLDS_S, KnownErrors
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.errors import HOLDS_S, ErrorKindCache
+from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.headline import headline
 from etlwatch.text.display import DisplayContext
@@ -38,7 +38,7 @@ def store() -> FakeStore:
 
 
 def test_the_kinds_of_a_run_are_told_with_the_new_ones_first() -> None:
-    kinds = KnownErrors().kinds(store().reader(1), RUN, 0.0)  # type: ignore[arg-type]
+    kinds = ErrorKindCache().kinds(store().reader(1), RUN, 0.0)  # type: ignore[arg-type]
     assert [(kind.error_type, kind.errors, kind.new, kind.all_runs) for kind in kinds] == [
         ("ValueError", 1, True, 1),
         ("ReadTimeout", 2, False, 2),
@@ -51,7 +51,7 @@ def test_the_kinds_of_a_run_are_told_with_the_new_ones_first() -> None:
 
 
 def test_they_are_asked_for_again_only_when_something_came_or_time_has_passed() -> None:
-    full, known = store(), KnownErrors()
+    full, known = store(), ErrorKindCache()
     reader = full.reader(1)
     for now_s in (0.0, 1.0, float(HOLDS_S - 1)):
         known.kinds(reader, RUN, now_s)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from etlwatch.analysis.baseline import JobPast
-from etlwatch.analysis.health import Judgement
+from etlwatch.analysis.baseline import JobBaseline
+from etlwatch.analysis.health import Health
 from etlwatch.reading import health as judging
-from etlwatch.reading.health import PAST_HOLDS_S, Judge, read_past, read_pasts
+from etlwatch.reading.health import BASELINE_HOLDS_S, HealthReader, read_baseline, read_baselines
 from etlwatch.reading.past import reader_as_of
 from tests.store.stocking import Stock
 
@@ -49,8 +49,8 @@ def nightly(stock: Stock, job: str, *, nights: int = 6, minutes: int = 10) -> No
         stock.end(run_id, began + minutes * MINUTE)
 
 
-def judge(judge: Judge, reader: Any, **options: Any) -> Judgement:
-    return judge.judge(reader, reader.recent_runs(200), now=NOW, **options)
+def judge(judge: HealthReader, reader: Any, **options: Any) -> Health:
+    return judge.read(reader, reader.recent_runs(200), now=NOW, **options)
 
 
 def test_a_run_is_slow_by_its_own_jobs_past(stock: Stock, reader: Any) -> None:
@@ -59,18 +59,18 @@ def test_a_run_is_slow_by_its_own_jobs_past(stock: Stock, reader: Any) -> None:
     slow, fine = (stock.start(NOW - 60 * MINUTE, job=job) for job in ("crm", "ads"))
     for run_id in (slow, fine):
         stock.requests(run_id, [(NOW, "/contacts", 200, 10, 4_000)])
-    judgement = judge(Judge(), reader)
-    states = {run.run_id: run.state for run in judgement.runs}
+    health = judge(HealthReader(), reader)
+    states = {run.run_id: run.state for run in health.runs}
     assert (states[slow], states[fine]) == ("slow", "running")
-    assert "/contacts answers in" in next(run.evidence for run in judgement.runs if run.run_id == slow)
-    assert judgement.pasts["crm"].duration_s.usual == 600
+    assert "/contacts answers in" in next(run.evidence for run in health.runs if run.run_id == slow)
+    assert health.baselines["crm"].duration_s.usual == 600
 
 
 def test_a_run_is_throttled_by_its_latest_requests(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")
     stock.requests(run_id, [(NOW - MINUTE, "/contacts", 429 if n % 2 else 200, 10, 100) for n in range(40)])
-    (run, *_) = judge(Judge(), reader).runs
+    (run, *_) = judge(HealthReader(), reader).runs
     assert run.state == "throttled"
     assert run.state_since is not None
     assert run.state_since <= NOW - MINUTE
@@ -80,7 +80,7 @@ def test_a_run_is_stalled_beyond_its_jobs_longest_pause(stock: Stock, reader: An
     nightly(stock, "crm", minutes=60)
     run_id = stock.start(NOW - 30 * MINUTE, job="crm")
     stock.requests(run_id, [(NOW - 20 * MINUTE, "/contacts", 200, 10, 100)])
-    (run, *_) = judge(Judge(), reader).runs
+    (run, *_) = judge(HealthReader(), reader).runs
     assert run.state == "stalled"
     assert "its longest pause is usually" in run.evidence
 
@@ -91,9 +91,9 @@ def test_a_slow_run_is_so_since_its_latency_rose_which_is_asked_once_a_minute(st
     run_id = stock.start(began, job="crm")
     made = [(began + n * timedelta(seconds=6), "/contacts", 200, 10, 100 if n < 350 else 900) for n in range(600)]
     stock.requests(run_id, made)
-    remembering = Judge()
+    kept = HealthReader()
     for _ in range(2):
-        run = next(run for run in judge(remembering, reader).runs if run.run_id == run_id)
+        run = next(run for run in judge(kept, reader).runs if run.run_id == run_id)
     rose = began + 35 * MINUTE
     assert run.state_since is not None
     assert abs(run.state_since - rose) <= MINUTE
@@ -104,27 +104,27 @@ def test_a_slow_run_is_so_since_its_latency_rose_which_is_asked_once_a_minute(st
 def test_a_past_is_read_once_and_again_when_a_run_has_completed(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")
-    remembering = Judge()
-    judge(remembering, reader)
+    kept = HealthReader()
+    judge(kept, reader)
     assert reader.asked["runs_of_jobs"] == 1
-    judge(remembering, reader)
+    judge(kept, reader)
     assert reader.asked["runs_of_jobs"] == 1
     stock.end(run_id, NOW)
     stock.start(NOW, job="crm")
-    judge(remembering, reader)
+    judge(kept, reader)
     assert reader.asked["runs_of_jobs"] == 2
-    remembering.forget()
-    judge(remembering, reader)
+    kept.forget()
+    judge(kept, reader)
     assert reader.asked["runs_of_jobs"] == 3
 
 
 def test_a_past_is_read_again_after_a_while(stock: Stock, reader: Any) -> None:
     stock.start(NOW, job="crm")
     seconds = [0.0]
-    remembering = Judge(monotonic=lambda: seconds[0])
-    judge(remembering, reader)
-    seconds[0] += PAST_HOLDS_S
-    judge(remembering, reader)
+    kept = HealthReader(monotonic=lambda: seconds[0])
+    judge(kept, reader)
+    seconds[0] += BASELINE_HOLDS_S
+    judge(kept, reader)
     assert reader.asked["runs_of_jobs"] == 2
 
 
@@ -135,63 +135,63 @@ def test_one_judgement_reads_no_more_pasts_than_its_budget_allows(
     for job in ("a", "b", "c"):
         stock.start(NOW - 60 * MINUTE, job=job)
     clock = iter(range(1000))
-    careful = Judge(budget_s=0.5, monotonic=lambda: float(next(clock)))
+    careful = HealthReader(budget_s=0.5, monotonic=lambda: float(next(clock)))
     for known in (1, 2, 3):
-        assert len(judge(careful, reader).pasts) == known
+        assert len(judge(careful, reader).baselines) == known
 
 
 def test_only_jobs_that_are_asked_for_cost_questions(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     stock.start(NOW - 60 * MINUTE, job="crm")
     stock.start(NOW, job="ads")
-    judgement = judge(Judge(), reader, jobs={"ads"})
-    assert {run.state for run in judgement.runs} == {"running", "completed"}
-    assert set(judgement.pasts) == {"ads"}
+    health = judge(HealthReader(), reader, jobs={"ads"})
+    assert {run.state for run in health.runs} == {"running", "completed"}
+    assert set(health.baselines) == {"ads"}
 
 
 def test_jobs_without_a_living_run_are_read_where_that_is_asked_for(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
-    assert judge(Judge(), reader).pasts == {}
+    assert judge(HealthReader(), reader).baselines == {}
     assert reader.asked["runs_of_jobs"] == 0, "nothing lives: nothing to judge"
-    past = judge(Judge(), reader, every_job=True).pasts["crm"]
-    assert (past.runs, past.duration_s.usual) == (6, 600)
-    assert past.longest_gap_s.usual is None, "what only a verdict needs is not read"
+    baseline = judge(HealthReader(), reader, every_job=True).baselines["crm"]
+    assert (baseline.runs, baseline.duration_s.usual) == (6, 600)
+    assert baseline.longest_gap_s.usual is None, "what only a verdict needs is not read"
 
 
 def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock: Stock, reader: Any) -> None:
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")
-    remembering = Judge()
-    judge(remembering, reader)
+    kept = HealthReader()
+    judge(kept, reader)
     assert reader.asked["series_of_runs"] == 0
     stock.requests(run_id, [(NOW - MINUTE, "/contacts", 429, 0, 100)])
-    judge(remembering, reader)
-    judge(remembering, reader)
+    judge(kept, reader)
+    judge(kept, reader)
     assert reader.asked["series_of_runs"] == 1
 
 
 def test_a_past_that_the_same_runs_make_is_read_once(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
-    known: dict[tuple[int, ...], JobPast] = {}
-    first = read_pasts(reader_as_of(reader, NOW), ["crm"], known=known)["crm"]
-    assert read_pasts(reader_as_of(reader, NOW - MINUTE), ["crm"], known=known)["crm"] is first
+    known: dict[tuple[int, ...], JobBaseline] = {}
+    first = read_baselines(reader_as_of(reader, NOW), ["crm"], cache=known)["crm"]
+    assert read_baselines(reader_as_of(reader, NOW - MINUTE), ["crm"], cache=known)["crm"] is first
     assert reader.asked["pauses_of_runs"] == 1
-    assert read_pasts(reader_as_of(reader, NOW - DAY), ["crm"], known=known)["crm"].runs == first.runs - 1
+    assert read_baselines(reader_as_of(reader, NOW - DAY), ["crm"], cache=known)["crm"].runs == first.runs - 1
 
 
 def test_the_past_before_a_moment_knows_nothing_of_later_runs(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm", nights=7)
-    assert read_past(reader, "crm").runs == 7
-    assert read_past(reader, "crm", before=NOW - 2 * DAY).runs == 5
-    assert read_past(reader, "unknown").runs == 0
+    assert read_baseline(reader, "crm").runs == 7
+    assert read_baseline(reader, "crm", before=NOW - 2 * DAY).runs == 5
+    assert read_baseline(reader, "unknown").runs == 0
 
 
 def test_many_pasts_are_read_with_the_same_few_questions(stock: Stock, reader: Any) -> None:
     jobs = [f"job-{n}" for n in range(8)]
     for job in jobs:
         nightly(stock, job, nights=2)
-    together = read_pasts(reader, jobs)
+    together = read_baselines(reader, jobs)
     assert reader.asked == {"runs_of_jobs": 1, "phases": 1, "endpoints_of_runs": 1, "pauses_of_runs": 1}
-    assert together == {job: read_past(reader, job) for job in jobs}
+    assert together == {job: read_baseline(reader, job) for job in jobs}
 
 
 def test_a_conclusion_is_the_same_with_fewer_questions(stock: Stock, reader: Any) -> None:
@@ -203,19 +203,19 @@ def test_a_conclusion_is_the_same_with_fewer_questions(stock: Stock, reader: Any
     stock.requests(busy, [(NOW - MINUTE + n * SECOND, "/contacts", 429, 0, 100) for n in range(20)])
     stock.start(NOW - MINUTE, job="well")
     living = reader.live_runs()
-    usual = Judge().judge(reader, living, now=NOW)
+    usual = HealthReader().read(reader, living, now=NOW)
     reader.asked.clear()
-    brief = Judge().conclude(reader, living, now=NOW)
+    brief = HealthReader().read_briefly(reader, living, now=NOW)
     assert (brief.runs, brief.findings, brief.outage) == (usual.runs, usual.findings, usual.outage)
     found = {each.state for findings in brief.findings.values() for each in findings}
     assert found == {"stalled", "slow", "throttled"}
     assert reader.asked["runs_of_jobs"] <= 3
-    assert brief.pasts["well"].longest_gap_s.usual is None, "what no conclusion needs is not read"
+    assert brief.baselines["well"].longest_gap_s.usual is None, "what no conclusion needs is not read"
 
 
 def test_of_many_well_runs_only_their_durations_are_read(stock: Stock, reader: Any) -> None:
     for n in range(5):
         nightly(stock, f"job-{n}", nights=1)
         stock.start(NOW - MINUTE, job=f"job-{n}")
-    Judge().conclude(reader, reader.live_runs(), now=NOW)
+    HealthReader().read_briefly(reader, reader.live_runs(), now=NOW)
     assert reader.asked == {"live_runs": 1, "runs_of_jobs": 1}

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.reading.boards import AskedErrors, AskedJobs
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import AskedErrors, AskedJobs, Gatherer, Watch
 from tests.etlwatch.looking_back import read_as_of
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, SECOND, ScriptedNight, scripted_night
 from tracking_core.store import open_store
@@ -72,7 +71,7 @@ def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request
             doubted += len(doubts)
             unsure |= doubts
             seen |= live
-            passed = later.started_at.timestamp() + (each.later.pasts[later.job].duration_s.p95 or 0.0)
+            passed = later.started_at.timestamp() + (each.later.baselines[later.job].duration_s.p95 or 0.0)
             slow = [one.since for one in each.later.findings.get(then.run_id, ()) if one.state == "slow"]
             departed += sum(since.timestamp() < passed - 1 for since in slow)
             _same_since(each, then.run_id, said)
@@ -95,7 +94,7 @@ def test_a_past_moment_knows_the_pasts_phases_and_errors_of_then(told: list[Told
     for each in told:
         living = {run.job for run in each.then.runs if run.status == "running" and run.state != "lost"}
         for job in living:
-            assert each.later.pasts[job] == each.then.pasts[job]
+            assert each.later.baselines[job] == each.then.baselines[job]
         assert each.later.last_errors == each.then.last_errors
         for run_id, phases in each.then.phases.items():
             later = each.later.phases[run_id]
@@ -115,7 +114,7 @@ def test_a_past_moment_shows_the_jobs_of_then(told: list[Told]) -> None:
             assert [(run.run_id, run.status, run.ended_at) for run in later[job].runs] == [
                 (run.run_id, run.status, run.ended_at) for run in history.runs
             ]
-            assert (later[job].past.duration_s, later[job].rhythm) == (history.past.duration_s, history.rhythm)
+            assert (later[job].baseline.duration_s, later[job].rhythm) == (history.baseline.duration_s, history.rhythm)
 
 
 def test_every_store_shows_of_a_past_moment_what_it_showed_then(store_dsn: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etlwatch.analysis.as_of import Stored, phases_as_of, run_as_of
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from tests.etlwatch.looking_back import read_as_of
 from tests.etlwatch.test_model_late import done, phase_of, run_of
 from tests.store.stocking import Stock

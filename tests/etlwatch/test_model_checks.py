@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.checks import (
     CheckResult,
     JobCheck,
@@ -19,16 +19,16 @@ from etlwatch.analysis.checks import (
     parse_range,
     unknown_line,
 )
-from etlwatch.analysis.health import Judgement, judge_fleet
+from etlwatch.analysis.health import Health, health_of_runs
 from tests.etlwatch.fleet import NOW, make_run, outline_of
 from tests.etlwatch.job_night import PARIS, ended_runs, night_jobs
 from tracking_core.records import Run, Switch
 
-USUALLY_20_MINUTES = JobPast(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1500, low=1100, high=1300))
+USUALLY_20_MINUTES = JobBaseline(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1500, low=1100, high=1300))
 
 
-def judged(*runs: Run) -> Judgement:
-    return judge_fleet(runs, now=NOW, pasts={"sync": USUALLY_20_MINUTES})
+def judged(*runs: Run) -> Health:
+    return health_of_runs(runs, now=NOW, baselines={"sync": USUALLY_20_MINUTES})
 
 
 def job_of(*runs: Run) -> JobCheck:
@@ -37,8 +37,8 @@ def job_of(*runs: Run) -> JobCheck:
     return check_job([outline_of(run) for run in newest], alive=alive, now=NOW, zone=PARIS)
 
 
-def check(judgement: Judgement, *jobs: JobCheck, rules: Rules | None = None, **options: object) -> CheckResult:
-    return check_fleet(judgement, jobs, rules=rules or Rules(), now=NOW, zone=PARIS, **options)  # type: ignore[arg-type]
+def check(health: Health, *jobs: JobCheck, rules: Rules | None = None, **options: object) -> CheckResult:
+    return check_fleet(health, jobs, rules=rules or Rules(), now=NOW, zone=PARIS, **options)  # type: ignore[arg-type]
 
 
 def text_of(result: CheckResult) -> str:

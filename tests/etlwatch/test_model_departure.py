@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.departure import Departure, departure_of
 from etlwatch.analysis.health import findings
 from tests.etlwatch.fleet import NOW, make_cell, make_run
@@ -17,7 +17,7 @@ from tracking_core.records import EndpointTotals, SeriesCell
 
 MINUTE = timedelta(minutes=1)
 BEGAN = NOW.replace(second=0) - 60 * MINUTE
-PAST = JobPast(
+PAST = JobBaseline(
     runs=30,
     duration_s=Usual(runs=30, usual=1_500, p95=1_800),
     request_rate=Usual(runs=30, usual=1.0, p95=1.2),
@@ -82,7 +82,7 @@ def test_a_phase_without_requests_is_not_slow_at_them() -> None:
 
 
 def test_without_a_normal_nothing_departs() -> None:
-    assert departure_of(series(*[9_000] * 60), JobPast(), began=BEGAN, now=NOW) is None
+    assert departure_of(series(*[9_000] * 60), JobBaseline(), began=BEGAN, now=NOW) is None
 
 
 def test_a_slow_run_is_so_since_its_departure_and_says_what_departed() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from etlwatch.analysis.baseline import past_of
+from etlwatch.analysis.baseline import baseline_of
 from etlwatch.analysis.jobs import JobRow, build_job, count_jobs, history_of
 from etlwatch.fields.field import Order
 from etlwatch.fields.jobs import JOBS
@@ -27,8 +27,8 @@ def jobs() -> dict[str, JobRow]:
 
 
 def row_of(runs: list[Run], *, now: datetime = NOW, **options: object) -> JobRow:
-    past = past_of([run for run in runs if run.status == "completed"])
-    return build_job(history_of("sync", runs, past=past, zone=PARIS, **options), now=now, zone=PARIS)  # type: ignore[arg-type]
+    baseline = baseline_of([run for run in runs if run.status == "completed"])
+    return build_job(history_of("sync", runs, baseline=baseline, zone=PARIS, **options), now=now, zone=PARIS)  # type: ignore[arg-type]
 
 
 def texts(row: JobRow, *, cells: int = 30, context: DisplayContext = CONTEXT) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.analysis.baseline import MINIMUM_RUNS, JobPast, PhasePast, Usual, past_of, usual_of
+from etlwatch.analysis.baseline import MINIMUM_RUNS, JobBaseline, PhaseBaseline, Usual, baseline_of, usual_of
 from etlwatch.analysis.forecast import done_share, estimate
 from etlwatch.analysis.health import RECENT_S, findings, latest_progress
 from etlwatch.analysis.thresholds import Thresholds
@@ -70,8 +70,8 @@ def endpoint(run_id: int, name: str, milliseconds: int, requests: int = 100) -> 
     )
 
 
-def past(**parts: Usual) -> JobPast:
-    return JobPast(runs=30, **parts)  # type: ignore[arg-type]
+def baseline(**parts: Usual) -> JobBaseline:
+    return JobBaseline(runs=30, **parts)  # type: ignore[arg-type]
 
 
 USUALLY_20_MINUTES = Usual(runs=30, usual=1200, p95=1500, low=1100, high=1300)
@@ -95,7 +95,7 @@ def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
     ]
     endpoints = [endpoint(run.run_id, "/contacts", 800) for run in runs]
     pauses = {run.run_id: (300, int(run.started_at.timestamp()) + 300) for run in runs}
-    found = past_of(runs, phases, endpoints, pauses)
+    found = baseline_of(runs, phases, endpoints, pauses)
     assert found.runs == 5
     assert found.duration_s.usual == 13 * 60
     assert found.requests.usual == 600
@@ -108,20 +108,20 @@ def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
 
 
 def test_a_job_without_completed_runs_has_no_past() -> None:
-    assert past_of([]) == JobPast()
+    assert baseline_of([]) == JobBaseline()
 
 
 def test_a_run_is_slow_beyond_its_own_p95_and_says_since_when() -> None:
     late = run_of(began=NOW - 45 * MINUTE)
-    (finding,) = findings(late, past(duration_s=USUALLY_20_MINUTES), now=NOW)
+    (finding,) = findings(late, baseline(duration_s=USUALLY_20_MINUTES), now=NOW)
     assert finding.state == "slow"
     assert finding.since == late.started_at + timedelta(seconds=1500)
     assert "1.8×" in finding.note
-    assert findings(run_of(began=NOW - 20 * MINUTE), past(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+    assert findings(run_of(began=NOW - 20 * MINUTE), baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
 
 
 def test_without_a_normal_nothing_is_slow() -> None:
-    assert findings(run_of(began=NOW - timedelta(days=3)), past(duration_s=Usual(runs=4)), now=NOW) == ()
+    assert findings(run_of(began=NOW - timedelta(days=3)), baseline(duration_s=Usual(runs=4)), now=NOW) == ()
 
 
 def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
@@ -129,12 +129,12 @@ def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
         phase_of("fetch", 1, NOW - 45 * MINUTE, NOW - 40 * MINUTE),
         phase_of("load", 2, NOW - 40 * MINUTE),
     ]
-    known = JobPast(
+    known = JobBaseline(
         runs=30,
         duration_s=USUALLY_20_MINUTES,
         phases=(
-            PhasePast(phase="fetch", position=1, duration_s=Usual(runs=30, usual=300, p95=320)),
-            PhasePast(phase="load", position=2, duration_s=Usual(runs=30, usual=900, p95=1000)),
+            PhaseBaseline(phase="fetch", position=1, duration_s=Usual(runs=30, usual=300, p95=320)),
+            PhaseBaseline(phase="load", position=2, duration_s=Usual(runs=30, usual=900, p95=1000)),
         ),
         endpoint_p95_ms={
             "/contacts": Usual(runs=30, usual=800, p95=1000),
@@ -155,7 +155,7 @@ def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
 @pytest.mark.parametrize(("still", "stalled"), [(25, True), (20, False)])
 def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, stalled: bool) -> None:
     quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE, requests=9)
-    known = past(longest_gap_s=Usual(runs=30, usual=300, p95=420))
+    known = baseline(longest_gap_s=Usual(runs=30, usual=300, p95=420))
     found = findings(quiet, known, now=NOW)
     assert [finding.state for finding in found] == (["stalled"] if stalled else [])
     if stalled:
@@ -165,24 +165,24 @@ def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, st
 
 
 def test_a_run_without_a_past_is_stalled_only_after_ten_minutes() -> None:
-    assert findings(run_of(progress_at=NOW - 9 * MINUTE, requests=9), JobPast(), now=NOW) == ()
-    (found,) = findings(run_of(progress_at=NOW - 11 * MINUTE, requests=9), JobPast(), now=NOW)
+    assert findings(run_of(progress_at=NOW - 9 * MINUTE, requests=9), JobBaseline(), now=NOW) == ()
+    (found,) = findings(run_of(progress_at=NOW - 11 * MINUTE, requests=9), JobBaseline(), now=NOW)
     assert found.state == "stalled"
 
 
 def test_a_run_that_tells_of_no_progress_is_never_said_to_stand_still() -> None:
     silent = run_of(began=NOW - 5 * HOUR, progress_at=None)
     phases = [phase_of("load", 1, NOW - 4 * HOUR)]
-    assert findings(silent, JobPast(), now=NOW, phases=phases) == ()
-    usually_tells = past(requests=Usual(runs=30, usual=500, p95=600))
+    assert findings(silent, JobBaseline(), now=NOW, phases=phases) == ()
+    usually_tells = baseline(requests=Usual(runs=30, usual=500, p95=600))
     assert [found.state for found in findings(silent, usually_tells, now=NOW)] == ["stalled"]
     counting = [phase_of("load", 1, NOW - 4 * HOUR, counters={"rows": {"processed": 7}})]
-    assert [found.state for found in findings(silent, JobPast(), now=NOW, phases=counting)] == ["stalled"]
+    assert [found.state for found in findings(silent, JobBaseline(), now=NOW, phases=counting)] == ["stalled"]
 
 
 def test_a_phase_without_requests_may_be_silent_as_long_as_it_usually_takes() -> None:
-    known = JobPast(
-        runs=30, phases=(PhasePast(phase="load", position=1, duration_s=Usual(runs=30, usual=3_000, p95=3_600)),)
+    known = JobBaseline(
+        runs=30, phases=(PhaseBaseline(phase="load", position=1, duration_s=Usual(runs=30, usual=3_000, p95=3_600)),)
     )
     for minutes, states in ((50, []), (61, ["stalled"])):
         run = run_of(began=NOW - 5 * HOUR, progress_at=NOW - minutes * MINUTE)
@@ -197,7 +197,7 @@ def test_a_phase_that_began_is_progress() -> None:
 
 def test_a_run_is_throttled_by_the_share_of_its_latest_answers() -> None:
     series = [cell(NOW - n * MINUTE, 100, 31 if n <= 14 else 0) for n in range(20, 0, -1)]
-    (finding,) = findings(run_of(), past(throttled_share=Usual(runs=30, usual=0.002)), now=NOW, series=series)
+    (finding,) = findings(run_of(), baseline(throttled_share=Usual(runs=30, usual=0.002)), now=NOW, series=series)
     assert finding.state == "throttled"
     assert finding.note == "429 31%"
     assert finding.since == NOW - 14 * MINUTE
@@ -215,25 +215,27 @@ def test_a_run_is_throttled_by_the_share_of_its_latest_answers() -> None:
 )
 def test_a_few_a_usual_or_an_old_share_is_no_throttling(series: Sequence[tuple[int, int, int]], usual: float) -> None:
     cells = [cell(NOW - ago * MINUTE, requests, throttled) for ago, requests, throttled in series]
-    known = past(throttled_share=Usual(runs=30, usual=usual))
+    known = baseline(throttled_share=Usual(runs=30, usual=usual))
     assert findings(run_of(), known, now=NOW, series=cells) == ()
 
 
 def test_all_that_hold_are_listed_gravest_first() -> None:
     bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE, requests=9)
     series = [cell(NOW - MINUTE, 100, 50)]
-    known = past(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
+    known = baseline(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
     assert [one.state for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]
 
 
 @pytest.mark.parametrize("changes", [{"status": "completed", "state": "completed"}, {"state": "lost"}])
 def test_a_run_that_is_over_or_lost_is_not_behind(changes: Mapping[str, Any]) -> None:
-    assert findings(run_of(began=NOW - 90 * MINUTE, **changes), past(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+    assert findings(run_of(began=NOW - 90 * MINUTE, **changes), baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
 
 
 def test_thresholds_can_be_moved() -> None:
     late = run_of(began=NOW - 45 * MINUTE)
-    assert findings(late, past(duration_s=USUALLY_20_MINUTES), now=NOW, thresholds=Thresholds(slow_times_p95=2)) == ()
+    assert (
+        findings(late, baseline(duration_s=USUALLY_20_MINUTES), now=NOW, thresholds=Thresholds(slow_times_p95=2)) == ()
+    )
 
 
 def test_the_end_is_a_range_from_the_phases_own_rate_and_what_is_to_come() -> None:
@@ -241,24 +243,24 @@ def test_the_end_is_a_range_from_the_phases_own_rate_and_what_is_to_come() -> No
         phase_of("load", 1, NOW - 10 * MINUTE, counters={"rows": {"total": 100, "processed": 50}}),
         phase_of("verify", 2, None),
     ]
-    known = JobPast(
+    known = JobBaseline(
         runs=30,
         phases=(
-            PhasePast(phase="verify", position=2, duration_s=Usual(runs=30, usual=300, p95=360, low=240, high=330)),
+            PhaseBaseline(phase="verify", position=2, duration_s=Usual(runs=30, usual=300, p95=360, low=240, high=330)),
         ),
     )
     eta = estimate(run_of(), phases, known, now=NOW)
     assert eta is not None
     assert eta.low < NOW + 15 * MINUTE < eta.high
-    assert estimate(run_of(), phases, JobPast(), now=NOW) is None
+    assert estimate(run_of(), phases, JobBaseline(), now=NOW) is None
 
 
 def test_without_totals_the_end_is_what_the_job_usually_takes() -> None:
-    eta = estimate(run_of(began=NOW - 10 * MINUTE), [], past(duration_s=USUALLY_20_MINUTES), now=NOW)
+    eta = estimate(run_of(began=NOW - 10 * MINUTE), [], baseline(duration_s=USUALLY_20_MINUTES), now=NOW)
     assert eta is not None
     assert (eta.low, eta.high) == (NOW + 10 * MINUTE, NOW + 15 * MINUTE)
-    assert estimate(run_of(began=NOW - 30 * MINUTE), [], past(duration_s=USUALLY_20_MINUTES), now=NOW) is None
-    assert estimate(run_of(), [], JobPast(), now=NOW) is None
+    assert estimate(run_of(began=NOW - 30 * MINUTE), [], baseline(duration_s=USUALLY_20_MINUTES), now=NOW) is None
+    assert estimate(run_of(), [], JobBaseline(), now=NOW) is None
 
 
 def test_a_phase_is_done_by_the_unit_with_most_to_do() -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from etlwatch.analysis.as_of import Stored, last_progress, run_as_of
-from etlwatch.analysis.baseline import JobPast, Usual
+from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.health import Doubt, Finding, findings_and_doubts
 from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.records import PhaseSample, Run, SeriesCell, Traffic
 
-PAUSES = JobPast(runs=30, longest_gap_s=Usual(runs=30, usual=60, p95=100), throttled_share=Usual(runs=30, usual=0.0))
+PAUSES = JobBaseline(
+    runs=30, longest_gap_s=Usual(runs=30, usual=60, p95=100), throttled_share=Usual(runs=30, usual=0.0)
+)
 """A job that may stand still for 300 s, and is never throttled."""
 
 MINUTE = timedelta(minutes=1)

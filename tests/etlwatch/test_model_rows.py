@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.baseline import JobPast, Usual, pasts_of_listed
-from etlwatch.analysis.health import judge_fleet
+from etlwatch.analysis.baseline import JobBaseline, Usual, baselines_of_listed
+from etlwatch.analysis.health import health_of_runs
 from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.fields.field import Order
@@ -145,10 +145,10 @@ def test_progress_is_that_of_the_unit_with_the_most_to_do_and_not_clamped() -> N
 def test_the_past_of_a_job_is_its_newest_thirty_completed_runs() -> None:
     runs = [make_run("a", minutes_ago=index, lasted_s=100 + index, number=index) for index in range(1, 41)]
     failed = make_run("a", minutes_ago=1, lasted_s=9_999, status="failed")
-    past = pasts_of_listed([failed, *runs])["a"]
-    assert past.runs == 30
-    assert past.duration_s.usual == 115
-    assert past.duration_s.p95 == 129
+    baseline = baselines_of_listed([failed, *runs])["a"]
+    assert baseline.runs == 30
+    assert baseline.duration_s.usual == 115
+    assert baseline.duration_s.p95 == 129
 
 
 def test_with_fewer_than_five_runs_there_is_a_number_instead_of_a_bar() -> None:
@@ -167,8 +167,8 @@ def test_a_run_is_no_measure_of_itself() -> None:
 
 
 def test_with_five_runs_a_long_one_crosses_the_mark() -> None:
-    past = {"sync": JobPast(runs=5, duration_s=Usual(runs=5, usual=300, p95=400))}
-    row = build_rows(snapshot_of(make_run(minutes_ago=12)), past)[0]
+    baseline = {"sync": JobBaseline(runs=5, duration_s=Usual(runs=5, usual=300, p95=400))}
+    row = build_rows(snapshot_of(make_run(minutes_ago=12)), baseline)[0]
     assert texts(row)["bar"].startswith("━━━━╋━")
     assert texts(row)["ratio"] == "1.8×"
 
@@ -235,23 +235,23 @@ def test_in_ascii_every_cell_is_ascii() -> None:
 
 def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
     run = make_run("sync", minutes_ago=30, progress_at=NOW - timedelta(minutes=15), requests=9)
-    past = JobPast(runs=30, duration_s=Usual(runs=30, usual=600, p95=720, low=550, high=650))
-    judged = judge_fleet([run], now=NOW, pasts={"sync": past})
-    row = row_of(judged.runs[0], findings=judged.findings, pasts=judged.pasts)
+    baseline = JobBaseline(runs=30, duration_s=Usual(runs=30, usual=600, p95=720, low=550, high=650))
+    judged = health_of_runs([run], now=NOW, baselines={"sync": baseline})
+    row = row_of(judged.runs[0], findings=judged.findings, baselines=judged.baselines)
     assert (row.verdict.state, row.verdict.tone, row.verdict.note) == ("stalled", "amber", "no progress for 15m")
     assert "; also slow: it has run 30m" in row.verdict.because
     assert row.verdict.since == NOW - timedelta(minutes=15)
     assert texts(row)["ratio"] == "2.5×"
-    assert row.past is past
+    assert row.baseline is baseline
 
 
 def test_the_end_of_a_run_is_a_range_and_far_off_a_day() -> None:
     run = make_run("sync", minutes_ago=10)
-    short = JobPast(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1800, low=1, high=2))
-    assert texts(row_of(run, pasts={"sync": short}))["eta"] == "03:22–03:32"
-    long = JobPast(runs=30, duration_s=Usual(runs=30, usual=90_000, p95=90_000, low=1, high=2))
-    assert texts(row_of(run, pasts={"sync": long}))["eta"] == "Tue 04:02"
-    assert texts(row_of(make_run("sync", lasted_s=5), pasts={"sync": short}))["eta"] == ""
+    short = JobBaseline(runs=30, duration_s=Usual(runs=30, usual=1200, p95=1800, low=1, high=2))
+    assert texts(row_of(run, baselines={"sync": short}))["eta"] == "03:22–03:32"
+    long = JobBaseline(runs=30, duration_s=Usual(runs=30, usual=90_000, p95=90_000, low=1, high=2))
+    assert texts(row_of(run, baselines={"sync": long}))["eta"] == "Tue 04:02"
+    assert texts(row_of(make_run("sync", lasted_s=5), baselines={"sync": short}))["eta"] == ""
 
 
 def test_completed_rows_recede_and_the_others_do_not() -> None:

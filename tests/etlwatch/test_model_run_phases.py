@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.analysis.baseline import JobPast, PhasePast, Usual
+from etlwatch.analysis.baseline import JobBaseline, PhaseBaseline, Usual
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.rendering.run.overview import run_facts
@@ -22,21 +22,21 @@ def usual(seconds: float) -> Usual:
     return Usual(runs=30, usual=seconds, p95=seconds * 1.1, low=seconds * 0.95, high=seconds * 1.05)
 
 
-PAST = JobPast(
+PAST = JobBaseline(
     runs=30,
     duration_s=usual(3_000),
     request_rate=usual(30),
     phases=(
-        PhasePast(phase="fetch", position=1, duration_s=usual(600)),
-        PhasePast(phase="load", position=2, duration_s=usual(1_200)),
-        PhasePast(phase="verify", position=3, duration_s=usual(600)),
+        PhaseBaseline(phase="fetch", position=1, duration_s=usual(600)),
+        PhaseBaseline(phase="load", position=2, duration_s=usual(1_200)),
+        PhaseBaseline(phase="verify", position=3, duration_s=usual(600)),
     ),
 )
 
 
-def opened(run: Run, phases: list[Phase], past: JobPast = PAST) -> RunView:
+def opened(run: Run, phases: list[Phase], baseline: JobBaseline = PAST) -> RunView:
     details = RunDetails(run=run, run_id=run.run_id, phases=tuple(phases))
-    snapshot = Snapshot(at=NOW, read_at=0.0, poll_ms=0.0, runs=(run,), pasts={run.job: past}, details=details)
+    snapshot = Snapshot(at=NOW, read_at=0.0, poll_ms=0.0, runs=(run,), baselines={run.job: baseline}, details=details)
     snapshot = replace(snapshot, phases={run.run_id: tuple(phases)})
     row = build_rows(snapshot)[0]
     return view_of(row, snapshot)
@@ -98,7 +98,7 @@ def test_heads_say_time_excess_usual_rate_and_progress() -> None:
 
 def test_without_a_past_nothing_usual_is_drawn() -> None:
     run = make_run("sync", minutes_ago=20)
-    view = opened(run, [replace(make_phase(run, "load", 1, "running"), ended_at=None)], JobPast())
+    view = opened(run, [replace(make_phase(run, "load", 1, "running"), ended_at=None)], JobBaseline())
     assert text(phase_legend(view, CONTEXT)) == "phases  ━ done"
     assert not any("░" in text(line) for line in gantt_lines(view, CONTEXT, width=160))
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from etlwatch.analysis.compare import compare_runs
-from etlwatch.analysis.filter import parse_filter
 from etlwatch.analysis.jobs import build_job
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.analysis.series import window_called
 from etlwatch.analysis.snapshot import ErrorsBoard, JobsBoard, RunsBoard, Snapshot
-from etlwatch.cli import compare, error_kinds, jobs, shapes
-from etlwatch.reading.boards import AskedErrors, AskedJobs, AskedRuns
+from etlwatch.cli import compare, show
+from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
+from etlwatch.fields.jobs import JOBS
+from etlwatch.fields.runs import RUNS, run_data, run_passes
+from etlwatch.reading.details import RunReport
 from etlwatch.reading.following import RunFollower
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import AskedErrors, AskedJobs, AskedRuns, Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
 from tests.etlwatch.cli_program import Program
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, scripted_night
@@ -67,18 +70,18 @@ def night(dsn: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixtur
     return Night(dsn, None if request.param == "now" else PAST, Program(capsys))
 
 
-def brief(run: Run) -> tuple[object, ...]:
-    return (str(run.run_id), run.state, shapes.moment(run.state_since), run.requests, run.items, run.errors)
-
-
-def told_brief(row: Any) -> tuple[object, ...]:
+def brief(row: Any) -> tuple[object, ...]:
     return tuple(row[key] for key in ("run_id", "state", "state_since", "requests", "items", "errors"))
+
+
+def briefly(runs: Iterable[Run]) -> list[tuple[object, ...]]:
+    return [brief(run_data(run)) for run in runs]
 
 
 def test_runs_lists_what_home_lists(night: Night) -> None:
     rows = night.told("runs", "--limit", "1000")
     shown = night.shown().runs
-    assert [told_brief(row) for row in rows] == [brief(run) for run in shown]
+    assert [brief(row) for row in rows] == briefly(shown)
     assert {"lost", "failed"} & {run.state for run in shown}
 
 
@@ -87,48 +90,47 @@ def test_runs_lists_what_home_lists(night: Night) -> None:
 )
 def test_a_filter_takes_the_same_runs_in_both(night: Night, words: str) -> None:
     shown = night.shown(endpoints=True)
-    wanted = parse_filter(words)
-    taken = [
-        row.run
-        for row in build_rows(shown)
-        if wanted.matches(
-            row.run, now=shown.at, state=row.verdict.state, endpoints=shown.endpoints.get(row.run.run_id, frozenset())
-        )
-    ]
-    assert [told_brief(row) for row in night.told("runs", words, "--limit", "1000")] == [brief(run) for run in taken]
+    wanted = RUNS.filter(words)
+    rows = [row for row in build_rows(shown) if run_passes(wanted, row, shown.at, asked_by(shown, row.run))]
+    told = night.told("runs", words, "--limit", "1000")
+    assert [brief(row) for row in told] == briefly(row.run for row in rows)
+
+
+def asked_by(shown: Snapshot, run: Run) -> frozenset[str]:
+    return shown.endpoints.get(run.run_id, frozenset())
 
 
 def test_show_says_what_the_run_screen_says(night: Night) -> None:
     for run in night.shown().runs[:8]:
         shown = night.shown(open_run=run.run_id)
         details = shown.details
-        told = night.told("show", str(run.run_id))
         assert details is not None
         assert details.run is not None
-        assert told_brief(told["run"]) == brief(details.run)
-        found = shown.findings.get(run.run_id, ())
-        assert [(each["state"], each["since"], each["limit"]) for each in told["findings"]] == [
-            (each.state, shapes.moment(each.since), round(each.limit, 3)) for each in found
-        ]
-        for part, shape in (
-            ("phases", shapes.phase_shape),
-            ("endpoints", shapes.endpoint_shape),
-            ("source_counts", shapes.source_count_shape),
-            ("ledger", shapes.ledger_shape),
-        ):
-            assert told[part] == [shape(each) for each in getattr(details, part)]  # type: ignore[operator]
-        assert told["errors"] == [shapes.error_shape(each, run.job) for each in details.errors]
+        parts = {field.name: getattr(details, field.name) for field in fields(details)}
+        on_screen = RunReport(
+            **parts,
+            at=shown.at,
+            findings=shown.findings.get(run.run_id, ()),
+            baseline=shown.baselines[run.job],
+            histogram={},
+        )
+        told, expected = night.told("show", str(run.run_id)), json.loads(json.dumps(show.detail_data(on_screen)))
+        assert brief(told["run"]) == brief(expected["run"])
+        for finding in (*told["findings"], *expected["findings"]):
+            del finding["because"], finding["value"]
+        for part in ("findings", "phases", "endpoints", "source_counts", "errors", "ledger"):
+            assert told[part] == expected[part], part
 
 
 def test_jobs_lists_what_the_jobs_screen_lists(night: Night) -> None:
     shown = night.shown(board=AskedJobs())
     assert isinstance(shown.board, JobsBoard)
-    judged = {run.run_id: run for run in shown.runs}
-    rows = {each.job: build_job(each, now=shown.at, judged=judged) for each in shown.board.histories}
+    living = {run.run_id: run for run in shown.runs}
+    rows = {each.job: build_job(each, now=shown.at, living=living) for each in shown.board.histories}
     told = {row["job"]: row for row in night.told("jobs")}
     assert told.keys() == rows.keys()
     for job, row in rows.items():
-        expected = jobs.job_shape(row)
+        expected = JOBS.data(row)
         for key in ("trouble", "completed", "counted", "usual_s", "p95_s", "trend", "last_state", "next_expected"):
             assert told[job][key] == expected[key], (job, key)
         assert [run["state"] for run in told[job]["last_runs"]] == [run.state for run in row.runs]
@@ -141,21 +143,21 @@ def test_errors_lists_what_the_errors_tab_lists(night: Night) -> None:
         details = night.shown(open_run=run.run_id).details
         assert details is not None
         told = night.told("errors", str(run.run_id), "--limit", "200")
-        assert told == [shapes.error_shape(each, run.job) for each in details.errors]
+        assert told == [ERRORS.data(ErrorRow(each, run.job)) for each in details.errors]
 
 
 def test_errors_are_grouped_as_the_errors_screen_groups_them(night: Night) -> None:
     board = night.shown(board=AskedErrors(window_s=7 * 86_400)).board
     assert isinstance(board, ErrorsBoard)
     assert board.kinds
-    assert night.told("errors", "--group") == [error_kinds.kind_shape(kind) for kind in board.kinds]
+    assert night.told("errors", "--group") == [KINDS.data(kind) for kind in board.kinds]
 
 
 def test_errors_of_a_run_are_grouped_as_its_screen_groups_them(night: Night) -> None:
     run = next(run for run in night.shown().runs if run.errors)
     details = night.shown(open_run=run.run_id).details
     assert details is not None
-    assert night.told("errors", "--group", str(run.run_id)) == [error_kinds.kind_shape(each) for each in details.kinds]
+    assert night.told("errors", "--group", str(run.run_id)) == [KINDS.data(each) for each in details.kinds]
 
 
 def test_compare_finds_the_differences_that_the_screen_shows(night: Night) -> None:
@@ -167,7 +169,7 @@ def test_compare_finds_the_differences_that_the_screen_shows(night: Night) -> No
     assert isinstance(screen.board, RunsBoard)
     assert screen.board.before is not None
     found = compare_runs(screen.board.after, screen.board.before, now=screen.at)
-    assert night.told("compare", str(run.run_id)) == compare.comparison_shape(found)
+    assert night.told("compare", str(run.run_id)) == json.loads(json.dumps(compare.comparison_data(found)))
 
 
 def test_stats_add_up_what_the_chart_shows(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +196,7 @@ def test_follow_begins_with_the_states_that_home_shows(dsn: str) -> None:
     with open_store(dsn).reader(30.0) as reader:
         followed = RunFollower().changed(reader)
         shown = Gatherer().read(reader, Watch()).runs
-    assert [brief(run) for run in reversed(followed)] == [brief(run) for run in shown]
+    assert briefly(reversed(followed)) == briefly(shown)
     assert any(run.state == "lost" for run in followed)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.reading.gather import Gatherer, Watch
+from etlwatch.reading.gatherer import Gatherer, Watch
 from tests.store.stocking import Stock
 from tracking_core.store.postgres.prefetch import QUICK_S, Query, QueryPrefetch
 from tracking_core.store.postgres.reader import PostgresReader

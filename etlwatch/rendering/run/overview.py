@@ -55,7 +55,7 @@ class Fact:
 
 def run_facts(view: RunView) -> dict[str, Fact]:
     """Return the figures of a run by short name; what is usual only where there is enough history."""
-    run, row, past = view.run, view.row, view.row.past
+    run, row, baseline = view.run, view.row, view.row.baseline
     speed = (
         row.rates.requests if row.rates else run.requests / run.duration_s if run.duration_s and run.requests else None
     )
@@ -63,13 +63,13 @@ def run_facts(view: RunView) -> dict[str, Fact]:
     throttled = run.throttled_requests / run.requests if run.requests else None
     facts = (
         _compared("time", run.duration_s, row.usual_duration, duration, usually=span),
-        _compared("req", run.requests, past.requests, count, marked=False),
-        _slower("req/s", speed, past.request_rate, rate, live=row.live),
-        _compared("items", run.items, past.items, count, marked=False),
-        _compared("latency p50", latency.p50 if latency else None, past.latency_p50_ms, duration_ms),
-        _compared("latency p95", latency.p95 if latency else None, past.latency_p95_ms, duration_ms),
+        _compared("req", run.requests, baseline.requests, count, marked=False),
+        _slower("req/s", speed, baseline.request_rate, rate, live=row.live),
+        _compared("items", run.items, baseline.items, count, marked=False),
+        _compared("latency p50", latency.p50 if latency else None, baseline.latency_p50_ms, duration_ms),
+        _compared("latency p95", latency.p95 if latency else None, baseline.latency_p95_ms, duration_ms),
         Fact(label="latency p99", now=duration_ms(latency.p99) if latency else UNKNOWN),
-        _compared("429", throttled, past.throttled_share, share),
+        _compared("429", throttled, baseline.throttled_share, share),
         Fact(label="failed", now=count(run.failed_requests), role="red" if run.failed_requests else "text"),
         _errors(view),
         _memory(view),
@@ -109,13 +109,13 @@ def _slower(label: str, value: float | None, usual: Usual, write: Callable[[floa
 
 
 def _errors(view: RunView) -> Fact:
-    fact = _compared("errors", view.run.errors, view.row.past.errors, count)
+    fact = _compared("errors", view.run.errors, view.row.baseline.errors, count)
     return replace(fact, role="red") if view.run.errors and fact.role == "text" else fact
 
 
 def _memory(view: RunView) -> Fact:
     """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
-    usual = view.row.past.memory_mb
+    usual = view.row.baseline.memory_mb
     held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
     known = [value for value in held if value is not None]
     limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]

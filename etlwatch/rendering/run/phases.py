@@ -13,7 +13,7 @@ from etlwatch.rendering.charts import TimeScale
 from etlwatch.rendering.gantt import phase_row, tick_row, with_now
 from etlwatch.rendering.run.charts import time_ticks
 from etlwatch.rendering.run.view import RunView
-from etlwatch.text.display import DisplayContext
+from etlwatch.text.display import DisplayContext, role_of
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit
@@ -26,8 +26,6 @@ __all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_time_s", "phases_l
 MEGABYTE = 1_048_576
 WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""
-
-_TONES = {"completed": "dim", "running": "text", "failed": "red", "pending": "dim", "skipped": "dim"}
 
 
 def phase_time_s(phase: Phase, now_s: float) -> float | None:
@@ -56,7 +54,7 @@ def phase_legend(view: RunView, context: DisplayContext) -> Spans:
     """Return the title of the phases' rule: what the glyphs of the gantt mean, as far as they are drawn."""
     glyphs = context.glyphs
     legend: list[Span] = [("phases", "text bold"), (f"  {glyphs.done} ", "text"), ("done", "dim")]
-    if any(known.duration_s.usual is not None for known in view.row.past.phases):
+    if any(known.duration_s.usual is not None for known in view.row.baseline.phases):
         legend += [(f"  {glyphs.usual} ", "faint"), ("usual", "dim"), (f"  {glyphs.line} ", "faint"), ("p95", "dim")]
         if view.row.live:
             legend += [(f"  {glyphs.expected} ", "faint"), ("expected end", "dim")]
@@ -70,7 +68,7 @@ def phases_to_show(view: RunView) -> list[Phase]:
         return phases
     told = {phase.phase for phase in phases}
     last = max(phase.position for phase in phases)
-    coming = [known for known in view.row.past.phases if known.phase not in told and known.position > last]
+    coming = [known for known in view.row.baseline.phases if known.phase not in told and known.position > last]
     return phases + [
         Phase(
             run_id=view.run.run_id,
@@ -95,7 +93,7 @@ class _Ahead:
 def _bar(view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
     """Return the cells of one phase over the scale: done, usual, p95, expected end."""
     live = view.row.live
-    known = view.row.past.phase(phase.phase)
+    known = view.row.baseline.phase(phase.phase)
     usual = known.duration_s.usual if known is not None else None
     p95 = known.duration_s.p95 if known is not None else None
     begun = phase.started_at.timestamp() if phase.started_at else None
@@ -106,7 +104,7 @@ def _bar(view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale,
             return with_now((), scale, now, glyphs=context.glyphs) if live else ()
         start, ahead.at = ahead.at, ahead.at + usual
         return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=context.glyphs)
-    rest = rest_of_phase(phase, view.row.past, now=context.now) if live and ended is None else None
+    rest = rest_of_phase(phase, view.row.baseline, now=context.now) if live and ended is None else None
     expected = (now + rest[0], now + rest[1]) if rest is not None else None
     ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
     done = phase.status in SUCCESSFUL_PHASES
@@ -119,7 +117,7 @@ def _bar(view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale,
 
 
 def _label(phase: Phase, context: DisplayContext, name_cells: int, *, numbered: bool, over: bool = False) -> list[Span]:
-    tone = _TONES.get(phase.status, "text")
+    tone = role_of(phase.status).replace("plain", "text")
     late = over and phase.status == PhaseStatus.RUNNING
     glyph_tone = f"{tone} strong" if tone == "red" else "amber strong" if late else tone
     number = f"{phase.position} " if numbered else ""
@@ -211,12 +209,12 @@ def _gantt_head(width: int) -> Spans:
 
 def _beyond(view: RunView, phase: Phase, seconds: float | None) -> str:
     """Return how many times its usual p95 a phase has taken; '' up to once."""
-    known = view.row.past.phase(phase.phase)
+    known = view.row.baseline.phase(phase.phase)
     return ratio(known.duration_s.ratio(seconds), only_above=True) if known is not None else ""
 
 
 def _usually(view: RunView, phase: Phase) -> str:
-    known = view.row.past.phase(phase.phase)
+    known = view.row.baseline.phase(phase.phase)
     return span(known.duration_s.usual) if known is not None and known.duration_s.usual is not None else ""
 
 
@@ -279,10 +277,10 @@ def _times(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
         facts.append(f"began {clock(phase.started_at, context.zone, seconds=True)}")
     if phase.ended_at is not None:
         facts.append(f"{safe(phase.status)} {clock(phase.ended_at, context.zone, seconds=True)}")
-    known = view.row.past.phase(phase.phase)
+    known = view.row.baseline.phase(phase.phase)
     if known is not None and known.duration_s.usual is not None:
         facts.append(f"usually {span(known.duration_s.usual)}, p95 {span(known.duration_s.p95)}")
-    rest = rest_of_phase(phase, view.row.past, now=context.now) if view.row.live else None
+    rest = rest_of_phase(phase, view.row.baseline, now=context.now) if view.row.live else None
     if rest is not None:
         low, high = (context.now + timedelta(seconds=seconds) for seconds in rest)
         facts.append(f"ends {eta_words(Eta(low=low, high=high), context.now, context.zone)}")
@@ -322,7 +320,7 @@ def _memory(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
         out.append((f", peak {bytes_(peak * MEGABYTE)}", "amber" if limit and peak / limit >= MUCH else "dim"))
     elif not live and peak is not None:
         out.append((" at its peak", "dim"))
-    usual = view.row.past.memory_mb.usual
+    usual = view.row.baseline.memory_mb.usual
     if usual is not None:
         out.append((f"   the job usually {bytes_(usual * MEGABYTE)}", "dim"))
     return tuple((context.glyphs.text(text), role) for text, role in out)

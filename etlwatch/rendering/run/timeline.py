@@ -72,7 +72,7 @@ def _life(view: RunView, context: DisplayContext) -> Iterator[Event]:
 
 
 def _phases(view: RunView) -> Iterator[Event]:
-    usual = {known.phase: known.duration_s for known in view.row.past.phases}
+    usual = {known.phase: known.duration_s for known in view.row.baseline.phases}
     for phase in view.phases:
         name = safe(phase.phase)
         if phase.status == PhaseStatus.SKIPPED and phase.ended_at is not None:

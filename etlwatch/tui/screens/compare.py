@@ -10,8 +10,7 @@ from textual.app import ComposeResult
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.snapshot import RunsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
-from etlwatch.reading.boards import AskedRuns
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import AskedRuns, Watch
 from etlwatch.rendering.compare import (
     COMPARE_80,
     compare_cells,
@@ -24,7 +23,7 @@ from etlwatch.rendering.compare import (
     value_text,
 )
 from etlwatch.rendering.lines import Part, labelled, told
-from etlwatch.text.display import STATE_TONES
+from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
@@ -148,7 +147,7 @@ class CompareScreen(DashboardScreen):
 
     def _side(self, run: Run) -> Spans:
         context = self.context
-        tone = STATE_TONES.get(run.state, "text")
+        tone = urgent_role_of(run.state)
         return (
             (f"{context.glyphs.state(run.state)} ", tone),
             (f"{safe(run.job)} ", "text bold"),

@@ -9,11 +9,10 @@ from typing import ClassVar, Final
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
-from etlwatch.analysis.verdict import judge_run
+from etlwatch.analysis.verdict import verdict_of
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
-from etlwatch.reading.boards import AskedErrors
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import AskedErrors, Watch
 from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
 from etlwatch.rendering.lines import Part
 from etlwatch.text.numbers import count
@@ -115,7 +114,7 @@ class ErrorsScreen(ListScreen):
     def run_in_hand(self) -> RunRow | None:
         """The newest run that has the kind under the cursor."""
         run = self.selected.run if self.selected else None
-        return None if run is None else RunRow(run=run, verdict=judge_run(run, now=self.context.now))
+        return None if run is None else RunRow(run=run, verdict=verdict_of(run, now=self.context.now))
 
     def left_parts(self) -> list[Part]:
         """Return the window, and how many kinds there are."""

@@ -17,7 +17,7 @@ from etlwatch.analysis.snapshot import FleetSeries, Snapshot
 from etlwatch.commands import GROUPS, Command, bindings_of
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
 from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etlwatch.commands import GROUPS, bindings_of
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.text.columns import HomeLayout
 from etlwatch.text.safe import safe

@@ -13,8 +13,7 @@ from etlwatch.analysis.jobs import JobCounts, JobRow, build_job, count_jobs
 from etlwatch.analysis.snapshot import JobsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.jobs import JOBS
-from etlwatch.reading.boards import AskedJobs
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import AskedJobs, Watch
 from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.rendering.lines import Part
 from etlwatch.text.display import DisplayContext
@@ -69,7 +68,7 @@ class JobsScreen(ListScreen):
             return
         judged = {run.run_id: run for run in snapshot.runs if run.status == "running"}
         zone = self.dashboard.settings.zone
-        rows = (build_job(history, now=snapshot.at, judged=judged, zone=zone) for history in board.histories)
+        rows = (build_job(history, now=snapshot.at, living=judged, zone=zone) for history in board.histories)
         self._all = JOBS.sort(rows)
         self._known, self._complete, self._there_are = True, board.complete, board.there_are
         self._counts = count_jobs(self._all)
@@ -165,6 +164,17 @@ def _version(row: JobRow, context: DisplayContext, *, brief: bool) -> object:
     late = None if row.overdue_s is None else row.overdue_s // 60
     due = row.expected is not None and row.expected.at <= context.now
     slow = row.live is not None and row.live.state == "slow"
-    over = round(row.past.duration_s.ratio(row.live.duration_s) or 0.0, 1) if slow and row.live is not None else None
+    over = (
+        round(row.baseline.duration_s.ratio(row.live.duration_s) or 0.0, 1) if slow and row.live is not None else None
+    )
     states = tuple((run.run_id, run.state) for run in row.runs)
-    return (states, row.past.runs, row.expected, late, due, over, brief, context.now.astimezone(context.zone).date())
+    return (
+        states,
+        row.baseline.runs,
+        row.expected,
+        late,
+        due,
+        over,
+        brief,
+        context.now.astimezone(context.zone).date(),
+    )

@@ -15,7 +15,7 @@ from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.endpoints import ENDPOINTS
 from etlwatch.fields.field import Order
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run.charts import run_columns_over_time
 from etlwatch.rendering.run.completeness import delivery_lines, source_lines

@@ -10,7 +10,7 @@ from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import WINDOWS, Column, Window
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
-from etlwatch.reading.gather import Watch
+from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run.view import RunView, title_parts, view_of
 from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, usual_levels, zoom_plot

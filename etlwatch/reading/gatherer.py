@@ -1,40 +1,47 @@
 """One poll: the questions that what is on screen needs, asked in one view of the store, answered as one snapshot.
 
-Contains which parts are asked for when, and the chart's answer while it holds. A poll costs what is visible and what
-has changed: latencies of runs whose requests changed, phases of runs that are alive, the chart when a bucket has
-closed.
+A poll costs what is visible and what has changed: latencies of runs whose requests changed, phases of runs that are
+alive, the chart when a bucket has closed, one board at a time.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta, tzinfo
+from typing import Final, TypeAlias
 
 from etlwatch.analysis.as_of import RunAsOf
-from etlwatch.analysis.baseline import JobPast
+from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.series import WINDOWS, Grid, Window, grid_of
-from etlwatch.analysis.snapshot import FleetSeries, Rates, RunDetails, Snapshot
+from etlwatch.analysis.snapshot import (
+    AnyBoard,
+    ErrorsBoard,
+    FleetSeries,
+    JobsBoard,
+    Rates,
+    RunDetails,
+    RunsBoard,
+    Snapshot,
+)
 from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.reading.boards import AskedBoard, BoardsGatherer
-from etlwatch.reading.details import DetailsGatherer
-from etlwatch.reading.errors import KnownErrors
-from etlwatch.reading.facts import ERRORS_A_POLL, RunFacts
-from etlwatch.reading.health import Judge
-from etlwatch.reading.listing import FIRST_PAGE, Listing
+from etlwatch.reading.details import RunDetailsCache, last_success, read_side
+from etlwatch.reading.errors import MOST_KINDS, ErrorKindCache, read_kinds
+from etlwatch.reading.health import HealthReader
+from etlwatch.reading.jobs import JobHistoryCache
+from etlwatch.reading.listing import ERRORS_A_POLL, FIRST_PAGE, ListedRunCache, Listing
 from etlwatch.reading.past import traffic_known_until
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["Gatherer", "Watch"]
+__all__ = ["AskedBoard", "AskedErrors", "AskedJobs", "AskedRuns", "Gatherer", "Watch"]
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
 
-PASTS_BUDGET_S: Final = 0.05
+BASELINES_BUDGET_S: Final = 0.05
 """How long one poll may read what is usual for jobs; the rest follows in the next."""
 
 AT_ONCE_S: Final = 0.5
@@ -42,6 +49,33 @@ AT_ONCE_S: Final = 0.5
 
 ERRORS_AT_ONCE: Final = 30
 """Runs whose last error such a poll asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedJobs:
+    """All jobs."""
+
+    zone: tzinfo | None = None
+    """In which the times of day are that jobs begin at; None is the local one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedErrors:
+    """All kinds of errors in a window."""
+
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRuns:
+    """A run and what it is held against."""
+
+    after: int
+    before: int | None = None
+    """None for the last success of its job before it."""
+
+
+AskedBoard: TypeAlias = AskedJobs | AskedErrors | AskedRuns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,31 +117,31 @@ class Gatherer:
         *,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
         at_once: bool = False,
-        pasts: dict[tuple[int, ...], JobPast] | None = None,
+        baselines: dict[tuple[int, ...], JobBaseline] | None = None,
     ) -> None:
-        """Prepare; with `at_once` one poll reads what else several would. `pasts` as for a Judge."""
+        """Prepare; with `at_once` one poll reads what else several would. `baselines` as for a HealthReader."""
         self._monotonic = monotonic
         self._errors_a_poll = ERRORS_AT_ONCE if at_once else ERRORS_A_POLL
-        self._judge = Judge(
+        self._health = HealthReader(
             thresholds=thresholds,
-            budget_s=AT_ONCE_S if at_once else PASTS_BUDGET_S,
+            budget_s=AT_ONCE_S if at_once else BASELINES_BUDGET_S,
             at_once=at_once,
-            pasts=pasts,
+            baselines=baselines,
             monotonic=monotonic,
         )
-        self._boards = BoardsGatherer(monotonic, at_once=at_once)
-        self._details = DetailsGatherer()
+        self._boards = BoardCache(monotonic, at_once=at_once)
+        self._details = RunDetailsCache()
         self.forget()
 
     def forget(self) -> None:
         """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
         self._listing = Listing()
-        self._facts = RunFacts(errors_a_poll=self._errors_a_poll)
-        self._known_errors = KnownErrors()
+        self._facts = ListedRunCache(errors_a_poll=self._errors_a_poll)
+        self._known_errors = ErrorKindCache()
         self._fleet_key: tuple[Grid, Window] | None = None
         self._fleet = FleetSeries()
         self._details.forget()
-        self._judge.forget()
+        self._health.forget()
         self._boards.forget()
 
     def read(self, reader: Reader, watch: Watch) -> Snapshot:
@@ -121,7 +155,7 @@ class Gatherer:
             changed = facts.renew(reader, listed.runs)
             if watch.endpoints:
                 facts.renew_endpoints(reader, now_s)
-            judged = self._judge.judge(
+            health = self._health.read(
                 reader,
                 listed.runs,
                 now=now,
@@ -135,11 +169,11 @@ class Gatherer:
                 behind_s=reader.behind_s,
                 read_at=0.0,
                 poll_ms=0.0,
-                runs=judged.runs,
-                findings=judged.findings,
-                doubts=judged.doubts,
-                pasts=judged.pasts,
-                outage=judged.outage,
+                runs=health.runs,
+                findings=health.findings,
+                doubts=health.doubts,
+                baselines=health.baselines,
+                outage=health.outage,
                 job=watch.job,
                 complete=listed.complete,
                 living=listed.living,
@@ -152,8 +186,8 @@ class Gatherer:
                 endpoints=facts.endpoints if watch.endpoints else {},
                 fleet=self._read_fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
-                details=_judged_as(judged.runs, self._details.read(reader, watch.open_run, now_s)),
-                board=self._boards.read(reader, watch.board, judged.runs, now),
+                details=_in_state_of(health.runs, self._details.read(reader, watch.open_run, now_s)),
+                board=self._boards.read(reader, watch.board, health.runs, now),
             )
         done = self._monotonic()
         return replace(snapshot, read_at=done, poll_ms=(done - began) * 1000)
@@ -194,8 +228,92 @@ class Gatherer:
         return self._fleet
 
 
-def _judged_as(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:
+def _in_state_of(runs: Sequence[Run], details: RunDetails | None) -> RunDetails | None:
     """Return the details of the open run in the state that the list gives it."""
     if details is None or details.run is None:
         return details
     return replace(details, run=next((run for run in runs if run.run_id == details.run_id), details.run))
+
+
+JOBS_BUDGET_S: Final = 0.15
+"""How long one poll may read histories; the rest follows in the next."""
+
+ERRORS_EVERY_S: Final = 10.0
+"""How often errors are grouped again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a comparison, and what its run was like when it was read."""
+
+    stamp: object
+    details: RunDetails
+
+
+class BoardCache:
+    """Answer what a board asks for. Not thread-safe: one poller owns it."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, at_once: bool = False) -> None:
+        """Prepare; `at_once` reads the histories of all jobs in one poll."""
+        self._monotonic = monotonic
+        self._budget_s = None if at_once else JOBS_BUDGET_S
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every answer."""
+        self._asked: AskedBoard | None = None
+        self._jobs: JobHistoryCache | None = None
+        self._errors: tuple[float, ErrorsBoard] | None = None
+        self._ended: dict[int, Run] = {}
+        self._sides: dict[int, _Side] = {}
+        self._reference: int | None = None
+
+    def read(self, reader: Reader, asked: AskedBoard | None, runs: Sequence[Run], now: datetime) -> AnyBoard | None:
+        """Return the board that is asked for; `runs` are those of the list, in their states. Raises StoreError."""
+        if asked != self._asked:
+            self.forget()
+            self._asked = asked
+        if isinstance(asked, AskedJobs):
+            return self._jobs_board(reader, asked, runs)
+        if isinstance(asked, AskedErrors):
+            return self._errors_board(reader, asked, now)
+        if isinstance(asked, AskedRuns):
+            return self._runs_board(reader, asked, runs)
+        return None
+
+    def _jobs_board(self, reader: Reader, asked: AskedJobs, runs: Sequence[Run]) -> JobsBoard:
+        if self._jobs is None:
+            self._jobs = JobHistoryCache(zone=asked.zone, budget_s=self._budget_s, monotonic=self._monotonic)
+        histories = self._jobs.read(reader, runs)
+        return JobsBoard(histories=histories, complete=self._jobs.complete, there_are=self._jobs.there_are)
+
+    def _errors_board(self, reader: Reader, asked: AskedErrors, now: datetime) -> ErrorsBoard:
+        at = self._monotonic()
+        if self._errors is None or at - self._errors[0] >= ERRORS_EVERY_S:
+            since = now - timedelta(seconds=asked.window_s)
+            kinds = read_kinds(reader, since, MOST_KINDS, known=self._ended)
+            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds), cut=len(kinds) >= MOST_KINDS))
+        return self._errors[1]
+
+    def _runs_board(self, reader: Reader, asked: AskedRuns, runs: Sequence[Run]) -> RunsBoard:
+        shown = {run.run_id: run for run in runs}
+        after = self._side(reader, asked.after, shown.get(asked.after))
+        before_id = asked.before
+        if before_id is None and after.run is not None:
+            if self._reference is None:
+                found = last_success(reader, after.run)
+                self._reference = found.run_id if found is not None else None
+            before_id = self._reference
+        before = self._side(reader, before_id, shown.get(before_id)) if before_id is not None else None
+        return RunsBoard(after=after, before=before)
+
+    def _side(self, reader: Reader, run_id: int, listed: Run | None) -> RunDetails:
+        """Ask for one side where its run has changed since it was last asked for."""
+        run = reader.run(run_id)
+        if run is None:
+            return RunDetails(run=None, run_id=run_id)
+        stamp = (run.status, run.requests, run.errors, run.progress_at, run.ended_at)
+        known = self._sides.get(run_id)
+        if known is None or known.stamp != stamp:
+            known = self._sides[run_id] = _Side(stamp, read_side(reader, run))
+        return replace(known.details, run=listed or run)
