@@ -13,23 +13,23 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from threading import get_ident
-from typing import Any
 
 from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
 from tracking_core.delivery.run_registry import RunState
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Receipt
 from tracking_core.identity import format_run_id
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
-from tracking_core.process.forks import Step, around_forks
+from tracking_core.process.forks import Step, around_forks, renew_in_child
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import ReentrantLock, take
 from tracking_core.records import RunMetrics
 from tracking_core.states import RunStatus
-from tracking_core.store.base import Store, Writer
+from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
 
 logger = logging.getLogger(__name__)
@@ -118,12 +118,14 @@ class _LoudTracker(SimpleETLTracker):
 
     def _make_delivery(self) -> Delivery:
         return KeptDelivery(
-            self._store,
-            deadline=self._settings.deadline,
-            switch=self._switch,
-            health=self._health,
-            spool=NoSpool(),
-            breaker=_AlwaysTry(),
+            StoreLink(
+                self._store,
+                deadline=self._settings.deadline,
+                switch=self._switch,
+                spool=NoSpool(),
+                health=self._health,
+                breaker=_AlwaysTry(),
+            )
         )
 
     def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:  # noqa: ARG002 - the base's
@@ -148,32 +150,32 @@ class _AlwaysTry(Breaker):
 class KeptDelivery(ImmediateDelivery):
     """An immediate delivery that keeps its connection and raises TrackingError where the other returns False."""
 
-    def __init__(self, open_store: Callable[[], Store], **settings: Any) -> None:
-        """Take what `ImmediateDelivery` takes."""
+    def __init__(self, link: StoreLink) -> None:
         self._writer: Writer | None = None
         self._close_writer: Callable[[], object] | None = None
         # Guards the connection, which no two threads may use at a time; held while the store is waited for.
         self._connection_lock = ReentrantLock(slow=True)
         self._used_by: int | None = None
-        super().__init__(open_store, **settings)
+        super().__init__(link)
         around_forks(Step.THREADS, self._pause)
+        renew_in_child(self._disown)
 
-    def _write(self, way: Attempt) -> Receipt:
+    def _write(self, attempt: Attempt) -> Receipt:
         held: list[bool] = []
         try:
             if self._is_used_here or not take(self._connection_lock, held, 0 if deadlines.is_leaving() else -1):
                 # A signal or a `__del__` came while this very thread was at it, or another one is and we leave.
-                return super()._write(way)
+                return super()._write(attempt)
             self._used_by = get_ident()
             was_kept = self._writer is not None
             try:
-                return self._write_kept(way)
+                return self._write_kept(attempt)
             except StoreUnavailable:
                 self._let_go()
                 if not was_kept:
                     raise
                 # A connection that lay idle may have been cut off; events carry their own guard against a second copy.
-                return self._write_kept(way)
+                return self._write_kept(attempt)
             except BaseException:
                 # Interrupted in the midst of an exchange: whatever it holds goes with it.
                 self._let_go()
@@ -187,16 +189,16 @@ class KeptDelivery(ImmediateDelivery):
     def _is_used_here(self) -> bool:
         return self._used_by == get_ident()
 
-    def _write_kept(self, way: Attempt) -> Receipt:
+    def _write_kept(self, attempt: Attempt) -> Receipt:
         if self._writer is None:
-            writer = self._open_store().writer(self._deadline)
+            writer = self._link.connect()
             self._writer = writer
             # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
-        return self._exchange(self._writer, way)
+        return self._exchange(self._writer, attempt)
 
-    def _not_taken(self, way: Attempt, state: RunState, error: Exception | None) -> Receipt | None:
-        self._drop(way, state)
+    def _not_taken(self, attempt: Attempt, state: RunState, error: BaseException | None) -> Receipt | None:
+        self._drop(attempt, state)
         assert error is not None
         raise _as_tracking_error(error) from error
 
@@ -223,9 +225,8 @@ class KeptDelivery(ImmediateDelivery):
             if True in held:
                 self._connection_lock.release()
 
-    def _renew(self) -> None:
-        """Become another writer in a forked child, with a connection of its own."""
-        super()._renew()
+    def _disown(self) -> None:
+        """Use another connection in a forked child, and leave the parent's open."""
         self._used_by = None
         if self._writer is not None:
             _inherited.append(self._writer)
@@ -239,5 +240,5 @@ def _close_quietly(writer: Writer) -> None:
         writer.close()
 
 
-def _as_tracking_error(error: Exception) -> TrackingError:
+def _as_tracking_error(error: BaseException) -> TrackingError:
     return error if isinstance(error, TrackingError) else StoreError(f"{type(error).__name__}: {error}")

@@ -119,26 +119,25 @@ class SimpleETLTracker:
         return _remade, (type(self), self._location, asdict(self._settings))
 
     def _make_delivery(self) -> Delivery:
-        settings, spool = self._settings, SpoolAtNeed(self._make_spool)
-        if settings.delivery == "immediate":
-            # Imported when it is known which one is needed; importing the package loads neither.
-            load("tracking_core.delivery.immediate")
+        # Imported when it is known which one is needed; importing the package loads neither.
+        kind = f"tracking_core.delivery.{self._settings.delivery}"
+        load("tracking_core.delivery.store_link", kind)
+        from tracking_core.delivery.store_link import StoreLink
+
+        link = StoreLink(
+            self._store,
+            deadline=self._settings.deadline,
+            switch=self._switch,
+            spool=SpoolAtNeed(self._make_spool),
+            health=self._health,
+        )
+        if self._settings.delivery == "immediate":
             from tracking_core.delivery.immediate import ImmediateDelivery
 
-            return ImmediateDelivery(
-                self._store, deadline=settings.deadline, switch=self._switch, health=self._health, spool=spool
-            )
-        load("tracking_core.delivery.buffered")
+            return ImmediateDelivery(link)
         from tracking_core.delivery.buffered import BufferedDelivery
 
-        return BufferedDelivery(
-            self._store,
-            deadline=settings.deadline,
-            switch=self._switch,
-            health=self._health,
-            spool=spool,
-            overload=settings.overload,
-        )
+        return BufferedDelivery(link, overload=self._settings.overload)
 
     def _make_spool(self) -> Spool:
         load("tracking_core.delivery.spool")

@@ -22,6 +22,7 @@ from tracking_core.delivery.base import NoSpool
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import Batch, RequestRow, RunStart, tally
 from tracking_core.failures import Failure
 from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
@@ -151,14 +152,18 @@ def immediate(open_store: Callable[[], Store], deadline: float) -> tuple[Immedia
     """Return a tracker's immediate delivery, but without a spool and not affected by the environment."""
     errors = FirstError()
     switch = TrackingSwitch(environ={})
-    return ImmediateDelivery(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors), errors
+    return ImmediateDelivery(
+        StoreLink(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors)
+    ), errors
 
 
 def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[BufferedDelivery, FirstError]:
     """Return a tracker's buffered delivery, but without a spool and not affected by the environment."""
     errors = FirstError()
     switch = TrackingSwitch(environ={})
-    return BufferedDelivery(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors), errors
+    return BufferedDelivery(
+        StoreLink(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors)
+    ), errors
 
 
 def remove_probes(target: Target) -> int:

@@ -17,7 +17,7 @@ from tests.support.peek import peek
 from tests.support.proxy import PostgresProxy
 from tracking_core import SimpleETLTracker
 from tracking_core.config import resolve
-from tracking_core.delivery.event_queue import MOST_REQUESTS, MOST_WORDS
+from tracking_core.delivery.event_queue import MOST_EVENTS, MOST_REQUESTS
 from tracking_core.errors import SchemaNewer
 from tracking_core.store import open_store
 
@@ -196,7 +196,7 @@ def test_more_events_than_the_store_takes(
     tracker.flush()
     proxy.freeze()
     total = MOST_REQUESTS + 20_000
-    failures = 4 * MOST_WORDS if overload == "aggregate" else 1
+    failures = 4 * MOST_EVENTS if overload == "aggregate" else 1
     if overload == "wait":
         healer = threading.Timer(3, lambda: (proxy.cut(), proxy.resume()))
         healer.start()

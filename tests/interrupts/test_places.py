@@ -25,8 +25,8 @@ from tracking_core.store.postgres.pipeline import quiet_pipeline
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an queue have room for two requests and four words."""
-    for name, value in {"MOST_REQUESTS": 2, "MOST_WORDS": 4, "FOLD_FROM": 2}.items():
+    """Let a queue have room for two requests and four words."""
+    for name, value in {"MOST_REQUESTS": 2, "MOST_EVENTS": 4, "FOLD_FROM": 2}.items():
         monkeypatch.setattr(module, name, value, raising=False)
 
 
@@ -37,9 +37,9 @@ def test_a_request_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
             queue.request(raw(page))
         outcome = at_step(lambda queue=queue: queue.request(raw(3)), step, Late)  # type: ignore[misc]
         queue.request(raw(4))
-        overflow = queue.take_overflow()
-        assert overflow is not None
-        (cell,) = overflow.cells.values()
+        aggregate = queue.take_aggregate()
+        assert aggregate is not None
+        (cell,) = aggregate.cells.values()
         assert cell.requests - 2 in ((0, 1) if outcome.came_out else (1,))
         assert (cell.items, cell.duration_ms, sum(cell.histogram.values())) == (
             3 * cell.requests,
@@ -54,11 +54,11 @@ def test_an_error_beyond_the_bounds_is_counted_whole_or_not_at_all() -> None:
     for step in count(1):
         queue = EventQueue(overload="aggregate")
         for _ in range(5):
-            queue.word(error())
-        outcome = at_step(lambda queue=queue: queue.word(error()), step, Late)  # type: ignore[misc]
-        overflow = queue.take_overflow()
-        assert overflow is not None
-        ((_, many),) = overflow.errors.values()
+            queue.event(error())
+        outcome = at_step(lambda queue=queue: queue.event(error()), step, Late)  # type: ignore[misc]
+        aggregate = queue.take_aggregate()
+        assert aggregate is not None
+        ((_, many),) = aggregate.errors.values()
         assert many - 1 in ((0, 1) if outcome.came_out else (1,))
         if not outcome.raised:
             break
@@ -68,10 +68,10 @@ def test_an_interrupted_call_loses_no_word_that_waits() -> None:
     for step in count(1):
         queue = EventQueue(overload="aggregate")
         for name in ("a", "b", "c"):
-            queue.word(phase("completed", name))
-        queue.word(phase("running", "d", items=1))
-        outcome = at_step(lambda queue=queue: queue.word(phase("running", "d", items=2)), step, Late)  # type: ignore[misc]
-        words = queue.take_words(99)
+            queue.event(phase("completed", name))
+        queue.event(phase("running", "d", items=1))
+        outcome = at_step(lambda queue=queue: queue.event(phase("running", "d", items=2)), step, Late)  # type: ignore[misc]
+        words = queue.take_events(99)
         assert words[:3] == [phase("completed", name) for name in ("a", "b", "c")]
         assert words[3] == phase("running", "d", items=1)
         if not outcome.raised:
@@ -90,7 +90,7 @@ def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
     assert peek(sqlite_store_dsn, "SELECT run_id FROM tracking.runs WHERE status <> 'completed'") == []
 
 
-@pytest.mark.parametrize("verb", ["ship", "let_go"])
+@pytest.mark.parametrize("verb", ["send", "leave"])
 def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: str) -> None:
     for step in count(1, 5):
         bench = Bench()
@@ -101,8 +101,8 @@ def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: s
         bench.phase()
         outcome = at_step(getattr(bench.sender, verb), step, Late)
         bench.log(1)
-        bench.sender.ship()
-        bench.sender.let_go()
+        bench.sender.send()
+        bench.sender.leave()
         written = [*bench.store.batches, *bench.spool.batches]
         once = list({(batch.writer_id, batch.batch_seq): batch for batch in written}.values())
         numbers = [row.seq for batch in once for row in (*batch.requests, *batch.errors)]
@@ -132,7 +132,7 @@ def test_what_an_interrupted_call_recorded_is_counted_once(sqlite_store_dsn: str
         if not outcome.raised:
             break
     # What interrupts a function that SQLite calls is a fault of the store, which is left alone for a moment.
-    tracker._delivery._breaker.worked()  # type: ignore[attr-defined]
+    tracker._delivery._link.breaker.worked()  # type: ignore[attr-defined]
     report = tracker.flush()
     rows = peek(sqlite_store_dsn, "SELECT count(*) FROM tracking.requests")[0][0]
     assert (report, step > 300) == (DeliveryReport(sent=rows + 1, spooled=0, dropped=0), True)

@@ -12,15 +12,13 @@ from tests.support.clocks import ManualClock
 from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
-from tracking_core.delivery import backlog as backlog_module
 from tracking_core.delivery import event_queue
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
-from tracking_core.delivery.health_log import HealthLog
-from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.delivery.spool import DiskSpool
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.failures import Failure
@@ -39,25 +37,24 @@ class Bench:
 
     def __init__(self, overload: str = "aggregate", clock: ManualClock | None = None) -> None:
         self.store, self.clock, self.spool = FakeStore(), clock or ManualClock(us=BEGAN_US), MemorySpool()
-        self.switch, self.runs, self.queue = TrackingSwitch({}), RunRegistry(), EventQueue(overload=overload)
+        self.switch, self.queue = TrackingSwitch({}), EventQueue(overload=overload)
         self.store.store_us = BEGAN_US
         self.breaker = Breaker(lambda: 0.0)
-        self.sender = BatchSender(
+        self.link = StoreLink(
             lambda: self.store,  # type: ignore[arg-type, return-value]
-            self.queue,
-            self.runs,
             deadline=1,
             switch=self.switch,
-            health=HealthLog(),
             clock=self.clock,
             spool=self.spool,
             breaker=self.breaker,
         )
+        self.runs = self.link.runs
+        self.sender = BatchSender(self.link, self.queue)
 
     def begin(self, run_id: int = RUN) -> None:
         start = start_of(run_id)
         self.runs.begin(start, self.clock.monotonic())
-        self.queue.word(start)
+        self.queue.event(start)
 
     def log(self, count: int, *, run_id: int = RUN, error: str | None = None) -> None:
         for page in range(count):
@@ -65,19 +62,19 @@ class Bench:
 
     def fail(self, message: str = "oops", run_id: int = RUN) -> None:
         failure = Failure(error_type="E", message=message, traceback="Traceback …", fingerprint="f00d")
-        self.queue.word(RawError(run_id, self.clock.us, None, failure))
+        self.queue.event(RawError(run_id, self.clock.us, None, failure))
 
     def phase(self, status: str = "running", run_id: int = RUN) -> None:
-        self.queue.word(RawPhase(run_id, self.clock.us, "extract", status, {}, {"a": 1}, None))
+        self.queue.event(RawPhase(run_id, self.clock.us, "extract", status, {}, {"a": 1}, None))
 
     def end(self, run_id: int = RUN) -> None:
-        self.queue.word(RawEnd(run_id, self.clock.us, "completed", None, "job"))
+        self.queue.event(RawEnd(run_id, self.clock.us, "completed", None, "job"))
 
     def ship(self, seconds: float = 0.0) -> DeliveryReport:
         self.clock.seconds += seconds
         self.clock.us += round(seconds * 1_000_000)
-        self.sender.ship()
-        return self.sender.report
+        self.sender.send()
+        return self.link.report
 
     def down(self) -> None:
         self.store.failing = {"writer", "write"}
@@ -198,7 +195,7 @@ def test_leaving_spools_a_batch_that_was_made_ahead(bench: Bench) -> None:
     bench.store.failing, bench.store.fault = {"write after meanwhile"}, KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         bench.ship()
-    bench.sender.let_go()
+    bench.sender.leave()
     assert sum(len(batch.requests) for batch in bench.spool.batches) == 2 * SHIP_MOST
 
 
@@ -315,9 +312,9 @@ def test_spools_of_dead_processes_are_looked_for_once_a_minute(bench: Bench, tmp
     asked: list[bool] = []
     replay = bench.spool.replay
 
-    def remember(write: Callable[[Batch], Receipt], *, until: float | None = None, others: bool = True) -> Replay:
+    def remember(write: Callable[[Batch], Receipt], *, others: bool = True, **more: object) -> Replay:
         asked.append(others)
-        return replay(write)
+        return replay(write, others=others, **more)  # type: ignore[arg-type]
 
     bench.spool.replay = remember  # type: ignore[method-assign]
     bench.ship()
@@ -336,7 +333,7 @@ def test_a_dead_process_s_batches_are_sent_and_not_counted_as_one_s_own(tmp_path
     assert dead.take(batch_of(5, starts=(start_of(),)))
     dead.close()
     mine = DiskSpool(bench.store.label, (tmp_path,))
-    bench.sender._spool = mine
+    bench.link.spool = mine
     bench.begin(OTHER_RUN)
     assert bench.ship() == DeliveryReport(sent=1)
     assert bench.totals() == {RUN: 5}
@@ -498,8 +495,12 @@ def test_a_poison_word_is_dropped_alone(bench: Bench) -> None:
 
 @pytest.fixture
 def cramped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Return a bench whose store is down and whose spool is full, with room for five batches."""
-    monkeypatch.setattr(backlog_module, "MOST_BATCHES", 5)
+    """Return a bench whose store is down and whose spool is full, with room for 50 requests and 30 other events."""
+    monkeypatch.setattr(event_queue, "MOST_REQUESTS", 50)
+    monkeypatch.setattr(event_queue, "MOST_EVENTS", 30)
+    bench.queue = EventQueue(overload="aggregate")
+    bench.sender = BatchSender(bench.link, bench.queue)
+    bench.begin()
     bench.down()
     bench.spool.full = True
     return bench
@@ -509,40 +510,38 @@ def test_what_nobody_takes_waits_in_memory_and_is_sent_when_the_store_works_agai
     for _ in range(3):
         cramped.log(4)
         assert cramped.ship() == DeliveryReport()
+        assert cramped.sender.is_stuck
     cramped.up()
     assert cramped.ship(1.0) == DeliveryReport(sent=13)
+    assert not cramped.sender.is_stuck
     assert cramped.totals() == {RUN: 12}
     assert len(cramped.store.events("requests")) == 12
 
 
-def test_memory_is_bounded_totals_stay_exact_and_words_are_all_kept(cramped: Bench) -> None:
+def test_memory_is_bounded_totals_stay_exact_and_events_are_all_kept(cramped: Bench) -> None:
     for _ in range(40):
         cramped.log(10)
         cramped.fail()
         cramped.ship()
-        assert len(cramped.sender._backlog) <= 5
+        assert len(cramped.queue.requests) <= 50
+        assert cramped.sender.unsent <= 20
     cramped.phase("completed")
     cramped.end()
     cramped.ship()
-    dropped = cramped.sender.report.dropped
-    assert dropped > 300
     cramped.up()
     report = cramped.ship(1.0)
+    rows, errors = cramped.store.events("requests"), cramped.store.events("errors")
+    dropped = 440 - len(rows) - len(errors)
+    assert dropped > 300
     assert report == DeliveryReport(sent=443 - dropped, dropped=dropped)
     assert cramped.totals() == {RUN: 400}
-    assert len(cramped.store.events("errors")) == 40
+    assert sum(error.many for error in errors) == 40
     assert len(cramped.store.events("ends")) == 1
-    assert len(cramped.store.events("requests")) == 400 - dropped
-    last = cramped.store.events("ledger")[-1]
+    last = max(cramped.store.events("ledger"), key=lambda entry: entry.emitted)
     assert (last.emitted, last.dropped) == (440, dropped)
-    assert last.emitted == len(cramped.store.events("requests")) + 40 + dropped
 
 
-def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_counted(
-    cramped: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_ERRORS", 300)
-    monkeypatch.setattr(event_queue, "MOST_WORDS", 400)
+def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_counted(cramped: Bench) -> None:
     for number in range(6_000):
         cramped.fail(f"number {number}")
         if number % 500 == 0:
@@ -550,14 +549,12 @@ def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_co
     cramped.phase("completed")
     cramped.end()
     cramped.ship()
-    waiting = [len(each.batch.errors) for each in cramped.sender._backlog._waiting]
-    assert len(waiting) <= 5
-    assert max(waiting) <= 300 + 200
+    assert len(cramped.queue.events) <= 32
     cramped.up()
     report = cramped.ship(1.0)
     errors = cramped.store.events("errors")
     assert sum(error.many for error in errors) == 6_000
-    assert len(errors) < 1_000
+    assert len(errors) < 100
     assert {error.fingerprint for error in errors} == {"f00d"}
     assert any("[kept as one for " in error.message for error in errors)
     ledger = cramped.store.events("ledger")
@@ -566,49 +563,78 @@ def test_a_flood_of_errors_that_nobody_takes_is_bounded_in_number_and_each_is_co
     assert report == DeliveryReport(sent=len(errors) + 3, dropped=6_000 - len(errors))
 
 
-def test_a_flood_of_errors_is_bounded_in_bytes_by_counting_them_by_kind_at_last(
-    cramped: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_BYTES", 100_000)
-    for number in range(1_000):
-        cramped.fail(f"number {number}")
-        if number % 100 == 99:
-            cramped.ship()
-            assert cramped.sender._backlog._bytes() <= 100_000
-    cramped.up()
-    cramped.ship(1.0)
-    assert sum(error.many for error in cramped.store.events("errors")) == 1_000
-
-
 def test_memory_is_bounded_in_bytes_too(cramped: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_BYTES", 100_000)
-    for _ in range(4):
+    monkeypatch.setattr(event_queue, "MOST_LONG_BYTES", 100_000)
+    for _ in range(8):
         cramped.log(10, error="x" * 20_000)
         cramped.fail("y" * 60_000)
         cramped.ship()
-    assert cramped.sender._backlog._bytes() <= 100_000
+    waiting = [len(raw[9] or "") for raw in cramped.queue.requests]
+    waiting += [len(event.failure.message) for event in cramped.queue.events if isinstance(event, RawError)]
+    assert sum(waiting) <= 2 * (100_000 + 60_000)
     cramped.up()
     cramped.ship(1.0)
-    assert cramped.totals() == {RUN: 40}
-    assert len(cramped.store.events("errors")) == 4
+    assert cramped.totals() == {RUN: 80}
+    assert len(cramped.store.events("errors")) == 8
 
 
-def test_the_batch_that_a_store_may_have_seen_keeps_its_key_and_is_never_joined(cramped: Bench) -> None:
+def test_sums_of_a_long_time_without_store_and_spool_are_bounded(
+    cramped: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracking_core.delivery.aggregate.MOST_CELLS", 20)
+    cramped.ship()
+    for _ in range(100):
+        cramped.clock.us += 60_000_000
+        cramped.log(10)
+        cramped.ship()
+    cramped.up()
+    cramped.ship(1.0)
+    assert cramped.totals() == {RUN: 1_000}
+    assert max(len(batch.cells) for batch in cramped.store.batches) <= 60
+
+
+def test_a_batch_that_a_store_may_have_seen_keeps_its_key_and_content(cramped: Bench) -> None:
     cramped.store.failing = {"write"}
+    cramped.log(10)
+    cramped.ship()
+    tries = len(cramped.store.calls)
     for _ in range(20):
         cramped.log(10)
         cramped.ship()
-    seen = cramped.sender._backlog.first
-    assert add_up(seen.cells).runs[RUN].requests == 10
-    assert seen.batch_seq == 1
+    assert cramped.sender.unsent == 10
+    assert len(cramped.store.calls) == tries, "the breaker leaves the store alone"
+    cramped.up()
+    cramped.ship(1.0)
+    first = cramped.store.batches[0]
+    assert (first.batch_seq, len(first.requests)) == (1, 10)
+
+
+def test_a_full_spool_is_asked_again_when_the_store_was(cramped: Bench) -> None:
+    cramped.log(4)
+    cramped.ship()
+    cramped.spool.full = False
+    assert cramped.ship() == DeliveryReport()
+    assert cramped.ship(1.0) == DeliveryReport(spooled=5)
+
+
+def test_the_duration_of_a_run_does_not_count_how_long_its_end_waited(cramped: Bench) -> None:
+    cramped.log(1)
+    cramped.ship()
+    cramped.clock.seconds += 5.0
+    cramped.runs.end(RUN, cramped.clock.monotonic())
+    cramped.end()
+    cramped.ship(600.0)
+    cramped.up()
+    cramped.ship(60.0)
+    assert cramped.store.events("ends")[0].duration_ms == 5_000
 
 
 def test_leaving_puts_into_the_spool_what_waits_in_memory(cramped: Bench) -> None:
     cramped.log(4)
     cramped.ship()
     cramped.spool.full = False
-    cramped.sender.let_go()
-    assert cramped.sender.report == DeliveryReport(spooled=5)
+    cramped.sender.leave()
+    assert cramped.link.report == DeliveryReport(spooled=5)
     assert cramped.spool.closed == 1
 
 
@@ -636,15 +662,15 @@ def test_a_leaving_thread_hands_over_what_the_writer_has_in_its_hands_and_each_i
         assert goes_on.wait(30)
 
     bench.store.on_batch = slow
-    writer = threading.Thread(target=bench.sender.ship)
+    writer = threading.Thread(target=bench.sender.send)
     writer.start()
     assert hands_over.wait(30)
-    bench.sender.let_go(time.monotonic() + 0.3)
-    assert bench.sender.report == DeliveryReport(sent=1, spooled=SHIP_MOST + 3_501)
+    bench.sender.leave(time.monotonic() + 0.3)
+    assert bench.link.report == DeliveryReport(sent=1, spooled=SHIP_MOST + 3_501)
     # It lives on after all, and replays what was handed over.
     goes_on.set()
     writer.join()
-    assert bench.sender.report == DeliveryReport(sent=SHIP_MOST + 3_502)
+    assert bench.link.report == DeliveryReport(sent=SHIP_MOST + 3_502)
     assert bench.totals() == {RUN: SHIP_MOST + 3_500}
     assert sorted({row.seq for row in bench.store.events("requests")}) == list(range(1, SHIP_MOST + 3_501))
     closing = bench.store.events("ledger")[-1]
@@ -657,12 +683,12 @@ def test_without_a_spool_a_leaving_process_sends_the_totals_and_the_words(bench:
     bench.log(SHIP_MOST + 2_500)
     bench.end()
     with deadlines.limit_thread(threading.get_ident(), time.monotonic() - 1):
-        bench.sender.ship()
-    bench.sender.let_go(time.monotonic() + 60)
+        bench.sender.send()
+    bench.sender.leave(time.monotonic() + 60)
     assert bench.totals() == {RUN: SHIP_MOST + 2_500}
     assert [end.status for end in bench.store.events("ends")] == ["completed"]
     assert bench.store.events("requests") == []
-    assert bench.sender.report == DeliveryReport(sent=2, dropped=SHIP_MOST + 2_500)
+    assert bench.link.report == DeliveryReport(sent=2, dropped=SHIP_MOST + 2_500)
     entry = bench.store.events("ledger")[-1]
     assert (entry.emitted, entry.dropped) == (SHIP_MOST + 2_500, SHIP_MOST + 2_500)
 
@@ -679,39 +705,24 @@ def test_the_end_of_a_run_carries_how_many_requests_were_accepted_before_it(benc
 def test_what_cannot_be_spooled_at_the_end_is_counted_as_dropped(cramped: Bench) -> None:
     cramped.log(4)
     cramped.ship()
-    cramped.sender.let_go()
-    assert cramped.sender.report == DeliveryReport(dropped=5)
+    cramped.sender.leave()
+    assert cramped.link.report == DeliveryReport(dropped=5)
 
 
-def test_where_callers_wait_no_detail_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_BATCHES", 2)
+def test_where_callers_wait_no_detail_is_given_up() -> None:
     bench = Bench("wait")
     bench.begin()
     bench.down()
     bench.spool.full = True
-    bench.log(5 * SHIP_MOST)
+    bench.log(5 * SHIP_MOST, error="x" * 1_000)
     for _ in range(20):
         bench.ship()
-    assert len(bench.sender._backlog) == 2
-    assert len(bench.queue.requests) == 3 * SHIP_MOST
+    assert len(bench.queue.requests) + bench.sender.unsent == 5 * SHIP_MOST
     bench.up()
-    for _ in range(3):
+    for _ in range(30):
         bench.ship(1.0)
     assert len(bench.store.events("requests")) == 5 * SHIP_MOST
-    assert bench.sender.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
-
-
-def test_where_callers_wait_not_even_bytes_cost_detail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog_module, "MOST_BYTES", 400 * SHIP_MOST)
-    bench = Bench("wait")
-    bench.begin()
-    bench.down()
-    bench.spool.full = True
-    bench.log(5 * SHIP_MOST)
-    for _ in range(20):
-        bench.ship()
-    assert bench.sender.report.dropped == 0
-    assert len(bench.sender._backlog) == 2
+    assert bench.link.report == DeliveryReport(sent=5 * SHIP_MOST + 1)
 
 
 def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
@@ -728,7 +739,7 @@ def test_requests_that_found_no_room_are_counted_as_dropped_and_not_as_sent(
 
 
 def test_a_call_from_within_does_not_disturb_the_batch_under_way(bench: Bench) -> None:
-    bench.store.on_batch = lambda _batch: (bench.sender.ship(), bench.sender.let_go())  # type: ignore[func-returns-value]
+    bench.store.on_batch = lambda _batch: (bench.sender.send(), bench.sender.leave())  # type: ignore[func-returns-value]
     bench.log(3)
     assert bench.ship() == DeliveryReport(sent=4)
     assert bench.store.closed == 0
@@ -738,7 +749,7 @@ def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_n
     bench.log(2)
     bench.ship()
     begin_in_child()
-    assert bench.sender.report == DeliveryReport()
+    assert bench.link.report == DeliveryReport()
     bench.log(1)
     bench.ship()
     assert (bench.store.opened, bench.store.closed) == (2, 0)
@@ -748,6 +759,6 @@ def test_a_forked_child_neither_uses_nor_closes_the_connection_and_counts_from_n
 
 
 def test_a_count_of_a_source_is_sent(bench: Bench) -> None:
-    bench.queue.word(RawCount(RUN, bench.clock.us, "contacts", 12))
+    bench.queue.event(RawCount(RUN, bench.clock.us, "contacts", 12))
     bench.ship()
     assert [(count.entity, count.items) for count in bench.store.events("source_counts")] == [("contacts", 12)]

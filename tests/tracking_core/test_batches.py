@@ -1,7 +1,5 @@
 """What is made of batches: taken apart without loss, joined without loss, made smaller with exact totals."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +19,6 @@ from tests.tracking_core.sample_batches import (
 from tracking_core.delivery.batches import (
     LEFT_OUT,
     OTHER_ENDPOINTS,
-    bytes_of,
     events_in,
     events_of,
     fewer,
@@ -30,7 +27,7 @@ from tracking_core.delivery.batches import (
     loose_of,
     only_runs,
     parts_of,
-    with_errors_by_kind,
+    standing_for,
     with_short_errors,
     without_detail,
     without_runs,
@@ -146,20 +143,11 @@ def test_a_long_message_without_a_traceback_is_shortened_too() -> None:
     assert [(error.message, error.traceback) for error in short.errors] == [("x" * 200, LEFT_OUT)]
 
 
-def test_one_error_of_each_kind_stands_for_all_with_their_number() -> None:
-    kinds = ["a", "b", "a", "a", "c"]
-    batch = batch_of(0, errors=tuple(raised(seq, fingerprint=kind) for seq, kind in enumerate(kinds, start=1)))
-    folded, gone = with_errors_by_kind(batch)
-    assert [(error.seq, error.many, error.message) for error in folded.errors] == [
-        (1, 3, "oops\n[kept as one for 3 errors]"),
-        (2, 1, "oops"),
-        (5, 1, "oops"),
-    ]
-    assert gone == {RUN: 2}
-    twice, gone = with_errors_by_kind(replace(folded, errors=(*folded.errors, raised(9, fingerprint="a"))))
-    assert (twice.errors[0].many, twice.errors[0].message) == (4, "oops\n[kept as one for 4 errors]")
-    assert gone == {RUN: 1}
-    assert with_errors_by_kind(twice) == (twice, {})
+def test_an_error_that_stands_for_others_says_so_with_their_number() -> None:
+    first = standing_for(raised(1), 3)
+    assert (first.many, first.message) == (3, "oops\n[kept as one for 3 errors]")
+    assert standing_for(first, 4).message == "oops\n[kept as one for 4 errors]"
+    assert standing_for(first, 3) is first
 
 
 @given(batches, batches)
@@ -217,8 +205,3 @@ def test_cells_are_joined_until_few_are_left_and_their_totals_stay(most: int) ->
 
 def test_few_cells_are_left_as_they_are() -> None:
     assert fewer(MIXED.cells) == MIXED.cells
-
-
-def test_long_texts_count_as_memory() -> None:
-    assert bytes_of(batch_of(0, errors=(raised(1, traceback="x" * 10_000),))) > 10_000
-    assert bytes_of(batch_of(500)) > 500 * 200

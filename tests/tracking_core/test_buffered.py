@@ -108,7 +108,7 @@ def test_the_flush_interval_is_a_second(tracker: SimpleETLTracker, monkeypatch: 
     rested: list[float] = []
     delivery = tracker._delivery
     assert isinstance(delivery, BufferedDelivery)
-    monkeypatch.setattr(delivery._event_queue, "rest", lambda seconds: (rested.append(seconds), time.sleep(0.001)))
+    monkeypatch.setattr(delivery._queue, "rest", lambda seconds, **_: (rested.append(seconds), time.sleep(0.001)))
     tracker.start_run("interval")
     wait_until(lambda: len(rested) > 3, "the writer rested")
     assert set(rested) == {1.0}

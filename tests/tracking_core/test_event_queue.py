@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, start_of
+from tracking_core.delivery import aggregate as aggregate_module
 from tracking_core.delivery import event_queue as module
-from tracking_core.delivery import overflow as overflow_module
 from tracking_core.delivery.batches import LEFT_OUT, OTHER_ENDPOINTS
 from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.failures import Failure
@@ -39,9 +39,9 @@ def queue() -> EventQueue:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> EventQueue:
-    """Return an queue with room for four requests and six words."""
+    """Return a queue with room for four requests and six words."""
     monkeypatch.setattr(module, "MOST_REQUESTS", 4)
-    monkeypatch.setattr(module, "MOST_WORDS", 6)
+    monkeypatch.setattr(module, "MOST_EVENTS", 6)
     return EventQueue(overload="aggregate")
 
 
@@ -97,15 +97,15 @@ def test_a_megabyte_at_a_time_is_taken(queue: EventQueue) -> None:
 @pytest.mark.parametrize("word", [start_of(), RawEnd(RUN, 0, "completed", None, "job")], ids=["start", "end"])
 def test_a_start_and_an_end_wake_the_shipper_even_if_it_was_at_work(queue: EventQueue, word: object) -> None:
     queue._awake = True
-    queue.word(word)  # type: ignore[arg-type]
+    queue.event(word)  # type: ignore[arg-type]
     assert is_woken(queue)
 
 
 def test_other_words_wait_for_their_turn(queue: EventQueue) -> None:
     for word in (phase(), error(), RawCount(RUN, 0, "contacts", 3)):
-        queue.word(word)
+        queue.event(word)
     assert not is_woken(queue)
-    assert queue.take_words(10) == [phase(), error(), RawCount(RUN, 0, "contacts", 3)]
+    assert queue.take_events(10) == [phase(), error(), RawCount(RUN, 0, "contacts", 3)]
 
 
 def test_a_shipper_that_works_is_not_told_again_and_again(small: EventQueue) -> None:
@@ -122,56 +122,56 @@ def test_beyond_the_bound_requests_lose_their_detail_and_are_counted(small: Even
     for page in range(10):
         small.request(raw(page, endpoint=f"/{page % 2}"))
     assert len(small.requests) == 4
-    overflow = small.take_overflow()
-    assert overflow is not None
-    assert {key.endpoint: cell.requests for key, cell in overflow.cells.items()} == {"/0": 3, "/1": 3}
-    assert sum(cell.items for cell in overflow.cells.values()) == 6 * 3
-    assert small.take_overflow() is None
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    assert {key.endpoint: cell.requests for key, cell in aggregate.cells.items()} == {"/0": 3, "/1": 3}
+    assert sum(cell.items for cell in aggregate.cells.values()) == 6 * 3
+    assert small.take_aggregate() is None
 
 
 def test_what_is_added_up_lands_in_the_store_s_time(small: EventQueue) -> None:
     small.offset_us = 3_600_000_000
     for page in range(5):
         small.request(raw(page))
-    overflow = small.take_overflow()
-    assert overflow is not None
-    (key,) = overflow.cells
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    (key,) = aggregate.cells
     assert key.bucket * 1_000_000 >= BEGAN_US + 3_590_000_000
 
 
 def test_very_many_endpoints_become_one(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overflow_module, "MOST_CELLS", 3)
+    monkeypatch.setattr(aggregate_module, "MOST_CELLS", 3)
     for page in range(20):
         small.request(raw(0, endpoint=f"/{page}"))
-    overflow = small.take_overflow()
-    assert overflow is not None
-    assert {key.endpoint for key in overflow.cells} == {"/4", "/5", "/6", OTHER_ENDPOINTS}
-    assert sum(cell.requests for cell in overflow.cells.values()) == 16
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    assert {key.endpoint for key in aggregate.cells} == {"/4", "/5", "/6", OTHER_ENDPOINTS}
+    assert sum(cell.requests for cell in aggregate.cells.values()) == 16
 
 
 def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(small: EventQueue) -> None:
     for number in range(20):
-        small.word(error(f"{number}", "t" * 1_000, fingerprint=f"kind {number % 2}"))
+        small.event(error(f"{number}", "t" * 1_000, fingerprint=f"kind {number % 2}"))
     for name in ("extract", "load"):
-        small.word(phase("completed", name))
-    assert [type(word) for word in small.words] == [RawError] * 6 + [RawPhase] * 2
-    overflow = small.take_overflow()
-    assert overflow is not None
-    assert {kind: (one.failure.message, many) for (_, _, kind), (one, many) in overflow.errors.items()} == {
+        small.event(phase("completed", name))
+    assert [type(word) for word in small.events] == [RawError] * 6 + [RawPhase] * 2
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    assert {kind: (one.failure.message, many) for (_, _, kind), (one, many) in aggregate.errors.items()} == {
         "kind 0": ("6", 7),
         "kind 1": ("7", 7),
     }
-    assert {one.failure.traceback for one, _ in overflow.errors.values()} == {LEFT_OUT}
-    assert small.take_overflow() is None
+    assert {one.failure.traceback for one, _ in aggregate.errors.values()} == {LEFT_OUT}
+    assert small.take_aggregate() is None
 
 
 def test_errors_of_very_many_kinds_are_counted_by_their_run(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overflow_module, "MOST_KINDS", 3)
+    monkeypatch.setattr(aggregate_module, "MOST_KINDS", 3)
     for number in range(20):
-        small.word(error(fingerprint=f"kind {number}"))
-    overflow = small.take_overflow()
-    assert overflow is not None
-    assert sorted(many for _, many in overflow.errors.values()) == [1, 1, 1, 11]
+        small.event(error(fingerprint=f"kind {number}"))
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    assert sorted(many for _, many in aggregate.errors.values()) == [1, 1, 1, 11]
 
 
 def test_long_texts_are_bounded_in_bytes(queue: EventQueue) -> None:
@@ -179,9 +179,9 @@ def test_long_texts_are_bounded_in_bytes(queue: EventQueue) -> None:
         queue.request(raw(page, error="x" * 60_000))
     waiting = sum(len(one[9] or "") for one in queue.requests)
     assert module.MOST_LONG_BYTES - 65_536 <= waiting <= module.MOST_LONG_BYTES
-    overflow = queue.take_overflow()
-    assert overflow is not None
-    assert sum(cell.requests for cell in overflow.cells.values()) == 300 - len(queue.requests)
+    aggregate = queue.take_aggregate()
+    assert aggregate is not None
+    assert sum(cell.requests for cell in aggregate.cells.values()) == 300 - len(queue.requests)
     while queue.take_requests(500):
         pass
     assert queue._long_bytes == 0
@@ -189,8 +189,8 @@ def test_long_texts_are_bounded_in_bytes(queue: EventQueue) -> None:
 
 def test_no_text_is_kept_longer_than_a_store_keeps_it(queue: EventQueue) -> None:
     queue.request(raw(error="x" * 10_000_000, endpoint="/" * 10_000))
-    queue.word(error("y" * 10_000_000, "z" * 10_000_000))
-    (request,), (word,) = queue.take_requests(1), queue.take_words(1)
+    queue.event(error("y" * 10_000_000, "z" * 10_000_000))
+    (request,), (word,) = queue.take_requests(1), queue.take_events(1)
     assert len(request[9] or "") <= 65_536
     assert len(request[2]) <= 1024
     assert isinstance(word, RawError)
@@ -203,33 +203,33 @@ def test_errors_are_never_given_up_but_shortened_when_very_many_wait(
 ) -> None:
     monkeypatch.setattr(module, "MOST_LONG_BYTES", 10_000)
     for _ in range(50):
-        queue.word(error("m" * 500, "t" * 4_000))
-    words = queue.take_words(100)
+        queue.event(error("m" * 500, "t" * 4_000))
+    words = queue.take_events(100)
     assert len(words) == 50
     short = [word for word in words if isinstance(word, RawError) and word.failure.traceback == LEFT_OUT]
     assert len(short) >= 45
     assert {word.failure.message for word in short} == {"m" * 200}
     assert {word.failure.fingerprint for word in short} == {"f00d"}
-    assert queue._word_bytes == 0
+    assert queue._event_bytes == 0
 
 
 def test_words_that_a_later_one_says_again_are_left_out_when_very_many_wait(small: EventQueue) -> None:
-    small.word(start_of())
+    small.event(start_of())
     for step in range(1, 4):
-        small.word(phase(contacts=step))
-        small.word(RawCount(RUN, step, "contacts", step))
-    small.word(error())
-    words = small.take_words(100)
+        small.event(phase(contacts=step))
+        small.event(RawCount(RUN, step, "contacts", step))
+    small.event(error())
+    words = small.take_events(100)
     # What came when there was no room any more is looked at the next time.
     late = [RawCount(RUN, 3, "contacts", 3), error()]
     assert words == [start_of(), phase(contacts=3), RawCount(RUN, 2, "contacts", 2), *late]
 
 
 def test_the_units_of_a_phase_s_words_are_put_together(small: EventQueue) -> None:
-    small.word(phase(contacts=1)._replace(totals={"contacts": 9}, memory_mb=7.0))
+    small.event(phase(contacts=1)._replace(totals={"contacts": 9}, memory_mb=7.0))
     for step in range(6):
-        small.word(phase(deals=step))
-    word, _ = small.take_words(100)
+        small.event(phase(deals=step))
+    word, _ = small.take_events(100)
     assert isinstance(word, RawPhase)
     assert (word.totals, word.processed, word.memory_mb) == ({"contacts": 9}, {"contacts": 1, "deals": 4}, 7.0)
 
@@ -237,8 +237,8 @@ def test_the_units_of_a_phase_s_words_are_put_together(small: EventQueue) -> Non
 def test_a_phase_s_end_and_its_new_beginning_are_never_left_out(small: EventQueue) -> None:
     said = ["running", "running", "completed", "running", "running", "failed", "running"]
     for status in said:
-        small.word(phase(status))
-    assert [word.status for word in small.take_words(100) if isinstance(word, RawPhase)] == [
+        small.event(phase(status))
+    assert [word.status for word in small.take_events(100) if isinstance(word, RawPhase)] == [
         "running",
         "completed",
         "running",
@@ -249,21 +249,21 @@ def test_a_phase_s_end_and_its_new_beginning_are_never_left_out(small: EventQueu
 
 def test_words_that_cannot_be_left_out_are_kept_beyond_the_bound(small: EventQueue) -> None:
     for number in range(40):
-        small.word(phase("completed", name=f"part {number}"))
-    assert len(small.take_words(100)) == 40
+        small.event(phase("completed", name=f"part {number}"))
+    assert len(small.take_events(100)) == 40
 
 
 # -- no room: wait -----------------------------------------------------------------------------------------------------
 
 
-class BatchSender(threading.Thread):
+class Writer(threading.Thread):
     """A thread that takes what waits when it is told to."""
 
     def __init__(self, queue: EventQueue, take: Callable[[], object]) -> None:
         super().__init__(daemon=True)
         self.go = threading.Event()
         self.take = take
-        queue.sender = self
+        queue.writer = self
 
     def run(self) -> None:
         self.go.wait(20)
@@ -271,82 +271,82 @@ class BatchSender(threading.Thread):
 
 
 @pytest.fixture
-def patient(small: EventQueue) -> EventQueue:
+def waiting(small: EventQueue) -> EventQueue:
     """Return a small queue whose callers wait."""
     return EventQueue(overload="wait")
 
 
-def test_a_caller_waits_for_room_and_nothing_is_lost(patient: EventQueue) -> None:
+def test_a_caller_waits_for_room_and_nothing_is_lost(waiting: EventQueue) -> None:
     taken: list[RawRequest] = []
 
     def drain() -> None:
         while len(taken) < 40:
-            taken.extend(patient.take_requests(3))
+            taken.extend(waiting.take_requests(3))
 
-    sender = BatchSender(patient, drain)
+    sender = Writer(waiting, drain)
     sender.start()
-    caller = threading.Thread(target=lambda: [patient.request(raw(page)) for page in range(40)])
+    caller = threading.Thread(target=lambda: [waiting.request(raw(page)) for page in range(40)])
     caller.start()
-    wait_until(lambda: len(patient.requests) == 4, "the queue is full")
+    wait_until(lambda: len(waiting.requests) == 4, "the queue is full")
     assert caller.is_alive()
     sender.go.set()
     caller.join(20)
     sender.join(20)
     assert taken == [raw(page) for page in range(40)]
-    assert patient.take_overflow() is None
+    assert waiting.take_aggregate() is None
 
 
 def test_a_waiting_caller_is_told_of_room_and_does_not_find_it_by_chance(
-    patient: EventQueue, monkeypatch: pytest.MonkeyPatch
+    waiting: EventQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WAIT_STEP_S", 3600.0)
-    sender = BatchSender(patient, lambda: patient.take_requests(1))
+    sender = Writer(waiting, lambda: waiting.take_requests(1))
     sender.start()
     for page in range(4):
-        patient.request(raw(page))
-    caller = threading.Thread(target=patient.request, args=(raw(4),), daemon=True)
+        waiting.request(raw(page))
+    caller = threading.Thread(target=waiting.request, args=(raw(4),), daemon=True)
     caller.start()
     sender.go.set()
     caller.join(20)
     assert not caller.is_alive()
 
 
-def test_nobody_waits_where_nobody_can_make_room(patient: EventQueue) -> None:
+def test_nobody_waits_where_nobody_can_make_room(waiting: EventQueue) -> None:
     for page in range(10):
-        patient.request(raw(page))
-    patient.sender = threading.current_thread()
-    patient.request(raw(10))
-    dead = BatchSender(patient, lambda: None)
+        waiting.request(raw(page))
+    waiting.writer = threading.current_thread()
+    waiting.request(raw(10))
+    dead = Writer(waiting, lambda: None)
     dead.go.set()
     dead.start()
     dead.join()
-    patient.request(raw(11))
-    assert len(patient.requests) == 12
+    waiting.request(raw(11))
+    assert len(waiting.requests) == 12
 
 
-def test_nobody_waits_while_the_process_leaves(patient: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    sender = BatchSender(patient, lambda: None)
+def test_nobody_waits_while_the_process_leaves(waiting: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = Writer(waiting, lambda: None)
     sender.start()
     monkeypatch.setattr(module.deadlines, "is_leaving", lambda: True)
     for page in range(6):
-        patient.request(raw(page))
-    assert len(patient.requests) == 6
+        waiting.request(raw(page))
+    assert len(waiting.requests) == 6
     sender.go.set()
 
 
-def test_errors_wait_for_room_too_and_keep_their_text(patient: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_wait_for_room_too_and_keep_their_text(waiting: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LONG_BYTES", 5_000)
     words: list[object] = []
 
     def drain() -> None:
         while len(words) < 20:
-            words.extend(patient.take_words(2))
+            words.extend(waiting.take_events(2))
 
-    sender = BatchSender(patient, drain)
+    sender = Writer(waiting, drain)
     sender.start()
     sender.go.set()
     for _ in range(20):
-        patient.word(error("m" * 300, "t" * 2_000))
+        waiting.event(error("m" * 300, "t" * 2_000))
     sender.join(20)
     assert words == [error("m" * 300, "t" * 2_000)] * 20
 
@@ -357,28 +357,28 @@ def test_errors_wait_for_room_too_and_keep_their_text(patient: EventQueue, monke
 def test_a_call_from_within_is_counted_exactly(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     for page in range(4):
         small.request(raw(page))
-    add, nested = module.Overflow.with_more, [raw(50), raw(51)]
+    add, nested = module.Aggregate.with_more, [raw(50), raw(51)]
 
-    def interrupted(overflow: module.Overflow, raws: list[RawRequest | RawError], offset_us: int) -> module.Overflow:
+    def interrupted(aggregate: module.Aggregate, raws: list[RawRequest | RawError], offset_us: int) -> module.Aggregate:
         # A `__del__` comes between the reading and the writing of a count.
         while nested:
             small.request(nested.pop())
-        return add(overflow, raws, offset_us)
+        return add(aggregate, raws, offset_us)
 
     monkeypatch.setattr(module, "FOLD_FROM", 1)
-    monkeypatch.setattr(module.Overflow, "with_more", interrupted)
+    monkeypatch.setattr(module.Aggregate, "with_more", interrupted)
     small.request(raw(4))
-    overflow = small.take_overflow()
-    assert overflow is not None
-    assert sum(cell.requests for cell in overflow.cells.values()) == 3
+    aggregate = small.take_aggregate()
+    assert aggregate is not None
+    assert sum(cell.requests for cell in aggregate.cells.values()) == 3
 
 
 def test_a_forked_child_begins_empty(small: EventQueue) -> None:
     for page in range(9):
         small.request(raw(page))
-    small.word(error())
+    small.event(error())
     begin_in_child()
     assert small.is_empty
-    assert small.sender is None
+    assert small.writer is None
     small.request(raw(run_id=OTHER_RUN))
     assert small.take_requests(9) == [raw(run_id=OTHER_RUN)]

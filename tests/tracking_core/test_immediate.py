@@ -16,6 +16,7 @@ from tracking_core.delivery.base import Replay
 from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.run_registry import RunRegistry
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreRefused, StoreUnavailable
 from tracking_core.events import Batch, Receipt, RunStart
 from tracking_core.process import deadlines
@@ -380,9 +381,14 @@ class Bench:
     def __init__(self) -> None:
         self.store, self.clock, self.spool, self.switch = FakeStore(), ManualClock(), Kept(), TrackingSwitch({})
         self.memory = MemorySpool()
-        self.delivery = ImmediateDelivery(
-            lambda: self.store, deadline=1, switch=self.switch, clock=self.clock, spool=self.spool
+        self.link = StoreLink(
+            lambda: self.store,  # type: ignore[arg-type, return-value]
+            deadline=1,
+            switch=self.switch,
+            clock=self.clock,
+            spool=self.spool,
         )
+        self.delivery = ImmediateDelivery(self.link)
 
     def begin(self, run_id: int) -> bool:
         return self.delivery.begin(start_of(run_id, self.clock.us))
@@ -510,8 +516,8 @@ def test_a_long_lived_process_does_not_remember_every_run(monkeypatch: pytest.Mo
 @pytest.fixture
 def spooling(bench: Bench) -> Bench:
     """Return a bench whose spool gives back what it took, and whose breaker lets every call through."""
-    bench.delivery._spool = bench.memory
-    bench.delivery._breaker = Breaker(lambda: 1.0)
+    bench.link.spool = bench.memory
+    bench.link.breaker = Breaker(lambda: 1.0)
     return bench
 
 

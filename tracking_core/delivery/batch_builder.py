@@ -6,20 +6,16 @@ Owns the batch keys of one writer. Runs on the thread that ships; talks to no st
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 from operator import itemgetter
 from typing import Any
 
-from tracking_core.clock import Clock
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for
-from tracking_core.delivery.clock_offset import ClockOffset
-from tracking_core.delivery.counts import Counts
-from tracking_core.delivery.event_queue import EventQueue, Word
-from tracking_core.delivery.health_log import HealthLog
-from tracking_core.delivery.overflow import Overflow
+from tracking_core.delivery.aggregate import Aggregate
+from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for, without_detail
+from tracking_core.delivery.event_queue import Event, EventQueue
 from tracking_core.delivery.pending_batch import Numbered, PendingBatch, build
 from tracking_core.delivery.rows import (
     counted_source,
@@ -27,7 +23,8 @@ from tracking_core.delivery.rows import (
     raised_error,
     run_end,
 )
-from tracking_core.delivery.run_registry import RunRegistry, RunState
+from tracking_core.delivery.run_registry import RunState
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import (
     Batch,
     CellKey,
@@ -43,7 +40,7 @@ from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 
-MOST_WORDS = 200
+EVENTS_AT_A_TIME = 200
 
 
 @dataclass(slots=True)
@@ -76,24 +73,15 @@ class _Draft:
 
 
 class BatchBuilder:
-    """What makes batches of what an queue holds."""
+    """Makes batches of what a queue holds."""
 
-    def __init__(
-        self,
-        queue: EventQueue,
-        runs: RunRegistry,
-        *,
-        clock: Clock,
-        clock_offset: ClockOffset,
-        counts: Counts,
-        health: HealthLog,
-    ) -> None:
-        self._event_queue = queue
-        self._runs = runs
-        self._clock = clock
-        self._clock_offset = clock_offset
-        self._counts = counts
-        self._health = health
+    def __init__(self, link: StoreLink, queue: EventQueue) -> None:
+        self._queue = queue
+        self._runs = link.runs
+        self._clock = link.clock
+        self._clock_offset = link.clock_offset
+        self._counts = link.counts
+        self._health = link.health
         self._begin()
         renew_in_child(self._begin)
 
@@ -107,46 +95,45 @@ class BatchBuilder:
         """Return the next batch number; none comes twice, whoever asks at the same time."""
         return next(self._keys)
 
-    def take(self, most: int, unsent: dict[int, PendingBatch | Batch], keys: deque[int]) -> tuple[int, int]:
+    def take(self, most: int, unsent: dict[int, PendingBatch | Batch]) -> tuple[int, int]:
         """Return how many events were taken from the queue, and how many batches were made of them.
 
-        These are put into `unsent` by their final keys, and the keys into `keys`; an exception from outside leaves all
-        as it was. The longest part of the work, making rows of the requests, is left for `build`. One thread at a time.
+        These are put into `unsent` by their final keys; an exception from outside leaves all as it was. The longest
+        part of the work, making rows of the requests, is left for `build`. One thread at a time.
         """
-        requests, words, overflow = list[RawRequest](), list[Word](), list[Overflow]()
+        requests, events, aggregates = list[RawRequest](), list[Event](), list[Aggregate]()
         drafts: dict[int, _Draft] = {}
         try:
-            self._event_queue.take_requests(most, requests)
-            self._event_queue.take_words(MOST_WORDS, words)
-            self._event_queue.take_overflow(overflow)
+            self._queue.take_requests(most, requests)
+            self._queue.take_events(EVENTS_AT_A_TIME, events)
+            self._queue.take_aggregate(aggregates)
             found: dict[Any, PendingBatch | Batch] = {
                 pending.batch.batch_seq: pending
-                for pending in self._made_of(drafts, requests, words, overflow)
+                for pending in self._made_of(drafts, requests, events, aggregates)
                 if len(pending) or not is_empty(pending.batch)
             }
-            taken, made = len(requests) + len(words), len(found)
-            # No call in these, so that nothing comes in between.
+            taken, made = len(requests) + len(events), len(found)
+            # No call in this, so that nothing comes in between.
             unsent |= found
-            keys += found
         except BaseException as error:
             if from_outside(error):
                 for draft in drafts.values():
                     draft.undo()
-                self._event_queue.put_back(requests, words, overflow)
+                self._queue.put_back(requests, events, aggregates)
             raise
         return taken, made
 
     def _made_of(
-        self, drafts: dict[int, _Draft], requests: list[RawRequest], words: list[Word], overflow: list[Overflow]
+        self, drafts: dict[int, _Draft], requests: list[RawRequest], events: list[Event], aggregates: list[Aggregate]
     ) -> list[PendingBatch]:
         self._clock_offset.look()
-        self._event_queue.offset_us = self._clock_offset.offset_us
+        self._queue.offset_us = self._clock_offset.offset_us
         for run_id, of_run in _by_run(requests):
             self._number(drafts, run_id, of_run)
-        for each in overflow:
-            self._enter(drafts, each.cells.items(), self._enter_overflow)
-        self._enter(drafts, words, self._enter_word)
-        for each in overflow:
+        for each in aggregates:
+            self._enter(drafts, each.cells.items(), self._enter_cell)
+        self._enter(drafts, events, self._enter_event)
+        for each in aggregates:
             self._enter(drafts, each.errors.values(), self._enter_kind)
         return [self._pending(writer_id, draft) for writer_id, draft in drafts.items()]
 
@@ -163,7 +150,7 @@ class BatchBuilder:
         return batch
 
     def closing(self, run_ids: Collection[int]) -> list[Batch]:
-        """Return the last word on how far this writer came with these runs, and with those that owe one.
+        """Return how far this writer came with these runs, and with those that owe one.
 
         Of these runs something may be lost without anybody's knowledge. It comes behind all else that is stored of
         them, and a store counts no more as dropped than is missing there: so all is given as dropped.
@@ -171,16 +158,12 @@ class BatchBuilder:
         ledgers: dict[int, list[LedgerEntry]] = {}
         with self._runs.lock:
             for state in self._runs.told():
-                if not state.void and (state.run_id in run_ids or state.dropped != state.told_dropped):
-                    state.told_dropped = state.dropped
-                    ledgers.setdefault(state.writer_id, []).append(
-                        LedgerEntry(
-                            run_id=state.run_id,
-                            emitted=state.seq,
-                            dropped=state.seq if state.run_id in run_ids else state.dropped,
-                            overhead=state.overhead(),
-                        )
-                    )
+                if (not state.void and state.run_id in run_ids) or state.owes_ledger:
+                    entry = state.ledger()
+                    state.told((entry,))
+                    if state.run_id in run_ids:
+                        entry = replace(entry, dropped=state.seq)
+                    ledgers.setdefault(state.writer_id, []).append(entry)
         return [
             Batch(writer_id=writer_id, batch_seq=self.next_key(), ledger=tuple(entries))
             for writer_id, entries in ledgers.items()
@@ -194,6 +177,13 @@ class BatchBuilder:
             for state in states:
                 state.dropped += rows_by_run[state.run_id]
             return {state.run_id: state.dropped for state in states}
+
+    def without_detail(self, batch: Batch) -> Batch:
+        """Return a batch without the detail of its requests, which its ledger counts as dropped; totals stay exact."""
+        smaller, lost = without_detail(batch)
+        dropped = self.lost(lost)
+        ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger)
+        return replace(smaller, ledger=ledger)
 
     def _lost(self, pending: PendingBatch, batch: Batch) -> None:
         by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in pending.requests})
@@ -234,7 +224,7 @@ class BatchBuilder:
                 offset_us = 0
             draft.requests.append(Numbered(run_id, state.draw_many(len(raws))[0], offset_us, raws))
 
-    def _enter_overflow(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
+    def _enter_cell(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
         key, cell = entry
         draft, state = self._draft(drafts, key.run_id)
         self._counts.add(dropped=cell.requests)
@@ -257,28 +247,26 @@ class BatchBuilder:
         error = raised_error(raw, state.draw(), self._offset_at(raw.at_us))
         draft.errors.append(standing_for(error, many))
 
-    def _enter_word(self, drafts: dict[int, _Draft], word: Word) -> None:
-        draft, state = self._draft(drafts, word.run_id)
+    def _enter_event(self, drafts: dict[int, _Draft], event: Event) -> None:
+        draft, state = self._draft(drafts, event.run_id)
         self._charge(state, 1)
-        if isinstance(word, RunStart):
+        if isinstance(event, RunStart):
             # The state carries it until a store is known to hold the run.
             state.start = replace(
-                word,
-                started_us=self._clock_offset.corrected(word.started_us),
+                event,
+                started_us=self._clock_offset.corrected(event.started_us),
                 clock_offset_ms=round(self._clock_offset.offset_us / 1000),
             )
         elif state.void:
             self._counts.add(dropped=1)
-        elif isinstance(word, RawEnd):
-            began = state.started_monotonic
-            duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
-            draft.ends.append(run_end(word, duration_ms, self._offset_at(word.at_us)))
-        elif isinstance(word, RawPhase):
-            draft.phases.append(phase_change(word, state, self._offset_at(word.at_us)))
-        elif isinstance(word, RawCount):
-            draft.source_counts.append(counted_source(word, state, self._offset_at(word.at_us)))
-        elif isinstance(word, RawError):
-            draft.errors.append(raised_error(word, state.draw(), self._offset_at(word.at_us)))
+        elif isinstance(event, RawEnd):
+            draft.ends.append(run_end(event, state.duration_ms(self._clock.monotonic()), self._offset_at(event.at_us)))
+        elif isinstance(event, RawPhase):
+            draft.phases.append(phase_change(event, state, self._offset_at(event.at_us)))
+        elif isinstance(event, RawCount):
+            draft.source_counts.append(counted_source(event, state, self._offset_at(event.at_us)))
+        elif isinstance(event, RawError):
+            draft.errors.append(raised_error(event, state.draw(), self._offset_at(event.at_us)))
 
     def _charge(self, state: RunState, calls: int) -> None:
         state.calls += calls
@@ -323,7 +311,7 @@ class BatchBuilder:
         """Return how many requests of each run wait: a run's end may overtake them, and its ledger counts them."""
         with suppress_faults(RuntimeError):
             # Other threads add to the queue.
-            return Counter(map(itemgetter(0), tuple(self._event_queue.requests)))
+            return Counter(map(itemgetter(0), tuple(self._queue.requests)))
         return Counter()
 
 

@@ -35,8 +35,6 @@ SHORT_MESSAGE = 200
 LEFT_OUT = "[left out: neither the store nor the spool took anything]"
 _FOR_ALL = "\n[kept as one for "
 _LINE = SHORT_MESSAGE + len(_FOR_ALL) + 40
-_EVENT_BYTES = 300
-_CELL_BYTES = 1_000
 
 E = TypeVar("E")
 
@@ -57,13 +55,6 @@ def events_of(batch: Batch, run_ids: Collection[int]) -> int:
 def is_empty(batch: Batch) -> bool:
     """Return whether a batch says nothing at all."""
     return not (batch.starts or batch.cells or batch.ledger or events_in(batch))
-
-
-def bytes_of(batch: Batch) -> int:
-    """Return about how much memory a batch takes."""
-    long_texts = sum(len(row.error) for row in batch.requests if row.error is not None)
-    long_texts += sum(len(error.message) + len(error.traceback) for error in batch.errors)
-    return (events_in(batch) + 1) * _EVENT_BYTES + len(batch.cells) * _CELL_BYTES + long_texts
 
 
 def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
@@ -170,21 +161,6 @@ def with_short_errors(batch: Batch) -> Batch:
 def shortened(error: RaisedError) -> RaisedError:
     """Return an error without its traceback and with the beginning of its message."""
     return replace(error, message=error.message[:SHORT_MESSAGE], traceback=LEFT_OUT)
-
-
-def with_errors_by_kind(batch: Batch) -> tuple[Batch, dict[int, int]]:
-    """Return a batch with one error of each kind for all others, and how many went by run; their number stays."""
-    first: dict[tuple[int, str | None, str], RaisedError] = {}
-    many: dict[tuple[int, str | None, str], int] = {}
-    gone: dict[int, int] = {}
-    for error in batch.errors:
-        kind = (error.run_id, error.phase, error.fingerprint)
-        if kind not in first and len(first) >= MOST_KINDS:
-            kind = (error.run_id, None, "")
-        if first.setdefault(kind, error) is not error:
-            gone[error.run_id] = gone.get(error.run_id, 0) + 1
-        many[kind] = many.get(kind, 0) + error.many
-    return replace(batch, errors=tuple(standing_for(error, many[kind]) for kind, error in first.items())), gone
 
 
 def standing_for(error: RaisedError, many: int) -> RaisedError:

@@ -1,27 +1,22 @@
 """Buffered delivery: the job puts events into a bounded queue, one daemon thread brings them to the store.
 
-Owns the verbs and the thread; the queue is queue.py's, making batches sealing.py's, connection and spool sender.py's.
-A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving.
+A batch goes out from 500 requests or 1 MiB on, after a second, at a run's end, on `flush` and on leaving. The
+queue is in event_queue.py, making batches in batch_builder.py, sending them in batch_sender.py.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from tracking_core.clock import Clock, SystemClock
-from tracking_core.delivery.base import Spool
 from tracking_core.delivery.batch_sender import BatchSender
-from tracking_core.delivery.event_queue import EventQueue, Word
-from tracking_core.delivery.health_log import HealthLog
-from tracking_core.delivery.run_registry import RunRegistry
+from tracking_core.delivery.event_queue import Event, EventQueue
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import RunStart
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
@@ -29,8 +24,6 @@ from tracking_core.process.forks import Step, around_forks, leave_signals_to_mai
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import ReentrantLock, Signal, daemon_thread, start_thread
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.store.base import Store
-from tracking_core.switch import TrackingSwitch
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport
@@ -55,39 +48,18 @@ THREAD_TIME_S = 0.1
 class BufferedDelivery:
     """A Delivery that costs the job about a microsecond an event."""
 
-    def __init__(
-        self,
-        open_store: Callable[[], Store],
-        *,
-        deadline: float,
-        switch: TrackingSwitch,
-        spool: Spool,
-        overload: str = "aggregate",
-        health: HealthLog | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._open_store = open_store
-        self._switch = switch
-        self._clock = clock or SystemClock()
-        self._runs = RunRegistry()
-        self._health = health or HealthLog()
-        self._health.log_in_thread()
-        self._event_queue = EventQueue(overload=overload)
-        self._sender = BatchSender(
-            open_store,
-            self._event_queue,
-            self._runs,
-            deadline=deadline,
-            switch=switch,
-            health=self._health,
-            clock=self._clock,
-            spool=spool,
-        )
+    def __init__(self, link: StoreLink, *, overload: str = "aggregate") -> None:
+        self._link = link
+        self._switch = link.switch
+        self._runs = link.runs
+        self.attach, self.start_of = link.attach, link.start_of
+        link.health.log_in_thread()
+        self._queue = EventQueue(overload=overload)
+        self._sender = BatchSender(link, self._queue)
         # Guards the starting of the thread; re-entrant, since a `__del__` may log while it is held.
         self._starting = ReentrantLock()
         self._begin()
         open_runs.flush_at_exit(self)
-        around_forks(Step.LOAD, self._load)
         around_forks(Step.THREADS, self._pause, self._resume)
         renew_in_child(self._begin)
 
@@ -106,8 +78,8 @@ class BufferedDelivery:
         """
         if not self._switch.refresh():
             return False
-        now = self._clock.monotonic()
-        answered_at = self._sender.answered_at
+        now = self._link.clock.monotonic()
+        answered_at = self._link.answered_at
         if self._switch.shared_off(start.job) and answered_at is not None and now - answered_at < FLUSH_EVERY_S:
             return False
         with self._runs.lock:
@@ -115,25 +87,12 @@ class BufferedDelivery:
         self._accept(start)
         return True
 
-    def attach(self, run_id: int, start: RunStart | None = None) -> None:
-        """Let a run be recorded into that another process began; without its start the store must hold it."""
-        with self._runs.lock:
-            if start is None:
-                self._runs.state(run_id)
-            else:
-                self._runs.adopt(start)
-
-    def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began, to be handed over to another process."""
-        with self._runs.lock:
-            return self._runs.start_of(run_id)
-
     def request(self, raw: RawRequest) -> bool:
         """Accept one request."""
         if not self._switch.here:
             return False
         began = perf_counter()
-        self._event_queue.request(raw)
+        self._queue.request(raw)
         if self._thread is None:
             self._run()
         took = perf_counter() - began
@@ -162,7 +121,7 @@ class BufferedDelivery:
                 if self._runs.state(raw.run_id).ended:
                     return False
                 ends = True
-                self._runs.end(raw.run_id)
+                self._runs.end(raw.run_id, self._link.clock.monotonic())
             return self._accept(raw)
         except BaseException:
             # Interrupted: of two ends the store takes the first.
@@ -182,15 +141,15 @@ class BufferedDelivery:
         """
         if self._thread is threading.current_thread():
             # A `__del__` or a log handler on the writer's own thread, which cannot wait for itself.
-            return self._sender.report
+            return self._link.report
         done = Signal()
         self._flushes.append(done)
         if self._run():
-            self._event_queue.wake()
+            self._queue.wake()
             done.wait(timeout)
         else:
             self._ship()
-        return self._sender.report
+        return self._link.report
 
     def leave(self, until: float) -> None:
         """Flush by this moment of the monotonic clock, end the thread and let go of connection and spool.
@@ -202,7 +161,7 @@ class BufferedDelivery:
         if thread is threading.current_thread():
             # A `__del__` or a log handler on the writer's own thread: it ends when it is through with this batch.
             return
-        self._event_queue.wake()
+        self._queue.wake()
         stores_until = until - self._spool_time(until - time.monotonic())
         with ExitStack() as hurry:
             for ident in (thread and thread.ident, threading.get_ident()):
@@ -214,25 +173,18 @@ class BufferedDelivery:
                     thread.join(max(stores_until + THREAD_TIME_S - time.monotonic(), 0))
             if thread is None or not thread.is_alive():
                 self._ship()
-            self._sender.let_go(until)
+            self._sender.leave(until)
         self._forget_thread()
 
     def _spool_time(self, seconds: float) -> float:
-        waiting = len(self._event_queue.requests) + self._sender.unsent
+        waiting = len(self._queue.requests) + self._sender.unsent
         return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
-
-    def _load(self) -> None:
-        """Import what talking to the store needs, if a run was begun at all."""
-        if not self._runs.is_empty:
-            with suppress_faults():
-                self._open_store()
-                importlib.import_module("tracking_core.delivery.spool")
 
     def _pause(self) -> None:
         """End the thread before a fork, and its connection; what is said meanwhile waits for another one."""
         thread = self._thread
         self._paused, self._resumes = True, thread is not None
-        self._event_queue.wake()
+        self._queue.wake()
         wait_until_gone(thread)
         if thread is None or not thread.is_alive():
             self._sender.disconnect()
@@ -240,13 +192,13 @@ class BufferedDelivery:
     def _resume(self) -> None:
         """Start a thread again after a fork, if there was one or something waits."""
         self._paused = False
-        if self._resumes or self._flushes or not self._event_queue.is_empty:
+        if self._resumes or self._flushes or not self._queue.is_empty:
             self._run()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
-    def _accept(self, word: Word) -> bool:
-        self._event_queue.word(word)
+    def _accept(self, event: Event) -> bool:
+        self._queue.event(event)
         if self._thread is None:
             self._run()
         return True
@@ -269,22 +221,22 @@ class BufferedDelivery:
                 return True
             if deadlines.is_leaving():
                 self._ship()
-                if not self._event_queue.is_empty:
+                if not self._queue.is_empty:
                     # The time for the store is over.
-                    self._sender.let_go(time.monotonic() + LATE_SPOOL_TIME_S)
+                    self._sender.leave(time.monotonic() + LATE_SPOOL_TIME_S)
                 return False
             # A child of multiprocessing that inherited a run may say its first word here.
             open_runs.hook()
             thread = daemon_thread(self._loop, "tracking_core writer")
             try:
-                self._thread = self._event_queue.sender = thread
+                self._thread = self._queue.writer = thread
                 started = start_thread(thread)
             except BaseException:
                 # Interrupted: the thread, if it has started, ends by itself, and the next event starts another.
-                self._thread = self._event_queue.sender = None
+                self._thread = self._queue.writer = None
                 raise
             if not started:
-                self._thread = self._event_queue.sender = None
+                self._thread = self._queue.writer = None
                 self._ship()
             return started
 
@@ -295,20 +247,20 @@ class BufferedDelivery:
             while self._thread is thread:
                 stopping = self._stop
                 if not stopping:
-                    self._event_queue.rest(self._sender.rest_s(FLUSH_EVERY_S))
+                    self._queue.rest(self._sender.rest_s(FLUSH_EVERY_S), stuck=self._sender.is_stuck)
                 if self._paused:
                     return
                 self._ship()
                 if stopping:
                     if time.monotonic() < deadlines.moment(math.inf):
-                        self._sender.let_go()
+                        self._sender.leave()
                     # Otherwise whoever waits for this thread is at it.
                     return
         finally:
             if self._thread is thread:
                 self._forget_thread()
                 # Who asked for a flush in the meantime gets it from the next one; not where somebody who leaves waits.
-                if (self._flushes or not self._event_queue.is_empty) and time.monotonic() < deadlines.moment(math.inf):
+                if (self._flushes or not self._queue.is_empty) and time.monotonic() < deadlines.moment(math.inf):
                     self._run()
 
     def _ship(self) -> None:
@@ -318,12 +270,12 @@ class BufferedDelivery:
             while True:
                 waiting.append(self._flushes.popleft())
         try:
-            self._sender.ship()
+            self._sender.send()
         except Exception as error:
             # The thread outlives whatever one batch does to it; a caller's is told what interrupted it.
             if threading.current_thread() is not self._thread and from_outside(error):
                 raise
-            self._health.failed(error, "the buffer")
+            self._link.health.failed(error, "the buffer")
         finally:
             for done in waiting:
                 done.set()

@@ -1,10 +1,10 @@
-"""The job's side of a buffered delivery: bounded queues that take an event in about a microsecond and never block.
+"""What a job has recorded and no batch holds yet: a bounded queue that takes an event in about a microsecond.
 
-Owns the queues, their bounds and what happens beyond them: a request's detail is given up, its count never; words of
-the other lane (lifecycle, phases, counts, errors) are kept, errors in fewer letters and in the end one of each kind for
-all others, with their number. Everything here may be called again while
-it is already running in the same thread, from a `__del__`, a signal's handler or a logging handler: queues are deques,
-signals a SimpleQueue, and the locks re-entrant. What is done with the events is the sender's business.
+Beyond the bounds a request's detail is given up, its count never; the other events (starts, ends, phases, counts,
+errors) are kept, errors in fewer letters and in the end one of each kind for all others, with their number. Where
+callers wait for room nothing is given up. Everything here may be called again while it is already running in the same
+thread, from a `__del__`, a signal's handler or a logging handler: queues are deques, signals a SimpleQueue, and the
+locks re-entrant.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from tracking_core.dataclass import replace
-from tracking_core.delivery.overflow import Overflow, short
+from tracking_core.delivery.aggregate import Aggregate, shortened
 from tracking_core.events import RunStart
 from tracking_core.process import deadlines
 from tracking_core.process.forks import renew_in_child
@@ -31,7 +31,7 @@ MOST_REQUESTS = 50_000
 MOST_LONG_BYTES = 8 * 1024 * 1024
 """Bytes of unusually long texts that wait at the most, in each of the two lanes."""
 
-MOST_WORDS = 5_000
+MOST_EVENTS = 5_000
 """Words that wait before those that a later one says again are left out, and errors are counted by their kind."""
 
 FOLD_FROM = 200
@@ -46,7 +46,7 @@ SHIP_FROM_BYTES = 1024 * 1024
 _WAIT_STEP_S = 0.5
 """A caller that waits for room is told of it; this is how often it looks whether somebody is still there to tell."""
 
-Word: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
+Event: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
 
 
 class EventQueue:
@@ -57,7 +57,7 @@ class EventQueue:
         self.offset_us = 0
         """The store's clock minus the job's, for requests that are added up at once."""
 
-        # Guards the overflow, the counts of bytes, and the folding of words.
+        # Guards the aggregate, the counts of bytes, and the folding of events.
         self._lock = ReentrantLock()
         self._begin()
         renew_in_child(self._begin)
@@ -66,21 +66,21 @@ class EventQueue:
         # Empty in a forked child: the parent's events are the parent's.
         self.requests: deque[RawRequest] = deque()
         # A list, so that many are replaced by few in one step.
-        self.words: list[Word] = []
+        self.events: list[Event] = []
         self._takes = 0
-        """How many times words were taken or replaced."""
+        """How many times events were taken or replaced."""
 
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._awake = self._urgent = False
-        self._long_bytes = self._word_bytes = 0
-        self._squeeze_from = MOST_WORDS
-        self._overflow = Overflow()
-        self._returned: list[Overflow] = []
+        self._long_bytes = self._event_bytes = 0
+        self._squeeze_from = MOST_EVENTS
+        self._aggregate = Aggregate()
+        self._returned: list[Aggregate] = []
         self._adding = False
         self._late: list[RawRequest | RawError] = []
         # Told when there is room again.
         self._room = Signal()
-        self.sender: threading.Thread | None = None
+        self.writer: threading.Thread | None = None
 
     # -- the job's calls ---------------------------------------------------------------------------------------------
 
@@ -96,35 +96,36 @@ class EventQueue:
         if waiting >= SHIP_FROM and not self._awake:
             self.wake()
 
-    def word(self, word: Word) -> None:
+    def event(self, event: Event) -> None:
         """Take an event of the lane that is never given up."""
-        if isinstance(word, RawError):
-            if len(self.words) >= MOST_WORDS and not self.waits:
-                self._add_up(word)
+        if isinstance(event, RawError):
+            if len(self.events) >= MOST_EVENTS and not self.waits:
+                self._add_up(event)
                 return
-            word = self._short_enough(word)
-        if len(self.words) >= self._squeeze_from:
+            event = self._short_enough(event)
+        if len(self.events) >= self._squeeze_from:
             if self.waits:
                 self._wait_for_room()
             else:
                 self._squeeze()
-        self.words.append(word)
-        if isinstance(word, RawEnd | RunStart):
+        self.events.append(event)
+        if isinstance(event, RawEnd | RunStart):
             self._urgent = True
             if not self._awake:
                 self.wake()
 
     def wake(self) -> None:
-        """Have the sender look at once."""
+        """Have the writer look at once."""
         self._awake = True
         self._signals.put(None)
 
-    # -- the sender's calls -----------------------------------------------------------------------------------------
+    # -- the writer's calls -----------------------------------------------------------------------------------------
 
-    def rest(self, seconds: float) -> None:
-        """Wait until there is enough to do or the time is over."""
-        self._awake = False
+    def rest(self, seconds: float, *, stuck: bool = False) -> None:
+        """Wait until there is enough to do or the time is over; `stuck`: until somebody calls `wake`."""
+        self._awake = stuck
         enough = self._urgent or len(self.requests) >= SHIP_FROM or self._long_bytes >= SHIP_FROM_BYTES
+        enough = enough and not stuck
         try:
             self._signals.get(timeout=0 if enough else seconds)
             while True:
@@ -155,51 +156,51 @@ class EventQueue:
             raw = taken[-1]
             size += 100 + len(raw[2]) + (len(raw[9]) if raw[9] else 0)
 
-    def take_words(self, most: int, into: list[Word] | None = None) -> list[Word]:
+    def take_events(self, most: int, into: list[Event] | None = None) -> list[Event]:
         """Return the oldest waiting events of the lane that is never given up; `into` as above."""
-        taken: list[Word] = [] if into is None else into
+        taken: list[Event] = [] if into is None else into
         first = slice(0, most)
         # No call in these three, so that nothing comes in between.
-        taken += self.words[first]
-        del self.words[first]
+        taken += self.events[first]
+        del self.events[first]
         self._takes += 1
-        if self._word_bytes:
+        if self._event_bytes:
             with self._lock:
                 # Counted anew: a call that was interrupted may have counted what it did not put here.
-                self._word_bytes = sum(map(_size, self.words[:]))
-        self._squeeze_from = max(MOST_WORDS, 2 * len(self.words))
+                self._event_bytes = sum(map(_size, self.events[:]))
+        self._squeeze_from = max(MOST_EVENTS, 2 * len(self.events))
         self._tell_of_room()
         return taken
 
-    def take_overflow(self, into: list[Overflow] | None = None) -> Overflow | None:
+    def take_aggregate(self, into: list[Aggregate] | None = None) -> Aggregate | None:
         """Return what was added up since the last time, None when there was room for all; `into` as above."""
-        taken: list[Overflow] = [] if into is None else into
+        taken: list[Aggregate] = [] if into is None else into
         with self._lock:
             if self._returned:
                 taken += self._returned
                 self._returned = []
                 return taken[0]
             self._fold()
-            empty = Overflow()
-            if self._adding or not self._overflow:
+            empty = Aggregate()
+            if self._adding or not self._aggregate:
                 return None
-            taken += (self._overflow,)
-            self._overflow = empty
+            taken += (self._aggregate,)
+            self._aggregate = empty
         return taken[0]
 
-    def put_back(self, requests: list[RawRequest], words: list[Word], overflow: list[Overflow]) -> None:
+    def put_back(self, requests: list[RawRequest], events: list[Event], aggregates: list[Aggregate]) -> None:
         """Let wait again, before all else, what was taken by a call that was interrupted."""
         with self._lock:
             self._long_bytes += sum(map(_long, requests))
             self._takes += 1
-            self._returned += overflow
-            self.words[:0] = words
+            self._returned += aggregates
+            self.events[:0] = events
             self.requests.extendleft(reversed(requests))
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not (self.requests or self.words or self._overflow or self._late or self._returned)
+        return not (self.requests or self.events or self._aggregate or self._late or self._returned)
 
     # -- beyond the bounds -------------------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class EventQueue:
         if not self._awake:
             self.wake()
         if isinstance(raw, RawError):
-            raw = short(raw)
+            raw = shortened(raw)
         elif raw[9] is not None:
             raw = (*raw[:9], raw[9][:LONG_TEXT])
         with self._lock:
@@ -248,18 +249,18 @@ class EventQueue:
         self._adding = True
         try:
             many = len(self._late)
-            overflow = self._overflow.with_more(self._late[:many], self.offset_us)
-            self._overflow = overflow
+            aggregate = self._aggregate.with_more(self._late[:many], self.offset_us)
+            self._aggregate = aggregate
             del self._late[:many]
         finally:
             self._adding = False
 
     def _wait_for_room(self) -> None:
-        """Wait until the sender has made room; not when nobody can make any, since what waits must not be lost."""
-        sender = self.sender
-        if sender is None or sender is threading.current_thread():
+        """Wait until the writer has made room; not when nobody can make any, since what waits must not be lost."""
+        writer = self.writer
+        if writer is None or writer is threading.current_thread():
             return
-        while self._is_full() and sender.is_alive() and not deadlines.is_leaving():
+        while self._is_full() and writer.is_alive() and not deadlines.is_leaving():
             self._room.clear()
             if self._is_full():
                 self._room.wait(_WAIT_STEP_S)
@@ -272,38 +273,38 @@ class EventQueue:
         return (
             len(self.requests) >= MOST_REQUESTS
             or self._long_bytes > MOST_LONG_BYTES
-            or self._word_bytes > MOST_LONG_BYTES
-            or len(self.words) >= MOST_WORDS
+            or self._event_bytes > MOST_LONG_BYTES
+            or len(self.events) >= MOST_EVENTS
         )
 
-    def _short_enough(self, word: RawError) -> RawError:
+    def _short_enough(self, event: RawError) -> RawError:
         """Return an error that is no longer than what is stored, or in a line when very many wait."""
-        failure = word.failure
+        failure = event.failure
         size = len(failure.message) + len(failure.traceback)
         if size > TEXT_BYTES:
             capped = replace(failure, message=clean_text(failure.message), traceback=clean_text(failure.traceback))
-            word = word._replace(failure=capped)
-        if self._word_bytes > MOST_LONG_BYTES:
+            event = event._replace(failure=capped)
+        if self._event_bytes > MOST_LONG_BYTES:
             if self.waits:
                 self._wait_for_room()
             else:
-                word = short(word)
+                event = shortened(event)
         with self._lock:
-            self._word_bytes += _size(word)
-        return word
+            self._event_bytes += _size(event)
+        return event
 
     def _squeeze(self) -> None:
-        """Leave out words about a phase under way or a source that a later one says again; all others stay."""
+        """Leave out events about a phase under way or a source that a later one says again; all others stay."""
         if not self._awake:
             self.wake()
-        takes, words = self._takes, self.words[:]
-        kept = _squeezed(words)
-        replaced = slice(0, len(words))
-        self._squeeze_from = max(MOST_WORDS, 2 * len(kept))
+        takes, events = self._takes, self.events[:]
+        kept = _squeezed(events)
+        replaced = slice(0, len(events))
+        self._squeeze_from = max(MOST_EVENTS, 2 * len(kept))
         # No call from here on, so that nothing comes in between.
         if takes == self._takes:
             self._takes = takes + 1
-            self.words[replaced] = kept
+            self.events[replaced] = kept
 
 
 def _popped(requests: deque[RawRequest], many: int) -> Iterator[RawRequest]:
@@ -311,33 +312,33 @@ def _popped(requests: deque[RawRequest], many: int) -> Iterator[RawRequest]:
     return starmap(requests.popleft, repeat((), many))
 
 
-def _squeezed(words: list[Word]) -> list[Word]:
-    kept: list[Word] = []
+def _squeezed(events: list[Event]) -> list[Event]:
+    kept: list[Event] = []
     newest: dict[tuple[object, ...], int] = {}
-    for word in words:
-        key = _subject(word)
+    for event in events:
+        key = _subject(event)
         if key is not None and key in newest:
-            kept[newest[key]] = _both(kept[newest[key]], word)
+            kept[newest[key]] = _both(kept[newest[key]], event)
             continue
         if key is not None:
             newest[key] = len(kept)
-        elif isinstance(word, RawPhase):
+        elif isinstance(event, RawPhase):
             # What comes after the end of a phase begins it anew.
-            newest.pop((RawPhase, word.run_id, word.phase), None)
-        kept.append(word)
+            newest.pop((RawPhase, event.run_id, event.phase), None)
+        kept.append(event)
     return kept
 
 
-def _subject(word: Word) -> tuple[object, ...] | None:
-    """Return what a word is about, if a later word about the same says all that it says."""
-    if isinstance(word, RawPhase) and word.status == "running":
-        return RawPhase, word.run_id, word.phase
-    if isinstance(word, RawCount):
-        return RawCount, word.run_id, word.entity
+def _subject(event: Event) -> tuple[object, ...] | None:
+    """Return what a event is about, if a later event about the same says all that it says."""
+    if isinstance(event, RawPhase) and event.status == "running":
+        return RawPhase, event.run_id, event.phase
+    if isinstance(event, RawCount):
+        return RawCount, event.run_id, event.entity
     return None
 
 
-def _both(before: Word, after: Word) -> Word:
+def _both(before: Event, after: Event) -> Event:
     if not (isinstance(before, RawPhase) and isinstance(after, RawPhase)):
         return after
     return after._replace(
@@ -349,8 +350,8 @@ def _both(before: Word, after: Word) -> Word:
     )
 
 
-def _size(word: Word) -> int:
-    return len(word.failure.message) + len(word.failure.traceback) if isinstance(word, RawError) else 0
+def _size(event: Event) -> int:
+    return len(event.failure.message) + len(event.failure.traceback) if isinstance(event, RawError) else 0
 
 
 def _long(raw: RawRequest) -> int:

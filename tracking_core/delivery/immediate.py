@@ -1,41 +1,35 @@
 """Immediate delivery: each operation on a connection of its own, committed when the call returns.
 
-Owns the way of one event to the store. Keeps no connection, no thread and no queue; what the store does not take is put
-into the spool, which is replayed a little with each call once the store works again, and as a whole at a run's end. One
-deadline holds for all that a call does: connecting, writing, replaying.
+It keeps no connection, no thread and no queue. What the store does not take is put into the spool, which is replayed a
+little with each call once the store works again, and as a whole at a run's end. One deadline holds for all that a call
+does: connecting, writing, replaying.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from tracking_core.clock import Clock, SystemClock
 from tracking_core.dataclass import replace
-from tracking_core.delivery.base import Replay, Spool
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
-from tracking_core.delivery.breaker import FIRST_PAUSE_S, QUICK_S, Breaker
-from tracking_core.delivery.clock_offset import ClockOffset
-from tracking_core.delivery.counts import Counts, of_process
-from tracking_core.delivery.health_log import HealthLog
-from tracking_core.delivery.receipts import ReceiptHandler
+from tracking_core.delivery.breaker import FIRST_PAUSE_S
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
-from tracking_core.delivery.run_registry import RunRegistry, RunState
+from tracking_core.delivery.run_registry import RunState
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
-from tracking_core.process.forks import Step, around_forks, renew_in_child
+from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import defer, store_busy
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.sanitize import ADJUSTED
-from tracking_core.store.base import Store, Writer
-from tracking_core.switch import TrackingSwitch
+from tracking_core.store.base import Writer
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport
@@ -54,7 +48,7 @@ class Attempt:
         self._make = make
         self._made: Batch | None = None
         self.receipt: Receipt | None = None
-        """What the store said, once it is known to be committed."""
+        """What the store answered, once the batch is known to be committed."""
 
         self.counted = False
         """Whether it is counted as sent, spooled or dropped."""
@@ -69,34 +63,20 @@ class Attempt:
 class ImmediateDelivery:
     """A Delivery that talks to the store within each call."""
 
-    def __init__(
-        self,
-        open_store: Callable[[], Store],
-        *,
-        deadline: float,
-        switch: TrackingSwitch,
-        health: HealthLog | None = None,
-        clock: Clock | None = None,
-        spool: Spool,
-        breaker: Breaker | None = None,
-    ) -> None:
-        self._open_store = open_store
-        self._deadline = deadline
-        self._switch = switch
-        self._health = health or HealthLog()
-        self._clock = clock or SystemClock()
-        self._spool = spool
-        self._breaker = breaker or Breaker()
+    def __init__(self, link: StoreLink) -> None:
+        self._link = link
+        self._switch = link.switch
+        self._runs = link.runs
+        self.attach, self.start_of = link.attach, link.start_of
         self._looked_for_others = False
-        self._runs = RunRegistry()
-        self._counts = Counts(of_process if self._health.writes_stderr else None)
-        self._loose: dict[int, dict[CellKey, Tally]] = {}
         self._keys = count(1)
-        self._clock_offset = ClockOffset(self._clock)
-        self._receipts = ReceiptHandler(self._runs, switch, self._counts, self._health)
+        self._begin()
         open_runs.flush_at_exit(self)
-        around_forks(Step.LOAD, self._load)
-        renew_in_child(self._renew)
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        self._sums: dict[int, dict[CellKey, Tally]] = {}
+        """By run: requests for which there was no room anywhere, added up."""
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
@@ -105,7 +85,7 @@ class ImmediateDelivery:
         if not self._switch.refresh():
             return False
         with self._runs.lock:
-            state = self._runs.begin(start, self._clock.monotonic())
+            state = self._runs.begin(start, self._link.clock.monotonic())
 
         def batch() -> Batch:
             offset_us = self._offset_at(start.started_us)
@@ -123,19 +103,6 @@ class ImmediateDelivery:
                 self._runs.forget(start.run_id)
         return not off
 
-    def attach(self, run_id: int, start: RunStart | None = None) -> None:
-        """Let a run be recorded into that another process began; without its start the store must hold it."""
-        with self._runs.lock:
-            if start is None:
-                self._runs.state(run_id)
-            else:
-                self._runs.adopt(start)
-
-    def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began, to be handed over to another process."""
-        with self._runs.lock:
-            return self._runs.start_of(run_id)
-
     def request(self, raw: RawRequest) -> bool:
         """Record one request; True when it is committed or spooled."""
         if not self._switch.refresh():
@@ -145,7 +112,7 @@ class ImmediateDelivery:
         def batch() -> Batch:
             row = request_row(raw, self._numbered(state, number), self._offset_at(raw[1]))
             if row.error is not None and ADJUSTED in row.error:
-                self._health.adjusted(row.error.rpartition(ADJUSTED)[2])
+                self._link.health.adjusted(row.error.rpartition(ADJUSTED)[2])
             return self._batch(state, requests=(row,), cells=tally((row,)))
 
         return self._recorded(batch, state)
@@ -198,12 +165,12 @@ class ImmediateDelivery:
 
         def deliver() -> Receipt | None:
             receipt = self._deliver(batch, state)
-            if not self._looked_for_others and not self._breaker.is_open:
+            if not self._looked_for_others and not self._link.breaker.is_open:
                 self._looked_for_others = True
                 self._replay(REPLAY_AT_END_S, others=True)
             return receipt
 
-        receipt = deadlines.bounded(self._deadline, deliver)
+        receipt = deadlines.bounded(self._link.deadline, deliver)
         ended = receipt is not None and raw.run_id in receipt.ended
         if ended:
             with self._runs.lock:
@@ -220,8 +187,7 @@ class ImmediateDelivery:
 
     def _ending(self, raw: RawEnd, state: RunState, *, enabled: bool) -> Callable[[], Batch]:
         """Return what makes the batch of a run's end."""
-        began = state.started_monotonic
-        duration_ms = None if began is None else max(round((self._clock.monotonic() - began) * 1000), 0)
+        duration_ms = state.duration_ms(self._link.clock.monotonic())
 
         def batch() -> Batch:
             return self._with_sums(
@@ -229,7 +195,7 @@ class ImmediateDelivery:
                 # A run that no store holds yet is not begun by its end while tracking is off.
                 starts=(state.start,) if state.start and (enabled or state.confirmed) else (),
                 ends=(run_end(raw, duration_ms, self._offset_at(raw.at_us)),),
-                ledger=(self._ledger_of(state),),
+                ledger=(state.ledger(),),
             )
 
         return batch
@@ -237,48 +203,27 @@ class ImmediateDelivery:
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Return the report; what waits in the spool is replayed first, for at most `timeout` seconds."""
         self._replay_waiting(timeout)
-        return self._counts.report
+        return self._link.report
 
     def leave(self, until: float) -> None:
         """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
-        if self._clock.monotonic() - self._breaker.failed_at >= FIRST_PAUSE_S:
+        if self._link.clock.monotonic() - self._link.breaker.failed_at >= FIRST_PAUSE_S:
             # Not where a try has just failed, or somebody's ctrl-c ended it: nobody waits for another one.
-            self._breaker.try_now()
+            self._link.breaker.try_now()
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
         left_s = max(until - time.monotonic(), 0)
-        for state in self._owing():
-            deadlines.bounded(left_s, lambda state=state: self._deliver(lambda: self._last_of(state), state))  # type: ignore[misc]
-        self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
-        self._spool.close()
-
-    def _owing(self) -> list[RunState]:
-        """Return the runs of which something was dropped since their ledgers were told: ended, or ended elsewhere."""
         with self._runs.lock:
-            return [
-                state
-                for state in self._runs.told()
-                if not state.void and (state.dropped != state.told_dropped or state.run_id in self._loose)
-            ]
-
-    def _last_of(self, state: RunState) -> Batch:
-        return self._with_sums(state, ledger=(self._ledger_of(state),))
-
-    def _ledger_of(self, state: RunState) -> LedgerEntry:
-        return LedgerEntry(run_id=state.run_id, emitted=state.seq, dropped=state.dropped, overhead=state.overhead())
+            owing = [state for state in self._runs.told() if state.owes_ledger or state.run_id in self._sums]
+        for state in owing:
+            # Of runs that have ended, or that another process ends.
+            batch = partial(self._with_sums, state, ledger=(state.ledger(),))
+            deadlines.bounded(left_s, partial(self._deliver, batch, state))
+        self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
+        self._link.spool.close()
 
     def _replay_waiting(self, timeout: float | None) -> None:
-        if not self._spool.is_empty and self._breaker.may_try(self._clock.monotonic()):
+        if not self._link.spool.is_empty and self._link.may_try():
             deadlines.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
-
-    def _load(self) -> None:
-        """Import what talking to the store needs, if a run was begun at all."""
-        if not self._runs.is_empty:
-            with suppress_faults():
-                self._open_store()
-                importlib.import_module("tracking_core.delivery.spool")
-
-    def _renew(self) -> None:
-        self._loose.clear()
 
     # -- one event's way ---------------------------------------------------------------------------------------------
 
@@ -294,8 +239,8 @@ class ImmediateDelivery:
         return number[0]
 
     def _offset_at(self, at_us: int) -> int:
-        self._clock_offset.look()
-        return self._clock_offset.corrected(at_us) - at_us
+        self._link.clock_offset.look()
+        return self._link.clock_offset.corrected(at_us) - at_us
 
     def _batch(self, state: RunState, *, starts: tuple[RunStart, ...] | None = None, **events: Any) -> Batch:
         """Return a batch of this writer; the run's start goes along until a store is known to hold it."""
@@ -321,200 +266,136 @@ class ImmediateDelivery:
 
         if not deadlines.is_leaving() and defer(later):
             return Receipt(ended=frozenset((state.run_id,)))
-        began, began_cpu = self._clock.monotonic(), time.thread_time()
-        way = Attempt(make)
+        began, began_cpu = self._link.clock.monotonic(), time.thread_time()
+        attempt = Attempt(make)
         try:
-            return store_busy(lambda: deadlines.bounded(self._deadline, lambda: self._deliver_now(way, state, began)))
+            return store_busy(
+                lambda: deadlines.bounded(self._link.deadline, lambda: self._deliver_now(attempt, state, began))
+            )
         except BaseException as error:
-            if from_outside(error) and way.receipt is not None:
-                self._count(way, state, way.receipt)
-            elif from_outside(error) and not way.counted:
-                self._keep(way, state)
+            if from_outside(error) and attempt.receipt is not None:
+                self._count(attempt, state, attempt.receipt)
+            elif from_outside(error) and not attempt.counted:
+                self._keep(attempt, state)
             raise
         finally:
-            state.took(self._clock.monotonic() - began, time.thread_time() - began_cpu)
+            state.took(self._link.clock.monotonic() - began, time.thread_time() - began_cpu)
 
-    def _deliver_now(self, way: Attempt, state: RunState, began: float) -> Receipt | None:
-        if not self._breaker.may_try(began):
-            return self._not_taken(way, state, None)
+    def _deliver_now(self, attempt: Attempt, state: RunState, began: float) -> Receipt | None:
+        if not self._link.may_try():
+            return self._not_taken(attempt, state, None)
         try:
-            way.receipt = receipt = self._write(way)
+            attempt.receipt = receipt = self._write(attempt)
         except BaseException as error:
-            if from_outside(error) or not isinstance(error, Exception):
-                # A breaker that let a call through waits for its answer; somebody's patience is one, if it was long.
-                now = self._clock.monotonic()
-                if now - began > QUICK_S:
-                    self._breaker.failed(now, now - began)
-                else:
-                    self._breaker.unknown()
+            self._link.failed(error, began)
+            if from_outside(error):
                 raise
-            self._failed(error, began)
-            return self._not_taken(way, state, error)
-        self._breaker.worked()
-        self._health.worked(self._label())
-        self._receipts.learn(way.batch(), receipt)
-        self._count(way, state, receipt)
-        if not self._spool.is_empty:
+            return self._not_taken(attempt, state, error)
+        self._link.answered()
+        self._link.receipts.learn(attempt.batch(), receipt)
+        self._count(attempt, state, receipt)
+        if not self._link.spool.is_empty:
             self._replay(REPLAY_STEP_S, others=False)
         return receipt
 
-    def _failed(self, error: Exception, began: float) -> None:
-        if isinstance(error, RowRejected | RowBlocked):
-            self._breaker.worked()
-        else:
-            now = self._clock.monotonic()
-            self._breaker.failed(now, now - began)
-        self._health.failed(error, self._label())
-
-    def _keep(self, way: Attempt, state: RunState) -> None:
-        """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
-        batch = way.batch()
-        if self._spool.take(batch, again=True):
-            self._counts.add(spooled=events_in(batch), once=way)
-            self._told(batch, state)
-            self._receipts.starts(batch, "spooled")
-        else:
-            self._drop(way, state)
-
-    def _write(self, way: Attempt) -> Receipt:
+    def _write(self, attempt: Attempt) -> Receipt:
         """Write a batch on a connection of its own."""
-        writer = self._open_store().writer(self._deadline)
+        writer = self._link.connect()
         try:
-            return self._exchange(writer, way)
+            return self._exchange(writer, attempt)
         finally:
             # The work is done or has failed: what closing does changes nothing about what was committed.
             with suppress_faults():
                 writer.close()
 
-    def _exchange(self, writer: Writer, way: Attempt) -> Receipt:
+    def _exchange(self, writer: Writer, attempt: Attempt) -> Receipt:
         """Write a batch, which is made when the store's clock is known."""
-        if not self._clock_offset.is_known:
-            self._greet(writer)
-        batch = way.batch()
-        asked = self._clock.monotonic()
-        receipt = writer.write(batch)
-        self._clock_offset.measure(receipt.store_us, asked)
-        return receipt
+        if not self._link.clock_offset.is_known:
+            self._link.greet(writer)
+        return self._link.write(writer, attempt.batch())
 
-    def _greet(self, writer: Writer) -> None:
-        """Learn the store's clock before the first events are timed by it."""
-        asked = self._clock.monotonic()
-        hello = writer.hello()
-        self._clock_offset.measure(hello.store_us, asked)
-        self._health.version(hello.schema_version, hello.known_version, self._label())
+    # -- what became of it -------------------------------------------------------------------------------------------
 
-    def _count(self, way: Attempt, state: RunState, receipt: Receipt) -> None:
+    def _count(self, attempt: Attempt, state: RunState, receipt: Receipt) -> None:
         refused = receipt.refused.get(state.run_id)
-        if refused is not None and state.start is None and refused != "off":
-            # An id that no store holds is not worth remembering.
+        if refused is None:
+            self._link.counts.add(sent=events_in(attempt.batch()), once=attempt)
+            state.told(attempt.batch().ledger)
+            return
+        if state.start is None and refused != "off":
+            # An id that no store holds.
             with self._runs.lock:
                 self._runs.forget(state.run_id)
-        if refused is None:
-            self._counts.add(sent=events_in(way.batch()), once=way)
-            self._told(way.batch(), state)
-        else:
-            self._drop(way, state)
+        self._drop(attempt, state)
 
-    def _told(self, batch: Batch, state: RunState) -> None:
-        for entry in batch.ledger:
-            state.told_dropped = entry.dropped
-
-    def _drop(self, way: Attempt, state: RunState, *, off: bool = False) -> None:
-        batch = way.batch()
+    def _drop(self, attempt: Attempt, state: RunState, *, off: bool = False) -> None:
+        batch = attempt.batch()
         events = events_in(batch)
-        self._counts.add(dropped=events, off=events if off else 0, once=way)
+        self._link.counts.add(dropped=events, off=events if off else 0, once=attempt)
         state.dropped += len(batch.requests) + len(batch.errors)
 
-    def _not_taken(self, way: Attempt, state: RunState, error: Exception | None) -> Receipt | None:
-        batch = way.batch()
-        off = state.job is not None and self._switch.shared_off(state.job) and not batch.ends
-        if not off and isinstance(error, RowRejected):
+    def _keep(self, attempt: Attempt, state: RunState) -> None:
+        """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
+        if self._link.spool.take(attempt.batch(), again=True):
+            self._link.spooled(attempt.batch(), once=attempt, reported=False)
+            state.told(attempt.batch().ledger)
+        else:
+            self._drop(attempt, state)
+
+    def _not_taken(self, attempt: Attempt, state: RunState, error: BaseException | None) -> Receipt | None:
+        batch, spool = attempt.batch(), self._link.spool
+        off = bool(state.job is not None and self._switch.shared_off(state.job) and not batch.ends)
+        rejected = isinstance(error, RowRejected)
+        if rejected and not off:
             # It would be rejected again when the spool is replayed.
-            self._spool.set_aside(batch)
-        take = self._spool.take_blocked if isinstance(error, RowBlocked) else self._spool.take
-        if off or isinstance(error, RowRejected) or not take(batch):
-            if batch.requests and not (off or isinstance(error, RowRejected)):
-                self._add_up(batch, state)
-            self._drop(way, state, off=bool(off))
-            self._receipts.starts(batch, "dropped")
-            if not off:
-                self._health.undelivered("dropped")
-            return None
-        self._counts.add(spooled=events_in(batch), once=way)
-        self._told(batch, state)
-        self._receipts.starts(batch, "spooled")
-        self._health.undelivered("spooled")
-        return Receipt(ended=frozenset(end.run_id for end in batch.ends))
+            spool.set_aside(batch)
+        take = spool.take_blocked if isinstance(error, RowBlocked) else spool.take
+        if not (off or rejected) and take(batch):
+            self._link.spooled(batch, once=attempt)
+            state.told(batch.ledger)
+            return Receipt(ended=frozenset(end.run_id for end in batch.ends))
+        if not (off or rejected):
+            self._add_up(batch, state)
+        self._drop(attempt, state, off=off)
+        self._link.receipts.starts(batch, "dropped")
+        if not off:
+            self._link.health.undelivered("dropped")
+        return None
 
     def _add_up(self, batch: Batch, state: RunState) -> None:
         """Keep the sums of requests for which there is no room anywhere; their detail is dropped."""
+        if not batch.requests:
+            return
         with self._runs.lock:
-            cells = self._loose.setdefault(state.run_id, {})
+            cells = self._sums.setdefault(state.run_id, {})
             for key, cell in tally(batch.requests).items():
                 cells.setdefault(key, Tally()).add(cell)
             if len(cells) > MOST_CELLS:
-                self._loose[state.run_id] = fewer(cells)
+                self._sums[state.run_id] = fewer(cells)
 
     def _with_sums(self, state: RunState, **events: Any) -> Batch:
         """Return a batch with the sums of requests that were dropped: under a key, as they have none of their own."""
         with self._runs.lock:
-            cells = self._loose.pop(state.run_id, None)
+            cells = self._sums.pop(state.run_id, None)
         batch = self._batch(state, **events)
         return replace(batch, cells=cells, batch_seq=next(self._keys)) if cells else batch
 
-    # -- what waits in the spool -------------------------------------------------------------------------------------
-
     def _replay(self, seconds: float | None, *, others: bool) -> None:
-        """Send what waits in the spool, for at most so long; what goes wrong is the breaker's news."""
-        began = self._clock.monotonic()
-        until = None if seconds is None else began + seconds
-        try:
-            replayed = store_busy(lambda: self._replay_now(until, others=others))
-        except BaseException as error:
-            if from_outside(error) or not isinstance(error, Exception):
-                self._breaker.unknown()
-                raise
-            replayed = Replay(error=str(error) or type(error).__name__)
-        now = self._clock.monotonic()
-        if replayed.error:
-            self._breaker.failed(now, now - began)
-        elif replayed.batches:
-            self._breaker.worked()
-        else:
-            self._breaker.unknown()
-        self._health.replayed(replayed)
-
-    def _replay_now(self, until: float | None, *, others: bool) -> Replay:
+        """Send what waits in the spool, for at most so long."""
+        until = None if seconds is None else self._link.clock.monotonic() + seconds
         writers: list[Writer] = []
 
         def write(batch: Batch) -> Receipt:
             # Connected only when something waits.
             if not writers:
-                writers.append(self._open_store().writer(self._deadline))
-            receipt = writers[0].write(batch)
-            self._receipts.learn(batch, receipt)
+                writers.append(self._link.connect())
+            receipt = self._link.write(writers[0], batch)
+            self._link.receipts.learn(batch, receipt)
             return receipt
 
-        outcome = Replay()
         try:
-            self._spool.replay(write, until=until, others=others, outcome=outcome)
-            self._counts.replayed(outcome)
-        except BaseException:
-            # What was sent before is counted, once.
-            self._counts.replayed(outcome)
-            raise
-        else:
-            return outcome
+            store_busy(lambda: self._link.replay(write, until, others=others))
         finally:
             for writer in writers:
                 with suppress_faults():
                     writer.close()
-
-    def _label(self) -> str:
-        try:
-            return self._open_store().label
-        except Exception as error:
-            if from_outside(error):
-                raise
-            # That the store cannot be opened is the news, not its name.
-            return "the store"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.events import RunStart
+from tracking_core.events import LedgerEntry, RunStart
 from tracking_core.identity import new_writer_id
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.locks import ReentrantLock
@@ -50,6 +50,9 @@ class RunState:
 
     job: str | None = None
     ended: bool = False
+    ended_monotonic: float | None = None
+    """When its end was accepted; an event may wait long for a store."""
+
     void: bool = False
     """Whether the store refused the run's start because tracking was off: what follows is given up."""
 
@@ -91,6 +94,13 @@ class RunState:
         self.seq = first + count - 1
         return range(first, first + count)
 
+    def duration_ms(self, now: float) -> int | None:
+        """Return how long the run took, until its end or now; None where it began elsewhere."""
+        if self.started_monotonic is None:
+            return None
+        ended = now if self.ended_monotonic is None else self.ended_monotonic
+        return max(round((ended - self.started_monotonic) * 1000), 0)
+
     def took(self, seconds: float, cpu_s: float) -> None:
         """Add what one operation on this run has cost the job."""
         self.calls += 1
@@ -106,6 +116,20 @@ class RunState:
             "cpu_ms": round(self.cpu_s * 1000, 3),
             "worst_us": round(self.worst_s * 1_000_000),
         }
+
+    def ledger(self) -> LedgerEntry:
+        """Return how far this writer has come with the run."""
+        return LedgerEntry(run_id=self.run_id, emitted=self.seq, dropped=self.dropped, overhead=self.overhead())
+
+    def told(self, ledger: Iterable[LedgerEntry]) -> None:
+        """Note which ledger of this run was stored or spooled."""
+        for entry in ledger:
+            self.told_dropped = entry.dropped
+
+    @property
+    def owes_ledger(self) -> bool:
+        """Whether more was dropped than its last ledger gave."""
+        return not self.void and self.dropped != self.told_dropped
 
     def moment(self, at_us: int) -> int:
         """Return the moment of a new word: after the last one, also when the wall clock has stepped back."""
@@ -182,12 +206,12 @@ class RunRegistry:
         """Return the states of all runs of which anything was numbered."""
         return [state for state in self._states.values() if state.seq]
 
-    def end(self, run_id: int) -> None:
-        """Note that a run has ended; the oldest ended ones are forgotten when there are very many."""
+    def end(self, run_id: int, at: float | None = None) -> None:
+        """Note that a run has ended, `at` a moment of the monotonic clock; of very many the oldest are forgotten."""
         state = self._states.get(run_id)
         if state is None:
             return
-        state.ended = True
+        state.ended, state.ended_monotonic = True, at
         self._ended[run_id] = None
         if len(self._ended) > MOST_ENDED_RUNS:
             oldest = next(iter(self._ended))

@@ -110,8 +110,9 @@ def _after_fork() -> None:
 
 
 def _call_all(registry: dict[Owner, Callable[[Any], object] | None]) -> None:
-    for owner, method in list(registry.items()):
-        found = owner()
+    # A list of the keys alone: making pairs could start a garbage collection, which removes some.
+    for owner in list(registry):
+        found, method = owner(), registry.get(owner)
         if found is not None:
             with suppress(Exception):
                 method(found) if method else found()

@@ -1,7 +1,4 @@
-"""What found no room in an queue: added up, requests exactly, errors by their kind.
-
-Owns how much is kept of it. When and why something comes here is the queue's business.
-"""
+"""What found no room in a queue: requests added up exactly, errors counted by their kind."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from tracking_core.dataclass import replace
-from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE
+from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE, fewer
 from tracking_core.delivery.rows import request_row
 from tracking_core.events import CellKey, Tally, cell_of
 from tracking_core.process.interrupts import suppress_faults
@@ -20,7 +17,7 @@ Kind: TypeAlias = tuple[int, str | None, str]
 """Run, phase and fingerprint."""
 
 
-class Overflow:
+class Aggregate:
     """Requests whose detail found no room, and errors of which the first of each kind stands for all others."""
 
     def __init__(self) -> None:
@@ -31,9 +28,9 @@ class Overflow:
     def __bool__(self) -> bool:
         return bool(self.cells or self.errors)
 
-    def with_more(self, raws: Iterable[RawRequest | RawError], offset_us: int) -> Overflow:
+    def with_more(self, raws: Iterable[RawRequest | RawError], offset_us: int) -> Aggregate:
         """Return one that has counted these too; this one stays as it is, for who is interrupted meanwhile."""
-        more = Overflow()
+        more = Aggregate()
         more.cells.update(self.cells)
         more.errors.update(self.errors)
         own: set[CellKey] = set()
@@ -44,6 +41,9 @@ class Overflow:
                     more._add_error(raw)
                 else:
                     more._add_request(raw, offset_us, own)
+        if len(more.cells) > 2 * MOST_CELLS:
+            # Nobody has taken any for long: each stretch of time has cells of its own.
+            more.cells = fewer(more.cells, MOST_CELLS)
         return more
 
     def _add_request(self, raw: RawRequest, offset_us: int, own: set[CellKey]) -> None:
@@ -66,12 +66,12 @@ class Overflow:
             # Whatever kind came first beyond so many of them.
             kind = (raw.run_id, None, "")
         first, many = self.errors.get(kind, (None, 0))
-        self.errors[kind] = (first or short(raw), many + 1)
+        self.errors[kind] = (first or shortened(raw), many + 1)
 
 
-def short(word: RawError) -> RawError:
+def shortened(error: RawError) -> RawError:
     """Return an error in a line."""
-    failure = word.failure
-    return word._replace(
+    failure = error.failure
+    return error._replace(
         failure=replace(failure, message=clean_text(failure.message)[:SHORT_MESSAGE], traceback=LEFT_OUT)
     )

@@ -1,0 +1,175 @@
+"""One tracker's link to its store: connecting, the offset of its clock, failures, the spool, and what became of events.
+
+Both deliveries use it; when something is sent and how long a connection is kept is decided there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tracking_core.clock import Clock, SystemClock
+from tracking_core.delivery.base import Replay, Spool
+from tracking_core.delivery.breaker import QUICK_S, Breaker
+from tracking_core.delivery.clock_offset import ClockOffset
+from tracking_core.delivery.counts import Counts, Once, of_process
+from tracking_core.delivery.health_log import HealthLog
+from tracking_core.delivery.pending_batch import PendingBatch, batch_of, events_in
+from tracking_core.delivery.receipts import ReceiptHandler
+from tracking_core.delivery.run_registry import RunRegistry
+from tracking_core.errors import RowBlocked, RowRejected
+from tracking_core.events import Batch, Receipt, RunStart
+from tracking_core.process.forks import Step, around_forks
+from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.store.base import Store, Writer
+from tracking_core.switch import TrackingSwitch
+
+if TYPE_CHECKING:
+    from tracking_core.records import DeliveryReport
+
+
+class StoreLink:
+    """What is shared by everything that brings one tracker's events to its store."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        deadline: float,
+        switch: TrackingSwitch,
+        spool: Spool,
+        health: HealthLog | None = None,
+        clock: Clock | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self._open_store = open_store
+        self.deadline = deadline
+        """Seconds for connecting and for each operation."""
+
+        self.switch = switch
+        self.spool = spool
+        self.health = health or HealthLog()
+        self.clock = clock or SystemClock()
+        self.breaker = breaker or Breaker()
+        self.runs = RunRegistry()
+        self.counts = Counts(of_process if self.health.writes_stderr else None)
+        self.clock_offset = ClockOffset(self.clock)
+        self.receipts = ReceiptHandler(self.runs, switch, self.counts, self.health)
+        self.answered_at: float | None = None
+        """When the store last answered a batch, on the monotonic clock."""
+
+        around_forks(Step.LOAD, self._load)
+
+    @property
+    def report(self) -> DeliveryReport:
+        """What became of everything so far."""
+        return self.counts.report
+
+    def attach(self, run_id: int, start: RunStart | None = None) -> None:
+        """Let a run be recorded into that another process began; without its start the store must hold it."""
+        with self.runs.lock:
+            if start is None:
+                self.runs.state(run_id)
+            else:
+                self.runs.adopt(start)
+
+    def start_of(self, run_id: int) -> RunStart | None:
+        """Return how a run began, to be handed over to another process."""
+        with self.runs.lock:
+            return self.runs.start_of(run_id)
+
+    # -- talking to the store ----------------------------------------------------------------------------------------
+
+    def connect(self) -> Writer:
+        """Return a new connection; raises what the store raises."""
+        return self._open_store().writer(self.deadline)
+
+    def may_try(self) -> bool:
+        """Return whether the store may be tried now; a yes is answered by `answered`, `failed` or `replay`."""
+        return self.breaker.may_try(self.clock.monotonic())
+
+    def greet(self, writer: Writer) -> None:
+        """Measure the store's clock, before the first events get their time, and compare the versions."""
+        asked = self.clock.monotonic()
+        hello = writer.hello()
+        self.clock_offset.measure(hello.store_us, asked)
+        self.health.version(hello.schema_version, hello.known_version, self.label())
+
+    def write(self, writer: Writer, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
+        """Write a batch and measure the store's clock; raises what the store raises."""
+        asked = self.clock.monotonic()
+        receipt = writer.write(batch, meanwhile)
+        self.clock_offset.measure(receipt.store_us, asked)
+        self.answered_at = self.clock.monotonic()
+        return receipt
+
+    def answered(self) -> None:
+        """Note that the store took a batch."""
+        self.breaker.worked()
+        self.health.worked(self.label())
+
+    def failed(self, error: BaseException, began: float) -> None:
+        """Note why an attempt that began at a moment of the monotonic clock did not succeed."""
+        now = self.clock.monotonic()
+        if from_outside(error):
+            # Somebody's patience is an answer too, if it was long.
+            if now - began > QUICK_S:
+                self.breaker.failed(now, now - began)
+            else:
+                self.breaker.unknown()
+            return
+        if isinstance(error, RowRejected | RowBlocked):
+            self.breaker.worked()
+        else:
+            self.breaker.failed(now, now - began)
+        self.health.failed(error, self.label())
+
+    def replay(self, write: Callable[[Batch], Receipt], until: float | None, *, others: bool) -> Replay:
+        """Send what waits in the spool until a moment of the monotonic clock; `others`: that of dead processes too."""
+        began, replayed = self.clock.monotonic(), Replay()
+        try:
+            self.spool.replay(write, until=until, others=others, outcome=replayed)
+            self.counts.replayed(replayed)
+        except BaseException as error:
+            # What was sent before is counted, once.
+            self.counts.replayed(replayed)
+            if from_outside(error):
+                self.failed(error, began)
+                raise
+            replayed.error = str(error) or type(error).__name__
+        now = self.clock.monotonic()
+        if replayed.error:
+            self.breaker.failed(now, now - began)
+        elif replayed.batches:
+            self.breaker.worked()
+        else:
+            self.breaker.unknown()
+        self.health.replayed(replayed)
+        return replayed
+
+    # -- what became of events ---------------------------------------------------------------------------------------
+
+    def spooled(self, item: PendingBatch | Batch, *, once: Once | None = None, reported: bool = True) -> None:
+        """Count what the spool took, with `once` not again; `reported`: on stderr, where nobody configured logging."""
+        self.counts.add(spooled=events_in(item), once=once)
+        self.receipts.starts(batch_of(item), "spooled")
+        if reported:
+            self.health.undelivered("spooled")
+
+    def label(self) -> str:
+        """Return where the store is, without credentials."""
+        try:
+            return self._open_store().label
+        except Exception as error:
+            if from_outside(error):
+                raise
+            # That the store cannot be opened is the news, not its name.
+            return "the store"
+
+    def _load(self) -> None:
+        """Import what talking to the store needs, if a run was begun: a child forked meanwhile could not."""
+        if not self.runs.is_empty:
+            with suppress_faults():
+                self._open_store()
+                importlib.import_module("tracking_core.delivery.spool")
