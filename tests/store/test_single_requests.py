@@ -93,6 +93,25 @@ def test_a_request_that_is_sent_again_counts_once(stock: Stock, store_dsn: str) 
     assert peek(store_dsn, "SELECT sum(requests) FROM tracking.run_series") == [(1,)]
 
 
+def test_single_requests_sent_together_count_once_whichever_of_them_are_stored(stock: Stock, store_dsn: str) -> None:
+    run_id = stock.start(NOW)
+    rows = [single(run_id, seq).requests[0] for seq in range(1, 301)]
+
+    def some(first: int, after_last: int) -> Batch:
+        return Batch(writer_id=WRITER_ID, batch_seq=None, requests=tuple(rows[first:after_last]))
+
+    with stock.store.writer(5.0) as writer:
+        for first, after_last in ((0, 100), (100, 200), (50, 250), (0, 300), (0, 300)):
+            writer.write(some(first, after_last))
+    counted = "SELECT requests, items FROM tracking."
+    assert peek(store_dsn, "SELECT count(*) FROM tracking.requests") == [(300,)]
+    assert peek(store_dsn, f"{counted}runs") == [(300, 2100)]
+    assert peek(store_dsn, "SELECT sum(requests), sum(items) FROM tracking.throughput") == [(300, 2100)]
+    with stock.store.reader(5.0) as reader:
+        (entry,) = [entry for entry in reader.ledger(run_id) if entry.writer_id == WRITER_ID]
+        assert entry.stored == 300
+
+
 def test_a_switch_that_is_off_for_another_job_is_no_hindrance(stock: Stock) -> None:
     run_id = stock.start(NOW, job="inventory")
     with stock.store.administration(5.0) as admin:

@@ -15,7 +15,7 @@ from tracking_core.errors import RowBlocked, RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.process.interrupts import from_outside
 
-MOST_LINES = 1000
+MOST_LINES = 2000
 MOST_LINE_BYTES = 1024 * 1024
 """Of the lines with single events that are sent together."""
 

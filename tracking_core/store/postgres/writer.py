@@ -56,6 +56,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
         self._sql = statements(_older_schemas.get(self.label))
+        self._found_stored = False
 
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch in one transaction; when this returns it is committed.
@@ -64,7 +65,8 @@ class PostgresWriter(PostgresConnection, EventWriter):
 
         Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
-        copy = batch.batch_seq is not None
+        # Events without a batch's key may be here already; where one of them was, the next are looked for first.
+        copy = batch.batch_seq is not None or not self._found_stored
 
         def attempt() -> Receipt:
             nonlocal copy
@@ -75,6 +77,8 @@ class PostgresWriter(PostgresConnection, EventWriter):
             except (errors.UniqueViolation, StoreRefused):
                 # Some of its rows came by another way, which COPY cannot pass over; or the switch was turned on between
                 # two statements, so that a run of the batch is neither here nor refused.
+                if copy and batch.batch_seq is None:
+                    self._found_stored = True
                 copy = False
                 return self._write(batch)
 
