@@ -1,7 +1,7 @@
 """tracking_core: record ETL runs without ever hurting the job.
 
-Jobs import everything from here. Owns the public names and nothing else. Each is loaded when it is first used: a job
-that only records runs does not pay for the ETL context, nor a job that only imports for either.
+Jobs import everything from here. Each name is loaded when it is first used: a job that only records runs does not pay
+for the ETL context, nor a job that only imports for either.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Where runs are recorded and how: a `cfg` and the environment turned into checked values.
 
-Owns everything that is accepted as `cfg`, the environment variables of a job and the default places. Opens nothing,
-makes no directory but on request, imports no driver. A password stands in `StoreLocation.keywords` and in what `dsn`
-returns, and in no repr, label or message.
+Opens nothing, makes no directory but on request, imports no driver. A password stands in `StoreLocation.keywords` and
+in what `dsn` returns, and in no repr, label or message.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The text forms of a PostgreSQL connection, read and written without a driver.
 
-Owns the syntax of libpq (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING): URIs and
-`keyword=value` lists. Knows neither where a DSN comes from nor whether anybody answers there. The driver is not asked
-because importing it costs more than everything else a job does at its start. No message holds a value.
+The syntax is libpq's (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING): URIs and
+`keyword=value` lists. The driver is not asked because importing it costs more than everything else a job does at its
+start. No message holds a value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a job says, in the form that travels to a store: immutable events, and the batch that carries them.
+"""What is sent to a store: immutable events, and the batch that carries them.
 
-A batch is sealed once and resent as it was. Its key is (writer_id, batch_seq); a batch without batch_seq carries single
-immediate operations, whose event keys (run_id, writer_id, seq) are their own guard. Values are clean by the time they
-stand here (see sanitize.py): a store never refuses them for their content.
+A batch is built once and resent as it was. Its key is (writer_id, batch_seq); a batch without batch_seq carries single
+immediate operations, whose event keys (run_id, writer_id, seq) are their own guard. Values are clean by then (see
+sanitize.py): a store never rejects them for their content.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """What is kept of an error: its type, message, own traceback and a fingerprint that groups its like.
 
-Owns turning an exception or a string into one record, and telling a failure from other ways out of a block. It refuses
-to own where the record goes (a context's statistics, a store), and making text safe for a store or a terminal: NUL and
-lone surrogates pass through.
+Text is not made safe for a store or a terminal here: NUL and lone surrogates pass through.
 """
 
 from __future__ import annotations

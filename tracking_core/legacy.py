@@ -1,7 +1,6 @@
 """The first-generation tracker, for jobs that have not moved yet: one active run, one connection, faults raised.
 
-Owns nothing but the old manners; tables, arguments and events are those of the new tracker, beside which
-it may be used. New jobs have no business here.
+It writes the same tables as `SimpleETLTracker`, and both may be used side by side. New jobs should not use it.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ class _LoudTracker(SimpleETLTracker):
                 self._store,
                 deadline=self._settings.deadline,
                 switch=self._switch,
-                spool=NoSpool(),
+                make_spool=NoSpool,
                 health=self._health,
                 breaker=_AlwaysTry(),
             )

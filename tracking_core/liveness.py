@@ -1,6 +1,6 @@
-"""Whether a run that says `running` still lives: the state derived from its heartbeat when it is read, never written.
+"""Whether a run that is stored as `running` still lives: derived from its heartbeat when it is read, never written.
 
-Only what needs no history is decided here; verdicts that compare a run with its job's past belong to the dashboard.
+States that compare a run with earlier ones are the dashboard's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A run as a `with` block: it begins with the block and ends as the block ends.
 
-Owns what an exception means for a run and for a phase. Signals that do not arrive as exceptions are not seen here.
+Signals that do not arrive as exceptions are handled in process/exit.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Whether tracking is on for a tracker: three switches, of which one is shared.
+"""Whether tracking is on for a tracker: the environment, the tracker's own flag and the shared switch of the store.
 
-Owns what is known of them in this process. Asks nobody: what the store says of the shared switch comes back with what
-a delivery sends anyway, and is told here.
+The store is never asked here: the state of the shared switch comes back with what a delivery sends.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """The run tracker: explicit run ids, every method stateless, thread-safe, and harmless to its job.
 
-Owns the public verbs: it checks arguments, makes run ids and puts questions to the store. How an event reaches the
-store is a delivery's (delivery/base.py), whether tracking is on is the switch's (switch.py).
+It checks arguments, makes run ids and asks the store. How an event reaches the store is in delivery/.
 
-What the bool of a recording method means: **recorded**. Immediate delivery: committed in the store, or written to the
-local spool where the store could not be reached. Buffered delivery: accepted, and committed or spooled within the flush
-interval. False: tracking is off, there is no such run, or neither store nor spool took it. Nothing that a store does
-raises, and no value of an argument: what cannot be read is stored as 0 or empty, marked, and warned of once. A strict
-tracker raises TypeError or ValueError for it, before any I/O.
+The bool of a recording method means **recorded**. Immediate delivery: committed in the store, or written to the local
+spool where the store could not be reached. Buffered delivery: accepted, and committed or spooled within the flush
+interval. False: tracking is off, there is no such run, or neither store nor spool took it. No fault of a store raises,
+and no value of an argument: what cannot be read is stored as 0 or empty, marked, and warned of once. A strict tracker
+raises TypeError or ValueError for it, before any I/O.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tracking_core import command_line, config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
-from tracking_core.delivery.base import Delivery, Spool, SpoolAtNeed
+from tracking_core.delivery.base import Delivery, Spool
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
 from tracking_core.process.endings import mark_recorded
@@ -128,7 +127,7 @@ class SimpleETLTracker:
             self._store,
             deadline=self._settings.deadline,
             switch=self._switch,
-            spool=SpoolAtNeed(self._make_spool),
+            make_spool=self._make_spool,
             health=self._health,
         )
         if self._settings.delivery == "immediate":

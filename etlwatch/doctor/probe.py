@@ -153,7 +153,7 @@ def immediate(open_store: Callable[[], Store], deadline: float) -> tuple[Immedia
     errors = FirstError()
     switch = TrackingSwitch(environ={})
     return ImmediateDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors)
+        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=NoSpool, health=errors)
     ), errors
 
 
@@ -162,7 +162,7 @@ def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[Buffered
     errors = FirstError()
     switch = TrackingSwitch(environ={})
     return BufferedDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, spool=NoSpool(), health=errors)
+        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=NoSpool, health=errors)
     ), errors
 
 

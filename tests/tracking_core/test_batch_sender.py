@@ -45,7 +45,7 @@ class Bench:
             deadline=1,
             switch=self.switch,
             clock=self.clock,
-            spool=self.spool,
+            make_spool=lambda: self.spool,
             breaker=self.breaker,
         )
         self.runs = self.link.runs
@@ -333,7 +333,7 @@ def test_a_dead_process_s_batches_are_sent_and_not_counted_as_one_s_own(tmp_path
     assert dead.take(batch_of(5, starts=(start_of(),)))
     dead.close()
     mine = DiskSpool(bench.store.label, (tmp_path,))
-    bench.link.spool = mine
+    bench.spool = mine  # type: ignore[assignment]
     bench.begin(OTHER_RUN)
     assert bench.ship() == DeliveryReport(sent=1)
     assert bench.totals() == {RUN: 5}

@@ -386,7 +386,7 @@ class Bench:
             deadline=1,
             switch=self.switch,
             clock=self.clock,
-            spool=self.spool,
+            make_spool=lambda: self.spool,
         )
         self.delivery = ImmediateDelivery(self.link)
 
@@ -516,7 +516,7 @@ def test_a_long_lived_process_does_not_remember_every_run(monkeypatch: pytest.Mo
 @pytest.fixture
 def spooling(bench: Bench) -> Bench:
     """Return a bench whose spool gives back what it took, and whose breaker lets every call through."""
-    bench.link.spool = bench.memory
+    bench.spool = bench.memory  # type: ignore[assignment]
     bench.link.breaker = Breaker(lambda: 1.0)
     return bench
 

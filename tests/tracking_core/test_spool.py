@@ -16,14 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_store import FakeStore
 from tests.tracking_core.sample_batches import OTHER_RUN, RUN, batch_of, end, raised, start_of
 from tracking_core.delivery import spool, spool_file
 from tracking_core.delivery import spool_codec as spool_codec
-from tracking_core.delivery.base import SpoolAtNeed
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
+from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, CellKey, Receipt, Tally
 from tracking_core.process.forks import begin_in_child
+from tracking_core.switch import TrackingSwitch
 
 LABEL = "postgresql://db:5432/tracking as etl"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -662,19 +664,19 @@ def test_a_spool_is_made_at_need_and_once(directory: Path) -> None:
         made.append(DiskSpool(LABEL, (directory,)))
         return made[-1]
 
-    at_need = SpoolAtNeed(make)
-    at_need.close()
+    link = StoreLink(FakeStore, deadline=1, switch=TrackingSwitch({}), make_spool=make)  # type: ignore[arg-type]
+    link.close_spool()
     begin_in_child()
-    assert at_need.is_empty
+    assert link.spool_is_empty
     assert made == []
-    threads = [threading.Thread(target=at_need.take, args=(batch_of(1, batch_seq=seq),)) for seq in range(8)]
+    threads = [threading.Thread(target=lambda: link.spool.take(batch_of(1, batch_seq=1))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert not at_need.is_empty
-    at_need.close()
+    assert not link.spool_is_empty
+    link.close_spool()
 
 
 def light(cells: int, **parts: object) -> Batch:

@@ -1,8 +1,8 @@
-"""The seam between a tracker and the way its words reach a store.
+"""What a tracker needs of a delivery, and a delivery of a spool.
 
-A tracker checks arguments and hands on raw events, plain tuples of builtin values; everything that costs time
-(cleaning, counting, building rows, talking to a store) is a delivery's. So a buffered delivery may put a raw event into
-its queue and do the rest on its own thread, and no tracker needs to know which delivery stands behind it.
+A tracker checks arguments and passes on raw events, plain tuples; everything that costs time (cleaning, counting,
+building rows, talking to a store) is done by a delivery. So a buffered delivery can put a raw event into its queue and
+do the rest on its own thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from tracking_core.dataclass import dataclass, field
-from tracking_core.process.locks import ReentrantLock
 
 if TYPE_CHECKING:
     from tracking_core.delivery.pending_batch import PendingBatch
@@ -176,53 +175,3 @@ class NoSpool:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-class SpoolAtNeed:
-    """A spool that is made when the first batch needs it: its imports are not for jobs whose store works."""
-
-    def __init__(self, make: Callable[[], Spool]) -> None:
-        self._make = make
-        self._made: Spool | None = None
-        # Guards the making: what two threads put into two spools would be held by none.
-        self._making = ReentrantLock()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether this process has nothing waiting there."""
-        return self._made is None or self._made.is_empty
-
-    def take(self, item: Batch | PendingBatch, until: float = inf, *, again: bool = False) -> bool:
-        """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises."""
-        return self._spool().take(item, until, again=again)
-
-    def take_blocked(self, batch: Batch) -> bool:
-        """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
-        return self._spool().take_blocked(batch)
-
-    def set_aside(self, batch: Batch) -> bool:
-        """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
-        return self._spool().set_aside(batch)
-
-    def replay(
-        self,
-        write: Callable[[Batch], Receipt],
-        *,
-        until: float | None = None,
-        others: bool = True,
-        outcome: Replay | None = None,
-    ) -> Replay:
-        """Send what waits, until the store fails or a moment of the monotonic clock; `others`: dead processes' too."""
-        return self._spool().replay(write, until=until, others=others, outcome=outcome)
-
-    def close(self) -> None:
-        """Let go of what waits, so that another process may replay it."""
-        if self._made is not None:
-            self._made.close()
-
-    def _spool(self) -> Spool:
-        if self._made is None:
-            with self._making:
-                if self._made is None:
-                    self._made = self._make()
-        return self._made

@@ -1,6 +1,6 @@
-"""Events made into batches: numbered, timed by the store's clock, added up, with the starts that must go along.
+"""Makes batches of events: numbered, timed by the store's clock, added up, with the starts that must go along.
 
-Owns the batch keys of one writer. Runs on the thread that ships; talks to no store.
+Runs on the thread that sends; talks to no store.
 """
 
 from __future__ import annotations

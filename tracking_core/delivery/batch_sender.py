@@ -80,7 +80,7 @@ class BatchSender:
 
     def rest_s(self, most: float) -> float:
         """Return how long to rest before the next `send`: until the store may be tried again when something waits."""
-        if not self._unsent and self._link.spool.is_empty:
+        if not self._unsent and self._link.spool_is_empty:
             return most
         return min(most, max(self._link.breaker.remaining(self._link.clock.monotonic()), SHORTEST_REST_S))
 
@@ -195,7 +195,7 @@ class BatchSender:
 
     def _try_again(self) -> None:
         """Ask a store that failed a while ago once more, since there is no later for what waits."""
-        waits = self._unsent or not (self._link.spool.is_empty and self._queue.is_empty)
+        waits = self._unsent or not (self._link.spool_is_empty and self._queue.is_empty)
         if waits and self._link.breaker.is_open:
             self._link.breaker.try_now()
             with deadlines.within(TRY_AGAIN_S):
@@ -216,11 +216,11 @@ class BatchSender:
         """Send what waits in the spool, as far as the store takes it."""
         now = self._link.clock.monotonic()
         others = self._connection is not None and now >= self._look_at
-        if not (others or not self._link.spool.is_empty) or not self._link.may_try():
+        if not (others or not self._link.spool_is_empty) or not self._link.may_try():
             return
         leave_by = deadlines.moment(math.inf)
         try:
-            if leave_by != math.inf and not self._link.spool.is_empty:
+            if leave_by != math.inf and not self._link.spool_is_empty:
                 # What this process has spooled itself is not left for the next job, if there is time.
                 self._link.replay(self._write_only, leave_by, others=False)
             replayed = self._link.replay(self._write_only, now + REPLAY_STEP_S, others=others)

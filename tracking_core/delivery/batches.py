@@ -1,7 +1,7 @@
-"""What can be said of a batch and made of it, by rules alone: counting, taking apart, joining, making smaller.
+"""Functions on batches: counting, taking apart, joining, making smaller.
 
 A batch that a store may have seen is never changed but by leaving detail out (its key then still stands for the same
-totals); batches that nobody has seen may be joined. Talks to nobody and keeps nothing.
+totals); batches that no store has seen may be joined.
 """
 
 from __future__ import annotations

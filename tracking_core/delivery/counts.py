@@ -1,7 +1,7 @@
 """What became of everything that a tracker accepted, exact under threads: the figures of its DeliveryReport.
 
-An event is counted once, where it is now: committed, waiting in the spool, or given up. A run's start travels with
-several batches until a store is known to hold it, so it is counted by the run's state, and moves.
+An event is counted once, where it is now: committed, waiting in the spool, or dropped. A run's start is sent with
+several batches until a store holds it, so it is counted by the run's state, and moves.
 """
 
 from __future__ import annotations

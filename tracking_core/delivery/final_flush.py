@@ -64,7 +64,7 @@ class FinalFlush:
             self._close(spooled, until, alone=alone)
             if alone:
                 self._sender.disconnect()
-            self._link.spool.close()
+            self._link.close_spool()
         finally:
             self._runs = False
             if True in held:

@@ -1,6 +1,6 @@
-"""What a tracker says about its store in the log: one line a change, never a storm, never an error of its own.
+"""What a tracker logs about its store: one line a change, never more, and no error of its own.
 
-Owns the logger `tracking_core` and what was said last. Decides nothing: whether to try again is the breaker's business.
+Whether to try again is decided by the breaker.
 """
 
 from __future__ import annotations

@@ -219,10 +219,10 @@ class ImmediateDelivery:
             batch = partial(self._with_sums, state, ledger=(state.ledger(),))
             deadlines.bounded(left_s, partial(self._deliver, batch, state))
         self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
-        self._link.spool.close()
+        self._link.close_spool()
 
     def _replay_waiting(self, timeout: float | None) -> None:
-        if not self._link.spool.is_empty and self._link.may_try():
+        if not self._link.spool_is_empty and self._link.may_try():
             deadlines.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
 
     # -- one event's way ---------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ class ImmediateDelivery:
         self._link.answered()
         self._link.receipts.learn(attempt.batch(), receipt)
         self._count(attempt, state, receipt)
-        if not self._link.spool.is_empty:
+        if not self._link.spool_is_empty:
             self._replay(REPLAY_STEP_S, others=False)
         return receipt
 

@@ -1,7 +1,4 @@
-"""What a store's receipt means for the runs of a writer: held, refused, switched off.
-
-Owns the consequences for the runs, the switch, the figures and the log; both deliveries draw the same ones.
-"""
+"""What a store's receipt changes for the runs of a writer, the switch, the figures and the log."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What one writer knows of its runs: how they began, how far their sequence has come, how their phases stand.
-
-Owns the numbers that make events exact: the sequence per run and writer, the moments that order two words about one
-phase, the durations of the monotonic clock. Talks to no store.
-"""
+"""The runs of one writer: how they began, the sequence numbers they have used, the state of their phases."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt, RunStart
 from tracking_core.process.forks import Step, around_forks
 from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.locks import ReentrantLock
 from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
 
@@ -38,7 +39,7 @@ class StoreLink:
         *,
         deadline: float,
         switch: TrackingSwitch,
-        spool: Spool,
+        make_spool: Callable[[], Spool],
         health: HealthLog | None = None,
         clock: Clock | None = None,
         breaker: Breaker | None = None,
@@ -48,7 +49,10 @@ class StoreLink:
         """Seconds for connecting and for each operation."""
 
         self.switch = switch
-        self.spool = spool
+        self._make_spool = make_spool
+        self._spool: Spool | None = None
+        # Guards the making: what two threads put into two spools would be held by none.
+        self._making = ReentrantLock()
         self.health = health or HealthLog()
         self.clock = clock or SystemClock()
         self.breaker = breaker or Breaker()
@@ -65,6 +69,25 @@ class StoreLink:
     def report(self) -> DeliveryReport:
         """What became of everything so far."""
         return self.counts.report
+
+    @property
+    def spool(self) -> Spool:
+        """Where batches wait that the store did not take; made when it is first needed, since most jobs need none."""
+        if self._spool is None:
+            with self._making:
+                if self._spool is None:
+                    self._spool = self._make_spool()
+        return self._spool
+
+    @property
+    def spool_is_empty(self) -> bool:
+        """Whether this process has nothing waiting in the spool."""
+        return self._spool is None or self._spool.is_empty
+
+    def close_spool(self) -> None:
+        """Let go of what waits, so that another process may replay it."""
+        if self._spool is not None:
+            self._spool.close()
 
     def attach(self, run_id: int, start: RunStart | None = None) -> None:
         """Let a run be recorded into that another process began; without its start the store must hold it."""

@@ -1,7 +1,4 @@
-"""The ETL context: phases, progress, memory, errors and resources of one job.
-
-Owns the names that this package offers; everything else is in its modules.
-"""
+"""The ETL context: phases, progress, memory, errors and resources of one job."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A phase of a context for the length of a `with` block.
-
-Owns what the block's end means for the phase. It refuses to own states and counts: see context.py.
-"""
+"""A phase of a context for the length of a `with` block."""
 
 from __future__ import annotations
 

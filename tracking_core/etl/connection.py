@@ -1,7 +1,6 @@
 """The job's own database connection: opened when first asked for, reopened when it was closed.
 
-Owns one connection. It refuses to own the forms of `db_config` (see tracking_core.config), transactions, cursors, and
-the tracking store, which has connections of its own (see tracking_core.store).
+The tracking store has connections of its own (tracking_core/store).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The state that the components of an ETL job share: phases, statistics, errors, resources, one connection.
 
-Owns the phases' states and the rules of changing them. It refuses to own counting (progress.py), memory (memory.py),
-connecting (connection.py), the pace at which a tracked run is told (pace.py) and the way there (recorder.py).
+Counting is in progress.py, memory in memory.py, what a tracked run is told in recorder.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""How much memory the process holds, at most, and against a limit.
-
-Owns reading the resident set size and remembering the greatest. It refuses to own what happens at the limit beyond
-raising MemoryError.
-"""
+"""How much memory the process holds, at most, and against a limit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The names that a context is made of: its phases, its units, and what is called after each unit.
-
-Owns checking those names and the counts given for them. It refuses to own any count or state: see progress.py and
-context.py.
-"""
+"""The names that a context is made of, and their checks: its phases, its units, and what is called after each unit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Copies of statistics: one that shares no container with the original, one that JSON can hold.
-
-Owns nothing else, and in particular no opinion on which keys there are.
-"""
+"""Copies of statistics: one that shares no container with the original, one that JSON can hold."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""How far a phase has come: totals, processed counts, duration and the statistics made from them.
-
-Owns the counters of one phase at a time. It refuses to own which phases there are, their states and where the numbers
-are sent: see context.py.
-"""
+"""How far a phase has come: totals, processed counts, duration and the statistics made from them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The way from a context to a tracked run: what a run must offer.
-
-Owns the protocol, the adapter for a `(tracker, run_id)` pair and the isolation of the job from whatever the run raises.
-It refuses to own what is told and when: see context.py.
-"""
+"""How a context reports to a tracked run: what a run must offer, and the isolation of the job from its errors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What an exception that leaves a block says of how the block ended.
-
-Owns the two questions that a run's block and a phase's block have in common. Refuses to own what follows from them.
-"""
+"""How a block ended by the exception that left it: cleanly, stopped from outside, or with an error to record."""
 
 from __future__ import annotations
 

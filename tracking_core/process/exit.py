@@ -1,15 +1,13 @@
-"""What becomes of a run whose process leaves without ending it (docs/promises.md, P8 and P9).
-
-Owns the runs that this process began and has not ended, and the ways out of it:
+"""How runs end whose process exits without ending them (docs/promises.md, P8 and P9).
 
     exit without an end                 abandoned, by `exit`
     an unhandled exception              failed, with its traceback; also that of the thread that began the run
     SIGTERM, SIGHUP                     terminated, by `signal SIGTERM`; then the signal does what it always did
     ctrl-c that nobody caught           terminated, by `signal SIGINT`
-    SIGKILL, os._exit, power            nothing can be said here: the run is seen to be lost by its missing heartbeat
+    SIGKILL, os._exit, power            nothing is recorded: the run is lost when its heartbeat is missing
 
 All of it together takes no longer than one budget, whatever the stores do, and starts no thread. A forked child ends
-nothing that it inherited. A job's own signal handlers and hooks are never replaced: signals are taken only where the
+no run that it inherited. A job's own signal handlers and hooks are never replaced: signals are taken only where the
 default action stands, the interpreter is asked for its unhandled exception, and the hook for threads is chained.
 """
 

@@ -1,8 +1,7 @@
 """A run handed on to a program by its environment, so that what that program records is recorded into this run.
 
-Owns the variable and what stands in it: how the run began, so that whoever reaches the store first can make its row,
-and the store's label, since a run is handed on within one store only. No password stands in either. What a run that was
-handed on may do is the tracker's to say. Whoever handed it on ends it.
+The variable holds how the run began, so that whoever reaches the store first can make its row, and the store's label,
+since a run is handed on within one store only. It holds no password. Whoever handed the run on ends it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The heartbeat of a process: one thread, one statement for each store and beat, however many runs and trackers.
 
-Owns saying that runs live, and asks those aside who hold back a word of what they do (pace.py), always after the beat:
-a slow store must not delay the sign of life. A beat opens a connection of its own, is bounded by the deadline
-and survives every error: a store that does not answer misses beats, and its runs look lost until it answers again. What
-the store says of the shared switch comes back with each beat.
+A beat opens a connection of its own, is bounded by the deadline and survives every error: a store that does not answer
+misses beats, and its runs look lost until it answers again. The state of the shared switch comes back with each beat.
+After it the thread calls those that hold back a report (throttle.py), so that a slow store delays no beat.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The pace at which a phase's progress is told: not every update by itself, in the end all of them, and in order.
+"""Reports a phase's progress at most once in an interval, the last one always, and none after a later state.
 
-Owns when progress is told and that none is told after a later state. An update that comes too soon is told by the next
-one, or about a second later by the heartbeat's thread, so that a job which hangs does not show less than it did. What
-is told, and to whom, is for run_context.py and etl/context.py to say.
+An update that comes too soon is reported with the next one, or about a second later by the heartbeat's thread, so that
+a job which hangs does not show less than it did.
 """
 
 from __future__ import annotations
