@@ -16,7 +16,7 @@ from etlwatch.text.safe import clip, safe
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
-__all__ = ["Change", "Meanwhile", "Watching", "meanwhile"]
+__all__ = ["Change", "Meanwhile", "Watching", "changes_since"]
 
 _RED = ("lost", "failed")
 
@@ -89,7 +89,7 @@ class Meanwhile:
     severity: Literal["information", "warning", "error"]
 
 
-def meanwhile(before: Snapshot, after: Snapshot) -> Meanwhile:
+def changes_since(before: Snapshot, after: Snapshot) -> Meanwhile:
     """Return what changed from one snapshot to the other; `read_at` of both says how long nothing was heard."""
     known = {run.run_id: run.state for run in before.runs}
     oldest = min(known, default=0)

@@ -18,7 +18,7 @@ from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal, say
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
-from etlwatch.rendering.cleanup import weeks_left_words, weeks_words
+from etlwatch.rendering.cleanup import weeks_left_text, weeks_text
 from etlwatch.text.numbers import bytes_, exact, local_time, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
@@ -110,9 +110,9 @@ def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
         jobs = "a job" if plan.last_successes == 1 else f"{plan.last_successes:,} jobs"
         yield f"Among them the last success of {jobs}: --keep-last-success keeps it"
     if plan.dropped_weeks:
-        yield f"Drops {weeks_words(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)} on the disk"
+        yield f"Drops {weeks_text(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)} on the disk"
     if plan.cut_weeks:
-        yield f"Deletes from {weeks_words(plan.cut_weeks)} of requests in which others stay"
+        yield f"Deletes from {weeks_text(plan.cut_weeks)} of requests in which others stay"
     if plan.waiting_requests:
         yield f"{exact(plan.waiting_requests)} requests are seen nowhere any more and go once all of their week is old"
 
@@ -149,5 +149,5 @@ def _remove(admin: Administration, plan: CleanupPlan) -> int:
     say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
     if plan.dropped_weeks:
         left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
-        say(weeks_left_words(left) or f"dropped {weeks_words(plan.dropped_weeks)} of requests")
+        say(weeks_left_text(left) or f"dropped {weeks_text(plan.dropped_weeks)} of requests")
     return removed

@@ -27,8 +27,8 @@ from etlwatch.rendering.compare import (
     difference_text,
     is_worse,
     name_text,
-    run_words,
-    same_words,
+    run_text,
+    same_text,
     value_text,
 )
 from etlwatch.text.display import Tone, state_tone
@@ -74,7 +74,7 @@ def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_o
     context = look.context(now)
     apart_s = (comparison.after.started_at - comparison.before.started_at).total_seconds()
     for name, run in (("before", comparison.before), ("after", comparison.after)):
-        words = look.paint(look.shown(run_words(run, context)), state_tone(run.state))
+        words = look.paint(look.shown(run_text(run, context)), state_tone(run.state))
         earlier = f", the earlier run by {duration(apart_s if name == 'before' else -apart_s)}"
         said = earlier if (apart_s > 0) == (name == "before") and apart_s else ""
         yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}{said}"
@@ -87,7 +87,7 @@ def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_o
         yield from table(DIFFERENCES.columns(listed, context), listed, look)
     else:
         yield "nothing else differs"
-    same = same_words(comparison)
+    same = same_text(comparison)
     if same:
         yield ""
         yield look.paint(look.shown(same), "dim")

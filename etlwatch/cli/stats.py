@@ -194,7 +194,7 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
         raise click.BadParameter(
             "an interval is a multiple of 10s, and a window has at most 10,000 of them", param_hint="'--interval'"
         )
-    takes = partial(_takes, jobs) if jobs else None
+    takes = partial(_matches, jobs) if jobs else None
     with connect.reader() as reader:
         found = read_stats(reader, window, step, takes)
         mistake = no_such_job(reader, jobs, {job.job for job in found.jobs}, fits_job)
@@ -210,5 +210,5 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
         raise Unsuccessful(mistake)
 
 
-def _takes(patterns: tuple[str, ...], job: str) -> bool:
+def _matches(patterns: tuple[str, ...], job: str) -> bool:
     return matches_job(job, patterns)

@@ -124,7 +124,7 @@ def _close(stream: IO[str] | None) -> None:
         stream.close()
 
 
-LEAVING_S = 5.0  # for ending the run; then the process exits without it
+EXIT_S = 5.0  # for ending the run; then the process exits without it
 
 
 def follow_parent(lifeline: int) -> None:
@@ -143,7 +143,7 @@ def _wait_for_end(lifeline: int) -> None:
     if main_thread is not None:
         # To the main thread, so that a sleep or a wait for a socket is interrupted.
         signal.pthread_kill(main_thread, signal.SIGTERM)
-    time.sleep(LEAVING_S)
+    time.sleep(EXIT_S)
     os._exit(1)
 
 

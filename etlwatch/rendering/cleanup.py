@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from etlwatch.rendering.closing import Failed
-from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, told
+from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, sentence_lines
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import bytes_, duration, moment, percent, stamp
 from etlwatch.text.safe import cell_width, pad, safe
@@ -19,18 +19,18 @@ from tracking_core.records import CleanupJob, CleanupPlan
 
 __all__ = [
     "PRESETS",
-    "CleanupLook",
+    "CleanupPreview",
     "PlanChanged",
     "Removed",
-    "changed_words",
     "days_line",
     "outcome_lines",
+    "plan_change_text",
     "plan_lines",
     "progress_lines",
-    "removed_words",
-    "runs_words",
-    "weeks_left_words",
-    "weeks_words",
+    "removal_text",
+    "runs_text",
+    "weeks_left_text",
+    "weeks_text",
 ]
 
 PRESETS: Final = (7, 30, 90, 365)
@@ -40,7 +40,7 @@ LEAST_JOB_CELLS: Final = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupLook:
+class CleanupPreview:
     """A plan and what is known around it."""
 
     plan: CleanupPlan
@@ -76,22 +76,22 @@ class PlanChanged:
     plan: CleanupPlan
 
 
-def runs_words(number: int) -> str:
+def runs_text(number: int) -> str:
     """Return a number of runs in full: `1 run`, `1,287 runs`."""
     return f"{number:,} run{'' if number == 1 else 's'}"
 
 
-def weeks_words(number: int) -> str:
+def weeks_text(number: int) -> str:
     """Return a number of weeks in full: `1 week`, `21 weeks`."""
     return f"{number:,} week{'' if number == 1 else 's'}"
 
 
-def weeks_left_words(number: int) -> str:
+def weeks_left_text(number: int) -> str:
     """Say that weeks could not be dropped; '' when none was left."""
     if not number:
         return ""
     used, dropped = ("is", "it") if number == 1 else ("are", "them")
-    return f"{weeks_words(number)} of requests {used} in use: the next clean-up drops {dropped}"
+    return f"{weeks_text(number)} of requests {used} in use: the next clean-up drops {dropped}"
 
 
 def _ago(days: int) -> str:
@@ -112,14 +112,14 @@ def days_line(days: int) -> Spans:
     return tuple(spans)
 
 
-def _cutoff_lines(look: CleanupLook, context: DisplayContext, width: int) -> list[Spans]:
+def _cutoff_lines(preview: CleanupPreview, context: DisplayContext, width: int) -> list[Spans]:
     """Return the cutoff in the shown zone and in UTC, once where these are the same."""
-    cutoff = look.plan.cutoff
+    cutoff = preview.plan.cutoff
     local = stamp(cutoff, context.zone)
     # Whatever else is cut, the cutoff is not.
     labels = ("Runs that ended before  ", "Ended before  ", "")
     label = next((each for each in labels if len(each) + len(local) <= width), "")
-    lines: list[Spans] = [((label, "dim"), (local, "text bold"), (f"  {_ago(look.plan.days)}", "dim"))]
+    lines: list[Spans] = [((label, "dim"), (local, "text bold"), (f"  {_ago(preview.plan.days)}", "dim"))]
     if cutoff.astimezone(context.zone).utcoffset() != timedelta(0):
         lines.append(((" " * len(label), "plain"), (stamp(cutoff, UTC), "dim")))
     return [fit(line, width, ellipsis=context.glyphs.ellipsis) for line in lines]
@@ -168,21 +168,21 @@ def _numbers(job: CleanupJob, name: str, context: DisplayContext) -> tuple[str, 
     return (safe(name), f"{job.runs:,}", f"{job.requests:,}", f"{job.errors:,}", oldest)
 
 
-def _kept(look: CleanupLook, width: int, *, planning: bool) -> list[Spans]:
+def _kept(preview: CleanupPreview, width: int, *, planning: bool) -> list[Spans]:
     """Return what stays, and the key that keeps each job's last success too, where there is one so old."""
-    kept, lost = look.plan.kept_running, look.lost
+    kept, lost = preview.plan.kept_running, preview.lost
     parts = [f"{kept - lost:,} running" if kept > lost else "", f"{lost:,} lost" if lost else ""]
     words = ", ".join(part for part in parts if part) or "every run that has not ended"
-    successes = look.plan.last_successes
+    successes = preview.plan.last_successes
     if not successes:
         words += ": a run that has not ended is never removed" if kept else ", whatever its age; none is that old"
         return labelled_lines("Kept", words, width)
-    if look.plan.keep_last_success:
+    if preview.plan.keep_last_success:
         words += f", the last success of each job ({successes:,})"
     lines = labelled_lines("Kept", words, width)
     if planning:
         keeps = f"keeps the last success of each job ({successes:,})"
-        does = "lets it go" if look.plan.keep_last_success else keeps
+        does = "lets it go" if preview.plan.keep_last_success else keeps
         if cell_width(words) + cell_width(does) + 4 + LABEL_CELLS <= width:
             return [(*lines[0], ("   ", "plain"), ("s", "blue"), (f" {does}", "dim"))]
         lines.append(((" " * LABEL_CELLS, "plain"), ("s", "blue"), (f" {does}", "dim")))
@@ -193,11 +193,9 @@ def _how(plan: CleanupPlan) -> str:
     """Say how it goes about it, and what of it is not over afterwards."""
     if not (plan.dropped_weeks or plan.cut_weeks or plan.waiting_requests):
         return "in small committed steps, esc stops between two; no undo"
-    cut = (
-        f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks_words(plan.cut_weeks)} of requests"
-    )
+    cut = f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks_text(plan.cut_weeks)} of requests"
     parts = [
-        f"drops {weeks_words(plan.dropped_weeks)} of requests" if plan.dropped_weeks else "",
+        f"drops {weeks_text(plan.dropped_weeks)} of requests" if plan.dropped_weeks else "",
         cut if plan.cut_weeks else "",
     ]
     words = [", ".join(part for part in parts if part)]
@@ -210,24 +208,24 @@ def _how(plan: CleanupPlan) -> str:
 
 
 def plan_lines(
-    look: CleanupLook, context: DisplayContext, *, actor: str, width: int, rows: int, planning: bool = True
+    preview: CleanupPreview, context: DisplayContext, *, actor: str, width: int, rows: int, planning: bool = True
 ) -> list[Spans]:
     """Return the plan in at most `rows` lines; what is given up first is air, then jobs, then what explains.
 
     When it is no longer `planning`, what could be chosen before is left out.
     """
-    plan = look.plan
-    top = [*_cutoff_lines(look, context, width), *([days_line(plan.days)] if planning else [])]
+    plan = preview.plan
+    top = [*_cutoff_lines(preview, context, width), *([days_line(plan.days)] if planning else [])]
     if not plan.runs:
-        word = "The store holds no runs." if look.empty else "Nothing to remove: no finished run ended before then."
-        notes = [] if look.empty else _kept(look, width, planning=planning)
+        word = "The store holds no runs." if preview.empty else "Nothing to remove: no finished run ended before then."
+        notes = [] if preview.empty else _kept(preview, width, planning=planning)
         if plan.dropped_weeks:
             earlier = (
-                f"{weeks_words(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)}, of runs removed before"
+                f"{weeks_text(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)}, of runs removed before"
             )
             notes += labelled_lines("Drops", f"{earlier}: Y is the command that does it", width)
         return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []), *notes][:rows]
-    notes = _kept(look, width, planning=planning)
+    notes = _kept(preview, width, planning=planning)
     if planning:
         notes += labelled_lines("How", _how(plan), width)
         notes += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
@@ -258,7 +256,7 @@ def progress_lines(
     elif done.runs >= plan.runs:
         word = "giving space back"
     else:
-        word = f"{done.runs:,} of {runs_words(plan.runs)} removed" if done.steps else "counting once more"
+        word = f"{done.runs:,} of {runs_text(plan.runs)} removed" if done.steps else "counting once more"
     return [
         ((word, "text bold"), (f"   {duration(done.seconds)}" if done.seconds >= 1 else "", "dim")),
         (
@@ -266,7 +264,7 @@ def progress_lines(
             (glyphs.usual * (bar - full), "faint"),
             (f"{percent(share):>6}", "text"),
         ),
-        *told("Each step is committed: what is gone is gone, the rest is whole.", width, role="dim"),
+        *sentence_lines("Each step is committed: what is gone is gone, the rest is whole.", width, role="dim"),
     ]
 
 
@@ -275,40 +273,40 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
     left = max(0, plan.runs - done.runs)
     took = f" in {duration(max(done.seconds, 1))}" if done.seconds >= 1 else ""
     if done.failed is not None:
-        sure = f"{done.runs:,} of {runs_words(plan.runs)} are known to be removed, the last step perhaps too."
+        sure = f"{done.runs:,} of {runs_text(plan.runs)} are known to be removed, the last step perhaps too."
         return [
-            *told(f"! {done.failed.words}.", width, role="amber bold", most=3),
-            *told(f"{sure} Every step is whole: nothing is half removed.", width),
+            *sentence_lines(f"! {done.failed.words}.", width, role="amber bold", most=3),
+            *sentence_lines(f"{sure} Every step is whole: nothing is half removed.", width),
         ]
     if done.stopped:
-        head = f"Stopped: {runs_words(done.runs)} removed{took}."
+        head = f"Stopped: {runs_text(done.runs)} removed{took}."
         rest = f"{left:,} of the plan stay." if left else "Nothing of the plan was left; space is not all given back."
-        return [*told(head, width, role="text bold"), *told(rest, width)]
-    head = f"Removed {runs_words(done.runs)}{took}."
+        return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
+    head = f"Removed {runs_text(done.runs)}{took}."
     if left:
         rest = f"{left:,} of the plan were gone already: somebody else removed them meanwhile."
     elif done.weeks_left:
-        rest = f"{weeks_left_words(done.weeks_left)}."
+        rest = f"{weeks_left_text(done.weeks_left)}."
     elif done.runs > plan.runs:
         rest = f"{done.runs - plan.runs:,} more than planned: they came in while it ran, and had ended before then."
     else:
         rest = f"With them {plan.requests:,} requests and {plan.errors:,} errors. It is in the audit."
-    return [*told(head, width, role="text bold"), *told(rest, width)]
+    return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
 
 
-def removed_words(plan: CleanupPlan, done: Removed) -> str:
+def removal_text(plan: CleanupPlan, done: Removed) -> str:
     """Say how a removal ended, in one line, for a toast."""
     if done.failed is not None:
-        return f"clean-up cut off after {done.runs:,} of {runs_words(plan.runs)}: {done.failed.words}"
+        return f"clean-up cut off after {done.runs:,} of {runs_text(plan.runs)}: {done.failed.words}"
     word = "stopped" if done.stopped else "done"
-    return f"clean-up {word}: {runs_words(done.runs)} of {plan.runs:,} removed"
+    return f"clean-up {word}: {runs_text(done.runs)} of {plan.runs:,} removed"
 
 
-def changed_words(planned: CleanupPlan, now: CleanupPlan) -> str:
+def plan_change_text(planned: CleanupPlan, now: CleanupPlan) -> str:
     """Say what has changed between the plan and now."""
     before, after = planned.runs, now.runs
     if after == before:
         what = "other runs"
     else:
-        what = f"{runs_words(after - before)} more" if after > before else f"{runs_words(before - after)} fewer"
+        what = f"{runs_text(after - before)} more" if after > before else f"{runs_text(before - after)} fewer"
     return f"nothing was removed: {what} would go now than planned; look again"

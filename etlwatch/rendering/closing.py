@@ -70,6 +70,6 @@ def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: in
     return lines[:rows]
 
 
-def confirming_word(row: RunRow) -> str:
+def confirmation_text(row: RunRow) -> str:
     """Return what has to be typed to close a run that is not lost."""
     return short_id(row.run.id)

@@ -35,7 +35,7 @@ from tracking_core.records import Run, RunStatus
 
 __all__ = [
     "COMPARE_80", "COMPARE_120", "COMPARE_160", "brief_lines", "compare_cells", "compare_columns", "conclusion",
-    "difference_text", "is_worse", "name_text", "run_words", "same_words", "success_words", "value_text",
+    "difference_text", "is_worse", "name_text", "run_text", "same_text", "success_words", "value_text",
 ]  # fmt: skip
 
 MEGABYTE: Final = 1_048_576
@@ -140,7 +140,7 @@ def success_words(comparison: Comparison, context: DisplayContext) -> str:
     return context.glyphs.text(f"{said}; {first}")
 
 
-def run_words(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
+def run_text(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
     """Say of one of the two runs what it is: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`; in brief not where."""
     lasted = f"{duration(run.duration_s)} so far" if run.status == RunStatus.RUNNING else duration(run.duration_s)
     where = f" on {safe(run.host)}" if run.host and not brief else ""
@@ -148,7 +148,7 @@ def run_words(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
     return f"{short_id(run.id)}  {safe(run.state)}, {lasted}, began {began}{where}"
 
 
-def same_words(comparison: Comparison) -> str:
+def same_text(comparison: Comparison) -> str:
     """Say which origins both runs share: `same code version, command and host`, and what could not be compared."""
     *most, last = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable] or [
         ""

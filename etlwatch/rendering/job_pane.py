@@ -19,7 +19,7 @@ from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Span, Spans
 from tracking_core.records import Run, RunStatus
 
-__all__ = ["expected_words", "job_pane", "job_parts", "job_title", "jobs_headline", "last_words", "late_words"]
+__all__ = ["expected_text", "job_pane", "job_parts", "job_title", "jobs_headline", "last_run_text", "late_text"]
 
 NAME_CELLS: Final = 40
 BRIEF_NAME_CELLS: Final = 18
@@ -58,7 +58,7 @@ def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: boo
         return (
             (" ", "plain"),
             (clip(safe(late[0].job), cells), "text bold"),
-            (f" {late_words(late[0], context, brief)}{more}", "text"),
+            (f" {late_text(late[0], context, brief)}{more}", "text"),
         )
     trouble = [row for row in rows if row.rank == 1]
     if trouble:
@@ -78,18 +78,18 @@ def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: boo
     return ((f" Nothing needs you. Next is {clip(safe(first.job), cells)}, {at}.", "dim"),)
 
 
-def late_words(row: JobRow, context: DisplayContext, brief: bool) -> str:
+def late_text(row: JobRow, context: DisplayContext, brief: bool) -> str:
     expected = row.expected
     if expected is None or row.overdue_s is None:
         return "has not begun."
     at = _moment_zoned(expected.at, context)
     if brief:
         return f"has not begun: due {clock(expected.at, context.zone)}, {late_by(row.overdue_s)} overdue."
-    within = f"{expected.hits} of {expected.of} {_turns_word(row, context)} within {span(expected.tolerance_s)}"
+    within = f"{expected.hits} of {expected.of} {_turns_text(row, context)} within {span(expected.tolerance_s)}"
     return f"has not begun: expected at {at} ({within}), now {late_by(row.overdue_s)} overdue."
 
 
-def _turns_word(row: JobRow, context: DisplayContext) -> str:
+def _turns_text(row: JobRow, context: DisplayContext) -> str:
     """Say what a job's turns are called: nights where it begins in one, else days; times for anything else."""
     expected = row.expected
     if expected is None or not expected.daily:
@@ -122,7 +122,7 @@ def job_title(row: JobRow, context: DisplayContext) -> Spans:
 def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
     """Return the lines of the pane, most important first."""
     lines: list[Spans] = []
-    expected = expected_words(row, context)
+    expected = expected_text(row, context)
     if row.overdue_s is not None:
         lines.append(labelled("expected", expected))
     proven = [run for run in row.runs if run.evidence]
@@ -131,19 +131,19 @@ def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
         since = f" since {moment(run.state_since, context.now, context.zone)}" if run.state_since is not None else ""
         lines.append(labelled("because", safe(f"{run.state}{since}: {run.evidence}")))
     if row.last is not None:
-        lines.append(labelled("last", last_words(row, row.last, context)))
+        lines.append(labelled("last", last_run_text(row, row.last, context)))
     if row.overdue_s is None and expected:
         lines.append(labelled("next", expected))
     if row.drifting:
-        lines.append(labelled("trend", context.glyphs.text(_trend_words(row))))
+        lines.append(labelled("trend", context.glyphs.text(_trend_text(row))))
     return lines
 
 
-def _trend_words(row: JobRow) -> str:
+def _trend_text(row: JobRow) -> str:
     return f"the last ten completed runs took {change(row.trend)} of what the ones before took"
 
 
-def expected_words(row: JobRow, context: DisplayContext) -> str:
+def expected_text(row: JobRow, context: DisplayContext) -> str:
     """Say when a job is expected and what that is concluded from; '' without a rhythm."""
     if row.given_up_since is not None:
         since = _moment_zoned(row.given_up_since, context)
@@ -158,7 +158,7 @@ def expected_words(row: JobRow, context: DisplayContext) -> str:
     return f"{at}: {expected.hits} of its last {expected.of} began within {span(expected.tolerance_s)} of it"
 
 
-def last_words(row: JobRow, run: Run, context: DisplayContext) -> str:
+def last_run_text(row: JobRow, run: Run, context: DisplayContext) -> str:
     """Say of a run when it began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
     usual = row.baseline.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""

@@ -13,7 +13,17 @@ from etlwatch.text.safe import ELLIPSIS, cell_width, clip
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from tracking_core.dataclass import dataclass
 
-__all__ = ["LABEL_CELLS", "Key", "Part", "footer_line", "labelled_lines", "lay_out", "rule_line", "told", "wrap"]
+__all__ = [
+    "LABEL_CELLS",
+    "Key",
+    "Part",
+    "footer_line",
+    "labelled_lines",
+    "lay_out",
+    "rule_line",
+    "sentence_lines",
+    "wrap",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,7 @@ def wrap(words: str, width: int) -> list[str]:
     return [*lines, line] if line or not lines else lines
 
 
-def told(words: str, width: int, *, role: str = "text", most: int | None = None) -> list[Spans]:
+def sentence_lines(words: str, width: int, *, role: str = "text", most: int | None = None) -> list[Spans]:
     """Return a sentence in lines; beyond `most` lines the last one says that something is missing."""
     lines = wrap(words, width)
     if most is not None and len(lines) > most:
@@ -138,7 +148,7 @@ def labelled_lines(
 ) -> list[Spans]:
     """Return lines behind a dim label of eight cells; further lines stand below the first."""
     room = max(1, width - LABEL_CELLS)
-    lines = told(said, room, role=role, most=most) if isinstance(said, str) else list(said)
+    lines = sentence_lines(said, room, role=role, most=most) if isinstance(said, str) else list(said)
     return [(*fit(((label if index == 0 else "", "dim"),), LABEL_CELLS), *line) for index, line in enumerate(lines)]
 
 

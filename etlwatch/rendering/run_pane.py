@@ -35,7 +35,7 @@ def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Span
     )
 
 
-def usual_words(row: RunRow) -> str:
+def usual_text(row: RunRow) -> str:
     """Say what the job usually takes, or how little is known of that."""
     usual = row.usual_duration
     if usual.runs >= MINIMUM_RUNS:
@@ -55,14 +55,14 @@ def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list
         when = (
             f"{moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}" if ended else ""
         )
-        compared = f"; {usual_words(row)}" if row.usual_duration.runs else ""
+        compared = f"; {usual_text(row)}" if row.usual_duration.runs else ""
         lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
         if state != "completed" and row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
     trouble = trouble_spans(row, errors)
     if trouble:
         lines.append(labelled("errors", trouble))
-    lines.append(labelled("run", origin_words(row)))
+    lines.append(labelled("run", origin_text(row)))
     notes = last_line(row.run.notes)
     if notes and notes != row.verdict.because:
         lines.insert(1 if state == "completed" else len(lines) - 1, labelled("notes", safe(notes)))
@@ -71,13 +71,13 @@ def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list
 
 def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
     known = row.usual_duration.runs >= MINIMUM_RUNS
-    so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_words(row)}"
+    so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_text(row)}"
     if row.verdict.needs_you:
         since = row.verdict.since
         when = (
             f"{moment(since, context.now, context.zone)}, {ago((context.now - since).total_seconds())}" if since else ""
         )
-        ends = ends_words(row, context)
+        ends = ends_text(row, context)
         lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
         if row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
@@ -85,23 +85,23 @@ def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
     if row.verdict.because:
         lines.append(labelled("unknown", safe(row.verdict.because)))
-    ends = ends_words(row, context).removeprefix("ends ")
+    ends = ends_text(row, context).removeprefix("ends ")
     if ends:
         lines.append(labelled("ends", ends))
-    doing = doing_words(row)
+    doing = doing_text(row)
     if doing:
         lines.append(labelled("doing", doing))
     return lines
 
 
-def ends_words(row: RunRow, context: DisplayContext) -> str:
+def ends_text(row: RunRow, context: DisplayContext) -> str:
     """Say when a run is expected to end, and by what: `ends 03:40–03:55 at this rate`; '' where nothing says so."""
     words = context.glyphs.text(eta_words(row.eta, context.now, context.zone))
     by_rate = row.phase is not None and row.phase.share is not None
     return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
 
 
-def doing_words(row: RunRow) -> str:
+def doing_text(row: RunRow) -> str:
     """Say where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
     facts: list[str] = []
     if row.phase is not None and row.phase.name:
@@ -116,11 +116,11 @@ def doing_words(row: RunRow) -> str:
 
 def trouble_spans(row: RunRow, told: Spans) -> Spans:
     """Say what went wrong: its errors, as far as they are told by kind, and the requests that failed."""
-    other = trouble_words(row, errors=not told)
+    other = trouble_text(row, errors=not told)
     return merge([*told, ("; " if told and other else "", "text"), (other, "text")]) if told or other else ()
 
 
-def trouble_words(row: RunRow, *, errors: bool = True) -> str:
+def trouble_text(row: RunRow, *, errors: bool = True) -> str:
     """Say what went wrong in numbers: errors recorded, requests failed, requests throttled."""
     facts: list[str] = []
     if row.run.errors and errors:
@@ -133,7 +133,7 @@ def trouble_words(row: RunRow, *, errors: bool = True) -> str:
     return "; ".join(facts)
 
 
-def origin_words(row: RunRow) -> str:
+def origin_text(row: RunRow) -> str:
     """Say where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
     run = row.run
     facts: Sequence[str] = (

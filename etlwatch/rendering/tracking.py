@@ -19,14 +19,14 @@ from tracking_core.records import AuditEntry, Run, Switch
 
 __all__ = [
     "Scope",
-    "SwitchLook",
+    "SwitchStates",
     "audit_line",
     "consequence",
     "runs_lines",
     "scope_cells",
     "scope_columns",
     "scopes",
-    "turned_words",
+    "turned_text",
 ]
 
 ALL_JOBS: Final = "all jobs"
@@ -35,7 +35,7 @@ NAME_CELLS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchLook:
+class SwitchStates:
     """All that the switch's box is made from, read at one moment."""
 
     at: datetime
@@ -81,19 +81,19 @@ class Scope:
         return ALL_JOBS if self.job is None else clip(safe(self.job), NAME_CELLS)
 
 
-def scopes(look: SwitchLook, *, first: str | None = None) -> list[Scope]:
+def scopes(states: SwitchStates, *, first: str | None = None) -> list[Scope]:
     """Return all jobs, then the job of `first`, those switched off, those with live runs, and the rest by name."""
-    by_job = {switch.job: switch for switch in look.switches if switch.scope == "job"}
-    whole = next((switch for switch in look.switches if switch.scope == "global"), None)
-    alive = {run.job for run in look.live}
-    named = {*look.jobs, *by_job, *alive}
+    by_job = {switch.job: switch for switch in states.switches if switch.scope == "job"}
+    whole = next((switch for switch in states.switches if switch.scope == "global"), None)
+    alive = {run.job for run in states.live}
+    named = {*states.jobs, *by_job, *alive}
 
     def rank(job: str) -> tuple[int, str, str]:
         off = job in by_job and not by_job[job].enabled
         return (0 if job == first else 1 if off else 2 if job in alive else 3, job.casefold(), job)
 
     each = [
-        Scope(job=job, switch=by_job.get(job), overruled=look.all_off and (job not in by_job or by_job[job].enabled))
+        Scope(job=job, switch=by_job.get(job), overruled=states.all_off and (job not in by_job or by_job[job].enabled))
         for job in sorted(named, key=rank)
     ]
     return [Scope(job=None, switch=whole), *each]
@@ -141,15 +141,15 @@ def standing(scope: Scope, context: DisplayContext) -> str:
     return f"{word} since {moment(switch.changed_at, context.now, context.zone)}{by}{why}"
 
 
-def consequence(scope: Scope, look: SwitchLook, *, enable: bool) -> str:
+def consequence(scope: Scope, states: SwitchStates, *, enable: bool) -> str:
     """Say what turning a switch will do; which runs it touches is listed beside it."""
     if not enable:
         who = "no job" if scope.job is None else "this job"
         what = f"{who} records {'anything' if scope.job is None else 'nothing'} new: no runs, requests, phases, errors"
         return f"{what}; a live run beats on and can end"
-    if scope.job is not None and look.all_off:
+    if scope.job is not None and states.all_off:
         return "this job stays off as long as tracking is off for all jobs"
-    off = sum(switch.scope == "job" and not switch.enabled for switch in look.switches)
+    off = sum(switch.scope == "job" and not switch.enabled for switch in states.switches)
     if scope.job is None and off:
         jobs = "1 job stays" if off == 1 else f"{off:,} jobs stay"
         return f"jobs record again within seconds; {jobs} off by their own switch"
@@ -189,10 +189,10 @@ def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spa
     """Return one audit entry in a line: when, by whom, what, and to what."""
     when = moment(entry.at, context.now, context.zone)
     by = clip(safe(entry.actor), max(8, width // 4), ellipsis=context.glyphs.ellipsis)
-    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_deed_words(entry), "dim"))
+    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_audit_text(entry), "dim"))
 
 
-def _deed_words(entry: AuditEntry) -> str:
+def _audit_text(entry: AuditEntry) -> str:
     detail = entry.detail
     said = safe(entry.action)
     if entry.action.startswith("tracking"):
@@ -208,7 +208,7 @@ def _deed_words(entry: AuditEntry) -> str:
     return f"{said}: {reason}" if reason else said
 
 
-def turned_words(switch: Switch, touched: Iterable[Run]) -> str:
+def turned_text(switch: Switch, touched: Iterable[Run]) -> str:
     """Say what was done, for the toast."""
     whom = f"the job {clip(safe(switch.job), NAME_CELLS)}" if switch.scope == "job" else ALL_JOBS
     said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}"

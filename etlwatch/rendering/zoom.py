@@ -27,7 +27,7 @@ __all__ = [
     "Zoom",
     "fleet_zoom",
     "legend",
-    "moment_words",
+    "moment_spans",
     "run_zoom",
     "usual_levels",
     "y_ticks",
@@ -165,7 +165,7 @@ _PLOTS: Final[dict[str, Callable[[Sequence[Column]], Plot]]] = {
 }
 
 
-def moment_words(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None) -> Spans:
+def moment_spans(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None) -> Spans:
     """Return all that is known of the moment under the cursor: `02:41:10  12.4/s  p50 180ms  p95 2.9s  429 6.2%`."""
     column = zoom.at(cursor_s)
     last = datetime.fromtimestamp(zoom.end, UTC)

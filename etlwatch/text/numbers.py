@@ -47,7 +47,7 @@ Number: TypeAlias = SupportsFloat | None
 UNKNOWN: Final = "–"
 MINUS: Final = "−"
 
-BEHIND_TOLD_S: Final = 2.0
+BEHIND_SHOWN_S: Final = 2.0
 """A standby that is less behind its primary is as good as it."""
 
 _HUGE: Final = 1e300
@@ -305,7 +305,7 @@ def zone_names(moments: Iterable[datetime | None], zone: tzinfo | None = None) -
 
 def behind(seconds: float | None) -> str:
     """Return that what is read comes from a standby so many seconds behind; "" where that is none or little."""
-    return f"standby {duration(seconds)} behind" if seconds is not None and seconds >= BEHIND_TOLD_S else ""
+    return f"standby {duration(seconds)} behind" if seconds is not None and seconds >= BEHIND_SHOWN_S else ""
 
 
 def late_by(seconds: float) -> str:

@@ -48,9 +48,9 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         """Return the store's clock as far as it is known."""
         raise NotImplementedError
 
-    def run_in_hand(self) -> RunRow | None:
+    def current_run(self) -> RunRow | None:
         """Return the run that the screen in front is about."""
-        found = getattr(self.screen, "run_in_hand", None)
+        found = getattr(self.screen, "current_run", None)
         return found if isinstance(found, RunRow) else None
 
     async def action_tracking(self) -> None:
@@ -58,8 +58,8 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         from etlwatch.tui.dialogs.tracking import TrackingBox
 
         if self._in_the_present():
-            row = self.run_in_hand()
-            await self.push_screen(TrackingBox(first=row.run.job if row else getattr(self.screen, "job_in_hand", None)))
+            row = self.current_run()
+            await self.push_screen(TrackingBox(first=row.run.job if row else getattr(self.screen, "current_job", None)))
 
     async def action_cleanup(self) -> None:
         """Open the box of the clean-up."""
@@ -73,42 +73,44 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         from etlwatch.tui.dialogs.closing import ClosingBox
 
         if row is None:
-            self.say("no run is chosen", severity="warning")
+            self.show_message("no run is chosen", severity="warning")
         elif not row.live:
-            self.say(f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning")
+            self.show_message(
+                f"{named(row)} is already {row.run.status}; there is nothing to close", severity="warning"
+            )
         elif self._in_the_present():
             await self.push_screen(ClosingBox(row))
 
-    def hand_on(self, row: RunRow) -> None:
+    def bundle_run(self, row: RunRow) -> None:
         """Copy a run into a file of the directory that the dashboard was started in."""
         from etlwatch.reading.bundle import file_name
 
         path = Path(file_name(row.run))
-        self.say(f"bundling {named(row)}")
+        self.show_message(f"bundling {named(row)}")
         begin(
             lambda: bundle(self.open_store(), row.run.run_id, path),
-            lambda outcome: self.call_later(self._handed_on, path, outcome),
+            lambda outcome: self.call_later(self._bundled, path, outcome),
         )
 
-    def _handed_on(self, path: Path, outcome: Bundled | NotBundled | Failed) -> None:
+    def _bundled(self, path: Path, outcome: Bundled | NotBundled | Failed) -> None:
         if isinstance(outcome, NotBundled):
-            self.say(f"not bundled: {outcome.why}", severity="warning")
+            self.show_message(f"not bundled: {outcome.why}", severity="warning")
         elif isinstance(outcome, Failed):
-            self.say(f"not bundled: {outcome.words}", severity="error")
+            self.show_message(f"not bundled: {outcome.words}", severity="error")
         else:
             only = f", only {', '.join(outcome.left_out)}" if outcome.left_out else ""
-            self.say(f"bundled{only}: etlwatch open {path.absolute()}")
+            self.show_message(f"bundled{only}: etlwatch open {path.absolute()}")
 
     def toggle_bell(self, row: RunRow | None) -> None:
         """Ring when this run changes state, or no longer."""
         if row is None:
-            self.say("no run is chosen", severity="warning")
+            self.show_message("no run is chosen", severity="warning")
         elif not row.live and row.run.run_id not in self.watching:
-            self.say(f"{named(row)} is {row.run.status}; nothing will change there", severity="warning")
+            self.show_message(f"{named(row)} is {row.run.status}; nothing will change there", severity="warning")
         elif self.watching.toggle(row.run):
-            self.say(f"a bell rings when {named(row)} changes state")
+            self.show_message(f"a bell rings when {named(row)} changes state")
         else:
-            self.say(f"no bell for {named(row)} any more")
+            self.show_message(f"no bell for {named(row)} any more")
 
     def toggle_bells(self, rows: Sequence[RunRow]) -> None:
         """Ring when any of these runs changes state, or, where all of them ring already, no longer."""
@@ -118,24 +120,24 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             self.watching.toggle(row.run)
         runs = f"{len(silent or live)} run{'' if len(silent or live) == 1 else 's'}"
         if not live:
-            self.say("none of the marked runs is alive; nothing will change there", severity="warning")
+            self.show_message("none of the marked runs is alive; nothing will change there", severity="warning")
         elif silent:
-            self.say(f"a bell rings when {runs} of those marked change{'s' if len(silent) == 1 else ''} state")
+            self.show_message(f"a bell rings when {runs} of those marked change{'s' if len(silent) == 1 else ''} state")
         else:
-            self.say(f"no bell for {runs} any more")
+            self.show_message(f"no bell for {runs} any more")
 
     def ring(self, snapshot: Snapshot) -> None:
         """Ring for watched runs that have changed state."""
         changes = self.watching.changes(snapshot.runs)
         for change in changes:
-            self.say(change.words, severity=change.severity)
+            self.show_message(change.words, severity=change.severity)
         if changes:
             self.bell()
 
     def _in_the_present(self) -> bool:
         """Say whether now is on screen; the past cannot be changed."""
         if self.moment is not None:
-            self.say("this is the past, and it cannot be changed: esc comes back to now", severity="warning")
+            self.show_message("this is the past, and it cannot be changed: esc comes back to now", severity="warning")
         return self.moment is None
 
 

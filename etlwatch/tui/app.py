@@ -19,7 +19,7 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
-from etlwatch.analysis.changes import Watching, meanwhile
+from etlwatch.analysis.changes import Watching, changes_since
 from etlwatch.analysis.series import WINDOWS, Window
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
@@ -39,21 +39,21 @@ from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.terminal.driver import TerminalDriver
 from etlwatch.tui.theme import THEMES
-from etlwatch.tui.view_state import Remembered, recall, remember, state_file
+from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state, state_file
 from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
     from etlwatch.analysis.run_rows import RunRow
     from etlwatch.tui.dashboard import Dashboard
-    from etlwatch.tui.start import Beginning
+    from etlwatch.tui.start import Startup
     from tracking_core.store.base import Store
 
 __all__ = ["STORE_STATUS", "EtlwatchApp"]
 
-LEAVING_S = 0.8
+EXIT_S = 0.8
 """How long an orderly end may take once the terminal is gone."""
 
-PALETTE_TRIES = 50
+PALETTE_ATTEMPTS = 50
 
 RATE_EVERY_S = 5.0
 """Seconds over which bytes a second are measured."""
@@ -83,7 +83,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         settings: Settings | None = None,
         *,
         label: str = "",
-        beginning: Beginning | None = None,
+        beginning: Startup | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame.
@@ -101,9 +101,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.shown: Snapshot | None = None
         self.lost: Lost | None = None
         self.paused = False
-        self.memory_file = state_file(os.environ)
-        self.memory: Remembered = recall(self.memory_file)
-        self.window: Window = self.memory.first_window(self.settings)
+        self.view_state_file = state_file(os.environ)
+        self.view_state: ViewState = load_view_state(self.view_state_file)
+        self.window: Window = self.view_state.first_window(self.settings)
         self.moment: datetime | None = None
         """The past moment that is looked at; None for now."""
 
@@ -181,7 +181,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Begin polling once the first frame is drawn, and keep the clock going."""
         self.set_keymap(textual_keymap(self.settings.keymap))
         for notice in self.settings.notices:
-            self.say(notice, severity="warning")
+            self.show_message(notice, severity="warning")
         if self.beginning is None:
             self.call_after_refresh(self.poller.start)
         else:
@@ -191,26 +191,26 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.set_interval(1.0, self._tick)
         driver = self._driver
         if isinstance(driver, TerminalDriver):
-            driver.on_hang_up = self._hung_up
+            driver.on_terminal_lost = self._terminal_lost
         self._event_loop = asyncio.get_running_loop()
         if not self.is_headless:
-            self.hear_signals()
+            self.handle_signals()
 
-    def hear_signals(self) -> None:
+    def handle_signals(self) -> None:
         """Leave in order on SIGTERM and SIGHUP: the terminal's modes are given back."""
         # Only the main thread may; elsewhere signals keep their default.
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
-            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+            loop.add_signal_handler(signal.SIGHUP, self._terminal_lost)
 
     def on_unmount(self) -> None:
         """Let the poller go; it is not waited for."""
         self.poller.stop()
 
-    def _hung_up(self) -> None:
+    def _terminal_lost(self) -> None:
         """End now, in order if that can be had: the terminal is gone, and nobody sees anything any more."""
-        end = threading.Timer(LEAVING_S, os._exit, [HANG_UP_STATUS])
+        end = threading.Timer(EXIT_S, os._exit, [HANG_UP_STATUS])
         end.daemon = True
         end.start()
         if self._event_loop is not None:
@@ -247,8 +247,8 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         before = self.latest if self.lost is not None else None
         self.latest = message.read.snapshot
         if before is not None and before.looking_back == self.latest.looking_back:
-            changed = meanwhile(before, self.latest)
-            self.say(changed.words, severity=changed.severity)
+            changed = changes_since(before, self.latest)
+            self.show_message(changed.words, severity=changed.severity)
         self._label = self._label or short_label(message.read.label)
         self.lost = None
         if not self.latest.looking_back:
@@ -284,7 +284,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     def _tick(self) -> None:
         """Keep clock, ages and countdown going between two polls; a poll has just done it otherwise."""
-        self.let_go()
+        self.clear_style_cache()
         now = self._monotonic()
         since, bytes_before = self._measured
         if now - since >= RATE_EVERY_S:
@@ -296,21 +296,21 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     # -- commands
 
-    def keep(self, **changed: object) -> None:
-        """Remember something until the next start; fields as in Remembered."""
-        memory = replace(self.memory, **changed)  # type: ignore[arg-type]  # one function for all fields
-        if memory != self.memory:
-            self.memory = memory
-            remember(self.memory_file, memory)
+    def update_view_state(self, **changed: object) -> None:
+        """Remember something until the next start; fields as in ViewState."""
+        memory = replace(self.view_state, **changed)  # type: ignore[arg-type]  # one function for all fields
+        if memory != self.view_state:
+            self.view_state = memory
+            save_view_state(self.view_state_file, memory)
 
     def next_window(self) -> None:
         """Let the charts of all runs look back further, or from the longest window to the shortest."""
         self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
-        self.keep(window=self.window.name)
+        self.update_view_state(window=self.window.name)
 
-    def keep_order(self, name: str, order: Order) -> None:
+    def store_order(self, name: str, order: Order) -> None:
         """Remember how a list is sorted."""
-        self.keep(orders={**self.memory.orders, name: order})
+        self.update_view_state(orders={**self.view_state.orders, name: order})
 
     def action_pause(self) -> None:
         """Stop drawing polls, or draw the latest and go on."""
@@ -327,25 +327,25 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         at = self.moment
         if at is None and self.cursor_s is not None:
             at = datetime.fromtimestamp(self.cursor_s, UTC)
-        self.push_screen(TimePrompt(now, at, self.settings.zone), self.look_at)
+        self.push_screen(TimePrompt(now, at, self.settings.zone), self.show_moment)
 
-    def look_at(self, moment: datetime | None) -> None:
+    def show_moment(self, moment: datetime | None) -> None:
         """Show everything as of a moment; None changes nothing."""
         if moment is not None:
-            self._look(moment)
+            self._set_moment(moment)
 
     def action_scrub(self, columns: int) -> None:
         """Go earlier or later by columns of the present window; beyond now is now."""
         if self.moment is None:
             return
         moment = stepped(self.moment, columns, step_s=max(self.window.seconds // SCRUB_STEPS, self.window.base))
-        self._look(moment if moment < self.present() else None)
+        self._set_moment(moment if moment < self.present() else None)
 
     def action_live(self) -> None:
         """Come back to now."""
-        self._look(None)
+        self._set_moment(None)
 
-    def _look(self, moment: datetime | None) -> None:
+    def _set_moment(self, moment: datetime | None) -> None:
         self.moment = moment
         self.poller.watch = replace(self.poller.watch, moment=moment)
         self._draw(None)
@@ -403,14 +403,14 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         choices = [each for each in INTERVALS if (each > current if longer else each < current)]
         if choices:
             self.poller.interval = choices[0] if longer else choices[-1]
-        self.say(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
+        self.show_message(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
         self._draw(None)
 
     async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be awaited
         """Open the palette and wait until it takes the keys: what is typed ahead are its letters, not our commands."""
         palette = CommandPalette(id="--command-palette")
         await self.push_screen(palette)
-        for _ in range(PALETTE_TRIES):
+        for _ in range(PALETTE_ATTEMPTS):
             if palette.focused is not None:
                 return
             await asyncio.sleep(0.01)

@@ -14,18 +14,18 @@ from textual.app import App
 from etlwatch.text.safe import clip, safe
 from tracking_core.config import home_directory
 
-__all__ = ["MOST_BYTES", "Copying", "Selection", "clipboard_sequence", "clipped_for_clipboard", "copied_file"]
+__all__ = ["MOST_BYTES", "Copying", "Selection", "clipboard_part", "clipboard_sequence", "copied_file"]
 
 MOST_BYTES: Final = 74_994
 """Bytes of text that fit the 100,000 characters of base64 which xterm, tmux and others take."""
 
 
-def clipped_for_clipboard(text: str, *, the_end: bool = False) -> tuple[str, bool]:
-    """Return what of `text` fits, and whether something was cut off: of `the_end` the last whole lines."""
+def clipboard_part(text: str, *, from_end: bool = False) -> tuple[str, bool]:
+    """Return what of `text` fits, and whether something was cut off: of `from_end` the last whole lines."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MOST_BYTES:
         return text, False
-    if the_end:
+    if from_end:
         last = raw[-MOST_BYTES:].decode("utf-8", "ignore")
         _, newline, whole = last.partition("\n")
         return (whole if newline and whole else last), True
@@ -97,7 +97,7 @@ class Copying(App[Any]):
     def action_copy(self) -> None:
         """Hand the selection to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
-            self.copy(self.screen.copy_text(), the_end=getattr(self.screen, "copies_the_end", False))
+            self.copy(self.screen.copy_text(), from_end=getattr(self.screen, "copies_end", False))
 
     def action_copy_command(self) -> None:
         """Hand the screen's command line to the terminal's clipboard."""
@@ -105,24 +105,24 @@ class Copying(App[Any]):
             line = self.screen.command_line()
             self.copy(line)
             if getattr(self, "moment", None) is not None and " --at " not in line:
-                self.say("that command answers as of now, not of the moment on screen", severity="warning")
+                self.show_message("that command answers as of now, not of the moment on screen", severity="warning")
 
-    def copy(self, text: str, *, the_end: bool = False) -> None:
+    def copy(self, text: str, *, from_end: bool = False) -> None:
         """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
         if not text:
-            self.say("nothing to copy here", severity="warning")
+            self.show_message("nothing to copy here", severity="warning")
             return
-        given, cut = clipped_for_clipboard(text, the_end=the_end)
+        given, cut = clipboard_part(text, from_end=from_end)
         self.copy_to_clipboard(given)
         if cut:
             path = _keep(text)
             rest = f"; all of it is in {path}" if path else ""
-            part = f"its last {len(given.splitlines()):,} lines were" if the_end else "its beginning was"
-            self.say(f"too long: {part} sent to terminal{rest}{_tmux_note()}", severity="warning")
+            part = f"its last {len(given.splitlines()):,} lines were" if from_end else "its beginning was"
+            self.show_message(f"too long: {part} sent to terminal{rest}{_tmux_note()}", severity="warning")
             return
         first, *more = given.splitlines() or [""]
         lines = f" and {len(more)} more lines" if more else ""
-        self.say(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}{_tmux_note()}")
+        self.show_message(f"sent to terminal: {clip(safe(first), WORDS_CELLS)}{lines}{_tmux_note()}")
 
     def copy_to_clipboard(self, text: str) -> None:
         """Write OSC 52, wrapped for the multiplexer in between if there is one."""
@@ -130,6 +130,6 @@ class Copying(App[Any]):
         if self._driver is not None:
             cast(Any, self._driver).write(clipboard_sequence(text, os.environ))
 
-    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+    def show_message(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
         """Show a toast of plain text."""
-        self.notify(safe(words), severity=severity, markup=False)
+        self.notify(safe(text), severity=severity, markup=False)

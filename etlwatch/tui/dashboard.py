@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etlwatch.reading.poller import Lost, Poller
     from etlwatch.text.glyphs import Glyphs
     from etlwatch.tui.screens.base import DashboardScreen
-    from etlwatch.tui.view_state import Remembered
+    from etlwatch.tui.view_state import ViewState
     from tracking_core.store.base import Store
 
 __all__ = ["Dashboard"]
@@ -48,7 +48,7 @@ class Dashboard(Protocol):
     """The time cursor of all charts, seconds since 1970-01-01Z."""
 
     bytes_per_s: float | None
-    memory: Remembered
+    view_state: ViewState
     watching: Watching
 
     @property
@@ -67,7 +67,7 @@ class Dashboard(Protocol):
     def commands_on(self, screen: DashboardScreen) -> tuple[Command, ...]:
         """Return the commands that work on a screen, with their keys."""
 
-    def say(self, words: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+    def show_message(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
         """Show a short message."""
 
     def copy(self, text: str) -> None:
@@ -76,7 +76,7 @@ class Dashboard(Protocol):
     def next_window(self) -> None:
         """Choose the next longer window of the charts."""
 
-    def keep_order(self, name: str, order: Order) -> None:
+    def store_order(self, name: str, order: Order) -> None:
         """Store how a list is sorted."""
 
     def open_run(self, row: RunRow, tab: str = "overview") -> None:
@@ -94,7 +94,7 @@ class Dashboard(Protocol):
     async def close_run(self, row: RunRow | None) -> None:
         """Open the dialog that closes a run."""
 
-    def hand_on(self, row: RunRow) -> None:
+    def bundle_run(self, row: RunRow) -> None:
         """Copy a run into a file."""
 
     def toggle_bell(self, row: RunRow | None) -> None:

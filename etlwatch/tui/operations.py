@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from etlwatch.reading.poller import describe_failure
-from etlwatch.rendering.cleanup import CleanupLook, PlanChanged, Removed
+from etlwatch.rendering.cleanup import CleanupPreview, PlanChanged, Removed
 from etlwatch.rendering.closing import Failed, NotClosed
-from etlwatch.rendering.tracking import SwitchLook
+from etlwatch.rendering.tracking import SwitchStates
 from tracking_core.dataclass import dataclass
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
@@ -31,8 +31,8 @@ __all__ = [
     "actor",
     "begin",
     "close_run",
-    "look_at_cleanup",
-    "look_at_switches",
+    "read_cleanup",
+    "read_switches",
     "remove",
     "turn",
 ]
@@ -85,10 +85,10 @@ def failure_of(error: BaseException) -> Failed:
     return Failed(what=what, cause=cause)
 
 
-def look_at_switches(store: Store) -> SwitchLook:
+def read_switches(store: Store) -> SwitchStates:
     """Return the switches, whom they concern and what was done lately, all of one moment."""
     with store.reader(OPERATION_S) as reader, reader.one_view():
-        return SwitchLook(
+        return SwitchStates(
             at=reader.now(),
             switches=tuple(reader.switches()),
             live=tuple(reader.live_runs()),
@@ -139,7 +139,7 @@ def bundle(store: Store, run_id: int, path: Path) -> Bundled | NotBundled:
         return NotBundled(why=f"{path} cannot be written: {error.strerror or error}")
 
 
-def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupLook:
+def read_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupPreview:
     """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
 
     A store without runs is not asked for more: connecting for changes would create a file that does not exist yet.
@@ -149,12 +149,12 @@ def look_at_cleanup(store: Store, days: int, *, keep_last_success: bool = False)
         live = [] if empty else reader.live_runs()
         now = reader.now()
     if empty:
-        return CleanupLook(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
+        return CleanupPreview(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
                                             kept_running=0), at=now, empty=True)  # fmt: skip
     with store.administration(STEP_S) as admin:
         plan = admin.plan_cleanup(days, keep_last_success=keep_last_success)
     lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)
-    return CleanupLook(plan=plan, at=now, lost=min(lost, plan.kept_running))
+    return CleanupPreview(plan=plan, at=now, lost=min(lost, plan.kept_running))
 
 
 def remove(

@@ -21,7 +21,7 @@ from etlwatch.tui.colours import color_system_of, pick_theme
 from etlwatch.tui.first_frame import FirstFrame
 from etlwatch.tui.imports import without_module
 from etlwatch.tui.opening import Opening
-from etlwatch.tui.view_state import recall, state_file
+from etlwatch.tui.view_state import load_view_state, state_file
 from tracking_core.config import resolve
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from tracking_core.config import StoreLocation
     from tracking_core.store.base import Store
 
-__all__ = ["Beginning", "draw_first", "run_dashboard"]
+__all__ = ["Startup", "draw_first", "run_dashboard"]
 
-NEAR_S: Final = 0.06
+FIRST_ANSWER_S: Final = 0.06
 """How long a first answer is waited for: what a store that is near takes, and Textual would only slow down."""
 
 
-class Beginning:
+class Startup:
     """What the app takes over: the terminal's first frame, and the poller with its answers so far."""
 
     def __init__(self, opening: Opening, frame: FirstFrame, open_store: Callable[[], Store]) -> None:
@@ -114,8 +114,8 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
             frame = draw_first(opening, settings, location)
             # Loading leaves nothing to collect, and looking for it is a twentieth of the start.
             gc.disable()
-            beginning = Beginning(opening, frame, open_store)
-            beginning.wait(NEAR_S)
+            beginning = Startup(opening, frame, open_store)
+            beginning.wait(FIRST_ANSWER_S)
             # asyncio, which Textual imports, loads it for connections that the dashboard never opens: 4 MB.
             with without_module("ssl"):
                 from etlwatch.tui.app import STORE_STATUS, EtlwatchApp
@@ -136,7 +136,7 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
 
 def draw_first(opening: Opening, settings: Settings, location: StoreLocation) -> FirstFrame:
     """Draw the screen without an answer, and return the frame that draws it with one."""
-    memory = recall(state_file(os.environ))
+    memory = load_view_state(state_file(os.environ))
     width, height = opening.size
     frame = FirstFrame(
         settings=settings,

@@ -19,13 +19,13 @@ from etlwatch.fields.field import Order
 from tracking_core.config import home_directory, make_private_directory
 from tracking_core.dataclass import dataclass, field
 
-__all__ = ["Remembered", "recall", "remember", "state_file"]
+__all__ = ["ViewState", "load_view_state", "save_view_state", "state_file"]
 
 MOST_BYTES: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class ViewState:
     """What is remembered; the fields are the keys of the file."""
 
     orders: Mapping[str, Order] = field(default_factory=dict)
@@ -52,17 +52,17 @@ def state_file(environ: Mapping[str, str]) -> Path:
     return base / "etlwatch" / "dashboard.json"
 
 
-def recall(path: Path) -> Remembered:
+def load_view_state(path: Path) -> ViewState:
     """Return what the file says, as far as it makes sense; defaults for the rest."""
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(MOST_BYTES))
     except (OSError, ValueError, RecursionError):
-        return Remembered()
+        return ViewState()
     if not isinstance(found, dict):
-        return Remembered()
+        return ViewState()
     orders, window = found.get("orders"), found.get("window")
-    return Remembered(
+    return ViewState(
         orders={name: Order(*order) for name, order in orders.items() if _is_order(order)}
         if isinstance(orders, dict)
         else {},
@@ -75,7 +75,7 @@ def _is_order(value: object) -> bool:
     return isinstance(value, list) and [type(each) for each in value] == [str, bool]
 
 
-def remember(path: Path, what: Remembered) -> None:
+def save_view_state(path: Path, what: ViewState) -> None:
     """Write it, readable by its owner alone, in one step: a reader sees the old file or the new one."""
     with contextlib.suppress(OSError):
         make_private_directory(path.parent)

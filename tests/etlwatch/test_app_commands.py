@@ -11,7 +11,7 @@ from textual.command import CommandPalette
 
 from etlwatch.commands import APP_COMMANDS, GROUPS, MOVE_COMMANDS, Command, footer_of
 from etlwatch.tui.app import EtlwatchApp
-from etlwatch.tui.clipboard import MOST_BYTES, clipboard_sequence, clipped_for_clipboard, copied_file
+from etlwatch.tui.clipboard import MOST_BYTES, clipboard_part, clipboard_sequence, copied_file
 from etlwatch.tui.screens.compare import CompareScreen
 from etlwatch.tui.screens.errors import ErrorsScreen
 from etlwatch.tui.screens.help import HelpScreen, help_lines
@@ -205,11 +205,11 @@ def test_multiplexers_get_the_sequence_wrapped() -> None:
 
 
 def test_what_is_too_long_for_the_clipboard_is_cut_between_characters() -> None:
-    text, cut = clipped_for_clipboard("ü" * MOST_BYTES)
+    text, cut = clipboard_part("ü" * MOST_BYTES)
     assert cut
     assert len(text.encode()) <= MOST_BYTES
     assert set(text) == {"ü"}
-    assert clipped_for_clipboard("short") == ("short", False)
+    assert clipboard_part("short") == ("short", False)
 
 
 def test_help_is_short_enough_for_its_box() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.analysis.changes import meanwhile
+from etlwatch.analysis.changes import changes_since
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.reading.poller import Backoff
 from etlwatch.tui.app import STORE_STATUS
@@ -77,10 +77,10 @@ def test_what_changed_is_named_where_it_is_grave_and_counted_where_it_is_many() 
     failed = [replace(run, state="failed", status="failed") for run in runs[:4]]
     older = make_run("older", minutes_ago=9_000, lasted_s=5)
     after = replace(before, read_at=44.0, runs=(*failed, replace(runs[4], state="slow"), older))
-    said = meanwhile(before, after)
+    said = changes_since(before, after)
     assert said.words == "connected again after 34s: job0 failed, job1 failed, 2 more failed, job4 slow"
     assert said.severity == "error"
-    assert meanwhile(before, before).severity == "information"
+    assert changes_since(before, before).severity == "information"
 
 
 async def test_every_key_works_while_the_store_is_away() -> None:

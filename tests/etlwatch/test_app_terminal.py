@@ -149,7 +149,7 @@ def test_a_closed_terminal_ends_the_process_also_where_hang_ups_are_ignored(
     # Ignored for good, as under a shell that was told so: only the terminal itself can tell.
     deaf = (
         "import signal, sys, etlwatch.tui.app as app; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-        "app.EtlwatchApp.hear_signals = lambda self: None; from etlwatch.__main__ import main; sys.exit(main())"
+        "app.EtlwatchApp.handle_signals = lambda self: None; from etlwatch.__main__ import main; sys.exit(main())"
     )
     with Terminal(
         [sys.executable, "-c", deaf, "--dsn", sqlite_store_dsn], environment={"PYTHONPATH": str(PROJECT)}

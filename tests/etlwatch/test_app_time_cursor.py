@@ -122,7 +122,7 @@ async def test_the_requests_tab_says_what_is_known_of_the_moment_under_the_curso
         screen = await open_slow(opened)
         await opened.press("right_square_bracket", "right_square_bracket")
         tab = screen.query_one(RequestsTab)
-        await opened.until(lambda: tab.columns_of_time)
+        await opened.until(lambda: tab.time_columns)
         newest = opened.lines()[3]
         await opened.hold("comma", 9)
         earlier = opened.lines()[3]

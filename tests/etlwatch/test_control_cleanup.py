@@ -279,7 +279,7 @@ async def test_the_past_cannot_be_cleaned_up(store: ControlStore) -> None:
 async def test_what_was_planned_is_removed_at_the_planned_cutoff(store: ControlStore) -> None:
     async with dashboard(store, may_write=True) as opened:
         cleanup = await planned(opened)
-        look = cleanup._look
+        look = cleanup._preview
         assert look is not None
         await removed(opened)
         assert changes(store) == [("cleanup", 30, look.plan.cutoff), ("step", 1_287)]

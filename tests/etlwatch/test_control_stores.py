@@ -127,7 +127,7 @@ def test_a_lost_run_is_closed_and_one_that_is_not_is_left(stock: Stock) -> None:
 
 def test_what_came_in_since_the_plan_stops_the_removal(stock: Stock) -> None:
     old_runs(stock, 2)
-    plan = operations.look_at_cleanup(stock.store, 30).plan
+    plan = operations.read_cleanup(stock.store, 30).plan
     old_runs(stock, 1, job="came in late")
     result = operations.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(result, PlanChanged)
@@ -138,7 +138,7 @@ def test_what_came_in_since_the_plan_stops_the_removal(stock: Stock) -> None:
 def test_a_run_that_ends_between_plan_and_removal_is_not_among_them(stock: Stock) -> None:
     old_runs(stock, 2)
     running = stock.start(NOW - 50 * DAY)
-    plan = operations.look_at_cleanup(stock.store, 30).plan
+    plan = operations.read_cleanup(stock.store, 30).plan
     stock.end(running, NOW)
     result = operations.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(result, Removed)
@@ -149,7 +149,7 @@ def test_a_run_that_ends_between_plan_and_removal_is_not_among_them(stock: Stock
 @pytest.mark.usefixtures("one_run_a_step")
 def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
     old_runs(stock, 5)
-    plan = operations.look_at_cleanup(stock.store, 30).plan
+    plan = operations.read_cleanup(stock.store, 30).plan
     stopping = threading.Event()
 
     def stop_after_two(done: Removed) -> None:
@@ -164,7 +164,7 @@ def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
         detail = reader.audit(1)[0].detail
     assert (detail["runs"], detail["finished"]) == (3, False)
     never = operations.remove(
-        stock.store, operations.look_at_cleanup(stock.store, 30).plan, stopping=stopping, report=lambda _: None
+        stock.store, operations.read_cleanup(stock.store, 30).plan, stopping=stopping, report=lambda _: None
     )
     assert isinstance(never, Removed)
     assert (never.stopped, never.runs) == (True, 0)
@@ -173,12 +173,12 @@ def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
 @pytest.mark.usefixtures("one_run_a_step")
 def test_two_people_who_clean_up_at_once_do_not_meet(stock: Stock) -> None:
     old_runs(stock, 5)
-    plan = operations.look_at_cleanup(stock.store, 30).plan
+    plan = operations.read_cleanup(stock.store, 30).plan
     others: list[Removed | PlanChanged] = []
 
     def let_another_try(done: Removed) -> None:
         if done.runs == 2 and not others:
-            rest = operations.look_at_cleanup(stock.store, 30).plan
+            rest = operations.read_cleanup(stock.store, 30).plan
             others.append(operations.remove(stock.store, rest, stopping=threading.Event(), report=lambda _: None))
 
     result = operations.remove(stock.store, plan, stopping=threading.Event(), report=let_another_try)
@@ -200,7 +200,7 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
     old_runs(stock, 5)
     proxy = postgres_proxy(postgres_store_dsn)
     store = open_store(proxy.dsn)
-    plan = operations.look_at_cleanup(store, 30).plan
+    plan = operations.read_cleanup(store, 30).plan
     result = operations.remove(
         store, plan, stopping=threading.Event(), report=lambda done: proxy.cut() if done.runs == 2 else None
     )
@@ -211,7 +211,7 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
     assert result.runs <= 5 - len(left) <= result.runs + 1
     with stock.store.reader(5.0) as reader:
         assert set(reader.latencies(list(left))) == left, "the summaries of those that are left are there"
-    again = operations.look_at_cleanup(store, 30).plan
+    again = operations.read_cleanup(store, 30).plan
     done = operations.remove(store, again, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(done, Removed)
     assert done.finished

@@ -330,6 +330,6 @@ def test_lines_of_widgets_that_are_gone_are_let_go():
         cache.get_inner_outer(Color(0, 0, 0), Color(1, 1, 1))
     gone = [weakref.ref(cache) for cache in kept]
     del kept, cache
-    CellDiffing.let_go()
+    CellDiffing.clear_style_cache()
     gc.collect()
     assert not any(each() for each in gone)

@@ -21,8 +21,8 @@ from etlwatch.rendering.compare import (
     conclusion,
     difference_text,
     name_text,
-    run_words,
-    same_words,
+    run_text,
+    same_text,
     value_text,
 )
 from etlwatch.text.display import DisplayContext
@@ -180,7 +180,7 @@ def test_another_code_version_is_a_change_and_the_rest_is_named_as_the_same() ->
     comparison = drawn()
     code = named(comparison)["code version"]
     assert (code.before, code.after, code.remarkable, difference_text(code)) == ("7f3a91c", "81bc02d", True, "")
-    assert same_words(comparison) == "same command, host and user"
+    assert same_text(comparison) == "same command, host and user"
 
 
 def test_runs_of_two_jobs_say_so() -> None:
@@ -208,7 +208,7 @@ def test_the_conclusion_names_the_greatest_share() -> None:
     assert conclusion(drawn(), CONTEXT) == (
         "1h 42m so far against 51m 00s: +51m, 2.0× as long; load +49m is 97% of it."
     )
-    assert run_words(slow().run, CONTEXT) == "2BA3  slow, 1h 42m so far, began 01:30 on etl-03"  # type: ignore[arg-type]
+    assert run_text(slow().run, CONTEXT) == "2BA3  slow, 1h 42m so far, began 01:30 on etl-03"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
     )
     comparison = compare_runs(bad, success(), now=NOW)
     said = [plain_text(spans) for each in comparison.differences for spans in compare_cells(each, CONTEXT).values()]
-    said += [conclusion(comparison, CONTEXT), run_words(bad.run, CONTEXT)]  # type: ignore[arg-type]
+    said += [conclusion(comparison, CONTEXT), run_text(bad.run, CONTEXT)]  # type: ignore[arg-type]
     assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
     plain = DisplayContext(datetime.now(NOW.tzinfo), None, ASCII)
     for each in drawn().differences:

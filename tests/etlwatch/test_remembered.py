@@ -12,15 +12,17 @@ import pytest
 from etlwatch.fields.field import Order
 from etlwatch.tui.screens.errors import ErrorsScreen
 from etlwatch.tui.screens.jobs import JobsScreen
-from etlwatch.tui.view_state import Remembered, recall, remember, state_file
+from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state, state_file
 from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.night import night
 
 
 def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "etlwatch" / "dashboard.json"
-    remember(path, Remembered(orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h"))
-    assert recall(path) == Remembered(orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h")
+    save_view_state(path, ViewState(orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h"))
+    assert load_view_state(path) == ViewState(
+        orders={"runs": Order("err", inverted=True), "jobs": Order()}, window="24h"
+    )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert [each.name for each in path.parent.iterdir()] == ["dashboard.json"]
@@ -37,20 +39,20 @@ def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
 def test_garbage_means_the_defaults(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "dashboard.json"
     path.write_bytes(text)
-    assert recall(path) == Remembered()
+    assert load_view_state(path) == ViewState()
 
 
 def test_what_makes_sense_is_taken_from_a_file_that_is_half_wrong(tmp_path: Path) -> None:
     path = tmp_path / "dashboard.json"
     path.write_text('{"orders": {"runs": ["items", true], "jobs": 1}, "window": "7d", "added later": true}')
-    assert recall(path) == Remembered(orders={"runs": Order("items", inverted=True)}, window="7d")
+    assert load_view_state(path) == ViewState(orders={"runs": Order("items", inverted=True)}, window="7d")
 
 
 def test_a_place_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "etlwatch").write_text("a file where a directory should be")
-    remember(tmp_path / "etlwatch" / "dashboard.json", Remembered(orders={"runs": Order("err")}))
-    assert recall(tmp_path / "etlwatch" / "dashboard.json") == Remembered()
-    assert recall(tmp_path) == Remembered()
+    save_view_state(tmp_path / "etlwatch" / "dashboard.json", ViewState(orders={"runs": Order("err")}))
+    assert load_view_state(tmp_path / "etlwatch" / "dashboard.json") == ViewState()
+    assert load_view_state(tmp_path) == ViewState()
 
 
 def test_it_is_kept_where_the_xdg_specification_says() -> None:
@@ -69,7 +71,7 @@ async def test_sort_and_window_come_back_with_the_next_start() -> None:
 
 
 async def test_a_column_that_has_no_room_is_not_sorted_by() -> None:
-    remember(state_file(os.environ), Remembered(orders={"runs": Order("items")}))
+    save_view_state(state_file(os.environ), ViewState(orders={"runs": Order("items")}))
     async with dashboard(night(), size=(80, 24)) as opened:
         assert "state ↓" in opened.lines()[5]
     async with dashboard(night(), size=(160, 40)) as opened:
@@ -89,7 +91,7 @@ async def test_each_list_remembers_its_own_order() -> None:
 
 
 async def test_a_column_that_no_list_has_is_not_sorted_by() -> None:
-    remember(state_file(os.environ), Remembered(orders={"runs": Order("password"), "jobs": Order("err")}))
+    save_view_state(state_file(os.environ), ViewState(orders={"runs": Order("password"), "jobs": Order("err")}))
     async with dashboard(night()) as opened:
         assert "state ↓" in opened.lines()[5]
         await opened.press("J")

@@ -21,13 +21,13 @@ from tracking_core.records import EndpointTotals, Phase, WriterLedger
 __all__ = [
     "Reconciled",
     "delivery_lines",
-    "delivery_words",
+    "delivery_spans",
     "endpoint_pages",
     "pages_lines",
-    "pages_words",
+    "pages_spans",
     "reconcile",
     "source_lines",
-    "source_words",
+    "source_spans",
 ]
 
 
@@ -82,7 +82,7 @@ def _fetched_from(entity: str, endpoints: Sequence[EndpointTotals]) -> int | Non
     return sum(matching) if matching else None
 
 
-def source_words(view: RunView) -> Spans:
+def source_spans(view: RunView) -> Spans:
     """Return source counts against what was fetched in one line."""
     counted = sum(source.items for source in view.details.source_counts)
     if not view.details.source_counts:
@@ -132,7 +132,7 @@ def _exact(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}" if number < 10**9 else count(number)
 
 
-def pages_words(view: RunView) -> Spans:
+def pages_spans(view: RunView) -> Spans:
     """Return page coverage in one line; () for a run that paged nothing."""
     if view.details.coverage_cut:
         return (("too many requests to look for holes and overlaps", "dim"),)
@@ -183,7 +183,7 @@ def pages_lines(view: RunView, context: DisplayContext, *, most: int = 6) -> lis
     return lines
 
 
-def delivery_words(view: RunView) -> Spans:
+def delivery_spans(view: RunView) -> Spans:
     """Return the delivery ledger in one line."""
     ledger = view.details.ledger
     if not ledger:
@@ -209,7 +209,7 @@ def _sums(ledger: Sequence[WriterLedger]) -> tuple[int, int, int, int]:
 def delivery_lines(view: RunView, context: DisplayContext) -> list[Spans]:
     """Return the delivery tab: the sum, then each writer of the run with the CPU time that tracking cost the job."""
     ledger = view.details.ledger
-    lines: list[Spans] = [(), labelled("delivery", delivery_words(view))]
+    lines: list[Spans] = [(), labelled("delivery", delivery_spans(view))]
     if not ledger:
         return lines
     heads = (

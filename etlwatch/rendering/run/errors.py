@@ -30,7 +30,7 @@ __all__ = [
     "errors_block",
     "group_errors",
     "groups_of",
-    "groups_words",
+    "groups_text",
     "traceback_lines",
 ]
 
@@ -111,7 +111,7 @@ def group_errors(errors: Sequence[ErrorRecord], kinds: Sequence[ErrorKind] = ())
     return sorted(made, key=lambda group: (group.kind is not None and group.kind.new, group.newest.at), reverse=True)
 
 
-def groups_words(view: RunView) -> str:
+def groups_text(view: RunView) -> str:
     """Say how many errors there are, in how many kinds, and whether only the newest were read."""
     total, read = view.run.errors, len(view.details.errors)
     groups = len(group_errors(view.details.errors))

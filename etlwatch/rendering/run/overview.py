@@ -11,8 +11,8 @@ from etlwatch.rendering.charts import Chart, chart_lines
 from etlwatch.rendering.compare import brief_lines, success_words
 from etlwatch.rendering.lines import labelled
 from etlwatch.rendering.run.charts import latency_chart, throughput_chart
-from etlwatch.rendering.run.completeness import delivery_words, pages_words, source_words
-from etlwatch.rendering.run.errors import errors_block, groups_of, groups_words
+from etlwatch.rendering.run.completeness import delivery_spans, pages_spans, source_spans
+from etlwatch.rendering.run.errors import errors_block, groups_of, groups_text
 from etlwatch.rendering.run.phases import MEGABYTE, WIDE, gantt_lines, phase_legend
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
@@ -149,7 +149,7 @@ def overview_lines(
     lines = _wide_top(view, context, width, cursor_s) if wide else _brief_top(view, width)
     rule = context.glyphs.usual
     gap: list[Spans] = [()] if wide and height >= 34 else []
-    title: Spans = (("errors", "text bold"), (f"  {groups_words(view)}", "dim"))
+    title: Spans = (("errors", "text bold"), (f"  {groups_text(view)}", "dim"))
     tail = [*gap, _titled(title, width, rule)]
     tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], context, width, headed=wide)
     tail += [*gap, *_completeness(view, context, width)]
@@ -170,23 +170,23 @@ def overview_lines(
 def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Spans]:
     """Return what says whether the run is whole, and what differs from its job's last success: beside it where wide."""
     rule = context.glyphs.usual
-    pages = pages_words(view)
+    pages = pages_spans(view)
     notes = last_line(view.run.notes)
-    source = (*source_words(view), (";  pages ", "dim"), *pages) if pages else source_words(view)
-    whole = [labelled("source", source), labelled("delivery", delivery_words(view))]
+    source = (*source_spans(view), (";  pages ", "dim"), *pages) if pages else source_spans(view)
+    whole = [labelled("source", source), labelled("delivery", delivery_spans(view))]
     whole += [labelled("notes", safe(notes))] if notes else []
     title: Spans = (("completeness", "text bold"),)
     reference = view.details.reference
     compared = reference is not None and reference.run is not None and view.details.run is not None
     comparison = compare_runs(view.details, reference, now=context.now) if reference is not None and compared else None
     if width < BESIDE:
-        said = success_words(comparison, context) if comparison else no_success_words(view) if reference else ""
+        said = success_words(comparison, context) if comparison else no_success_text(view) if reference else ""
         return [_titled(title, width, rule), *whole, *([labelled("success", said)] if said else [])]
     left = width // 2 + 2
     right = width - left
     heading: Spans = (("against its last success", "text bold"),)
     if comparison is None:
-        lines: list[Spans] = [((f" {no_success_words(view)}" if reference else "", "dim"),)]
+        lines: list[Spans] = [((f" {no_success_text(view)}" if reference else "", "dim"),)]
     else:
         before = comparison.before
         when = f"  {moment(before.started_at, context.now, context.zone)}, {span(before.duration_s)}"
@@ -204,7 +204,7 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
     ]
 
 
-def no_success_words(view: RunView) -> str:
+def no_success_text(view: RunView) -> str:
     """Say that there is nothing to hold the run against."""
     return f"no run of {safe(view.run.job)} completed before this one"
 

@@ -94,7 +94,7 @@ def _phases(view: RunView) -> Iterator[Event]:
 
 def _traffic(view: RunView) -> Iterator[Event]:
     cells = sorted((cell for cell in view.details.series if cell.requests), key=lambda cell: cell.bucket)
-    for stretch in _stretches([cell for cell in cells if cell.throttled]):
+    for stretch in _adjacent([cell for cell in cells if cell.throttled]):
         begin, end = stretch[0].bucket, stretch[-1].bucket + stretch[-1].width
         throttled, all_of = sum(cell.throttled for cell in stretch), sum(cell.requests for cell in stretch)
         text = f"{count(throttled)} of {count(all_of)} requests throttled within {duration(end - begin)}"
@@ -106,7 +106,7 @@ def _traffic(view: RunView) -> Iterator[Event]:
             yield Event(at=at, word="silence", text=f"no request for {duration(silent)}", role="amber")
 
 
-def _stretches(cells: Sequence[SeriesCell]) -> list[list[SeriesCell]]:
+def _adjacent(cells: Sequence[SeriesCell]) -> list[list[SeriesCell]]:
     """Return cells that follow each other closely, together."""
     stretches: list[list[SeriesCell]] = []
     for cell in cells:

@@ -11,7 +11,7 @@ from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import Part
-from etlwatch.rendering.run_pane import usual_words
+from etlwatch.rendering.run_pane import usual_text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
 from etlwatch.text.safe import cell_width, clip, safe
@@ -115,9 +115,9 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
         if over:
             length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
         elif usual.runs >= MINIMUM_RUNS:
-            length += f", {usual_words(row)}"
+            length += f", {usual_text(row)}"
         else:
-            length += f"; {usual_words(row)}"
+            length += f"; {usual_text(row)}"
         said.append(f"{length}.")
     else:
         ended = run.ended_at
@@ -126,7 +126,7 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
             if ended
             else ""
         )
-        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_words(row) if usual.runs else ''}."]
+        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_text(row) if usual.runs else ''}."]
         if row.verdict.made_good:
             said.append("A later run of this job succeeded.")
     because = safe(row.verdict.because)
@@ -145,7 +145,7 @@ def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: 
     while pending:
         room = width - 1 - spans_width(line)
         last = len(out) == lines - 1
-        taken = " ".join(pending) if last else _words_that_fit(pending, room)
+        taken = " ".join(pending) if last else _leading_words(pending, room)
         if not taken and not last and len(line) > 1:
             out.append(tuple(line))
             line = [(" ", "plain")]
@@ -160,7 +160,7 @@ def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: 
     return [fit(each, width, ellipsis=context.glyphs.ellipsis) for each in out[:lines]]
 
 
-def _words_that_fit(words: Sequence[str], room: int) -> str:
+def _leading_words(words: Sequence[str], room: int) -> str:
     """Return as many leading words as fit behind a space in `room` cells."""
     taken = ""
     for word in words:
@@ -171,7 +171,7 @@ def _words_that_fit(words: Sequence[str], room: int) -> str:
     return taken
 
 
-def _tab_words(view: RunView) -> list[str]:
+def _tab_labels(view: RunView) -> list[str]:
     """Return the tabs' labels, with the number of errors behind theirs."""
     errors = view.run.errors
     return [f"{tab} {count(errors)}" if tab == "errors" and errors else tab for tab in TABS]
@@ -180,7 +180,7 @@ def _tab_words(view: RunView) -> list[str]:
 def tab_line(view: RunView, active: str) -> Spans:
     """Return the tab line: the active one in brackets."""
     out: list[tuple[str, str]] = []
-    for tab, word in zip(TABS, _tab_words(view), strict=True):
+    for tab, word in zip(TABS, _tab_labels(view), strict=True):
         if tab == active:
             out.extend([(" ", "plain"), (f"[{word}]", "blue bold")])
         else:

@@ -104,7 +104,7 @@ class Box(ModalScreen[None]):
     def opened(self) -> None:
         """Begin, once all parts are there."""
 
-    def title_words(self) -> str:
+    def title_text(self) -> str:
         """Return the title; text from a store may be in it."""
         raise NotImplementedError
 
@@ -124,13 +124,13 @@ class Box(ModalScreen[None]):
         """Return the keys that stand at the right of the choices."""
         return (Key("Y", "as command"),)
 
-    def command_words(self) -> list[str]:
+    def command_arguments(self) -> list[str]:
         """Return the command that does the same, without the program's name and the store's."""
         return []
 
     def command_line(self) -> str:
         """Return that command, fit to be pasted into a shell."""
-        return shlex.join(["etlwatch", *self.command_words(), *self.dashboard.settings.store_option])
+        return shlex.join(["etlwatch", *self.command_arguments(), *self.dashboard.settings.store_option])
 
     # -- the frame
 
@@ -166,7 +166,7 @@ class Box(ModalScreen[None]):
         box.styles.padding = (0, 2) if tight else (1, 2, 0, 2)
         wide = max(10, min(WIDEST, columns if columns < 60 else columns - MARGINS))
         box.styles.width = wide
-        box.border_title = Content(clip(safe(self.title_words()), max(4, wide - 8)))
+        box.border_title = Content(clip(safe(self.title_text()), max(4, wide - 8)))
         others = sum(1 for widget in self.middle_shown())
         # Two edges, the choices, and with room the padding above and the air above the choices.
         left = rows - 3 - others - (0 if tight else 2)
@@ -178,7 +178,7 @@ class Box(ModalScreen[None]):
         """Return the parts between lines and choices that take a line each."""
         return [widget for widget in self.query("#box > Field") if widget.display]
 
-    def say_refused(self) -> list[Spans]:
+    def read_only_lines(self) -> list[Spans]:
         """Return the line that says why nothing may be changed; none when it may."""
         return [((f"! {safe(self.refused)}", "amber"),)] if self.refused else []
 
@@ -217,6 +217,6 @@ class Box(ModalScreen[None]):
             if self.is_attached and self.is_mounted:
                 told(result)
             elif toast(result):
-                dashboard.say(toast(result), severity="error" if isinstance(result, Failed) else "information")
+                dashboard.show_message(toast(result), severity="error" if isinstance(result, Failed) else "information")
 
         begin(lambda: work(dashboard.open_store()), lambda result: app.call_later(outcome, result))

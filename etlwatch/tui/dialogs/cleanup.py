@@ -17,22 +17,22 @@ from textual.widgets import Input
 
 from etlwatch.rendering.cleanup import (
     PRESETS,
-    CleanupLook,
+    CleanupPreview,
     PlanChanged,
     Removed,
-    changed_words,
     days_line,
     outcome_lines,
+    plan_change_text,
     plan_lines,
     progress_lines,
-    removed_words,
-    runs_words,
+    removal_text,
+    runs_text,
 )
 from etlwatch.rendering.closing import Failed
-from etlwatch.rendering.lines import Key, told
+from etlwatch.rendering.lines import Key, sentence_lines
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
-from etlwatch.tui.operations import actor, look_at_cleanup, remove
+from etlwatch.tui.operations import actor, read_cleanup, remove
 from etlwatch.tui.widgets.inputs import Choice, Field
 
 __all__ = ["CleanupBox"]
@@ -66,13 +66,13 @@ class CleanupBox(Box):
         self.days = days
         self.keeps_successes = False
         self.stage = Stage.COUNTING
-        self._look: CleanupLook | None = None
+        self._preview: CleanupPreview | None = None
         self._removed = Removed()
-        self._says = ""
+        self._message = ""
         self._asked = 0
         self._stopping = threading.Event()
 
-    def title_words(self) -> str:
+    def title_text(self) -> str:
         """Return the title."""
         return f"Clean up {self.dashboard.label}".rstrip()
 
@@ -95,12 +95,12 @@ class CleanupBox(Box):
     def action_count(self) -> None:
         """Count again."""
         if self.stage is not Stage.REMOVING:
-            self._says = ""
+            self._message = ""
             self._count()
 
     def _count(self) -> None:
         """Count what would go; what was typed before no longer counts."""
-        self.stage, self._look = Stage.COUNTING, None
+        self.stage, self._preview = Stage.COUNTING, None
         self._removed = Removed()
         self._asked += 1
         asked, days, keeping = self._asked, self.days, self.keeps_successes
@@ -108,18 +108,18 @@ class CleanupBox(Box):
         self.query_one("#cancel").focus()
         self.draw()
 
-        def counted(look: CleanupLook | Failed) -> None:
+        def counted(preview: CleanupPreview | Failed) -> None:
             if asked == self._asked:
-                self._counted(look)
+                self._counted(preview)
 
-        self.do(lambda store: look_at_cleanup(store, days, keep_last_success=keeping), counted, lambda _: "")
+        self.do(lambda store: read_cleanup(store, days, keep_last_success=keeping), counted, lambda _: "")
 
-    def _counted(self, look: CleanupLook | Failed) -> None:
-        if isinstance(look, Failed):
+    def _counted(self, preview: CleanupPreview | Failed) -> None:
+        if isinstance(preview, Failed):
             self.stage = Stage.OVER
-            self._removed = Removed(failed=look)
+            self._removed = Removed(failed=preview)
         else:
-            self.stage, self._look = Stage.PLANNED, look
+            self.stage, self._preview = Stage.PLANNED, preview
         self.draw()
 
     def action_next_days(self) -> None:
@@ -142,7 +142,7 @@ class CleanupBox(Box):
             return
         field = self.query_one("#days", Field)
         field.display = True
-        field.say((("0 is every finished run; enter counts", "dim"),))
+        field.show_hint((("0 is every finished run; enter counts", "dim"),))
         field.input.value = ""
         field.input.focus()
         self.draw()
@@ -158,7 +158,7 @@ class CleanupBox(Box):
 
     def _choose(self, days: int) -> None:
         self.days = days
-        self._says = ""
+        self._message = ""
         self.action_count()
 
     # -- typing the count
@@ -166,10 +166,10 @@ class CleanupBox(Box):
     @property
     def unlocked(self) -> bool:
         """Whether the count of runs that would go has been typed."""
-        look = self._look
-        if self.stage is not Stage.PLANNED or look is None or not look.plan.runs or self.refused:
+        preview = self._preview
+        if self.stage is not Stage.PLANNED or preview is None or not preview.plan.runs or self.refused:
             return False
-        return self.query_one("#count", Field).text.replace(",", "") == str(look.plan.runs)
+        return self.query_one("#count", Field).text.replace(",", "") == str(preview.plan.runs)
 
     def on_key(self, event: events.Key) -> None:
         """Take a digit into the count wherever the keys are."""
@@ -195,12 +195,12 @@ class CleanupBox(Box):
     def _act(self) -> None:
         if self.stage is Stage.OVER:
             self.action_count()
-        elif self.unlocked and self._look is not None:
-            self._remove(self._look)
+        elif self.unlocked and self._preview is not None:
+            self._remove(self._preview)
 
-    def _remove(self, look: CleanupLook) -> None:
-        plan, app, stopping = look.plan, self.app, self._stopping
-        self.stage, self._removed, self._says = Stage.REMOVING, Removed(), ""
+    def _remove(self, preview: CleanupPreview) -> None:
+        plan, app, stopping = preview.plan, self.app, self._stopping
+        self.stage, self._removed, self._message = Stage.REMOVING, Removed(), ""
         stopping.clear()
         self.draw()
         self.query_one("#cancel").focus()
@@ -213,22 +213,22 @@ class CleanupBox(Box):
         self.do(
             lambda store: remove(store, plan, stopping=stopping, report=lambda done: app.call_later(reported, done)),
             self._over,
-            lambda result: self._words(look, result),
+            lambda result: self._words(preview, result),
         )
 
-    def _words(self, look: CleanupLook, result: Removed | PlanChanged | Failed) -> str:
+    def _words(self, preview: CleanupPreview, result: Removed | PlanChanged | Failed) -> str:
         self.dashboard.poller.refresh()
         if isinstance(result, PlanChanged):
-            return f"clean-up: {changed_words(look.plan, result.plan)}"
-        return removed_words(look.plan, result if isinstance(result, Removed) else Removed(failed=result))
+            return f"clean-up: {plan_change_text(preview.plan, result.plan)}"
+        return removal_text(preview.plan, result if isinstance(result, Removed) else Removed(failed=result))
 
     def _over(self, result: Removed | PlanChanged | Failed) -> None:
-        look = self._look
+        preview = self._preview
         self.dashboard.poller.refresh()
-        if look is None:
+        if preview is None:
             return
         if isinstance(result, PlanChanged):
-            self._says = changed_words(look.plan, result.plan)
+            self._message = plan_change_text(preview.plan, result.plan)
             self._count()
             return
         self.stage = Stage.OVER
@@ -253,15 +253,15 @@ class CleanupBox(Box):
         """Write the box again."""
         if not self.is_mounted:
             return
-        look, stage = self._look, self.stage
-        plan = look.plan if look else None
+        preview, stage = self._preview, self.stage
+        plan = preview.plan if preview else None
         typing = stage is Stage.PLANNED and plan is not None and bool(plan.runs) and not self.refused
         field = self.query_one("#count", Field)
         field.display = typing
         if typing and plan is not None:
             field.label((("Type ", "text"), (str(plan.runs), "text bold"), (" to confirm  ", "text")))
             matches = self.unlocked
-            field.say((("it matches: enter goes on" if matches else _unlocks(plan.runs), "dim"),))
+            field.show_hint((("it matches: enter goes on" if matches else _unlocks(plan.runs), "dim"),))
         cancel, act = self.query_one("#cancel", Choice), self.query_one("#act", Choice)
         cancel.show({Stage.REMOVING: "Stop", Stage.OVER: "Close"}.get(stage, "Cancel"))
         if stage is Stage.REMOVING and self._stopping.is_set():
@@ -270,40 +270,44 @@ class CleanupBox(Box):
         if stage is Stage.OVER:
             act.show("Count again", locked=False)
         else:
-            label = f"Remove {runs_words(plan.runs)}" if plan and plan.runs else "Remove"
+            label = f"Remove {runs_text(plan.runs)}" if plan and plan.runs else "Remove"
             act.show(label, locked=not self.unlocked)
         super().draw()
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
         """Return the plan, how far it is, or how it ended."""
-        look, context = self._look, self.context
-        says = [*told(f"! {self._says}", width, role="amber bold"), ()] if self._says else []
-        if look is None:
+        preview, context = self._preview, self.context
+        says = [*sentence_lines(f"! {self._message}", width, role="amber bold"), ()] if self._message else []
+        if preview is None:
             if self._removed.failed is not None:
                 failed = f"! {self._removed.failed.words}."
-                return [*told(failed, width, role="amber bold", most=4), *told("Nothing was changed.", width), ()]
+                return [
+                    *sentence_lines(failed, width, role="amber bold", most=4),
+                    *sentence_lines("Nothing was changed.", width),
+                    (),
+                ]
             return [*says, days_line(self.days), (), (("counting…", "dim"),), ()]
         if self.stage is Stage.PLANNED:
-            ending: list[Spans] = [(), *self.say_refused()] if self.refused else [()]
-            if self.refused and not look.plan.runs:
+            ending: list[Spans] = [(), *self.read_only_lines()] if self.refused else [()]
+            if self.refused and not preview.plan.runs:
                 ending = [()]
             room = rows - len(says) - len(ending)
-            return [*says, *plan_lines(look, context, actor=actor(), width=width, rows=room), *ending]
+            return [*says, *plan_lines(preview, context, actor=actor(), width=width, rows=room), *ending]
         if self.stage is Stage.REMOVING:
             ending = [
                 (),
-                *progress_lines(look.plan, self._removed, context, width=width, stopping=self._stopping.is_set()),
+                *progress_lines(preview.plan, self._removed, context, width=width, stopping=self._stopping.is_set()),
             ]
         else:
-            ending = [(), *outcome_lines(look.plan, self._removed, width=width)]
+            ending = [(), *outcome_lines(preview.plan, self._removed, width=width)]
         room = rows - len(ending)
-        return [*plan_lines(look, context, actor=actor(), width=width, rows=room, planning=False), *ending]
+        return [*plan_lines(preview, context, actor=actor(), width=width, rows=room, planning=False), *ending]
 
     def keys(self) -> Sequence[Key]:
         """Return the key of the command, as long as there is something to decide."""
         return super().keys() if self.stage in (Stage.COUNTING, Stage.PLANNED) else ()
 
-    def command_words(self) -> list[str]:
+    def command_arguments(self) -> list[str]:
         """Return the command that does the same."""
         keeping = ["--keep-last-success"] if self.keeps_successes else []
         return ["cleanup", "--older-than", f"{self.days}d", *keeping, "--yes"]

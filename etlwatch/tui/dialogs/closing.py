@@ -9,8 +9,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.rendering.closing import Failed, NotClosed, closing_lines, confirming_word
-from etlwatch.rendering.lines import told
+from etlwatch.rendering.closing import Failed, NotClosed, closing_lines, confirmation_text
+from etlwatch.rendering.lines import sentence_lines
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans
@@ -30,16 +30,16 @@ class ClosingBox(Box):
         super().__init__()
         self._row = row
         self._lost = row.run.state == "lost"
-        self._says = ""
+        self._message = ""
 
-    def title_words(self) -> str:
+    def title_text(self) -> str:
         """Return the title."""
         return f"Close a run of {self.dashboard.label}"
 
     def middle(self) -> Iterable[Widget]:
         """Return the line for the reason, and the one that confirms."""
         yield Field((("Reason  ", "dim"),), id="reason")
-        word = confirming_word(self._row)
+        word = confirmation_text(self._row)
         yield Field((("Type ", "text"), (word, "text bold"), (" to confirm  ", "text")), cells=6, longest=6, id="word")
 
     def choices(self) -> Iterable[Choice]:
@@ -58,7 +58,7 @@ class ClosingBox(Box):
         if self.refused:
             return False
         typed = self.query_one("#word", Field).text.strip().upper()
-        return self._lost or typed == confirming_word(self._row)
+        return self._lost or typed == confirmation_text(self._row)
 
     @on(Input.Changed)
     def _unlock(self) -> None:
@@ -72,7 +72,9 @@ class ClosingBox(Box):
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
         """Return what should be known before it is closed."""
-        ending = self.say_refused() or (told(f"! {self._says}", width, role="amber bold", most=3) if self._says else [])
+        ending = self.read_only_lines() or (
+            sentence_lines(f"! {self._message}", width, role="amber bold", most=3) if self._message else []
+        )
         gap: list[Spans] = [()] if rows > 9 else []
         ending = [*gap, *ending, *gap] if ending else gap
         room = max(1, rows - len(ending))
@@ -99,20 +101,20 @@ class ClosingBox(Box):
     def _done(self, result: Run | NotClosed | Failed) -> None:
         self.dashboard.poller.refresh()
         if isinstance(result, Run):
-            self.dashboard.say(self._words(result))
+            self.dashboard.show_message(self._words(result))
             self.leave()
             return
         if isinstance(result, NotClosed):
             # What it says is the last word on this run: there is nothing to try again.
-            self._says = result.why
+            self._message = result.why
             self.query_one("#act", Choice).show("Close as abandoned", locked=True)
             self.query_one("#cancel", Choice).show("Leave")
         else:
-            self._says = f"{result.words}; nothing was changed"
+            self._message = f"{result.words}; nothing was changed"
             self.query_one("#act", Choice).show("Try again", locked=False)
         self.draw()
 
-    def command_words(self) -> list[str]:
+    def command_arguments(self) -> list[str]:
         """Return the command that does the same."""
         reason = self.query_one("#reason", Field).text.strip()
         words = ["close", self._row.run.id, *([] if self._lost else ["--force"])]

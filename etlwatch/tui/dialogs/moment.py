@@ -30,7 +30,7 @@ class TimePrompt(ModalScreen[datetime | None]):
         #sign { width: 9; }
         Input { width: 1fr; padding: 0; background: $surface; }
         Input:focus { background-tint: $foreground 0%; }
-        #says { width: auto; }
+        #answer { width: auto; }
     }
     """
 
@@ -47,7 +47,7 @@ class TimePrompt(ModalScreen[datetime | None]):
         with Horizontal():
             yield SpanLines([((" as of ", "blue bold"),)], ground="bar", id="sign")
             yield Input(select_on_focus=False, id="moment")
-            yield SpanLines(ground="bar", id="says")
+            yield SpanLines(ground="bar", id="answer")
 
     def on_mount(self) -> None:
         """Begin with the moment that is looked at."""
@@ -56,19 +56,19 @@ class TimePrompt(ModalScreen[datetime | None]):
             prompt.value = self._moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
             prompt.cursor_position = len(prompt.value)
         prompt.focus()
-        self._say(((ACCEPTED, "dim"),))
+        self._answer(((ACCEPTED, "dim"),))
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
         if not message.value.strip():
-            self._say(((ACCEPTED, "dim"),))
+            self._answer(((ACCEPTED, "dim"),))
             return
         try:
             moment = parse_moment(message.value, now=self._now, zone=self._zone)
         except MomentError as error:
-            self._say(((safe(error), "amber"),))
+            self._answer(((safe(error), "amber"),))
         else:
-            self._say(((stamp(moment, self._zone), "text"),))
+            self._answer(((stamp(moment, self._zone), "text"),))
 
     @on(Input.Submitted)
     def _entered(self, message: Input.Submitted) -> None:
@@ -78,13 +78,13 @@ class TimePrompt(ModalScreen[datetime | None]):
         try:
             self.dismiss(parse_moment(message.value, now=self._now, zone=self._zone))
         except MomentError as error:
-            self._say(((safe(error), "amber bold"),))
+            self._answer(((safe(error), "amber bold"),))
 
     def action_close(self) -> None:
         """Change nothing."""
         self.dismiss(None)
 
-    def _say(self, spans: Spans) -> None:
-        told = self.query_one("#says", SpanLines)
+    def _answer(self, spans: Spans) -> None:
+        told = self.query_one("#answer", SpanLines)
         told.styles.width = min(spans_width(spans) + 2, max(self.app.size.width - 40, 20))
         told.update([((" ", "plain"), *spans)])

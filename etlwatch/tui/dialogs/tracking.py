@@ -16,7 +16,7 @@ from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import Key, labelled_lines
 from etlwatch.rendering.tracking import (
     Scope,
-    SwitchLook,
+    SwitchStates,
     audit_line,
     consequence,
     runs_lines,
@@ -24,12 +24,12 @@ from etlwatch.rendering.tracking import (
     scope_columns,
     scopes,
     standing,
-    turned_words,
+    turned_text,
 )
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
-from etlwatch.tui.operations import actor, look_at_switches, turn
+from etlwatch.tui.operations import actor, read_switches, turn
 from etlwatch.tui.widgets.inputs import Choice, Field
 from etlwatch.tui.widgets.line_table import LineTable, Row
 from etlwatch.tui.widgets.span_lines import SpanLines
@@ -59,11 +59,11 @@ class TrackingBox(Box):
         """Prepare; the job of `first` stands right below all jobs."""
         super().__init__()
         self._first = first
-        self._look: SwitchLook | None = None
+        self._states: SwitchStates | None = None
         self._scopes: dict[str | None, Scope] = {}
         self._failed: Failed | None = None
 
-    def title_words(self) -> str:
+    def title_text(self) -> str:
         """Return the title."""
         return f"Tracking {self.dashboard.label}".rstrip()
 
@@ -84,31 +84,31 @@ class TrackingBox(Box):
 
     def action_read(self) -> None:
         """Read how it stands."""
-        self.do(look_at_switches, self._read, lambda _: "")
+        self.do(read_switches, self._read, lambda _: "")
 
-    def _read(self, look: SwitchLook | Failed) -> None:
-        if isinstance(look, Failed):
-            self._failed = look
+    def _read(self, states: SwitchStates | Failed) -> None:
+        if isinstance(states, Failed):
+            self._failed = states
         else:
-            self._look, self._failed = look, None
-            found = scopes(look, first=self._first)
+            self._states, self._failed = states, None
+            found = scopes(states, first=self._first)
             self._scopes = {scope.job: scope for scope in found}
-            self.query_one(LineTable).update_rows(self._rows(look, found))
+            self.query_one(LineTable).update_rows(self._rows(states, found))
         self.draw()
 
-    def _rows(self, look: SwitchLook, found: Iterable[Scope]) -> list[Row]:
+    def _rows(self, states: SwitchStates, found: Iterable[Scope]) -> list[Row]:
         """Return a row for each switch; its cells are written when it is drawn, for there may be thousands."""
         context = self.context
-        by_job = Counter(run.job for run in look.live)
+        by_job = Counter(run.job for run in states.live)
         rows: list[Row] = []
         for scope in found:
-            live = len(look.live) if scope.job is None else by_job[scope.job]
+            live = len(states.live) if scope.job is None else by_job[scope.job]
             rows.append(
                 Row(
                     key=("all",) if scope.job is None else scope.job,
                     cells=partial(scope_cells, scope, live, context),
                     role="plain" if scope.job is None or live else "dim",
-                    version=(scope, live, look.at),
+                    version=(scope, live, states.at),
                 )
             )
         return rows
@@ -151,26 +151,26 @@ class TrackingBox(Box):
 
     def _below(self, width: int, rows: int) -> list[Spans]:
         """Return what is known of the switch under the cursor, and the last audit entries."""
-        look, scope = self._look, self.chosen
+        states, scope = self._states, self.chosen
         if self._failed is not None:
             return [(), *labelled_lines("!", f"{self._failed.words}; r reads again", width, role="amber", most=3)]
-        if look is None or scope is None:
+        if states is None or scope is None:
             return []
         context = self.context
-        touched = look.touched(scope.job)
+        touched = states.touched(scope.job)
         word = "off" if scope.enabled else "on"
         concerned = f"{len(touched)} run{'' if len(touched) == 1 else 's'}"
         lines: list[Spans] = [
             (),
             *labelled_lines("Now", standing(scope, context), width, most=2),
-            *labelled_lines(word.capitalize(), consequence(scope, look, enable=not scope.enabled), width, most=2),
+            *labelled_lines(word.capitalize(), consequence(scope, states, enable=not scope.enabled), width, most=2),
             *labelled_lines("Live", [((f"{concerned}  ", "text"),)] if not touched else
                             runs_lines(touched, context, width=width - 8, most=2), width),
         ]  # fmt: skip
         if self.refused:
-            lines += [(), *self.say_refused()]
-        if look.audit and rows - len(lines) >= 2:
-            shown = [audit_line(entry, context, width=width - 8) for entry in look.audit[:AUDIT_SHOWN]]
+            lines += [(), *self.read_only_lines()]
+        if states.audit and rows - len(lines) >= 2:
+            shown = [audit_line(entry, context, width=width - 8) for entry in states.audit[:AUDIT_SHOWN]]
             lines += [(), *labelled_lines("Audit", shown, width)]
         return lines[: max(0, rows)]
 
@@ -187,15 +187,15 @@ class TrackingBox(Box):
     @on(LineTable.RowOpened)
     @on(Choice.Taken, "#act")
     async def _go_on(self) -> None:
-        scope, look = self.chosen, self._look
-        if scope is None or look is None:
+        scope, states = self.chosen, self._states
+        if scope is None or states is None:
             return
         if self.refused:
-            self.dashboard.say(self.refused, severity="warning")
+            self.dashboard.show_message(self.refused, severity="warning")
             return
-        await self.app.push_screen(TurningBox(scope, look, turned=self.action_read))
+        await self.app.push_screen(TurningBox(scope, states, turned=self.action_read))
 
-    def command_words(self) -> list[str]:
+    def command_arguments(self) -> list[str]:
         """Return the command that shows the switches."""
         return ["tracking", "status"]
 
@@ -203,20 +203,20 @@ class TrackingBox(Box):
 class TurningBox(Box):
     """One switch, about to be turned."""
 
-    def __init__(self, scope: Scope, look: SwitchLook, *, turned: Callable[[], None]) -> None:
+    def __init__(self, scope: Scope, states: SwitchStates, *, turned: Callable[[], None]) -> None:
         """Prepare to turn a switch; `turned` is called once that is done."""
         super().__init__()
         self._scope = scope
-        self._look = look
+        self._states = states
         self._turned = turned
-        self._says: Spans = ()
+        self._message: Spans = ()
 
     @property
     def enable(self) -> bool:
         """Whether it is to be turned on."""
         return not self._scope.enabled
 
-    def title_words(self) -> str:
+    def title_text(self) -> str:
         """Return the title."""
         return f"Turn tracking {'on' if self.enable else 'off'} for {self._scope.name}"
 
@@ -230,14 +230,14 @@ class TurningBox(Box):
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
         """Return how it stands, what will be, and whom it touches."""
-        scope, look, context = self._scope, self._look, self.context
-        touched = look.touched(scope.job)
+        scope, states, context = self._scope, self._states, self.context
+        touched = states.touched(scope.job)
         where = self.dashboard.label
-        says: list[Spans] = [self._says] if self._says else []
+        says: list[Spans] = [self._message] if self._message else []
         lines = [
             *labelled_lines("Store", safe(where), width, most=1),
             *labelled_lines("Now", standing(scope, context), width, most=2),
-            *labelled_lines("Then", consequence(scope, look, enable=self.enable), width, most=3),
+            *labelled_lines("Then", consequence(scope, states, enable=self.enable), width, most=3),
         ]
         name = labelled_lines("As", f"{safe(actor())}, written to the audit", width)
         room = max(1, min(6, rows - len(lines) - len(name) - len(says) - 2))
@@ -265,21 +265,21 @@ class TurningBox(Box):
     def _words(self, result: Switch | Failed) -> str:
         if isinstance(result, Failed):
             return f"tracking was not turned: {result.words}"
-        return turned_words(result, self._look.touched(self._scope.job))
+        return turned_text(result, self._states.touched(self._scope.job))
 
     def _done(self, result: Switch | Failed) -> None:
         app = self.dashboard
         if isinstance(result, Failed):
-            self._says = ((f"! {result.words}; nothing was changed", "amber bold"),)
+            self._message = ((f"! {result.words}; nothing was changed", "amber bold"),)
             self.query_one("#act", Choice).show("Try again", locked=False)
             self.draw()
             return
-        app.say(self._words(result))
+        app.show_message(self._words(result))
         app.poller.refresh()
         self.leave()
         self._turned()
 
-    def command_words(self) -> list[str]:
+    def command_arguments(self) -> list[str]:
         """Return the command that does the same."""
         words = ["tracking", "on" if self.enable else "off"]
         if self._scope.job is not None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DashboardScreen"]
 
-TELL_THE_PAST = frozenset({"runs", "show", "errors", "jobs", "compare"})
+COMMANDS_WITH_AT = frozenset({"runs", "show", "errors", "jobs", "compare"})
 """Commands that take a past moment."""
 
 
@@ -79,22 +79,22 @@ class DashboardScreen(Screen[None]):
     # -- the run that commands are about
 
     @property
-    def run_in_hand(self) -> RunRow | None:
+    def current_run(self) -> RunRow | None:
         """The run under the cursor, or the one that the screen is about; None for none."""
         return None
 
     async def action_close_run(self) -> None:
         """Close it, if it is lost."""
-        await self.dashboard.close_run(self.run_in_hand)
+        await self.dashboard.close_run(self.current_run)
 
     def action_bell(self) -> None:
         """Ring when it changes state, or no longer."""
-        self.dashboard.toggle_bell(self.run_in_hand)
+        self.dashboard.toggle_bell(self.current_run)
         self.redraw()
 
     # -- the time cursor
 
-    def columns_of_time(self) -> Sequence[Column]:
+    def time_columns(self) -> Sequence[Column]:
         """Return the columns of the charts on screen; () where there are none."""
         return ()
 
@@ -105,7 +105,7 @@ class DashboardScreen(Screen[None]):
     def action_move_cursor(self, by: int) -> None:
         """Move the time cursor by columns; beyond the newest it is gone."""
         app = self.dashboard
-        app.cursor_s = moved(self.columns_of_time(), app.cursor_s, by)
+        app.cursor_s = moved(self.time_columns(), app.cursor_s, by)
         self.draw_cursor()
 
     def drop_cursor(self) -> bool:
@@ -131,7 +131,7 @@ class DashboardScreen(Screen[None]):
         """Return line 2 while the store answers."""
         raise NotImplementedError
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Return words of the footer that change, by command name."""
         return {}
 
@@ -146,14 +146,14 @@ class DashboardScreen(Screen[None]):
         """Return what `y` copies; '' for nothing."""
         return ""
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the words after `etlwatch` that answer what this screen answers."""
         return ()
 
     def command_line(self) -> str:
         """Return the command that answers what this screen answers, fit to be pasted into a shell."""
-        words, moment = list(self.command_words()), self.dashboard.moment
-        if moment is not None and words[:1] and words[0] in TELL_THE_PAST:
+        words, moment = list(self.command_arguments()), self.dashboard.moment
+        if moment is not None and words[:1] and words[0] in COMMANDS_WITH_AT:
             words += ["--at", moment.astimezone(UTC).isoformat()]
         return shlex.join(["etlwatch", *words, *self.dashboard.settings.store_option])
 
@@ -184,7 +184,7 @@ class DashboardScreen(Screen[None]):
             self._muted = muted
             self.mute(muted=muted)
         commands = app.commands_on(self)
-        keys = footer_of(commands, self.footer_words())
+        keys = footer_of(commands, self.footer_texts())
         if app.moment is not None:
             # A key that ends the looking back does nothing else meanwhile.
             back = key_of("app.live", commands)

@@ -18,11 +18,11 @@ from etlwatch.rendering.compare import (
     conclusion,
     difference_text,
     name_text,
-    run_words,
-    same_words,
+    run_text,
+    same_text,
     value_text,
 )
-from etlwatch.rendering.lines import Part, labelled, told
+from etlwatch.rendering.lines import Part, labelled, sentence_lines
 from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
@@ -58,7 +58,7 @@ class CompareScreen(DashboardScreen):
         self.asked = AskedRuns(after=after, before=before)
         self.all_figures = False
         self.comparison: Comparison | None = None
-        self._says: Spans = ((" reading both runs…", "dim"),)
+        self._message: Spans = ((" reading both runs…", "dim"),)
 
     def compose(self) -> ComposeResult:
         """Lay the parts out: three lines about the runs, the table, what is the same."""
@@ -116,7 +116,7 @@ class CompareScreen(DashboardScreen):
 
     def _nothing(self, why: str) -> None:
         self.comparison = None
-        self._says = ((f" {why}", "text"),)
+        self._message = ((f" {why}", "text"),)
         self.query_one("#sides", SpanLines).update([(), ()])
         self.query_one("#same", SpanLines).update([()])
         table = self.query_one(LineTable)
@@ -125,10 +125,10 @@ class CompareScreen(DashboardScreen):
 
     def _draw(self, comparison: Comparison) -> None:
         context = self.context
-        self._says = ((f" {conclusion(comparison, context)}", "text bold"),)
+        self._message = ((f" {conclusion(comparison, context)}", "text bold"),)
         after, before = (self._side(run) for run in (comparison.after, comparison.before))
         self.query_one("#sides", SpanLines).update([labelled("before", before), labelled("after", after)])
-        same = same_words(comparison)
+        same = same_text(comparison)
         self.query_one("#same", SpanLines).update([((f" {same}" if same else " ", "dim"),)])
         shown = comparison.differences if self.all_figures else comparison.changes
         table = self.query_one(LineTable)
@@ -151,7 +151,7 @@ class CompareScreen(DashboardScreen):
         return (
             (f"{context.glyphs.state(run.state)} ", tone),
             (f"{safe(run.job)} ", "text bold"),
-            (context.glyphs.text(run_words(run, context, brief=self.brief)), "text"),
+            (context.glyphs.text(run_text(run, context, brief=self.brief)), "text"),
         )
 
     def left_parts(self) -> list[Part]:
@@ -173,9 +173,9 @@ class CompareScreen(DashboardScreen):
         """Return the conclusion, in two lines where one is short."""
         lines = self._conclusion_lines
         if lines == 1:
-            return [self._says]
-        role = self._says[0][1]
-        said = told(plain_text(self._says).strip(), self.size.width - 2, role=role, most=lines)
+            return [self._message]
+        role = self._message[0][1]
+        said = sentence_lines(plain_text(self._message).strip(), self.size.width - 2, role=role, most=lines)
         return [((" ", "plain"), *line) for line in said]
 
     @property
@@ -183,7 +183,7 @@ class CompareScreen(DashboardScreen):
         width, height = self.app.size
         return 2 if width < 110 and height >= 16 else 1
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Say what the key for all figures does now."""
         return {"compare.all": "changes" if self.all_figures else "all figures"}
 
@@ -219,7 +219,7 @@ class CompareScreen(DashboardScreen):
             lines.append(f"{name_text(each)}: {before} → {after} {difference_text(each)}".rstrip())
         return "\n".join(lines)
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that compares these runs."""
         before = self.comparison.before.run_id if self.comparison is not None else self.asked.before
         return ["compare", format_run_id(self.asked.after), *([format_run_id(before)] if before is not None else [])]

@@ -64,7 +64,7 @@ class ErrorsScreen(ListScreen):
             return
         self._kinds, self._cut = {kind.key: kind for kind in board.kinds}, board.cut
         self._known = True
-        self.make_room_for({kind.job for kind in board.kinds})
+        self.fit_job_column({kind.job for kind in board.kinds})
         self.draw_table()
         self.draw_pane()
 
@@ -111,7 +111,7 @@ class ErrorsScreen(ListScreen):
         return self._kinds.get(key) if isinstance(key, tuple) else None
 
     @property
-    def run_in_hand(self) -> RunRow | None:
+    def current_run(self) -> RunRow | None:
         """The newest run that has the kind under the cursor."""
         run = self.selected.run if self.selected else None
         return None if run is None else RunRow(run=run, verdict=verdict_of(run, now=self.context.now))
@@ -128,7 +128,7 @@ class ErrorsScreen(ListScreen):
             parts.append(
                 Part(((f"{count(len(self._kinds))}{cut} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
             )
-        return [parts[0], *self.found_parts(), *parts[1:]]
+        return [parts[0], *self.filter_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return how many there are and which is the newest new one."""
@@ -136,7 +136,7 @@ class ErrorsScreen(ListScreen):
             return [((" reading the errors…", "dim"),)]
         return [kinds_headline(list(self._kinds.values()), self.context, brief=self.brief)]
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Name the present window, and where esc leads."""
         words = {"errors.window": WINDOWS[self.window][0]}
         return words | ({"errors.back": "all errors"} if self.filter else {})
@@ -146,7 +146,7 @@ class ErrorsScreen(ListScreen):
         kind = self._kinds.get(key) if isinstance(key, tuple) else None
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that lists these kinds; of a filter it knows the jobs."""
         # A filter looks for parts of names, the option for whole ones.
         jobs = (name if "*" in name or "?" in name else f"*{name}*" for name in self.filter.jobs)
@@ -156,11 +156,11 @@ class ErrorsScreen(ListScreen):
 
     def action_open(self) -> None:
         """Show the errors of the newest run that has the kind under the cursor."""
-        row = self.run_in_hand
+        row = self.current_run
         if row is not None:
             self.dashboard.open_run(row, "errors")
         elif self.selected is not None:
-            self.dashboard.say("the run of this error was removed from the store", severity="warning")
+            self.dashboard.show_message("the run of this error was removed from the store", severity="warning")
 
     def action_window(self) -> None:
         """Look further back, or from the longest window to the shortest."""

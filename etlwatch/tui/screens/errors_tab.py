@@ -140,7 +140,7 @@ class ErrorsTab(Vertical):
         if hit is not None:
             self.query_one(ScrollLines).bring(hit.line, hit.column, len(self.words))
 
-    def says(self) -> Spans:
+    def search_status(self) -> Spans:
         """Return where the search stands: `3 of 14 in 2 errors`."""
         if not self.words.strip():
             return ()

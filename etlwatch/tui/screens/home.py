@@ -33,7 +33,7 @@ from etlwatch.rendering.headline import (
 )
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run_pane import pane_lines, pane_title
-from etlwatch.rendering.zoom import fleet_zoom, moment_words
+from etlwatch.rendering.zoom import fleet_zoom, moment_spans
 from etlwatch.text.columns import HomeLayout, home_layout
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
@@ -115,7 +115,7 @@ class HomeScreen(ListScreen):
             (layout.headline, "#second"),
         ):
             self.query(names).set(display=wanted)
-        self.give_pane(layout.pane_lines)
+        self.set_pane_lines(layout.pane_lines)
         self._fleet = None
         # A resize reaches the screens below as well: what is read is for the one in front.
         if self.app.screen is self:
@@ -147,7 +147,7 @@ class HomeScreen(ListScreen):
             return
         rows = build_rows(snapshot, kept=self._rows)
         self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
-        self.make_room_for({row.run.job for row in self._all})
+        self.fit_job_column({row.run.job for row in self._all})
         self._by_need = by_need = RUNS.sort(self._all)
         width = self.size.width
         context = self.context
@@ -162,7 +162,7 @@ class HomeScreen(ListScreen):
         self._draw_charts(snapshot.fleet)
         self.draw_pane()
 
-    def _takes(self, row: RunRow, snapshot: Snapshot) -> bool:
+    def _matches(self, row: RunRow, snapshot: Snapshot) -> bool:
         endpoints, unsure = snapshot.endpoints.get(row.run.run_id), isinstance(row.run, RunAsOf)
         return run_passes(self.filter, row, snapshot.at, endpoints, perhaps_fewer=unsure)
 
@@ -172,7 +172,7 @@ class HomeScreen(ListScreen):
         if snapshot is None:
             return
         # Thousands of rows take keys their time: what need not be asked of each is not.
-        taken = [row for row in self._by_need if self._takes(row, snapshot)] if self.filter else self._by_need
+        taken = [row for row in self._by_need if self._matches(row, snapshot)] if self.filter else self._by_need
         ordered = taken if self.order == Order() else RUNS.sort(taken, self.order)
         self._rows = {row.run.run_id: row for row in self._all}
         self.taken, self.there_are = len(ordered), len(self._all)
@@ -230,7 +230,7 @@ class HomeScreen(ListScreen):
         return self._rows.get(key) if isinstance(key, int) else None
 
     @property
-    def run_in_hand(self) -> RunRow | None:
+    def current_run(self) -> RunRow | None:
         """The run under the cursor."""
         return self.selected
 
@@ -245,7 +245,7 @@ class HomeScreen(ListScreen):
         # Only whole runs are kept by endpoint: of those that went on nobody knows what they had asked by then.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
         cut = living_part(self.dashboard.shown)
-        return [*self.found_parts(), *unsure, *([cut] if cut else []), *parts]
+        return [*self.filter_parts(), *unsure, *([cut] if cut else []), *parts]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""
@@ -253,7 +253,7 @@ class HomeScreen(ListScreen):
         if shown is None:
             return [((" connecting…", "dim"),)]
         if cursor_s is not None and self._charted:
-            return [moment_words(fleet_zoom(shown.fleet), self.context, cursor_s=cursor_s)]
+            return [moment_spans(fleet_zoom(shown.fleet), self.context, cursor_s=cursor_s)]
         return [self._headline]
 
     # -- the time cursor
@@ -262,7 +262,7 @@ class HomeScreen(ListScreen):
     def _charted(self) -> bool:
         return bool(self._layout and self._layout.chart_columns)
 
-    def columns_of_time(self) -> Sequence[TimeColumn]:
+    def time_columns(self) -> Sequence[TimeColumn]:
         """Return the columns of the charts."""
         shown = self.dashboard.shown
         return fleet_zoom(shown.fleet).columns if shown is not None and self._charted else ()
@@ -279,7 +279,7 @@ class HomeScreen(ListScreen):
         if self.filtering or not self._charted or not self.drop_cursor():
             super().action_back()
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Name the present window."""
         return {"home.window": self.dashboard.window.name}
 
@@ -288,7 +288,7 @@ class HomeScreen(ListScreen):
         row = self._rows.get(key) if isinstance(key, int) else None
         return row.run.id if row else ""
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that lists these runs."""
         return ["runs", *([self.filter.text] if self.filter else [])]
 
@@ -298,20 +298,20 @@ class HomeScreen(ListScreen):
         """Draw what is said of the run under the cursor, and list older runs when it is the last."""
         super().draw_pane()
         self._ask_for_more()
-        if self._in_hand != self.dashboard.poller.watch.in_hand and self._asking is None:
-            self._asking = self.set_timer(REST_S, self._ask_of_hand)
+        if self._kinds_run != self.dashboard.poller.watch.in_hand and self._asking is None:
+            self._asking = self.set_timer(REST_S, self._ask_for_kinds)
 
     @property
-    def _in_hand(self) -> int | None:
+    def _kinds_run(self) -> int | None:
         """The run of which it is asked which of its errors are new."""
         row = self.selected
         return row.run.run_id if row is not None and row.run.errors else None
 
-    def _ask_of_hand(self) -> None:
+    def _ask_for_kinds(self) -> None:
         self._asking = None
         poller = self.dashboard.poller
-        if self.app.screen is self and poller.watch.in_hand != self._in_hand:
-            poller.watch = replace(poller.watch, in_hand=self._in_hand)
+        if self.app.screen is self and poller.watch.in_hand != self._kinds_run:
+            poller.watch = replace(poller.watch, in_hand=self._kinds_run)
 
     def _ask_for_more(self) -> None:
         """List more runs when the cursor comes to the end of those that are listed."""
@@ -321,7 +321,7 @@ class HomeScreen(ListScreen):
         limit = poller.watch.limit
         most = MOST_LISTED if self.job is None else MOST_OF_JOB
         if limit >= most:
-            self.dashboard.say(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
+            self.dashboard.show_message(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
         elif len(shown.runs) >= limit:
             poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, most))
 
@@ -368,7 +368,7 @@ class HomeScreen(ListScreen):
             before, after = sorted(marked)
             self.dashboard.open_comparison(after, before)
         elif len(marked) > 2:
-            self.dashboard.say(f"{len(marked)} runs are marked; two can be compared", severity="warning")
+            self.dashboard.show_message(f"{len(marked)} runs are marked; two can be compared", severity="warning")
         elif marked or chosen is not None:
             self.dashboard.open_comparison(marked[0] if marked else chosen or 0)
 

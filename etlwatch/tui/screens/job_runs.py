@@ -45,7 +45,7 @@ class JobRunsScreen(HomeScreen, inherit_bindings=False):
         return replace(super().watched(), job=self.job)
 
     @property
-    def job_in_hand(self) -> str | None:
+    def current_job(self) -> str | None:
         """The job whose runs these are."""
         return self.job
 
@@ -58,7 +58,7 @@ class JobRunsScreen(HomeScreen, inherit_bindings=False):
             *super().left_parts(),
         ]
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that lists these runs."""
         return ["runs", "--job", self.job, *([self.filter.text] if self.filter else [])]
 

@@ -72,7 +72,7 @@ class JobsScreen(ListScreen):
         self._all = JOBS.sort(rows)
         self._known, self._complete, self._there_are = True, board.complete, board.there_are
         self._counts = count_jobs(self._all)
-        self.make_room_for([row.job for row in self._all])
+        self.fit_job_column([row.job for row in self._all])
         self._headline = jobs_headline(self._all, self.context, brief=self.brief)
         self.draw_table()
         self.draw_pane()
@@ -118,7 +118,7 @@ class JobsScreen(ListScreen):
         return self._rows.get(key) if isinstance(key, str) else None
 
     @property
-    def job_in_hand(self) -> str | None:
+    def current_job(self) -> str | None:
         """The job that commands are about."""
         return self.selected.job if self.selected else None
 
@@ -129,13 +129,13 @@ class JobsScreen(ListScreen):
             parts.append(Part(((f"{count(len(self._all))} read so far", "dim"),), 3))
         elif self._there_are > len(self._all):
             parts.append(Part(((f"{len(self._all):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
-        return [parts[0], *self.found_parts(), *parts[1:]]
+        return [parts[0], *self.filter_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return which job has not begun, or that all is well."""
         return [self._headline if self._known else ((" reading the jobs…", "dim"),)]
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Say where esc leads."""
         return {"jobs.back": "all jobs"} if self.filter else {}
 
@@ -144,7 +144,7 @@ class JobsScreen(ListScreen):
         row = self._rows.get(key) if isinstance(key, str) else None
         return "\n".join([row.job, *(plain_text(line).strip() for line in job_pane(row, self.context))]) if row else ""
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that lists these jobs."""
         return ["jobs", *([self.filter.text] if self.filter else [])]
 

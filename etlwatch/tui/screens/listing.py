@@ -66,7 +66,7 @@ class ListScreen(DashboardScreen):
         """Show what there is room for."""
         self.query(".gap").set(display=width >= 120 and height >= 28)
         self.query_one("#second").display = height >= 8
-        self.give_pane(0 if height < 13 else 3 if height >= 28 else 2)
+        self.set_pane_lines(0 if height < 13 else 3 if height >= 28 else 2)
 
     def draw_table(self) -> None:
         """Hand the rows that pass the filter to the table, in order, and set `taken` and `there_are`."""
@@ -94,7 +94,7 @@ class ListScreen(DashboardScreen):
 
     # -- drawing
 
-    def make_room_for(self, jobs: Collection[str]) -> None:
+    def fit_job_column(self, jobs: Collection[str]) -> None:
         """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
         longest = max((cell_width(safe(job)) for job in jobs), default=0)
         if longest != self.longest_job:
@@ -116,7 +116,7 @@ class ListScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
         self._arrange()
-        remembered = self.dashboard.memory.order_of(self.rows_id)
+        remembered = self.dashboard.view_state.order_of(self.rows_id)
         if remembered.column in self.fields.orders and remembered.column in self._visible:
             self.order = remembered
         self.set_focus(self.table)
@@ -130,7 +130,7 @@ class ListScreen(DashboardScreen):
         self.table.columns = self.fields.layout(width, longest_job=self.longest_job)
         self.lay_out(width, height)
 
-    def give_pane(self, lines: int) -> None:
+    def set_pane_lines(self, lines: int) -> None:
         """Give the pane so many lines; 0 hides it."""
         self.query("#rule, #pane").set(display=lines > 0)
         self.query_one("#pane").styles.height = max(1, lines)
@@ -151,7 +151,7 @@ class ListScreen(DashboardScreen):
         height = pane.styles.height
         pane.update(self.pane_of_selected()[: int(height.value) if height is not None else 2])
 
-    def found_parts(self) -> list[Part]:
+    def filter_parts(self) -> list[Part]:
         """Return the filter if there is one and how many rows pass it, and how many are marked."""
         parts = []
         if self.filter:
@@ -199,7 +199,7 @@ class ListScreen(DashboardScreen):
 
     def _reorder(self, order: Order) -> None:
         self.order = order
-        self.dashboard.keep_order(self.rows_id, order)
+        self.dashboard.store_order(self.rows_id, order)
         self.draw_table()
 
     def action_mark(self) -> None:
@@ -265,8 +265,8 @@ class ListScreen(DashboardScreen):
         except FilterError as error:
             says = ((safe(error), "amber"),)
             if not self.filtering:
-                self.dashboard.say(str(error), severity="warning")
+                self.dashboard.show_message(str(error), severity="warning")
         self.draw_table()
         self.draw_pane()
-        self.query_one(Prompt).says(says or ((f"{count(self.taken)} of {count(self.there_are)}", "dim"),))
+        self.query_one(Prompt).show_answer(says or ((f"{count(self.taken)} of {count(self.there_are)}", "dim"),))
         self.refresh_frame()

@@ -15,7 +15,7 @@ from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS, EndpointRow
 from etlwatch.fields.field import Order
 from etlwatch.rendering.run.completeness import endpoint_pages
 from etlwatch.rendering.run.view import RunView
-from etlwatch.rendering.zoom import ZOOMED, Zoom, moment_words, run_zoom, usual_levels, zoom_plot
+from etlwatch.rendering.zoom import ZOOMED, Zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.text.display import DisplayContext
 from etlwatch.tui.widgets.line_table import LineTable, Row
 from etlwatch.tui.widgets.plot import PlotChart
@@ -61,7 +61,7 @@ class RequestsTab(Vertical):
         yield SpanLines(id="pages")
 
     @property
-    def columns_of_time(self) -> Sequence[Column]:
+    def time_columns(self) -> Sequence[Column]:
         """The columns of the charts."""
         return self._zoom.columns
 
@@ -119,7 +119,7 @@ class RequestsTab(Vertical):
             return
         self._drawn = wanted
         self._zoom = run_zoom(view, context, max(10, self.size.width - AXIS_CELLS))
-        self.query_one("#at-cursor", SpanLines).update([moment_words(self._zoom, context, cursor_s=self._cursor_s)])
+        self.query_one("#at-cursor", SpanLines).update([moment_spans(self._zoom, context, cursor_s=self._cursor_s)])
         for name, chart in zip(ZOOMED, shown, strict=False):
             plot = zoom_plot(name, self._zoom, context, cursor_s=self._cursor_s, usual=usual_levels(view))
             # One axis for all: the times stand below the last chart alone.

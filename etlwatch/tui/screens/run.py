@@ -23,7 +23,7 @@ from etlwatch.rendering.run.overview import overview_lines
 from etlwatch.rendering.run.phases import phases_lines
 from etlwatch.rendering.run.timeline import timeline_lines
 from etlwatch.rendering.run.view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
-from etlwatch.rendering.zoom import Zoom, moment_words
+from etlwatch.rendering.zoom import Zoom, moment_spans
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.errors_tab import ErrorsTab
@@ -77,7 +77,7 @@ class RunScreen(DashboardScreen):
     }
     """
 
-    copies_the_end = True
+    copies_end = True
     """Of a traceback too long for a clipboard, its end says what happened."""
 
     def __init__(self, row: RunRow, tab: str = TABS[0]) -> None:
@@ -108,7 +108,7 @@ class RunScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Ask for the run's details."""
         self._arrange()
-        remembered = self.dashboard.memory.orders.get("endpoints")
+        remembered = self.dashboard.view_state.orders.get("endpoints")
         if remembered is not None and remembered.column in ENDPOINTS.orders:
             self.query_one(RequestsTab).sort(remembered)
         self._focus_tab()
@@ -130,14 +130,14 @@ class RunScreen(DashboardScreen):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        self._give_verdict_room()
+        self._set_verdict_lines()
         self.query_one("#tabs-rule").display = width >= 110 and height >= 34
         self.query_one(ErrorsTab).lay_out(width)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the open tab and the lines above it."""
         self.view = view_of(self.view.row, snapshot)
-        self._give_verdict_room()
+        self._set_verdict_lines()
         self._draw_tab()
 
     def _draw_tab(self) -> None:
@@ -166,10 +166,10 @@ class RunScreen(DashboardScreen):
 
     # -- the time cursor
 
-    def columns_of_time(self) -> Sequence[Column]:
+    def time_columns(self) -> Sequence[Column]:
         """Return the columns of the tab's charts; where phases are drawn over time, those of their axis."""
         if self.tab == "requests":
-            return self.query_one(RequestsTab).columns_of_time
+            return self.query_one(RequestsTab).time_columns
         if self.tab not in ON_THE_AXIS:
             return ()
         until = self.view.until_s(self.context)
@@ -181,7 +181,7 @@ class RunScreen(DashboardScreen):
             super().action_move_cursor(by)
 
     @property
-    def run_in_hand(self) -> RunRow | None:
+    def current_run(self) -> RunRow | None:
         """The run that the screen is about."""
         return self.view.row
 
@@ -192,7 +192,7 @@ class RunScreen(DashboardScreen):
             parts.insert(2, Part(((self.context.glyphs.bell, "blue"),), 1, 1))
         return parts
 
-    def _give_verdict_room(self) -> None:
+    def _set_verdict_lines(self) -> None:
         """Give the verdict two lines: always in a narrow terminal, in a wide and high one where it needs them."""
         width, height = self.app.size
         lines = 2 if height >= (12 if width < 110 else 34) else 1
@@ -209,8 +209,8 @@ class RunScreen(DashboardScreen):
         cursor_s = self.dashboard.cursor_s
         if cursor_s is None or self.tab not in ON_THE_AXIS:
             return verdict
-        zoom = Zoom(tuple(self.columns_of_time()), self.view.began_s, self.view.until_s(self.context))
-        return [*verdict[: lines - 1], moment_words(zoom, self.context, cursor_s=cursor_s)]
+        zoom = Zoom(tuple(self.time_columns()), self.view.began_s, self.view.until_s(self.context))
+        return [*verdict[: lines - 1], moment_spans(zoom, self.context, cursor_s=cursor_s)]
 
     # -- tabs
 
@@ -257,7 +257,7 @@ class RunScreen(DashboardScreen):
 
     def _reorder(self, order: Order) -> None:
         self.query_one(RequestsTab).sort(order)
-        self.dashboard.keep_order("endpoints", order)
+        self.dashboard.store_order("endpoints", order)
 
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""
@@ -265,7 +265,7 @@ class RunScreen(DashboardScreen):
 
     def action_bundle(self) -> None:
         """Copy the run into a file of the directory that the dashboard was started in."""
-        self.dashboard.hand_on(self.view.row)
+        self.dashboard.bundle_run(self.view.row)
 
     def action_back(self) -> None:
         """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
@@ -309,7 +309,7 @@ class RunScreen(DashboardScreen):
         errors = self.query_one(ErrorsTab)
         if self.tab == "errors" and errors.words:
             errors.step(step)
-            self.dashboard.say(plain_text(errors.says()))
+            self.dashboard.show_message(plain_text(errors.search_status()))
 
     def _close_prompt(self) -> None:
         self.query_one(Prompt).leave()
@@ -322,7 +322,7 @@ class RunScreen(DashboardScreen):
             return
         errors = self.query_one(ErrorsTab)
         errors.search(message.text)
-        self.query_one(Prompt).says(errors.says())
+        self.query_one(Prompt).show_answer(errors.search_status())
 
     @on(Prompt.Entered)
     def _entered(self) -> None:
@@ -345,6 +345,6 @@ class RunScreen(DashboardScreen):
         text = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
         self.dashboard.copy("\n".join(text.splitlines()[-LAST_LINES:]))
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that shows this run, or its errors."""
         return ["errors" if self.tab == "errors" else "show", self.view.run.id]

@@ -13,7 +13,7 @@ from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run.view import RunView, title_parts, view_of
-from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_words, run_zoom, usual_levels, zoom_plot
+from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.bars import Footer, HealthLine
@@ -83,7 +83,7 @@ class ZoomScreen(DashboardScreen):
         plot = zoom_plot(self.chart, self._zoom, self.context, cursor_s=self.dashboard.cursor_s, usual=usual)
         self.query_one(PlotChart).show(plot)
 
-    def columns_of_time(self) -> Sequence[Column]:
+    def time_columns(self) -> Sequence[Column]:
         """Return the columns of the chart."""
         return self._zoom.columns
 
@@ -95,9 +95,9 @@ class ZoomScreen(DashboardScreen):
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what is under the cursor."""
-        return [moment_words(self._zoom, self.context, cursor_s=self.dashboard.cursor_s)]
+        return [moment_spans(self._zoom, self.context, cursor_s=self.dashboard.cursor_s)]
 
-    def command_words(self) -> Sequence[str]:
+    def command_arguments(self) -> Sequence[str]:
         """Return the command that tells of the same run, or adds up the same window."""
         if self._view is not None:
             return ["show", self._view.run.id]
@@ -112,7 +112,7 @@ class ZoomScreen(DashboardScreen):
         self.chart = ZOOMED[(ZOOMED.index(self.chart) + step) % len(ZOOMED)]
         self.redraw()
 
-    def footer_words(self) -> dict[str, str]:
+    def footer_texts(self) -> dict[str, str]:
         """Name the present window."""
         whole = "whole run" if self._window is None else self._window.name
         return {"zoom.window": self.dashboard.window.name if self._view is None else whole}

@@ -36,7 +36,7 @@ Segments: TypeAlias = Iterable[tuple[str, Style | None, Any]]
 _ON_BLANKS = frozenset({"4", "7", "9", "21", "53"})
 
 
-class Look(NamedTuple):
+class CellStyle(NamedTuple):
     """How one cell looks: SGR parameters, in the order in which they are sent."""
 
     attributes: tuple[str, ...] = ()
@@ -46,17 +46,17 @@ class Look(NamedTuple):
     """The parameters of a hyperlink (OSC 8): `id;address`."""
 
 
-Cell = tuple[str, Look]
+Cell = tuple[str, CellStyle]
 """A character with its combining marks, and its look; the second cell of a wide one has no character."""
 
-_PLAIN = Look()
+_PLAIN = CellStyle()
 
 RESET = "\x1b[m"
 """Sets the look back, and ends nothing else."""
 
 
 @lru_cache(maxsize=4096)
-def _look(style: Style, colours: ColorSystem) -> Look:
+def _cell_style(style: Style, colours: ColorSystem) -> CellStyle:
     """Return how a style looks; the terminal's default colours are the empty text."""
     codes = ["", ""]
     for index, colour in enumerate((style.color, style.bgcolor)):
@@ -64,30 +64,32 @@ def _look(style: Style, colours: ColorSystem) -> Look:
             codes[index] = ";".join(colour.downgrade(colours).get_ansi_codes(foreground=index == 0))
     attributes = tuple(code for name, code in _ATTRIBUTES if getattr(style, name))
     link = f"id={style._link_id};{style.link}" if style.link else ""
-    return Look(attributes, codes[0], codes[1], link)
+    return CellStyle(attributes, codes[0], codes[1], link)
 
 
 @lru_cache(maxsize=4096)
-def _cell(character: str, look: Look) -> Cell:
+def _cell(character: str, cell_style: CellStyle) -> Cell:
     """Return a cell, the same one wherever it is the same: a screen has thousands."""
-    return (character, look)
+    return (character, cell_style)
 
 
 # Clocks and counters make segments that never come back: what is kept has to stay small.
 @lru_cache(maxsize=1024)
 def _segment_cells(text: str, style: Style | None, colours: ColorSystem) -> tuple[Cell, ...]:
     """Return the cells of one segment; a blank keeps only what shows on a blank."""
-    look = _PLAIN if style is None else _look(style, colours)
-    blank = look
-    if not look.link and _ON_BLANKS.isdisjoint(look.attributes):
-        blank = Look(background=look.background)
+    cell_style = _PLAIN if style is None else _cell_style(style, colours)
+    blank = cell_style
+    if not cell_style.link and _ON_BLANKS.isdisjoint(cell_style.attributes):
+        blank = CellStyle(background=cell_style.background)
     if text.isascii():
-        return tuple(_cell(character, blank if character == " " else look) for character in text if character >= " ")
+        return tuple(
+            _cell(character, blank if character == " " else cell_style) for character in text if character >= " "
+        )
     cells: list[Cell] = []
     for start, stop, width in split_graphemes(text)[0]:
         if width:
-            cells.append((text[start:stop], blank if text[start:stop] == " " else look))
-            cells.extend([("", look)] * (width - 1))
+            cells.append((text[start:stop], blank if text[start:stop] == " " else cell_style))
+            cells.extend([("", cell_style)] * (width - 1))
     return tuple(cells)
 
 
@@ -101,8 +103,8 @@ def _cells(segments: Segments, colours: ColorSystem) -> list[Cell]:
 
 
 @lru_cache(maxsize=4096)
-def _change(old: Look, new: Look) -> str:
-    """Return the shortest sequence that turns one look into another."""
+def _change(old: CellStyle, new: CellStyle) -> str:
+    """Return the shortest sequence that turns one cell_style into another."""
     out = "" if old.link == new.link else f"\x1b]8;{new.link or ';'}\x1b\\"
     if old[:3] == new[:3]:
         return out
@@ -124,7 +126,7 @@ class Shadow:
     def __init__(self) -> None:
         self._size = (0, 0)
         self._rows: list[list[Cell | None]] = []
-        self._look: Look | None = None
+        self._cell_style: CellStyle | None = None
         self._y = -1
         self._x = -1
         """Column of the cursor; -1 when it is not sure."""
@@ -141,7 +143,7 @@ class Shadow:
 
     def lose_cursor(self) -> None:
         """Know no more where and how the terminal writes; somebody else has written."""
-        self._look = None
+        self._cell_style = None
         self._y = self._x = -1
 
     def difference(
@@ -189,7 +191,7 @@ class Shadow:
 
     @staticmethod
     def _run_end(cells: list[Cell], row: list[Cell | None], x: int, index: int) -> int:
-        """Return where a run of changed cells ends, small gaps of one look included."""
+        """Return where a run of changed cells ends, small gaps of one cell_style included."""
         stop = index + 1
         ahead = stop
         while ahead < len(cells) and ahead - stop <= _GAP:
@@ -210,12 +212,16 @@ class Shadow:
             else:
                 out.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
             self._y = y
-        for character, look in cells:
+        for character, cell_style in cells:
             if not character:
                 continue
-            if look != self._look:
-                out.append(RESET + _change(_PLAIN, look) if self._look is None else _change(self._look, look))
-                self._look = look
+            if cell_style != self._cell_style:
+                out.append(
+                    RESET + _change(_PLAIN, cell_style)
+                    if self._cell_style is None
+                    else _change(self._cell_style, cell_style)
+                )
+                self._cell_style = cell_style
             out.append(character)
         self._x = x + len(cells)
         if self._x >= self._size[0] or not all(character.isascii() for character, _ in cells):

@@ -87,7 +87,7 @@ class CellDiffing(App[Any]):
             self.screen.refresh()
 
     @staticmethod
-    def let_go() -> None:
+    def clear_style_cache() -> None:
         """Let go of the lines of widgets that are gone; to be called now and then.
 
         Textual remembers what 1,024 widgets' styles look like by an object that holds their lines as well.

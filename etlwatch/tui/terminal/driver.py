@@ -23,7 +23,7 @@ __all__ = ["TerminalDriver"]
 class TerminalDriver(LinuxDriver):
     """A driver that notices a hang-up."""
 
-    on_hang_up: Callable[[], None] | None = None
+    on_terminal_lost: Callable[[], None] | None = None
     """Called once, in a thread of its own, when the terminal is gone."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -71,5 +71,5 @@ class TerminalDriver(LinuxDriver):
             return
         if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
             self._gone = True
-            if self.on_hang_up is not None:
-                self.on_hang_up()
+            if self.on_terminal_lost is not None:
+                self.on_terminal_lost()

@@ -30,16 +30,16 @@ class _Typed(Input):
         super().__init__(select_on_focus=False, max_length=longest, id=id)
         self._taken = taken
 
-    def _takes(self, character: str | None) -> bool:
+    def _matches(self, character: str | None) -> bool:
         return character is not None and character.isprintable() and (not self._taken or character in self._taken)
 
     def check_consume_key(self, key: str, character: str | None) -> bool:  # noqa: ARG002 - Textual's signature
         """Say which keys are typed here and are no keys of the screen."""
-        return self._takes(character)
+        return self._matches(character)
 
     def on_key(self, event: events.Key) -> None:
         """Let what is not taken go on to the screen."""
-        if event.is_printable and not self._takes(event.character):
+        if event.is_printable and not self._matches(event.character):
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
@@ -77,7 +77,7 @@ class Field(Horizontal):
         self._label = label
         self._cells = cells
         self._input = _Typed(taken, longest=longest)
-        self._says = SpanLines(ground="bar")
+        self._hint = SpanLines(ground="bar")
 
     def compose(self) -> ComposeResult:
         """Lay the parts out."""
@@ -87,14 +87,14 @@ class Field(Horizontal):
         yield SpanLines([(("[", "dim"),)], ground="bar", classes="edge")
         yield self._input
         yield SpanLines([(("]", "dim"),)], ground="bar", classes="edge")
-        yield self._says
+        yield self._hint
 
     def on_mount(self) -> None:
         """Give the input its width, all of it to type in: the app's own style sheet is stronger than a widget's."""
         self._input.styles.padding = 0
         if self._cells is not None:
             self._input.styles.width = self._cells
-        self._says.styles.width = 0 if self._cells is None else "1fr"
+        self._hint.styles.width = 0 if self._cells is None else "1fr"
 
     @property
     def input(self) -> Input:
@@ -112,9 +112,9 @@ class Field(Horizontal):
         told.styles.width = spans_width(spans)
         told.update([spans])
 
-    def say(self, spans: Spans) -> None:
+    def show_hint(self, spans: Spans) -> None:
         """Say something behind the brackets."""
-        self._says.update([(("  ", "plain"), *spans)])
+        self._hint.update([(("  ", "plain"), *spans)])
 
     def type_first(self, character: str) -> None:
         """Take the keys, beginning with a character typed while they were elsewhere."""
@@ -156,7 +156,7 @@ class Prompt(Horizontal):
         sign.styles.width = len(self._sign) + 2
         yield sign
         yield Input(select_on_focus=False)
-        yield SpanLines(ground="bar", id="says")
+        yield SpanLines(ground="bar", id="answer")
 
     @property
     def asking(self) -> bool:
@@ -183,9 +183,9 @@ class Prompt(Horizontal):
         """Hide it; its owner gives the keys to somebody else."""
         self.display = False
 
-    def says(self, answer: Spans) -> None:
+    def show_answer(self, answer: Spans) -> None:
         """Show an answer at the right."""
-        told = self.query_one("#says", SpanLines)
+        told = self.query_one("#answer", SpanLines)
         told.styles.width = min(spans_width(answer) + 2, max(self.app.size.width - 24, 10))
         told.update([((" ", "plain"), *answer)])
 

@@ -8,7 +8,7 @@ No markup is parsed; cells are spans. Only rows that changed are drawn again.
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
 
 Messages: `RowHighlighted(key)` when the cursor moves to another key, `RowOpened(key)`, `RowMarked(key, marked)`,
-`SortRequested(key)` for a click on a header. Keys: those of `Moving`, enter, space.
+`SortRequested(key)` for a click on a header. Keys: those of `ScrollWidget`, enter, space.
 
 It is a plain widget with a scroll offset of its own rather than a `ScrollView`: rows that come and go then cost no
 layout, nothing is animated over a slow link, and all 160 cells are the table's.
@@ -29,7 +29,7 @@ from etlwatch.text.columns import Column, Placed, placed
 from etlwatch.text.glyphs import UNICODE
 from etlwatch.text.spans import Spans, fit
 from etlwatch.tui.colours import palette
-from etlwatch.tui.widgets.scroll_lines import Moving
+from etlwatch.tui.widgets.scroll_lines import ScrollWidget
 from etlwatch.tui.widgets.span_lines import glyphs_of, strip_of
 
 __all__ = ["ColumnMessage", "LineTable", "Row", "RowMessage"]
@@ -64,7 +64,7 @@ class ColumnMessage(_TableMessage):
         self.column = column
 
 
-class LineTable(Moving):
+class LineTable(ScrollWidget):
     """A keyed table on the line API; see the module."""
 
     DEFAULT_CSS = """

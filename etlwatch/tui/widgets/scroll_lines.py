@@ -12,14 +12,14 @@ from textual.strip import Strip
 
 from etlwatch.commands import MOVE_COMMANDS, bindings_of
 from etlwatch.text.spans import Spans, in_glyphs, spans_width
-from etlwatch.tui.widgets.span_lines import Receding, glyphs_of, strip_of
+from etlwatch.tui.widgets.span_lines import LineWidget, glyphs_of, strip_of
 
-__all__ = ["Moving", "ScrollLines"]
+__all__ = ["ScrollLines", "ScrollWidget"]
 
 WHEEL_LINES = 3
 
 
-class Moving(Receding, can_focus=True):
+class ScrollWidget(LineWidget, can_focus=True):
     """A widget of lines, of which some are in view."""
 
     ALLOW_SELECT = False
@@ -93,7 +93,7 @@ LinesFor = Callable[[int, int], Sequence[Spans]]
 """Takes width and height in cells."""
 
 
-class ScrollLines(Moving):
+class ScrollLines(ScrollWidget):
     """A scrolling text; see the module."""
 
     DEFAULT_CSS = """

@@ -12,10 +12,10 @@ from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from etlwatch.tui.colours import palette, role_style
 
-__all__ = ["Receding", "SpanLines", "glyphs_of", "strip_of"]
+__all__ = ["LineWidget", "SpanLines", "glyphs_of", "strip_of"]
 
 
-class Receding(Widget):
+class LineWidget(Widget):
     """A widget of complete lines: `line_at` returns every cell of one, in the colours of the theme."""
 
     _muted = False
@@ -79,7 +79,7 @@ def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", m
     return Strip(segments, width)
 
 
-class SpanLines(Receding):
+class SpanLines(LineWidget):
     """Lines of spans on one ground; as tall as its lines unless CSS says otherwise."""
 
     DEFAULT_CSS = """
