@@ -187,7 +187,7 @@ async def test_without_errors_the_screen_says_where_to_look() -> None:
 async def test_at_a_past_moment_errors_stand_as_they_stood() -> None:
     async with dashboard(failing()) as opened:
         screen = await errors(opened)
-        opened.app.look_at(NOW - timedelta(minutes=10))
+        opened.app.show_moment(NOW - timedelta(minutes=10))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
         then = {kind.error_type: (kind.errors, kind.all_errors) for kind in screen._kinds.values()}

@@ -224,7 +224,7 @@ async def test_at_a_past_moment_jobs_stand_as_they_stood() -> None:
     night = store()
     async with dashboard(night, size=(160, 40)) as opened:
         screen = await open_jobs(opened)
-        opened.app.look_at(night.clock - timedelta(hours=2))
+        opened.app.show_moment(night.clock - timedelta(hours=2))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
         row = next(row for row in screen._all if row.job == "nightly_ledger")

@@ -86,7 +86,7 @@ async def test_help_and_palette_show_the_new_keys() -> None:
 async def test_looking_back_shows_the_keys_it_has() -> None:
     keymap = {"app.live": ("f4",), "app.earlier": ("comma",), "app.later": ("full_stop",)}
     async with dashboard(night(), size=(120, 40), keymap=keymap) as opened:
-        opened.app.look_at(opened.app.clock_now() - timedelta(minutes=5))
+        opened.app.show_moment(opened.app.clock_now() - timedelta(minutes=5))
         await opened.until(lambda: "f4 now" in opened.lines()[-1])
         assert ", . scrub" in opened.lines()[-1]
 

@@ -55,7 +55,7 @@ async def test_a_typed_moment_shows_the_store_as_it_stood_and_esc_comes_back(sto
 
 async def test_a_filter_by_endpoint_says_of_which_runs_it_cannot_tell(stock: Stock) -> None:
     async with dashboard(stock.store, size=(120, 30)) as opened:
-        opened.app.look_at(THEN)
+        opened.app.show_moment(THEN)
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.press("slash", *"endpoint:/items", "enter")
         await opened.until(lambda: opened.app.shown is not None and bool(opened.app.shown.endpoints))
@@ -71,7 +71,7 @@ async def test_a_filter_by_endpoint_says_of_which_runs_it_cannot_tell(stock: Sto
 
 async def test_what_is_kept_of_whole_runs_only_is_said_to_be_unknown(stock: Stock) -> None:
     async with dashboard(stock.store, size=(160, 40)) as opened:
-        opened.app.look_at(THEN)
+        opened.app.show_moment(THEN)
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.press("enter")
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
@@ -87,7 +87,7 @@ async def test_a_run_that_had_not_begun_is_said_to_be_none(stock: Stock) -> None
     async with dashboard(stock.store, size=(120, 30)) as opened:
         await opened.press("enter")
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
-        opened.app.look_at(THEN - timedelta(days=1))
+        opened.app.show_moment(THEN - timedelta(days=1))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
         assert "This run had not begun by then" in opened.text
@@ -98,7 +98,7 @@ async def test_the_arrows_scrub_and_never_go_beyond_now(stock: Stock) -> None:
         await opened.press("left")
         assert opened.app.moment is None
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
-        opened.app.look_at(minute - timedelta(seconds=100))
+        opened.app.show_moment(minute - timedelta(seconds=100))
         await opened.press("left")
         assert opened.app.moment == minute - 2 * MINUTE, "where cells close more is known"
         await opened.press("left")
@@ -111,7 +111,7 @@ async def test_the_arrows_scrub_and_never_go_beyond_now(stock: Stock) -> None:
 
 async def test_the_open_run_is_shown_as_of_then_too(stock: Stock) -> None:
     async with dashboard(stock.store, size=(120, 30)) as opened:
-        opened.app.look_at(THEN)
+        opened.app.show_moment(THEN)
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.press("enter")
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)

@@ -54,7 +54,7 @@ def test_what_is_copied_in_the_past_answers_for_the_past(
 
     async def copied() -> str:
         async with dashboard(open_store(dsn), size=(160, 40), store_option=("--dsn", dsn)) as opened:
-            opened.app.look_at(then)
+            opened.app.show_moment(then)
             await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
             await opened.press(*keys, "Y")
             return opened.app.clipboard
@@ -72,7 +72,7 @@ async def test_a_screen_whose_command_knows_no_past_says_so(dsn: str) -> None:
     from tracking_core.store import open_store
 
     async with dashboard(open_store(dsn), size=(160, 40)) as opened:
-        opened.app.look_at(NOW - timedelta(days=1))
+        opened.app.show_moment(NOW - timedelta(days=1))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.press("z", "Y")
         assert "answers as of now" in opened.toasts
