@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ERRORS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
 
-LEAST_MESSAGE: Final = (16, 30, 30)
+LEAST_MESSAGE: Final = (16, 30)
 """Cells below which a message says nothing any more."""
 
 
@@ -117,7 +117,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
     [
         data_field("fingerprint"),
         Field(
-            key="kind", heading="kind", width=(14, 16, 18), gap=(1, 2, 2), ascending=True,
+            key="kind", heading="kind", width=(14, 16, 18), gap=(1, 2), ascending=True,
             value=lambda kind: kind.error_type, cell=lambda kind, _: text(safe(kind.error_type), _role(kind)),
             filter="kind", searched=True, data="error_type",
             command=InCommand(
@@ -126,7 +126,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
             ),
         ),
         Field(
-            key="message", heading="message", width=(19, 38, 38), gap=1, grow=(1, 3, 3), least=LEAST_MESSAGE,
+            key="message", heading="message", width=(19, 38), gap=1, grow=(1, 3), least=LEAST_MESSAGE,
             ascending=True, value=lambda kind: kind.message,
             cell=lambda kind, _: text(safe(last_line(kind.message))),
             searched=True, data="message", command=InCommand(text=lambda kind, _: kind.message, shrinks_to=16),
@@ -138,14 +138,14 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
             command=InCommand(text=lambda kind, _: kind.phase or "", shrinks_to=6, leaves=3),
         ),
         Field(
-            key="job", heading="job", width=(17, 18, 18), gap=(1, 2, 2), grow=(0, 0, 1), ascending=True,
+            key="job", heading="job", width=(17, 18), gap=(1, 2), grow=(0, 0, 1), ascending=True,
             value=lambda kind: kind.job or None,
             cell=lambda kind, context: text(safe(kind.job) or context.glyphs.text("–")),
             filter="job", searched=True, data="job",
             command=InCommand(text=lambda kind, _: kind.job, shrinks_to=12),
         ),
         Field(
-            key="count", heading="count", width=(5, 6, 6), align="right", value=lambda kind: kind.errors, cell=_count,
+            key="count", heading="count", width=(5, 6), align="right", value=lambda kind: kind.errors, cell=_count,
             data="errors", command=InCommand(text=lambda kind, _: f"{kind.errors:,}{'+' if kind.cut else ''}×"),
         ),
         data_field("first_at"),
@@ -166,7 +166,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
         ),
         data_field("more", lambda kind: kind.cut or kind.all_cut),
         Field(
-            key="state", heading="known?", width=(6, 6, 0), gap=(1, 2, 2),
+            key="state", heading="known?", width=(6, 6, 0), gap=(1, 2),
             cell=lambda kind, _: text("new" if kind.new else "known", _new_role(kind)),
         ),
         *data_fields("new mended"),
@@ -178,7 +178,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
     ],
     screen="count runs last job phase kind message known state",
     command="count last job phase kind message known succeeded_at",
-    margin=(1, 0, 0),
+    margin=(1, 0),
     need=lambda kind: (kind.mended, not kind.new, -kind.last_at.timestamp(), kind.key),
     states=("new", "known", "open", "mended"),
     states_of=lambda kind: ("new" if kind.new else "known", "mended" if kind.mended else "open"),

@@ -40,7 +40,7 @@ MARGIN_KEPT: Final = 1
 Row = TypeVar("Row")
 
 PerLayout: TypeAlias = int | tuple[int, ...]
-"""One number for all layouts of a list, or one for each, the narrowest first."""
+"""One number for all layouts of a list, or one for each, the narrowest first; the last one is for all that follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,7 @@ class FieldList(Generic[Row]):
         columns = [
             Column(
                 key=field.key,
-                header=field.heading if isinstance(field.heading, str) else field.heading[place],
+                header=_at(field.heading, place),
                 width=_at(field.width, place),
                 align=field.align,
                 gap=_at(field.gap, place),
@@ -321,8 +321,8 @@ def rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _at(numbers: PerLayout, place: int) -> int:
-    return numbers if isinstance(numbers, int) else numbers[place]
+def _at(values: Any, place: int) -> Any:
+    return values[min(place, len(values) - 1)] if isinstance(values, tuple) else values
 
 
 def _read(field: Field[Row]) -> Callable[[Row], Any]:

@@ -27,7 +27,7 @@ __all__ = ["JOBS", "day_text", "next_spans", "strip_of"]
 _POOR: Final = 0.9
 """A success rate at or below this is remarkable."""
 
-STRIP: Final = (20, 30, 30)
+STRIP: Final = (20, 30)
 """Runs in the strip of each layout."""
 
 LEAST_NEXT: Final = (17, 17, 40)
@@ -133,33 +133,33 @@ def _states(row: JobRow) -> frozenset[str]:
 JOBS: Final[FieldList[JobRow]] = FieldList(
     [
         Field(
-            key="job", heading="job", width=(17, 18, 18), grow=1, ascending=True, value=lambda row: row.job,
+            key="job", heading="job", width=(17, 18), grow=1, ascending=True, value=lambda row: row.job,
             cell=lambda row, _: text(safe(row.job), "dim" if row.given_up_since else "plain"),
             filter="job", searched=True, data="job", command=InCommand(text=lambda row, _: row.job, shrinks_to=17),
         ),
         data_field("trouble", lambda row: row.trouble or None),
         *data_fields("completed counted"),
         Field(
-            key="success", heading="success", width=(7, 10, 10), gap=(3, 4, 4), align="right", ascending=True,
+            key="success", heading="success", width=(7, 10), gap=(3, 4), align="right", ascending=True,
             value=lambda row: row.completed / row.counted if row.counted else None,
             cell=_success, brief_cell=lambda row, context: _success(row, context, brief=True),
             data="success", data_value=lambda row: round(row.completed / row.counted, 4) if row.counted else None,
             command=InCommand(),
         ),
         Field(
-            key="usual", heading="usual", width=(6, 7, 7), align="right",
+            key="usual", heading="usual", width=(6, 7), align="right",
             value=lambda row: row.baseline.duration_s.usual, cell=lambda row, context: _dim(_usual(row), context),
             data="usual_s", command=InCommand(),
         ),
         Field(
-            key="p95", heading="p95", width=(0, 7, 7), align="right",
+            key="p95", heading="p95", width=(0, 7), align="right",
             value=lambda row: row.baseline.duration_s.p95,
             cell=lambda row, context: _dim(span(row.baseline.duration_s.p95), context),
             data="p95_s", command=InCommand(leaves=3),
         ),
         data_field("past_runs", lambda row: row.baseline.runs),
         Field(
-            key="trend", heading="trend", width=(0, 6, 6), align="right", value=lambda row: row.trend,
+            key="trend", heading="trend", width=(0, 6), align="right", value=lambda row: row.trend,
             cell=lambda row, context: _dim(change(row.trend), context, "amber" if row.drifting else "dim"),
             data="trend", data_value=lambda row: rounded(row.trend, 4), command=InCommand(leaves=2),
         ),
@@ -172,7 +172,7 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
         ),
         data_field("last_state", lambda row: row.last.state if row.last else None),
         Field(
-            key="next", heading="next", width=(20, 24, 50), gap=(2, 3, 3), grow=(0, 0, 1), least=LEAST_NEXT,
+            key="next", heading="next", width=(20, 24, 50), gap=(2, 3), grow=(0, 0, 1), least=LEAST_NEXT,
             ascending=True, value=lambda row: row.expected.at if row.expected else None,
             cell=next_spans, brief_cell=lambda row, context: next_spans(row, context, brief=True),
             data="next_expected", command=InCommand(tone=_next_tone),
@@ -181,8 +181,8 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
         *(data_field(f"rhythm_{name}", partial(_of_rhythm, name)) for name in ("hits", "of", "tolerance_s", "every_s")),
         data_field("given_up_since"),
         Field(
-            key="strip", heading=("last 20 (half=p95)", "last 30 runs (half = p95)", "last 30 runs (half = p95)"),
-            width=STRIP, gap=(1, 2, 2),
+            key="strip", heading=("last 20 (half=p95)", "last 30 runs (half = p95)"),
+            width=STRIP, gap=(1, 2),
             cell=lambda row, context: strip_of(row, context, STRIP[-1]),
             brief_cell=lambda row, context: strip_of(row, context, STRIP[0]),
             command=InCommand(heading="last runs"),

@@ -168,7 +168,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             ),
         ),
         Field(
-            key="start", heading="start", width=(0, 5, 5), gap=(1, 1, 2), data="started_at",
+            key="start", heading="start", width=(0, 5), gap=(1, 1, 2), data="started_at",
             value=lambda row: row.run.started_at,
             cell=lambda row, context: text(started(row.run.started_at, context.now, context.zone), "dim"),
             command=InCommand(
@@ -179,7 +179,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
         ),
         data_field("ended_at", lambda row: row.run.ended_at),
         Field(
-            key="time", heading="time", width=7, gap=(1, 2, 2), align="right",
+            key="time", heading="time", width=7, gap=(1, 2), align="right",
             value=lambda row: row.run.duration_s, cell=lambda row, _: text(duration(row.run.duration_s)),
             filter="dur duration time", parse=parse_duration,
             data="duration_s", data_value=lambda row: round(row.run.duration_s, 3), command=InCommand(),
@@ -191,7 +191,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             command=exact_number(lambda row: row.run.requests, leaves=4),
         ),
         Field(
-            key="items", heading="items", width=(0, 5, 5), align="right",
+            key="items", heading="items", width=(0, 5), align="right",
             value=lambda row: row.run.items, cell=lambda row, _: text(count(row.run.items, blank_zero=True)),
             filter="items", parse=parse_number, data="items",
             command=exact_number(lambda row: row.run.items, leaves=3),
@@ -246,12 +246,12 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             value=lambda row: row.phase.share if row.phase else None,
         ),
         Field(
-            key="eta", heading="eta", width=(0, 11, 11), ascending=True,
+            key="eta", heading="eta", width=(0, 11), ascending=True,
             value=lambda row: row.eta.low if row.eta else None,
             cell=lambda row, context: text(context.glyphs.text(eta_words(row.eta, context.now, context.zone))),
         ),
         Field(
-            key="rate", heading="req/s", width=(0, 5, 5), align="right", cell=_rate,
+            key="rate", heading="req/s", width=(0, 5), align="right", cell=_rate,
             value=lambda row: row.rates.requests if row.rates else None,
         ),
         Field(
@@ -262,7 +262,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             filter="err errors", parse=parse_number,
         ),
         Field(
-            key="p95", heading="p95", width=(0, 5, 5), align="right", cell=_p95,
+            key="p95", heading="p95", width=(0, 5), align="right", cell=_p95,
             value=lambda row: row.percentiles.p95 if row.percentiles else None,
         ),
         Field(

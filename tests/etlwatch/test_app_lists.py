@@ -96,7 +96,7 @@ async def test_a_rejected_filter_stays_in_the_prompt_until_esc_clears_it(kind: t
 
 @pytest.mark.parametrize("kind", OPENED_BY)
 async def test_every_column_that_can_be_sorted_by_is_reached_and_comes_round(kind: type[ListScreen]) -> None:
-    async with dashboard(store(), size=(160, 40)) as opened:
+    async with dashboard(store(), size=(220, 40)) as opened:
         screen = await list_of(opened, kind)
         keys = {row.key for row in screen.table.rows}
         seen = []
