@@ -171,6 +171,8 @@ class FakeStore:
     switch_list: list[Switch] = field(default_factory=list)
     endpoint_list: list[EndpointTotals] = field(default_factory=list)
     run_cells: list[SeriesCell] = field(default_factory=list)
+    """The cells of every run that has none in `series_lists`."""
+
     sample_list: list[PhaseSample] = field(default_factory=list)
     source_list: list[SourceCount] = field(default_factory=list)
     ledger_list: list[WriterLedger] = field(default_factory=list)
@@ -211,6 +213,13 @@ class FakeStore:
     def heal(self) -> None:
         """Answer again."""
         self.failure = None
+
+
+def added_up(cells: Iterable[SeriesCell]) -> Traffic:
+    """Return the counts of cells added up, as a store answers for a past moment."""
+    own = list(cells)
+    names = ("requests", "failed", "throttled", "items")
+    return Traffic(**{name: sum(getattr(cell, name) for cell in own) for name in names})
 
 
 def outline_of(run: Run) -> RunOutline:
@@ -350,11 +359,8 @@ class FakeReader:
     ) -> dict[int, list[SeriesCell]]:
         lists = self._ask("series_of_runs").series_lists
         end = until or 2**62
-        return {
-            run_id: [cell for cell in lists[run_id] if since <= cell.bucket < end]
-            for run_id in run_ids
-            if run_id in lists
-        }
+        inside = {run_id: [cell for cell in lists.get(run_id, ()) if since <= cell.bucket < end] for run_id in run_ids}
+        return {run_id: cells for run_id, cells in inside.items() if cells}
 
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
@@ -382,15 +388,12 @@ class FakeReader:
         cells = {
             run_id: [cell for cell in lists.get(run_id, ()) if cell.bucket + cell.width <= until] for run_id in run_ids
         }
-        return {
-            run_id: Traffic(requests=sum(cell.requests for cell in own), items=sum(cell.items for cell in own))
-            for run_id, own in cells.items()
-            if own
-        }
+        return {run_id: added_up(own) for run_id, own in cells.items() if own}
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
         found: dict[tuple[int, str], list[PhaseSample]] = {}
-        for each in sorted(self._ask("samples_until").sample_list, key=lambda sample: sample.bucket):
+        samples = self._ask("samples_until").sample_list
+        for each in sorted(samples, key=lambda sample: (sample.run_id, sample.phase, sample.bucket)):
             if each.run_id in set(run_ids) and each.bucket <= until:
                 found.setdefault((each.run_id, each.phase), []).append(each)
         return [sample for samples in found.values() for sample in samples[-2:]]
@@ -439,13 +442,17 @@ class FakeReader:
         return {run_id: store.histograms[run_id] for run_id in run_ids if run_id in store.histograms}
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
-        found = [cell for cell in self._ask("series").run_cells if cell.bucket >= since]
+        store = self._ask("series")
+        found = [cell for cell in store.series_lists.get(run_id, store.run_cells) if cell.bucket >= since]
         self._store.asked["cells read"] += len(found)
         return found
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         store = self._ask("recent_traffic")
-        return {run_id: store.traffic[run_id] for run_id in run_ids if run_id in store.traffic}
+        since_then = self.series_of_runs(run_ids, since)
+        found = {run_id: added_up(cells) for run_id, cells in since_then.items()}
+        added = {run_id: (traffic.requests, traffic.items) for run_id, traffic in found.items()}
+        return added | {run_id: store.traffic[run_id] for run_id in run_ids if run_id in store.traffic}
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
         assert step % 10 == 0

@@ -130,7 +130,7 @@ async def errors(opened: Dashboard) -> ErrorsScreen:
     await opened.press("E")
     screen = opened.app.screen
     assert isinstance(screen, ErrorsScreen)
-    await opened.until(lambda: screen._known)
+    await opened.until(lambda: screen.table.rows or "no errors" in opened.text)
     await opened.pilot.pause()
     return screen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from textual.widgets import Input
@@ -24,9 +25,9 @@ def table(opened: Dashboard) -> LineTable:
 
 
 def jobs(opened: Dashboard) -> list[str]:
-    home = opened.app.screen
-    assert isinstance(home, HomeScreen)
-    return [home._rows[row.key].run.job for row in table(opened).rows]  # type: ignore[index]
+    assert opened.app.shown is not None
+    names = {run.run_id: run.job for run in opened.app.shown.runs}
+    return [names[cast(int, row.key)] for row in table(opened).rows]
 
 
 # -- what is drawn

@@ -112,7 +112,9 @@ async def test_every_column_that_can_be_sorted_by_is_reached_and_comes_round(kin
 async def test_what_is_marked_is_copied_in_the_order_of_the_list() -> None:
     async with dashboard(night()) as opened:
         home = cast(HomeScreen, opened.app.screen)
-        shown = [home._rows[cast(int, row.key)].run.id for row in home.table.rows]
+        assert opened.app.shown is not None
+        ids = {run.run_id: run.id for run in opened.app.shown.runs}
+        shown = [ids[cast(int, row.key)] for row in home.table.rows]
         await opened.press("j", "space", "g", "space", "G")
         assert home.copy_text().split() == shown[:2]
         await opened.press("escape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -207,7 +208,7 @@ def opened(tmp_path: Path) -> Opened:
 
 
 def is_cooked(terminal: Terminal) -> bool:
-    flags = termios.tcgetattr(terminal._master)[3]
+    flags = terminal.modes
     return bool(flags & termios.ECHO and flags & termios.ICANON)
 
 
@@ -260,7 +261,7 @@ def test_a_signal_before_textual_is_there_leaves_the_terminal_as_it_was(
 ) -> None:
     with opened(operation="time.sleep(60)") as terminal:
         terminal.wait_for("✓ completed")
-        terminal._process.send_signal(number)
+        os.kill(terminal.pid, number)
         assert terminal.wait_for_exit() == status
         assert not terminal.screen.alternate
         assert is_cooked(terminal)

@@ -128,6 +128,11 @@ class Terminal:
         """The screen now, as one string."""
         return "\n".join(self.lines)
 
+    @property
+    def modes(self) -> int:
+        """The terminal's local modes, such as `termios.ECHO`."""
+        return int(termios.tcgetattr(self._master)[3])
+
     def send(self, data: str | bytes) -> None:
         """Send characters as if typed or pasted."""
         data = data.encode() if isinstance(data, str) else data

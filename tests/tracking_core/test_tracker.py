@@ -285,9 +285,11 @@ def test_when_tracking_was_off_at_the_start_nothing_else_touches_the_store(sqlit
     assert not path.exists()
 
 
-def test_several_trackers_record_into_one_run_and_only_its_creator_ends_it(tracker: SimpleETLTracker) -> None:
+def test_several_trackers_record_into_one_run_and_only_its_creator_ends_it(
+    tracker: SimpleETLTracker, store_dsn: str
+) -> None:
     run_id = started(tracker)
-    other = SimpleETLTracker(tracker._location)
+    other = SimpleETLTracker(store_dsn)
     with other.attach(run_id) as run:
         assert run.run_id == run_id
         assert run.log_request("/b", 0, 1, 200, 1, 1)
