@@ -55,13 +55,12 @@ class EventWriter(ABC):
             self._run("carry_run", parameters.start_columns(start, batch.ends, self._moment))
 
     def _write_events(
-        self, whole: Batch, known: parameters.Known, rows: Sequence[RequestRow], sums: parameters.Sums
+        self, batch: Batch, known: parameters.Known, rows: Sequence[RequestRow], sums: parameters.Sums
     ) -> dict[int, Any]:
         """Write everything of a batch but its requests, `rows` being those just stored; return a cursor for each end.
 
-        The changes of an end count if the cursor changed a row.
+        The batch holds events of runs that are taken, and all ends. An end took effect if its cursor changed a row.
         """
-        batch = parameters.only(whole, known.taken)
         if sums.runs:
             for block, added in parameters.summary_rows(sums, batch.writer_id, self._packed).items():
                 self._run_many(block, added)
@@ -71,9 +70,11 @@ class EventWriter(ABC):
         for entry in parameters.ledger_of(batch, rows, stored_errors):
             self._run("save_ledger", entry)
         additions = parameters.additions_to_runs(batch, sums.runs, stored_errors, self._moment)
-        ends = sorted((end for end in whole.ends if end.run_id in known.here), key=lambda end: end.run_id)
+        ends = sorted((end for end in batch.ends if end.run_id in known.here), key=lambda end: end.run_id)
         changed = {addition["run_id"] for addition in additions} | {end.run_id for end in ends}
-        self._lock("lock_changed_runs", sorted(changed))
+        if len(changed) > 1:
+            # One alone is locked by the first statement that changes it.
+            self._lock("lock_changed_runs", sorted(changed))
         for addition in additions:
             self._run("add_to_run", addition)
         cursors = {}
@@ -81,7 +82,7 @@ class EventWriter(ABC):
             columns = parameters.columns_of(end, self._moment)
             self._run("audit_end", columns)
             cursors[end.run_id] = self._run("end_run", columns)
-        if parameters.forgets_batches(whole):
+        if parameters.forgets_batches(batch):
             before = to_microseconds(forgotten_before(from_microseconds(known.store_us)))
             self._run("forget_batches", {"before": self._moment(before), "most": parameters.FORGET_AT_MOST})
         return cursors

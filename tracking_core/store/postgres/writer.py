@@ -217,7 +217,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
             stored_rows = self._insert_requests(batch) if batch.requests else ()
             sums = parameters.add_up(parameters.cells_of(batch, stored_rows))
         with quiet_pipeline(self.raw):
-            ends = self._write_events(whole, known, stored_rows, sums)
+            ends = self._write_events(batch, known, stored_rows, sums)
             self.raw.execute("COMMIT")
         return frozenset(run_id for run_id, cursor in ends.items() if cursor.rowcount)
 

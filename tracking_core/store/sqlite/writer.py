@@ -61,7 +61,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
         known = self._judge(batch.run_ids(), batch)
         taken = parameters.only(batch, known.taken)
         stored_rows = self._insert_requests(taken, at_once=at_once)
-        ends = self._write_events(batch, known, stored_rows, parameters.add_up(parameters.cells_of(taken, stored_rows)))
+        ends = self._write_events(taken, known, stored_rows, parameters.add_up(parameters.cells_of(taken, stored_rows)))
         raw.commit()
         return Receipt(
             refused=known.refused,
