@@ -67,9 +67,9 @@ def check_store(target: Target) -> Result:
     """Connect, and compare the version of the tables with this program's."""
     path = target.location.path
     if path is not None:
-        from tracking_core.store.sqlite.reader import unborn
+        from tracking_core.store.sqlite.reader import without_file
 
-        if unborn(target.location):
+        if without_file(target.location):
             target.absent = target.no_probe = "no job has created the file yet"
             return ok("does not exist yet; the first job creates it")
     elif wrong := _check_encoding(target):

@@ -21,7 +21,7 @@ def ask(prefetch: QueryPrefetch, *blocks: str, seconds: float = 0.001) -> list[s
     """Go through one view; return what was foreseen of it."""
     foreseen = prefetch.new_view()
     for block in blocks:
-        prefetch.asked(Query.of(block, {"limit": 2}), seconds)
+        prefetch.sent(Query.of(block, {"limit": 2}), seconds)
     return [question.block for question in foreseen]
 
 
@@ -38,7 +38,7 @@ def test_the_same_question_about_other_runs_is_another_one() -> None:
     prefetch = QueryPrefetch()
     for run_ids in ([1, 2], [1, 3], [1, 3]):
         foreseen = prefetch.new_view()
-        prefetch.asked(Query.of("phases", {"run_ids": run_ids}), 0.001)
+        prefetch.sent(Query.of("phases", {"run_ids": run_ids}), 0.001)
     assert foreseen == []
     (question,) = prefetch.new_view()
     assert question.parameters == {"run_ids": [1, 3]}

@@ -10,13 +10,13 @@ COMMIT;
 SELECT coalesce(max(version), 0) FROM tracking.schema_version;
 
 -- name: recent_runs
--- The newest runs, or those older than a given one; walks runs_by_start as far as the limit says.
+-- The newest runs, or those older than a given one; walks runs_by_start up to the limit.
 {{runs}}
 WHERE (started_at, run_id) < ({{or_end(before_at)}}, coalesce(CAST(:before_id AS bigint), 9223372036854775807))
 {{newest_first}};
 
 -- name: live_runs
--- The runs that nobody has ended, or those of them older than a given run, newest first, from the index that holds
+-- The runs that have not ended, or those of them older than a given run, newest first, from the index that holds
 -- only them.
 {{runs}}
 WHERE status = 'running' AND (started_at, run_id) < ({{or_end(before_at)}}, coalesce(CAST(:before_id AS bigint), 9223372036854775807))
@@ -91,7 +91,7 @@ FROM tracking.throughput
 WHERE width IN (10, 60, 600) AND bucket >= :since AND bucket < :until;
 
 -- name: source_counts
--- What the source of one run said it has.
+-- How many items the source of one run has.
 SELECT run_id, entity, items, at
 FROM tracking.source_counts
 WHERE run_id = :run_id
@@ -172,11 +172,11 @@ WHERE status {{in_texts(statuses)}}
 {{newest_first}};
 
 -- name: count_live
--- How many runs nobody has ended.
+-- How many runs have not ended.
 SELECT count(*) FROM tracking.runs WHERE status = 'running';
 
 -- name: endpoint_names
--- Which endpoints several runs asked, from the key's index alone.
+-- Which endpoints several runs requested, from the key's index alone.
 SELECT run_id, endpoint
 FROM tracking.run_endpoints
 WHERE run_id {{in_ids(run_ids)}};

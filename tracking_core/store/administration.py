@@ -48,7 +48,7 @@ SUMMARIES_OF_A_RUN = (
 )
 """In the order of their locks (see sql/administration.sql)."""
 
-PATIENCE = 20
+MOST_EMPTY_STEPS = 20
 """How many steps in a row may find all their runs changed meanwhile."""
 
 
@@ -158,9 +158,9 @@ class StoreAdministration(Transactions):
     ) -> Iterator[int]:
         """Remove finished runs that ended before the cutoff (the planned one if given); yield the runs of each step.
 
-        A step is one transaction; one that removes requests or gives space back yields 0. Whoever stops asking cancels
-        the rest. The audit says at any time how far it came. Raises ValueError, before any I/O, for days that are no
-        int of 0 or more, for a cutoff without a zone and for an actor without a name.
+        A step is one transaction; one that removes requests or gives space back yields 0. The rest is cancelled when
+        the iterator is closed. The audit shows at any time how far it came. Raises ValueError, before any I/O, for days
+        that are no int of 0 or more, for a cutoff without a zone and for an actor without a name.
         """
         days = days_of(days)
         actor = clean_key(_named("actor", actor))
@@ -178,7 +178,7 @@ class StoreAdministration(Transactions):
                         self._amend(under_way)
                 yield step
         except BaseException:
-            # Whoever begins the next one sees that this one has ended; without the store, that its time is over.
+            # So that the next one sees that this one has ended; without the store, its lease runs out.
             with suppress(StoreError), self._change():
                 self._amend(under_way, ended=True)
             raise
@@ -229,8 +229,8 @@ class StoreAdministration(Transactions):
                 )
 
     def _remove_runs(self, under_way: Cleanup) -> Iterator[int]:
-        taken_back = 0
-        while taken_back < PATIENCE:
+        empty_steps = 0
+        while empty_steps < MOST_EMPTY_STEPS:
             with self._look():
                 chosen = self._choose(under_way)
             if not chosen:
@@ -238,7 +238,7 @@ class StoreAdministration(Transactions):
             if chosen[0].weight(requests=self.limits.requests) > self.limits.weight:
                 yield from self._lighten(chosen[0], under_way.cutoff)
             gone = self._changed(partial(self._remove, chosen, under_way))
-            taken_back = 0 if gone else taken_back + 1
+            empty_steps = 0 if gone else empty_steps + 1
             if gone:
                 under_way.removed.add(gone)
                 yield len(gone)

@@ -55,12 +55,12 @@ class Writer(Connection, Protocol):
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch in one transaction; when this returns it is committed.
 
-        `meanwhile` is what else there is to do: called once, or never, where the store has to be waited for anyway.
+        `meanwhile` is called at most once, while the writer has to wait for the store anyway.
         """
         ...
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
-        """Say that these runs live, in one statement."""
+        """Record that these runs live, in one statement."""
         ...
 
     def switched_off(self, job: str) -> bool:
@@ -73,15 +73,15 @@ class Writer(Connection, Protocol):
 
 
 class Reader(Connection, Protocol):
-    """The connection of whoever looks: every transaction is read-only."""
+    """A connection that only reads: every transaction is read-only."""
 
     def one_view(self) -> AbstractContextManager[None]:
-        """Let all questions inside the block see one moment of the store."""
+        """Let all queries inside the block see one moment of the store."""
         ...
 
     @property
     def behind_s(self) -> float | None:
-        """How many seconds a standby was behind its primary at the last `now()`; None on a primary, or untold."""
+        """How many seconds a standby was behind its primary at the last `now()`; None on a primary, or if unknown."""
         ...
 
     def now(self) -> datetime:
@@ -173,7 +173,7 @@ class Reader(Connection, Protocol):
         ...
 
     def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
-        """Return which endpoints each of these runs asked; runs that asked none are left out."""
+        """Return the endpoints that each of these runs requested; runs without requests are left out."""
         ...
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
@@ -232,7 +232,7 @@ class Reader(Connection, Protocol):
         ...
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks."""
+        """Return paged requests of one run by endpoint and offset: raw rows, so only on demand."""
         ...
 
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:

@@ -1,6 +1,6 @@
 """The forms of values in both dialects: as parameters of statements, and in the rows that the drivers return.
 
-Stored values that make no sense (a time beyond the calendar, JSON that somebody edited) become the nearest valid value:
+Stored values that make no sense (a time beyond the calendar, JSON that was edited) become the nearest valid value:
 one bad row never hides the others.
 """
 
@@ -63,11 +63,11 @@ _GREATEST = 2**63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forms:
-    """How one dialect hands out the values that Python's drivers do not agree on."""
+    """How one dialect returns the values that the two drivers return differently."""
 
     moment: Callable[[Any], datetime]
     document: Callable[[Any], dict[str, Any]]
-    """Shared between records, so nobody may change it."""
+    """Shared between records, so it must not be changed."""
 
     packed: Callable[[Any], tuple[int, ...]]
     joined: Callable[[list[Any]], tuple[int, ...]]
@@ -105,7 +105,7 @@ def _figures(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a conversion that knows what it made of short texts lately."""
+    """Return a conversion that caches the results for short texts."""
     cached = lru_cache(maxsize=DOCUMENTS_KEPT)(convert)
     return lambda value: cached(value) if len(value) <= LONGEST_KEPT else convert(value)
 

@@ -51,7 +51,7 @@ class Figures:
 
     @property
     def agree(self) -> bool:
-        """Whether all of them say the same."""
+        """Whether all of them are equal."""
         return len(set(asdict(self).values())) == 1
 
 
@@ -65,7 +65,7 @@ class Inspection(Transactions):
         return [(row["version"], row["name"], row["checksum"]) for row in found]
 
     def figures(self, run_id: int) -> Figures:
-        """Return what every table that counts requests says of a run."""
+        """Return a run's requests as every table that counts them has them."""
         with self._look():
             return self._read("probe_figures", run_id=run_id).records(Figures, self.forms)[0]
 

@@ -35,7 +35,7 @@ KEEP_FINE_S = 900
 KEEP_MINUTES_S = 3 * 3600
 """All runs together are kept in cells of 10 s for a quarter of an hour, of 60 s for three hours, of 10 min for ever.
 
-Shards stand apart only where writers meet: wider cells are joined into shard 0, so that a day is about a thousand rows.
+There are shards only where writers meet: wider cells are joined into shard 0, so that a day is about a thousand rows.
 """
 
 WIDENINGS = ((10, 60, KEEP_FINE_S), (60, 600, KEEP_MINUTES_S))
@@ -98,13 +98,13 @@ def add_up(cells: Mapping[CellKey, Tally]) -> Sums:
 def forgets_batches(batch: Batch) -> bool:
     """Return whether a batch clears away batch keys that have outlived every spool, so that a store stays bounded.
 
-    The writer's id, which is random, says which of its batches do: so those of short jobs have their turn as well.
+    Which of a writer's batches do depends on its id, which is random: so short jobs take part as well.
     """
     return batch.batch_seq is not None and batch.batch_seq % FORGET_EVERY == batch.writer_id % FORGET_EVERY
 
 
 def only(batch: Batch, taken: Iterable[int]) -> Batch:
-    """Return the batch without what it says of runs that are not taken; ends stay, the caller decides on them."""
+    """Return the batch without its events of runs that are not taken; ends stay, the caller decides on them."""
     keep = set(taken)
     if batch.run_ids() <= keep:
         return batch
@@ -196,7 +196,7 @@ def summary_rows(sums: Sums, writer_id: int, packed: Callable[[list[int]], Any])
 
 @dataclass(slots=True)
 class Known:
-    """What the store said of a batch's runs before anything of it was written."""
+    """The runs of a batch as the store had them before anything of it was written."""
 
     taken: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
@@ -283,9 +283,9 @@ def additions_to_runs(
 ) -> list[dict[str, Any]]:
     """Return what a batch adds to each run's own counters, in key order.
 
-    What was emitted and dropped the store takes from its ledger, where the batch has a word for the run (`in_ledger`):
-    how far the writer came since its last word, lost events between included. Single operations may overtake each other
-    and the end of their run; only the ledger's row, once it is locked, says what has been counted already.
+    What was emitted and dropped the store takes from its ledger, where the batch has an entry for the run
+    (`in_ledger`): how far the writer came since its last entry, lost events between included. Single operations may
+    overtake each other and the end of their run; only the ledger's row, once it is locked, shows what has been counted.
     """
     latest = _last_moments(batch)
     in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}

@@ -105,7 +105,7 @@ class Queries(Dialect):
         return found[0] if found else None
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
-        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes are forgiven."""
+        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes do not matter."""
         letters = suffix.strip().replace("-", "")
         if not 0 < len(letters) <= ID_LENGTH:
             return []
@@ -207,7 +207,7 @@ class Queries(Dialect):
         return self._ask_of_runs("endpoints_of_runs", run_ids).records(EndpointTotals, self.forms)
 
     def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
-        """Return which endpoints each of these runs asked; runs that asked none are left out."""
+        """Return the endpoints that each of these runs requested; runs without requests are left out."""
         found: dict[int, set[str]] = {}
         for run_id, endpoint in self._ask_of_runs("endpoint_names", run_ids):
             found.setdefault(run_id, set()).add(endpoint)
@@ -316,9 +316,9 @@ class Queries(Dialect):
         return {row["run_id"]: (row["errors"], self.forms.moment(row["at"])) for row in found}
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        """Return paged requests of one run by endpoint and offset: raw rows, so only when somebody asks.
+        """Return paged requests of one run by endpoint and offset: raw rows, so only on demand.
 
-        Which of them, where there are more than `limit`, is not said.
+        Of more than `limit` any may be returned.
         """
         found = self._ask_of_run("pages", run_id, limit=max(limit, 0))
         places = [found.column(name) for name in ("endpoint", "page_offset", "seq")]
@@ -371,7 +371,7 @@ class Queries(Dialect):
     ) -> list[ErrorGroup]:
         """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs.
 
-        Of more than ERRORS_COUNTED the newest are counted, and each group says so.
+        Of more than ERRORS_COUNTED the newest are counted, and each group is marked `cut`.
         """
         before_at = self._moment_or_none(before)
         found = self._ask(
@@ -390,7 +390,7 @@ class Queries(Dialect):
         """Return kinds of errors by job and fingerprint, over all time before a moment.
 
         Of more than ERRORS_OF_KIND_COUNTED of one kind, in SQLite of all jobs together, the newest are counted; its
-        group says so, and holds at least so many.
+        group is marked `cut`, and holds at least so many.
         """
         if not kinds:
             return []

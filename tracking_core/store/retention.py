@@ -17,7 +17,7 @@ from tracking_core.identity import boot_id
 
 SPOOL_OUTLIVED = timedelta(days=35)
 LEASE_S = 90.0
-"""How long a clean-up of another machine is taken to go on after it last told: longer than a step may last."""
+"""How long a clean-up of another machine counts as under way after its last step: longer than a step may last."""
 
 _TICK = timedelta(microseconds=1)
 
@@ -36,21 +36,21 @@ def cutoff_of(days: int, now: datetime, latest_end: datetime | None) -> datetime
 
 
 def forgotten_before(now: datetime) -> datetime:
-    """Return the moment before which a batch key or a tombstone was made that no spool can ask for any more."""
+    """Return the moment before which a batch key or a tombstone was made that no spool can hold any more."""
     return now - SPOOL_OUTLIVED
 
 
 def refused_before(days: int, cutoff: datetime, now: datetime) -> datetime:
     """Return the moment before which an unknown finished run must have ended to be refused from now on.
 
-    A clean-up of everything says nothing about what a spool still holds of other runs: its tombstones do.
+    A clean-up of everything leaves tombstones of what it removed; a spool may still hold other runs as old.
     """
     return min(cutoff, now) if days else min(cutoff, forgotten_before(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLimits:
-    """How much one step may remove, so that nobody waits long for its locks."""
+    """How much one step may remove, so that writers do not wait long for its locks."""
 
     runs: int
     """The most runs a step."""
@@ -170,13 +170,13 @@ def holds(detail: Mapping[str, object], now: datetime, *, ours: bool) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleanup:
-    """A clean-up under way: what was asked for, on which clock, and how far it is."""
+    """A clean-up under way: its arguments, its clock, and how far it is."""
 
     days: int
     cutoff: datetime
     now: datetime
     spared: tuple[int, ...]
-    """Runs that stay although they are old: each job's last success, where that was asked for."""
+    """Runs that stay although they are old: each job's last success, if wanted."""
 
     keeps_last_success: bool
     audit_id: int

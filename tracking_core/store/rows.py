@@ -169,7 +169,7 @@ class RunRecords:
 def cells_of_step(rows: Rows, step: int, forms: Forms) -> list[SeriesCell]:
     """Return cells added up to steps of that many seconds, by bucket; a cell wider than a step stays as wide as it is.
 
-    Histograms are joined, not summed: a bucket may repeat, which whoever reads percentiles adds up anyway.
+    Histograms are joined, not summed: a bucket may repeat, and is added up where percentiles are read.
     """
     groups: dict[tuple[int, int], list[Row]] = {}
     for row, start, width in zip(rows, rows.column("bucket"), rows.column("width"), strict=True):

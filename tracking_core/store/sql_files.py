@@ -37,7 +37,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What tells an edited migration from the one that was applied."""
+        """Differs between an edited migration and the one that was applied."""
         load("hashlib")
         import hashlib
 
@@ -125,7 +125,7 @@ def statements(script_text: str) -> list[str]:
 
 
 def script(dialect: str, name: str) -> str:
-    """Return a script that stands beside the migrations and runs at every initialisation."""
+    """Return a script beside the migrations, which runs at every initialisation."""
     return _read(dialect, "migrations", f"{name}.sql")
 
 
@@ -156,7 +156,7 @@ TOLERATED_VERSIONS = 2
 def pending(known: tuple[Migration, ...], applied: Iterable[tuple[int, str, str]], label: str) -> tuple[Migration, ...]:
     """Return the migrations to run, given (version, name, checksum) of those that ran.
 
-    Raises SchemaNewer when the store knows versions that this program does not, StoreRefused when a migration that
+    Raises SchemaNewer when the store has versions that this program does not have, StoreRefused when a migration that
     ran differs from the one of the same number here.
     """
     done = {version: (name, checksum) for version, name, checksum in applied}

@@ -30,16 +30,16 @@ LEFT JOIN LATERAL (
 ORDER BY week.first;
 
 -- name: be_impatient
--- PostgreSQL only: how long this transaction waits for a lock; whoever wants to write waits behind it that long.
+-- PostgreSQL only: how long this transaction waits for a lock; writers wait behind it as long.
 SELECT set_config('lock_timeout', %(milliseconds)s, true);
 
 -- name: lock_week
--- PostgreSQL only: keep everybody out of a week. It comes before its block, the other way round than writers go: nobody
--- writes to an old week, and whoever reads it for long, as a dump does, keeps no writer waiting then.
+-- PostgreSQL only: lock a week. It comes before its block, in the opposite order of writers, with a short time limit:
+-- an old week has no writers, and a long reader of it, as a dump, then keeps no writer waiting.
 LOCK TABLE ONLY tracking.{week} IN ACCESS EXCLUSIVE MODE;
 
 -- name: lock_block
--- PostgreSQL only: keep everybody out of a block while one of its weeks is looked at and dropped. A writer that waits
+-- PostgreSQL only: lock a block while one of its weeks is inspected and dropped. A writer that waits
 -- for it finds the week gone when it goes on, and writes to the block's default.
 LOCK TABLE ONLY tracking.{block} IN ACCESS EXCLUSIVE MODE;
 
@@ -70,7 +70,7 @@ LIMIT %(most)s;
 
 -- name: remove_orphans
 -- PostgreSQL only: the next of the requests of these runs. Found by their place in the table; since that is a place in
--- one partition only, the runs are asked for again.
+-- one partition only, the runs are named again.
 DELETE FROM tracking.requests
 WHERE run_id BETWEEN %(first)s AND %(last)s AND run_id {{in_ids(run_ids)}}
   AND ctid = ANY(ARRAY(

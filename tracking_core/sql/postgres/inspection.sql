@@ -1,7 +1,7 @@
 -- What `etlwatch doctor` asks of PostgreSQL; see ../inspection.sql.
 
 -- name: server
--- PostgreSQL only: who answers, as whom, and whether it may be written to at all.
+-- PostgreSQL only: which server answers, our role, and whether it can be written to.
 SELECT
     current_setting('server_version') AS version, current_user::text AS role, pg_backend_pid() AS backend_pid,
     pg_is_in_recovery() AS in_recovery, current_setting('default_transaction_read_only') = 'on' AS read_only;

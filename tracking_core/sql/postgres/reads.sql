@@ -1,7 +1,7 @@
--- What is asked of a store, in PostgreSQL's way; see ../reads.sql.
+-- Queries in PostgreSQL's way; see ../reads.sql.
 
 -- name: begin_view
--- One moment for all questions until end_view; nothing can be changed meanwhile.
+-- One moment for all queries until end_view; nothing can be changed.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
 -- name: now
@@ -57,7 +57,7 @@ CROSS JOIN LATERAL (
     LIMIT %(limit)s) AS run;
 
 -- name: error_groups
--- Errors of one kind of one job as one row each, newest kind first, with what the newest of each says; those before a
+-- Errors of one kind of one job as one row each, newest kind first, with the texts of the newest of each; those before a
 -- moment, of some jobs. Of a storm the newest `most` - 1 are counted; then `cut` is true.
 SELECT
     kind.job, kind.fingerprint, least(kind.errors, %(most)s - 1) AS errors, kind.runs, kind.first_at, kind.last_at,

@@ -15,7 +15,7 @@ SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'tracki
 SELECT version, name, checksum FROM tracking.schema_version ORDER BY version;
 
 -- name: record_version
--- Remember a migration.
+-- Record a migration.
 INSERT INTO tracking.schema_version (version, name, checksum) VALUES (%(version)s, %(name)s, %(checksum)s);
 
 -- name: record_version_script

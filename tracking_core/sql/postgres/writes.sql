@@ -84,7 +84,7 @@ ON CONFLICT (width, bucket, shard) DO UPDATE SET
 -- name: log_request
 -- PostgreSQL only: one immediate request, its row and all that adds it up, in one statement and as little of it as a
 -- connection that was just opened can bear. A row comes back when it was taken, none for a run that is not here or is
--- switched off (runs_of_batch tells which); a request that is here already is a unique violation, and nothing is added.
+-- switched off (runs_of_batch shows which); a request that is here already is a unique violation, and nothing is added.
 -- Each part takes its row from the one before it: that keeps the order of the locks (see ../writes.sql). Histograms are
 -- appended; every so often a request is stored as a batch, which sums them up.
 WITH stored AS (
@@ -171,7 +171,7 @@ ON CONFLICT (width, bucket, shard) DO UPDATE SET
     histogram = {{sum_histogram}};
 
 -- name: beat
--- These runs live; and what the shared switch says of their jobs.
+-- Record that these runs live; and return the jobs that are switched off.
 WITH locked AS MATERIALIZED (
     SELECT run_id FROM tracking.runs
     WHERE run_id {{in_ids(run_ids)}} AND status = 'running'

@@ -25,10 +25,10 @@ WHERE run_id = :run_id
 PRAGMA freelist_count;
 
 -- name: give_back
--- SQLite only: give free pages back to the file system, few at a time: writers wait meanwhile, and each page takes the
+-- SQLite only: give free pages back to the file system, few at a time: writers wait for it, and each page takes the
 -- longer the more of them are free.
 PRAGMA incremental_vacuum(50);
 
 -- name: checkpoint
--- SQLite only: bring what stands in the log into the file, as far as nobody reads it; only then the file gets shorter.
+-- SQLite only: move the log into the file, as far as it is not being read; only then the file gets shorter.
 PRAGMA wal_checkpoint(PASSIVE);

@@ -1,9 +1,8 @@
--- A bundle: some runs of any store, put as they are into a file of their own, which stands still at the moment of its
--- making. SQLite only: what is handed to somebody is one file. Rows that are there already stay, so that what is put first
--- counts.
+-- A bundle: some runs of any store, put as they are into a file of their own, whose clock stands still at the moment of
+-- its making. SQLite only: it is one file for every store. Rows that are there already stay: what is put first counts.
 
 -- name: make_bundle
--- SQLite only: what tells a bundle from a store that jobs write to.
+-- SQLite only: the table that only a bundle has.
 CREATE TABLE bundle (
     only_row INTEGER PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
     run_id   INTEGER NOT NULL,
@@ -13,11 +12,11 @@ CREATE TABLE bundle (
 );
 
 -- name: seal
--- SQLite only: which run it is about, and the clock of its source when it was read: the now of whoever reads the file.
+-- SQLite only: which run it is about, and the clock of its source when it was read: the present of its readers.
 INSERT INTO bundle (run_id, made_at, source, version) VALUES (:run_id, :made_at, :source, :version);
 
 -- name: bundle
--- SQLite only: what a bundle says of itself.
+-- SQLite only: where a bundle comes from.
 SELECT run_id, made_at, source, version FROM bundle;
 
 -- name: begin
@@ -64,7 +63,7 @@ FROM run_series
 GROUP BY width, bucket;
 
 -- name: put_source_count
--- SQLite only: what a source said it has.
+-- SQLite only: how many items a source has.
 INSERT OR IGNORE INTO source_counts (run_id, entity, items, at) VALUES (:run_id, :entity, :items, :at);
 
 -- name: put_error
@@ -84,7 +83,7 @@ INSERT OR IGNORE INTO switches ({{switch_columns}}) VALUES ({{switch_columns|:@}
 INSERT OR IGNORE INTO audit (id, at, actor, action, detail) VALUES (:id, :at, :actor, :action, :detail);
 
 -- name: foreign_parts
--- SQLite only: what no bundle has, asked before any table is read: a view may be called like a table of ours.
+-- SQLite only: what no bundle has, checked before any table is read: a view may have the name of one of our tables.
 SELECT DISTINCT name FROM sqlite_master
 WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' OR (type = 'table' AND sql LIKE '% AS (%');
 

@@ -1,8 +1,8 @@
--- What is asked of a store, in SQLite's way; see ../reads.sql. SQLite's own clock has milliseconds, stored times have
+-- Queries in SQLite's way; see ../reads.sql. SQLite's own clock has milliseconds, stored times have
 -- microseconds: so the caller passes `now`.
 
 -- name: begin_view
--- One moment, that of the first question, for all questions until end_view.
+-- One moment, that of the first query, for all queries until end_view.
 BEGIN;
 
 -- name: now
@@ -48,7 +48,7 @@ CROSS JOIN json_each((
 CROSS JOIN runs AS run ON run.run_id = newest.value;
 
 -- name: error_groups
--- Errors of one kind of one job as one row each, newest kind first, with what the newest of each says; those before a
+-- Errors of one kind of one job as one row each, newest kind first, with the texts of the newest of each; those before a
 -- moment, of some jobs. Of a storm the newest `most` - 1 are counted; then `cut` is true.
 SELECT
     kind.job, kind.fingerprint, min(kind.errors, :most - 1) AS errors, kind.runs, kind.first_at, kind.last_at,

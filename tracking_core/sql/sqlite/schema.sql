@@ -11,7 +11,7 @@ SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_versi
 SELECT version, name, checksum FROM schema_version ORDER BY version;
 
 -- name: record_version
--- Remember a migration.
+-- Record a migration.
 INSERT INTO schema_version (version, name, checksum, applied_at)
 VALUES (:version, :name, :checksum, CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
 
@@ -20,7 +20,7 @@ VALUES (:version, :name, :checksum, CAST((julianday('now') - 2440587.5) * 864000
 INSERT INTO schema_version (version, name, checksum, applied_at) VALUES ({version}, '{name}', '{checksum}', CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER));
 
 -- name: configure
--- SQLite only: every connection that writes. auto_vacuum counts for a new file alone and lets a clean-up give space back.
+-- SQLite only: every connection that writes. auto_vacuum counts for a new file alone and allows a clean-up to give space back.
 -- WAL lets readers and one writer work side by side; NORMAL keeps the file whole through a crash of the process and
 -- through one of the machine (the last commits may be missing after the latter).
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -35,7 +35,7 @@ FROM sqlite_master
 WHERE type = 'table';
 
 -- name: is_bundle
--- SQLite only: asked before a file is opened as what it is.
+-- SQLite only: run before a file is opened by its kind.
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'bundle';
 
 -- name: configure_reader

@@ -56,5 +56,5 @@ WHERE width = :width
   AND bucket < min(:before, (SELECT min(bucket) FROM throughput WHERE width = :width) + 3600);
 
 -- name: beat
--- This run lives.
+-- Record that this run lives.
 UPDATE runs SET heartbeat_at = :now WHERE run_id = :run_id AND status = 'running';

@@ -2,7 +2,7 @@
 
 A run goes with all its summaries in one step, and nothing shows raw requests of a run that is not there. So its rows
 may wait for their week, which is dropped once all of it is older than the cutoff and nothing in it is kept. Row by row
-goes what lies in a week that something else holds, or outside all weeks; and everything, when every finished run goes
+goes what is in a week that other runs use, or outside all weeks; and everything, when every finished run goes
 (days=0: jobs may well be recording in those weeks) or when the role owns no tables.
 """
 
@@ -27,7 +27,7 @@ from tracking_core.store.retention import Cleanup, RequestsFate, StepLimits
 from tracking_core.store.sql_files import check_readable
 
 LOCK_WAIT_MS = 50
-"""How long a drop waits for each of its locks before it lets everybody pass; writers wait for the block's with it."""
+"""How long a drop waits for each of its locks before it gives up; writers wait for the block's as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Week:
 
 
 def too_young(cutoff: datetime, now: datetime) -> int:
-    """Return the first run id of a clean-up's cutoff; a week of the future never goes, whatever is asked for."""
+    """Return the first run id of a clean-up's cutoff; a week of the future never goes."""
     return first_run_id_at(to_microseconds(min(cutoff, now)))
 
 
@@ -90,7 +90,7 @@ class PostgresAdministration(PostgresTransactions, StoreAdministration):
     limits = StepLimits(runs=400, weight=100_000, purge=20_000, requests=False)
 
     pauses: ClassVar[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.4, 0.8)
-    """Seconds between the rounds in which weeks are tried that somebody uses: writers in a hurry, or a dump."""
+    """Seconds between the rounds in which weeks in use are tried again: busy writers, or a dump."""
 
     pause: Callable[[float], None] = staticmethod(time.sleep)
 
@@ -144,7 +144,7 @@ class PostgresAdministration(PostgresTransactions, StoreAdministration):
         return found.records(Week, self.forms)
 
     def _drop_weeks(self, weeks: Sequence[Week], under_way: Cleanup) -> Iterator[int]:
-        """Drop weeks; those that somebody uses all the time are left for the next clean-up."""
+        """Drop weeks; those in use all the time are left for the next clean-up."""
         for pause in (0.0, *self.pauses):
             if not weeks:
                 return
@@ -158,7 +158,7 @@ class PostgresAdministration(PostgresTransactions, StoreAdministration):
             weeks = busy
 
     def _drop(self, week: Week, under_way: Cleanup) -> bool:
-        """Drop a week unless a run has come into it; False when somebody uses it, and nothing has changed then."""
+        """Drop a week unless it has a run now; False, and nothing changed, when it is in use."""
         with self.operation() as raw:
             try:
                 with raw.transaction():

@@ -52,13 +52,13 @@ WITHOUT_TABLES = ("42P01", "3F000")
 OTHER_TABLES = ("42703",)
 
 GONE = ("57P", "08")
-"""By which a server says that it ends a connection: shut down, an administrator's command, idle for too long."""
+"""By which a server ends a connection: shut down, an administrator's command, idle for too long."""
 
 IDLE_S = 0.5
 """A connection that was not used for so long may have been ended by the server, a pooler or a firewall."""
 
 STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
-"""What pgbouncer says, in no other language, before it ends the connection."""
+"""The message of pgbouncer, in no other language, before it ends the connection."""
 
 READ_ONLY = "25006"
 CONFLICT = "40"
@@ -66,7 +66,7 @@ CONFLICT = "40"
 
 NOT_ALLOWED = "42501"
 REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
-"""By which the server answers and does not do it: who asks, what it lacks, what is allowed."""
+"""By which the server refuses: because of the role, of what is missing, or of permissions."""
 
 # Everything else (08, 40, 53, 54, 55, 57, 58, XX, no SQLSTATE at all) may pass by itself. All but the first two
 # keep the whole batch: it is spooled and sent again.
@@ -115,7 +115,7 @@ def _without_state(error: psycopg.Error) -> type[our.StoreError]:
     connecting = error.pgconn
     if connecting is not None and (connecting.needs_password or connecting.used_password):
         return our.StoreRefused
-    # What a server says before it lets anybody in has no SQLSTATE; elsewhere than in English it counts as unreachable.
+    # A server's messages before it accepts a connection have no SQLSTATE; not in English they count as unreachable.
     return our.StoreRefused if "does not exist" in str(error) else our.StoreUnavailable
 
 
@@ -194,7 +194,7 @@ class PostgresConnection:
         return self.closed or (error.sqlstate or "").startswith(GONE)
 
     def _reason(self, error: psycopg.Error) -> psycopg.Error:
-        """Return why a connection ended, if another one tells: the driver loses what a pooler says before it closes."""
+        """Return why a connection ended, if a second one shows it: the driver loses a pooler's last message."""
         remaining = moment(self.raw.due or 0.0) - time.monotonic()
         unexplained = error.sqlstate is None and self._is_gone(error) and not self._spoke_in_turns
         if not unexplained or remaining <= 0:
@@ -204,19 +204,19 @@ class PostgresConnection:
                 other.due = self.raw.due
                 other.execute("BEGIN")
                 other.execute("ROLLBACK")
-        except psycopg.Error as told:
-            return told if STATEMENT_MODE in str(told) else error
+        except psycopg.Error as second:
+            return second if STATEMENT_MODE in str(second) else error
         return error
 
     @property
     def standby(self) -> bool | None:
-        """Whether the server was a standby when it last told; None where it does not tell (before PostgreSQL 14)."""
-        told = self.raw.pgconn.parameter_status(b"in_hot_standby")
-        return told == b"on" if told else None
+        """Whether the server was a standby when it last reported it; None before PostgreSQL 14, without reports."""
+        reported = self.raw.pgconn.parameter_status(b"in_hot_standby")
+        return reported == b"on" if reported else None
 
     @property
     def encoding(self) -> str:
-        """The encoding of the database, which may lack characters; '' when it is not told."""
+        """The encoding of the database, which may lack characters; '' when the server does not report it."""
         return (self.raw.pgconn.parameter_status(b"server_encoding") or b"").decode()
 
     @property

@@ -1,13 +1,13 @@
 """A psycopg connection whose every wait ends at a deadline.
 
-`statement_timeout`, keepalives and `tcp_user_timeout` do not cover a peer that acknowledges packets and says nothing,
-and libpq's connect_timeout has a floor of two seconds and counts anew for each host; so the deadline stands in the loop
-in which psycopg waits for the socket, for connecting and for every operation alike. When it passes, the socket is
+`statement_timeout`, keepalives and `tcp_user_timeout` do not cover a peer that acknowledges packets and sends nothing,
+and libpq's connect_timeout has a floor of two seconds and counts anew for each host; so the deadline is kept in the
+loop in which psycopg waits for the socket, for connecting and for every operation alike. When it passes, the socket is
 closed: the connection is of no more use. Of several hosts each is given its share of what is left, so that a silent one
 does not use up the time of those behind it; names are looked up within the same time (see names.py).
 
 The seam is `Connection.wait(generator)`, which is public, and `Connection._connect_gen(conninfo)`, which is not: a test
-tells when a release of psycopg moves it.
+fails when a release of psycopg moves it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tracking_core.store.postgres.names import NameNotResolved, with_addresses
 
 T = TypeVar("T")
 POLL_INTERVAL_S = 0.1
-"""How often a silent wait looks at the clock and lets ctrl-c through."""
+"""How often a silent wait checks the clock and allows ctrl-c."""
 
 
 class DeadlineExceeded(psycopg.OperationalError):
@@ -50,7 +50,7 @@ def _until(due: float, generator: Generator[Any, Any, T]) -> Generator[Any, Any,
     try:
         wanted = next(generator)
         while True:
-            # What has arrived is read first; a server may also talk for ever and say nothing.
+            # What has arrived is read first; a server may also send for ever without an answer.
             wanted = generator.send((yield wanted))
             if time.monotonic() >= moment(due):
                 generator.close()
@@ -64,7 +64,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """A connection that waits for the server no longer than until `due`."""
 
     due: float | None = None
-    """On the monotonic clock; None waits for ever. Whoever begins an operation sets it."""
+    """On the monotonic clock; None waits for ever. Set when an operation begins."""
 
     @classmethod
     def open(cls, keywords: Mapping[str, str], seconds: float) -> DeadlineConnection:

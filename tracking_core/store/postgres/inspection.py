@@ -11,7 +11,7 @@ from tracking_core.store.postgres.connection import DIALECT, PostgresTransaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """Who answered."""
+    """The server that answered, and our role there."""
 
     version: str
     role: str
@@ -56,7 +56,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strays:
-    """What lies in the default partition, beyond all weeks that there are partitions for."""
+    """What is in the default partition, beyond all weeks that there are partitions for."""
 
     requests: int
     """Counted up to a limit."""
@@ -72,7 +72,7 @@ class PostgresInspection(PostgresTransactions, Inspection):
         self._sql = {**sql_files.blocks(DIALECT, "administration"), **sql_files.blocks(DIALECT, "inspection")}
 
     def server(self) -> Server:
-        """Return who answers, and as whom we are known there."""
+        """Return which server answers, and our role there."""
         with self._look():
             (found,) = self._read("server").by_name()
         encrypted = bool(self.raw.pgconn.ssl_in_use)
@@ -83,11 +83,11 @@ class PostgresInspection(PostgresTransactions, Inspection):
         with self._look():
             return self._read("rights").records(TableRights, self.forms)
 
-    def session_after(self, questions: int) -> SessionState:
-        """Return what this session holds more after so many questions than before, all in one transaction."""
+    def session_after(self, queries: int) -> SessionState:
+        """Return what this session holds more after so many queries than before, all in one transaction."""
         with self._look():
             (before,) = self._read("session").by_name()
-            for _ in range(questions):
+            for _ in range(queries):
                 self._read("versions")
             (after,) = self._read("session").by_name()
         return SessionState(**{name: after[name] - before[name] for name in before})
@@ -103,6 +103,6 @@ class PostgresInspection(PostgresTransactions, Inspection):
             return self._read("without_default").column("relname")
 
     def strays(self, most: int) -> Strays:
-        """Return what lies in the default partition, counted up to `most` rows."""
+        """Return what is in the default partition, counted up to `most` rows."""
         with self._look():
             return self._read("strays", most=most).records(Strays, self.forms)[0]

@@ -24,11 +24,11 @@ _DEFAULT_PORT = "5432"
 
 
 class NameNotResolved(OSError):
-    """None of the hosts has an address, or nobody said so in time."""
+    """None of the hosts has an address, or none was found in time."""
 
 
 class _Lookup:
-    """One question to the resolver."""
+    """One request to the resolver."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -88,14 +88,14 @@ def with_addresses(keywords: Mapping[str, str], due: float) -> dict[str, str]:
 
 
 def _look_up(host: str, due: float) -> list[str]:
-    """Return the addresses of a host; raises NameNotResolved when there is none or nobody answers by then."""
+    """Return the addresses of a host; raises NameNotResolved when there is none or no answer by then."""
     lookup = _under_way.get(host)
     if lookup is None:
         lookup = _under_way[host] = _Lookup(host)
         try:
             asked = _ask(lookup)
         except BaseException:
-            # Interrupted: whether somebody asks is unknown, so the next caller does.
+            # Interrupted: whether a thread was started is unknown, so the next caller starts one.
             _under_way.pop(host, None)
             raise
         if not asked:
@@ -147,7 +147,7 @@ def _filled(keywords: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_service(name: str) -> dict[str, str]:
-    """Return what libpq's service files say of a service; {} where they cannot be read."""
+    """Return the settings of a service in libpq's service files; {} where they cannot be read."""
     load("configparser")
     import configparser
 

@@ -1,8 +1,7 @@
-"""What the next view of a store will ask: whatever the last two views have both asked, in the same words.
+"""The queries that the next view of a store is expected to send: those that the last two views have both sent.
 
-A poll asks nearly the same each time. What can be foreseen is sent together with a view's first question, so that a
-poll waits for a distant or busy server twice or three times, not ten times. Owns the guess alone; that the questions of
-one view see the same moment, sent early or not, is the transaction's doing (`reader`).
+A poll sends nearly the same queries each time. The expected ones are sent together with a view's first query, so that a
+poll waits for a distant or busy server two or three times, not ten times.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Query:
 
     @classmethod
     def of(cls, block: str, parameters: Mapping[str, Any]) -> Query:
-        """Return the question; lists become tuples."""
+        """Return the query; lists become tuples."""
         pairs = parameters.items()
         return cls(block, tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs))
 
@@ -33,23 +32,23 @@ class Query:
 
 
 QUICK_S = 0.5
-"""What takes longer is not asked ahead: all that is asked together has the one deadline."""
+"""A query that takes longer is not sent ahead: all that are sent together have one deadline."""
 
 
 class QueryPrefetch:
-    """Remembers the questions of the last two views."""
+    """Stores the queries of the last two views."""
 
     def __init__(self) -> None:
         self._before: dict[Query, None] = {}
         self._last: dict[Query, None] = {}
 
     def new_view(self) -> list[Query]:
-        """Begin a view; return what it will probably ask, in the order of the last one."""
-        foreseen = [question for question in self._last if question in self._before]
+        """Begin a view; return the queries that are expected, in the order of the last one."""
+        expected = [query for query in self._last if query in self._before]
         self._before, self._last = self._last, {}
-        return foreseen
+        return expected
 
-    def asked(self, question: Query, seconds: float) -> None:
-        """Remember a question of the present view that was answered within so many seconds."""
+    def sent(self, query: Query, seconds: float) -> None:
+        """Store a query of the present view that was answered within so many seconds."""
         if seconds < QUICK_S:
-            self._last[question] = None
+            self._last[query] = None

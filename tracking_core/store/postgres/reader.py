@@ -100,17 +100,17 @@ class PostgresReader(PostgresConnection, PostgresDialect, Queries):
             self._answers = self._begin([query, *self._prefetch.new_view()])
             self._begun, self._waited = True, time.monotonic() - began
         if query in self._answers:
-            self._prefetch.asked(query, self._waited)
+            self._prefetch.sent(query, self._waited)
             return self._answers[query]
         began = time.monotonic()
         with self.operation() as raw:
             answer = self._rows_of(block, raw.cursor(binary=True).execute(self._sql[block], parameters))
         self._spoke_in_turns = True
-        self._prefetch.asked(query, time.monotonic() - began)
+        self._prefetch.sent(query, time.monotonic() - began)
         return answer
 
     def _begin(self, queries: Iterable[Query], *, and_end: bool = False) -> dict[Query, Rows]:
-        """Begin a transaction and ask these queries in it, all in one exchange; return their answers.
+        """Begin a transaction and send these queries in it, all in one exchange; return their answers.
 
         What a standby ended because it kept it from replaying is begun once more, within the same deadline.
         """

@@ -82,7 +82,7 @@ def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
 
 
 def array_of(numbers: Iterable[int | str]) -> str:
-    """Return numbers, or what stands for one, as an array literal, which the driver need not look into."""
+    """Return numbers or array literals as an array literal, which the driver passes on as it is."""
     return "{" + ",".join(map(str, numbers)) + "}"
 
 

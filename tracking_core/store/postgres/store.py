@@ -1,4 +1,4 @@
-"""The PostgreSQL store: hands out connections and makes the tables."""
+"""The PostgreSQL store: opens connections and makes the tables."""
 
 from __future__ import annotations
 

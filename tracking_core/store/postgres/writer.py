@@ -35,7 +35,7 @@ SUM_UP_EVERY = 64
 """Of so many single requests one is stored as a batch, which sums up the latencies that the others append."""
 
 PREPARE_FROM = 3
-"""Batches of one connection from which on their statements are prepared, where nobody shares its session."""
+"""From this batch of a connection on, its statements are prepared, unless its session is shared by a pooler."""
 
 ATTEMPTS = 4
 """How often a transaction is tried that the server ends because of others, within one deadline."""

@@ -50,7 +50,7 @@ class SqliteAdministration(SqliteTransactions, StoreAdministration):
 
     def _tidy(self) -> Iterator[int]:
         before, free = 0, self._free_pages()
-        # A file that somebody made without auto_vacuum keeps its free pages, to be filled again.
+        # A file that was made without auto_vacuum keeps its free pages, to be filled again.
         while free and free != before:
             with self.operation() as raw:
                 # This pragma frees pages only as long as it is stepped, which execute() does once.

@@ -141,7 +141,7 @@ class SqliteArchive(SqliteConnection):
         }
 
     def _document(self, document: Mapping[str, object]) -> str:
-        """Return tags, or what a person did, as they are kept: without texts only what tells whom an entry is about."""
+        """Return tags, or an audited change, as they are kept: without texts only the names that an entry is about."""
         if self._kept == "all":
             return to_json(dict(document))
         if self._kept == "none":

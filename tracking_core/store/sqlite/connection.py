@@ -111,7 +111,7 @@ def unpack_blob(blob: bytes) -> array[int]:
 
 
 _raised: dict[int, BaseException] = {}
-"""By thread what a function of ours raised within a statement: SQLite would tell only that it raised something."""
+"""By thread the exception that a function of ours raised within a statement: SQLite reports only that there was one."""
 
 
 def _noted(work: Callable[P, T]) -> Callable[P, T]:
@@ -180,7 +180,7 @@ class SqliteConnection:
 
     def _open(self) -> None:
         self._check(self._path, read_only=self._read_only)
-        # A bundle is not even locked, and what lies beside it (a journal of somebody's) is left alone.
+        # A bundle is not even locked, and a file beside it (a foreign journal) is left alone.
         still = self._read_only and _is_bundle(self._path)
         try:
             self.raw = sqlite3.connect(
@@ -215,7 +215,7 @@ class SqliteConnection:
         if not path.parent.is_dir():
             raise our.StoreUnavailable(f"{self.label}: the directory {path.parent} does not exist")
         if path.exists() and not path.is_file():
-            # To open a pipe would wait for somebody at its other end.
+            # To open a pipe would wait for a process at its other end.
             raise our.StoreRefused(f"{self.label} is no regular file")
         for place in (path.parent, path) if self._is_default else ():
             if not is_trusted(place):
@@ -237,8 +237,8 @@ class SqliteConnection:
         # Turning WAL on does not wait for its turn as other statements do.
         self.patiently(lambda: self.raw.executescript(schema["configure"]))
 
-    def _look_at(self, question: str) -> None:
-        self.contents = Contents(*self.raw.execute(question).fetchone())
+    def _look_at(self, query: str) -> None:
+        self.contents = Contents(*self.raw.execute(query).fetchone())
 
     def patiently(self, take_lock: Callable[[], object]) -> None:
         """Do what needs a lock, again until it is had or the deadline has passed."""

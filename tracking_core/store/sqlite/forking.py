@@ -1,7 +1,7 @@
 """SQLite and fork: no connection is open and no statement runs at the moment a process forks.
 
 SQLite keeps the state of its files' locks in the memory of the process, where a forked child would find the locks of
-its parent's threads for ever held, or held by nobody (https://sqlite.org/howtocorrupt.html, 2.6). So a fork waits for
+its parent's threads held for ever, or not at all (https://sqlite.org/howtocorrupt.html, 2.6). So a fork waits for
 what is going on in other threads, which is a matter of milliseconds, closes the connections that lie idle, and holds
 back new ones until it is done. A connection that was closed for a fork opens again when it is used.
 """
@@ -29,7 +29,7 @@ _STORES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: 
 
 
 class Cuttable(Protocol):
-    """A connection that can be closed while nobody uses it."""
+    """A connection that can be closed while it is not used."""
 
     def cut(self) -> None:
         """Close it for now."""
@@ -40,7 +40,7 @@ class Gate:
     """Lets either any number of threads use SQLite, or one thread fork."""
 
     def __init__(self) -> None:
-        # Both are changed by single steps only, and looked at every half millisecond by whoever waits.
+        # Both are changed by single steps only, and read every half millisecond by waiting threads.
         self._inside: dict[object, int] = {}
         """Threads by their use of SQLite."""
 
@@ -60,7 +60,7 @@ class Gate:
     def open(self) -> Iterator[None]:
         """Use SQLite inside the block; a fork waits for its end, and it for the end of a fork."""
         me, use = threading.get_ident(), object()
-        # Whoever is inside already must not be kept waiting by the fork that waits for him.
+        # A thread that is inside already must not wait for the fork that waits for it.
         again = me in self._inside.values()
         try:
             self._inside[use] = me
@@ -93,7 +93,7 @@ class Gate:
     def _forget_interrupted(self) -> None:
         """Forget uses that an exception from outside ended before they could be taken back.
 
-        Such an exception, as long as somebody keeps it, keeps the block's generator from ending; but the thread is then
+        Such an exception, as long as it is referred to, keeps the block's generator from ending; but the thread is then
         in no function of a store any more.
         """
         frames = sys._current_frames() if self._inside else {}

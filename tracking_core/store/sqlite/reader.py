@@ -35,7 +35,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
         self._sql = sql_files.blocks(DIALECT, "reads")
         self._in_view = False
         self.bundle: Bundle | None = None
-        """What the file says of itself where it is a bundle: then its clock stands still."""
+        """Where the file comes from if it is a bundle: then its clock stands still."""
 
         try:
             self._find_bundle()
@@ -79,7 +79,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
     def one_view(self) -> Iterator[None]:
         """Let all queries inside the block see one moment of the store: one transaction.
 
-        The deadline holds for each question, not for the block. A view inside a view is the same one.
+        The deadline holds for each query, not for the block. A view inside a view is the same one.
         """
         if self._in_view:
             yield
@@ -106,7 +106,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
 
 
 class EmptyStoreReader(SqliteDialect, Queries):
-    """Reads a file that nobody has made yet: an empty store, until a job makes it; from then on that file."""
+    """Reads a file that does not exist yet: an empty store, until a job makes the file; from then on that file."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class EmptyStoreReader(SqliteDialect, Queries):
     @contextmanager
     def one_view(self) -> Iterator[None]:
         """Let all queries inside the block see one moment of the store."""
-        reader = self._born()
+        reader = self._opened()
         if reader is None:
             yield
             return
@@ -138,19 +138,19 @@ class EmptyStoreReader(SqliteDialect, Queries):
         self.close()
 
     def _ask(self, block: str, **parameters: object) -> Rows:
-        reader = self._born()
+        reader = self._opened()
         if reader is not None:
             return reader._ask(block, **parameters)
         now = parameters.get("now")
         return Rows([(now, False, now)] if block == "now" else [], ("moment", "standby", "clock"))
 
-    def _born(self) -> SqliteReader | None:
-        if self._reader is None and not unborn(self._location):
+    def _opened(self) -> SqliteReader | None:
+        if self._reader is None and not without_file(self._location):
             self._reader = SqliteReader(self._location, self._deadline)
         return self._reader
 
 
-def unborn(location: StoreLocation) -> bool:
+def without_file(location: StoreLocation) -> bool:
     """Return whether this is the embedded default and no job has made its file yet."""
     if not location.is_embedded_default or location.path is None:
         return False

@@ -14,7 +14,7 @@ from tracking_core.process.loading import load
 from tracking_core.store import sql_files
 from tracking_core.store.sql_files import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
-from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader, unborn
+from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader, without_file
 
 if TYPE_CHECKING:
     from tracking_core.store.sqlite.administration import SqliteAdministration
@@ -69,7 +69,7 @@ class SqliteStore:
 
         Raises SchemaMissing where the file was named and is not there.
         """
-        return (EmptyStoreReader if unborn(self.location) else SqliteReader)(self.location, deadline)
+        return (EmptyStoreReader if without_file(self.location) else SqliteReader)(self.location, deadline)
 
     def administration(self, deadline: float) -> SqliteAdministration:
         """Connect for a person's changes; the embedded default is made where no job has made it yet.
@@ -79,7 +79,7 @@ class SqliteStore:
         load("tracking_core.store.sqlite.administration")
         from tracking_core.store.sqlite.administration import SqliteAdministration
 
-        if unborn(self.location):
+        if without_file(self.location):
             self.initialize()
         elif not self.path.exists():
             raise SchemaMissing(f"{self.label} does not exist yet: a job makes it, or `etlwatch init`")
