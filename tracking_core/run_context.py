@@ -226,13 +226,15 @@ class PhaseContext:
     def __enter__(self) -> Self:
         """Begin the phase, or join it where it is open."""
         self._handled_before = sys.exception()
-        with _open.lock:
-            self._phase = _open.joined(self)
+        joined: list[_OpenPhase] = []
         try:
+            with _open.lock:
+                self._phase = _open.joined(self, joined)
             self._phase.tell()
         except BaseException:
             # Interrupted: the block is not entered, so nobody would leave it.
-            self._phase.left(failed=True)
+            for phase in joined:
+                phase.left([], failed=True)
             raise
         return self
 
@@ -258,7 +260,13 @@ class PhaseContext:
         try:
             self._run._record(error_behind(error, before), self.phase_name)
         finally:
-            self._phase.left(failed=error is not None and not is_clean_exit(error))
+            failed, counted_out = error is not None and not is_clean_exit(error), list[bool]()
+            try:
+                self._phase.left(counted_out, failed=failed)
+            except BaseException:
+                # Interrupted: the block is left nevertheless, and the phase's end told.
+                self._phase.left(counted_out, failed=failed)
+                raise
 
 
 class _OpenPhase:
@@ -274,23 +282,26 @@ class _OpenPhase:
         self._failed = False
         self._status = PhaseStatus.RUNNING
 
-    def join(self, member: PhaseContext) -> None:
-        """Count a block in; the caller has the lock."""
+    def join(self, member: PhaseContext, joined: list[_OpenPhase]) -> None:
+        """Count a block in, and add this to `joined` in the same step; the caller has the lock."""
         if self.entered == 0:
             self.members = []
             self._begin()
         if not any(other is member for other in self.members):
             member.processed = dict.fromkeys(member.totals, 0)
         # Once for each block, also of one object that several threads enter.
-        self.members.append(member)
+        self.members += (member,)
         self.entered += 1
+        joined += (self,)
 
-    def left(self, *, failed: bool) -> None:
-        """Count a block out; the last one ends the phase."""
+    def left(self, counted_out: list[bool], *, failed: bool) -> None:
+        """Count a block out, unless `counted_out` has that done; the last one ends the phase."""
         try:
             with self.throttle:
                 with _open.lock:
-                    self.entered -= 1
+                    if not counted_out:
+                        self.entered -= 1
+                        counted_out += (True,)
                     self._failed = self._failed or failed
                     if self.entered <= 0:
                         self._status = PhaseStatus.FAILED if self._failed else PhaseStatus.COMPLETED
@@ -341,12 +352,12 @@ class _OpenPhases:
     def _begin(self) -> None:
         self._phases: dict[tuple[SimpleETLTracker, int, str], _OpenPhase] = {}
 
-    def joined(self, member: PhaseContext) -> _OpenPhase:
+    def joined(self, member: PhaseContext, joined: list[_OpenPhase]) -> _OpenPhase:
         """Return the phase that a block is part of from now on, its own where none is open; the caller has the lock."""
         run_id, phase = member._run.run_id, member._phase
         if run_id is not None:
             phase = self._phases.setdefault((member._run.tracker, run_id, member.phase_name), phase)
-        phase.join(member)
+        phase.join(member, joined)
         return phase
 
     def forget(self, phase: _OpenPhase) -> None:

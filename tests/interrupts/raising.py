@@ -179,6 +179,7 @@ def by_thread(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
     while worker.is_alive() and (time.monotonic() < until or not (inside[0] or values)):
         time.sleep(min(seconds, 0.0001))
     # The call may be over by the time that it is raised: then it comes when it has just returned.
+    where = _places(sys._current_frames().get(worker.ident or 0))
     raised = inside[0] and worker.ident is not None and _raise_in(worker.ident, kind) == 1
     left.put(None)
     worker.join()
@@ -187,7 +188,7 @@ def by_thread(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
             raise error
     value = values[0] if values else None
     late = bool(ended and values)
-    return Outcome(raised=bool(raised), came_out=bool(ended and not values), value=value, late=late)
+    return Outcome(raised=bool(raised), came_out=bool(ended and not values), value=value, late=late, where=where)
 
 
 def _in_thread(
