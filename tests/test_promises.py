@@ -11,7 +11,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 PROOFS = (TESTS.parent / "docs" / "promises.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`((?:acceptance|etlwatch|store|tracking_core)/test_\w+\.py(?:::\w+)?)`", PROOFS)))
+NAMED = sorted(
+    set(re.findall(r"`((?:acceptance|etlwatch|interrupts|store|tracking_core)/test_\w+\.py(?:::\w+)?)`", PROOFS))
+)
 
 
 @cache

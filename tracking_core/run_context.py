@@ -260,12 +260,12 @@ class PhaseContext:
         try:
             self._run._record(error_behind(error, before), self.phase_name)
         finally:
-            failed, counted_out = error is not None and not is_clean_exit(error), list[bool]()
+            counted_out: list[bool] = []
             try:
-                self._phase.left(counted_out, failed=failed)
+                self._phase.left(counted_out, failed=error is not None and not is_clean_exit(error))
             except BaseException:
                 # Interrupted: the block is left nevertheless, and the phase's end told.
-                self._phase.left(counted_out, failed=failed)
+                self._phase.left(counted_out, failed=error is not None and not is_clean_exit(error))
                 raise
 
 

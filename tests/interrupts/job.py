@@ -85,12 +85,10 @@ class Job:
     def use_store(self, *, empty_spool: bool) -> None:
         """Let the next call try the store: one that was interrupted late may count as a store that fails."""
         for tracker in (self.tracker, self.old._tracker):  # type: ignore[attr-defined]
-            # A buffered delivery's breaker belongs to the writer's thread.
-            breaker = getattr(tracker._delivery, "_breaker", None)
-            if breaker is not None:
-                breaker.worked()
-                if empty_spool:
-                    tracker._delivery.flush(1)
+            delivery = tracker._delivery
+            delivery._link.breaker.worked()
+            if empty_spool and self.delivery == "immediate":
+                delivery.flush(1)
 
     def stored(self) -> int:
         """Return how many requests the store holds."""
@@ -231,8 +229,7 @@ def usable(job: Job, figures: Figures) -> list[str]:
         print("returned", other, file=sys.stderr)
         faulthandler.dump_traceback()
     figures.requests += other == [True]
-    # After a fault the store is left alone for a second.
-    time.sleep(1.5)
+    job.use_store(empty_spool=True)
     if job.request() is True:
         figures.requests += 1
     else:

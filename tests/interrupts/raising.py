@@ -124,7 +124,13 @@ def at_step(call: Call, step: int, kind: type[BaseException], *, also: str = "co
         if type(error) is not kind:
             raise
         # It may also come when the call has just returned.
-        return Outcome(raised=True, came_out=not values, value=values[0] if values else None, late=bool(values))
+        return Outcome(
+            raised=True,
+            came_out=not values,
+            value=values[0] if values else None,
+            late=bool(values),
+            where="".join(raised),
+        )
     finally:
         gc.enable()
         signal.signal(signal.SIGINT, before)
@@ -164,7 +170,13 @@ def by_timer(call: Call, seconds: float, kind: type[BaseException]) -> Outcome:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except kind:
-        return Outcome(raised=True, came_out=not values, value=values[0] if values else None, late=bool(values))
+        return Outcome(
+            raised=True,
+            came_out=not values,
+            value=values[0] if values else None,
+            late=bool(values),
+            where="".join(raised),
+        )
     finally:
         signal.signal(signal.SIGALRM, before)
     return Outcome(raised=bool(raised), came_out=False, value=values[0], where="".join(raised))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ import pytest
 from tests.interrupts.raising import Late, at_step
 from tests.support.job import ROOT
 from tests.support.ports import free_port
-from tracking_core.process.loading import load
+from tracking_core.process import loading
+from tracking_core.process.loading import aside, load
+from tracking_core.process.locks import start_thread
 
 
-@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
-@pytest.mark.parametrize("store", ["sqlite", "postgres", "nobody"])
+@pytest.mark.parametrize(
+    ("store", "delivery"), [("sqlite", "immediate"), ("postgres", "immediate"), ("nobody", "buffered")]
+)
 def test_a_call_imports_nothing_on_its_own_thread(
     store: str, delivery: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -46,3 +50,22 @@ def test_a_module_is_loaded_aside_and_an_interrupted_caller_leaves_it_importable
         if not outcome.raised:
             break
     assert step > 10
+
+
+def test_a_thread_that_ends_before_it_has_done_anything_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    begin = loading._call
+
+    def hit(work: Callable[[], object], alive: object) -> None:
+        started.append(work)
+        if len(started) == 1:
+            # As CPython 3.11 raises in a new thread what was meant for the one that starts it.
+            raise SystemExit
+        begin(work, alive)
+
+    monkeypatch.setattr(loading, "_call", hit)
+    thread = threading.Thread(target=lambda: None, daemon=True)
+    assert start_thread(thread)
+    assert len(started) == 2
+    aside(lambda: started.append("done"))
+    assert started[-1] == "done"

@@ -1,8 +1,10 @@
 """What an exception from outside leaves at each place of single calls."""
 
 import gc
+import sys
 from decimal import Decimal
 from itertools import count
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,13 +14,14 @@ from tests.support.peek import peek
 from tests.support.ports import free_port
 from tests.tracking_core.test_batch_sender import Bench
 from tests.tracking_core.test_event_queue import error, phase, raw
-from tracking_core import DeliveryReport, SimpleETLTracker
+from tracking_core import DeliveryReport, ETLRunContext, SimpleETLTracker, run_context
 from tracking_core.arguments import number_of, text_of
 from tracking_core.delivery import event_queue as module
 from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.errors import StoreUnavailable
 from tracking_core.failures import message_of
-from tracking_core.process.endings import mark_recorded
+from tracking_core.process.endings import is_stop, mark_recorded
+from tracking_core.run_context import PhaseContext
 from tracking_core.store import open_store
 from tracking_core.store.postgres.pipeline import quiet_pipeline
 
@@ -92,7 +95,7 @@ def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
 
 @pytest.mark.parametrize("verb", ["send", "leave"])
 def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: str) -> None:
-    for step in count(1, 5):
+    for step in count(1, 9):
         bench = Bench()
         bench.begin()
         bench.log(2)
@@ -115,16 +118,37 @@ def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: s
     assert step > 150
 
 
-@pytest.mark.parametrize("waiting", [0, 3])
-def test_what_an_interrupted_call_recorded_is_counted_once(sqlite_store_dsn: str, waiting: int) -> None:
+def test_a_phase_whose_block_is_interrupted_is_over_but_where_its_end_begins() -> None:
+    tracker = SimpleETLTracker("sqlite:////nowhere.db", delivery="buffered")
+    run = ETLRunContext.attached(tracker, 1)
+    left_open = []
+    for step in count(1):
+
+        def block() -> None:
+            with run.phase("load", items=5):
+                pass
+
+        outcome = at_step(block, step, Late)
+        if any(phase.entered for phase in run_context._open._phases.values()):
+            left_open.append(outcome.where)
+            run_context._open._begin()
+        if not outcome.raised:
+            break
+    # Python enters a block's end like any function: what comes at that very moment ends the block without it.
+    begins = PhaseContext.__exit__.__code__.co_firstlineno
+    assert {where.partition(" < ")[0] for where in left_open} <= {f"run_context.py:{begins}"}
+    assert step > 100
+
+
+def test_what_an_interrupted_call_recorded_is_counted_once(sqlite_store_dsn: str) -> None:
     tracker = SimpleETLTracker(sqlite_store_dsn)
     run_id = tracker.start_run("interrupted")
 
     def request() -> bool:
         return tracker.log_request(run_id, "/a", 1, 1, 200, 1, 1)
 
-    for step in count(1, 7):
-        for _ in range(waiting):
+    for step in count(1, 31):
+        for _ in range(step % 3):
             # Interrupted before it reaches the store: it waits in the spool.
             at_step(request, 120, Late)
         outcome = at_step(request, step, Late)
@@ -204,3 +228,9 @@ def test_what_interrupts_a_close_comes_out(sqlite_store_dsn: str) -> None:
         if not outcome.raised:
             break
         assert outcome.came_out or outcome.late
+
+
+def test_a_module_that_another_thread_is_importing_does_not_end_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncio", ModuleType("asyncio"))
+    assert not is_stop(ValueError())
+    assert is_stop(KeyboardInterrupt())

@@ -169,10 +169,12 @@ class DiskSpool:
                 held, self._own = self._own, []
                 if others:
                     held, self._others = held + self._others, []
-                    blocked, self._blocked = self._blocked, None
+                    blocked = self._blocked
                     if blocked is not None:
                         blocked._put_away()
+                        # As there.
                         held += blocked._own
+                        self._blocked = None
             while held and send(held[0], write, until, outcome, self.take_blocked):
                 # Taken out first: a descriptor that is closed twice may be another file's by then.
                 os.close(held.pop(0).descriptor)
@@ -239,8 +241,11 @@ class DiskSpool:
 
     def _put_away(self) -> None:
         """Hold the file that was written to for replay; the next batch opens another."""
+        held: tuple[Held, ...] = ()
         if self._descriptor is not None and self._entry is not None:
-            self._own.append(Held(self._descriptor, self._entry, 0, own=True))
+            held = (Held(self._descriptor, self._entry, 0, own=True),)
+        # No call in these, so that nothing comes in between: what is closed twice may be another's file.
+        self._own += held
         self._descriptor, self._entry, self._length = None, None, 0
 
     def _open(self) -> None:

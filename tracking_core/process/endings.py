@@ -21,9 +21,8 @@ def is_stop(error: BaseException) -> bool:
     """Return whether somebody stopped the block from outside: ctrl-c, or a cancelled task (which ctrl-c becomes)."""
     if isinstance(error, KeyboardInterrupt):
         return True
-    # Looked up, not imported: a job without asyncio need not pay for it.
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+    # Looked up, not imported: a job without asyncio need not pay for it. Another thread may be importing it just now.
+    return isinstance(error, getattr(sys.modules.get("asyncio"), "CancelledError", ()))
 
 
 def error_behind(error: BaseException | None, before: BaseException | None) -> BaseException | None:

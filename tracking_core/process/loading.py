@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import _thread
 import sys
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from tracking_core.process.interrupts import suppress_faults
@@ -23,18 +25,37 @@ def load(*names: str) -> None:
     missing = [name for name in names if not _is_loaded(name)]
     if not missing or _is_importing(sys._getframe()):
         return
-    done: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
         for name in missing:
             with suppress(BaseException):
                 import_module(name)
-        done.put(None)
 
     # None can be started while the interpreter ends, or where the system gives no more.
     with suppress_faults(RuntimeError):
-        _thread.start_new_thread(work, ())
-        done.get()
+        aside(work)
+
+
+class _Alive:
+    """What a thread has for as long as it lives."""
+
+
+def aside(work: Callable[[], object], seconds: float | None = None) -> None:
+    """Do something on a thread of its own, which exceptions from outside do not reach; wait for its end, so long.
+
+    In CPython 3.11 one for the calling thread may hit a thread that it is just starting. It ends then and has done
+    nothing, but is not waited for in vain. RuntimeError where none can be started.
+    """
+    ended: SimpleQueue[object] = SimpleQueue()
+    alive = [_Alive()]
+    _watch = weakref.ref(alive[0], ended.put)
+    _thread.start_new_thread(_call, (work, alive.pop()))
+    with suppress(Empty):
+        ended.get(timeout=seconds)
+
+
+def _call(work: Callable[[], object], _alive: object) -> None:
+    work()
 
 
 def _is_loaded(name: str) -> bool:

@@ -31,6 +31,7 @@ from typing import Self, TypeVar
 
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.loading import aside
 
 _LONGEST_START_S = 5.0
 _all_locks: dict[weakref.ref[ReentrantLock], None] = {}
@@ -130,16 +131,15 @@ def start_thread(thread: threading.Thread | None) -> bool:
     """
     if thread is None:
         return False
-    tried: SimpleQueue[None] = SimpleQueue()
 
     def start() -> None:
         with suppress(RuntimeError):
             thread.start()
-        tried.put(None)
 
-    with suppress_faults(RuntimeError), suppress(Empty):
-        _thread.start_new_thread(start, ())
-        tried.get(timeout=_LONGEST_START_S)
+    for _ in range(2):
+        if thread.ident is None:
+            with suppress_faults(RuntimeError):
+                aside(start, _LONGEST_START_S)
     return thread.ident is not None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable
-from types import TracebackType
+from types import MethodType, TracebackType
 
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.heartbeat import heartbeat
@@ -34,7 +34,9 @@ class Throttle:
     ) -> None:
         """Call `tell`, a bound method which does not keep its object alive, at most once in `interval_s` seconds."""
         self._interval_s = interval_s
-        self._tell = weakref.WeakMethod(tell)
+        assert isinstance(tell, MethodType)
+        # Not a WeakMethod: that has a function called as its object goes, and what interrupts it there is lost.
+        self._teller, self._tell = weakref.ref(tell.__self__), tell.__func__
         self._monotonic = monotonic
         self._next = _AT_ONCE
         # Re-entrant, since a `__del__`, a signal's or a log handler may come in on the thread that holds it.
@@ -76,10 +78,10 @@ class Throttle:
             return False
         try:
             # Another thread may have told it in between.
-            if self._untold and (tell := self._tell()) is not None:
+            if self._untold and (teller := self._teller()) is not None:
                 # Said first: a recorder that logs may lead back here.
                 self.told()
-                tell()
+                self._tell(teller)
         finally:
             self._release()
         return True
