@@ -677,6 +677,34 @@ def test_a_leaving_thread_hands_over_what_the_writer_has_in_its_hands_and_each_i
     assert (closing.emitted, closing.dropped) == (SHIP_MOST + 3_500, SHIP_MOST + 3_500)
 
 
+@pytest.mark.parametrize("store_takes_it", [True, False])
+def test_what_is_given_up_beside_the_writer_is_counted_where_the_writer_puts_it(
+    bench: Bench, store_takes_it: bool
+) -> None:
+    bench.ship()
+    bench.log(30)
+    gives_up = threading.Event()
+    goes_on = threading.Event()
+
+    def slow(_batch: Batch) -> None:
+        gives_up.set()
+        assert goes_on.wait(30)
+        if not store_takes_it:
+            raise StoreUnavailable("down")
+
+    bench.store.on_batch = slow
+    writer = threading.Thread(target=bench.sender.send)
+    writer.start()
+    assert gives_up.wait(30)
+    bench.spool.full = True
+    bench.sender.leave(time.monotonic() + 0.3)
+    assert bench.link.report == DeliveryReport(sent=1, dropped=30)
+    bench.spool.full = False
+    goes_on.set()
+    writer.join()
+    assert bench.link.report == (DeliveryReport(sent=31) if store_takes_it else DeliveryReport(sent=1, spooled=30))
+
+
 def test_without_a_spool_a_leaving_process_sends_the_totals_and_the_words(bench: Bench) -> None:
     bench.ship()
     bench.spool.full = True

@@ -96,7 +96,7 @@ class FinalFlush:
         for item in self._unsent.clear():
             batch = self._light(item, until) if alone else None
             if batch is None:
-                self._unsent.given_up(item)
+                self._unsent.given_up_for_now(item)
             elif light and self._may_join(light[-1], batch):
                 light[-1] = joined(light[-1], batch)
             else:

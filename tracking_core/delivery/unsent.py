@@ -37,6 +37,7 @@ class Unsent:
 
     def _begin(self) -> None:
         self._items: dict[int, Item] = {}
+        self._given_up: dict[int, Item] = {}
         self.tried: set[int | None] = set()
         """Keys of batches that were tried in vain: a store may have seen them."""
 
@@ -109,22 +110,39 @@ class Unsent:
                 self._items[key_of(batch)] = batch
 
     def release(self, item: Item) -> bool:
-        """Keep something no longer; False when another thread has done so, which counts it."""
+        """Keep something no longer; False when another thread has done so, which counts it.
+
+        What a leaving thread has given up while this one was still at work on it is dropped no more.
+        """
+        key = key_of(item)
         with self._moving:
-            return self._items.pop(key_of(item), None) is not None
+            released = self._items.pop(key, None) is not None
+            given_up = self._given_up.pop(key, None)
+        if given_up is not None:
+            self._count_dropped(given_up, -1)
+        return released or given_up is not None
 
     def spooled(self, item: Item) -> None:
         """Count what the spool took."""
         if self.release(item):
             self._link.spooled(item)
 
+    def given_up_for_now(self, item: Item) -> None:
+        """Count as dropped what another thread may still be at work on (see `release`)."""
+        with self._moving:
+            self._given_up[key_of(item)] = item
+        self.given_up(item)
+
     def given_up(self, item: Item) -> None:
         """Count what nobody took, which is no longer here."""
-        rows = numbered_in(item)
-        self.builder.lost(rows)
-        self._link.counts.add(dropped=events_in(item) - sum(rows.values()))
+        self._count_dropped(item, 1)
         self._link.receipts.starts(batch_of(item), "dropped")
         self._link.health.undelivered("dropped")
+
+    def _count_dropped(self, item: Item, sign: int) -> None:
+        rows = numbered_in(item)
+        self.builder.lost({run_id: sign * number for run_id, number in rows.items()})
+        self._link.counts.add(dropped=sign * (events_in(item) - sum(rows.values())))
 
 
 def key_of(item: Item) -> int:
