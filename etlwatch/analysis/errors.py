@@ -1,7 +1,4 @@
-"""Errors by fingerprint over all runs: how often, in how many runs, since when, new or known, and mended or not.
-
-Contains what follows from a store's groups of errors and its words. Every text from the store passes `safe` here.
-"""
+"""Errors by fingerprint, in one run and over all runs: how often, since when, new or known, and mended or not."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from datetime import datetime
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
-__all__ = ["ErrorKind", "groups_of_run", "kind_of"]
+__all__ = ["ErrorKind", "ErrorsOfKind", "group_errors", "groups_of_run", "kind_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,26 +96,46 @@ def kind_of(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsOfKind:
+    """The errors of one run that share a fingerprint, as far as they were read."""
+
+    group: ErrorGroup
+    newest: ErrorRecord
+    kind: ErrorKind | None = None
+    """What all runs have of it; None while nobody has asked."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What they share."""
+        return self.group.fingerprint
+
+
+def group_errors(run: Run, errors: Iterable[ErrorRecord], kinds: Iterable[ErrorKind] = ()) -> list[ErrorsOfKind]:
+    """Return the errors of one run by fingerprint: those that no earlier run had first, then the newest first."""
+    kind_by_fingerprint = {kind.fingerprint: kind for kind in kinds}
+    by_fingerprint: dict[str, list[ErrorRecord]] = {}
+    for error in errors:
+        by_fingerprint.setdefault(error.fingerprint, []).append(error)
+    found = []
+    for fingerprint, members in by_fingerprint.items():
+        newest = max(members, key=lambda error: error.at)
+        group = ErrorGroup(
+            job=run.job,
+            fingerprint=fingerprint,
+            errors=len(members),
+            runs=1,
+            first_at=min(error.at for error in members),
+            last_at=newest.at,
+            run_id=run.run_id,
+            phase=newest.phase,
+            error_type=newest.error_type,
+            message=newest.message,
+        )
+        found.append(ErrorsOfKind(group=group, newest=newest, kind=kind_by_fingerprint.get(fingerprint)))
+    return sorted(found, key=lambda each: (each.kind is not None and each.kind.new, each.group.last_at), reverse=True)
+
+
 def groups_of_run(run: Run, errors: Iterable[ErrorRecord]) -> list[ErrorGroup]:
     """Return the errors of one run by kind, the newest kind first."""
-    kinds: dict[str, list[ErrorRecord]] = {}
-    for error in errors:
-        kinds.setdefault(error.fingerprint, []).append(error)
-    groups = []
-    for fingerprint, members in kinds.items():
-        newest = max(members, key=lambda error: error.at)
-        groups.append(
-            ErrorGroup(
-                job=run.job,
-                fingerprint=fingerprint,
-                errors=len(members),
-                runs=1,
-                first_at=min(error.at for error in members),
-                last_at=newest.at,
-                run_id=run.run_id,
-                phase=newest.phase,
-                error_type=newest.error_type,
-                message=newest.message,
-            )
-        )
-    return sorted(groups, key=lambda group: group.last_at, reverse=True)
+    return [each.group for each in group_errors(run, errors)]

@@ -126,31 +126,31 @@ def _with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:
     return replace(details, coverage=() if cut else coverage_of(found), coverage_cut=cut)
 
 
-def _series(reader: Reader, run: Run, known: Sequence[SeriesCell]) -> tuple[SeriesCell, ...]:
-    """Return a run's series: what is known of it and its end read anew, or all of it where the two do not add up.
+def _series(reader: Reader, run: Run, kept: Sequence[SeriesCell]) -> tuple[SeriesCell, ...]:
+    """Return a run's series: what was read of it and its end read anew, or all of it where the two do not add up.
 
     Cells are counted in the transactions that count the run's requests, so their sum proves that nothing else changed;
     what a spool delivers late changes older ones.
     """
-    if known:
-        since = known[-1].bucket
-        joined = (*(cell for cell in known if cell.bucket < since), *reader.series(run.run_id, since))
+    if kept:
+        since = kept[-1].bucket
+        joined = (*(cell for cell in kept if cell.bucket < since), *reader.series(run.run_id, since))
         if sum(cell.requests for cell in joined) == run.requests:
             return joined
     return tuple(reader.series(run.run_id))
 
 
-def _errors(reader: Reader, run: Run, known: Sequence[ErrorRecord], new: int) -> tuple[ErrorRecord, ...]:
-    """Return a run's newest errors: in a storm those that are new, and what is known of the others.
+def _errors(reader: Reader, run: Run, kept: Sequence[ErrorRecord], new: int) -> tuple[ErrorRecord, ...]:
+    """Return a run's newest errors: in a storm those that are new, and those kept of the others.
 
     They do not change, and each may hold a traceback of 64 KiB. Where as many of the newest as there are new ones are
-    not known, they are the new ones; what arrives late from a spool lies below.
+    not among those kept, they are the new ones; what arrives late from a spool lies below.
     """
-    if known and 0 < new < MOST_ERRORS:
+    if kept and 0 < new < MOST_ERRORS:
         fresh = reader.errors(run.run_id, new)
-        keys = {(error.writer_id, error.seq) for error in known}
+        keys = {(error.writer_id, error.seq) for error in kept}
         if len(fresh) == new and not any((error.writer_id, error.seq) in keys for error in fresh):
-            return (*fresh, *known)[:MOST_ERRORS]
+            return (*fresh, *kept)[:MOST_ERRORS]
     return tuple(reader.errors(run.run_id, MOST_ERRORS)) if run.errors else ()
 
 

@@ -32,15 +32,15 @@ def read_kinds(
     since: datetime,
     limit: int = 100,
     *,
-    known: dict[int, Run] | None = None,
+    ended: dict[int, Run] | None = None,
     jobs: Collection[str] | None = None,
 ) -> list[ErrorKind]:
     """Return the kinds of the errors since a moment, what needs somebody first; raises the reader's StoreError.
 
-    Of `jobs`, None for all. `known` are runs that have ended and need not be asked for; it is added to.
+    Of `jobs`, None for all. `ended` caches runs that have ended; it is added to.
     """
     seen = reader.error_groups(since, limit, jobs=jobs)
-    ended = known if known is not None else {}
+    ended = {} if ended is None else ended
     runs = {group.run_id: ended.get(group.run_id) or reader.run(group.run_id) for group in seen}
     ended.update((run_id, run) for run_id, run in runs.items() if run is not None and run.ended_at is not None)
     return _kinds(reader, seen, runs)
@@ -72,14 +72,14 @@ class _Successes:
     """When phases of jobs last completed, each job asked about once."""
 
     reader: Reader
-    known: dict[str, tuple[list[Run], list[Phase]]] = field(default_factory=dict)
+    by_job: dict[str, tuple[list[Run], list[Phase]]] = field(default_factory=dict)
 
     def of(self, job: str, phase: str | None) -> tuple[str, datetime | None]:
         """Return a phase of a job and when it last completed; '' and the job's success where phases tell nothing."""
-        if job not in self.known:
+        if job not in self.by_job:
             runs = self.reader.runs_of_job(job, _LAST_RUNS)
-            self.known[job] = (runs, self.reader.phases([run.run_id for run in runs]))
-        runs, phases = self.known[job]
+            self.by_job[job] = (runs, self.reader.phases([run.run_id for run in runs]))
+        runs, phases = self.by_job[job]
         if phase is not None and any(each.phase == phase for each in phases):
             completed = [each for each in phases if each.phase == phase and each.status == PhaseStatus.COMPLETED]
             return phase, _latest(each.ended_at for each in completed)
@@ -97,14 +97,14 @@ MOST_FAILED: Final = 20
 """Failed runs, the newest, of which it is asked whether their last error is new."""
 
 HOLDS_S: Final = 60
-"""How long it holds what is known of a kind."""
+"""How long an answer about a kind holds."""
 
-REMEMBERED: Final = 50
-"""Runs whose errors are remembered while the cursor is elsewhere."""
+MOST_KEPT: Final = 50
+"""Runs whose errors are kept while the cursor is elsewhere."""
 
 
 class ErrorKindCache:
-    """What is known of kinds of errors. Not thread-safe: one poller owns it."""
+    """Kinds of errors as they were read. Not thread-safe: one poller owns it."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], tuple[int, ErrorGroup]] = {}
@@ -119,7 +119,7 @@ class ErrorKindCache:
         held = self._errors.get(run.run_id)
         if held is None or held[0] != run.errors:
             self._errors[run.run_id] = (run.errors, reader.errors(run.run_id, ERRORS_IN_HAND))
-            while len(self._errors) > REMEMBERED:
+            while len(self._errors) > MOST_KEPT:
                 del self._errors[next(iter(self._errors))]
         seen = groups_of_run(run, self._errors[run.run_id][1])
         always = self._named(reader, [group.key for group in seen], int(now_s))
@@ -148,7 +148,7 @@ class ErrorKindCache:
     def _named(
         self, reader: Reader, kinds: Sequence[tuple[str, str]], now_s: int
     ) -> Mapping[tuple[str, str], ErrorGroup]:
-        """Ask for the kinds that are not known, or were asked for long ago."""
+        """Ask for the kinds that were never asked for, or long ago."""
         held = self._groups
         stale = [each for each in dict.fromkeys(kinds) if each not in held or now_s - held[each][0] >= HOLDS_S]
         if stale:

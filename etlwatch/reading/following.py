@@ -22,7 +22,7 @@ PAGE: Final = 200
 MOST_ERRORS: Final = 10_000
 """Errors read at one look, since their texts are long; of more the oldest are passed over, and `cut` is set."""
 
-REMEMBERED: Final = 20_000
+MOST_KEPT: Final = 20_000
 
 
 class RunFollower:
@@ -52,12 +52,12 @@ class RunFollower:
         return [run for run in seen if self._states.get(run.run_id) != run.state]
 
     def told(self) -> None:
-        """Remember what was seen at the last look."""
+        """Keep what was seen at the last look, so that it is not told again."""
         self._states = {run.run_id: run.state for run in self._seen}
         self._newest = _place(self._seen[-1]) if self._seen else None
 
     def _begun(self, reader: Reader) -> Sequence[Run]:
-        """Read the newest runs, as far back as the newest that is known."""
+        """Read the newest runs, as far back as the newest that was seen."""
         runs = page = reader.recent_runs(PAGE)
         while self._newest is not None and len(page) == PAGE and _place(page[-1]) > self._newest:
             page = reader.recent_runs(PAGE, before=_place(page[-1]))
@@ -106,11 +106,11 @@ class ErrorFollower:
         return [error for error in self._seen if _key(error) not in self._told]
 
     def told(self) -> None:
-        """Remember what was seen at the last look."""
+        """Keep what was seen at the last look, so that it is not told again."""
         for error in self._seen:
             self._told[_key(error)] = None
             self._told.move_to_end(_key(error))
-        while len(self._told) > REMEMBERED:
+        while len(self._told) > MOST_KEPT:
             self._told.popitem(last=False)
         self._looked = True
 

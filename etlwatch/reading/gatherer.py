@@ -109,7 +109,7 @@ class Watch:
 
 
 class Gatherer:
-    """Ask a reader what a Watch needs, remembering what cannot have changed."""
+    """Ask a reader what a Watch needs, again only what may have changed."""
 
     def __init__(
         self,
@@ -134,10 +134,10 @@ class Gatherer:
         self.forget()
 
     def forget(self) -> None:
-        """Forget every answer: after a lost connection, and when somebody asks for a fresh look."""
+        """Forget every answer: after a lost connection, and when somebody asks for everything anew."""
         self._listing = Listing()
-        self._facts = ListedRunCache(errors_a_poll=self._errors_a_poll)
-        self._known_errors = ErrorKindCache()
+        self._listed_runs = ListedRunCache(errors_a_poll=self._errors_a_poll)
+        self._error_kinds = ErrorKindCache()
         self._fleet_key: tuple[Grid, Window] | None = None
         self._fleet = FleetSeries()
         self._details.forget()
@@ -147,20 +147,20 @@ class Gatherer:
     def read(self, reader: Reader, watch: Watch) -> Snapshot:
         """Return one snapshot; raises the reader's StoreError. Not thread-safe: one poller owns a gatherer."""
         began = self._monotonic()
-        facts = self._facts
+        cache = self._listed_runs
         with reader.one_view():
             now = reader.now()
             now_s = now.timestamp()
             listed = self._listing.read(reader, watch.limit, at_s=began, job=watch.job)
-            changed = facts.renew(reader, listed.runs)
+            changed = cache.renew(reader, listed.runs)
             if watch.endpoints:
-                facts.renew_endpoints(reader, now_s)
+                cache.renew_endpoints(reader, now_s)
             health = self._health.read(
                 reader,
                 listed.runs,
                 now=now,
-                phases=facts.phases,
-                living=facts.living,
+                phases=cache.phases,
+                living=cache.living,
                 changed=changed,
                 every_job=True,
             )
@@ -177,13 +177,13 @@ class Gatherer:
                 job=watch.job,
                 complete=listed.complete,
                 living=listed.living,
-                phases=facts.phases,
-                percentiles=facts.percentiles,
-                rates=self._rates(reader, facts.living, now_s),
-                last_errors=facts.last_errors,
-                new_errors=self._known_errors.new_among(reader, listed.runs, facts.last_errors, now_s),
+                phases=cache.phases,
+                percentiles=cache.percentiles,
+                rates=self._rates(reader, cache.living, now_s),
+                last_errors=cache.last_errors,
+                new_errors=self._error_kinds.new_among(reader, listed.runs, cache.last_errors, now_s),
                 kinds=self._kinds(reader, listed.runs, watch.in_hand, now_s),
-                endpoints=facts.endpoints if watch.endpoints else {},
+                endpoints=cache.endpoints if watch.endpoints else {},
                 fleet=self._read_fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),
                 details=_in_state_of(health.runs, self._details.read(reader, watch.open_run, now_s)),
@@ -197,7 +197,7 @@ class Gatherer:
     ) -> Mapping[int, tuple[ErrorKind, ...]]:
         """Ask which errors of the run under the cursor are new."""
         run = next((run for run in runs if run.run_id == run_id), None) if run_id is not None else None
-        kinds = self._known_errors.kinds(reader, run, now_s)
+        kinds = self._error_kinds.kinds(reader, run, now_s)
         return {run.run_id: kinds} if run is not None else {}
 
     def _rates(self, reader: Reader, living: Iterable[Run], now_s: float) -> Mapping[int, Rates]:
@@ -251,7 +251,7 @@ class _Side:
 
 
 class BoardCache:
-    """Answer what a board asks for. Not thread-safe: one poller owns it."""
+    """The board on screen, read again only where it may have changed. Not thread-safe: one poller owns it."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, *, at_once: bool = False) -> None:
         """Prepare; `at_once` reads the histories of all jobs in one poll."""
@@ -291,7 +291,7 @@ class BoardCache:
         at = self._monotonic()
         if self._errors is None or at - self._errors[0] >= ERRORS_EVERY_S:
             since = now - timedelta(seconds=asked.window_s)
-            kinds = read_kinds(reader, since, MOST_KINDS, known=self._ended)
+            kinds = read_kinds(reader, since, MOST_KINDS, ended=self._ended)
             self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds), cut=len(kinds) >= MOST_KINDS))
         return self._errors[1]
 
@@ -313,7 +313,7 @@ class BoardCache:
         if run is None:
             return RunDetails(run=None, run_id=run_id)
         stamp = (run.status, run.requests, run.errors, run.progress_at, run.ended_at)
-        known = self._sides.get(run_id)
-        if known is None or known.stamp != stamp:
-            known = self._sides[run_id] = _Side(stamp, read_side(reader, run))
-        return replace(known.details, run=listed or run)
+        side = self._sides.get(run_id)
+        if side is None or side.stamp != stamp:
+            side = self._sides[run_id] = _Side(stamp, read_side(reader, run))
+        return replace(side.details, run=listed or run)

@@ -154,25 +154,25 @@ class HealthReader:
         """
         if living is None:
             living = [run for run in runs if run.status == RunStatus.RUNNING]
-        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        beating = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
         self._note_completions(runs if changed is None else changed)
-        self._read_pasts(reader, runs, heard, every_job=every_job)
-        baselines = {job: known.baseline for job, known in self._baselines.items()}
+        self._read_baselines(reader, runs, beating, every_job=every_job)
+        baselines = {job: kept.baseline for job, kept in self._baselines.items()}
         if phases is None:
-            phases = _by_run(reader.phases([run.run_id for run in heard])) if heard else {}
+            phases = _by_run(reader.phases([run.run_id for run in beating])) if beating else {}
         health = health_of_runs(
             runs,
             now=now,
             living=living,
             baselines={
                 run.job: baselines[run.job]
-                for run in heard
+                for run in beating
                 if run.job in baselines and self._baselines[run.job].in_full
             },
             phases=phases,
-            series=self._own_traffic(reader, heard, now),
-            endpoints=self._own_endpoints(reader, heard, now, baselines),
-            departures=self._own_departures(reader, heard, now, baselines),
+            series=self._own_traffic(reader, beating, now),
+            endpoints=self._own_endpoints(reader, beating, now, baselines),
+            departures=self._own_departures(reader, beating, now, baselines),
             thresholds=self._thresholds,
         )
         return replace(health, baselines=baselines)
@@ -187,10 +187,10 @@ class HealthReader:
         """
         limits = self._thresholds
         living = [run for run in runs if run.status == RunStatus.RUNNING]
-        heard = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
-        baselines = read_baselines(reader, {run.job for run in heard}, in_full=False)
-        slow = [run for run in heard if self._is_slow(run, baselines, now)]
-        still = [run for run in heard if may_be_stalled(run, now=now, thresholds=limits)]
+        beating = [run for run in living if run.state != "lost" and (jobs is None or run.job in jobs)]
+        baselines = read_baselines(reader, {run.job for run in beating}, in_full=False)
+        slow = [run for run in beating if self._is_slow(run, baselines, now)]
+        still = [run for run in beating if may_be_stalled(run, now=now, thresholds=limits)]
         traced = {run.job for run in slow[:MOST_SLOW]}
         baselines |= read_baselines(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
         baselines |= read_baselines(reader, traced)
@@ -200,23 +200,23 @@ class HealthReader:
             living=living,
             baselines=baselines,
             phases=_by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
-            series=self._own_traffic(reader, heard, now),
+            series=self._own_traffic(reader, beating, now),
             endpoints=self._own_endpoints(reader, slow, now, baselines),
             departures=self._own_departures(reader, slow, now, baselines),
             thresholds=limits,
         )
 
     def _note_completions(self, runs: Iterable[Run]) -> None:
-        """Remember of each job when its newest completed run ended."""
+        """Note of each job when its newest completed run ended."""
         for run in runs:
             if run.status == RunStatus.COMPLETED and run.ended_at is not None:
                 self._completed_at[run.job] = max(self._completed_at.get(run.job, run.ended_at), run.ended_at)
 
-    def _read_pasts(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
+    def _read_baselines(self, reader: Reader, runs: Iterable[Run], living: Iterable[Run], *, every_job: bool) -> None:
         listed = dict.fromkeys(map(_job_of, runs))
         full = dict.fromkeys(run.job for run in living)
         wanted = [*full, *(job for job in listed if job not in full)] if every_job else [*full]
-        self._baselines = {job: known for job, known in self._baselines.items() if job in listed}
+        self._baselines = {job: kept for job, kept in self._baselines.items() if job in listed}
         completed_at = self._completed_at = {job: at for job, at in self._completed_at.items() if job in listed}
         began = self._monotonic()
         stale = [job for job in wanted if self._is_stale(job, completed_at.get(job), in_full=job in full, at=began)]
@@ -234,10 +234,10 @@ class HealthReader:
                 return
 
     def _is_stale(self, job: str, completed_at: datetime | None, *, in_full: bool, at: float) -> bool:
-        known = self._baselines.get(job)
-        if known is None or (in_full and not known.in_full) or at - known.read_at >= BASELINE_HOLDS_S:
+        kept = self._baselines.get(job)
+        if kept is None or (in_full and not kept.in_full) or at - kept.read_at >= BASELINE_HOLDS_S:
             return True
-        return completed_at is not None and (known.completed_at is None or completed_at > known.completed_at)
+        return completed_at is not None and (kept.completed_at is None or completed_at > kept.completed_at)
 
     def _own_traffic(self, reader: Reader, living: Iterable[Run], now: datetime) -> Mapping[int, Sequence[SeriesCell]]:
         """Ask for the latest hour of the runs that were throttled at all."""
@@ -251,7 +251,7 @@ class HealthReader:
     def _own_departures(
         self, reader: Reader, living: Iterable[Run], now: datetime, baselines: Mapping[str, JobBaseline]
     ) -> Mapping[int, Departure]:
-        """Ask for the day of slow runs, and conclude since when they are not what their jobs usually are."""
+        """Ask for the day of slow runs, and return since when they are not what their jobs usually are."""
         slow = {run.run_id: run for run in living if self._is_slow(run, baselines, now)}
         asked = tuple(slow)[:MOST_SLOW]
         slot = int(now.timestamp()) // DAY_EVERY_S
@@ -261,8 +261,8 @@ class HealthReader:
                 run_id: departure_of(cells, baselines[slow[run_id].job], began=slow[run_id].started_at, now=now)
                 for run_id, cells in days.items()
             }
-            known = {run_id: departed for run_id, departed in found.items() if departed is not None}
-            self._departures = ((slot, asked), known)
+            departures = {run_id: departed for run_id, departed in found.items() if departed is not None}
+            self._departures = ((slot, asked), departures)
         return self._departures[1] if asked else {}
 
     def _own_endpoints(

@@ -1,4 +1,4 @@
-"""The histories of jobs, read from the store and remembered until something changes.
+"""The histories of jobs, read from the store and kept until something changes.
 
 Contains which questions a job's line needs and when they are asked again. A job costs two or three short questions;
 it is read again when a run of it has begun or ended among the runs at hand, and after a while in any case.
@@ -70,8 +70,8 @@ def read_rows(
     rows = {job: build_job(own, now=now, living=living, zone=zone) for job, own in histories.items() if own.runs}
     late = [job for job, row in rows.items() if _begins_often(histories[job].starts) and _hangs_on_more(row)]
     for job, starts in _more_starts(reader, late).items():
-        known = histories[job]
-        fuller = history_of(job, known.runs, baseline=known.baseline, starts=starts, zone=zone)
+        history = histories[job]
+        fuller = history_of(job, history.runs, baseline=history.baseline, starts=starts, zone=zone)
         rows[job] = build_job(fuller, now=now, living=living, zone=zone)
     return list(rows.values())
 
@@ -116,7 +116,7 @@ def _more_starts(reader: Reader, jobs: Collection[str]) -> dict[str, list[dateti
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _KeptHistory:
     """A history as it was read."""
 
     history: JobHistory
@@ -144,7 +144,7 @@ class JobHistoryCache:
 
     def forget(self) -> None:
         """Forget every answer."""
-        self._known: dict[str, _Known] = {}
+        self._histories: dict[str, _KeptHistory] = {}
         self._names: tuple[str, ...] = ()
         self._names_at: float | None = None
 
@@ -156,21 +156,21 @@ class JobHistoryCache:
         began = self._monotonic()
         stamps = _stamps(runs)
         names = self._all_names(reader, stamps, began)
-        kept = frozenset(names)
-        self._known = {job: known for job, known in self._known.items() if job in kept}
+        listed = frozenset(names)
+        self._histories = {job: kept for job, kept in self._histories.items() if job in listed}
         stale = [job for job in names if self._is_stale(job, stamps.get(job, ()), began)]
         while stale:
             some, stale = stale[:JOBS_AT_ONCE], stale[JOBS_AT_ONCE:]
             for job, history in read_histories(reader, some, self._zone).items():
-                self._known[job] = _Known(history=history, stamp=stamps.get(job, ()), read_at=began)
+                self._histories[job] = _KeptHistory(history=history, stamp=stamps.get(job, ()), read_at=began)
             if self._budget_s is not None and self._monotonic() - began >= self._budget_s:
                 break
-        return tuple(known.history for known in self._known.values() if known.history.runs)
+        return tuple(kept.history for kept in self._histories.values() if kept.history.runs)
 
     @property
     def complete(self) -> bool:
         """Whether every job has been read, or as many as are kept."""
-        return len(self._known) >= min(len(self._names), MOST_JOBS)
+        return len(self._histories) >= min(len(self._names), MOST_JOBS)
 
     @property
     def there_are(self) -> int:
@@ -185,9 +185,9 @@ class JobHistoryCache:
         return self._names[:MOST_JOBS]
 
     def _is_stale(self, job: str, stamp: tuple[object, ...], at: float) -> bool:
-        known = self._known.get(job)
+        kept = self._histories.get(job)
         # A job whose runs are all beyond those at hand has no stamp, and no new run either.
-        return known is None or at - known.read_at >= HOLDS_S or (bool(stamp) and known.stamp != stamp)
+        return kept is None or at - kept.read_at >= HOLDS_S or (bool(stamp) and kept.stamp != stamp)
 
 
 def _stamps(runs: Iterable[Run]) -> dict[str, tuple[object, ...]]:

@@ -70,7 +70,7 @@ def _place(run: Run) -> tuple[datetime, int]:
 
 
 class Listing:
-    """Read the runs that a list shows, remembering the older ones."""
+    """Read the runs that a list shows, the older ones again only now and then."""
 
     def __init__(self) -> None:
         self._older: tuple[Run, ...] = ()
@@ -110,8 +110,8 @@ class Listing:
             older = (*older, *page)
             self._at_end = len(page) < wanted
         self._keep(first, older)
-        known = {older[place].run_id for place in self._places}
-        others = [run for run in living if run.run_id not in known]
+        among_older = {older[place].run_id for place in self._places}
+        others = [run for run in living if run.run_id not in among_older]
         joined = (*first, *older, *sorted(others, key=_place, reverse=True))
         return Listed(joined, self._at_end, _living_of_more(reader, living))
 
@@ -121,13 +121,13 @@ class Listing:
         self._first, self._older = first, older
 
     def _still_older(self, reader: Reader, first: Sequence[Run], living: Iterable[Run], most: int) -> tuple[Run, ...]:
-        """Return what is known below the newest page: of runs that have ended since, as they ended."""
+        """Return the runs below the newest page: of runs that have ended since, as they ended."""
         floor = _place(first[-1])
         slid = [run for run in self._first if _place(run) < floor]
         if not self._older and not slid:
             self._at_end = False
         if len(slid) == len(self._first):
-            # More runs have begun than a page holds: between the two nothing is known.
+            # More runs have begun than a page holds: between the two nothing was read.
             self._at_end = False
             return ()
         if slid or (self._older and _place(self._older[0]) >= floor):
@@ -166,9 +166,9 @@ class Listing:
             return older
         last = _place(page[-1])
         fresh = [run for run in reader.recent_runs(len(page), before=_place(above)) if _place(run) >= last]
-        known = {run.run_id: run for run in page}
+        before = {run.run_id: run for run in page}
         # The same object where nothing changed, so that nothing is asked or drawn again for it.
-        same = [known[run.run_id] if known.get(run.run_id) == run else run for run in fresh]
+        same = [before[run.run_id] if before.get(run.run_id) == run else run for run in fresh]
         return (*older[:begin], *same, *older[begin + len(page) :])
 
 
@@ -179,8 +179,8 @@ def _living_of_more(reader: Reader, living: Sequence[Run]) -> int | None:
 
 def _joined(listed: Sequence[Run], living: Iterable[Run]) -> tuple[Run, ...]:
     """Return the listed runs and those still alive, each once, newest first."""
-    known = {run.run_id for run in listed}
-    others = [run for run in living if run.run_id not in known]
+    ids = {run.run_id for run in listed}
+    others = [run for run in living if run.run_id not in ids]
     return (*listed, *sorted(others, key=_place, reverse=True))
 
 
@@ -194,16 +194,16 @@ ENDPOINTS_EVERY_S: Final = 10
 """How often those of a living run are asked for."""
 
 
-_Fact = TypeVar("_Fact")
+_Part = TypeVar("_Part")
 
 
 class ListedRunCache:
-    """The facts about listed runs. Not thread-safe: one poller owns them."""
+    """What was read of each listed run beside its row. Not thread-safe: one poller owns it."""
 
     def __init__(self, *, errors_a_poll: int = ERRORS_A_POLL) -> None:
         self._errors_a_poll = errors_a_poll
         self._listed: Sequence[Run] = ()
-        self._known: dict[int, Run] = {}
+        self._by_id: dict[int, Run] = {}
         self._living: dict[int, Run] = {}
         self._waiting: dict[int, Run] = {}
         """Runs with errors that their last one was not asked for."""
@@ -222,11 +222,11 @@ class ListedRunCache:
     def renew(self, reader: Reader, runs: Sequence[Run]) -> list[Run]:
         """Ask for what may have changed, endpoints left out; return the runs that are new or have changed.
 
-        Raises the reader's StoreError; the facts then are of no more use.
+        Raises the reader's StoreError; the cache then is of no more use.
         """
-        earlier, changed = self._known, self._changed(runs)
+        earlier, changed = self._by_id, self._changed(runs)
         before = {run.run_id: earlier.get(run.run_id) for run in changed}
-        self._remember(runs, changed)
+        self._note(runs, changed)
         self._renew_phases(reader, changed)
         self._renew_percentiles(reader, changed, before)
         self._renew_last_errors(reader, changed, before)
@@ -237,15 +237,15 @@ class ListedRunCache:
         slot = int(now_s) // ENDPOINTS_EVERY_S
         stamps = {
             run_id: slot if run_id in self._living else run.requests
-            for run_id, run in self._known.items()
+            for run_id, run in self._by_id.items()
             if run.requests
         }
-        known = self._endpoint_stamps
-        stale = [run_id for run_id, stamp in stamps.items() if run_id not in known or known[run_id] != stamp]
+        kept = self._endpoint_stamps
+        stale = [run_id for run_id, stamp in stamps.items() if run_id not in kept or kept[run_id] != stamp]
         asked = stale[:ENDPOINTS_A_POLL]
         if asked:
             self.endpoints = {**self.endpoints, **dict.fromkeys(asked, frozenset()), **reader.endpoint_names(asked)}
-            known.update((run_id, stamps[run_id]) for run_id in asked)
+            kept.update((run_id, stamps[run_id]) for run_id in asked)
 
     def _changed(self, runs: Sequence[Run]) -> list[Run]:
         # Of thousands that are listed most are the same object in the same place.
@@ -253,26 +253,26 @@ class ListedRunCache:
             candidates: Iterable[Run] = compress(runs, map(operator.is_not, runs, self._listed))
         else:
             candidates = runs
-        known = self._known
-        return [run for run in candidates if _differ(known.get(run.run_id), run)]
+        by_id = self._by_id
+        return [run for run in candidates if _differ(by_id.get(run.run_id), run)]
 
-    def _remember(self, runs: Sequence[Run], changed: Iterable[Run]) -> None:
-        known, living = self._known, self._living
+    def _note(self, runs: Sequence[Run], changed: Iterable[Run]) -> None:
+        by_id, living = self._by_id, self._living
         for run in changed:
-            known[run.run_id] = run
+            by_id[run.run_id] = run
             if run.status == RunStatus.RUNNING:
                 living[run.run_id] = run
             else:
                 living.pop(run.run_id, None)
-        if len(known) != len(runs):
-            self._drop(known.keys() - {run.run_id for run in runs})
+        if len(by_id) != len(runs):
+            self._drop(by_id.keys() - {run.run_id for run in runs})
         self._listed = runs
 
     def _drop(self, gone: Collection[int]) -> None:
-        memories: tuple[dict[int, Any], ...] = (self._known, self._living, self._waiting, self._endpoint_stamps)
-        for memory in memories:
+        caches: tuple[dict[int, Any], ...] = (self._by_id, self._living, self._waiting, self._endpoint_stamps)
+        for cache in caches:
             for run_id in gone:
-                memory.pop(run_id, None)
+                cache.pop(run_id, None)
         self.phases = _without(self.phases, gone)
         self.percentiles = _without(self.percentiles, gone)
         self.last_errors = _without(self.last_errors, gone)
@@ -319,7 +319,7 @@ def _differ(one: Run | None, other: Run) -> bool:
     return one is not other and (other.status == RunStatus.RUNNING or one != other)
 
 
-def _without(facts: Mapping[int, _Fact], gone: Collection[int]) -> Mapping[int, _Fact]:
-    if not any(run_id in facts for run_id in gone):
-        return facts
-    return {run_id: fact for run_id, fact in facts.items() if run_id not in gone}
+def _without(parts: Mapping[int, _Part], gone: Collection[int]) -> Mapping[int, _Part]:
+    if not any(run_id in parts for run_id in gone):
+        return parts
+    return {run_id: part for run_id, part in parts.items() if run_id not in gone}

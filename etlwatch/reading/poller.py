@@ -95,7 +95,7 @@ LOOKING_BACK_S: Final = 3_600.0
 
 
 MOST_BASELINES: Final = 1_000
-"""Pasts of jobs that are remembered while somebody looks at one past moment after another."""
+"""Baselines that are kept while somebody looks at one past moment after another."""
 
 
 class Backoff:

@@ -37,6 +37,8 @@ class ScriptedNight:
     stock: Stock
     draw: random.Random
     events: list[tuple[datetime, int, Callable[[], object]]] = field(default_factory=list)
+    every_beat: bool = True
+    """Whether every heartbeat is told; only the last one is stored, and each takes a connection."""
 
     def at(self, moment: datetime, happens: Callable[[], object]) -> None:
         """Let something happen at a moment."""
@@ -115,7 +117,8 @@ class ScriptedNight:
             if number % 4 == 0:
                 told = int(1_000 * share)
                 self.at(moment, lambda at=moment, told=told: self.phase(held[0], "load", at, began, done=told))
-        for second in range(0, int(last * 60) if beats else 0, 20):
+        seconds = range(0, int(last * 60) if beats else 0, 20)
+        for second in seconds if self.every_beat else seconds[-1:]:
             self.at(began + second * SECOND, lambda at=began + second * SECOND: self.beat(held[0], at))
         for minute in errors:
             at = began + minute * MINUTE
@@ -148,9 +151,9 @@ class ScriptedNight:
                 yield at
 
 
-def scripted_night(dsn: str, seed: int = 7) -> ScriptedNight:
+def scripted_night(dsn: str, seed: int = 7, *, every_beat: bool = True) -> ScriptedNight:
     """Return a night that is about to begin, the nights before it told already."""
-    night = ScriptedNight(dsn=dsn, stock=Stock(dsn), draw=random.Random(seed))
+    night = ScriptedNight(dsn=dsn, stock=Stock(dsn), draw=random.Random(seed), every_beat=every_beat)
     for back in range(1, 8):
         for job, minutes in (("steady", 20), ("crm", 12), ("ads", 30), ("files", 15)):
             began = BEGIN - back * DAY + night.draw.uniform(0, 3) * MINUTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,8 +24,11 @@ from etlwatch.reading.details import RunReport
 from etlwatch.reading.following import RunFollower
 from etlwatch.reading.gatherer import AskedErrors, AskedJobs, AskedRuns, Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
+from etlwatch.reading.runs import RunQuery, find_runs
 from tests.etlwatch.cli_program import Program
+from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, scripted_night
+from tests.support.databases import Databases
 from tracking_core.records import Run
 from tracking_core.store import open_store
 
@@ -55,14 +59,20 @@ class Night:
             return Gatherer(at_once=True).read(then, Watch(**watched))
 
 
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    place = f"sqlite:///{tmp_path_factory.mktemp('night') / 'night.db'}"
-    open_store(place).initialize()
-    night = scripted_night(place)
-    night.until(END)
-    yield place
-    night.stock.close()
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def dsn(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            place = stack.enter_context(databases.fresh())
+        else:
+            place = f"sqlite:///{tmp_path_factory.mktemp('night') / 'night.db'}"
+        open_store(place).initialize()
+        night = scripted_night(place, every_beat=False)
+        night.until(END)
+        yield place
+        night.stock.close()
 
 
 @pytest.fixture(params=["now", "then"])
@@ -98,6 +108,17 @@ def test_a_filter_takes_the_same_runs_in_both(night: Night, words: str) -> None:
 
 def asked_by(shown: Snapshot, run: Run) -> frozenset[str]:
     return shown.endpoints.get(run.run_id, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("words", "reads"), [("state:failed", 0), ("state:failed,slow", 1), ("!state:failed", 1), ("", 1)]
+)
+def test_a_filter_that_no_living_run_passes_reads_none(words: str, reads: int) -> None:
+    store = FakeStore(runs=[make_run("a"), make_run("b", lasted_s=60, status="failed", number=2)])
+    reader: Any = store.reader(1.0)
+    found = list(find_runs(reader, RunQuery(filter=RUNS.filter(words))))
+    assert store.asked["live_runs"] == reads
+    assert any(run.status == "failed" for run in found) == (not words.startswith("!"))
 
 
 def test_show_says_what_the_run_screen_says(night: Night) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from etlwatch.analysis.errors import ErrorKind
+from etlwatch.analysis.errors import ErrorKind, ErrorsOfKind, group_errors
 from etlwatch.analysis.verdict import last_line
 from etlwatch.fields.errors import known_text, runs_text, success_text
 from etlwatch.rendering.run.view import RunView
@@ -19,16 +19,12 @@ from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, stamp
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
-from tracking_core.dataclass import dataclass
-from tracking_core.records import ErrorRecord
 
 __all__ = [
-    "ErrorGroup",
     "error_cells",
     "error_columns",
     "error_lines",
     "errors_block",
-    "group_errors",
     "groups_of",
     "groups_text",
     "traceback_lines",
@@ -75,46 +71,15 @@ def error_columns(width: int) -> tuple[Column, ...]:
     return ERRORS_160 if width >= 160 else ERRORS_120 if width >= 110 else ERRORS_80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorGroup:
-    """Errors of one kind in one run."""
-
-    fingerprint: str
-    newest: ErrorRecord
-    oldest: ErrorRecord
-    number: int
-    kind: ErrorKind | None = None
-    """What all runs know of it; None while nobody has asked."""
-
-
-def groups_of(view: RunView) -> list[ErrorGroup]:
+def groups_of(view: RunView) -> list[ErrorsOfKind]:
     """Return the errors of a run by kind, as far as they were read."""
-    return group_errors(view.details.errors, view.details.kinds)
-
-
-def group_errors(errors: Sequence[ErrorRecord], kinds: Sequence[ErrorKind] = ()) -> list[ErrorGroup]:
-    """Return errors by fingerprint: kinds that no earlier run had first, then the newest first."""
-    known = {kind.fingerprint: kind for kind in kinds}
-    groups: dict[str, list[ErrorRecord]] = {}
-    for error in errors:
-        groups.setdefault(error.fingerprint, []).append(error)
-    made = [
-        ErrorGroup(
-            fingerprint=fingerprint,
-            newest=max(members, key=lambda error: error.at),
-            oldest=min(members, key=lambda error: error.at),
-            number=len(members),
-            kind=known.get(fingerprint),
-        )
-        for fingerprint, members in groups.items()
-    ]
-    return sorted(made, key=lambda group: (group.kind is not None and group.kind.new, group.newest.at), reverse=True)
+    return group_errors(view.run, view.details.errors, view.details.kinds)
 
 
 def groups_text(view: RunView) -> str:
     """Say how many errors there are, in how many kinds, and whether only the newest were read."""
     total, read = view.run.errors, len(view.details.errors)
-    groups = len(group_errors(view.details.errors))
+    groups = len({error.fingerprint for error in view.details.errors})
     if not total and not read:
         return "none recorded"
     kinds = f" in {groups} group{'s' if groups != 1 else ''}"
@@ -122,17 +87,17 @@ def groups_text(view: RunView) -> str:
     return f"{count(max(total, read))}{kinds}{newest}"
 
 
-def error_cells(group: ErrorGroup, context: DisplayContext) -> dict[str, Spans]:
+def error_cells(errors: ErrorsOfKind, context: DisplayContext) -> dict[str, Spans]:
     """Return the cells of a group in the list of errors."""
-    newest = group.newest
+    newest = errors.newest
     return {
-        "count": ((context.glyphs.text(f"{count(group.number)}×"), "text bold"),),
-        "first": ((moment(group.oldest.at, context.now, context.zone), "dim"),),
+        "count": ((context.glyphs.text(f"{count(errors.group.errors)}×"), "text bold"),),
+        "first": ((moment(errors.group.first_at, context.now, context.zone), "dim"),),
         "last": ((moment(newest.at, context.now, context.zone), "dim"),),
         "kind": ((safe(newest.error_type), "red"),),
         "where": ((safe(newest.phase or ""), "text"),),
         "message": ((safe(last_line(newest.message)), "text"),),
-        **_known_cells(group.kind, context),
+        **_known_cells(errors.kind, context),
     }
 
 
@@ -156,7 +121,7 @@ def _known_cells(kind: ErrorKind | None, context: DisplayContext) -> dict[str, S
     }
 
 
-def errors_block(groups: Sequence[ErrorGroup], context: DisplayContext, width: int, *, headed: bool) -> list[Spans]:
+def errors_block(groups: Sequence[ErrorsOfKind], context: DisplayContext, width: int, *, headed: bool) -> list[Spans]:
     """Return groups as the overview shows them, a line each, under headers where there is room for them."""
     columns = error_columns(width) if width >= 110 else BLOCK_80
     lines = [headers(columns, width)] if headed and groups else []
@@ -166,20 +131,22 @@ def errors_block(groups: Sequence[ErrorGroup], context: DisplayContext, width: i
     return lines
 
 
-def error_lines(group: ErrorGroup, context: DisplayContext) -> list[Spans]:
+def error_lines(errors: ErrorsOfKind, context: DisplayContext) -> list[Spans]:
     """Return the newest error of a group in full: what, when, where, its message and its traceback."""
-    error = group.newest
+    error = errors.newest
     where = f" in {safe(error.phase)}" if error.phase else ""
     times = f"{stamp(error.at, context.zone)}{where}"
-    if group.number > 1:
-        times += f"; {count(group.number)} alike since {moment(group.oldest.at, context.now, context.zone)}"
+    if errors.group.errors > 1:
+        times += (
+            f"; {count(errors.group.errors)} alike since {moment(errors.group.first_at, context.now, context.zone)}"
+        )
     lines: list[Spans] = [((f" {safe(error.error_type)}", "red bold"), (f"  {times}", "dim"))]
     lines.extend(((f" {line}", "text"),) for line in safe(error.message, newline=True).split("\n"))
-    if group.kind is not None:
-        known = known_text(group.kind, context)
+    if errors.kind is not None:
+        known = known_text(errors.kind, context)
         lines.append((
-            (f" {known[: len('new')]}", "red bold" if group.kind.new else "dim"),
-            (f"{known[len('new') :]}; {success_text(group.kind, context)}", "dim"),
+            (f" {known[: len('new')]}", "red bold" if errors.kind.new else "dim"),
+            (f"{known[len('new') :]}; {success_text(errors.kind, context)}", "dim"),
         ))  # fmt: skip
     lines.append(())
     if error.traceback:

@@ -8,7 +8,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from etlwatch.rendering.run.errors import ErrorGroup, error_cells, error_columns, error_lines, groups_of
+from etlwatch.analysis.errors import ErrorsOfKind
+from etlwatch.rendering.run.errors import error_cells, error_columns, error_lines, groups_of
 from etlwatch.rendering.run.view import RunView
 from etlwatch.rendering.search import MOST_HITS, Hit, find_hits, marked
 from etlwatch.text.display import DisplayContext
@@ -29,12 +30,12 @@ class ErrorsTab(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
         self._display_context: DisplayContext | None = None
-        self._groups: dict[str, ErrorGroup] = {}
+        self._groups: dict[str, ErrorsOfKind] = {}
         self._drawn: object = None
         self.words = ""
         """What is searched for; '' for nothing."""
 
-        self._texts_of: tuple[dict[str, ErrorGroup], dict[str, list[Spans]]] = ({}, {})
+        self._texts_of: tuple[dict[str, ErrorsOfKind], dict[str, list[Spans]]] = ({}, {})
         self._hits: tuple[Hit, ...] = ()
         self._at = 0
 
@@ -47,7 +48,7 @@ class ErrorsTab(Vertical):
         yield ScrollLines(id="traceback")
 
     @property
-    def selected(self) -> ErrorGroup | None:
+    def selected(self) -> ErrorsOfKind | None:
         """The kind under the cursor."""
         key = self.query_one(LineTable).cursor_key
         return self._groups.get(key) if isinstance(key, str) else None
