@@ -265,7 +265,11 @@ def test_leaving_gives_up_on_a_store_that_hangs_and_loses_nothing(
     postgres_store_dsn: str, postgres_proxy: Proxies, delivery: str, way: str, fault: str
 ) -> None:
     proxy = postgres_proxy(postgres_store_dsn)
+    # One way waits as long as a job does; the others wait in the same place.
+    budget_s = 4.0 if way == "exit" else 1.0
     job = f"""
+    import tracking_core.process.exit
+    tracking_core.process.exit.STORE_BUDGET_S = {budget_s}
     trackers = [SimpleETLTracker(DSN) for _ in range(3)]
     runs = [tracker.start_run("leaving") for tracker in trackers]
     for tracker in trackers:

@@ -1,9 +1,12 @@
-"""Fixtures of the tests of commands: the command line in this process, and a store to fill."""
+"""Fixtures of the tests of commands: the command line in this process, a store to fill, a demo with little to do."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from etlwatch.demo import runner
+from etlwatch.demo.runner import JobCall
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 
@@ -20,3 +23,25 @@ def stock(store_dsn: str) -> Iterator[Stock]:
     filled = Stock(store_dsn)
     yield filled
     filled.close()
+
+
+@pytest.fixture
+def quick_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the same jobs run with little to do and an API that answers at once."""
+    monkeypatch.setattr(
+        runner, "_API_ARGUMENTS", ("--latency", "0", "--retry-after", "0", "--broken-page", "opportunities:300")
+    )
+    (tmp_path / "empty").mkdir()
+    once = [
+        JobCall(
+            module=call.module,
+            arguments=(
+                *call.arguments,
+                *(("--pace", "0") if "--pace" in call.arguments else ()),
+                *(("--root", str(tmp_path / "empty")) if call.module.endswith("inventory") else ()),
+            ),
+            expected_status=call.expected_status,
+        )
+        for call in runner.ONCE
+    ]
+    monkeypatch.setattr(runner, "ONCE", tuple(once))

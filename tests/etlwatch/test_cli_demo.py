@@ -9,6 +9,7 @@ from tests.etlwatch.cli_program import Program
 from tests.support.ports import free_port
 
 
+@pytest.mark.usefixtures("quick_demo")
 def test_the_demo_runs_once_shows_its_runs_and_the_command_to_see_them_again(etlwatch: Program, tmp_path: Path) -> None:
     answer = etlwatch("demo")
     assert answer.status == 0

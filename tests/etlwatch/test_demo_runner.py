@@ -16,31 +16,12 @@ SYNC = "etlwatch.demo.crm_sync"
 IMPORT = "etlwatch.demo.conversation_import"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let the same jobs run with little to do and an API that answers at once."""
-    monkeypatch.setattr(
-        runner, "_API_ARGUMENTS", ("--latency", "0", "--retry-after", "0", "--broken-page", "opportunities:300")
-    )
-    (tmp_path / "empty").mkdir()
-    once = [
-        JobCall(
-            module=call.module,
-            arguments=(
-                *call.arguments,
-                *(("--pace", "0") if "--pace" in call.arguments else ()),
-                *(("--root", str(tmp_path / "empty")) if call.module.endswith("inventory") else ()),
-            ),
-            expected_status=call.expected_status,
-        )
-        for call in runner.ONCE
-    ]
-    monkeypatch.setattr(runner, "ONCE", tuple(once))
+pytestmark = pytest.mark.usefixtures("quick_demo")
 
 
-def test_every_job_runs_once_and_one_fails_as_it_should(store_dsn: str) -> None:
-    assert run_once(store_dsn) == 0
-    runs = SimpleETLTracker(store_dsn).get_recent_runs()
+def test_every_job_runs_once_and_one_fails_as_it_should(postgres_store_dsn: str) -> None:
+    assert run_once(postgres_store_dsn) == 0
+    runs = SimpleETLTracker(postgres_store_dsn).get_recent_runs()
     assert sorted((run.job, run.status) for run in runs) == [
         ("conversation-import", "completed"),
         ("conversation-import", "failed"),
@@ -48,7 +29,7 @@ def test_every_job_runs_once_and_one_fails_as_it_should(store_dsn: str) -> None:
         ("inventory", "completed"),
     ]
     assert sum(run.requests for run in runs) > 50
-    with open_store(store_dsn).reader(5.0) as reader:
+    with open_store(postgres_store_dsn).reader(5.0) as reader:
         assert any("direct cause" in error.traceback for error in reader.errors())
     assert psutil.Process().children() == []
 
