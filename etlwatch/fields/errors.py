@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.verdict import last_line
@@ -14,10 +15,10 @@ from tracking_core.dataclass import dataclass
 from tracking_core.identity import format_run_id
 
 if TYPE_CHECKING:
-    from etlwatch.analysis.errors import ErrorKind
+    from etlwatch.analysis.errors import ErrorKind, ErrorsOfKind
     from tracking_core.records import ErrorRecord
 
-__all__ = ["ERRORS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
+__all__ = ["ERRORS", "GROUPS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
 
 LEAST_MESSAGE: Final = (16, 30)
 """Cells below which a message says nothing any more."""
@@ -184,3 +185,60 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
     states_of=lambda kind: ("new" if kind.new else "known", "mended" if kind.mended else "open"),
 )  # fmt: skip
 """Kinds of errors. By need: new ones, those not mended, then the newest first."""
+
+
+def _brief_known(each: ErrorsOfKind, context: DisplayContext, *, shortest: bool) -> Spans:
+    """Return what other runs know of a kind, in brief; nothing while nobody has asked."""
+    kind = each.kind
+    if kind is None:
+        return ()
+    since = moment(kind.seen_since, context.now, context.zone)
+    if kind.new:
+        return (("new", "red bold"), (f" {since}" if shortest else f" since {since}", "dim"))
+    return text(f"in {runs_text(kind)}" if shortest else f"{runs_text(kind)} since {since}", "dim")
+
+
+def _known_in_run(each: ErrorsOfKind, context: DisplayContext) -> Spans:
+    kind = each.kind
+    if kind is None:
+        return ()
+    if kind.new:
+        since = moment(kind.seen_since, context.now, context.zone)
+        return (("new", "red bold"), (f" in this run; first seen {since}", "dim"))
+    return text(known_text(kind, context).replace("known: ", "known  "), "dim")
+
+
+GROUPS: Final[FieldList[ErrorsOfKind]] = FieldList(
+    [
+        Field(
+            key="count", heading="count", width=5, align="right",
+            cell=lambda each, context: text(context.glyphs.text(f"{count(each.group.errors)}×"), "text bold"),
+        ),
+        Field(
+            key="first", heading="first", width=(0, 9),
+            cell=lambda each, context: text(moment(each.group.first_at, context.now, context.zone), "dim"),
+        ),
+        Field(
+            key="last", heading="last", width=9, gap=1,
+            cell=lambda each, context: text(moment(each.newest.at, context.now, context.zone), "dim"),
+        ),
+        Field(
+            key="kind", heading="kind", width=(13, 16, 18), gap=1,
+            cell=lambda each, _: text(safe(each.newest.error_type), "red"),
+        ),
+        Field(
+            key="where", heading="where", width=(8, 10, 14), gap=(1, 1, 2),
+            cell=lambda each, _: text(safe(each.newest.phase or ""), "text"),
+        ),
+        Field(
+            key="message", heading="message", width=(20, 24, 40), gap=(1, 1, 2), grow=(1, 1, 3),
+            cell=lambda each, _: text(safe(last_line(each.newest.message)), "text"),
+        ),
+        Field(key="known", heading="known?", width=(0, 0, 42), grow=1, cell=_known_in_run),
+        Field(key="brief", heading="known?", width=(0, 24, 0), cell=partial(_brief_known, shortest=False)),
+        Field(key="runs", heading="known?", width=(10, 0), gap=1, cell=partial(_brief_known, shortest=True)),
+    ],
+    screen="count first last kind where message known brief runs",
+    layouts=(0, 110, 160),
+)  # fmt: skip
+"""Kinds of the errors of one run."""

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from etlwatch.analysis.errors import ErrorKind, ErrorsOfKind, group_errors
-from etlwatch.analysis.verdict import last_line
-from etlwatch.fields.errors import known_text, runs_text, success_text
+from etlwatch.analysis.errors import ErrorsOfKind, group_errors
+from etlwatch.fields.errors import GROUPS, known_text, success_text
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.columns import Column, headers, laid_out
 from etlwatch.text.display import DisplayContext
@@ -21,8 +20,6 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 
 __all__ = [
-    "error_cells",
-    "error_columns",
     "error_lines",
     "errors_block",
     "groups_of",
@@ -30,32 +27,6 @@ __all__ = [
     "traceback_lines",
 ]
 
-ERRORS_160: Final = (
-    Column(key="count", header="count", width=5, align="right", sortable=False),
-    Column(key="first", header="first", width=9, sortable=False),
-    Column(key="last", header="last", width=9, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=18, gap=1, sortable=False),
-    Column(key="where", header="where", width=14, sortable=False),
-    Column(key="message", header="message", width=40, grow=3, sortable=False),
-    Column(key="known", header="known?", width=42, grow=1, sortable=False),
-)
-ERRORS_120: Final = (
-    Column(key="count", header="count", width=5, align="right", sortable=False),
-    Column(key="first", header="first", width=9, sortable=False),
-    Column(key="last", header="last", width=9, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=16, gap=1, sortable=False),
-    Column(key="where", header="where", width=10, gap=1, sortable=False),
-    Column(key="message", header="message", width=24, gap=1, grow=1, sortable=False),
-    Column(key="brief", header="known?", width=24, sortable=False),
-)
-ERRORS_80: Final = (
-    Column(key="count", header="count", width=5, align="right", sortable=False),
-    Column(key="last", header="last", width=9, gap=1, sortable=False),
-    Column(key="kind", header="kind", width=13, gap=1, sortable=False),
-    Column(key="where", header="where", width=8, gap=1, sortable=False),
-    Column(key="message", header="message", width=20, gap=1, grow=1, sortable=False),
-    Column(key="runs", header="known?", width=10, gap=1, sortable=False),
-)
 BLOCK_80: Final = (
     Column(key="count", width=4, align="right"),
     Column(key="kind", width=12, gap=1),
@@ -64,11 +35,6 @@ BLOCK_80: Final = (
     Column(key="runs", width=15, gap=1),
 )
 """Of the overview in 80 cells, where they stand without headers."""
-
-
-def error_columns(width: int) -> tuple[Column, ...]:
-    """Return the layout of the list of errors for a terminal of `width` cells."""
-    return ERRORS_160 if width >= 160 else ERRORS_120 if width >= 110 else ERRORS_80
 
 
 def groups_of(view: RunView) -> list[ErrorsOfKind]:
@@ -87,46 +53,12 @@ def groups_text(view: RunView) -> str:
     return f"{count(max(total, read))}{kinds}{newest}"
 
 
-def error_cells(errors: ErrorsOfKind, context: DisplayContext) -> dict[str, Spans]:
-    """Return the cells of a group in the list of errors."""
-    newest = errors.newest
-    return {
-        "count": ((context.glyphs.text(f"{count(errors.group.errors)}×"), "text bold"),),
-        "first": ((moment(errors.group.first_at, context.now, context.zone), "dim"),),
-        "last": ((moment(newest.at, context.now, context.zone), "dim"),),
-        "kind": ((safe(newest.error_type), "red"),),
-        "where": ((safe(newest.phase or ""), "text"),),
-        "message": ((safe(last_line(newest.message)), "text"),),
-        **_known_cells(errors.kind, context),
-    }
-
-
-def _known_cells(kind: ErrorKind | None, context: DisplayContext) -> dict[str, Spans]:
-    """Return what other runs know of a kind, at three lengths; nothing where nobody has asked."""
-    if kind is None:
-        return {}
-    since = moment(kind.seen_since, context.now, context.zone)
-    if kind.new:
-        new = ("new", "red bold")
-        return {
-            "known": (new, (f" in this run; first seen {since}", "dim")),
-            "brief": (new, (f" since {since}", "dim")),
-            "runs": (new, (f" {since}", "dim")),
-        }
-    runs = runs_text(kind)
-    return {
-        "known": ((known_text(kind, context).replace("known: ", "known  "), "dim"),),
-        "brief": ((f"{runs} since {since}", "dim"),),
-        "runs": ((f"in {runs}", "dim"),),
-    }
-
-
 def errors_block(groups: Sequence[ErrorsOfKind], context: DisplayContext, width: int, *, headed: bool) -> list[Spans]:
     """Return groups as the overview shows them, a line each, under headers where there is room for them."""
-    columns = error_columns(width) if width >= 110 else BLOCK_80
+    columns = GROUPS.layout(width) if width >= 110 else BLOCK_80
     lines = [headers(columns, width)] if headed and groups else []
     lines += [
-        laid_out(columns, error_cells(group, context), width, ellipsis=context.glyphs.ellipsis) for group in groups
+        laid_out(columns, GROUPS.cells(group, context), width, ellipsis=context.glyphs.ellipsis) for group in groups
     ]
     return lines
 

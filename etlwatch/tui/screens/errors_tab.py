@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from etlwatch.analysis.errors import ErrorsOfKind
-from etlwatch.rendering.run.errors import error_cells, error_columns, error_lines, groups_of
+from etlwatch.fields.errors import GROUPS
+from etlwatch.rendering.run.errors import error_lines, groups_of
 from etlwatch.rendering.run.view import RunView
 from etlwatch.rendering.search import MOST_HITS, Hit, find_hits, marked
 from etlwatch.text.display import DisplayContext
@@ -42,7 +43,7 @@ class ErrorsTab(Vertical):
     def compose(self) -> ComposeResult:
         """Lay out the list above the error."""
         yield LineTable(
-            error_columns(80), empty="no errors were recorded", reversed_columns=1, markable=False, id="error-list"
+            GROUPS.layout(80), empty="no errors were recorded", reversed_columns=1, markable=False, id="error-list"
         )
         yield Rule(id="error-rule")
         yield ScrollLines(id="traceback")
@@ -55,7 +56,7 @@ class ErrorsTab(Vertical):
 
     def lay_out(self, width: int) -> None:
         """Choose the layout for a width in cells."""
-        self.query_one(LineTable).columns = error_columns(width)
+        self.query_one(LineTable).columns = GROUPS.layout(width)
 
     def show(self, view: RunView, context: DisplayContext) -> None:
         """Draw a run's errors."""
@@ -66,7 +67,7 @@ class ErrorsTab(Vertical):
             [
                 Row(
                     key=group.fingerprint,
-                    cells=partial(error_cells, group, context),
+                    cells=partial(GROUPS.cells, group, context),
                     version=(group, context.now.date()),
                 )
                 for group in self._groups.values()
