@@ -18,21 +18,13 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
-from etlwatch.fields.field import FieldList, InCommand, data_field
+from etlwatch.fields.differences import DIFFERENCES
 from etlwatch.fields.runs import run_data
 from etlwatch.reading.details import ERRORS_COMPARED, last_success, read_side
 from etlwatch.reading.health import read_health_of_run
-from etlwatch.rendering.compare import (
-    conclusion,
-    difference_text,
-    is_worse,
-    name_text,
-    run_text,
-    same_text,
-    value_text,
-)
-from etlwatch.text.display import Tone, state_tone
-from etlwatch.text.numbers import UNKNOWN, duration, percent
+from etlwatch.rendering.compare import conclusion, run_text, same_text
+from etlwatch.text.display import state_tone
+from etlwatch.text.numbers import duration
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
@@ -91,46 +83,6 @@ def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_o
     if same:
         yield ""
         yield look.paint(look.shown(same), "dim")
-
-
-def _tone(each: Difference) -> Tone:
-    if not each.remarkable:
-        return "dim"
-    return "amber" if is_worse(each) else ""
-
-
-def _exact(value: float | str | None) -> float | str | None:
-    return round(value, 4) if isinstance(value, int | float) else value
-
-
-DIFFERENCES: FieldList[Difference] = FieldList(
-    [
-        data_field("kind", heading="what", command=InCommand(leaves=3)),
-        data_field("what", command=InCommand(text=lambda each, _: name_text(each), shrinks_to=16)),
-        data_field("measure", lambda each: each.measure or None),
-        data_field("unit"),
-        data_field(
-            "before", lambda each: _exact(each.before), heading="before", align="right",
-            command=InCommand(text=lambda each, _: value_text(each, each.before), shrinks_to=9),
-        ),
-        data_field(
-            "after", lambda each: _exact(each.after), heading="after", align="right",
-            command=InCommand(text=lambda each, _: value_text(each, each.after), shrinks_to=9),
-        ),
-        data_field(
-            "difference", lambda each: _exact(each.difference), heading="difference", align="right",
-            command=InCommand(text=lambda each, _: difference_text(each), tone=_tone),
-        ),
-        data_field("relative", lambda each: _exact(each.relative)),
-        data_field(
-            "share", lambda each: _exact(each.share), heading="share", align="right",
-            command=InCommand(text=lambda each, _: UNKNOWN if each.share is None else percent(each.share)),
-        ),
-        data_field("changed", lambda each: each.remarkable),
-        data_field("note", heading="why", command=InCommand(shrinks_to=12, leaves=1)),
-    ]
-)  # fmt: skip
-"""Values are in `unit`, shares 1.0 for all."""
 
 
 def difference_data(comparison: Comparison) -> list[dict[str, object]]:

@@ -11,20 +11,8 @@ import pytest
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.differences import Difference
 from etlwatch.analysis.snapshot import RunDetails
-from etlwatch.rendering.compare import (
-    COMPARE_80,
-    COMPARE_120,
-    COMPARE_160,
-    brief_lines,
-    compare_cells,
-    compare_columns,
-    conclusion,
-    difference_text,
-    name_text,
-    run_text,
-    same_text,
-    value_text,
-)
+from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text, value_text
+from etlwatch.rendering.compare import brief_lines, conclusion, run_text, same_text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width
@@ -243,12 +231,12 @@ def test_values_and_differences_are_written_in_their_unit(
     assert (value_text(each, before), value_text(each, after), difference_text(each)) == written
 
 
-@pytest.mark.parametrize(("columns", "width"), [(COMPARE_80, 80), (COMPARE_120, 120), (COMPARE_160, 160)])
-def test_every_layout_fits_its_width(columns: tuple, width: int) -> None:
-    assert compare_columns(width) is columns
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_every_layout_fits_its_width(width: int) -> None:
+    columns = DIFFERENCES.layout(width)
     assert 2 + sum(column.width + (column.gap if n else 0) for n, column in enumerate(columns)) <= width
     for each in drawn().differences:
-        cells = compare_cells(each, CONTEXT)
+        cells = DIFFERENCES.cells(each, CONTEXT)
         for column in columns:
             if column.key in ("difference", "share", "bar"):
                 assert spans_width(cells[column.key]) <= column.width, (each.what, column.key)
@@ -261,9 +249,9 @@ def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
         bad, run=replace(bad.run, host="\x1b[31mh\u202e"), phases=(replace(bad.phases[0], phase="\x9bp\x07"),)
     )
     comparison = compare_runs(bad, success(), now=NOW)
-    said = [plain_text(spans) for each in comparison.differences for spans in compare_cells(each, CONTEXT).values()]
+    said = [plain_text(spans) for each in comparison.differences for spans in DIFFERENCES.cells(each, CONTEXT).values()]
     said += [conclusion(comparison, CONTEXT), run_text(bad.run, CONTEXT)]  # type: ignore[arg-type]
     assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
     plain = DisplayContext(datetime.now(NOW.tzinfo), None, ASCII)
     for each in drawn().differences:
-        assert all(plain_text(spans).isascii() for spans in compare_cells(each, plain).values())
+        assert all(plain_text(spans).isascii() for spans in DIFFERENCES.cells(each, plain).values())

@@ -10,18 +10,9 @@ from textual.app import ComposeResult
 from etlwatch.analysis.compare import Comparison, compare_runs
 from etlwatch.analysis.snapshot import RunsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
+from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text, value_text
 from etlwatch.reading.gatherer import AskedRuns, Watch
-from etlwatch.rendering.compare import (
-    COMPARE_80,
-    compare_cells,
-    compare_columns,
-    conclusion,
-    difference_text,
-    name_text,
-    run_text,
-    same_text,
-    value_text,
-)
+from etlwatch.rendering.compare import conclusion, run_text, same_text
 from etlwatch.rendering.lines import Part, labelled, sentence_lines
 from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
@@ -66,7 +57,9 @@ class CompareScreen(DashboardScreen):
         yield SpanLines(id="second")
         yield SpanLines(id="sides")
         yield SpanLines([()], id="gap")
-        yield LineTable(COMPARE_80, empty="reading both runs…", reversed_columns=1, markable=False, id="differences")
+        yield LineTable(
+            DIFFERENCES.layout(80), empty="reading both runs…", reversed_columns=1, markable=False, id="differences"
+        )
         yield SpanLines(id="same")
         yield Footer(id="footer")
 
@@ -89,7 +82,7 @@ class CompareScreen(DashboardScreen):
 
     def _arrange(self) -> None:
         width, height = self.app.size
-        self.query_one(LineTable).columns = compare_columns(width)
+        self.query_one(LineTable).columns = DIFFERENCES.layout(width)
         self.query_one("#second").styles.height = self._conclusion_lines
         self.query_one("#gap").display = height >= 20
         self.query_one("#sides").display = height >= 10
@@ -137,7 +130,7 @@ class CompareScreen(DashboardScreen):
             [
                 Row(
                     key=(each.kind, each.what, each.measure, each.note if each.kind == "error" else ""),
-                    cells=partial(compare_cells, each, context),
+                    cells=partial(DIFFERENCES.cells, each, context),
                     role="plain" if each.remarkable else "dim",
                     version=(each, self.size.width),
                 )
