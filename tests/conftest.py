@@ -7,6 +7,7 @@ PostgreSQL is real and never skipped: a server that cannot start fails the tests
 import contextlib
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -152,10 +153,18 @@ def sqlite_dsn(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'tracking.db'}"
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with an initialised, empty store, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "tracking.db"
+    _initialise_store(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def sqlite_store_dsn(sqlite_dsn: str) -> str:
+def sqlite_store_dsn(sqlite_dsn: str, sqlite_template: Path, tmp_path: Path) -> str:
     """Return the DSN of a fresh SQLite file with an initialised, empty store."""
-    _initialise_store(sqlite_dsn)
+    shutil.copy(sqlite_template, tmp_path / "tracking.db")
     return sqlite_dsn
 
 
