@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ import pytest
 from tests.interrupts.raising import Late, at_step
 from tests.support.job import ROOT
 from tests.support.ports import free_port
-from tracking_core.process import loading
-from tracking_core.process.loading import aside, load
+from tracking_core.process import locks
+from tracking_core.process.loading import load
 from tracking_core.process.locks import start_thread
 
 
@@ -53,19 +53,17 @@ def test_a_module_is_loaded_aside_and_an_interrupted_caller_leaves_it_importable
 
 
 def test_a_thread_that_ends_before_it_has_done_anything_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[object] = []
-    begin = loading._call
+    begin, kept, hit = threading.Thread.start, list[object](), list[bool]()
+    monkeypatch.setattr(sys, "unraisablehook", kept.append)
 
-    def hit(work: Callable[[], object], alive: object) -> None:
-        started.append(work)
-        if len(started) == 1:
+    def hit_once(thread: threading.Thread) -> None:
+        hit.append(True)
+        if len(hit) == 1:
             # As CPython 3.11 raises in a new thread what was meant for the one that starts it.
-            raise SystemExit
-        begin(work, alive)
+            raise Late
+        begin(thread)
 
-    monkeypatch.setattr(loading, "_call", hit)
-    thread = threading.Thread(target=lambda: None, daemon=True)
-    assert start_thread(thread)
-    assert len(started) == 2
-    aside(lambda: started.append("done"))
-    assert started[-1] == "done"
+    monkeypatch.setattr(threading.Thread, "start", hit_once)
+    monkeypatch.setattr(locks, "suppress", lambda *_: nullcontext())
+    assert start_thread(threading.Thread(target=lambda: None, daemon=True))
+    assert (len(hit), len(kept)) == (2, 1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import _thread
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from itertools import starmap
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -36,8 +38,8 @@ def load(*names: str) -> None:
         aside(work)
 
 
-class _Alive:
-    """What a thread has for as long as it lives."""
+class _Once(list[tuple[()]]):
+    """What a thread has until it ends, whoever keeps the exception that ended it."""
 
 
 def aside(work: Callable[[], object], seconds: float | None = None) -> None:
@@ -47,15 +49,12 @@ def aside(work: Callable[[], object], seconds: float | None = None) -> None:
     nothing, but is not waited for in vain. RuntimeError where none can be started.
     """
     ended: SimpleQueue[object] = SimpleQueue()
-    alive = [_Alive()]
-    _watch = weakref.ref(alive[0], ended.put)
-    _thread.start_new_thread(_call, (work, alive.pop()))
+    once = [_Once([()])]
+    _watch = weakref.ref(once[0], ended.put)
+    # All of it is C: no frame, and so no traceback, has what is watched.
+    _thread.start_new_thread(deque[object](maxlen=0).extend, (starmap(work, once.pop()),))
     with suppress(Empty):
         ended.get(timeout=seconds)
-
-
-def _call(work: Callable[[], object], _alive: object) -> None:
-    work()
 
 
 def _is_loaded(name: str) -> bool:
