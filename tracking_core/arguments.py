@@ -33,7 +33,7 @@ _PHASE_STATUSES = frozenset(str(status) for status in PhaseStatus)
 class CallArguments:
     """Reads the arguments of one tracker's calls.
 
-    Not strict: what can be read is read, the rest becomes 0, empty text or None, and `mistaken` is told, with the
+    Not strict: what can be read is read, the rest becomes 0, empty text or None, and `mistaken` is called, with the
     argument's name and what became of it. Where a list of `changes` is given, that is added to it, to be stored.
     Strict: TypeError or ValueError instead.
     """
@@ -248,7 +248,7 @@ def job_name_of(value: object) -> str | None:
 
 
 def phase_status_of(value: object) -> str:
-    """Return a phase's status; ValueError for any other word."""
+    """Return a phase's status; ValueError for anything else."""
     if not isinstance(value, str) or value not in _PHASE_STATUSES:
         raise ValueError(f"status is {value!r}; accepted: {', '.join(PhaseStatus)}")
     return str(value)

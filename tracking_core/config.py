@@ -56,7 +56,7 @@ class StoreLocation:
 
     @property
     def is_embedded_default(self) -> bool:
-        """Whether nobody named a store, so that the user's own SQLite file is it."""
+        """Whether no store was named, so that the user's own SQLite file is used."""
         return not self.named
 
     @property
@@ -231,7 +231,7 @@ def settings(
 
     Raises ConfigurationError (a ValueError) naming the keyword or the variable, its value and what is accepted, and
     TypeError for a number that is none. It is raised when the tracker is made, before there is anything to record: a
-    misspelt switch is said at once, and is not found out about when a run is missing.
+    misspelt switch is reported at once, and not found out when a run is missing.
     """
     environ = os.environ if environ is None else environ
     use_own_patterns(environ)

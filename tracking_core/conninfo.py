@@ -21,7 +21,7 @@ KEYWORDS = frozenset(
     sslkey sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout
     user""".split()  # noqa: SIM905 - a table of words reads better than one word a line
 )
-"""What libpq 18 accepts; the driver's own libpq may be older and then refuses the newest of them itself."""
+"""What libpq 18 accepts; the driver's own libpq may be older and reject the newest of them."""
 
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 URI_SCHEMES = ("postgresql://", "postgres://")
@@ -113,7 +113,7 @@ def parse_pairs(text: str) -> dict[str, str]:
 
 
 def check_keywords(keywords: Mapping[str, str]) -> None:
-    """Raise ValueError for a keyword that libpq does not know, or a port that is no port."""
+    """Raise ValueError for an unknown keyword, or a port that is no port."""
     for position, (keyword, value) in enumerate(keywords.items(), start=1):
         if keyword not in KEYWORDS:
             # Never the word itself: in a list with a missing quote it may be half of a password.

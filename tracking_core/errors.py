@@ -5,10 +5,10 @@
     └── StoreError              the store did not do what was asked
         ├── StoreUnavailable    unreachable, silent beyond the deadline, shutting down, disk full: may heal by itself
         │   └── StoreConflict   it ended a transaction because of another one; the same one may succeed at once
-        ├── StoreRefused        it answered and said no: password, permission, read-only
+        ├── StoreRefused        it answered and refused: password, permission, read-only
         │   └── StoreForbidden  the role lacks a right
         ├── SchemaMissing       it holds none of our tables
-        ├── SchemaNewer         its tables are of a version this program does not know
+        ├── SchemaNewer         its tables are newer than this program
         ├── RowRejected         these values do not fit; sending them again will not help
         └── RowBlocked          a rule of the store stopped these values: a constraint, a trigger, its encoding
 
@@ -54,7 +54,7 @@ class SchemaMissing(StoreError):
 
 
 class SchemaNewer(StoreError):
-    """The store's tables are newer than this program knows; upgrade the program."""
+    """The store's tables are newer than this program; upgrade it."""
 
 
 class RowRejected(StoreError):

@@ -89,12 +89,12 @@ class RunEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseChange:
-    """A phase as its run knows it now; the newest by `at_us` wins, units are merged."""
+    """A phase as it is now; the newest by `at_us` wins, units are merged."""
 
     run_id: int
     phase: str
     position: int | None
-    """From 1; None when the sender does not know, the store then appends."""
+    """From 1; None where that is unknown; the store then appends."""
 
     status: str
     at_us: int
@@ -129,7 +129,7 @@ class RaisedError:
     traceback: str
     fingerprint: str
     many: int = 1
-    """How many it stands for: of a flood that nobody took, one of each kind is left and all are counted."""
+    """How many it stands for: of very many that nothing took, one of each kind is left and all are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class Batch:
     ledger: tuple[LedgerEntry, ...] = ()
 
     def run_ids(self) -> set[int]:
-        """Return every run that this batch says something about."""
+        """Return every run that this batch is about."""
         ids = {key.run_id for key in self.cells}
         if isinstance(self.requests, RequestColumns):
             ids |= self.requests.run_ids()
@@ -201,7 +201,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """What a store says of itself to who is going to write."""
+    """A store's answer to a writer that connects."""
 
     store_us: int
     """The store's clock, microseconds since 1970-01-01Z."""
@@ -210,4 +210,4 @@ class Hello:
     """The newest migration that was applied there."""
 
     known_version: int
-    """The newest one that this program knows."""
+    """The newest one of this program."""

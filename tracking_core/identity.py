@@ -1,4 +1,4 @@
-"""Who is writing: run ids, writer ids, and what a process can say about itself.
+"""Run ids, writer ids, and the facts about a process that a run stores.
 
 A run id is a TSID made by the client, so that a run has its id before any store answers: sign 0, 41 bits of
 milliseconds since 2020-01-01Z, 22 bits that start at random and count up within the process. People see it as 13
@@ -136,7 +136,7 @@ def host_name() -> str:
 
 @lru_cache(maxsize=1)
 def user_name() -> str:
-    """Return the login name, or the numeric user id where the system knows no name."""
+    """Return the login name, or the numeric user id where the system has no name."""
     try:
         load("getpass", "pwd")
         import getpass
@@ -150,7 +150,7 @@ def user_name() -> str:
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """Return what tells this boot of the machine, and this container on it, from others: `BOOT/PID NAMESPACE`.
+    """Return what distinguishes this boot of the machine, and this container on it, from others: `BOOT/PID NAMESPACE`.
 
     Containers of one machine share its boot and may share a host name; their process ids are each their own. '' where
     the system does not say.

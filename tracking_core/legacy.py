@@ -113,7 +113,7 @@ class StatefulETLTracker:
 
 
 class _LoudTracker(SimpleETLTracker):
-    """The new tracker with the old manners."""
+    """The new tracker with the old behaviour."""
 
     def _make_delivery(self) -> Delivery:
         return KeptDelivery(
@@ -139,7 +139,7 @@ class _LoudTracker(SimpleETLTracker):
 
 
 class _AlwaysTry(Breaker):
-    """A breaker that never opens: the old tracker's callers are told of every fault."""
+    """A breaker that never opens: the old tracker raises every fault."""
 
     def may_try(self, now: float) -> bool:  # noqa: ARG002 - the signature is the base's
         """Return True."""

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from tracking_core.dataclass import dataclass
 
 LOST_AFTER_INTERVALS = 3
-"""A run is lost when this many of its own heartbeat intervals have passed in silence."""
+"""A run is lost when this many of its own heartbeat intervals have passed without a beat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liveness:
-    """What a run's state is, since when, and the observation that proves it."""
+    """What a run's state is, since when, and the observation behind it."""
 
     state: str
     """The stored status, or `lost`."""
@@ -24,7 +24,7 @@ class Liveness:
     """When the state began, on the store's clock; None when it is simply the stored status."""
 
     evidence: str = ""
-    """The proof in words, '' when the state is the stored one."""
+    """The evidence, '' when the state is the stored one."""
 
 
 def liveness_of(
@@ -34,7 +34,7 @@ def liveness_of(
     heartbeat_interval_s: float | None,
     now: datetime,
 ) -> Liveness:
-    """Return the verdict on a run from its heartbeat; `now` is the store's clock, as are all stored times."""
+    """Return a run's state from its heartbeat; `now` is the store's clock, as are all stored times."""
     if status != "running" or heartbeat_at is None or not heartbeat_interval_s:
         return Liveness(state=status)
     allowed = timedelta(seconds=LOST_AFTER_INTERVALS * heartbeat_interval_s)

@@ -17,7 +17,7 @@ RawRequest: TypeAlias = tuple[
     float | None,  # status
     float,  # items
     float,  # duration in milliseconds
-    bool,  # throttled, as the caller said it
+    bool,  # throttled, as given
     str | None,  # error
 ]
 """One request as its caller gave it, types checked, ranges not; a bare tuple: making one is on the job's time."""
@@ -34,7 +34,7 @@ class RawPhase(NamedTuple):
     processed: Mapping[str, float]
     memory_mb: float | None
     started_us: int | None = None
-    """When it began, on the job's clock, as told afterwards; None: when its states were told."""
+    """When it began, on the job's clock, as reported afterwards; None: when its states were reported."""
 
     ended_us: int | None = None
     memory_limit_mb: float | None = None

@@ -1,6 +1,6 @@
-"""What is read back from a store: frozen records, one a table, and the words for their states.
+"""What is read back from a store: frozen records, one a table, and their states.
 
-The attributes are the stored columns. Every time is aware UTC, every duration says its unit in its name. Records
+The attributes are the stored columns. Every time is aware UTC, every duration has its unit in its name. Records
 hold no behaviour beyond what follows from their own fields.
 """
 
@@ -49,7 +49,7 @@ class Run:
     command: str
     code_version: str
     evidence: str = ""
-    """The proof of a derived state, in words."""
+    """The evidence for a derived state."""
 
     state_since: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class PhaseSample:
     """Seconds since 1970-01-01Z."""
 
     at: datetime
-    """When in the bucket it was told last: what came before that in the same bucket is not kept."""
+    """When in the bucket it was reported last: what came before that in the same bucket is not kept."""
 
     processed: Mapping[str, int]
     """Cumulative, per unit."""
@@ -237,7 +237,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCount:
-    """How many items the source said it has of an entity."""
+    """How many items the source has of an entity."""
 
     run_id: int
     entity: str
@@ -326,7 +326,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One deed of a person: a switch turned, a clean-up, a run closed."""
+    """One action of a person: a switch turned, a clean-up, a run closed."""
 
     id: int
     at: datetime
@@ -337,7 +337,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a file says of itself that holds one run, and what its judgement needs, of another store."""
+    """The head of a file that holds one run of another store, and what its health needs."""
 
     run_id: int
     made_at: datetime

@@ -1,6 +1,6 @@
 """One HTTP request as a batch carries it, and many of them kept as columns.
 
-A batch holds thousands of requests beside the job's own threads, who want the same interpreter: as columns they are
+A batch holds thousands of requests beside the job's own threads, which need the same interpreter: as columns they are
 checked, counted and handed to a driver in C, and no object is made of any of them unless somebody looks at one.
 """
 
@@ -37,7 +37,7 @@ class RequestRow(NamedTuple):
     items: int
     duration_ms: int
     throttled: bool
-    """As counted: told so by the caller, or status 429."""
+    """As counted: given by the caller, or status 429."""
 
     error: str | None
 

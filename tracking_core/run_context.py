@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracking_core.tracker import SimpleETLTracker
 
 PROGRESS_INTERVAL_S = 1.0
-"""`PhaseContext.update` tells the store at most this often."""
+"""`PhaseContext.update` reports at most this often."""
 
 
 class ETLRunContext:
@@ -220,7 +220,7 @@ class PhaseContext:
         return self._phase.throttle
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let a phase be handed to another process, which tells of it at a pace of its own."""
+        """Let a phase be handed to another process, which reports it at times of its own."""
         return type(self), (self._run, self.phase_name, self.totals), {"processed": self.processed}
 
     def __enter__(self) -> Self:
@@ -230,7 +230,7 @@ class PhaseContext:
         try:
             with _open.lock:
                 self._phase = _open.joined(self, joined)
-            self._phase.tell()
+            self._phase.report()
         except BaseException:
             # Interrupted: the block is not entered, so nobody would leave it.
             for phase in joined:
@@ -241,9 +241,9 @@ class PhaseContext:
     def update(self, **units: int) -> None:
         """Add to what was done, by unit; a negative number counts as 0.
 
-        The store is told about once a second: what this call does not tell is told by a later one, by the phase's end,
+        It is reported about once a second: what this call does not report is sent by a later one, by the phase's end,
         or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run. What comes
-        after the phase's end is not told.
+        after the phase's end is not reported.
         """
         counts = self._run.tracker.arguments.counts("units", units)
         with _open.lock:
@@ -270,11 +270,11 @@ class PhaseContext:
 
 
 class _OpenPhase:
-    """What the open blocks of one phase of one run have done together, and how the run is told of it."""
+    """What the open blocks of one phase of one run have done together, and its reports to the run."""
 
     def __init__(self, member: PhaseContext) -> None:
         self.members = [member]
-        self.throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
+        self.throttle = Throttle(PROGRESS_INTERVAL_S, self._report_progress)
         self._begin()
 
     def _begin(self) -> None:
@@ -305,21 +305,21 @@ class _OpenPhase:
                     self._failed = self._failed or failed
                     if self.entered <= 0:
                         self._status = PhaseStatus.FAILED if self._failed else PhaseStatus.COMPLETED
-                self.throttle.told()
+                self.throttle.reported()
                 self._record()
         finally:
-            # Not before the end is told: of a new phase of this name it must not be the last word.
+            # Not before the end is reported: it must not follow the start of a new phase of this name.
             with _open.lock:
                 if self.entered <= 0:
                     _open.forget(self)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Tell the run how the phase stands."""
         with self.throttle:
-            self.throttle.told()
+            self.throttle.reported()
             self._record()
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         if self._status is PhaseStatus.RUNNING:
             self._record()
 

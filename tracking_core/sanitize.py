@@ -1,4 +1,4 @@
-"""Values made safe at the door, so that no store refuses a row for what stands in it, and no secret is stored.
+"""Values made safe, so that no store rejects a row for its content, and no secret is stored.
 
 What is changed is marked; nothing here raises. Mistakes in a program (a missing argument) are arguments.py's.
 """
@@ -57,7 +57,7 @@ def clean_text(text: str, limit: int = TEXT_BYTES) -> str:
 
 
 def _shortened(text: str, limit: int) -> str:
-    # Imported late: most jobs never say anything that long.
+    # Imported late: most jobs never record anything that long.
     load("tracking_core.failures")
     from tracking_core.failures import keep_ends
 
@@ -75,7 +75,7 @@ def clean_optional(text: str | None) -> str | None:
 
 
 def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return clean names and values; the name tells as well whether a value is a secret."""
+    """Return clean names and values; the name also shows whether a value is a secret."""
     clean = {}
     for name, value in tags.items():
         name, value = clean_key(name), clean_text(value)

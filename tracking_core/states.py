@@ -1,4 +1,4 @@
-"""The words for the states that are stored; apart from the records, so that a job loads no more than it needs."""
+"""The stored states of runs and phases; apart from the records, so that a job loads no more than it needs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class PhaseStatus(StrEnum):
 
 
 SUCCESSFUL_PHASES = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
-"""Phases that are over and need nobody."""
+"""Phases that are over and went well."""
 
 
 PLACE = "place"
-"""The key among a unit's stored counters that tells its place among the units, from 0."""
+"""The key among a unit's stored counters for its place among the units, from 0."""

@@ -17,7 +17,7 @@ _MOST_JOBS = 1024
 
 
 class TrackingSwitch:
-    """The environment's word, one tracker's own flag, and the shared switch as it was last seen.
+    """The environment, one tracker's own flag, and the shared switch as it was last seen.
 
     Every attribute is replaced in one assignment, so threads need no lock: each sees an old or a new value.
     """
@@ -41,15 +41,15 @@ class TrackingSwitch:
         self._own = enabled
         self.refresh()
 
-    def learn(self, jobs: Iterable[str], off: frozenset[str]) -> None:
-        """Take in what a store said: of these jobs, and of any that it named, those in `off` are switched off."""
+    def update(self, jobs: Iterable[str], off: frozenset[str]) -> None:
+        """Apply a store's answer: of these jobs, and of any that it named, those in `off` are switched off."""
         known = {} if len(self._off_by_job) > _MOST_JOBS else dict(self._off_by_job)
         known.update((job, job in off) for job in jobs)
         known.update((job, True) for job in off if job != ALL_JOBS)
         self._all_off, self._off_by_job = ALL_JOBS in off, known
 
-    def learn_job(self, job: str, *, off: bool) -> None:
-        """Take in the answer to a question about one job, the global switch included."""
+    def update_job(self, job: str, *, off: bool) -> None:
+        """Apply the answer about one job, the global switch included."""
         self._off_by_job = {**self._off_by_job, job: off}
 
     def shared_off(self, job: str) -> bool | None:

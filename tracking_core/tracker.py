@@ -93,7 +93,7 @@ class SimpleETLTracker:
         self._switch = TrackingSwitch()
         self._asked_switch = False
         self._last_job: str | None = None
-        # Runs of whoever started this process: it says how they end, by the exit status that it sees.
+        # Runs of the process that started this one, which ends them by the exit status that it sees.
         self._handed: set[int] = set()
         self._blocks: dict[int, weakref.ref[ETLRunContext]] = {}
         self._delivery = self._make_delivery()
@@ -174,13 +174,13 @@ class SimpleETLTracker:
         load("tracking_core.events")
         from tracking_core.events import RunStart
 
-        run_id, said = identity.new_run_id(), sanitize.clean_optional(text)
-        name = sanitize.clean_key(named or identity.job_from_notes(said) or identity.script_name())
+        run_id, cleaned = identity.new_run_id(), sanitize.clean_optional(text)
+        name = sanitize.clean_key(named or identity.job_from_notes(cleaned) or identity.script_name())
         beats = heartbeat.watch(run_id, name, self._heartbeat_settings)
         start = RunStart(
             run_id=run_id,
             job=name,
-            notes=said,
+            notes=cleaned,
             tags=sanitize.clean_tags(labels),
             started_us=time_ns() // 1000,
             host=sanitize.clean_key(identity.host_name()),
@@ -237,7 +237,7 @@ class SimpleETLTracker:
         return self.adopt(self.arguments.run_id(run_id), None)
 
     def adopt(self, run_id: int | None, start: RunStart | None) -> ETLRunContext:
-        """Attach to a run whose start was handed over: the store need not have heard of it yet."""
+        """Attach to a run whose start was handed over: the store need not hold it yet."""
         load("tracking_core.run_context")
         from tracking_core.run_context import ETLRunContext
 
@@ -283,7 +283,7 @@ class SimpleETLTracker:
         return recorded
 
     def note_block(self, block: ETLRunContext) -> None:
-        """Have a run's block told when the run is ended within it."""
+        """Note a run's block, which must not end a run that is ended within it."""
         if block.run_id is not None:
             self._blocks[block.run_id] = weakref.ref(block)
 
@@ -341,7 +341,7 @@ class SimpleETLTracker:
         return known is not None and self._request((known, time_ns() // 1000, *plain, text))
 
     def log_source_count(self, run_id: int | None, entity: str, count: int) -> bool:
-        """Record how many items a source has of an entity; True when recorded. The last word for an entity wins."""
+        """Record how many items a source has of an entity; True when recorded. The last count of an entity wins."""
         known = self.arguments.run_id(run_id)
         name = self.arguments.name("entity", entity)
         items = self.arguments.count("count", count)
@@ -362,9 +362,9 @@ class SimpleETLTracker:
     ) -> bool:
         """Record a phase's state and its counts by unit, cumulative for the phase; True when recorded.
 
-        `status`: pending, running, completed, failed or skipped; any other word leaves the one before. Units not named
-        keep their counts. `started_at` and `ended_at`, of who learns of a phase afterwards; else the moments at which
-        the states were told. A time without a zone is local.
+        `status`: pending, running, completed, failed or skipped; anything else leaves the one before. Units not named
+        keep their counts. `started_at` and `ended_at`, for a phase that is reported afterwards; else the moments of
+        its states. A time without a zone is local.
         """
         read = self.arguments
         known = read.run_id(run_id)
@@ -453,7 +453,7 @@ class SimpleETLTracker:
             self._health.failed(error, self._location.label)
 
     def _is_empty_store(self, error: Exception) -> bool:
-        """Return whether an error only says that nobody has written to the SQLite file yet."""
+        """Return whether an error only means that nothing was written to the SQLite file yet."""
         return isinstance(error, SchemaMissing) and self._location.kind == "sqlite"
 
     # -- the switch --------------------------------------------------------------------------------------------------
@@ -475,7 +475,7 @@ class SimpleETLTracker:
     def _ask_switch(self, job: str) -> None:
         try:
             with self._store().writer(self._settings.deadline) as writer:
-                self._switch.learn_job(job, off=writer.switched_off(job))
+                self._switch.update_job(job, off=writer.switched_off(job))
         except Exception as error:
             if from_outside(error):
                 raise
@@ -486,7 +486,7 @@ class SimpleETLTracker:
         self._switch.set_own(enabled=False)
 
     def enable(self) -> None:
-        """Record through this tracker again; the environment and the shared switch still have their say."""
+        """Record through this tracker again; the environment and the shared switch still apply."""
         self._switch.set_own(enabled=True)
 
     # -- the end -----------------------------------------------------------------------------------------------------

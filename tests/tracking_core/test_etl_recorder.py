@@ -48,8 +48,8 @@ def test_what_is_no_run_is_refused(run: Any, words: str) -> None:
 def test_without_a_recorder_nothing_is_told() -> None:
     reporter = PhaseReporter(None)
     assert not reporter.has_recorder
-    reporter.tell_phase("load", "running")
-    reporter.tell_error("broken", "load")
+    reporter.report_phase("load", "running")
+    reporter.report_error("broken", "load")
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_without_a_recorder_nothing_is_told() -> None:
     ids=["a run", "tracking is off", "somebody else's recorder"],
 )
 def test_only_a_run_with_an_id_is_told_by_another_thread_than_the_job_s(recorder: Any, aside: bool) -> None:
-    assert PhaseReporter(recorder).tells_aside is aside
+    assert PhaseReporter(recorder).reports_aside is aside
 
 
 def test_what_a_recorder_raises_is_warned_of_once_by_type_alone(caplog: pytest.LogCaptureFixture) -> None:
     reporter = PhaseReporter(RecordingRun(failure=OSError("password=hunter2")))
     with caplog.at_level(logging.WARNING, "tracking_core"):
         for _ in range(3):
-            reporter.tell_phase("load", "running")
-            reporter.tell_error("broken", "load")
+            reporter.report_phase("load", "running")
+            reporter.report_error("broken", "load")
     assert [(record.name.partition(".")[0], record.levelname) for record in caplog.records] == [
         ("tracking_core", "WARNING")
     ]
@@ -77,4 +77,4 @@ def test_what_a_recorder_raises_is_warned_of_once_by_type_alone(caplog: pytest.L
 def test_ctrl_c_while_the_run_is_told_is_not_swallowed() -> None:
     reporter = PhaseReporter(RecordingRun(failure=KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        reporter.tell_phase("load", "running")
+        reporter.report_phase("load", "running")

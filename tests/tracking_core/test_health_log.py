@@ -96,7 +96,7 @@ def test_nothing_is_said_while_the_process_leaves(
 ) -> None:
     monkeypatch.setattr(deadlines, "is_leaving", lambda: True)
     HealthLog().failed(StoreUnavailable("x"), LABEL)
-    LogThread().say("warning", "x")
+    LogThread().log("warning", "x")
     assert said.records == []
 
 
@@ -119,14 +119,14 @@ def test_where_no_thread_can_start_it_is_said_at_once(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    LogThread().say("warning", "at once")
+    LogThread().log("warning", "at once")
     assert said.messages == ["at once"]
 
 
 def test_a_forked_child_s_voice_is_not_held_by_its_parent_s_thread(said: pytest.LogCaptureFixture) -> None:
     health = HealthLog()
     health.log_in_thread()
-    health._say.__self__._speaking = True  # type: ignore[attr-defined]
+    health._log.__self__._is_logging = True  # type: ignore[attr-defined]
     begin_in_child()
     health.failed(SchemaMissing("no tables"), LABEL)
     wait_until(lambda: said.records, "it is said")

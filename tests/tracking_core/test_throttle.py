@@ -50,7 +50,7 @@ class Phase:
 
     def end(self) -> None:
         with self.throttle:
-            self.throttle.told()
+            self.throttle.reported()
             self.told.append("completed")
 
 
@@ -256,7 +256,7 @@ def test_a_fork_leaves_what_is_held_back_to_the_parent(clock: ManualClock, monke
     clock.seconds += REPORT_AFTER_S
     assert heartbeat.take_turn() is None
     assert phase.told == [1]
-    phase.throttle.told()
+    phase.throttle.reported()
     phase.update()
     clock.seconds += REPORT_AFTER_S
     heartbeat.take_turn()

@@ -24,7 +24,7 @@ class Delivery(Protocol):
     """The way to one store. Every verb is safe to call from any thread and raises nothing but what is not an Exception.
 
     What a verb returns is "recorded": committed or spooled (immediate), accepted (buffered). It is False when tracking
-    is off, when the store knows of no such run, and when nobody took the event.
+    is off, when the store holds no such run, and when neither store nor spool took the event.
     """
 
     def begin(self, start: RunStart) -> bool:

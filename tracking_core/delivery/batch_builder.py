@@ -60,7 +60,7 @@ class _Draft:
     def undo(self) -> None:
         """Take back the sequence numbers that were drawn, since what has them is put back."""
         for run_id, state in self.states.items():
-            state.seq, state.dropped, state.told_dropped = self.before[run_id]
+            state.seq, state.dropped, state.reported_dropped = self.before[run_id]
 
     def add(self, cells: Mapping[CellKey, Tally]) -> None:
         """Count what these cells count."""
@@ -138,7 +138,7 @@ class BatchBuilder:
         return [self._pending(writer_id, draft) for writer_id, draft in drafts.items()]
 
     def build(self, pending: PendingBatch, go_on: Callable[[], bool]) -> Batch | None:
-        """Return the batch of a pending, None when `go_on` said no in between; other threads get their turns."""
+        """Return the batch of a pending one, None when `go_on` returned False; other threads get their turns."""
 
         def turn() -> bool:
             time.sleep(0)
@@ -157,10 +157,10 @@ class BatchBuilder:
         """
         ledgers: dict[int, list[LedgerEntry]] = {}
         with self._runs.lock:
-            for state in self._runs.told():
+            for state in self._runs.numbered():
                 if (not state.void and state.run_id in run_ids) or state.owes_ledger:
                     entry = state.ledger()
-                    state.told((entry,))
+                    state.note_ledger((entry,))
                     if state.run_id in run_ids:
                         entry = replace(entry, dropped=state.seq)
                     ledgers.setdefault(state.writer_id, []).append(entry)
@@ -207,7 +207,7 @@ class BatchBuilder:
         if draft is None:
             draft = drafts[state.writer_id] = _Draft()
         if run_id not in draft.states:
-            draft.before[run_id] = state.seq, state.dropped, state.told_dropped
+            draft.before[run_id] = state.seq, state.dropped, state.reported_dropped
             draft.states[run_id] = state
         return draft, state
 
@@ -273,7 +273,7 @@ class BatchBuilder:
         self._calls[state.run_id] = self._calls.get(state.run_id, 0) + calls
 
     def spent(self, cpu_s: float) -> None:
-        """Share processor time among the runs whose events were built since this was last said."""
+        """Share processor time among the runs whose events were built since the last call."""
         calls, self._calls = self._calls, {}
         total = sum(calls.values())
         with self._runs.lock:
@@ -290,7 +290,7 @@ class BatchBuilder:
         for state in living:
             emitted = state.seq + (waiting[state.run_id] if state.ended else 0)
             if emitted:
-                state.told_dropped = state.dropped
+                state.reported_dropped = state.dropped
                 ledger.append(
                     LedgerEntry(run_id=state.run_id, emitted=emitted, dropped=state.dropped, overhead=state.overhead())
                 )

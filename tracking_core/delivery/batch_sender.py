@@ -171,7 +171,7 @@ class BatchSender:
 
     def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         receipt = self._link.write(self._connected(), batch, meanwhile)
-        self._link.receipts.learn(batch, receipt)
+        self._link.receipts.apply(batch, receipt)
         return receipt
 
     def _connected(self) -> Writer:

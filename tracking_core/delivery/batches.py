@@ -53,12 +53,12 @@ def events_of(batch: Batch, run_ids: Collection[int]) -> int:
 
 
 def is_empty(batch: Batch) -> bool:
-    """Return whether a batch says nothing at all."""
+    """Return whether a batch carries nothing at all."""
     return not (batch.starts or batch.cells or batch.ledger or events_in(batch))
 
 
 def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
-    """Return a batch without what it says of these runs, their ends excepted."""
+    """Return a batch without these runs, their ends excepted."""
 
     def kept(events: Sequence[E]) -> tuple[E, ...]:
         return tuple(event for event in events if event.run_id not in run_ids)  # type: ignore[attr-defined]
@@ -75,7 +75,7 @@ def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
     )
 
 
-# -- a batch that the store will not have ------------------------------------------------------------------------------
+# -- a batch that the store rejects ------------------------------------------------------------------------------
 
 
 def parts_of(batch: Batch) -> list[Batch]:
@@ -84,17 +84,17 @@ def parts_of(batch: Batch) -> list[Batch]:
     Starts go along with every part: they are taken once. Requests without detail are left out (see `loose_of`).
     """
     empty = only_runs(batch)
-    words = [replace(empty, phases=(change,)) for change in batch.phases]
-    words += [replace(empty, source_counts=(count,)) for count in batch.source_counts]
-    words += [replace(empty, errors=(error,)) for error in batch.errors]
-    words += [replace(empty, ends=(end,)) for end in batch.ends]
+    others = [replace(empty, phases=(change,)) for change in batch.phases]
+    others += [replace(empty, source_counts=(count,)) for count in batch.source_counts]
+    others += [replace(empty, errors=(error,)) for error in batch.errors]
+    others += [replace(empty, ends=(end,)) for end in batch.ends]
     rows = batch.requests
-    halves = [rows] if words else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    halves = [rows] if others else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
     parts = [replace(empty, requests=half, cells=tally(half)) for half in halves if half]
-    parts += words
+    parts += others
     if len(parts) < 2:
         return []
-    # The ledger says how far the writer has come once all of it was sent.
+    # The ledger counts all of it.
     parts[-1] = replace(parts[-1], ledger=batch.ledger)
     return parts
 
@@ -137,7 +137,7 @@ def together(batches: Sequence[Batch]) -> Batch:
 
 
 def of_run(batch: Batch, run_id: int) -> Batch:
-    """Return what a batch says of one run."""
+    """Return the part of a batch that is about one run."""
     others = batch.run_ids() - {run_id}
     part = without_runs(batch, others)
     return replace(part, ends=tuple(end for end in batch.ends if end.run_id == run_id))
@@ -152,7 +152,7 @@ def without_detail(batch: Batch) -> tuple[Batch, dict[int, int]]:
 
 
 def with_short_errors(batch: Batch) -> Batch:
-    """Return a batch whose errors are told in a line each."""
+    """Return a batch whose errors are a line each."""
     if all(error.traceback in ("", LEFT_OUT) and len(error.message) <= _LINE for error in batch.errors):
         return batch
     return replace(batch, errors=tuple(map(shortened, batch.errors)))
@@ -164,7 +164,7 @@ def shortened(error: RaisedError) -> RaisedError:
 
 
 def standing_for(error: RaisedError, many: int) -> RaisedError:
-    """Return an error that stands for so many, itself among them, and says so."""
+    """Return an error that stands for so many, itself among them, with their number in its message."""
     if many == error.many:
         return error
     own_words = error.message.rpartition(_FOR_ALL)[0] if error.many > 1 else error.message

@@ -1,7 +1,7 @@
 """A circuit breaker: after a failure the store is left alone for a while, so that a dead one costs the job nothing.
 
 Closed while the store works. After a failure it is open: nobody may try until the pause is over, then one try is let
-through; its success closes the breaker. A store that refuses at once costs nothing to ask, so for a minute it is asked
+through; its success closes the breaker. A store that fails at once costs nothing to ask, so for a minute it is asked
 every second (a restart is seen within two: P4 of docs/promises.md); after that, and after every try that took its time,
 the pause doubles, up to less than the half minute of P1. Holds no clock: callers bring the time.
 """

@@ -72,9 +72,9 @@ class BufferedDelivery:
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
     def begin(self, start: RunStart) -> bool:
-        """Accept a run's start; False only when the store said a moment ago that tracking is off for its job.
+        """Accept a run's start; False only when the store answered a moment ago that tracking is off for its job.
 
-        What it said longer ago may have changed, so such a run is given its id, and is dropped if it has not.
+        An older answer may have changed, so such a run is given its id, and is dropped if it has not.
         """
         if not self._switch.refresh():
             return False
@@ -181,7 +181,7 @@ class BufferedDelivery:
         return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
 
     def _pause(self) -> None:
-        """End the thread before a fork, and its connection; what is said meanwhile waits for another one."""
+        """End the thread before a fork, and its connection; what is recorded meanwhile waits for another one."""
         thread = self._thread
         self._paused, self._resumes = True, thread is not None
         self._queue.wake()
@@ -225,7 +225,7 @@ class BufferedDelivery:
                     # The time for the store is over.
                     self._sender.leave(time.monotonic() + LATE_SPOOL_TIME_S)
                 return False
-            # A child of multiprocessing that inherited a run may say its first word here.
+            # A child of multiprocessing that inherited a run may record its first event here.
             open_runs.hook()
             thread = daemon_thread(self._loop, "tracking_core writer")
             try:
@@ -272,7 +272,7 @@ class BufferedDelivery:
         try:
             self._sender.send()
         except Exception as error:
-            # The thread outlives whatever one batch does to it; a caller's is told what interrupted it.
+            # The thread outlives whatever one batch does to it; an exception from outside reaches a caller.
             if threading.current_thread() is not self._thread and from_outside(error):
                 raise
             self._link.health.failed(error, "the buffer")

@@ -1,7 +1,7 @@
-"""How the job's clock stands to the store's, so that events carry the store's time (docs/promises.md, P10).
+"""The store's clock against the job's, so that events carry the store's time (docs/promises.md, P10).
 
 Measured with every answer of the store. Between two answers the job's clock may step: that shows against the monotonic
-one, and what was recorded before the step is told from what came after it.
+one, and what was recorded before the step is distinguished from what came after it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ LONGEST_WAIT_US = 5_000_000
 
 
 class ClockOffset:
-    """The store's clock minus the job's, as far as one writer knows it."""
+    """The store's clock minus the job's, as one writer has measured it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.is_known = False
-        """Whether any store has told its clock."""
+        """Whether it was measured at all."""
 
         self._looked_us, self._base_us = self._now()
         # Measured against the monotonic clock, so that a step of the job's clock meanwhile changes nothing. Until the
-        # store has told its clock the job's first one is believed.
+        # store has answered, the job's first one is used.
         self._store_base_us = self._base_us
         self._step_us = 0
         self._before_us = self._looked_us
@@ -37,11 +37,11 @@ class ClockOffset:
 
     @property
     def offset_us(self) -> int:
-        """What is added to a time that the job's clock said at the last look."""
+        """What is added to a time of the job's clock at the last look."""
         return self._store_base_us - self._base_us
 
     def measure(self, store_us: int, asked_s: float) -> None:
-        """Take in the store's clock, asked since this moment of the monotonic clock until now; 0 says nothing."""
+        """Take in the store's clock, asked since this moment of the monotonic clock until now; 0 is no answer."""
         if not store_us:
             return
         self.is_known = True
@@ -65,7 +65,7 @@ class ClockOffset:
         return not self._step_us
 
     def corrected(self, at_us: int) -> int:
-        """Return the store's time for what the job's clock said, not long before the last look."""
+        """Return the store's time for a time of the job's clock, not long before the last look."""
         if self._step_us and self._was_before_the_step(at_us):
             return at_us + self.offset_us + self._step_us
         return at_us + self.offset_us

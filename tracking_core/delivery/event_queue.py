@@ -32,7 +32,7 @@ MOST_LONG_BYTES = 8 * 1024 * 1024
 """Bytes of unusually long texts that wait at the most, in each of the two lanes."""
 
 MOST_EVENTS = 5_000
-"""Words that wait before those that a later one says again are left out, and errors are counted by their kind."""
+"""Other events that wait before those that a later one repeats are left out, and errors are counted by their kind."""
 
 FOLD_FROM = 200
 """So many requests and errors beyond the bounds are added up at a time."""
@@ -44,13 +44,13 @@ SHIP_MOST = 5_000
 
 SHIP_FROM_BYTES = 1024 * 1024
 _WAIT_STEP_S = 0.5
-"""A caller that waits for room is told of it; this is how often it looks whether somebody is still there to tell."""
+"""A caller that waits for room is woken; this is how often it looks whether the writer is still alive."""
 
 Event: TypeAlias = RunStart | RawPhase | RawCount | RawError | RawEnd
 
 
 class EventQueue:
-    """What a job has said and no batch holds yet."""
+    """The events of one tracker that no batch holds yet."""
 
     def __init__(self, *, overload: str) -> None:
         self.waits = overload == "wait"
@@ -78,7 +78,7 @@ class EventQueue:
         self._returned: list[Aggregate] = []
         self._adding = False
         self._late: list[RawRequest | RawError] = []
-        # Told when there is room again.
+        # Set when there is room again.
         self._room = Signal()
         self.writer: threading.Thread | None = None
 
@@ -294,7 +294,7 @@ class EventQueue:
         return event
 
     def _squeeze(self) -> None:
-        """Leave out events about a phase under way or a source that a later one says again; all others stay."""
+        """Leave out events about a running phase or a source that a later one repeats; all others stay."""
         if not self._awake:
             self.wake()
         takes, events = self._takes, self.events[:]
@@ -330,7 +330,7 @@ def _squeezed(events: list[Event]) -> list[Event]:
 
 
 def _subject(event: Event) -> tuple[object, ...] | None:
-    """Return what a event is about, if a later event about the same says all that it says."""
+    """Return what an event is about, if a later event about the same replaces it."""
     if isinstance(event, RawPhase) and event.status == "running":
         return RawPhase, event.run_id, event.phase
     if isinstance(event, RawCount):

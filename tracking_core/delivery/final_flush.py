@@ -89,7 +89,7 @@ class FinalFlush:
         """Send what the spool did not take without its detail, and how far this writer came with its runs."""
         light: list[Batch] = []
         if spooled:
-            # First of all, and whatever the time: without it nobody learns what is missing.
+            # First of all, and whatever the time: without it what is missing is not counted.
             last = time.monotonic() + CLOSING_S
             closing = self._unsent.builder.closing(spooled)
             light += [batch for batch in closing if not self._link.spool.take(batch, last)]

@@ -33,24 +33,24 @@ _WHY = {
 
 
 class HealthLog:
-    """Whether the store takes what it is given, as the log was told."""
+    """Whether the store takes what it is given, as last logged."""
 
     writes_stderr = True
-    """Whether what happens here is the process's own recording, so that stderr is told too."""
+    """Whether this is the process's own recording, so that stderr gets a line too."""
 
     def __init__(self) -> None:
         stderr_report.look()
         self._fault = ""
-        # Guards what was said; never held while logging, since a handler may call the tracker again. Re-entrant, as
+        # Guards what was logged; never held while logging, since a handler may call the tracker again. Re-entrant, as
         # the tracker's other locks are: a signal's handler may come in between.
         self._lock = ReentrantLock()
         self._faults: set[str] = set()
         self._remarks: set[tuple[object, str]] = set()
-        self._say: Callable[[str, str], None] = _say
+        self._log: Callable[[str, str], None] = _log
 
     def log_in_thread(self) -> None:
         """Log on a thread of its own from now on (see `LogThread`)."""
-        self._say = LogThread().say
+        self._log = LogThread().log
 
     @property
     def is_good(self) -> bool:
@@ -64,11 +64,11 @@ class HealthLog:
             if fault in self._faults:
                 return
             self._faults.add(fault)
-        # What a store raises on purpose says it all; anything else needs its name.
-        told = str(error) if isinstance(error, StoreError) else f"{fault}: {error}"
-        where = "" if told.startswith(label) else f"{label}: "
-        self._fault = f"{where}{without_secrets(told)}"
-        self._say("warning", f"the store does not take what it is given, the job goes on: {self._fault}")
+        # What a store raises on purpose is complete; anything else needs its class.
+        text = str(error) if isinstance(error, StoreError) else f"{fault}: {error}"
+        where = "" if text.startswith(label) else f"{label}: "
+        self._fault = f"{where}{without_secrets(text)}"
+        self._log("warning", f"the store does not take what it is given, the job goes on: {self._fault}")
 
     def undelivered(self, kept: str) -> None:
         """Tell stderr, where logging is not configured, that data is `spooled`, waits in `memory` or is `dropped`."""
@@ -83,14 +83,14 @@ class HealthLog:
             recovered = bool(self._faults)
             self._faults.clear()
         if recovered:
-            self._say("info", f"{label}: the store takes what it is given again")
+            self._log("info", f"{label}: the store takes what it is given again")
 
     def version(self, found: int, known: int, label: str) -> None:
         """Warn, once, that the store's tables are of another version than this program's."""
         if found == known or not self._is_new(label, "version"):
             return
         mend = "upgrade etlwatch here" if found > known else "upgrade it with `etlwatch init`"
-        self._say(
+        self._log(
             "warning",
             f"{label} has schema version {found}, this program knows {known}; what both know is written: {mend}",
         )
@@ -99,7 +99,7 @@ class HealthLog:
         """Warn that a run's events were not taken, once a run and reason."""
         if self._is_new(run_id, reason):
             level = "info" if reason == "off" else "warning"
-            self._say(level, f"run {format_run_id(run_id)}: nothing was recorded, {_WHY.get(reason, reason)}")
+            self._log(level, f"run {format_run_id(run_id)}: nothing was recorded, {_WHY.get(reason, reason)}")
 
     def replayed(self, outcome: Replay) -> None:
         """Warn, once for each, of what a replay set aside or had to leave."""
@@ -108,19 +108,17 @@ class HealthLog:
             (outcome.expired, "files of the spool were older than 30 days and were set aside unread as .expired"),
         ):
             if count and self._is_new(None, what):
-                self._say("warning", f"{count:,} {what}")
+                self._log("warning", f"{count:,} {what}")
 
     def mistaken(self, argument: str, what: str) -> None:
         """Warn, once for each argument, that a call was given a value that it cannot use."""
         if self._is_new("argument", argument):
-            self._say("warning", f"{what}; further ones are changed without a word, strict=True raises for them")
+            self._log("warning", f"{what}; further ones are changed silently, strict=True raises for them")
 
     def adjusted(self, what: str) -> None:
         """Warn, once, that a stored value was changed."""
         if self._is_new(None, "adjusted"):
-            self._say(
-                "warning", f"a value was out of range or unreadable: {what}; further ones are changed without a word"
-            )
+            self._log("warning", f"a value was out of range or unreadable: {what}; further ones are changed silently")
 
     def _is_new(self, subject: object, remark: str) -> bool:
         with self._lock:
@@ -133,7 +131,7 @@ class HealthLog:
 
 
 class LogThread:
-    """Logs on a thread of its own, which lives while there is something to say.
+    """Logs on a thread of its own, which lives while there is something to log.
 
     A thread that logs may have to wait for a lock of the job's handler, whose holder may be waiting for that very
     thread: in the midst of `emit` it records something and there is no room, or it flushes. So no thread that anybody
@@ -147,35 +145,35 @@ class LogThread:
         renew_in_child(self._begin)
 
     def _begin(self) -> None:
-        self._words: deque[tuple[str, str]] = deque()
-        self._speaking = False
+        self._messages: deque[tuple[str, str]] = deque()
+        self._is_logging = False
 
-    def say(self, level: str, message: str) -> None:
-        """Have something said soon; where no thread can be started it is said at once, while leaving not at all."""
+    def log(self, level: str, message: str) -> None:
+        """Log something soon; at once where no thread can be started, and not while leaving."""
         if deadlines.is_leaving():
             return
         with self._lock:
-            self._words.append((level, message))
-            if self._speaking:
+            self._messages.append((level, message))
+            if self._is_logging:
                 return
-            self._speaking = True
+            self._is_logging = True
         try:
-            started = start_thread(daemon_thread(self._speak, "tracking_core log"))
+            started = start_thread(daemon_thread(self._log_all, "tracking_core log"))
         except BaseException:
             # Interrupted: a second thread that writes_stderr does no harm.
-            self._speaking = False
+            self._is_logging = False
             raise
         if not started:
-            self._speak()
+            self._log_all()
 
-    def _speak(self) -> None:
+    def _log_all(self) -> None:
         while True:
             with self._lock:
-                if not self._words:
-                    self._speaking = False
+                if not self._messages:
+                    self._is_logging = False
                     return
-                level, message = self._words.popleft()
-            _say(level, message)
+                level, message = self._messages.popleft()
+            _log(level, message)
 
 
 def logger() -> logging.Logger:
@@ -194,7 +192,7 @@ def logger() -> logging.Logger:
     return found
 
 
-def _say(level: str, message: str) -> None:
+def _log(level: str, message: str) -> None:
     if deadlines.is_leaving():
         # A log handler's lock may be held by the very thread that waits for this one to end.
         return

@@ -213,7 +213,7 @@ class ImmediateDelivery:
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
         left_s = max(until - time.monotonic(), 0)
         with self._runs.lock:
-            owing = [state for state in self._runs.told() if state.owes_ledger or state.run_id in self._sums]
+            owing = [state for state in self._runs.numbered() if state.owes_ledger or state.run_id in self._sums]
         for state in owing:
             # Of runs that have ended, or that another process ends.
             batch = partial(self._with_sums, state, ledger=(state.ledger(),))
@@ -292,7 +292,7 @@ class ImmediateDelivery:
                 raise
             return self._not_taken(attempt, state, error)
         self._link.answered()
-        self._link.receipts.learn(attempt.batch(), receipt)
+        self._link.receipts.apply(attempt.batch(), receipt)
         self._count(attempt, state, receipt)
         if not self._link.spool_is_empty:
             self._replay(REPLAY_STEP_S, others=False)
@@ -320,7 +320,7 @@ class ImmediateDelivery:
         refused = receipt.refused.get(state.run_id)
         if refused is None:
             self._link.counts.add(sent=events_in(attempt.batch()), once=attempt)
-            state.told(attempt.batch().ledger)
+            state.note_ledger(attempt.batch().ledger)
             return
         if state.start is None and refused != "off":
             # An id that no store holds.
@@ -338,7 +338,7 @@ class ImmediateDelivery:
         """Spool what an interrupted call may have committed or not: replayed, it is stored once."""
         if self._link.spool.take(attempt.batch(), again=True):
             self._link.spooled(attempt.batch(), once=attempt, reported=False)
-            state.told(attempt.batch().ledger)
+            state.note_ledger(attempt.batch().ledger)
         else:
             self._drop(attempt, state)
 
@@ -352,7 +352,7 @@ class ImmediateDelivery:
         take = spool.take_blocked if isinstance(error, RowBlocked) else spool.take
         if not (off or rejected) and take(batch):
             self._link.spooled(batch, once=attempt)
-            state.told(batch.ledger)
+            state.note_ledger(batch.ledger)
             return Receipt(ended=frozenset(end.run_id for end in batch.ends))
         if not (off or rejected):
             self._add_up(batch, state)
@@ -390,7 +390,7 @@ class ImmediateDelivery:
             if not writers:
                 writers.append(self._link.connect())
             receipt = self._link.write(writers[0], batch)
-            self._link.receipts.learn(batch, receipt)
+            self._link.receipts.apply(batch, receipt)
             return receipt
 
         try:

@@ -20,7 +20,7 @@ from tracking_core.raw_events import RawRequest
 from tracking_core.sanitize import ADJUSTED
 
 MOST_REQUESTS = 10_000
-"""More than ever stand in one pending."""
+"""More than one pending batch ever has."""
 
 ROWS_AT_A_TIME = 250
 """So many are made before other threads get their turn: an event loop of the job must not feel this one."""
@@ -74,7 +74,7 @@ def build(
     go_on: Callable[[], bool] = lambda: True,
     adjusted: Callable[[str], object] = lambda _what: None,
 ) -> Batch | None:
-    """Return the batch of a pending; None as soon as `go_on`, asked before each few rows, says no.
+    """Return the batch of a pending one; None as soon as `go_on`, called before each few rows, returns False.
 
     A request of which no row can be made is left out. `adjusted` is called with what was changed in a row.
     """

@@ -11,7 +11,7 @@ from tracking_core.switch import TrackingSwitch
 
 
 class ReceiptHandler:
-    """Draws the conclusions."""
+    """Applies receipts."""
 
     def __init__(self, runs: RunRegistry, switch: TrackingSwitch, counts: Counts, health: HealthLog) -> None:
         self._runs = runs
@@ -19,15 +19,15 @@ class ReceiptHandler:
         self._counts = counts
         self._health = health
 
-    def learn(self, batch: Batch, receipt: Receipt) -> None:
-        """Take in what the store said of a batch."""
+    def apply(self, batch: Batch, receipt: Receipt) -> None:
+        """Apply the store's answer to a batch."""
         with self._runs.lock:
             states = self._runs.known(batch.run_ids())
-            self._switch.learn([state.job for state in states if state.job is not None], receipt.switched_off)
+            self._switch.update([state.job for state in states if state.job is not None], receipt.switched_off)
             for state in states:
                 reason = receipt.refused.get(state.run_id)
                 if reason is None and not receipt.duplicate and not state.confirmed:
-                    # A duplicate says nothing of today: its runs may have been refused when it was stored.
+                    # Not by a duplicate: its runs may have been refused when it was stored.
                     state.confirmed = True
                     if state.start is not None:
                         self._counts.start(state, "sent")
@@ -36,7 +36,7 @@ class ReceiptHandler:
                     self._counts.start(state, "dropped")
                     self._counts.add(off=1)
                 elif reason == "unknown" and state.start is not None:
-                    # A store that was set back does not hold it any more: the next batch carries it again.
+                    # A store that was restored from a backup: the next batch carries the start again.
                     state.confirmed = False
         off = [run_id for run_id, reason in receipt.refused.items() if reason == "off"]
         if off:
@@ -52,7 +52,7 @@ class ReceiptHandler:
                     self._counts.start(state, where)
 
     def runs_off(self, batch: Batch) -> set[int]:
-        """Return the runs of a batch for whose job tracking was off when the store was last heard."""
+        """Return the runs of a batch for whose job tracking was off when the store last answered."""
         with self._runs.lock:
             states = self._runs.known(batch.run_ids())
             return {state.run_id for state in states if state.job is not None and self._switch.shared_off(state.job)}

@@ -107,7 +107,7 @@ def plain_columns(raws: Sequence[RawRequest], first_seq: int, offset_us: int) ->
         return None
     names = {name: clean_name(name) for name in set(endpoints)}
     if 429 in statuses:
-        throttleds = tuple([said or status == 429 for said, status in zip(throttleds, statuses, strict=True)])
+        throttleds = tuple([given or status == 429 for given, status in zip(throttleds, statuses, strict=True)])
     return (
         run_ids,
         range(first_seq, first_seq + len(raws)),
@@ -131,13 +131,13 @@ def _are_whole(column: Sequence[float | None], most: int) -> bool:
 
 
 def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
-    """Return a phase's state, with what the run's writer remembers of it."""
+    """Return a phase's state, with what its writer has sent of it before."""
     at_us = state.moment(raw.at_us + offset_us)
     phase = clean_name(raw.phase)
     memory_mb = _megabytes(raw.memory_mb)
-    told = state.phases.get(phase)
-    status = raw.status or (told.status if told is not None else "pending")
-    memory = state.told_phase(phase, status, at_us, memory_mb, raw.at_s)
+    known = state.phases.get(phase)
+    status = raw.status or (known.status if known is not None else "pending")
+    memory = state.update_phase(phase, status, at_us, memory_mb, raw.at_s)
     if raw.started_us is not None:
         memory.started_us, memory.started_s = raw.started_us + offset_us, None
     ended_us = None

@@ -11,18 +11,18 @@ from tracking_core.process.forks import renew_in_child
 from tracking_core.process.locks import ReentrantLock
 
 MOST_ENDED_RUNS = 16_384
-"""Ended runs that a long-lived process remembers, so that what arrives after the end goes on with their sequence."""
+"""Ended runs that a long-lived process keeps, so that what arrives after the end goes on with their sequence."""
 
 
 @dataclass(slots=True)
 class PhaseState:
-    """How a phase of a run stands, as far as this writer told it."""
+    """The state of a phase of a run, as this writer reported it."""
 
     position: int | None
     status: str = "pending"
     started_us: int | None = None
     started_s: float | None = None
-    """The same on the monotonic clock; None where it was told afterwards."""
+    """The same on the monotonic clock; None where it was reported afterwards."""
 
     peak_memory_mb: float | None = None
     units: dict[str, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class PhaseState:
 
 @dataclass(slots=True)
 class RunState:
-    """One run, as its writer knows it."""
+    """One run and what its writer has sent of it."""
 
     run_id: int
     writer_id: int
@@ -61,7 +61,7 @@ class RunState:
     dropped: int = 0
     """Sequence numbers whose events were given up."""
 
-    told_dropped: int = 0
+    reported_dropped: int = 0
     """How many of them the last ledger of this run gave."""
 
     calls: int = 0
@@ -74,7 +74,7 @@ class RunState:
     """The longest of them, by the clock."""
 
     last_us: int = 0
-    """The latest moment given to a word that another may overwrite."""
+    """The latest moment given to an event that a later one may overwrite."""
 
     phases: dict[str, PhaseState] = field(default_factory=dict)
 
@@ -117,28 +117,28 @@ class RunState:
         """Return how far this writer has come with the run."""
         return LedgerEntry(run_id=self.run_id, emitted=self.seq, dropped=self.dropped, overhead=self.overhead())
 
-    def told(self, ledger: Iterable[LedgerEntry]) -> None:
+    def note_ledger(self, ledger: Iterable[LedgerEntry]) -> None:
         """Note which ledger of this run was stored or spooled."""
         for entry in ledger:
-            self.told_dropped = entry.dropped
+            self.reported_dropped = entry.dropped
 
     @property
     def owes_ledger(self) -> bool:
         """Whether more was dropped than its last ledger gave."""
-        return not self.void and self.dropped != self.told_dropped
+        return not self.void and self.dropped != self.reported_dropped
 
     def moment(self, at_us: int) -> int:
-        """Return the moment of a new word: after the last one, also when the wall clock has stepped back."""
+        """Return the moment of a new event: after the last one, also when the wall clock has stepped back."""
         self.last_us = max(at_us, self.last_us + 1)
         return self.last_us
 
-    def told_phase(
+    def update_phase(
         self, phase: str, status: str, at_us: int, memory_mb: float | None, at_s: float | None
     ) -> PhaseState:
         """Take in a phase's new status and return how it stands now."""
         memory = self.phases.get(phase)
         if memory is None:
-            # Positions of a run begun elsewhere are the store's to give: others may have told it of phases.
+            # Positions of a run begun elsewhere are the store's to give: other writers may have added phases.
             position = len(self.phases) + 1 if self.started_monotonic is not None else None
             memory = self.phases[phase] = PhaseState(position=position)
         if status == "running" and memory.status != "running":
@@ -164,7 +164,7 @@ class RunRegistry:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever said here."""
+        """Whether no run was ever entered."""
         return not self._states
 
     def begin(self, start: RunStart, started_monotonic: float) -> RunState:
@@ -180,7 +180,7 @@ class RunRegistry:
             state.start, state.job = start, start.job
 
     def state(self, run_id: int) -> RunState:
-        """Return a run's state; one that the runs does not know is entered as begun elsewhere."""
+        """Return a run's state; an unknown one is entered as begun elsewhere."""
         state = self._states.get(run_id)
         if state is None:
             # One that was forgotten must not begin its sequence again under the same writer: its new rows would be
@@ -190,15 +190,15 @@ class RunRegistry:
         return state
 
     def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began that this runs knows from its start."""
+        """Return how a run began; None where that is unknown here."""
         state = self._states.get(run_id)
         return state.start if state is not None else None
 
     def known(self, run_ids: Iterable[int]) -> list[RunState]:
-        """Return the states of those runs that this runs knows."""
+        """Return the states of those of these runs that are entered."""
         return [self._states[run_id] for run_id in run_ids if run_id in self._states]
 
-    def told(self) -> list[RunState]:
+    def numbered(self) -> list[RunState]:
         """Return the states of all runs of which anything was numbered."""
         return [state for state in self._states.values() if state.seq]
 
@@ -229,7 +229,7 @@ class RunRegistry:
         """Become another writer in a forked child: another id, sequences from 1."""
         self.writer_id = new_writer_id()
         for state in self._states.values():
-            state.seq = state.dropped = state.told_dropped = state.calls = 0
+            state.seq = state.dropped = state.reported_dropped = state.calls = 0
             state.cpu_s = state.worst_s = 0.0
             state.writer_id = self.writer_id
             state.start_is = ""

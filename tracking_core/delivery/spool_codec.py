@@ -143,7 +143,7 @@ def _decoded(line: bytes) -> Batch:
             for name, items in content.items()
             if name in _RECORDS
         }
-        # Who knows no pending_batches finds requests without their columns, and sets the line aside.
+        # An older version finds requests without their columns, and sets the line aside.
         is_claim = "columns" not in content and bool(content.setdefault("requests", ()))
         batch = Batch(
             writer_id=content["writer_id"],

@@ -147,7 +147,7 @@ def _written(write: Write, batch: Batch) -> Divided:
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             if from_outside(error):
                 raise
-            # Nothing that is sent again would be taken; whatever else goes wrong is the store's or the caller's news.
+            # Nothing that is sent again would be taken; all else is the store's fault or comes from outside.
             raise RowRejected(f"{type(error).__name__}: {error}") from error
 
     try:

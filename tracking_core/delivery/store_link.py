@@ -136,7 +136,7 @@ class StoreLink:
         """Note why an attempt that began at a moment of the monotonic clock did not succeed."""
         now = self.clock.monotonic()
         if from_outside(error):
-            # Somebody's patience is an answer too, if it was long.
+            # A call that waited long before it was interrupted counts as a failure.
             if now - began > QUICK_S:
                 self.breaker.failed(now, now - began)
             else:
@@ -187,7 +187,7 @@ class StoreLink:
         except Exception as error:
             if from_outside(error):
                 raise
-            # That the store cannot be opened is the news, not its name.
+            # The fault is reported elsewhere.
             return "the store"
 
     def _load(self) -> None:

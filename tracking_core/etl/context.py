@@ -1,6 +1,6 @@
 """The state that the components of an ETL job share: phases, statistics, errors, resources, one connection.
 
-Counting is in progress.py, memory in memory.py, what a tracked run is told in recorder.py.
+Counting is in progress.py, memory in memory.py, reports to a tracked run in recorder.py.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tracking_core.states import PhaseStatus
 logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 0.5
-"""Progress of a phase is told at most this often; starts, ends and errors always."""
+"""Progress of a phase is reported at most this often; starts, ends and errors always."""
 
 
 class ETLContext:
     """Hold configuration, phase states, progress, errors and resources for all components of one job.
 
-    In memory alone it needs no database. With `run` it also tells a tracked run of phases, progress, memory and errors:
-    best-effort and never raising. Safe to use from several threads. Source: the second seed.
+    In memory alone it needs no database. With `run` it also reports phases, progress, memory and errors to a
+    tracked run, best-effort and never raising. Safe to use from several threads. Source: the second seed.
 
     Attributes beside the parameters: `current_phase` (None between phases), `phase_status` by phase (pending, running,
     completed or failed), `progress_tracker`, `memory_monitor`, and `statistics`, a plain dict that the job may add to:
@@ -73,8 +73,8 @@ class ETLContext:
         self.units = tuple(name.unit for name in unit_names)
         self.run = run
 
-        # Guards phases, counters, peaks, statistics and resources; held for moments, never while anything is told or
-        # opened. Where both are taken, the turn of the pace comes first.
+        # Guards phases, counters, peaks, statistics and resources; held for moments, never while something is
+        # reported or opened. Where both are taken, the turn of the throttle comes first.
         self._lock = ReentrantLock()
         self.current_phase: str | None = None
         self.phase_status: dict[str, str] = dict.fromkeys(self.phases, PhaseStatus.PENDING.value)
@@ -94,7 +94,7 @@ class ETLContext:
         self._connection = JobConnection()
         self._resources: dict[str, Any] = {}
         self._reporter = PhaseReporter(recorder_of(run))
-        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._report_progress)
         self._announced = False
         self._handled_at_start: BaseException | None = None
 
@@ -114,7 +114,7 @@ class ETLContext:
         self.__dict__.update(state)
         self._started = monotonic() - self._started
         self._connection = JobConnection()
-        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._tell_progress)
+        self._throttle = Throttle(PROGRESS_INTERVAL_S, self._report_progress)
         self._handled_at_start = None
 
     def start_phase(self, phase_name: str, *totals: int, **named_totals: int) -> None:
@@ -139,7 +139,7 @@ class ETLContext:
                 self._handled_at_start = sys.exception()
             self._throttle.begin()
             memory_mb = self.memory_monitor.sample()
-            # At the first start the run is told of every phase, in order: it shows "2/3", and what is still to come.
+            # At the first start every phase is reported, in order: the run shows "2/3", and what is still to come.
             for name in (phase_name,) if self._announced else self.phases:
                 self._tell_phase(name, memory_mb if name == phase_name else None)
             self._announced = True
@@ -200,7 +200,7 @@ class ETLContext:
         negative or no counts (nothing has changed then), and MemoryError above the memory limit: the work is counted
         and stored by then.
 
-        A tracked run is told about twice a second: what this call does not tell is told by a later one, by the phase's
+        It is reported about twice a second: what this call does not report is sent by a later one, by the phase's
         end, or within two seconds by this process's heartbeat, also of a job that hangs and of an attached run.
         """
         with self._lock:
@@ -208,13 +208,13 @@ class ETLContext:
                 raise ValueError("Cannot update progress: No phase is currently in progress")
             self.progress_tracker.update(*increments, **named_increments)
         if self._reporter.has_recorder:
-            self._throttle.counted(aside=self._reporter.tells_aside)
+            self._throttle.counted(aside=self._reporter.reports_aside)
         try:
             self.memory_monitor.check_progress()
         except MemoryError:
             with self._throttle:
-                self._throttle.told()
-                self._tell_progress()
+                self._throttle.reported()
+                self._report_progress()
             raise
 
     def get_phase_status(self, phase: str) -> str:
@@ -264,7 +264,7 @@ class ETLContext:
                 self.statistics.setdefault("errors", []).append(details)
                 self.phase_status[phase] = PhaseStatus.FAILED.value
             mark_recorded(error, id(self))
-            self._reporter.tell_error(error, phase)
+            self._reporter.report_error(error, phase)
             self._tell_phase(phase, None)
         logger.error("Error in ETL phase '%s': %s", phase, failure.message)
         return dict(details)
@@ -341,11 +341,11 @@ class ETLContext:
             totals = self.progress_tracker.totals if counted else None
             processed = self.progress_tracker.processed if counted else None
         limit_mb = self.memory_monitor.memory_limit_mb if counted else None
-        self._reporter.tell_phase(
+        self._reporter.report_phase(
             phase_name, status, totals=totals, processed=processed, memory_mb=memory_mb, memory_limit_mb=limit_mb
         )
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         """Tell the run how far the current phase has come; the caller has the turn."""
         phase_name = self.current_phase
         if phase_name is not None:

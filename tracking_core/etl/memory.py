@@ -50,7 +50,7 @@ class MemoryMonitor:
         return {**self.__dict__, "_process": None, "_next_sample": 0.0}
 
     def get_current_memory_mb(self) -> float:
-        """Return the process's resident set size in MB, as the operating system tells it."""
+        """Return the process's resident set size in MB, from the operating system."""
         # Imported at the first sample: a job that tracks only requests never pays for it.
         load("psutil")
         import psutil
@@ -67,7 +67,7 @@ class MemoryMonitor:
             self.phase_peak_mb = 0
 
     def sample(self) -> float | None:
-        """Read the memory and remember the peaks; return MB, or None where it cannot be read (warned of once)."""
+        """Read the memory and keep the peaks; return MB, or None where it cannot be read (warned of once)."""
         self._next_sample = monotonic() + SAMPLE_INTERVAL_S
         try:
             current = self.get_current_memory_mb()

@@ -46,7 +46,7 @@ def _copy(value: Any, copied: dict[int, Any]) -> Any:
 def json_ready(value: Any) -> Any:
     """Return a copy made of dicts with string keys, lists, strings, numbers, booleans and None.
 
-    Times are ISO 8601 text, durations seconds, numbers that are not finite None, and what JSON knows nothing of is
+    Times are ISO 8601 text, durations seconds, numbers that are not finite None, and what JSON has no form for is
     its text.
     """
     return _plain(value, _DEEPEST)

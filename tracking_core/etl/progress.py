@@ -56,7 +56,7 @@ class ProgressTracker:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Return the expected counts by unit; 0 where nothing is known."""
+        """Return the expected counts by unit; 0 where none were given."""
         with self._lock:
             return {name.unit: self._counters[name.total] for name in self._names}
 

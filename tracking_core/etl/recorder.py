@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class PhaseRecorder(Protocol):
     """What a context needs of a run; an `ETLRunContext` is one.
 
-    It is told one thing at a time; one that has a `run_id` also by the heartbeat's thread.
+    It is called one thing at a time; one that has a `run_id` also by the heartbeat's thread.
     """
 
     def log_phase(
@@ -42,7 +42,7 @@ class PhaseRecorder(Protocol):
 class RunTracker(Protocol):
     """What a context needs of a tracker that takes run ids; a `SimpleETLTracker` is one.
 
-    A context tells it one thing at a time, also by the heartbeat's thread.
+    A context calls it one thing at a time, also on the heartbeat's thread.
     """
 
     def log_phase(
@@ -128,21 +128,21 @@ class PhaseReporter:
     """Tell a recorder of phases and errors: best-effort, never raising."""
 
     def __init__(self, recorder: PhaseRecorder | None) -> None:
-        """Report to `recorder`, or to nobody when it is None."""
+        """Report to `recorder`, or not at all when it is None."""
         self._recorder = recorder
         self._warned = False
 
     @property
     def has_recorder(self) -> bool:
-        """Whether there is anybody to tell."""
+        """Whether there is anything to report to."""
         return self._recorder is not None
 
     @property
-    def tells_aside(self) -> bool:
-        """Whether the heartbeat's thread may tell too: of a run that has an id, so not while tracking is off."""
+    def reports_aside(self) -> bool:
+        """Whether the heartbeat's thread may report too: of a run that has an id, so not while tracking is off."""
         return getattr(self._recorder, "run_id", None) is not None
 
-    def tell_phase(
+    def report_phase(
         self,
         phase_name: str,
         status: str,
@@ -164,7 +164,7 @@ class PhaseReporter:
                 raise
             self._warn(error)
 
-    def tell_error(self, error: BaseException | str, phase_name: str) -> None:
+    def report_error(self, error: BaseException | str, phase_name: str) -> None:
         """Tell the recorder of an error; what it raises is warned of once and goes no further."""
         if self._recorder is None:
             return
@@ -181,5 +181,6 @@ class PhaseReporter:
         self._warned = True
         # The type alone: the text of a driver's error may hold connection parameters.
         logger.warning(
-            "The run could not be told of its phases (%s); the job goes on, and this is said once", type(error).__name__
+            "The run's phases could not be recorded (%s); the job goes on, this is logged once",
+            type(error).__name__,
         )

@@ -1,4 +1,4 @@
-"""When what a process or a thread says to any store must be over.
+"""When what a process or a thread does with any store must be over.
 
 A connection's operation has its own deadline. Three things may shorten it, also while it is being waited for: the call
 that the operation is a part of (an immediate call connects, writes and replays within one deadline), somebody who waits

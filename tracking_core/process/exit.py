@@ -112,7 +112,7 @@ class OpenRuns:
         self._until = None
         deadlines.leave_by(float("inf"))
 
-    # -- what the trackers say ---------------------------------------------------------------------------------------
+    # -- called by the trackers ---------------------------------------------------------------------------------------
 
     def began(self, run_id: int, delivery: Delivery) -> None:
         """Note a run that was begun here."""
@@ -120,7 +120,7 @@ class OpenRuns:
         self.hook()
 
     def ended(self, run_id: int) -> None:
-        """Note that the job has said how its run ended."""
+        """Note that the job has ended its run."""
         self._open.pop(run_id, None)
 
     def close(self, delivery: Delivery) -> None:

@@ -137,7 +137,7 @@ def leave_signals_to_main() -> None:
 
 
 def wait_until_gone(thread: threading.Thread | None, seconds: float = PATIENCE_S) -> None:
-    """Wait for the end of a thread that was told to end, and of the system's thread, which comes a little later."""
+    """Wait for a thread that is about to end, and for the end of the system's thread, which comes a little later."""
     if thread is None or thread is threading.current_thread():
         return
     with suppress_faults(RuntimeError):

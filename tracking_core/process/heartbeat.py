@@ -29,14 +29,14 @@ SHORTEST_REST_S = 0.01
 """Between two beats of one thread, whatever the interval and however long a beat took."""
 
 REPORT_AFTER_S = 1.0
-"""How long after a word was held back its teller is asked for it."""
+"""How long after a report was held back its reporter is called."""
 
 
 class Reporter(Protocol):
-    """Who may hold back a word for a moment."""
+    """What may hold back a report for a moment."""
 
     def report_rest(self, *, at_once: bool = False) -> None:
-        """Tell what is held back, `at_once` because there is no later; it waits for no other thread."""
+        """Report what is held back, `at_once` because there is no later; it waits for no other thread."""
         ...
 
 
@@ -67,7 +67,7 @@ class _Beating:
 
 
 class Heartbeat:
-    """The runs of this process that live, and the thread that says so."""
+    """The runs of this process that live, and the thread that beats for them."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -83,7 +83,7 @@ class Heartbeat:
         self._runs: dict[int, _Beating] = {}
         self._beaten: dict[str, float] = {}
         # In the order of their turns; only the thread takes any out.
-        self._tellers: deque[tuple[float, weakref.ref[Reporter]]] = deque()
+        self._reporters: deque[tuple[float, weakref.ref[Reporter]]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = self._paused = False
@@ -93,7 +93,7 @@ class Heartbeat:
         self._runs[run_id] = _Beating(run_id, job, settings)
         self._beaten.setdefault(settings.store_key, self._monotonic())
         if self._run():
-            # A thread that rests until a later beat learns of an earlier one.
+            # A thread that rests until a later beat wakes for an earlier one.
             self._signals.put(None)
             return True
         self._runs.pop(run_id, None)
@@ -103,17 +103,17 @@ class Heartbeat:
         """Let a run beat no more: it has ended, or there is none."""
         self._runs.pop(run_id, None)
 
-    def report_soon(self, teller: Reporter) -> None:
-        """Ask a teller, in about a second, for what it holds back; also in a process whose runs another one beats."""
-        self._tellers.append((self._monotonic() + REPORT_AFTER_S, weakref.ref(teller)))
+    def report_soon(self, reporter: Reporter) -> None:
+        """Call a reporter in about a second; also in a process whose runs another one beats."""
+        self._reporters.append((self._monotonic() + REPORT_AFTER_S, weakref.ref(reporter)))
         # Here a thread may start in a process that began no run, and so takes no part in forks yet.
         forks.hook()
         if self._run():
             self._signals.put(None)
 
     def report_all(self) -> None:
-        """Ask every teller at once, since the process leaves."""
-        for _, listed in list(self._tellers):
+        """Call every reporter at once, since the process leaves."""
+        for _, listed in list(self._reporters):
             _ask(listed(), at_once=True)
 
     def stop(self, until: float) -> None:
@@ -132,9 +132,9 @@ class Heartbeat:
         forks.wait_until_gone(self._thread)
 
     def resume(self) -> None:
-        """Start a thread again after a fork, in the parent, if runs live or somebody has something to tell."""
+        """Start a thread again after a fork, in the parent, if runs live or a report is held back."""
         self._paused, self._thread = False, None
-        if self._runs or self._tellers:
+        if self._runs or self._reporters:
             self._run()
 
     def take_turn(self) -> float | None:
@@ -165,13 +165,13 @@ class Heartbeat:
         return max(min(rests), SHORTEST_REST_S) if rests else None
 
     def report_due(self) -> float | None:
-        """Ask the teller whose turn it is; return the seconds until the next turn, None when nobody waits for one.
+        """Call the reporter whose turn it is; return the seconds until the next turn, None without one.
 
         One at a time, so that a beat waits for no more than one.
         """
-        if self._tellers and self._tellers[0][0] <= self._monotonic():
-            _ask(self._tellers.popleft()[1](), at_once=False)
-        return max(self._tellers[0][0] - self._monotonic(), SHORTEST_REST_S) if self._tellers else None
+        if self._reporters and self._reporters[0][0] <= self._monotonic():
+            _ask(self._reporters.popleft()[1](), at_once=False)
+        return max(self._reporters[0][0] - self._monotonic(), SHORTEST_REST_S) if self._reporters else None
 
     def _run(self) -> bool:
         with self._starting:
@@ -207,18 +207,18 @@ def _beat(group: list[_Beating]) -> None:
         with settings.open_store().writer(settings.deadline) as writer:
             receipt = writer.beat([beating.run_id for beating in group])
         for beating in group:
-            # Of a run that the store does not hold yet it has said nothing, nor of its job's switch.
+            # The answer covers no run that the store does not hold yet, nor its job's switch.
             if beating.run_id not in receipt.refused:
-                beating.settings.switch.learn((beating.job,), receipt.switched_off)
+                beating.settings.switch.update((beating.job,), receipt.switched_off)
 
     with suppress(Exception):
         store_busy(beat)
 
 
-def _ask(teller: Reporter | None, *, at_once: bool) -> None:
-    if teller is not None:
+def _ask(reporter: Reporter | None, *, at_once: bool) -> None:
+    if reporter is not None:
         with suppress(Exception):
-            teller.report_rest(at_once=at_once)
+            reporter.report_rest(at_once=at_once)
 
 
 heartbeat = Heartbeat()

@@ -1,4 +1,4 @@
-"""How an exception from outside (ctrl-c, a signal handler, PyThreadState_SetAsyncExc) is told from a fault of a store.
+"""Distinguishes exceptions from outside (ctrl-c, a signal handler, PyThreadState_SetAsyncExc) from faults of a store.
 
 One from outside passes through to the caller of a recording method; a fault never does. Those that are no `Exception`
 are always from outside. A timeout's may be of any class, also one that a driver raises; it is known by its traceback.
