@@ -3,7 +3,7 @@
 Known for certain: what had begun and ended by then, the requests in closed cells of its series, errors by their time,
 the last sample of each phase, and that a run which is silent today was silent then already if its last heartbeat is
 old enough. Not known: a silence that ended again, notes, delivery, endpoints and memory peaks of that hour. What is
-concluded from both is in `etlwatch.analysis.health`.
+derived from both is in `etlwatch.analysis.health`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEPT_FOR_WHOLE_RUNS: Final[Mapping[str, str]] = {
     "delivery": "not known for then: the ledger is kept for whole runs only",
     "pages": "unknown",
 }
-"""What is stored of a run as a whole alone, so that nobody knows how it stood while the run went on; and the words."""
+"""What is stored of a run as a whole alone, not as it stood while the run went on; and the texts for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Stored:
 
     @property
     def open(self) -> tuple[SeriesCell, ...]:
-        """The cells that were being filled: of what is in them some came later, and nobody knows how much."""
+        """The cells that were being filled: some of what is in them came later, and how much is unknown."""
         return tuple(cell for cell in self.cells if cell.bucket + cell.width > self.until)
 
 
@@ -106,7 +106,7 @@ def run_as_of(
         raise ValueError(f"run {run.id} began at {run.started_at.isoformat()}, after {moment.isoformat()}")
     if not went_on(run, moment):
         return run
-    verdict = liveness_of(
+    liveness = liveness_of(
         status=RunStatus.RUNNING,
         # Only the last heartbeat is stored: when it came after the moment, the run lived then.
         heartbeat_at=run.heartbeat_at if run.heartbeat_at and run.heartbeat_at <= moment else None,
@@ -117,9 +117,9 @@ def run_as_of(
     as_it_is = {each.name: getattr(run, each.name) for each in fields(run)}
     then = {
         "status": RunStatus.RUNNING,
-        "state": verdict.state,
-        "state_since": verdict.since,
-        "evidence": verdict.evidence,
+        "state": liveness.state,
+        "state_since": liveness.since,
+        "evidence": liveness.evidence,
         "ended_at": None,
         "ended_by": None,
         # What an end or a close appended is left out: the first line may have been there then.
@@ -146,21 +146,21 @@ def run_as_of(
 def last_progress(
     run: Run, phases: Iterable[Phase], stored: Stored, moment: datetime, counted_at: Iterable[datetime] = ()
 ) -> tuple[datetime, datetime]:
-    """Return between which two moments a run did the last thing that it told of by `moment`.
+    """Return between which two moments a run recorded the last thing by `moment`.
 
-    `counted_at` says when its sources were counted.
+    `counted_at`: when its sources were counted.
     """
     if run.progress_at is not None and run.progress_at <= moment:
         return run.progress_at, run.progress_at
-    told = [run.started_at, stored.last_error_at, *counted_at, *(sample.at for sample in stored.samples)]
-    told += [at for phase in phases for at in (phase.started_at, phase.ended_at)]
-    earliest = latest = max(at for at in told if at is not None and at <= moment)
+    recorded = [run.started_at, stored.last_error_at, *counted_at, *(sample.at for sample in stored.samples)]
+    recorded += [at for phase in phases for at in (phase.started_at, phase.ended_at)]
+    earliest = latest = max(at for at in recorded if at is not None and at <= moment)
     busy = [cell for cell in stored.cells if cell.requests]
     for cell in busy:
         if cell.bucket + cell.width <= stored.until:
             earliest = max(earliest, _at(cell.bucket))
         latest = max(latest, min(_at(cell.bucket + cell.width), moment))
-    # A sample that was renewed after the moment hides what was told earlier in its bucket.
+    # A sample that was renewed after the moment hides what was recorded earlier in its bucket.
     if any(sample.at > moment for sample in stored.samples):
         latest = moment
     if not busy and stored.traffic.requests:
@@ -201,6 +201,6 @@ def _phase_as_of(phase: Phase, sample: PhaseSample | None, moment: datetime) -> 
         ended_at=None,
         counters={unit: counts for unit, counts in counters.items() if counts},
         memory_mb=sample.memory_mb if sample is not None else None,
-        # The peak is kept for the whole phase alone: whether it had been reached by then nobody knows.
+        # The peak is kept for the whole phase alone: whether it had been reached by then is unknown.
         peak_memory_mb=None,
     )

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MOST_RUNS: Final = 30
-"""Completed runs that are looked back upon; older ones say little about now."""
+"""Completed runs that make a baseline, the newest."""
 
 MINIMUM_RUNS: Final = 5
 """Fewer completed runs than this are no normal (docs/screens.md, Bars)."""
@@ -93,7 +93,7 @@ class JobBaseline:
     """The peak of a run's phases."""
 
     longest_gap_s: Usual = field(default_factory=Usual)
-    """The longest stretch of a run without any request, as far as its series can tell."""
+    """The longest stretch of a run without any request, as far as its series shows."""
 
     phases: tuple[PhaseBaseline, ...] = ()
     """By position."""
@@ -123,7 +123,7 @@ def quantile(ascending: Sequence[float], share: float) -> float | None:
 
 
 def usual_of(values: Iterable[float | None]) -> Usual:
-    """Return what is usual among values; None among them says that a run had no such figure."""
+    """Return what is usual among values; None stands for a run without such a figure."""
     known = sorted(value for value in values if value is not None)
     if len(known) < MINIMUM_RUNS:
         return Usual(runs=len(known))
@@ -142,9 +142,9 @@ def baseline_of(
     endpoints: Iterable[EndpointTotals] = (),
     pauses: Mapping[int, tuple[int, int]] | None = None,
 ) -> JobBaseline:
-    """Return the baseline that completed runs of one job make, newest first; the rest says more of those runs.
+    """Return the baseline that completed runs of one job make, newest first; the rest belongs to those runs.
 
-    `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader tells them.
+    `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader returns them.
     """
     kept = list(runs[:MOST_RUNS])
     if not kept:

@@ -184,7 +184,7 @@ def _by_share(timed: Sequence[Difference], figures: Sequence[Difference]) -> Ite
 
 
 def _with_reason(found: Sequence[Difference]) -> Iterator[Difference]:
-    """Say beside the phase with the greatest share which endpoint answers slower, where one explains it."""
+    """Note beside the phase with the greatest share which endpoint answers slower, where one explains it."""
     first = next((each for each in found if each.kind == "phase" and each.remarkable), None)
     slower = next((each for each in found if each.measure == "p95" and each.remarkable), None)
     waited = {each.what: each.share or 0.0 for each in found if each.kind == "endpoint" and each.measure == "time"}
@@ -197,7 +197,7 @@ def _with_reason(found: Sequence[Difference]) -> Iterator[Difference]:
 
 
 def _explains(slower: Difference, phase: Difference, waited: Mapping[str, float]) -> bool:
-    """Say whether an endpoint that answers slower cost at least half of what a phase did."""
+    """Return whether an endpoint that answers slower cost at least half of what a phase did."""
     return (
         (slower.difference or 0.0) > 0
         and (phase.share or 0.0) > 0

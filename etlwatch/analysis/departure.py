@@ -20,7 +20,7 @@ __all__ = ["CALM_S", "Departure", "departure_of", "last_stretch"]
 
 MINUTE_S: Final = 60
 LEAST_REQUESTS: Final = 5
-"""Minutes with fewer requests have no percentile to speak of."""
+"""Minutes with fewer requests have no meaningful percentile."""
 
 TIMES_P95: Final = 1.2
 """How far beyond its job's p95 a latency is another one."""
@@ -122,16 +122,16 @@ def last_stretch(
 ) -> tuple[int, int] | None:
     """Return where the last stretch of unusual cells begins and ends, seconds since 1970-01-01Z; None without any.
 
-    `cells` ascend; of one that says nothing, `unusual` is None. Cells that are as usual for `calm_after_s` after the
+    `cells` ascend; `unusual` is None for one that shows neither. Cells that are as usual for `calm_after_s` after the
     stretch mean that there is none.
     """
     begin, end, calm = 0, None, 0
     for cell in reversed(cells):
-        said = unusual(cell)
-        if said:
+        is_unusual = unusual(cell)
+        if is_unusual:
             begin, calm = cell.bucket, 0
             end = end if end is not None else cell.bucket + cell.width
-        elif said is not None:
+        elif is_unusual is not None:
             calm += cell.width
             if calm >= (calm_after_s if end is None else CALM_S):
                 break

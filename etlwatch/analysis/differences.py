@@ -46,7 +46,7 @@ class Difference:
     """In `unit`; None where a run has no such figure."""
 
     difference: float | None = None
-    """After minus before; None where that says nothing."""
+    """After minus before; None where that means nothing."""
 
     share: float | None = None
     """Of the difference between the durations, 1.0 for all of it; None for what is not measured in time."""
@@ -101,7 +101,7 @@ def number_difference(
 
 
 def is_live(details: RunDetails) -> bool:
-    """Say whether a run goes on."""
+    """Return whether a run goes on."""
     return details.run is not None and details.run.status == RunStatus.RUNNING
 
 

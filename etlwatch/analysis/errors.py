@@ -48,7 +48,7 @@ class ErrorKind:
     """Whether no run before the newest one had it."""
 
     succeeded: str = ""
-    """Which phase of its job is held against it: its own, '' for the whole job where phases tell nothing."""
+    """Which phase of its job is held against it: its own, '' for the whole job where it has no such phase."""
 
     succeeded_at: datetime | None = None
     """When that last completed; None when it has not among the job's last runs."""

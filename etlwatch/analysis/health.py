@@ -111,7 +111,7 @@ def may_be_throttled(run: Run) -> bool:
 
 
 def latest_progress(run: Run, phases: Sequence[Phase] = ()) -> datetime:
-    """Return when a run last did anything that it told of."""
+    """Return when a run last recorded anything."""
     moments = [run.started_at, run.progress_at]
     moments += [moment for phase in phases for moment in (phase.started_at, phase.ended_at)]
     return max(moment for moment in moments if moment is not None)
@@ -145,14 +145,14 @@ def _stalled(
 
 
 def _tells_of_progress(run: Run, phases: Sequence[Phase], baseline: JobBaseline) -> bool:
-    """Say whether silence means anything: of a job that only begins and ends, nobody can say that it stands still."""
+    """Return whether silence means anything: a job that only records its begin and end is never stalled."""
     if run.requests or any(counts.get("processed") for phase in phases for counts in phase.counters.values()):
         return True
     return bool(baseline.requests.usual)
 
 
 def _usual_phase_s(phases: Sequence[Phase], baseline: JobBaseline) -> float:
-    """Return how long the present phase may take: in it a job without requests may have nothing to tell."""
+    """Return how long the present phase may take: in it a job without requests may record nothing."""
     where = _current(phases)
     known = baseline.phase(where.phase) if where is not None else None
     return (known.duration_s.p95 or 0.0) if known is not None else 0.0
@@ -208,41 +208,41 @@ def _slow(
     worst = max(((excess, phase) for excess, phase in over if excess > 0), key=lambda pair: pair[0], default=None)
     slowest = _slowest(endpoints, baseline)
     times = ratio(elapsed / p95) if p95 else "–"
+    compared = f"running for {span(elapsed)}; 95 % of comparable runs took less than {span(p95)}"
     which, short = "", []
     if worst is not None:
         which = f"phase {worst[1].phase} is {span(worst[0])} over its usual"
         short.append(f"{worst[1].phase} +{span(worst[0])}")
     if slowest is not None:
         short.append(slowest[0])
-    said = _departed(departed, slowest)
-    if departed is None and (which or said):
-        said.append(f"it passed its p95 of {span(p95)} then")
+    reasons = _departure_reasons(departed, slowest)
+    if departed is None and (which or reasons):
+        reasons.append(compared)
     return Finding(
         state="slow",
         since=departed.since if departed is not None else passed_p95,
         note=", ".join(short) or f"{times} its p95",
-        because=": ".join(filter(None, (which, "; ".join(said))))
-        or f"it has run {span(elapsed)}, {times} its p95 of {span(p95)}, and no phase stands out",
+        because=": ".join(filter(None, (which, "; ".join(reasons)))) or f"{compared}; no phase stands out",
         value=elapsed,
         limit=thresholds.slow_times_p95 * p95,
         endpoint=slowest[0] if slowest is not None and departed is not None and departed.measure == "latency" else "",
     )
 
 
-def _departed(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> list[str]:
-    """Say what departed from its usual: the worst endpoint, all requests, or how many there are."""
+def _departure_reasons(departed: Departure | None, slowest: tuple[str, float, Usual] | None) -> list[str]:
+    """Return what departed from its usual: the worst endpoint, all requests, or how many there are."""
     measure = departed.measure if departed is not None else ""
-    said = []
+    reasons = []
     if slowest is not None:
         endpoint, p95, usual = slowest
         then = "since then " if measure == "latency" else ""
-        said.append(f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
+        reasons.append(f"{then}{endpoint} answers in {duration_ms(p95)} at p95, usually {duration_ms(usual.usual)}")
     elif departed is not None and measure == "latency":
         now, usually = duration_ms(departed.since_then), duration_ms(departed.usual)
-        said.append(f"since then its requests take {now} at p95, usually {usually}")
+        reasons.append(f"since then its requests take {now} at p95, usually {usually}")
     if departed is not None and measure == "rate":
-        said.append(f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}")
-    return said
+        reasons.append(f"since then it makes {rate(departed.since_then)} requests/s, usually {rate(departed.usual)}")
+    return reasons
 
 
 def _excess(phase: Phase, baseline: JobBaseline, now: datetime) -> float:
@@ -276,7 +276,7 @@ class Doubt:
 
     state: str
     because: str
-    """A sentence that says what is not known, and why."""
+    """What is not known, and why, in a sentence."""
 
 
 def findings_and_doubts(
@@ -378,7 +378,7 @@ def health_of_runs(
 ) -> Health:
     """Return the health of runs; one whose job is not in `baselines` keeps the state that needs no baseline.
 
-    `living` are those that nobody has ended: only of them there is something to say. `phases`, `series` and `endpoints`
+    `living` are those that nobody has ended: the others are left as they are. `phases`, `series` and `endpoints`
     are theirs, by run, as far as they are known.
     """
     if living is None:
@@ -420,7 +420,7 @@ def _with(run: Run, found: Sequence[Finding]) -> Run:
     """Return a run whose state is the first that holds, and whose evidence lists all of them."""
     first, *others = found
     evidence = "; ".join([first.because, *map(stands, others)])
-    # A lost run's state began when its silence had lasted long enough, which the reader says.
+    # A lost run's state began when its silence had lasted long enough, as the reader computed.
     since = run.state_since if first.state == "lost" else first.since
     return replace(run, state=first.state, state_since=since, evidence=evidence)
 

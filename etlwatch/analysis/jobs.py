@@ -38,7 +38,7 @@ _TURNS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """All that the line and the pane of a job say."""
+    """All that the line and the pane of a job show."""
 
     job: str
     runs: tuple[Run, ...]
@@ -191,7 +191,7 @@ def turn_of(
 
 
 def _pauses_now(starts: Sequence[datetime], at: datetime, every_s: float, now: datetime) -> bool:
-    """Say whether a job that keeps an interval began at these hours neither today nor a day or a week ago."""
+    """Return whether a job that keeps an interval began at these hours neither today nor a day or a week ago."""
     half = timedelta(seconds=every_s / 2)
     for back in (timedelta(days=1), timedelta(days=7)):
         if starts[0] <= at - back and not any(at - back - half <= start <= now - back for start in starts):

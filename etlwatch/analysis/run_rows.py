@@ -32,12 +32,12 @@ class PhaseNow:
     """'' when all of them are done."""
 
     share: float | None = None
-    """How much of it is done, 1.0 for all; None when it does not say how much there is."""
+    """How much of it is done, 1.0 for all; None without a total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """All that a row and its pane say of a run."""
+    """All that a row and its pane show of a run."""
 
     run: Run
     verdict: Verdict
@@ -55,7 +55,7 @@ class RunRow:
     """All that proves it lost or behind, gravest first."""
 
     eta: Eta | None = None
-    """When it is expected to end; None where nothing says so."""
+    """When it is expected to end; None where that cannot be estimated."""
 
     @property
     def live(self) -> bool:
@@ -124,7 +124,7 @@ def build_rows(
 
 
 def _holds(row: RunRow, run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, made_good: bool) -> bool:
-    """Say whether a row of an ended run says what would be said now; of a living one the clock alone says more."""
+    """Return whether a row of an ended run is still right; a living one changes with the clock."""
     baseline = baselines.get(run.job, NO_BASELINE)
     return (
         row.run is run
@@ -162,7 +162,7 @@ def _row(run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, 
 
 
 def _baselines(snapshot: Snapshot) -> Mapping[str, JobBaseline]:
-    """Return what the jobs usually take: as it was read, and until then as the listed runs tell."""
+    """Return what the jobs usually take: as it was read, and until then from the listed runs."""
     unread = [run for run in snapshot.runs if run.job not in snapshot.baselines]
     return {**baselines_of_listed(unread), **snapshot.baselines}
 

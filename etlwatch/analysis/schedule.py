@@ -81,7 +81,7 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """The next beginning of a job, and what it is concluded from."""
+    """The next beginning of a job, and what it is derived from."""
 
     at: datetime
     late_from: datetime
@@ -142,14 +142,14 @@ def _slots(local: Sequence[datetime]) -> tuple[Slot, ...]:
         return ()
     last = max(local)
     alive = [group for group in kept if not _given_up(group, last)]
-    # Of one time a day it is told how many beginnings strayed; of several nobody knows which one strayed from which.
+    # Of one time a day it is told how many beginnings strayed; of several it is unknown which one strayed from which.
     own = [sum(start.date() >= min(group)[0] for start in local) if len(alive) == 1 else len(group) for group in alive]
     slots = [_slot(group, last, of=of) for group, of in zip(alive, own, strict=True)]
     return tuple(slot for slot in slots if slot is not None) if all(slots) else ()
 
 
 def _given_up(group: Sequence[tuple[date, float]], last: datetime) -> bool:
-    """Say whether a time of day was given up for another: the last beginning there lies several of its turns back."""
+    """Return whether a time of day was given up for another: the last begin there is several of its turns ago."""
     days = sorted({day for day, _ in group})
     turns = [(after - before).days for before, after in pairwise(days)]
     usual = sorted(turns)[len(turns) // 2] if turns else 1
@@ -180,7 +180,7 @@ def _second_of(start: datetime) -> float:
 
 
 def _slot(group: Sequence[tuple[date, float]], last: datetime, *, of: int) -> Slot | None:
-    """Return the time and the days on which a group of beginnings lies; None where they say neither."""
+    """Return the time and the days on which a group of beginnings lies; None where they show neither."""
     seconds = sorted(second for _, second in group)
     middle = seconds[len(seconds) // 2]
     centre = _round_time(middle)
@@ -199,7 +199,7 @@ def _slot(group: Sequence[tuple[date, float]], last: datetime, *, of: int) -> Sl
 
 
 def _round_time(second: float) -> int:
-    """Return the time that a schedule was meant to say: five whole minutes just before, else the minute.
+    """Return the time that a schedule means: five whole minutes just before, else the minute.
 
     Nothing begins before its time but by a clock that is a few seconds ahead.
     """

@@ -95,7 +95,7 @@ class RunDetails:
     """The newest ones, newest first; `run.errors` says how many there are."""
 
     kinds: tuple[ErrorKind, ...] = ()
-    """What all runs know of the kinds of these errors; none where nobody asked."""
+    """The kinds of these errors over all runs; none where nobody asked."""
 
     ledger: tuple[WriterLedger, ...] = ()
     series_until: int | None = None
@@ -108,7 +108,7 @@ class RunDetails:
     """Of the endpoints that were paged."""
 
     coverage_cut: bool = False
-    """Whether there were more pages than are looked at, so that nothing is said of them."""
+    """Whether there were more pages than are looked at, so that holes are not looked for."""
 
     reference: RunDetails | None = None
     """The last success of its job before it, without a run where there was none; None where nobody asked."""
@@ -155,7 +155,7 @@ class Snapshot:
     """The store at one moment, as far as it is on screen."""
 
     at: datetime
-    """The store's clock: the now of every age and verdict."""
+    """The store's clock: the now of every age and state."""
 
     behind_s: float | None = None
     """How many seconds `at` was behind that clock, on a standby."""
@@ -176,7 +176,7 @@ class Snapshot:
     """By run, all that proves it lost or behind, gravest first."""
 
     doubts: Mapping[int, tuple[Doubt, ...]] = field(default_factory=dict)
-    """By run, the verdicts that what is stored of a past moment leaves open."""
+    """By run, the states that what is stored of a past moment leaves open."""
 
     baselines: Mapping[str, JobBaseline] = field(default_factory=dict)
     """What is usual for the jobs of these runs, as far as it is known; more of it for those with a living run."""

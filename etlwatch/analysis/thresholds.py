@@ -1,4 +1,4 @@
-"""How far from usual is too far: the numbers that verdicts are held against.
+"""How far from usual is too far: the numbers that states depend on.
 
 Apart from `etlwatch.analysis.health`, which uses them, so that a configuration can be read without loading it.
 """
@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_THRESHOLDS", "Thresholds"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """How far from usual is too far; the configuration file may say otherwise."""
+    """How far from usual is too far; the configuration file may change it."""
 
     stalled_after_s: float = 120.0
     """No run is stalled sooner than after this long without progress."""
@@ -30,7 +30,7 @@ class Thresholds:
 
     throttled_times_usual: float = 3.0
     throttled_requests: int = 10
-    """Nor with fewer requests than this to judge by."""
+    """Nor with fewer latest requests than this."""
 
     slow_times_p95: float = 1.0
     """A run is slow from this many times its job's p95 on."""

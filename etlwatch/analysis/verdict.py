@@ -72,7 +72,7 @@ def verdict_of(
 ) -> Verdict:
     """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state.
 
-    `doubts` are the verdicts that what is stored of a past moment leaves open. `new_error` says that no run before had
+    `doubts` are the states that what is stored of a past moment leaves open. `new_error`: no run before had
     the last error.
     """
     state, tone = run.state, role_of(run.state)
@@ -100,7 +100,7 @@ def verdict_of(
 
 
 def last_line(text: str | None) -> str:
-    """Return the last line of notes that says something."""
+    """Return the last line of notes that is not empty."""
     lines = [line for line in (text or "").strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""
 
@@ -120,7 +120,7 @@ def _failure(run: Run, error: ErrorRecord | None) -> str:
 
 
 def _ending(run: Run) -> str:
-    """Say who ended a run that did not end itself: `SIGTERM`, `closed by ana`, `left without an end`."""
+    """Return who ended a run that did not end itself: `SIGTERM`, `closed by ana`, `left without an end`."""
     by = run.ended_by or ""
     kind, _, name = by.partition(" ")
     if kind == "signal":

@@ -100,7 +100,7 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
             else:
                 rows = [row for row in _with_jobs(reader, added) if matches_job(row.job, jobs)]
         first = False
-        follower.told()
+        follower.mark_seen()
         if follower.cut:
             say(f"more than {MOST_ERRORS:,} errors since the last look: the newest {MOST_ERRORS:,} were read")
         if form is Format.TABLE:

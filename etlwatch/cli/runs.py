@@ -94,7 +94,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
             else:
                 runs = [run for run in changed if _is_asked_for(reader, run, query, now)]
         first = False
-        follower.told()
+        follower.mark_seen()
         if form is Format.TABLE:
             output.write_table(lambda look: (change_line(run, look) for run in runs))
         else:

@@ -1,7 +1,7 @@
 """One run with all that its screens show, copied into one file: what is handed to a colleague.
 
 The run itself to its last request, its job's baseline, what is known of its errors elsewhere, the living runs beside
-which a silence is judged, and the switch. All is read in one view of the source, through the questions that screens
+which a silence is evaluated, and the switch. All is read in one view of the source, through the questions that screens
 ask. Of other runs only what is shown of them is taken: no traceback, no request; of those of other jobs no command
 either.
 """
@@ -159,7 +159,7 @@ def _request_pages(reader: Reader, run_id: int) -> Iterator[Sequence[RequestReco
 
 
 def _counted_only(errors: Iterable[ErrorRecord]) -> Iterator[ErrorRecord]:
-    """Yield errors, newest first, without what is not shown of them: the newest of a kind speaks for all."""
+    """Yield errors, newest first, without what is not shown of them: the newest of a kind has the message."""
     spoken: set[str] = set()
     for error in errors:
         message = "" if error.fingerprint in spoken else error.message
@@ -168,25 +168,25 @@ def _counted_only(errors: Iterable[ErrorRecord]) -> Iterator[ErrorRecord]:
 
 
 def _put_history(reader: Reader, archive: SqliteArchive, run: Run) -> int:
-    """Put what the job's baseline says: its last successes, before the run and now, and its last runs of any end."""
+    """Put what the job's baseline needs: its last successes, before the run and now, and its last runs of any end."""
     newest = reader.runs_of_job(run.job, STARTS_AT_MOST)
-    told = _by_id(
+    chosen = _by_id(
         [
             *reader.runs_of_job(run.job, MOST_RUNS, completed=True, before=run.started_at),
             *reader.runs_of_job(run.job, MOST_RUNS, completed=True),
             *newest[:RUNS_SHOWN],
         ]
     )
-    told.pop(run.run_id, None)
-    others = _by_id([*told.values(), *newest])
+    chosen.pop(run.run_id, None)
+    others = _by_id([*chosen.values(), *newest])
     others.pop(run.run_id, None)
     archive.put_runs(others.values())
-    ids = list(told)
+    ids = list(chosen)
     archive.put_phases(reader.phases(ids))
     archive.put_endpoints(reader.endpoints_of_runs(ids))
     for run_id, cells in reader.series_of_runs(ids, 0).items():
         archive.put_series(run_id, cells)
-    for other in told.values():
+    for other in chosen.values():
         archive.put_source_counts(reader.source_counts(other.run_id))
         if other.errors:
             errors = reader.errors(other.run_id, ERRORS_COMPARED)

@@ -27,10 +27,10 @@ MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
 
 MOST_PAGES: Final = 20_000
-"""Raw requests that are read to find holes and overlaps; of a run with more of them nothing is said."""
+"""Raw requests that are read to find holes and overlaps; a run with more of them is not searched."""
 
 MOST_SEARCHED: Final = 10 * MOST_PAGES
-"""Requests of a run among which those with pages are looked for; of a longer one nothing is said either."""
+"""Requests of a run among which those with pages are looked for; a longer one is not searched either."""
 
 PAGES_EVERY_S: Final = 60
 """How often they are read again while the open run moves."""

@@ -75,7 +75,7 @@ class _Successes:
     by_job: dict[str, tuple[list[Run], list[Phase]]] = field(default_factory=dict)
 
     def of(self, job: str, phase: str | None) -> tuple[str, datetime | None]:
-        """Return a phase of a job and when it last completed; '' and the job's success where phases tell nothing."""
+        """Return a phase of a job and when it last completed; '' and the job's success where it has no such phase."""
         if job not in self.by_job:
             runs = self.reader.runs_of_job(job, _LAST_RUNS)
             self.by_job[job] = (runs, self.reader.phases([run.run_id for run in runs]))

@@ -37,8 +37,8 @@ class RunFollower:
     def changed(self, reader: Reader) -> list[Run]:
         """Return the runs that are in another state than when they were last seen, or new, the oldest first.
 
-        The first look returns all of the newest page, and the living ones. They count as seen once `told` says so: what
-        is read of them in between may fail. Raises the reader's StoreError.
+        The first look returns all of the newest page, and the living ones. They count as seen once `mark_seen` is
+        called: what is read of them in between may fail. Raises the reader's StoreError.
         """
         with reader.one_view():
             listed = {run.run_id: run for run in (*reader.live_runs(), *self._begun(reader))}
@@ -51,8 +51,8 @@ class RunFollower:
         self._seen = seen
         return [run for run in seen if self._states.get(run.run_id) != run.state]
 
-    def told(self) -> None:
-        """Keep what was seen at the last look, so that it is not told again."""
+    def mark_seen(self) -> None:
+        """Count what the last look returned as seen."""
         self._states = {run.run_id: run.state for run in self._seen}
         self._newest = _place(self._seen[-1]) if self._seen else None
 
@@ -82,7 +82,7 @@ class ErrorFollower:
     def __init__(self, run_id: int | None = None) -> None:
         """Follow the errors of one run, or of all."""
         self._run_id = run_id
-        self._told: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+        self._seen_keys: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._seen: Sequence[ErrorRecord] = ()
         self._looked = False
         self.cut = False
@@ -92,26 +92,28 @@ class ErrorFollower:
         """Return the errors that were not there at the last look, the oldest first; at the first look the newest few.
 
         One that is delivered late is among them as long as it is one of the newest few hundred by its time. They count
-        as seen once `told` says so. Raises the reader's StoreError.
+        as seen once `mark_seen` is called. Raises the reader's StoreError.
         """
         most = PAGE
         errors = reader.errors(self._run_id, most)
-        while beyond := self._looked and len(errors) == most and not any(_key(each) in self._told for each in errors):
+        while (
+            beyond := self._looked and len(errors) == most and not any(_key(each) in self._seen_keys for each in errors)
+        ):
             if most >= MOST_ERRORS:
                 break
             most = min(4 * most, MOST_ERRORS)
             errors = reader.errors(self._run_id, most)
         self.cut = beyond
         self._seen = errors[::-1]
-        return [error for error in self._seen if _key(error) not in self._told]
+        return [error for error in self._seen if _key(error) not in self._seen_keys]
 
-    def told(self) -> None:
-        """Keep what was seen at the last look, so that it is not told again."""
+    def mark_seen(self) -> None:
+        """Count what the last look returned as seen."""
         for error in self._seen:
-            self._told[_key(error)] = None
-            self._told.move_to_end(_key(error))
-        while len(self._told) > MOST_KEPT:
-            self._told.popitem(last=False)
+            self._seen_keys[_key(error)] = None
+            self._seen_keys.move_to_end(_key(error))
+        while len(self._seen_keys) > MOST_KEPT:
+            self._seen_keys.popitem(last=False)
         self._looked = True
 
 

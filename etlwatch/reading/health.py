@@ -23,16 +23,16 @@ from tracking_core.store.base import Reader
 __all__ = ["HealthReader", "read_baseline", "read_baselines", "read_health_of_run"]
 
 TRAFFIC_S: Final = 3_600
-"""How far back a run's own series is read: a throttling that began earlier is said to have begun there."""
+"""How far back a run's own series is read: a throttling that began earlier is shown as beginning there."""
 
 TRAFFIC_EVERY_S: Final = 10
 """How often it is read again: its cells are no finer."""
 
 DAY_S: Final = 86_400
-"""How far back the series of a slow run is read, to say since when it is not what its job usually is."""
+"""How far back the series of a slow run is read, to find since when it is not what its job usually is."""
 
 DAY_EVERY_S: Final = 60
-"""How often it is read again: that is told by the minute."""
+"""How often it is read again: it is shown by the minute."""
 
 MOST_SLOW: Final = 30
 """Slow runs of which it is read; of more at once the single ones matter less."""
@@ -268,7 +268,7 @@ class HealthReader:
     def _own_endpoints(
         self, reader: Reader, living: Iterable[Run], now: datetime, baselines: Mapping[str, JobBaseline]
     ) -> Mapping[int, Sequence[EndpointTotals]]:
-        """Ask for the endpoints of the runs that are slow, to say which of them costs the time."""
+        """Ask for the endpoints of the runs that are slow, to find which of them costs the time."""
         run_ids = tuple(run.run_id for run in living if self._is_slow(run, baselines, now))[:MOST_SLOW]
         slot = int(now.timestamp()) // TRAFFIC_EVERY_S
         if run_ids and self._endpoints[0] != (slot, run_ids):
@@ -282,7 +282,7 @@ class HealthReader:
 def read_health_of_run(reader: Reader, run: Run, *, now: datetime, thresholds: Thresholds) -> Health:
     """Return the health of one run, which is the first of its runs; raises the reader's StoreError.
 
-    The living runs are read too, whose life or death says something of its own.
+    The living runs are read too: they show whether its machine is up, and whether many went silent together.
     """
     others = reader.live_runs() if run.status == RunStatus.RUNNING else []
     runs = [run, *(other for other in others if other.run_id != run.run_id)]

@@ -106,7 +106,7 @@ def _begins_often(starts: Sequence[datetime]) -> bool:
 
 
 def _hangs_on_more(row: JobRow) -> bool:
-    """Say whether earlier beginnings may change a row: it is late by an interval, or runs began in the same instant."""
+    """Return whether earlier beginnings may change a row: it is late by an interval, or runs began at the same time."""
     return row.overdue_s is not None or len({run.started_at for run in row.runs}) < len(row.runs)
 
 
@@ -191,7 +191,7 @@ class JobHistoryCache:
 
 
 def _stamps(runs: Iterable[Run]) -> dict[str, tuple[object, ...]]:
-    """Return what the runs at hand say of each job: which began last, which ended last, how many live."""
+    """Return of each job, from the runs at hand: which began last, which ended last, how many live."""
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(run.job, []).append(run)

@@ -1,4 +1,4 @@
-"""Which runs are listed, and what is told of each beside its own row: phases, latencies, last error, endpoints.
+"""Which runs are listed, and what is read of each beside its own row: phases, latencies, last error, endpoints.
 
 A poll reads the newest page and the living runs, whatever is listed below: a run that has ended does not change any
 more. What can change it all the same (a clean-up, a late delivery) is found by reading one older page again now and
@@ -315,7 +315,7 @@ class ListedRunCache:
 
 
 def _differ(one: Run | None, other: Run) -> bool:
-    """Say whether a run is new or has changed; a living one has another duration each time."""
+    """Return whether a run is new or has changed; a living one has another duration each time."""
     return one is not other and (other.status == RunStatus.RUNNING or one != other)
 
 

@@ -60,7 +60,7 @@ DAY_S: Final = 86_400
 """How far back they are read of a run that is silent for longer, and of which latencies are asked for."""
 
 SILENT_FOR: Final = timedelta(seconds=20)
-"""Of runs that told of nothing for this long it is asked when they last counted a source."""
+"""Of runs that recorded nothing for this long it is asked when they last counted a source."""
 
 FINEST_S: Final = 10
 """Seconds of the finest cells."""
@@ -415,7 +415,7 @@ class PastReader:
         return [self._runs[run.run_id] for run in runs]
 
     def _moved(self, run: Run) -> tuple[datetime, datetime]:
-        """Return between which moments a run last told of anything."""
+        """Return between which moments a run last recorded anything."""
         stored, phases = self._stored[run.run_id], self._phases.get(run.run_id, ())
         moved = last_progress(run, phases, stored, self.moment)
         if self.moment - moved[0] < SILENT_FOR:

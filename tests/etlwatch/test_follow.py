@@ -34,7 +34,7 @@ def reader(stock: Stock) -> Iterator[Reader]:
 
 def states(follower: RunFollower, reader: Reader) -> dict[int, str]:
     told = {run.run_id: str(run.state) for run in follower.changed(reader)}
-    follower.told()
+    follower.mark_seen()
     return told
 
 
@@ -101,7 +101,7 @@ def test_what_was_not_told_is_told_again(stock: Stock, reader: Reader) -> None:
 
 def messages(follower: ErrorFollower, reader: Reader) -> list[str]:
     told = [error.message for error in follower.added(reader)]
-    follower.told()
+    follower.mark_seen()
     return told
 
 

@@ -159,7 +159,7 @@ def test_evidence_and_jobs_are_told_where_more_is_asked_for() -> None:
     slow = make_run("sync", minutes_ago=45)
     job = job_of(slow, *ended_runs("sync", 10, since=300, every=24 * 60))
     (evidence,) = check(judged(slow), job, verbose=1).details
-    assert evidence.startswith("WARNING sync slow: 1.8× its p95: it has run 45m")
+    assert evidence.startswith("WARNING sync slow: 1.8× its p95: running for 45m")
     assert check(judged(slow), job, verbose=2).details[1:] == ("sync: last success Sun 22:22, next due 22:12",)
 
 

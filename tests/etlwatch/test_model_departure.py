@@ -114,4 +114,4 @@ def test_without_a_departure_it_is_slow_since_it_passed_its_p95() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
     (found,) = findings(run, PAST, now=NOW, departed=departed(series(*[800] * 60)))
     assert found.since == run.started_at + timedelta(seconds=1_800)
-    assert "and no phase stands out" in found.because
+    assert "no phase stands out" in found.because

@@ -239,7 +239,7 @@ def test_a_late_run_is_noted_by_its_first_finding_and_proven_by_all() -> None:
     judged = health_of_runs([run], now=NOW, baselines={"sync": baseline})
     row = row_of(judged.runs[0], findings=judged.findings, baselines=judged.baselines)
     assert (row.verdict.state, row.verdict.tone, row.verdict.note) == ("stalled", "amber", "no progress for 15m")
-    assert "; also slow: it has run 30m" in row.verdict.because
+    assert "; also slow: running for 30m" in row.verdict.because
     assert row.verdict.since == NOW - timedelta(minutes=15)
     assert texts(row)["ratio"] == "2.5×"
     assert row.baseline is baseline
