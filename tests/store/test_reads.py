@@ -368,6 +368,35 @@ def test_of_a_storm_of_errors_the_newest_are_counted_and_the_groups_say_so(
     assert (always.first_at, always.last_at) == (NOW - HOUR, NOW), "the first is found, however many came after it"
 
 
+def test_the_newest_errors_of_a_run_come_from_all_its_writers(stock: Stock, reader: Reader, store_dsn: str) -> None:
+    run_id = stock.start(NOW - HOUR)
+    others = [Stock(store_dsn, writer_id=writer_id) for writer_id in (7, 9)]
+    for minutes, writer in enumerate([*others, stock, *others, stock]):
+        writer.error(run_id, f"{minutes} minutes ago", NOW - minutes * MINUTE)
+    for other in others:
+        other.close()
+    told = [error.message for error in reader.errors(run_id, 4)]
+    assert told == [f"{minutes} minutes ago" for minutes in range(4)]
+    assert [error.message for error in reader.errors(run_id, 2, until=NOW - 3 * MINUTE)] == [
+        "3 minutes ago",
+        "4 minutes ago",
+    ]
+
+
+def test_of_many_kinds_fewer_errors_of_each_are_counted(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm = stock.start(NOW - HOUR, job="storm")
+    for seconds_ago in range(4):
+        stock.error(storm, "many", NOW - timedelta(seconds=seconds_ago))
+    monkeypatch.setattr(queries, "ERRORS_COUNTED", 4)
+    monkeypatch.setattr(queries, "LEAST_OF_KIND_COUNTED", 1)
+    (alone,) = reader.error_groups_named([("storm", "f00d")])
+    assert (alone.errors, alone.cut) == (4, False)
+    (among_others,) = reader.error_groups_named([("storm", f) for f in ("f00d", "1", "2", "3")])
+    assert (among_others.errors, among_others.cut) == (1, True)
+
+
 def test_a_kind_that_jobs_share_is_told_of_each_also_beyond_what_is_counted(
     stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

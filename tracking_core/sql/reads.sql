@@ -105,14 +105,6 @@ WHERE at <= {{or_end(moment)}}
 ORDER BY at DESC
 LIMIT :limit;
 
--- name: errors_of_run
--- The newest errors of one run, up to a moment.
-SELECT {{error_columns}}
-FROM tracking.errors
-WHERE run_id = :run_id AND at <= {{or_end(moment)}}
-ORDER BY at DESC, writer_id, seq DESC
-LIMIT :limit;
-
 -- name: errors_named
 -- The newest errors of given kinds, of all jobs.
 SELECT {{error_columns}}

@@ -49,7 +49,9 @@ ERRORS_COUNTED = 100_000
 """Errors of all runs that are counted by kind, the newest: what a storm left is read within a tenth of a second."""
 
 ERRORS_OF_KIND_COUNTED = 10_000
-"""Errors of one kind that are counted over all time, the newest."""
+"""Errors of one kind that are counted over all time, the newest; of many kinds fewer: ERRORS_COUNTED of all."""
+
+LEAST_OF_KIND_COUNTED = 500
 
 
 class Queries(Dialect):
@@ -389,8 +391,8 @@ class Queries(Dialect):
     ) -> list[ErrorGroup]:
         """Return kinds of errors by job and fingerprint, over all time before a moment.
 
-        Of more than ERRORS_OF_KIND_COUNTED of one kind, in SQLite of all jobs together, the newest are counted; its
-        group is marked `cut`, and holds at least so many.
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, of fewer where many kinds are asked for, in SQLite of all jobs
+        together, the newest are counted; its group is marked `cut`, and holds at least so many.
         """
         if not kinds:
             return []
@@ -401,7 +403,7 @@ class Queries(Dialect):
             jobs=self._list(jobs),
             fingerprints=self._list(fingerprints),
             before_at=before_at,
-            most=ERRORS_OF_KIND_COUNTED + 1,
+            most=min(ERRORS_OF_KIND_COUNTED, max(ERRORS_COUNTED // len(jobs), LEAST_OF_KIND_COUNTED)) + 1,
         )
         return found.records(ErrorGroup, self.forms)
 

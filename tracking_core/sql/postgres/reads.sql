@@ -1,5 +1,13 @@
 -- Queries in PostgreSQL's way; see ../reads.sql.
 
+-- name: errors_of_run
+-- The newest errors of one run, up to a moment.
+SELECT {{error_columns}}
+FROM tracking.errors
+WHERE run_id = %(run_id)s AND at <= {{or_end(moment)}}
+ORDER BY at DESC, writer_id, seq DESC
+LIMIT %(limit)s;
+
 -- name: begin_view
 -- One moment for all queries until end_view; nothing can be changed.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;

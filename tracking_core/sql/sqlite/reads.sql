@@ -1,6 +1,25 @@
 -- Queries in SQLite's way; see ../reads.sql. SQLite's own clock has milliseconds, stored times have
 -- microseconds: so the caller passes `now`.
 
+-- name: errors_of_run
+-- The newest errors of one run, up to a moment: the newest of each of its writers, which number them as they come, since
+-- no index has the errors of one run by time.
+WITH RECURSIVE writer (id) AS (
+    SELECT min(writer_id) FROM errors WHERE run_id = :run_id
+    UNION ALL
+    SELECT (SELECT min(writer_id) FROM errors WHERE run_id = :run_id AND writer_id > writer.id)
+    FROM writer WHERE id IS NOT NULL
+)
+SELECT {{error_columns}}
+FROM writer CROSS JOIN errors
+WHERE errors.rowid IN (
+    SELECT newest.rowid FROM errors AS newest
+    WHERE newest.run_id = :run_id AND newest.writer_id = writer.id AND newest.at <= {{or_end(moment)}}
+    ORDER BY newest.seq DESC
+    LIMIT :limit)
+ORDER BY at DESC, writer_id, seq DESC
+LIMIT :limit;
+
 -- name: begin_view
 -- One moment, that of the first query, for all queries until end_view.
 BEGIN;
