@@ -70,7 +70,7 @@ def cleanup(days: int, keep_last_success: bool, dry_run: bool, yes: bool, form: 
 
 def _write_plan(plan: CleanupPlan, removed: int | None, form: Format) -> None:
     if form is Format.CSV:
-        output.write_rows(form, map(JOBS.data, plan.jobs), fields=JOBS.keys)
+        output.write_list(form, JOBS, plan.jobs, plan.cutoff)
     else:
         output.write_object(form, _plan_data(plan, removed))
 

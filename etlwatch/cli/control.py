@@ -15,7 +15,6 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.table import table
 from etlwatch.cli.terminal import is_terminal, say
 from etlwatch.fields.field import FieldList, InCommand, data_field
 from tracking_core.config import enabled_by
@@ -150,11 +149,7 @@ def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -
     shown: list[Switch | None] = [*rows]
     if not any(switch.scope == "global" for switch in rows):
         shown.insert(0, None)
-    if form is not Format.TABLE:
-        output.write_rows(form, map(SWITCHES.data, shown), fields=SWITCHES.keys)
-        return
-    now = datetime.now(UTC)
-    output.write_table(lambda look: table(SWITCHES.columns(shown, look.context(now)), shown, look))
+    output.write_list(form, SWITCHES, shown, datetime.now(UTC))
 
 
 SWITCHES: FieldList[Switch | None] = FieldList([

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -68,11 +69,8 @@ def traceback_lines(error: ErrorRecord, look: Look, *, indent: str, at_most: int
     yield from (indent + line for line in lines)
 
 
-def _lines(rows: list[ErrorRow], look: Look, now: datetime, *, one_run: bool, tracebacks: bool) -> Iterator[str]:
-    lines = table(ERRORS.columns(rows, look.context(now), without="id job" if one_run else ""), rows, look)
-    if not tracebacks:
-        yield from lines
-        return
+def _with_tracebacks(rows: Sequence[ErrorRow], look: Look, *, now: datetime, without: str) -> Iterator[str]:
+    lines = table(ERRORS.columns(rows, look.context(now), without=without), rows, look)
     for line, row in zip_longest(lines, [None, *rows]) if rows else ():
         yield line
         if row is not None:
@@ -155,16 +153,9 @@ def print_kinds(
         # One more than is listed tells whether there are others.
         kinds, now, unread = find_kinds(reader, word, jobs, since, limit + (form is Format.TABLE), at)
         mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
-    if form is not Format.TABLE:
-        output.write_rows(form, map(KINDS.data, kinds), fields=KINDS.keys)
-    else:
-        if not kinds and not mistake:
-            say("no errors")
-        without = "job" if word is not None else ""
-        cut, kinds = len(kinds) > limit, kinds[:limit]
-        output.write_table(lambda look: table(KINDS.columns(kinds, look.context(now), without=without), kinds, look))
-        if cut:
-            say(f"the newest {limit:,} are listed; --limit lists more")
+    if form is Format.TABLE and not kinds and not mistake:
+        say("no errors")
+    output.write_list(form, KINDS, kinds, now, without="job" if word is not None else "", limit=limit)
     if unread:
         say(unread)
     if mistake:
@@ -223,14 +214,10 @@ def errors(
         rows = find_errors(reader, run, jobs, limit + (form is Format.TABLE))
         mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
         now = reader.now()
-    if form is not Format.TABLE:
-        output.write_rows(form, map(ERRORS.data, rows), fields=ERRORS.keys)
-    else:
-        if not rows and not mistake:
-            say("no errors")
-        cut, rows = len(rows) > limit, rows[:limit]
-        output.write_table(lambda look: _lines(rows, look, now, one_run=run is not None, tracebacks=tracebacks))
-        if cut:
-            say(f"the newest {limit:,} are listed; --limit lists more")
+    if form is Format.TABLE and not rows and not mistake:
+        say("no errors")
+    without = "id job" if run is not None else ""
+    lines = partial(_with_tracebacks, now=now, without=without) if tracebacks else None
+    output.write_list(form, ERRORS, rows, now, without=without, limit=limit, lines=lines)
     if mistake:
         raise Unsuccessful(mistake)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -84,11 +85,8 @@ def jobs(
         rows, now = read_jobs(reader, jobs, at)
         mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
     rows = [row for row in rows if wanted.matches(row, now)]
-    if form is not Format.TABLE:
-        output.write_rows(form, map(JOBS.data, rows), fields=JOBS.keys)
-    else:
-        if not rows and not mistake:
-            say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
-        output.write_table(lambda look: job_lines(rows, look, now))
+    if form is Format.TABLE and not rows and not mistake:
+        say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
+    output.write_list(form, JOBS, rows, now, lines=partial(job_lines, now=now))
     if mistake:
         raise Unsuccessful(mistake)

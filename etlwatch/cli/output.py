@@ -10,14 +10,20 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from etlwatch.cli.configuration import shown_zone
-from etlwatch.cli.terminal import Look, is_unicode, look_of
+from etlwatch.cli.table import table
+from etlwatch.cli.terminal import Look, is_unicode, look_of, say
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import replace
 
+if TYPE_CHECKING:
+    from etlwatch.fields.field import FieldList
+
+Row = TypeVar("Row")
 Lines = Callable[[Look], Iterable[str]]
 Data = Mapping[str, object]
 """A row as JSON has it, by key."""
@@ -72,6 +78,32 @@ def write_rows(form: Format, rows: Iterable[Data], *, fields: Sequence[str]) -> 
         write_lines(json_text(row) for row in rows)
     else:
         write_csv(rows, fields=fields)
+
+
+def write_list(
+    form: Format,
+    fields: FieldList[Row],
+    rows: Sequence[Row],
+    now: datetime,
+    *,
+    without: str = "",
+    limit: int | None = None,
+    lines: Callable[[Sequence[Row], Look], Iterable[str]] | None = None,
+) -> None:
+    """Write rows in a format by their fields; `now` is the store's clock.
+
+    A table leaves out the fields `without`; beyond `limit` rows it says that there are more. `lines` make another one.
+    """
+    if form is not Format.TABLE:
+        write_rows(form, map(fields.data, rows), fields=fields.keys)
+        return
+    listed = rows[:limit]
+    if lines is None:
+        write_table(lambda look: table(fields.columns(listed, look.context(now), without=without), listed, look))
+    else:
+        write_table(lambda look: lines(listed, look))
+    if len(listed) < len(rows):
+        say(f"the newest {limit:,} are listed; --limit lists more")
 
 
 def write_csv(rows: Iterable[Data], *, fields: Sequence[str], heading: bool = True) -> None:

@@ -15,7 +15,6 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import STATES, closest_job, no_such_job, parse_states, parsed_by
-from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data
 from etlwatch.reading.runs import RunQuery, asked_for, find_runs
@@ -66,11 +65,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
         if not rows and not mistake:
             asked = query != RunQuery(limit=query.limit)
             say("no run fits" if asked else f"no runs in {connect.location().label}")
-        cut, rows = len(rows) > query.limit, rows[: query.limit]
-        shown = [row_of(run) for run in rows]
-        output.write_table(lambda look: table(RUNS.columns(shown, look.context(now)), shown, look))
-        if cut:
-            say(f"the newest {query.limit:,} are listed; --limit lists more")
+        output.write_list(form, RUNS, [row_of(run) for run in rows], now, limit=query.limit)
     if mistake:
         raise Unsuccessful(mistake)
 

@@ -14,7 +14,6 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful, store_fault
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.table import table
 from etlwatch.cli.terminal import say
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, span
@@ -54,7 +53,7 @@ def _show(form: Format) -> None:
     directories = spool_directories()
     files = waiting(directories)
     if form is not Format.TABLE:
-        output.write_rows(form, map(FILES.data, files), fields=FILES.keys)
+        output.write_list(form, FILES, files, datetime.now(UTC))
         return
     aside = set_aside_in(directories)
     unused = [file for file in files if file.fault]
@@ -65,8 +64,7 @@ def _show(form: Format) -> None:
         say(f"{len(aside)} file(s) of rejected or expired batches lie beside, the first is {_one_line(aside[0])}")
     for file in unused:
         say(f"not used: {_one_line(file.path)}: {file.fault}")
-    now = datetime.now(UTC)
-    output.write_table(lambda look: table(FILES.columns(files, look.context(now)), files, look))
+    output.write_list(form, FILES, files, datetime.now(UTC))
 
 
 def _one_line(path: Path | str) -> str:
@@ -125,7 +123,7 @@ def replay(files: tuple[Path, ...], other_store: bool, form: Format) -> None:
     if form is Format.TABLE:
         output.write_lines([_summary(done)])
     else:
-        output.write_rows(form, [REPLAY.data(done)], fields=REPLAY.keys)
+        output.write_list(form, REPLAY, [done], datetime.now(UTC))
     if not files:
         _say_of_others(store.label)
     for run_id, reason in sorted(done.refused.items()):

@@ -203,9 +203,9 @@ def stats(jobs: tuple[str, ...], window: timedelta, interval: timedelta | None, 
     elif form is Format.JSON:
         output.write_object(form, stats_data(found))
     elif by == "job":
-        output.write_rows(form, map(JOBS.data, found.jobs), fields=JOBS.keys)
+        output.write_list(form, JOBS, found.jobs, found.until)
     else:
-        output.write_rows(form, map(INTERVALS.data, found.intervals), fields=INTERVALS.keys)
+        output.write_list(form, INTERVALS, found.intervals, found.until)
     if mistake:
         raise Unsuccessful(mistake)
 
