@@ -43,6 +43,10 @@ run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 -- name: ledger_columns
 run_id, writer_id, emitted, stored, dropped
 
+-- name: addition
+-- What a batch adds to one run, beside `progress_at`.
+run_id, writer_id, requests, items, failed, throttled, errors
+
 -- name: switch_columns
 scope, job, enabled, changed_at, changed_by, reason
 

@@ -98,9 +98,10 @@ ON CONFLICT DO NOTHING {{returning(seq)}};
 -- How far a writer has come with a run. No more is dropped than is missing, so that a writer may report everything as
 -- dropped of which it cannot tell whether it arrived.
 INSERT INTO tracking.writers AS old ({{ledger_columns}}, overhead)
-VALUES (
-    :run_id, :writer_id, :emitted, :stored,
-    {{greatest}}(0, {{least}}(:dropped, CAST(:emitted AS bigint) - CAST(:stored AS bigint))), {{json(overhead)}})
+SELECT run_id, writer_id, emitted, stored, {{greatest}}(0, {{least}}(dropped, emitted - stored)), {{json_of(overhead)}}
+FROM {{new_ledger}}
+WHERE true
+ORDER BY run_id
 ON CONFLICT (run_id, writer_id) DO UPDATE SET
     emitted = {{greatest}}(old.emitted, excluded.emitted),
     stored = old.stored + excluded.stored,
@@ -111,21 +112,23 @@ ON CONFLICT (run_id, writer_id) DO UPDATE SET
     dropped_before = old.dropped,
     overhead = {{merged(overhead)}};
 
--- name: add_to_run
--- What a batch adds to a run's own counters. What was emitted and dropped is what the batch's ledger has just added,
+-- name: add_to_runs
+-- What a batch adds to its runs' own counters. What was emitted and dropped is what the batch's ledger has just added,
 -- where it has an entry for the run: only under that row's lock is it certain what was counted before.
 UPDATE tracking.runs SET
-    requests = runs.requests + :requests,
-    items = runs.items + :items,
-    failed_requests = failed_requests + :failed,
-    throttled_requests = throttled_requests + :throttled,
-    errors = errors + :errors,
+    requests = runs.requests + new.requests,
+    items = runs.items + new.items,
+    failed_requests = failed_requests + new.failed,
+    throttled_requests = throttled_requests + new.throttled,
+    errors = runs.errors + new.errors,
     emitted = runs.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
     dropped = runs.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
-    progress_at = {{greatest}}(coalesce(progress_at, {{time(progress_at)}}), coalesce({{time(progress_at)}}, progress_at))
-FROM (SELECT 1) AS one
-LEFT JOIN tracking.writers AS writer ON :in_ledger AND writer.run_id = :run_id AND writer.writer_id = :writer_id
-WHERE runs.run_id = :run_id;
+    progress_at = {{greatest}}(
+        coalesce(runs.progress_at, new.progress_at), coalesce(new.progress_at, runs.progress_at))
+FROM {{new_additions}}
+LEFT JOIN tracking.writers AS writer
+  ON new.in_ledger AND writer.run_id = new.run_id AND writer.writer_id = new.writer_id
+WHERE runs.run_id = new.run_id;
 
 -- name: audit_end
 -- A job's own end replaces the one that a person gave the run while the job lived; that is audited.

@@ -26,7 +26,7 @@ class EventWriter(ABC):
 
     @abstractmethod
     def _run_many(self, block: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run a statement that adds to a summary for several rows."""
+        """Run a statement for each of some rows, or one for all, in their order."""
 
     @abstractmethod
     def _inserted(self, cursor: Any) -> bool:
@@ -67,16 +67,14 @@ class EventWriter(ABC):
             self._widen_when_due(known.store_us // 1_000_000)
         stored_errors = self._insert_errors(batch)
         self._save_phases(batch)
-        for entry in parameters.ledger_of(batch, rows, stored_errors):
-            self._run("save_ledger", entry)
+        self._run_many("save_ledger", parameters.ledger_of(batch, rows, stored_errors))
         additions = parameters.additions_to_runs(batch, sums.runs, stored_errors, self._moment)
         ends = sorted((end for end in batch.ends if end.run_id in known.here), key=lambda end: end.run_id)
         changed = {addition["run_id"] for addition in additions} | {end.run_id for end in ends}
         if len(changed) > 1:
-            # One alone is locked by the first statement that changes it.
+            # A single one is locked by the first statement that changes it.
             self._lock("lock_changed_runs", sorted(changed))
-        for addition in additions:
-            self._run("add_to_run", addition)
+        self._run_many("add_to_runs", additions)
         cursors = {}
         for end in ends:
             columns = parameters.columns_of(end, self._moment)

@@ -35,6 +35,16 @@ unnest((SELECT %(@)s::bigint[])) AS wanted (value)
 -- name: json
 %(@)s::jsonb
 
+-- name: json_of
+@::jsonb
+
+-- name: new_ledger
+unnest({{ledger_columns|%(@)s::bigint[]}}, %(overhead)s::text[]) AS new ({{ledger_columns}}, overhead)
+
+-- name: new_additions
+unnest({{addition|%(@)s::bigint[]}}, %(in_ledger)s::boolean[], %(progress_at)s::timestamptz[])
+    AS new ({{addition}}, in_ledger, progress_at)
+
 -- name: json_object
 jsonb_build_object
 

@@ -33,6 +33,15 @@ json_each(:@) AS wanted
 -- name: json
 :@
 
+-- name: json_of
+@
+
+-- name: new_ledger
+(SELECT {{ledger_columns|:@ AS @}}, :overhead AS overhead) AS new
+
+-- name: new_additions
+(SELECT {{addition|:@ AS @}}, :in_ledger AS in_ledger, :progress_at AS progress_at) AS new
+
 -- name: json_object
 json_object
 

@@ -87,6 +87,6 @@ def array_of(numbers: Iterable[int | str]) -> str:
 
 
 def as_arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return rows as columns: array literals, which the driver passes on as they are, and lists of texts."""
+    """Return rows as columns: numbers as array literals, which the driver passes on as they are, others as lists."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return {name: column if isinstance(column[0], str) else array_of(column) for name, column in columns.items()}
+    return {name: array_of(column) if isinstance(column[0], int) else column for name, column in columns.items()}

@@ -134,7 +134,8 @@ class PostgresWriter(PostgresConnection, EventWriter):
         return self._sql[block].run(self.raw, values)
 
     def _run_many(self, block: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._run(block, as_arrays(rows))
+        if rows:
+            self._run(block, as_arrays(rows))
 
     def _inserted(self, cursor: RawCursor[Any]) -> bool:
         return cursor.fetchone() is not None
