@@ -104,3 +104,35 @@ def test_it_is_tried_a_few_times_only(
     (error,) = in_a_deadlock(postgres_store_dsn, work, runs)
     assert isinstance(error, StoreConflict)
     assert "deadlock" in str(error)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_run_that_is_removed_while_a_batch_waits_for_it_is_refused_and_not_made_anew(
+    postgres_store_dsn: str, runs: list[int], carried: bool
+) -> None:
+    dsn, (run_id, _) = postgres_store_dsn, runs
+    stock = Stock(dsn)
+    start = stock.run_start(run_id, to_microseconds(NOW))
+    stock.close()
+    row = RequestRow(run_id, 1, to_microseconds(NOW), "/a", None, None, 200, 1, 5, False, None)
+    batch = Batch(writer_id=9, batch_seq=1, starts=(start,) if carried else (), requests=(row,), cells=tally((row,)))
+    refused: list[object] = []
+    with (
+        open_store(dsn).writer(10.0) as writer,
+        psycopg.connect(dsn) as other,
+        psycopg.connect(dsn, autocommit=True) as watch,
+    ):
+        writing = threading.Thread(target=lambda: refused.append(writer.write(batch).refused))
+        # As a clean-up does it.
+        other.execute("SELECT FROM tracking.runs WHERE run_id = %s FOR UPDATE", [run_id])
+        writing.start()
+        pid: list[Any] = [other.info.backend_pid]
+        wait_until(lambda: watch.execute(WAITING, pid).fetchone() == (1,), "the batch waits for the run")
+        other.execute("INSERT INTO tracking.removed_runs (run_id) VALUES (%s)", [run_id])
+        other.execute("DELETE FROM tracking.runs WHERE run_id = %s", [run_id])
+        other.commit()
+        writing.join()
+    assert refused == [{run_id: "removed"}]
+    with open_store(dsn).reader(5.0) as reader:
+        assert reader.run(run_id) is None
+        assert reader.endpoints(run_id) == []

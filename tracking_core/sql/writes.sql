@@ -29,10 +29,12 @@ ON CONFLICT DO NOTHING;
 
 -- name: runs_of_batch
 -- For every run of a batch: its job if the run is here, whether it was removed; for which jobs tracking is switched off
--- ('' for all); and, in PostgreSQL, which process answers. Subqueries are planned in half the time of joins.
+-- ('' for all); and, in PostgreSQL, which process answers. Subqueries are planned in half the time of joins. The runs are
+-- locked against removal, but not against each other's changes; one that is removed while this waits is neither here nor
+-- removed.
 SELECT
     wanted.value AS run_id,
-    (SELECT job FROM tracking.runs WHERE run_id = wanted.value) AS job,
+    (SELECT job FROM tracking.runs WHERE run_id = wanted.value {{for_key_share}}) AS job,
     EXISTS (SELECT 1 FROM tracking.removed_runs WHERE run_id = wanted.value) AS removed,
     (SELECT {{off_jobs}} FROM tracking.switches WHERE NOT enabled) AS off,
     {{clock}} AS at,

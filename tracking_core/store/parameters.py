@@ -174,23 +174,21 @@ def phase_columns(change: PhaseChange, moment: Moment) -> dict[str, Any]:
 
 
 def summary_rows(sums: Sums, writer_id: int, packed: Callable[[list[int]], Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows that a batch adds to each summary, by the statement that adds them, in key order."""
+    """Return the rows that a batch adds to the summaries of endpoints, series and all runs, in key order."""
 
     def row(cell: Tally, **key: object) -> dict[str, Any]:
         return {**key, **{name: getattr(cell, name) for name in COUNTED}, "histogram": packed(pack(cell.histogram))}
 
     shard = writer_id % SHARDS
     return {
-        "add_endpoints": [
+        "endpoint": [
             row(cell, run_id=run_id, endpoint=endpoint, max_ms=cell.max_ms)
             for (run_id, endpoint), cell in sums.endpoints
         ],
-        "add_series": [
+        "series": [
             row(cell, run_id=run_id, bucket=bucket, width=width) for (run_id, bucket, width), cell in sums.series
         ],
-        "add_throughput": [
-            row(cell, width=SERIES_FINE_S, bucket=bucket, shard=shard) for bucket, cell in sums.throughput
-        ],
+        "all": [row(cell, width=SERIES_FINE_S, bucket=bucket, shard=shard) for bucket, cell in sums.throughput],
     }
 
 

@@ -29,6 +29,10 @@ class EventWriter(ABC):
         """Run a statement for each of some rows, or one for all, in their order."""
 
     @abstractmethod
+    def _add_sums(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Add rows to the summaries: `endpoint`, `series`, and `all` runs together, in this order."""
+
+    @abstractmethod
     def _inserted(self, cursor: Any) -> bool:
         """Return whether an INSERT that passes over what is here inserted its row."""
 
@@ -62,8 +66,7 @@ class EventWriter(ABC):
         The batch holds events of runs that are taken, and all ends. An end took effect if its cursor changed a row.
         """
         if sums.runs:
-            for block, added in parameters.summary_rows(sums, batch.writer_id, self._packed).items():
-                self._run_many(block, added)
+            self._add_sums(parameters.summary_rows(sums, batch.writer_id, self._packed))
             self._widen_when_due(known.store_us // 1_000_000)
         stored_errors = self._insert_errors(batch)
         self._save_phases(batch)

@@ -109,6 +109,9 @@ pg_backend_pid()
 -- Two packed histograms as one that may repeat a bucket; the next batch sums them up.
 array_cat(old.histogram, excluded.histogram)
 
+-- name: for_key_share
+FOR KEY SHARE
+
 -- name: for_update
 FOR UPDATE
 

@@ -1,9 +1,7 @@
 -- What a job writes, in PostgreSQL's way; see ../writes.sql.
 
 -- name: lock_runs
--- PostgreSQL only: lock the runs of a batch against removal, but not against each other's changes, before it locks
--- anything that belongs to them. Before runs are carried, so that one that is being removed is seen as removed; and again
--- after, for those that another writer has made meanwhile.
+-- PostgreSQL only: wait for the removal of runs, before runs are carried: a removed one is then seen as removed.
 SELECT FROM tracking.runs WHERE run_id {{in_ids(run_ids)}} ORDER BY run_id FOR KEY SHARE;
 
 -- name: lock_phases
@@ -41,41 +39,43 @@ FROM unnest(%(run_id)s::bigint[], %(seq)s::bigint[]) AS asked (run_id, seq)
 JOIN tracking.requests AS here USING (run_id, seq)
 WHERE here.writer_id = %(writer_id)s;
 
--- name: add_endpoints
--- What a batch adds to the endpoints of its runs. The few rows of endpoints change with every batch: there histograms are
--- summed up only when they have grown long.
-INSERT INTO tracking.run_endpoints AS old (run_id, endpoint, max_ms, {{counters}}, histogram)
-SELECT run_id, endpoint, max_ms, {{counters}}, histogram::bigint[]
-FROM unnest(
-    %(run_id)s::bigint[], %(endpoint)s::text[], %(max_ms)s::bigint[], {{counters|%(@)s::bigint[]}}, %(histogram)s::text[])
-    AS new (run_id, endpoint, max_ms, {{counters}}, histogram)
-ORDER BY run_id, endpoint
-ON CONFLICT (run_id, endpoint) DO UPDATE SET
-    max_ms = greatest(old.max_ms, excluded.max_ms),
-    {{add_counters}},
-    histogram = CASE
-        WHEN cardinality(old.histogram) + cardinality(excluded.histogram) <= 160 THEN {{append_histogram}}
-        ELSE {{sum_histogram}} END;
-
--- name: add_series
--- What a batch adds to the series of its runs.
-INSERT INTO tracking.run_series AS old (run_id, bucket, width, {{counters}}, histogram)
-SELECT run_id, bucket, width, {{counters}}, histogram::bigint[]
-FROM unnest(
-    %(run_id)s::bigint[], %(bucket)s::bigint[], %(width)s::integer[], {{counters|%(@)s::bigint[]}}, %(histogram)s::text[])
-    AS new (run_id, bucket, width, {{counters}}, histogram)
-ORDER BY run_id, bucket, width
-ON CONFLICT (run_id, bucket, width) DO UPDATE SET
-    {{add_counters}},
-    histogram = {{sum_histogram}};
-
--- name: add_throughput
--- What a batch adds to all runs together.
+-- name: add_sums
+-- PostgreSQL only: what a batch adds to the summaries, in one statement: parsing and planning one of each costs more than
+-- they do. Each part begins when it has the count of the one before it, which keeps the order of the locks. The few rows
+-- of endpoints change with every batch: there histograms are summed up only when they have grown long.
+WITH endpoints AS (
+    INSERT INTO tracking.run_endpoints AS old (run_id, endpoint, max_ms, {{counters}}, histogram)
+    SELECT run_id, endpoint, max_ms, {{counters}}, histogram::bigint[]
+    FROM unnest(%(endpoint_run_id)s::bigint[], %(endpoint_endpoint)s::text[], %(endpoint_max_ms)s::bigint[],
+        {{counters|%(endpoint_@)s::bigint[]}}, %(endpoint_histogram)s::text[])
+        AS new (run_id, endpoint, max_ms, {{counters}}, histogram)
+    ORDER BY run_id, endpoint
+    ON CONFLICT (run_id, endpoint) DO UPDATE SET
+        max_ms = greatest(old.max_ms, excluded.max_ms),
+        {{add_counters}},
+        histogram = CASE
+            WHEN cardinality(old.histogram) + cardinality(excluded.histogram) <= 160 THEN {{append_histogram}}
+            ELSE {{sum_histogram}} END
+    RETURNING run_id
+), series AS (
+    INSERT INTO tracking.run_series AS old (run_id, bucket, width, {{counters}}, histogram)
+    SELECT run_id, bucket, width, {{counters}}, histogram::bigint[]
+    FROM unnest(%(series_run_id)s::bigint[], %(series_bucket)s::bigint[], %(series_width)s::integer[],
+        {{counters|%(series_@)s::bigint[]}}, %(series_histogram)s::text[])
+        AS new (run_id, bucket, width, {{counters}}, histogram)
+    WHERE (SELECT count(*) FROM endpoints) >= 0
+    ORDER BY run_id, bucket, width
+    ON CONFLICT (run_id, bucket, width) DO UPDATE SET
+        {{add_counters}},
+        histogram = {{sum_histogram}}
+    RETURNING run_id
+)
 INSERT INTO tracking.throughput AS old (width, bucket, shard, {{counters}}, histogram)
 SELECT width, bucket, shard, {{counters}}, histogram::bigint[]
-FROM unnest(
-    %(width)s::integer[], %(bucket)s::bigint[], %(shard)s::integer[], {{counters|%(@)s::bigint[]}}, %(histogram)s::text[])
+FROM unnest(%(all_width)s::integer[], %(all_bucket)s::bigint[], %(all_shard)s::integer[],
+    {{counters|%(all_@)s::bigint[]}}, %(all_histogram)s::text[])
     AS new (width, bucket, shard, {{counters}}, histogram)
+WHERE (SELECT count(*) FROM series) >= 0
 ORDER BY width, bucket, shard
 ON CONFLICT (width, bucket, shard) DO UPDATE SET
     {{add_counters}},

@@ -125,6 +125,8 @@ typeof(@) = 'text'
 -- name: cell
 {{bucket}} AND typeof(width) = 'integer' AND width BETWEEN 1 AND 1000000 AND {{counted}}
 
+-- name: for_key_share
+
 -- name: for_update
 
 -- name: returning

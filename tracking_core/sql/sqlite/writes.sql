@@ -16,7 +16,7 @@ ON CONFLICT DO NOTHING;
 SELECT count(*) FROM requests WHERE run_id = :run_id AND writer_id = :writer_id AND seq = :seq;
 
 -- name: add_endpoints
--- What a batch adds to an endpoint of a run.
+-- SQLite only: what a batch adds to an endpoint of a run.
 INSERT INTO run_endpoints AS old (run_id, endpoint, max_ms, {{counters}}, histogram)
 VALUES (:run_id, :endpoint, :max_ms, {{counters|:@}}, :histogram)
 ON CONFLICT (run_id, endpoint) DO UPDATE SET
@@ -24,14 +24,14 @@ ON CONFLICT (run_id, endpoint) DO UPDATE SET
     {{add_counters}};
 
 -- name: add_series
--- What a batch adds to the series of a run.
+-- SQLite only: what a batch adds to the series of a run.
 INSERT INTO run_series AS old (run_id, bucket, width, {{counters}}, histogram)
 VALUES (:run_id, :bucket, :width, {{counters|:@}}, :histogram)
 ON CONFLICT (run_id, bucket, width) DO UPDATE SET
     {{add_counters}};
 
 -- name: add_throughput
--- What a batch adds to all runs together.
+-- SQLite only: what a batch adds to all runs together.
 INSERT INTO throughput AS old (width, bucket, shard, {{counters}}, histogram)
 VALUES (:width, :bucket, :shard, {{counters|:@}}, :histogram)
 ON CONFLICT (width, bucket, shard) DO UPDATE SET

@@ -137,6 +137,12 @@ class PostgresWriter(PostgresConnection, EventWriter):
         if rows:
             self._run(block, as_arrays(rows))
 
+    def _add_sums(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self._run(
+            "add_sums",
+            {f"{part}_{name}": column for part in rows for name, column in as_arrays(rows[part]).items()},
+        )
+
     def _inserted(self, cursor: RawCursor[Any]) -> bool:
         return cursor.fetchone() is not None
 
@@ -162,16 +168,20 @@ class PostgresWriter(PostgresConnection, EventWriter):
 
     def _runs_of(self, batch: Batch) -> RawCursor[Any]:
         run_ids = sorted(batch.run_ids())
-        self._lock("lock_runs", run_ids)
         if batch.starts:
-            self._carry_runs([self._spelled(start) for start in batch.starts], batch)
             self._lock("lock_runs", run_ids)
+            self._carry_runs([self._spelled(start) for start in batch.starts], batch)
         return self._run("runs_of_batch", {"run_ids": run_ids})
 
-    def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch) -> parameters.Known:
+    def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch, *, again: bool = False) -> parameters.Known:
         off, at = (rows[0][3] or (), _microseconds(rows[0][4])) if rows else ((), 0)
         known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label)
         known.store_us = at
+        if "unknown" in known.refused.values() and not again:
+            # Perhaps it was removed while the lock on it was awaited.
+            return self._judge(
+                self._run("runs_of_batch", {"run_ids": [row[0] for row in rows]}).fetchall(), batch, again=True
+            )
         return known
 
     def _write(self, batch: Batch, *, copy: bool = False, meanwhile: Callable[[], object] | None = None) -> Receipt:

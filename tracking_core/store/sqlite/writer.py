@@ -107,6 +107,11 @@ class SqliteWriter(SqliteConnection, EventWriter):
     def _run_many(self, block: str, rows: Sequence[Mapping[str, Any]]) -> None:
         self.raw.executemany(self._sql[block], rows)
 
+    def _add_sums(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self._run_many("add_endpoints", rows["endpoint"])
+        self._run_many("add_series", rows["series"])
+        self._run_many("add_throughput", rows["all"])
+
     def _inserted(self, cursor: sqlite3.Cursor) -> bool:
         return bool(cursor.rowcount)
 
