@@ -31,39 +31,30 @@ def write(store: Store, run_ids: list[int]) -> object:
         return writer.write(Batch(writer_id=9, batch_seq=1, requests=rows, cells=tally(rows))).refused
 
 
+def write_one(store: Store, run_ids: list[int]) -> object:
+    row = RequestRow(run_ids[0], 1, to_microseconds(NOW), "/a", None, None, 200, 1, 5, False, None)
+    with store.writer(10.0) as writer:
+        return writer.write(Batch(writer_id=9, batch_seq=None, requests=(row,), cells=tally((row,)))).refused
+
+
 def beat(store: Store, run_ids: list[int]) -> object:
     with store.writer(10.0) as writer:
         return writer.beat(run_ids).refused
 
 
-def clean(store: Store, _: list[int]) -> object:
-    with store.administration(10.0) as admin:
-        return sum(admin.cleanup(30, actor="ana"))
-
-
-def in_a_deadlock(dsn: str, work: Callable[[Store, list[int]], object], run_ids: list[int]) -> list[object]:
-    """Do some work that meets another transaction, which has the second run and then wants the first."""
-    done: list[object] = []
-
-    def run() -> None:
-        try:
-            # This one looks for a deadlock first, so it is the one that is ended.
-            done.append(work(open_store(f"{dsn}?options=-c%20deadlock_timeout%3D50ms"), run_ids))
-        except StoreConflict as error:
-            done.append(error)
-
-    lock = "SELECT FROM tracking.runs WHERE run_id = %s FOR UPDATE"
-    working = threading.Thread(target=run)
-    with psycopg.connect(dsn) as other, psycopg.connect(dsn, autocommit=True) as watch:
-        other.execute("SET deadlock_timeout = '1min'")
-        other.execute(lock, [run_ids[1]])
-        working.start()
-        pid: list[Any] = [other.info.backend_pid]
-        wait_until(lambda: watch.execute(WAITING, pid).fetchone() == (1,), "it waits for the second run")
-        other.execute(lock, [run_ids[0]])
-        other.rollback()
-        working.join()
-    return done
+def end_transactions(dsn: str, state: str, times: int) -> None:
+    """Have the server end the next transactions that change a run, with a state that it uses for conflicts."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE public.tries")
+        connection.execute(
+            f"""CREATE FUNCTION public.conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('public.tries') <= {times} THEN RAISE EXCEPTION 'in conflict' USING ERRCODE = '{state}'; END IF;
+            RETURN coalesce(new, old); END $$""".encode()
+        )
+        connection.execute(
+            "CREATE TRIGGER conflict BEFORE UPDATE OR DELETE ON tracking.runs"
+            " FOR EACH ROW EXECUTE FUNCTION public.conflict()"
+        )
 
 
 @pytest.fixture
@@ -75,35 +66,55 @@ def runs(postgres_store_dsn: str) -> list[int]:
     return run_ids
 
 
-@pytest.mark.parametrize("work", [write, beat])
-def test_a_writer_that_is_ended_by_a_deadlock_tries_again(
-    postgres_store_dsn: str, runs: list[int], work: Callable[[Store, list[int]], object]
+Work = Callable[[Store, list[int]], object]
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+@pytest.mark.parametrize("work", [write, write_one, beat])
+def test_what_a_conflict_ends_is_written_again(
+    postgres_store_dsn: str, runs: list[int], work: Work, state: str
 ) -> None:
-    assert in_a_deadlock(postgres_store_dsn, work, runs) == [{}]
+    end_transactions(postgres_store_dsn, state, 2)
+    assert work(open_store(postgres_store_dsn), runs) == {}
     with open_store(postgres_store_dsn).reader(5.0) as reader:
-        assert [run.requests for run in reader.recent_runs(5)] == ([1, 1] if work is write else [0, 0])
+        found = [run.requests for run in reversed(reader.recent_runs(5))]
+        assert sum(found) == sum(cell.requests for run_id in runs for cell in reader.endpoints(run_id))
+    assert sum(found) == {write: 2, write_one: 1, beat: 0}[work]
 
 
-def test_a_clean_up_that_is_ended_by_a_deadlock_tries_again(postgres_store_dsn: str) -> None:
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+def test_a_clean_up_and_a_close_that_a_conflict_ends_are_made_again(postgres_store_dsn: str, state: str) -> None:
     stock = Stock(postgres_store_dsn)
-    old = sorted(stock.finished(NOW - timedelta(days=50), NOW - timedelta(days=40)) for _ in range(2))
+    for _ in range(2):
+        stock.finished(NOW - timedelta(days=50), NOW - timedelta(days=40))
+    running = stock.start(NOW)
     stock.close()
-    assert in_a_deadlock(postgres_store_dsn, clean, old) == [2]
+    end_transactions(postgres_store_dsn, state, 2)
+    with open_store(postgres_store_dsn).administration(10.0) as admin:
+        assert sum(admin.cleanup(30, actor="ana")) == 2
+        assert admin.close_run(running, actor="ana", reason="")
     with open_store(postgres_store_dsn).reader(5.0) as reader:
-        assert reader.recent_runs(5) == []
+        assert [run.status for run in reader.recent_runs(5)] == ["abandoned"]
+        assert [entry.action for entry in reader.audit()] == ["close run", "cleanup"]
 
 
-@pytest.mark.parametrize("work", [write, beat])
-def test_it_is_tried_a_few_times_only(
-    postgres_store_dsn: str,
-    runs: list[int],
-    work: Callable[[Store, list[int]], object],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tracking_core.store.postgres.writer.ATTEMPTS", 1)
-    (error,) = in_a_deadlock(postgres_store_dsn, work, runs)
-    assert isinstance(error, StoreConflict)
-    assert "deadlock" in str(error)
+@pytest.mark.parametrize("work", [write, write_one, beat])
+def test_it_is_tried_a_few_times_only(postgres_store_dsn: str, runs: list[int], work: Work) -> None:
+    end_transactions(postgres_store_dsn, "40P01", 1000)
+    with pytest.raises(StoreConflict, match="in conflict"):
+        work(open_store(postgres_store_dsn), runs)
+
+
+def test_a_clean_up_is_tried_a_few_times_only(postgres_store_dsn: str) -> None:
+    stock = Stock(postgres_store_dsn)
+    stock.finished(NOW - timedelta(days=50), NOW - timedelta(days=40))
+    stock.close()
+    end_transactions(postgres_store_dsn, "40P01", 1000)
+    with (
+        open_store(postgres_store_dsn).administration(10.0) as admin,
+        pytest.raises(StoreConflict, match="in conflict"),
+    ):
+        list(admin.cleanup(30, actor="ana"))
 
 
 @pytest.mark.parametrize("carried", [False, True])
