@@ -17,7 +17,7 @@ MODULES = sorted((ROOT / "tracking_core").rglob("*.py"))
 
 # Matched at a string's beginning: capitals as SQL is written, lower case only where no English sentence begins so.
 SQL = re.compile(
-    r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP)\b"
+    r"\s*(?:(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP)\s+\S"
     r"|select\s.+\sfrom\s|insert\s+into\s|update\s+\S+\s+set\s|delete\s+from\s"
     r"|(?:create|alter|drop)\s+(?:table|index|view|schema)\s)",
     re.DOTALL,

@@ -63,7 +63,9 @@ def test_a_fork_finds_no_thread_of_ours_and_they_go_on_afterwards(store_dsn: str
     # The first of the hooks to be registered is the last one before the fork.
     job = """
     seen = []
-    os.register_at_fork(before=lambda: seen.append([thread.name for thread in threading.enumerate()]))
+    # A thread that another way began and that is over stays listed as a dummy in CPython 3.11.
+    names = lambda: [each.name for each in threading.enumerate() if not each.name.startswith("Dummy-")]
+    os.register_at_fork(before=lambda: seen.append(names()))
     tracker = SimpleETLTracker(DSN, heartbeat_interval=0.2)
     with ETLRunContext(tracker, "forking") as run:
         for page in range(3):

@@ -102,7 +102,10 @@ def test_a_fork_finds_no_thread_of_ours_where_only_progress_is_told_of_a_run_beg
     # The first of the hooks to be registered is the last one before the fork.
     job = """
     seen = []
-    os.register_at_fork(before=lambda: seen.extend(thread.name for thread in threading.enumerate()))
+    # A thread that another way began and that is over stays listed as a dummy in CPython 3.11.
+    os.register_at_fork(
+        before=lambda: seen.extend(each.name for each in threading.enumerate() if not each.name.startswith("Dummy-"))
+    )
     context = ETLContext(run=(tracker, int(os.environ["JOB_RUN"])), units=["contacts"])
     context.start_phase("extract")
     context.update_progress(contacts=1)

@@ -49,7 +49,7 @@ def test_the_version_is_one_line(etlwatch: Program) -> None:
         (["runs", "--limit", "0"], "--limit"),
         (["runs", "--limit", "many"], "--limit"),
         (["runs", "--format", "xml"], "jsonl"),
-        (["runs", "--since", "banana"], "24h"),
+        (["runs", "--since", "banana"], "30d"),
         (["runs", "--state", "broken"], "terminated"),
         (["show"], "RUN"),
         (["close"], "RUN"),

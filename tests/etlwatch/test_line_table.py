@@ -204,10 +204,11 @@ async def test_rows_given_before_the_first_layout_begin_at_the_top():
         await pilot.pause()
         assert app.table.visible_range == range(5)
         assert shown(app.table)[1].split() == ["●", "run", "0", "0"]
-        await pilot.resize_terminal(40, 4)
-        assert app.table.visible_range == range(1, 4)
-        await pilot.resize_terminal(40, 8)
-        assert app.table.visible_range == range(5)
+        for lines, visible in ((4, range(1, 4)), (8, range(5))):
+            await pilot.resize_terminal(40, lines)
+            # A busy machine lays out later; what is never laid out so runs into the test's time limit.
+            while app.table.visible_range != visible:
+                await pilot.pause()
 
 
 async def test_an_empty_table_says_so_and_keeps_its_header():
