@@ -6,7 +6,7 @@ Contains the joining of a snapshot's parts by run and what follows from them (th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etlwatch.analysis.baseline import NO_BASELINE, JobBaseline, Usual, baselines_of_listed
 from etlwatch.analysis.forecast import Eta, estimate
@@ -104,7 +104,10 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
 
 
 def build_rows(
-    snapshot: Snapshot, baselines: Mapping[str, JobBaseline] | None = None, *, kept: Mapping[int, RunRow] | None = None
+    snapshot: Snapshot,
+    baselines: Mapping[str, JobBaseline] | None = None,
+    *,
+    kept: Mapping[Any, RunRow] | None = None,
 ) -> tuple[RunRow, ...]:
     """Return a row for each run of a snapshot, in its order; baselines are taken from its own runs when none are given.
 

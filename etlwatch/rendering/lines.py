@@ -107,8 +107,12 @@ class Key:
 
 def footer_line(keys: Sequence[Key], width: int, *, ellipsis: str = ELLIPSIS) -> Spans:
     """Return the keys that fit, in their order: keys in blue, their words dim."""
-    parts = [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in keys]
-    return lay_out(parts, (), width, ellipsis=ellipsis)
+    return lay_out(key_parts(keys), (), width, ellipsis=ellipsis)
+
+
+def key_parts(keys: Sequence[Key]) -> list[Part]:
+    """Return a part for each key: the key in blue, its word dim."""
+    return [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in keys]
 
 
 LABEL_CELLS: Final = 8

@@ -1,4 +1,4 @@
-"""The part of the application that changes things: dialogs of switch, clean-up and closing, bells, bundles."""
+"""The part of the application with operations: dialogs of switch, clean-up and closing, bells, bundles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["ControlledApp"]
 
 
 class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
-    """What the dashboard's app has of this; the attributes are the app's own."""
+    """The operations as a base class of the app, which has the attributes."""
 
     settings: Settings
     glyphs: Glyphs
@@ -39,22 +39,13 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
     open_store: Callable[[], Store]
     watching: Watching
 
-    @property
-    def label(self) -> str:
-        """What the store is called."""
-        raise NotImplementedError
-
-    def clock_now(self) -> datetime:
-        """Return the store's clock as far as it is known."""
-        raise NotImplementedError
-
     def current_run(self) -> RunRow | None:
         """Return the run that the screen in front is about."""
         found = getattr(self.screen, "current_run", None)
         return found if isinstance(found, RunRow) else None
 
     async def action_tracking(self) -> None:
-        """Open the box of the tracking switch; keys typed ahead are its own, not those of the screen below."""
+        """Open the dialog of the tracking switch, and wait for it, so that what is typed next goes to it."""
         from etlwatch.tui.dialogs.tracking import TrackingBox
 
         if self._in_the_present():
@@ -62,14 +53,14 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             await self.push_screen(TrackingBox(first=row.run.job if row else getattr(self.screen, "current_job", None)))
 
     async def action_cleanup(self) -> None:
-        """Open the box of the clean-up."""
+        """Open the dialog of the clean-up."""
         from etlwatch.tui.dialogs.cleanup import CleanupBox
 
         if self._in_the_present():
             await self.push_screen(CleanupBox())
 
     async def close_run(self, row: RunRow | None) -> None:
-        """Open the box that closes a run, where there is something to close."""
+        """Open the dialog that closes a run, if it has not ended."""
         from etlwatch.tui.dialogs.closing import ClosingBox
 
         if row is None:
@@ -102,32 +93,32 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             self.show_message(f"bundled{only}: etlwatch open {path.absolute()}")
 
     def toggle_bell(self, row: RunRow | None) -> None:
-        """Ring when this run changes state, or no longer."""
+        """Turn the bell for changes of this run's state on or off."""
         if row is None:
             self.show_message("no run is chosen", severity="warning")
         elif not row.live and row.run.run_id not in self.watching:
-            self.show_message(f"{named(row)} is {row.run.status}; nothing will change there", severity="warning")
+            self.show_message(f"{named(row)} is {row.run.status}; its state will not change", severity="warning")
         elif self.watching.toggle(row.run):
             self.show_message(f"a bell rings when {named(row)} changes state")
         else:
             self.show_message(f"no bell for {named(row)} any more")
 
     def toggle_bells(self, rows: Sequence[RunRow]) -> None:
-        """Ring when any of these runs changes state, or, where all of them ring already, no longer."""
+        """Turn the bell for changes of these runs' states on; off if it is on for all of them."""
         live = [row for row in rows if row.live]
         silent = [row for row in live if row.run.run_id not in self.watching]
         for row in silent or live:
             self.watching.toggle(row.run)
         runs = f"{len(silent or live)} run{'' if len(silent or live) == 1 else 's'}"
         if not live:
-            self.show_message("none of the marked runs is alive; nothing will change there", severity="warning")
+            self.show_message("none of the marked runs is running; their states will not change", severity="warning")
         elif silent:
             self.show_message(f"a bell rings when {runs} of those marked change{'s' if len(silent) == 1 else ''} state")
         else:
             self.show_message(f"no bell for {runs} any more")
 
     def ring(self, snapshot: Snapshot) -> None:
-        """Ring for watched runs that have changed state."""
+        """Ring the bell for watched runs that have changed state."""
         changes = self.watching.changes(snapshot.runs)
         for change in changes:
             self.show_message(change.words, severity=change.severity)
@@ -135,9 +126,9 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
             self.bell()
 
     def _in_the_present(self) -> bool:
-        """Say whether now is on screen; the past cannot be changed."""
+        """Return whether the present is on screen, with a message if not: the past cannot be changed."""
         if self.moment is not None:
-            self.show_message("this is the past, and it cannot be changed: esc comes back to now", severity="warning")
+            self.show_message("a past moment cannot be changed: esc shows the present", severity="warning")
         return self.moment is None
 
 

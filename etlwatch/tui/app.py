@@ -43,7 +43,6 @@ from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state,
 from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
-    from etlwatch.analysis.run_rows import RunRow
     from etlwatch.tui.dashboard import Dashboard
     from etlwatch.tui.start import Startup
     from tracking_core.store.base import Store
@@ -51,15 +50,15 @@ if TYPE_CHECKING:
 __all__ = ["STORE_STATUS", "EtlwatchApp"]
 
 EXIT_S = 0.8
-"""How long an orderly end may take once the terminal is gone."""
+"""Seconds for an orderly end after the terminal was lost."""
 
 PALETTE_ATTEMPTS = 50
 
 RATE_EVERY_S = 5.0
-"""Seconds over which bytes a second are measured."""
+"""Seconds over which bytes per second are measured."""
 
 SCRUB_STEPS = 60
-"""Steps in which the present window is scrubbed through."""
+"""Steps of the present window for earlier and later."""
 
 HANG_UP_STATUS = 129
 STOPPED_STATUS = 143
@@ -88,12 +87,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     ) -> None:
         """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame.
 
-        `beginning` is what went before and is taken over: a drawn terminal, a poller with its answers so far.
+        `beginning` is the first frame and the running poller, which the app takes over.
         """
         self.settings = settings or Settings()
         super().__init__(
             driver_class=TerminalDriver if sys.platform != "win32" else None,
-            # Known only later from the theme, and by then Textual has chosen greys of 24 bits for NO_COLOR.
+            # The theme sets it too late: for NO_COLOR Textual has chosen 24-bit greys by then.
             ansi_color=True if os.environ.get("NO_COLOR") else None,
         )
         self.glyphs: Glyphs = glyphs_for(ascii_only=self.settings.ascii_only)
@@ -105,7 +104,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.view_state: ViewState = load_view_state(self.view_state_file)
         self.window: Window = self.view_state.first_window(self.settings)
         self.moment: datetime | None = None
-        """The past moment that is looked at; None for now."""
+        """The past moment on screen; None for now."""
 
         self.cursor_s: float | None = None
         """The time cursor of all charts, seconds since 1970-01-01Z; None where there is none."""
@@ -114,7 +113,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.failure = ""
         self.open_store = open_store
         self.watching = Watching()
-        self._label = self.settings.label or label
+        self.label = self.settings.label or label
+        """The store's name: the target's, else the last part of its own label."""
+
         self._monotonic = monotonic
         self._first_run = self.settings.first_run
         self._drawn_at = 0.0
@@ -125,7 +126,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.poller = beginning.poller
             self.take_over(beginning.opening.shadow)
             if isinstance(beginning.last, Read):
-                # So that the widgets' first frame is the one that stands there.
+                # So that the widgets' first frame equals the one on the terminal.
                 self.latest = self.shown = beginning.last.snapshot
         else:
             self.poller = Poller(
@@ -139,20 +140,15 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.register_theme(theme)
         self.theme = pick_theme(self.settings.theme, os.environ, color_system=self.console.color_system or "truecolor")
 
-    # -- what screens ask
-
-    @property
-    def label(self) -> str:
-        """What the store is called: the target's name, else the last part of its own label."""
-        return self._label
+    # -- for screens
 
     def commands_on(self, screen: DashboardScreen) -> tuple[Command, ...]:
-        """Return what works on a screen, with the keys that it has there."""
+        """Return the commands of a screen with their keys."""
         everywhere = [replace(each, footer=screen.in_footer.get(each.name, each.footer)) for each in APP_COMMANDS]
         return remapped((*screen.commands, *everywhere), self.settings.keymap)
 
     def clock_now(self) -> datetime:
-        """Return the store's clock as far as it is known, else this machine's."""
+        """Return the store's clock, before the first answer this machine's."""
         if self.latest is None:
             return self.present()
         if self.latest.looking_back or self.settings.as_of is not None:
@@ -160,11 +156,11 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         return self.latest.at + timedelta(seconds=max(0.0, self._monotonic() - self.latest.read_at))
 
     def present(self) -> datetime:
-        """Return where looking back ends: this machine's now, or the moment at which a bundle stands still."""
+        """Return the latest moment that can be shown: now on this machine, or the moment of a bundle."""
         return self.settings.as_of or datetime.now(UTC)
 
     def age_s(self) -> float | None:
-        """Return how old the shown data is, seconds; None before the first answer."""
+        """Return the age of the shown data in seconds; None before the first answer."""
         return None if self.shown is None else max(0.0, self._monotonic() - self.shown.read_at)
 
     def retry_in_s(self) -> float:
@@ -178,7 +174,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         return HomeScreen()
 
     def on_mount(self) -> None:
-        """Begin polling once the first frame is drawn, and keep the clock going."""
+        """Start polling after the first frame, and the timer of the clock."""
         self.set_keymap(textual_keymap(self.settings.keymap))
         for notice in self.settings.notices:
             self.show_message(notice, severity="warning")
@@ -197,19 +193,19 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.handle_signals()
 
     def handle_signals(self) -> None:
-        """Leave in order on SIGTERM and SIGHUP: the terminal's modes are given back."""
-        # Only the main thread may; elsewhere signals keep their default.
+        """Exit in order on SIGTERM and SIGHUP, with the terminal restored."""
+        # Only the main thread may set handlers.
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
             loop.add_signal_handler(signal.SIGHUP, self._terminal_lost)
 
     def on_unmount(self) -> None:
-        """Let the poller go; it is not waited for."""
+        """Stop the poller without waiting for it."""
         self.poller.stop()
 
     def _terminal_lost(self) -> None:
-        """End now, in order if that can be had: the terminal is gone, and nobody sees anything any more."""
+        """Exit after the terminal was lost: in order if possible, by force after EXIT_S."""
         end = threading.Timer(EXIT_S, os._exit, [HANG_UP_STATUS])
         end.daemon = True
         end.start()
@@ -222,7 +218,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.exit(0)
 
     def _fatal_error(self) -> None:
-        """Report a crash without the values of variables: a password may be among them."""
+        """Report a crash without the values of variables, which may hold a password."""
         from rich.segment import Segments
         from rich.traceback import Traceback
 
@@ -234,7 +230,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     # -- polls
 
     def _deliver(self, result: Read | Lost) -> None:
-        """Take a result in the poller's thread; an app that is leaving needs none."""
+        """Post a result from the poller's thread; an app that is exiting ignores it."""
         message = SnapshotRead(result) if isinstance(result, Read) else ConnectionLost(result)
         with contextlib.suppress(RuntimeError):
             self.post_message(message)
@@ -242,14 +238,14 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     @on(SnapshotRead)
     def _snapshot_read(self, message: SnapshotRead) -> None:
         if message.read.snapshot.looking_back != (self.moment is not None):
-            # It was asked for before somebody looked elsewhere.
+            # It was read for another moment.
             return
         before = self.latest if self.lost is not None else None
         self.latest = message.read.snapshot
         if before is not None and before.looking_back == self.latest.looking_back:
             changed = changes_since(before, self.latest)
             self.show_message(changed.words, severity=changed.severity)
-        self._label = self._label or short_label(message.read.label)
+        self.label = self.label or short_label(message.read.label)
         self.lost = None
         if not self.latest.looking_back:
             self.ring(self.latest)
@@ -264,18 +260,18 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     def _connection_lost(self, message: ConnectionLost) -> None:
         self.lost = message.lost
         if message.lost.hopeless and self.latest is None:
-            # Nothing was ever shown and waiting will not help: say why on the way out, as a command does.
+            # Nothing was shown yet and waiting does not help: exit with the reason, as a command does.
             self.failure = f"{message.lost.what}: {message.lost.cause}"
             self.exit(STORE_STATUS)
             return
         self._draw(None)
 
     def _draw(self, snapshot: Snapshot | None) -> None:
-        """Draw on the screen in front; the others catch up when they come back to it."""
+        """Draw on the screen in front; other screens draw when they come to the front."""
         self._drawn_at = self._monotonic()
         for screen in reversed(self.screen_stack):
             if isinstance(screen, DashboardScreen):
-                # A last answer may arrive while the screen is being taken down, part by part.
+                # An answer may arrive while the screen is being removed.
                 if screen.has_frame:
                     if snapshot is not None:
                         screen.show_snapshot(snapshot)
@@ -283,12 +279,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
                 return
 
     def _tick(self) -> None:
-        """Keep clock, ages and countdown going between two polls; a poll has just done it otherwise."""
+        """Draw clock, ages and countdown each second between polls."""
         self.clear_style_cache()
         now = self._monotonic()
         since, bytes_before = self._measured
         if now - since >= RATE_EVERY_S:
-            # The first stretch holds the first frame, which says nothing of what comes after.
+            # The first interval includes the first frame and is not typical.
             self.bytes_per_s = (self.bytes_sent - bytes_before) / (now - since) if bytes_before else None
             self._measured = (now, self.bytes_sent)
         if self.lost is not None or now - self._drawn_at > 0.9:
@@ -297,30 +293,30 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     # -- commands
 
     def update_view_state(self, **changed: object) -> None:
-        """Remember something until the next start; fields as in ViewState."""
+        """Store fields of the ViewState for the next start."""
         memory = replace(self.view_state, **changed)  # type: ignore[arg-type]  # one function for all fields
         if memory != self.view_state:
             self.view_state = memory
             save_view_state(self.view_state_file, memory)
 
     def next_window(self) -> None:
-        """Let the charts of all runs look back further, or from the longest window to the shortest."""
+        """Choose the next longer window of the charts; after the longest the shortest."""
         self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
         self.update_view_state(window=self.window.name)
 
     def store_order(self, name: str, order: Order) -> None:
-        """Remember how a list is sorted."""
+        """Store how a list is sorted."""
         self.update_view_state(orders={**self.view_state.orders, name: order})
 
     def action_pause(self) -> None:
-        """Stop drawing polls, or draw the latest and go on."""
+        """Stop drawing polls, or draw the latest and continue."""
         self.paused = not self.paused
         if not self.paused:
             self.shown = self.latest
         self._draw(self.shown if not self.paused else None)
 
     def action_time(self) -> None:
-        """Ask which moment to look at."""
+        """Ask for the past moment to show."""
         from etlwatch.tui.dialogs.moment import TimePrompt
 
         now = self.clock_now() if self.moment is None else self.present()
@@ -335,14 +331,14 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self._set_moment(moment)
 
     def action_scrub(self, columns: int) -> None:
-        """Go earlier or later by columns of the present window; beyond now is now."""
+        """Move the shown moment by columns of the present window, at most to now."""
         if self.moment is None:
             return
         moment = stepped(self.moment, columns, step_s=max(self.window.seconds // SCRUB_STEPS, self.window.base))
         self._set_moment(moment if moment < self.present() else None)
 
     def action_live(self) -> None:
-        """Come back to now."""
+        """Show the present again."""
         self._set_moment(None)
 
     def _set_moment(self, moment: datetime | None) -> None:
@@ -352,40 +348,20 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let keys through only where they are commands: no dialog is open, and no field for text has them."""
+        """Allow commands only while no dialog is open and no text field has the focus."""
         if action in ("live", "scrub"):
             return self.moment is not None and isinstance(self.screen, DashboardScreen)
         if action == "command_palette":
             return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
 
-    def open_run(self, row: RunRow, tab: str = "overview") -> None:
-        """Open the screen of a run."""
-        from etlwatch.tui.screens.run import RunScreen
-
-        self.push_screen(RunScreen(row, tab))
-
-    def open_zoom(self, row: RunRow | None = None) -> None:
-        """Open the charts at full size: of a run, or of all runs."""
-        from etlwatch.tui.screens.zoom import ZoomScreen
-
-        self.push_screen(ZoomScreen(row))
-
-    def open_comparison(self, after: int, before: int | None = None) -> None:
-        """Open two runs side by side; `before` None: the last success of the job before `after`."""
-        from etlwatch.tui.screens.compare import CompareScreen
-
-        self.push_screen(CompareScreen(after, before))
-
-    def open_job_runs(self, job: str) -> None:
-        """Open the runs of one job."""
-        from etlwatch.tui.screens.job_runs import JobRunsScreen
-
-        self.push_screen(JobRunsScreen(job))
+    def open_screen(self, name: str, *arguments: Any) -> None:
+        """Open a screen by the name of its module in `etlwatch.tui.screens`."""
+        self.push_screen(_screen_class(name)(*arguments))
 
     def action_show_screen(self, name: str) -> None:
-        """Show the screen of a module of `etlwatch.tui.screens`; one that is open already is returned to."""
-        kind: type[DashboardScreen] = import_module(f"etlwatch.tui.screens.{name}").SCREEN
+        """Show a screen of which there is one: return to it where it is open already."""
+        kind = _screen_class(name)
         if any(isinstance(screen, kind) for screen in self.screen_stack):
             while not isinstance(self.screen, kind):
                 self.pop_screen()
@@ -393,7 +369,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.push_screen(kind())
 
     def action_refresh_now(self) -> None:
-        """Ask the store at once."""
+        """Poll the store at once."""
         self.poller.refresh()
 
     def action_interval(self, step: int) -> None:
@@ -407,7 +383,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self._draw(None)
 
     async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be awaited
-        """Open the palette and wait until it takes the keys: what is typed ahead are its letters, not our commands."""
+        """Open the palette and wait for its focus, so that what is typed next goes to it."""
         palette = CommandPalette(id="--command-palette")
         await self.push_screen(palette)
         for _ in range(PALETTE_ATTEMPTS):
@@ -423,6 +399,11 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if isinstance(screen, DashboardScreen):
             refused = "" if self.settings.may_write else self.settings.write_reason
             self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))
+
+
+def _screen_class(name: str) -> type[Any]:
+    found: type[DashboardScreen] = import_module(f"etlwatch.tui.screens.{name}").SCREEN
+    return found
 
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ MOST_BYTES: Final = 74_994
 
 
 def clipboard_part(text: str, *, from_end: bool = False) -> tuple[str, bool]:
-    """Return what of `text` fits, and whether something was cut off: of `from_end` the last whole lines."""
+    """Return the part of `text` that fits, and whether it was cut; with `from_end` the last whole lines."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MOST_BYTES:
         return text, False
@@ -33,15 +33,15 @@ def clipboard_part(text: str, *, from_end: bool = False) -> tuple[str, bool]:
 
 
 def clipboard_sequence(text: str, environ: Mapping[str, str]) -> str:
-    """Return the sequence that hands `text` to the terminal; `environ` tells whether tmux or screen is in between.
+    """Return the sequence that copies `text` to the clipboard, through tmux or screen if `environ` names them.
 
-    Only base64 of the text is in it, so that nothing in the text can act as a sequence of its own.
+    It holds the text as base64 only, so that no sequence in the text can act.
     """
     payload = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
     sequence = f"\x1b]52;c;{payload}\x07"
     if environ.get("TMUX"):
-        # With `set-clipboard on` tmux takes the plain form. What is wrapped, every escape doubled, it passes on:
-        # before 3.3 always, since then where `allow-passthrough` is on.
+        # With `set-clipboard on` tmux takes the plain form. It passes on the wrapped one, every escape doubled:
+        # always before 3.3, since then with `allow-passthrough on`.
         return f"{sequence}\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
     if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
         # GNU screen passes on at most 768 bytes a time.
@@ -55,10 +55,10 @@ WORDS_CELLS = 60
 
 @runtime_checkable
 class Selection(Protocol):
-    """A screen from which something can be copied."""
+    """A screen with text to copy."""
 
     def copy_text(self) -> str:
-        """Return what is selected; '' for nothing."""
+        """Return the selected text; '' for nothing."""
         ...
 
     def command_line(self) -> str:
@@ -67,18 +67,18 @@ class Selection(Protocol):
 
 
 def copied_file() -> Path:
-    """Return the file for what is too long for a clipboard, in the user's own state directory."""
+    """Return the file, in the user's state directory, for text that is too long for a clipboard."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if state.startswith("/") else home_directory(os.environ) / ".local" / "state"
     return base / "etlwatch" / "copied.txt"
 
 
 def _keep(text: str) -> Path | None:
-    """Write `text` to the file, for its owner's eyes only; None where that cannot be."""
+    """Write `text` to the file, readable by its owner only; None where that fails."""
     path = copied_file()
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made anew, so that nobody else's file of that name is written to.
+        # Created anew, so that no other user's file of that name is written to.
         path.unlink(missing_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
@@ -92,23 +92,23 @@ def _tmux_note() -> str:
 
 
 class Copying(App[Any]):
-    """Mix-in for an app whose screens have something to copy."""
+    """Mix-in for an app whose screens have text to copy."""
 
     def action_copy(self) -> None:
-        """Hand the selection to the terminal's clipboard."""
+        """Copy the selection to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
             self.copy(self.screen.copy_text(), from_end=getattr(self.screen, "copies_end", False))
 
     def action_copy_command(self) -> None:
-        """Hand the screen's command line to the terminal's clipboard."""
+        """Copy the screen's command line to the terminal's clipboard."""
         if isinstance(self.screen, Selection):
             line = self.screen.command_line()
             self.copy(line)
             if getattr(self, "moment", None) is not None and " --at " not in line:
-                self.show_message("that command answers as of now, not of the moment on screen", severity="warning")
+                self.show_message("this command shows the present, not the moment on screen", severity="warning")
 
     def copy(self, text: str, *, from_end: bool = False) -> None:
-        """Send `text` to the terminal and say that it was sent; what the terminal does with it cannot be known."""
+        """Send `text` to the terminal and report that it was sent; whether it was stored is not known."""
         if not text:
             self.show_message("nothing to copy here", severity="warning")
             return

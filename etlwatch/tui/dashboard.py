@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from etlwatch.analysis.changes import Watching
@@ -79,17 +79,8 @@ class Dashboard(Protocol):
     def store_order(self, name: str, order: Order) -> None:
         """Store how a list is sorted."""
 
-    def open_run(self, row: RunRow, tab: str = "overview") -> None:
-        """Open the screen of a run."""
-
-    def open_zoom(self, row: RunRow | None = None) -> None:
-        """Open the charts at full size: of a run, or of all runs."""
-
-    def open_comparison(self, after: int, before: int | None = None) -> None:
-        """Open two runs side by side; `before` None: the last success of the job before `after`."""
-
-    def open_job_runs(self, job: str) -> None:
-        """Open the runs of one job."""
+    def open_screen(self, name: str, *arguments: Any) -> None:
+        """Open a screen by the name of its module in `etlwatch.tui.screens`."""
 
     async def close_run(self, row: RunRow | None) -> None:
         """Open the dialog that closes a run."""

@@ -166,7 +166,7 @@ async def test_the_window_widens_and_enter_opens_the_errors_of_the_newest_run() 
     async with dashboard(failing()) as opened:
         screen = await errors(opened)
         await opened.press("w")
-        await opened.until(lambda: any(kind.errors == 8 for kind in screen._kinds.values()))
+        await opened.until(lambda: any(kind.errors == 8 for kind in screen.rows.values()))
         assert "last 7d" in opened.text
         assert screen.command_line() == "etlwatch errors --group --since 7d"
         await opened.press("enter")
@@ -190,7 +190,7 @@ async def test_at_a_past_moment_errors_stand_as_they_stood() -> None:
         opened.app.show_moment(NOW - timedelta(minutes=10))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
-        then = {kind.error_type: (kind.errors, kind.all_errors) for kind in screen._kinds.values()}
+        then = {kind.error_type: (kind.errors, kind.all_errors) for kind in screen.rows.values()}
         assert then == {"ValueError": (1, 1), "ReadTimeout": (1, 11)}, "tonight's timeout came a minute later"
 
 

@@ -228,7 +228,7 @@ async def test_at_a_past_moment_jobs_stand_as_they_stood() -> None:
         opened.app.show_moment(night.clock - timedelta(hours=2))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.pilot.pause()
-        row = next(row for row in screen._all if row.job == "nightly_ledger")
+        row = next(row for row in screen.rows.values() if row.job == "nightly_ledger")
         assert row.overdue_s is None, "at 01:12 it was not due"
         assert "as of" in opened.lines()[0] or "01:12" in opened.lines()[0]
 

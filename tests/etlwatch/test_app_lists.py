@@ -85,10 +85,10 @@ async def test_a_rejected_filter_stays_in_the_prompt_until_esc_clears_it(kind: t
         screen = await list_of(opened, kind)
         before = len(screen.table.rows)
         await opened.press("slash", *"stat:nonsense", "enter")
-        assert screen.filtering
+        assert screen.prompting
         assert "stat" in opened.lines()[-1]
         await opened.press("escape")
-        assert not screen.filtering
+        assert not screen.prompting
         assert len(screen.table.rows) == before
         assert screen.filter.text == ""
         assert opened.app.screen is screen

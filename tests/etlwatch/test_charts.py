@@ -224,11 +224,11 @@ def record(monkeypatch, widget):
 async def test_only_a_line_that_changed_is_drawn_again(monkeypatch):
     app = LinesApp(HealthLine())
     async with app.run_test(size=(80, 3)):
-        app.widget.show(LEFT, RIGHT)
+        app.widget.show((LEFT, RIGHT))
         regions = record(monkeypatch, app.widget)
-        app.widget.show(LEFT, RIGHT)
+        app.widget.show((LEFT, RIGHT))
         assert regions == []
-        app.widget.show(LEFT, [*RIGHT[:-1], Part((("03:12:45 CET", "dim"),), gap=3)])
+        app.widget.show((LEFT, [*RIGHT[:-1], Part((("03:12:45 CET", "dim"),), gap=3)]))
         assert regions == [Region(0, 0, 80, 1)]
         assert "03:12:45 CET" in shown(app.widget)[0]
 

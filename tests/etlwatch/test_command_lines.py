@@ -75,7 +75,7 @@ async def test_a_screen_whose_command_knows_no_past_says_so(dsn: str) -> None:
         opened.app.show_moment(NOW - timedelta(days=1))
         await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
         await opened.press("z", "Y")
-        assert "answers as of now" in opened.toasts
+        assert "shows the present" in opened.toasts
 
 
 @pytest.mark.parametrize("screen", SCREENS)

@@ -83,7 +83,7 @@ async def test_it_rings_while_the_display_is_paused_and_from_the_screen_of_the_r
 async def test_a_run_that_has_ended_cannot_be_watched(rings: list[str]) -> None:
     async with dashboard(night()) as opened:
         await watch_first(opened, "completed")
-        assert "nothing will change there" in opened.toasts
+        assert "its state will not change" in opened.toasts
 
 
 async def test_in_ascii_the_mark_is_a_letter() -> None:

@@ -18,13 +18,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from etlwatch.rendering.closing import Failed
-from etlwatch.rendering.lines import Key, Part, lay_out
+from etlwatch.rendering.lines import Key, key_parts, lay_out
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.operations import begin
 from etlwatch.tui.widgets.inputs import Choice
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import SpanLines, ValueLines
 
 if TYPE_CHECKING:
     from etlwatch.tui.dashboard import Dashboard
@@ -42,24 +42,17 @@ FRAME_CELLS = 6
 """Edges and padding at both sides."""
 
 
-class Hint(SpanLines):
+class Hint(ValueLines[Sequence[Key]]):
     """The keys at the right of the choices, as many as there is room for."""
 
     DEFAULT_CSS = "Hint { width: 1fr; height: 1; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(ground="bar", id=id)
-        self._keys: tuple[Key, ...] = ()
-
-    def show(self, keys: Sequence[Key]) -> None:
-        """Show other keys."""
-        self._keys = tuple(keys)
-        self.renew()
+        super().__init__((), ground="bar", id=id)
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return those that fit, at the right."""
-        parts = [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in self._keys]
-        return [lay_out((), parts, width, margin=0, ellipsis=self.glyphs.ellipsis)]
+        return [lay_out((), key_parts(self.value), width, margin=0, ellipsis=self.glyphs.ellipsis)]
 
 
 class Box(ModalScreen[None]):

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual.app import ComposeResult
 from textual.screen import Screen
 
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import Column
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.commands import Command, footer_of, key_of
+from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.charts import moved
 from etlwatch.rendering.header import (
     Freshness,
@@ -30,6 +32,7 @@ from etlwatch.rendering.lines import Key, Part
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.bars import Footer, HealthLine
+from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.span_lines import SpanLines
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class DashboardScreen(Screen[None]):
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {}
     """How this screen's footer shows commands for every screen: key, word and priority by name; None for not at all."""
 
+    DEFAULT_CSS = "DashboardScreen #second { height: 1; }"
     ALLOW_SELECT = False
     AUTO_FOCUS = ""
     _muted = False
@@ -75,6 +79,17 @@ class DashboardScreen(Screen[None]):
     def brief(self) -> bool:
         """Whether lines are short: below 110 cells."""
         return self.size.width < 110
+
+    def compose(self) -> ComposeResult:
+        """Yield line 1, line 2, the screen's own widgets and the footer."""
+        yield HealthLine(id="health")
+        yield SpanLines(id="second")
+        yield from self.body()
+        yield Footer(id="footer")
+
+    def body(self) -> ComposeResult:
+        """Yield the widgets between line 2 and the footer."""
+        raise NotImplementedError
 
     # -- the run that commands are about
 
@@ -117,7 +132,45 @@ class DashboardScreen(Screen[None]):
         self.draw_cursor()
         return True
 
+    # -- the prompt in place of the footer
+
+    @property
+    def prompting(self) -> bool:
+        """Whether the prompt is open."""
+        return any(prompt.asking for prompt in self.query(Prompt))
+
+    def open_prompt(self, text: str) -> None:
+        """Show the prompt instead of the footer, with a text to edit."""
+        self.query_one("#footer").display = False
+        self.query_one(Prompt).ask(text)
+
+    def close_prompt(self) -> None:
+        """Show the footer again."""
+        self.query_one(Prompt).leave()
+        self.query_one("#footer").display = True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether an action may run now: in the prompt the key that opens it is a letter."""
+        return not self.prompting if action in ("filter", "search") else super().check_action(action, parameters)
+
     # -- for subclasses
+
+    def watched(self) -> Watch:
+        """Return what is read at each poll while this screen is in front."""
+        watch = self.dashboard.poller.watch
+        return Watch(limit=watch.limit, window=self.dashboard.window, columns=0, moment=self.dashboard.moment)
+
+    def watch_store(self) -> None:
+        """Read at each poll what this screen shows."""
+        self.dashboard.poller.watch = self.watched()
+
+    def action_back(self) -> None:
+        """Undo one step, or leave the screen."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Go back to the screen before."""
+        self.app.pop_screen()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw a snapshot."""
@@ -164,7 +217,7 @@ class DashboardScreen(Screen[None]):
         if not self.is_mounted or not self.size.width:
             return
         app = self.dashboard
-        self.get_child_by_id("health", HealthLine).show(self._left(), self._right())
+        self.get_child_by_id("health", HealthLine).show((self._left(), self._right()))
         lost = app.lost
         if lost is not None:
             line = banner(
@@ -222,12 +275,17 @@ class DashboardScreen(Screen[None]):
         self.redraw()
 
     def on_screen_resume(self) -> None:
-        """Draw what has come in while another screen was on top."""
+        """Read what this screen shows, and draw what was read for another one."""
+        self.watch_store()
         self.redraw()
 
     def on_resize(self) -> None:
-        """Draw for the new size."""
+        """Lay out and draw for the new size."""
+        self.choose_layout()
         self.call_after_refresh(self.redraw)
+
+    def choose_layout(self) -> None:
+        """Choose the layout for the terminal's size."""
 
     def redraw(self) -> None:
         """Draw everything from what the app holds."""

@@ -19,13 +19,13 @@ from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
-from etlwatch.tui.widgets.bars import Footer, HealthLine
 from etlwatch.tui.widgets.line_table import LineTable, Row
 from etlwatch.tui.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run
 
-__all__ = ["CompareScreen"]
+__all__ = ["SCREEN", "CompareScreen"]
 
 
 class CompareScreen(DashboardScreen):
@@ -36,7 +36,6 @@ class CompareScreen(DashboardScreen):
 
     DEFAULT_CSS = """
     CompareScreen {
-        #second { height: 1; }
         #sides { height: 2; }
         #gap { height: 1; }
         #same { height: 1; }
@@ -51,36 +50,28 @@ class CompareScreen(DashboardScreen):
         self.comparison: Comparison | None = None
         self._message: Spans = ((" reading both runs…", "dim"),)
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts out: three lines about the runs, the table, what is the same."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
+    def body(self) -> ComposeResult:
+        """Yield both runs, the table of differences, and what is the same."""
         yield SpanLines(id="sides")
         yield SpanLines([()], id="gap")
         yield LineTable(
             DIFFERENCES.layout(80), empty="reading both runs…", reversed_columns=1, markable=False, id="differences"
         )
         yield SpanLines(id="same")
-        yield Footer(id="footer")
 
     # -- drawing
 
     def on_mount(self) -> None:
-        """Give the keys to the table."""
-        self._arrange()
+        """Focus the table."""
+        self.choose_layout()
         self.set_focus(self.query_one(LineTable))
 
-    def on_resize(self) -> None:
-        """Choose the layout for the new size."""
-        self._arrange()
+    def watched(self) -> Watch:
+        """Return the question for both runs."""
+        return replace(super().watched(), board=self.asked)
 
-    def on_screen_resume(self) -> None:
-        """Ask for both runs while they are in front."""
-        app = self.dashboard
-        limit = app.poller.watch.limit
-        app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=self.asked, moment=app.moment)
-
-    def _arrange(self) -> None:
+    def choose_layout(self) -> None:
+        """Choose the layout for the terminal's size."""
         width, height = self.app.size
         self.query_one(LineTable).columns = DIFFERENCES.layout(width)
         self.query_one("#second").styles.height = self._conclusion_lines
@@ -193,11 +184,7 @@ class CompareScreen(DashboardScreen):
         """Hold the first run against the second."""
         if self.comparison is not None:
             self.asked = AskedRuns(after=self.comparison.before.run_id, before=self.comparison.after.run_id)
-            self.on_screen_resume()
-
-    def action_back(self) -> None:
-        """Back to where it was asked for."""
-        self.app.pop_screen()
+            self.watch_store()
 
     # -- copying
 
@@ -216,3 +203,6 @@ class CompareScreen(DashboardScreen):
         """Return the command that compares these runs."""
         before = self.comparison.before.run_id if self.comparison is not None else self.asked.before
         return ["compare", format_run_id(self.asked.after), *([format_run_id(before)] if before is not None else [])]
+
+
+SCREEN = CompareScreen

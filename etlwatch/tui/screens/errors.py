@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
@@ -12,13 +12,13 @@ from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
 from etlwatch.analysis.verdict import verdict_of
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
-from etlwatch.reading.gatherer import AskedErrors, Watch
+from etlwatch.reading.gatherer import AskedErrors
 from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
 from etlwatch.rendering.lines import Part
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
-from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
-from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.screens.listing import BoardScreen
 from etlwatch.tui.widgets.line_table import Row
 
 __all__ = ["SCREEN", "ErrorsScreen"]
@@ -26,7 +26,7 @@ __all__ = ["SCREEN", "ErrorsScreen"]
 WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 
 
-class ErrorsScreen(ListScreen):
+class ErrorsScreen(BoardScreen[ErrorKind]):
     """The kinds of errors of all runs."""
 
     commands = GROUPS["errors"]
@@ -38,62 +38,41 @@ class ErrorsScreen(ListScreen):
     }
 
     rows_id = "kinds"
+    thing = "error"
     fields = KINDS
     empty = "reading the errors…"
 
     def __init__(self) -> None:
         super().__init__()
         self.window = 0
-        self._kinds: dict[tuple[str, str], ErrorKind] = {}
         self._cut = False
-        self._known = False
 
     # -- drawing
 
-    def on_screen_resume(self) -> None:
-        """Ask for the errors while they are in front."""
-        app = self.dashboard
-        board = AskedErrors(window_s=WINDOWS[self.window][1])
-        limit = app.poller.watch.limit
-        app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
+    def question(self) -> AskedErrors:
+        """Ask for the errors of the window."""
+        return AskedErrors(window_s=WINDOWS[self.window][1])
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Draw the kinds of a snapshot; one that was read for another screen holds none, and changes nothing."""
+    def rows_of(self, snapshot: Snapshot) -> Sequence[ErrorKind] | None:
+        """Return the kinds of errors of a snapshot."""
         board = snapshot.board
         if not isinstance(board, ErrorsBoard):
-            return
-        self._kinds, self._cut = {kind.key: kind for kind in board.kinds}, board.cut
-        self._known = True
+            return None
+        self._cut = board.cut
         self.fit_job_column({kind.job for kind in board.kinds})
-        self.draw_table()
-        self.draw_pane()
+        return board.kinds
 
-    def draw_table(self) -> None:
-        """Draw the kinds that pass the filter."""
-        context = self.context
-        taken = KINDS.sort(
-            (kind for kind in self._kinds.values() if self.filter.matches(kind, context.now)), self.order
-        )
-        self.taken, self.there_are = len(taken), len(self._kinds)
-        self.table.set_empty(self._empty())
-        self.table.update_rows(
-            [
-                Row(
-                    key=kind.key,
-                    cells=partial(KINDS.cells, kind, context),
-                    role="dim" if kind.mended else "plain",
-                    version=(kind, context.now.astimezone(context.zone).date()),
-                )
-                for kind in taken
-            ],
-            sort=KINDS.arrow(self.order),
+    def table_row(self, row: ErrorKind, context: DisplayContext) -> Row:
+        """Return a kind's row."""
+        return Row(
+            key=row.key,
+            cells=partial(KINDS.cells, row, context),
+            role="dim" if row.mended else "plain",
+            version=(row, context.now.astimezone(context.zone).date()),
         )
 
-    def _empty(self) -> str:
-        if not self._known:
-            return self.empty
-        if self._kinds:
-            return f"no error fits {safe(self.filter.text)}; esc shows all"
+    def empty_text(self) -> str:
+        """Return that the window has no errors, and the key for a longer one."""
         return f"no errors in the last {WINDOWS[self.window][0]}; w looks further back"
 
     def title_of_selected(self) -> Spans:
@@ -105,12 +84,6 @@ class ErrorsScreen(ListScreen):
         return kind_pane(self.selected, self.context) if self.selected else ()
 
     @property
-    def selected(self) -> ErrorKind | None:
-        """The kind under the cursor."""
-        key = self.table.cursor_key
-        return self._kinds.get(key) if isinstance(key, tuple) else None
-
-    @property
     def current_run(self) -> RunRow | None:
         """The newest run that has the kind under the cursor."""
         run = self.selected.run if self.selected else None
@@ -119,31 +92,31 @@ class ErrorsScreen(ListScreen):
     def left_parts(self) -> list[Part]:
         """Return the window, and how many kinds there are."""
         parts = [Part((("errors", "text bold"), (" of all runs", "dim")), 1, 2)]
-        if self._known:
-            new = sum(kind.new and not kind.mended for kind in self._kinds.values())
+        if self.known:
+            new = sum(kind.new and not kind.mended for kind in self.rows.values())
             parts.append(Part(((f"last {WINDOWS[self.window][0]}", "dim"),), 2, 2))
             cut = "+" if self._cut else ""
             if new:
                 parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
             parts.append(
-                Part(((f"{count(len(self._kinds))}{cut} kind{'' if len(self._kinds) == 1 else 's'}", "text"),), 1, 2)
+                Part(((f"{count(len(self.rows))}{cut} kind{'' if len(self.rows) == 1 else 's'}", "text"),), 1, 2)
             )
         return [parts[0], *self.filter_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return how many there are and which is the newest new one."""
-        if not self._known:
+        if not self.known:
             return [((" reading the errors…", "dim"),)]
-        return [kinds_headline(list(self._kinds.values()), self.context, brief=self.brief)]
+        return [kinds_headline(list(self.rows.values()), self.context, brief=self.brief)]
 
     def footer_texts(self) -> dict[str, str]:
         """Name the present window, and where esc leads."""
         words = {"errors.window": WINDOWS[self.window][0]}
         return words | ({"errors.back": "all errors"} if self.filter else {})
 
-    def copied(self, key: object) -> str:
+    def copied(self, key: Hashable | None) -> str:
         """Return a kind and its newest message."""
-        kind = self._kinds.get(key) if isinstance(key, tuple) else None
+        kind = self.rows.get(key)
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
     def command_arguments(self) -> Sequence[str]:
@@ -158,14 +131,14 @@ class ErrorsScreen(ListScreen):
         """Show the errors of the newest run that has the kind under the cursor."""
         row = self.current_run
         if row is not None:
-            self.dashboard.open_run(row, "errors")
+            self.dashboard.open_screen("run", row, "errors")
         elif self.selected is not None:
             self.dashboard.show_message("the run of this error was removed from the store", severity="warning")
 
     def action_window(self) -> None:
         """Look further back, or from the longest window to the shortest."""
         self.window = (self.window + 1) % len(WINDOWS)
-        self.on_screen_resume()
+        self.watch_store()
         self.refresh_frame()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -50,7 +50,7 @@ REST_S = 0.15
 """How long the cursor rests on a run before more is asked of it: a key that is held down asks for nothing."""
 
 
-class HomeScreen(ListScreen):
+class HomeScreen(ListScreen[RunRow]):
     """The list of runs."""
 
     commands: ClassVar[tuple[Command, ...]] = GROUPS["home"]
@@ -74,8 +74,6 @@ class HomeScreen(ListScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: dict[int, RunRow] = {}
-        self._all: tuple[RunRow, ...] = ()
         self._by_need: list[RunRow] = []
         self._drawn: dict[int, Row] = {}
         self._headline: Spans = ()
@@ -94,10 +92,6 @@ class HomeScreen(ListScreen):
         return SpanLines([()], classes="gap"), charts, SpanLines([()], classes="gap"), SparkLines(id="sparks")
 
     # -- drawing
-
-    def on_screen_resume(self) -> None:
-        """Ask for what this screen shows again."""
-        self._watch()
 
     def lay_out(self, width: int, height: int) -> None:
         """Show what there is room for."""
@@ -119,36 +113,29 @@ class HomeScreen(ListScreen):
         self._fleet = None
         # A resize reaches the screens below as well: what is read is for the one in front.
         if self.app.screen is self:
-            self._watch()
+            self.watch_store()
 
     def layout_of(self, width: int, height: int) -> HomeLayout:
         """Return what there is room for."""
         return home_layout(width, height)
 
     def watched(self) -> Watch:
-        """Return what is asked for: as much as is on screen."""
-        app = self.dashboard
-        columns = self._layout.chart_columns if self._layout else 0
-        return Watch(
-            limit=app.poller.watch.limit,
-            window=app.window,
-            columns=columns,
+        """Return a question for as much as is on screen."""
+        return replace(
+            super().watched(),
+            columns=self._layout.chart_columns if self._layout else 0,
             endpoints=bool(self.filter.endpoints),
-            in_hand=app.poller.watch.in_hand,
-            moment=app.moment,
+            in_hand=self.dashboard.poller.watch.in_hand,
         )
-
-    def _watch(self) -> None:
-        self.dashboard.poller.watch = self.watched()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw a snapshot: every part of the screen from the same one; not one that was read for another list."""
         if snapshot.job != self.job:
             return
-        rows = build_rows(snapshot, kept=self._rows)
-        self._all = rows if self.job is None else tuple(row for row in rows if row.run.job == self.job)
-        self.fit_job_column({row.run.job for row in self._all})
-        self._by_need = by_need = RUNS.sort(self._all)
+        rows = build_rows(snapshot, kept=self.rows)
+        self.rows = {row.run.run_id: row for row in rows if self.job in (None, row.run.job)}
+        self.fit_job_column({row.run.job for row in self.rows.values()})
+        self._by_need = by_need = RUNS.sort(self.rows.values())
         width = self.size.width
         context = self.context
         outage = snapshot.outage
@@ -157,7 +144,7 @@ class HomeScreen(ListScreen):
             if outage is not None
             else headline(by_need, now=snapshot.at, zone=context.zone, width=width, glyphs=context.glyphs)
         )
-        self._counts = count_states(self._all, now=snapshot.at, window_s=self.dashboard.window.seconds)
+        self._counts = count_states(by_need, now=snapshot.at, window_s=self.dashboard.window.seconds)
         self.draw_table()
         self._draw_charts(snapshot.fleet)
         self.draw_pane()
@@ -172,10 +159,9 @@ class HomeScreen(ListScreen):
         if snapshot is None:
             return
         # Thousands of rows take keys their time: what need not be asked of each is not.
-        taken = [row for row in self._by_need if self._matches(row, snapshot)] if self.filter else self._by_need
-        ordered = taken if self.order == Order() else RUNS.sort(taken, self.order)
-        self._rows = {row.run.run_id: row for row in self._all}
-        self.taken, self.there_are = len(ordered), len(self._all)
+        matching = [row for row in self._by_need if self._matches(row, snapshot)] if self.filter else self._by_need
+        ordered = matching if self.order == Order() else RUNS.sort(matching, self.order)
+        self.matching = len(ordered)
         self._unsure = sum(isinstance(row.run, RunAsOf) for row in ordered) if self.filter.endpoints else 0
         context = self.context
         hour = snapshot.at.replace(minute=0, second=0, microsecond=0)
@@ -192,7 +178,7 @@ class HomeScreen(ListScreen):
         self._drawn = drawn
         rows = list(drawn.values())
         nothing = NO_RUNS_IN_DEMO if self.dashboard.settings.demo else NO_RUNS
-        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self._all else nothing)
+        self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self.rows else nothing)
         self.table.update_rows(rows, sort=RUNS.arrow(self.order))
 
     def _draw_charts(self, fleet: FleetSeries) -> None:
@@ -222,12 +208,6 @@ class HomeScreen(ListScreen):
             return ()
         kinds = shown.kinds.get(row.run.run_id, ())
         return pane_lines(row, self.context, kinds_spans(kinds, row.run.errors, self.context))
-
-    @property
-    def selected(self) -> RunRow | None:
-        """The run under the cursor."""
-        key = self.table.cursor_key
-        return self._rows.get(key) if isinstance(key, int) else None
 
     @property
     def current_run(self) -> RunRow | None:
@@ -276,16 +256,16 @@ class HomeScreen(ListScreen):
 
     def action_back(self) -> None:
         """Back one step: from the prompt, from the time cursor, from a filter, from marks."""
-        if self.filtering or not self._charted or not self.drop_cursor():
+        if self.prompting or not self._charted or not self.drop_cursor():
             super().action_back()
 
     def footer_texts(self) -> dict[str, str]:
         """Name the present window."""
         return {"home.window": self.dashboard.window.name}
 
-    def copied(self, key: object) -> str:
+    def copied(self, key: Hashable | None) -> str:
         """Return a run's id."""
-        row = self._rows.get(key) if isinstance(key, int) else None
+        row = self.rows.get(key)
         return row.run.id if row else ""
 
     def command_arguments(self) -> Sequence[str]:
@@ -328,14 +308,14 @@ class HomeScreen(ListScreen):
     def action_open(self, tab: str = "overview") -> None:
         """Open the run under the cursor."""
         if self.selected is not None:
-            self.dashboard.open_run(self.selected, tab)
+            self.dashboard.open_screen("run", self.selected, tab)
 
     def open_run(self, run_id: int) -> None:
         """Open a run, the cursor on it; one that is not listed is passed over."""
-        row = self._rows.get(run_id)
+        row = self.rows.get(run_id)
         if row is not None:
             self.table.move_cursor(run_id)
-            self.dashboard.open_run(row)
+            self.dashboard.open_screen("run", row)
 
     def action_errors(self) -> None:
         """Open the errors of the run under the cursor."""
@@ -343,14 +323,14 @@ class HomeScreen(ListScreen):
 
     def action_zoom(self) -> None:
         """Show the charts at full size."""
-        self.dashboard.open_zoom()
+        self.dashboard.open_screen("zoom")
 
     def leave(self) -> None:
         """Stay: this is the first screen."""
 
     def action_bell(self) -> None:
         """Ring when the marked runs, or the one under the cursor, change state, or no longer."""
-        marked = [self._rows[key] for key in self.table.marked if isinstance(key, int) and key in self._rows]
+        marked = [self.rows[key] for key in self.table.marked if key in self.rows]
         if marked:
             self.dashboard.toggle_bells(marked)
             self.redraw()
@@ -366,20 +346,20 @@ class HomeScreen(ListScreen):
         if len(marked) == 2:
             # Ids sort by time: the later run is held against the earlier one.
             before, after = sorted(marked)
-            self.dashboard.open_comparison(after, before)
+            self.dashboard.open_screen("compare", after, before)
         elif len(marked) > 2:
             self.dashboard.show_message(f"{len(marked)} runs are marked; two can be compared", severity="warning")
         elif marked or chosen is not None:
-            self.dashboard.open_comparison(marked[0] if marked else chosen or 0)
+            self.dashboard.open_screen("compare", marked[0] if marked else chosen or 0)
 
     def action_window(self) -> None:
         """Look back further, or from the longest window to the shortest."""
         self.dashboard.next_window()
-        self._watch()
+        self.watch_store()
         self.redraw()
 
     def apply_filter(self, text: str) -> None:
         """Filter by `text`; where it names endpoints, ask for those of the runs."""
         super().apply_filter(text)
         if bool(self.filter.endpoints) != self.dashboard.poller.watch.endpoints:
-            self._watch()
+            self.watch_store()

@@ -12,7 +12,7 @@ from etlwatch.text.safe import safe
 from etlwatch.tui.screens.home import HomeScreen
 from tracking_core.dataclass import replace
 
-__all__ = ["JobRunsScreen"]
+__all__ = ["SCREEN", "JobRunsScreen"]
 
 COMMANDS = tuple(
     replace(command, title="Back to the jobs", help="all runs of the job again, then back", footer=("esc", "back", 0))
@@ -65,3 +65,6 @@ class JobRunsScreen(HomeScreen, inherit_bindings=False):
     def leave(self) -> None:
         """Back to the jobs."""
         self.app.pop_screen()
+
+
+SCREEN = JobRunsScreen

@@ -5,7 +5,7 @@ Histories are read only while it is in front.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -13,20 +13,19 @@ from etlwatch.analysis.jobs import JobCounts, JobRow, build_job, count_jobs
 from etlwatch.analysis.snapshot import JobsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.jobs import JOBS
-from etlwatch.reading.gatherer import AskedJobs, Watch
+from etlwatch.reading.gatherer import AskedJobs
 from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.rendering.lines import Part
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
-from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
-from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.screens.listing import BoardScreen
 from etlwatch.tui.widgets.line_table import Row
 
 __all__ = ["SCREEN", "JobsScreen"]
 
 
-class JobsScreen(ListScreen):
+class JobsScreen(BoardScreen[JobRow]):
     """The list of jobs."""
 
     commands = GROUPS["jobs"]
@@ -39,14 +38,12 @@ class JobsScreen(ListScreen):
     }
 
     rows_id = "jobs"
+    thing = "job"
     fields = JOBS
     empty = "reading the jobs…"
 
     def __init__(self) -> None:
         super().__init__()
-        self._all: list[JobRow] = []
-        self._rows: dict[str, JobRow] = {}
-        self._known = False
         self._complete = True
         self._there_are = 0
         self._counts = JobCounts()
@@ -54,54 +51,37 @@ class JobsScreen(ListScreen):
 
     # -- drawing
 
-    def on_screen_resume(self) -> None:
-        """Ask for the jobs while they are in front."""
-        app = self.dashboard
-        board = AskedJobs(zone=app.settings.zone)
-        limit = app.poller.watch.limit
-        app.poller.watch = Watch(limit=limit, window=app.window, columns=0, board=board, moment=app.moment)
+    def question(self) -> AskedJobs:
+        """Ask for all jobs."""
+        return AskedJobs(zone=self.dashboard.settings.zone)
 
-    def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Draw the jobs as of a snapshot; one that was read for another screen holds none, and changes nothing."""
+    def rows_of(self, snapshot: Snapshot) -> list[JobRow] | None:
+        """Return the jobs of a snapshot."""
         board = snapshot.board
         if not isinstance(board, JobsBoard):
-            return
-        judged = {run.run_id: run for run in snapshot.runs if run.status == "running"}
+            return None
+        living = {run.run_id: run for run in snapshot.runs if run.status == "running"}
         zone = self.dashboard.settings.zone
-        rows = (build_job(history, now=snapshot.at, living=judged, zone=zone) for history in board.histories)
-        self._all = JOBS.sort(rows)
-        self._known, self._complete, self._there_are = True, board.complete, board.there_are
-        self._counts = count_jobs(self._all)
-        self.fit_job_column([row.job for row in self._all])
-        self._headline = jobs_headline(self._all, self.context, brief=self.brief)
-        self.draw_table()
-        self.draw_pane()
+        rows = JOBS.sort(build_job(each, now=snapshot.at, living=living, zone=zone) for each in board.histories)
+        self._complete, self._there_are = board.complete, board.there_are
+        self._counts = count_jobs(rows)
+        self.fit_job_column([row.job for row in rows])
+        self._headline = jobs_headline(rows, self.context, brief=self.brief)
+        return rows
 
-    def draw_table(self) -> None:
-        """Draw the jobs that pass the filter."""
-        context = self.context
+    def table_row(self, row: JobRow, context: DisplayContext) -> Row:
+        """Return a job's row."""
         narrow = JOBS.is_narrow(self.app.size.width)
-        taken = JOBS.sort((row for row in self._all if self.filter.matches(row, context.now)), self.order)
-        self._rows = {row.job: row for row in self._all}
-        self.taken, self.there_are = len(taken), len(self._all)
-        self.table.set_empty(self._empty())
-        self.table.update_rows(
-            [
-                Row(
-                    key=row.job,
-                    cells=partial(JOBS.cells, row, context, brief=narrow),
-                    role="dim" if row.given_up_since else "plain",
-                    version=_version(row, context, brief=narrow),
-                )
-                for row in taken
-            ],
-            sort=JOBS.arrow(self.order),
+        return Row(
+            key=row.job,
+            cells=partial(JOBS.cells, row, context, brief=narrow),
+            role="dim" if row.given_up_since else "plain",
+            version=_version(row, context, brief=narrow),
         )
 
-    def _empty(self) -> str:
-        if not self._known:
-            return "reading the jobs…"
-        return f"no job fits {safe(self.filter.text)}; esc shows all" if self._all else "no jobs yet"
+    def empty_text(self) -> str:
+        """Return that no job has run."""
+        return "no jobs yet"
 
     def title_of_selected(self) -> Spans:
         """Return the job and what is the matter with it."""
@@ -112,12 +92,6 @@ class JobsScreen(ListScreen):
         return job_pane(self.selected, self.context) if self.selected else ()
 
     @property
-    def selected(self) -> JobRow | None:
-        """The job under the cursor."""
-        key = self.table.cursor_key
-        return self._rows.get(key) if isinstance(key, str) else None
-
-    @property
     def current_job(self) -> str | None:
         """The job that commands are about."""
         return self.selected.job if self.selected else None
@@ -125,23 +99,23 @@ class JobsScreen(ListScreen):
     def left_parts(self) -> list[Part]:
         """Return the filter if there is one, and how many jobs are in which shape."""
         parts = job_parts(self._counts)
-        if self._known and not self._complete:
-            parts.append(Part(((f"{count(len(self._all))} read so far", "dim"),), 3))
-        elif self._there_are > len(self._all):
-            parts.append(Part(((f"{len(self._all):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
+        if self.known and not self._complete:
+            parts.append(Part(((f"{count(len(self.rows))} read so far", "dim"),), 3))
+        elif self._there_are > len(self.rows):
+            parts.append(Part(((f"{len(self.rows):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
         return [parts[0], *self.filter_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return which job has not begun, or that all is well."""
-        return [self._headline if self._known else ((" reading the jobs…", "dim"),)]
+        return [self._headline if self.known else ((" reading the jobs…", "dim"),)]
 
     def footer_texts(self) -> dict[str, str]:
         """Say where esc leads."""
         return {"jobs.back": "all jobs"} if self.filter else {}
 
-    def copied(self, key: object) -> str:
+    def copied(self, key: Hashable | None) -> str:
         """Return a job and what is said of it."""
-        row = self._rows.get(key) if isinstance(key, str) else None
+        row = self.rows.get(key)
         return "\n".join([row.job, *(plain_text(line).strip() for line in job_pane(row, self.context))]) if row else ""
 
     def command_arguments(self) -> Sequence[str]:
@@ -153,7 +127,7 @@ class JobsScreen(ListScreen):
     def action_open(self) -> None:
         """Show the runs of the job under the cursor."""
         if self.selected is not None:
-            self.dashboard.open_job_runs(self.selected.job)
+            self.dashboard.open_screen("job_runs", self.selected.job)
 
 
 SCREEN = JobsScreen

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.widget import Widget
 
 from etlwatch.analysis.filter import Filter, FilterError
+from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.fields.field import FieldList, Order
+from etlwatch.reading.gatherer import AskedBoard, Watch
 from etlwatch.rendering.lines import Part
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import cell_width, safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
-from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
+from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.inputs import Prompt
-from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.line_table import LineTable, Row
 from etlwatch.tui.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 
-__all__ = ["ListScreen"]
+__all__ = ["BoardScreen", "ListScreen"]
+
+T = TypeVar("T")
 
 
-class ListScreen(DashboardScreen):
-    """A screen that is a table of things."""
+class ListScreen(DashboardScreen, Generic[T]):
+    """A screen with a table of rows."""
 
     rows_id: ClassVar[str]
     """The id of the table, and under which its order is remembered."""
@@ -37,20 +43,19 @@ class ListScreen(DashboardScreen):
     reversed_columns: ClassVar[int] = 1
 
     DEFAULT_CSS = """
-    ListScreen {
-        #second { height: 1; }
-        .gap { height: 1; }
-    }
+    ListScreen .gap { height: 1; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.order = Order()
         self.filter: Filter[Any] = Filter()
-        self.taken = 0
+        self.rows: dict[Hashable, T] = {}
+        """All rows by their keys, those that need attention first."""
+
+        self.matching = 0
         """Rows that pass the filter."""
 
-        self.there_are = 0
         self.longest_job = 0
         """Cells of the longest name in the column of the jobs."""
 
@@ -69,7 +74,7 @@ class ListScreen(DashboardScreen):
         self.set_pane_lines(0 if height < 13 else 3 if height >= 28 else 2)
 
     def draw_table(self) -> None:
-        """Hand the rows that pass the filter to the table, in order, and set `taken` and `there_are`."""
+        """Draw the rows that pass the filter in their order, and set `matching`."""
         raise NotImplementedError
 
     def title_of_selected(self) -> Spans:
@@ -80,7 +85,7 @@ class ListScreen(DashboardScreen):
         """Return the lines about the row under the cursor, most important first."""
         raise NotImplementedError
 
-    def copied(self, key: object) -> str:
+    def copied(self, key: Hashable | None) -> str:
         """Return what `y` copies of a row; '' for nothing."""
         raise NotImplementedError
 
@@ -88,11 +93,12 @@ class ListScreen(DashboardScreen):
         """Open the row under the cursor."""
         raise NotImplementedError
 
-    def leave(self) -> None:
-        """Go where `esc` leads when nothing is left to undo."""
-        self.app.pop_screen()
-
     # -- drawing
+
+    @property
+    def selected(self) -> T | None:
+        """The row under the cursor."""
+        return self.rows.get(self.table.cursor_key)
 
     def fit_job_column(self, jobs: Collection[str]) -> None:
         """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
@@ -101,31 +107,25 @@ class ListScreen(DashboardScreen):
             self.longest_job = longest
             self.table.columns = self.fields.layout(self.app.size.width, longest_job=longest)
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts out; which of them are shown follows from the size."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
+    def body(self) -> ComposeResult:
+        """Yield the parts; which of them are shown follows from the size."""
         yield from self.above_the_table()
         columns = self.fields.layout(80)
         yield LineTable(columns, empty=self.empty, reversed_columns=self.reversed_columns, id=self.rows_id)
         yield Rule(id="rule")
         yield SpanLines(id="pane")
         yield Prompt("/", id="prompt")
-        yield Footer(id="footer")
 
     def on_mount(self) -> None:
         """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
-        self._arrange()
+        self.choose_layout()
         remembered = self.dashboard.view_state.order_of(self.rows_id)
         if remembered.column in self.fields.orders and remembered.column in self._visible:
             self.order = remembered
         self.set_focus(self.table)
 
-    def on_resize(self) -> None:
-        """Choose the layout for the new size."""
-        self._arrange()
-
-    def _arrange(self) -> None:
+    def choose_layout(self) -> None:
+        """Choose the layout for the terminal's size."""
         width, height = self.app.size
         self.table.columns = self.fields.layout(width, longest_job=self.longest_job)
         self.lay_out(width, height)
@@ -155,7 +155,7 @@ class ListScreen(DashboardScreen):
         """Return the filter if there is one and how many rows pass it, and how many are marked."""
         parts = []
         if self.filter:
-            numbers = f"  {count(self.taken)} of {count(self.there_are)}"
+            numbers = f"  {count(self.matching)} of {count(len(self.rows))}"
             parts.append(Part(((f"/{safe(self.filter.text)}", "blue"), (numbers, "dim")), 0, 2))
         marked = len(self.table.marked)
         if marked:
@@ -208,7 +208,7 @@ class ListScreen(DashboardScreen):
 
     def action_back(self) -> None:
         """Back one step: from the prompt, from a filter, from marks, from the screen."""
-        if self.filtering:
+        if self.prompting:
             self._close_prompt(self._filter_before)
         elif self.filter.text:
             self.apply_filter("")
@@ -216,29 +216,19 @@ class ListScreen(DashboardScreen):
             self.table.unmark()
             self.refresh_frame()
         else:
-            self.leave()
+            super().action_back()
 
     # -- the filter
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether an action may run now: in the prompt its own key is a letter."""
-        return not self.filtering if action == "filter" else super().check_action(action, parameters)
-
-    @property
-    def filtering(self) -> bool:
-        """Whether the prompt is open."""
-        return self.query_one(Prompt).asking
 
     def action_filter(self) -> None:
         """Open the prompt on the present filter."""
         self._filter_before = self.filter.text
-        self.query_one("#footer").display = False
-        self.query_one(Prompt).ask(self.filter.text)
+        self.open_prompt(self.filter.text)
         self.apply_filter(self.filter.text)
 
     @on(Prompt.Typed)
     def _typed(self, message: Prompt.Typed) -> None:
-        if self.filtering and not isinstance(message, Prompt.Entered):
+        if self.prompting and not isinstance(message, Prompt.Entered):
             self.apply_filter(message.text)
 
     @on(Prompt.Entered)
@@ -252,8 +242,7 @@ class ListScreen(DashboardScreen):
             self._close_prompt(message.text)
 
     def _close_prompt(self, text: str) -> None:
-        self.query_one(Prompt).leave()
-        self.query_one("#footer").display = True
+        self.close_prompt()
         self.set_focus(self.table)
         self.apply_filter(text)
 
@@ -264,9 +253,59 @@ class ListScreen(DashboardScreen):
             self.filter = self.fields.filter(text, self.dashboard.settings.zone)
         except FilterError as error:
             says = ((safe(error), "amber"),)
-            if not self.filtering:
+            if not self.prompting:
                 self.dashboard.show_message(str(error), severity="warning")
         self.draw_table()
         self.draw_pane()
-        self.query_one(Prompt).show_answer(says or ((f"{count(self.taken)} of {count(self.there_are)}", "dim"),))
+        self.query_one(Prompt).show_answer(says or ((f"{count(self.matching)} of {count(len(self.rows))}", "dim"),))
         self.refresh_frame()
+
+
+class BoardScreen(ListScreen[T]):
+    """A list that is read only while it is in front: a question for each poll, and the rows of its answer."""
+
+    thing: ClassVar[str]
+    """What a row is called in a sentence."""
+
+    known = False
+    """Whether the question was answered."""
+
+    def question(self) -> AskedBoard:
+        """Return what is asked at each poll."""
+        raise NotImplementedError
+
+    def rows_of(self, snapshot: Snapshot) -> Sequence[T] | None:
+        """Return the rows of a snapshot, in the order of need; None when it was read for another screen."""
+        raise NotImplementedError
+
+    def table_row(self, row: T, context: DisplayContext) -> Row:
+        """Return a row of the table."""
+        raise NotImplementedError
+
+    def empty_text(self) -> str:
+        """Return the text of a table that has no rows, without a filter."""
+        raise NotImplementedError
+
+    def watched(self) -> Watch:
+        """Return the question, without the charts of all runs."""
+        return replace(super().watched(), board=self.question())
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the rows of a snapshot."""
+        rows = self.rows_of(snapshot)
+        if rows is None:
+            return
+        context = self.context
+        self.rows, self.known = {self.table_row(row, context).key: row for row in rows}, True
+        self.draw_table()
+        self.draw_pane()
+
+    def draw_table(self) -> None:
+        """Draw the rows that pass the filter."""
+        context = self.context
+        rows = (row for row in self.rows.values() if self.filter.matches(row, context.now))
+        shown = [self.table_row(row, context) for row in self.fields.sort(rows, self.order)]
+        self.matching = len(shown)
+        nothing = f"no {self.thing} fits {safe(self.filter.text)}; esc shows all" if self.rows else self.empty_text()
+        self.table.set_empty(nothing if self.known else self.empty)
+        self.table.update_rows(shown, sort=self.fields.arrow(self.order))

@@ -28,13 +28,14 @@ from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.errors_tab import ErrorsTab
 from etlwatch.tui.screens.requests_tab import RequestsTab
-from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
+from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
 from etlwatch.tui.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 
-__all__ = ["RunScreen"]
+__all__ = ["SCREEN", "RunScreen"]
 
 ON_THE_AXIS: Final = ("overview", "phases")
 """The tabs on which phases are drawn over time."""
@@ -86,10 +87,8 @@ class RunScreen(DashboardScreen):
         self.tab = tab
         self._verdict_rows = 0
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts out: two lines, the tabs, the open one, the footer."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
+    def body(self) -> ComposeResult:
+        """Yield the line of tabs and their contents."""
         yield TabLine(id="tabs")
         yield Rule(id="tabs-rule")
         with ContentSwitcher(initial=self.tab):
@@ -101,34 +100,23 @@ class RunScreen(DashboardScreen):
             yield ScrollLines(self._delivery, id="delivery")
             yield ScrollLines(self._timeline, id="timeline")
         yield Prompt("/", id="prompt")
-        yield Footer(id="footer")
 
     # -- drawing
 
     def on_mount(self) -> None:
-        """Ask for the run's details."""
-        self._arrange()
+        """Order the endpoints as they were last, and focus the open tab."""
+        self.choose_layout()
         remembered = self.dashboard.view_state.orders.get("endpoints")
         if remembered is not None and remembered.column in ENDPOINTS.orders:
             self.query_one(RequestsTab).sort(remembered)
         self._focus_tab()
 
-    def on_screen_resume(self) -> None:
-        """Ask for what this screen shows again."""
-        app = self.dashboard
-        app.poller.watch = Watch(
-            limit=app.poller.watch.limit,
-            window=app.window,
-            columns=0,
-            open_run=self.view.run.run_id,
-            moment=app.moment,
-        )
+    def watched(self) -> Watch:
+        """Return a question for the run's details."""
+        return replace(super().watched(), open_run=self.view.run.run_id)
 
-    def on_resize(self) -> None:
-        """Choose the layout for the new size."""
-        self._arrange()
-
-    def _arrange(self) -> None:
+    def choose_layout(self) -> None:
+        """Choose the layout for the terminal's size."""
         width, height = self.app.size
         self._set_verdict_lines()
         self.query_one("#tabs-rule").display = width >= 110 and height >= 34
@@ -261,7 +249,7 @@ class RunScreen(DashboardScreen):
 
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""
-        self.dashboard.open_comparison(self.view.run.run_id)
+        self.dashboard.open_screen("compare", self.view.run.run_id)
 
     def action_bundle(self) -> None:
         """Copy the run into a file of the directory that the dashboard was started in."""
@@ -270,7 +258,7 @@ class RunScreen(DashboardScreen):
     def action_back(self) -> None:
         """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
         errors = self.query_one(ErrorsTab)
-        if self.searching:
+        if self.prompting:
             self._close_prompt()
             errors.search("")
         elif self.tab == "errors" and errors.words:
@@ -284,25 +272,15 @@ class RunScreen(DashboardScreen):
 
     def action_zoom(self) -> None:
         """Show the run's requests at full size."""
-        self.dashboard.open_zoom(self.view.row)
+        self.dashboard.open_screen("zoom", self.view.row)
 
     # -- searching the errors
-
-    @property
-    def searching(self) -> bool:
-        """Whether the prompt is open."""
-        return self.query_one(Prompt).asking
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether an action may run now: in the prompt its own key is a letter."""
-        return not self.searching if action == "search" else super().check_action(action, parameters)
 
     def action_search(self) -> None:
         """Open the prompt on the errors."""
         if self.tab != "errors":
             self.action_show_tab("errors")
-        self.query_one("#footer").display = False
-        self.query_one(Prompt).ask(self.query_one(ErrorsTab).words)
+        self.open_prompt(self.query_one(ErrorsTab).words)
 
     def action_next_hit(self, step: int) -> None:
         """Go to the next place of what is searched for."""
@@ -312,13 +290,12 @@ class RunScreen(DashboardScreen):
             self.dashboard.show_message(plain_text(errors.search_status()))
 
     def _close_prompt(self) -> None:
-        self.query_one(Prompt).leave()
-        self.query_one("#footer").display = True
+        self.close_prompt()
         self._focus_tab()
 
     @on(Prompt.Typed)
     def _typed(self, message: Prompt.Typed) -> None:
-        if not self.searching or isinstance(message, Prompt.Entered):
+        if not self.prompting or isinstance(message, Prompt.Entered):
             return
         errors = self.query_one(ErrorsTab)
         errors.search(message.text)
@@ -348,3 +325,6 @@ class RunScreen(DashboardScreen):
     def command_arguments(self) -> Sequence[str]:
         """Return the command that shows this run, or its errors."""
         return ["errors" if self.tab == "errors" else "show", self.view.run.id]
+
+
+SCREEN = RunScreen

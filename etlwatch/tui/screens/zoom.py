@@ -16,11 +16,10 @@ from etlwatch.rendering.run.view import RunView, title_parts, view_of
 from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
-from etlwatch.tui.widgets.bars import Footer, HealthLine
 from etlwatch.tui.widgets.plot import PlotChart
-from etlwatch.tui.widgets.span_lines import SpanLines
+from tracking_core.dataclass import replace
 
-__all__ = ["ZoomScreen"]
+__all__ = ["SCREEN", "ZoomScreen"]
 
 AXIS_CELLS = 6
 
@@ -30,7 +29,6 @@ class ZoomScreen(DashboardScreen):
 
     commands = GROUPS["zoom"]
     BINDINGS = bindings_of(GROUPS["zoom"])
-    DEFAULT_CSS = "ZoomScreen #second { height: 1; }"
 
     def __init__(self, row: RunRow | None = None) -> None:
         """Prepare; `row` is the run whose requests are shown, None for all runs."""
@@ -41,31 +39,20 @@ class ZoomScreen(DashboardScreen):
         self._window: Window | None = None
         """How much of a run is shown; None for all of it."""
 
-    def compose(self) -> ComposeResult:
-        """Lay out the two lines, the chart, the footer."""
-        yield HealthLine(id="health")
-        yield SpanLines(id="second")
+    def body(self) -> ComposeResult:
+        """Yield the chart."""
         yield PlotChart(id="zoomed")
-        yield Footer(id="footer")
 
-    def on_screen_resume(self) -> None:
-        """Ask for what this screen shows."""
-        self._watch()
-
-    def on_resize(self) -> None:
-        """Ask for as many columns as there are cells, unless another screen is in front."""
+    def choose_layout(self) -> None:
+        """Read as many columns as there are cells, unless another screen is in front."""
         if self.app.screen is self:
-            self._watch()
+            self.watch_store()
 
-    def _watch(self) -> None:
-        app = self.dashboard
-        app.poller.watch = Watch(
-            limit=app.poller.watch.limit,
-            window=app.window,
-            columns=max(10, self.app.size.width - AXIS_CELLS) if self._view is None else 0,
-            open_run=self._view.run.run_id if self._view else None,
-            moment=app.moment,
-        )
+    def watched(self) -> Watch:
+        """Return a question for the columns of all runs, or for one run's details."""
+        if self._view is not None:
+            return replace(super().watched(), open_run=self._view.run.run_id)
+        return replace(super().watched(), columns=max(10, self.app.size.width - AXIS_CELLS))
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the chart."""
@@ -121,7 +108,7 @@ class ZoomScreen(DashboardScreen):
         """Look back further, or from the longest window to the shortest; a run is shown whole or its last part."""
         if self._view is None:
             self.dashboard.next_window()
-            self._watch()
+            self.watch_store()
         else:
             choices = [None, *(window for window in WINDOWS if window.seconds < self._lasted_s())]
             place = choices.index(self._window) if self._window in choices else 0
@@ -132,6 +119,5 @@ class ZoomScreen(DashboardScreen):
         """Return how long the run has gone on, seconds."""
         return self._view.end_s(self.context) - self._view.began_s if self._view else 0.0
 
-    def action_back(self) -> None:
-        """Back to where the chart was opened."""
-        self.app.pop_screen()
+
+SCREEN = ZoomScreen

@@ -24,7 +24,7 @@ from etlwatch.rendering.zoom import Plot, Series, legend, y_ticks
 from etlwatch.text.glyphs import Glyphs
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from etlwatch.tui.imports import without_module
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import ValueLines
 
 __all__ = ["PlotChart", "plot_lines"]
 
@@ -180,31 +180,19 @@ def _spans(line: str, roles: dict[int, str], glyphs: Glyphs) -> Spans:
     return merge((glyphs.text(text), role) for text, role in out)
 
 
-class PlotChart(SpanLines):
+class PlotChart(ValueLines[Plot | None]):
     """A chart at full size: as tall as CSS gives it, drawn again when its plot has changed."""
 
     DEFAULT_CSS = "PlotChart { height: 1fr; }"
 
     def __init__(self, plot: Plot | None = None, *, marker: str = "hd", id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._plot = plot
+        super().__init__(plot, id=id)
         self._marker = marker
-
-    def show(self, plot: Plot) -> None:
-        """Draw another plot; an equal one costs a comparison."""
-        if plot != self._plot:
-            self._plot = plot
-            self.renew()
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the chart at its present size; nothing before there is a plot."""
-        if self._plot is None:
+        if self.value is None:
             return ()
-        return plot_lines(
-            self._plot,
-            width=width,
-            height=self.size.height,
-            glyphs=self.glyphs,
-            shades=self.shades,
-            marker=self._marker,
-        )
+        height = self.size.height
+        return plot_lines(self.value, width=width, height=height, glyphs=self.glyphs, shades=self.shades,
+                          marker=self._marker)  # fmt: skip

@@ -1,6 +1,7 @@
 """The base of all widgets here: lines of spans, cached and dimmed; and the widget that shows a few of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
@@ -12,7 +13,9 @@ from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from etlwatch.tui.colours import palette, role_style
 
-__all__ = ["LineWidget", "SpanLines", "glyphs_of", "strip_of"]
+__all__ = ["LineWidget", "SpanLines", "ValueLines", "glyphs_of", "strip_of"]
+
+T = TypeVar("T")
 
 
 class LineWidget(Widget):
@@ -179,3 +182,17 @@ class SpanLines(LineWidget):
             strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
             self._strips[y] = strip
         return strip
+
+
+class ValueLines(SpanLines, Generic[T]):
+    """Lines computed from one value; `show` draws again only for a value that differs."""
+
+    def __init__(self, value: T, *, ground: str = "background", id: str | None = None) -> None:  # noqa: A002 - Textual's
+        super().__init__(ground=ground, id=id)
+        self.value = value
+
+    def show(self, value: T) -> None:
+        """Show another value; of the new lines only the cells that differ are sent."""
+        if value != self.value:
+            self.value = value
+            self.renew()
