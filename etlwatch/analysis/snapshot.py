@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.health import Doubt, Finding
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from etlwatch.analysis.jobs import JobHistory
 
 __all__ = [
-    "AnyBoard",
     "ErrorsBoard",
     "FleetSeries",
     "JobsBoard",
@@ -147,9 +146,6 @@ class RunsBoard:
     """None where the job had no success before."""
 
 
-AnyBoard: TypeAlias = JobsBoard | ErrorsBoard | RunsBoard
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The store at one moment, as far as it is on screen."""
@@ -212,8 +208,8 @@ class Snapshot:
     details: RunDetails | None = None
     """Of the open run, if one is open."""
 
-    board: AnyBoard | None = None
-    """Jobs, kinds of errors or two runs side by side, if one of these is on screen."""
+    board: object = None
+    """The answer to what the screen in front asks beside the runs: a JobsBoard, an ErrorsBoard, a RunsBoard, …"""
 
     looking_back: bool = False
     """Whether `at` is a past moment that somebody asked for: what was not sampled then is missing here."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from etlwatch.analysis.as_of import RunAsOf
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.series import WINDOWS, Grid, Window, grid_of
 from etlwatch.analysis.snapshot import (
-    AnyBoard,
     ErrorsBoard,
     FleetSeries,
     JobsBoard,
@@ -36,7 +35,7 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["AskedBoard", "AskedErrors", "AskedJobs", "AskedRuns", "Gatherer", "Watch"]
+__all__ = ["AskedBoard", "AskedErrors", "AskedJobs", "AskedRuns", "Gatherer", "Question", "Watch"]
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
@@ -75,7 +74,14 @@ class AskedRuns:
     """None for the last success of its job before it."""
 
 
-AskedBoard: TypeAlias = AskedJobs | AskedErrors | AskedRuns
+class Question(Protocol):
+    """What a screen asks at each poll; a record, so that two equal ones are the same question."""
+
+    def read(self, reader: Reader, now: datetime) -> object:
+        """Return the answer, which becomes the snapshot's board. Raises StoreError."""
+
+
+AskedBoard: TypeAlias = AskedJobs | AskedErrors | AskedRuns | Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +274,7 @@ class BoardCache:
         self._sides: dict[int, _Side] = {}
         self._reference: int | None = None
 
-    def read(self, reader: Reader, asked: AskedBoard | None, runs: Sequence[Run], now: datetime) -> AnyBoard | None:
+    def read(self, reader: Reader, asked: AskedBoard | None, runs: Sequence[Run], now: datetime) -> object:
         """Return the board that is asked for; `runs` are those of the list, in their states. Raises StoreError."""
         if asked != self._asked:
             self.forget()
@@ -279,7 +285,7 @@ class BoardCache:
             return self._errors_board(reader, asked, now)
         if isinstance(asked, AskedRuns):
             return self._runs_board(reader, asked, runs)
-        return None
+        return None if asked is None else asked.read(reader, now)
 
     def _jobs_board(self, reader: Reader, asked: AskedJobs, runs: Sequence[Run]) -> JobsBoard:
         if self._jobs is None:
