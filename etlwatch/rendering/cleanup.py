@@ -61,7 +61,7 @@ class Removed:
     runs: int = 0
     steps: int = 0
     weeks_left: int = 0
-    """Weeks of requests that somebody was using; the next clean-up drops them."""
+    """Weeks of requests that were in use; the next clean-up drops them."""
 
     seconds: float = 0.0
     stopped: bool = False
@@ -87,7 +87,7 @@ def weeks_text(number: int) -> str:
 
 
 def weeks_left_text(number: int) -> str:
-    """Say that weeks could not be dropped; '' when none was left."""
+    """Return that weeks could not be dropped; '' if none was left."""
     if not number:
         return ""
     used, dropped = ("is", "it") if number == 1 else ("are", "them")
@@ -145,7 +145,7 @@ def _table(plan: CleanupPlan, context: DisplayContext, width: int, rows: int) ->
     total = ("all", f"{plan.runs:,}", f"{plan.requests:,}", f"{plan.errors:,}", "")
     head = ("job", "runs", "requests", "errors", "oldest")
     cells = [max(len(line[index]) for line in (head, total, *lines)) for index in range(1, 5)]
-    # What tells least goes first where the box is narrow.
+    # In a narrow dialog the least important columns are left out first.
     while cells and width - sum(cells) - 3 * len(cells) < LEAST_JOB_CELLS:
         cells.pop()
 
@@ -190,7 +190,7 @@ def _kept(preview: CleanupPreview, width: int, *, planning: bool) -> list[Spans]
 
 
 def _how(plan: CleanupPlan) -> str:
-    """Say how it goes about it, and what of it is not over afterwards."""
+    """Return how the removal works and what remains after it."""
     if not (plan.dropped_weeks or plan.cut_weeks or plan.waiting_requests):
         return "in small committed steps, esc stops between two; no undo"
     cut = f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks_text(plan.cut_weeks)} of requests"
@@ -202,15 +202,15 @@ def _how(plan: CleanupPlan) -> str:
     words.append(f"{bytes_(plan.dropped_bytes)} back" if plan.dropped_weeks else "")
     words.append("no undo")
     if plan.waiting_requests:
-        # Whoever looks at the disk afterwards will wonder.
-        words.append(f"{plan.waiting_requests:,} requests wait unseen until their week is over")
+        # Explains why the disk does not shrink at once.
+        words.append(f"{plan.waiting_requests:,} requests stay hidden until their week is over")
     return "; ".join(word for word in words if word)
 
 
 def plan_lines(
     preview: CleanupPreview, context: DisplayContext, *, actor: str, width: int, rows: int, planning: bool = True
 ) -> list[Spans]:
-    """Return the plan in at most `rows` lines; what is given up first is air, then jobs, then what explains.
+    """Return the plan in at most `rows` lines; empty lines are left out first, then jobs, then explanations.
 
     When it is no longer `planning`, what could be chosen before is left out.
     """
@@ -237,9 +237,9 @@ def plan_lines(
     if room < 4:
         del top[1:]
         room = rows - 1
-    air = 1 if room >= 9 else 0
-    most = max(0, room - 3 - 2 * air)
-    gap: list[Spans] = [()] * air
+    spacing = 1 if room >= 9 else 0
+    most = max(0, room - 3 - 2 * spacing)
+    gap: list[Spans] = [()] * spacing
     return [*top, *gap, *_table(plan, context, width, min(most, max(4, most))), *gap, *notes][:rows]
 
 
@@ -284,7 +284,7 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
         return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
     head = f"Removed {runs_text(done.runs)}{took}."
     if left:
-        rest = f"{left:,} of the plan were gone already: somebody else removed them meanwhile."
+        rest = f"{left:,} of the plan were removed by another clean-up."
     elif done.weeks_left:
         rest = f"{weeks_left_text(done.weeks_left)}."
     elif done.runs > plan.runs:
@@ -295,7 +295,7 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
 
 
 def removal_text(plan: CleanupPlan, done: Removed) -> str:
-    """Say how a removal ended, in one line, for a toast."""
+    """Return how a removal ended, in one line, for a toast."""
     if done.failed is not None:
         return f"clean-up cut off after {done.runs:,} of {runs_text(plan.runs)}: {done.failed.words}"
     word = "stopped" if done.stopped else "done"
@@ -303,7 +303,7 @@ def removal_text(plan: CleanupPlan, done: Removed) -> str:
 
 
 def plan_change_text(planned: CleanupPlan, now: CleanupPlan) -> str:
-    """Say what has changed between the plan and now."""
+    """Return what has changed between the plan and now."""
     before, after = planned.runs, now.runs
     if after == before:
         what = "other runs"

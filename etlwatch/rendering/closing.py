@@ -26,7 +26,7 @@ class Failed:
 
     @property
     def words(self) -> str:
-        """What is said of it: what, then the cause, without a full stop."""
+        """What failed, then the cause, without a full stop."""
         cause = safe(self.cause).rstrip(".")
         return f"{self.what}: {cause}" if cause else self.what
 
@@ -39,7 +39,7 @@ class NotClosed:
 
 
 def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: int, rows: int) -> list[Spans]:
-    """Return what the person who closes a run should know, most important first, in at most `rows` lines."""
+    """Return the facts for closing a run, most important first, in at most `rows` lines."""
     run = row.run
     (words, role), *_ = state_spans(row, context.glyphs)
     ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
@@ -59,13 +59,13 @@ def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: in
         *labelled_lines("Sign", f"last sign of life {sign}{where}", width, most=2),
     ]
     if run.state != "lost":
-        against = f"It is {safe(run.state)}, not lost. Closing does not stop its process: that goes on unseen"
-        lines += labelled_lines("Against", f"{against}, and its own end wins later.", width, role="amber")
+        against = f"It is {safe(run.state)}, not lost. Closing does not stop its process"
+        lines += labelled_lines("Against", f"{against}, and its own end replaces this later.", width, role="amber")
     elif row.verdict.because:
         lines += labelled_lines("Because", safe(row.verdict.because), width, most=2)
-    lines += labelled_lines("Then", "it becomes abandoned, as having lasted until its last sign of life", width)
+    lines += labelled_lines("Then", "it becomes abandoned, with its last sign of life as its end", width)
     if run.state == "lost":
-        lines += labelled_lines("", "should its job live after all, the job's own end wins", width, role="dim")
+        lines += labelled_lines("", "if its job still runs, the job's own end replaces this", width, role="dim")
     lines += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
     return lines[:rows]
 

@@ -31,7 +31,7 @@ def _times(difference_s: float, comparison: Comparison) -> str:
 
 
 def conclusion(comparison: Comparison, context: DisplayContext) -> str:
-    """Say in one sentence how much longer a run took, and what most of it is."""
+    """Return in one sentence how much longer a run took, and what most of it is."""
     after, before = comparison.after, comparison.before
     so_far = " so far" if comparison.so_far else ""
     said = f"{duration(after.duration_s)}{so_far} against {duration(before.duration_s)}"
@@ -47,19 +47,19 @@ def conclusion(comparison: Comparison, context: DisplayContext) -> str:
 
 
 def _greatest(comparison: Comparison, whole: str = "it") -> str:
-    """Say which phase is most of the difference: `load +46m is 90% of it`; '' where none tells."""
+    """Return which phase is most of the difference: `load +46m is 90% of it`; '' if none is."""
     first = next((each for each in comparison.changes if each.share is not None and each.kind != "endpoint"), None)
     if first is None or first.share is None:
         return ""
     what = f"{name_text(first)} {difference_text(first)}"
-    # What others made good again is more than all of it.
+    # Savings elsewhere can make it more than all of it.
     if first.share > 1:
         return f"{what} alone is more than {'that' if whole == 'it' else whole}"
     return f"{what} is {percent(first.share)} of {whole}"
 
 
 def success_words(comparison: Comparison, context: DisplayContext) -> str:
-    """Say how long the earlier run took and what most of the difference is: `Sun 22:00 took 51m; load +46m is 90% …`.
+    """Return the earlier run's duration and the main difference: `Sun 22:00 took 51m; load +46m is 90% …`.
 
     A run that goes on and is not over yet differs in what it has reached.
     """
@@ -75,7 +75,7 @@ def success_words(comparison: Comparison, context: DisplayContext) -> str:
 
 
 def run_text(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
-    """Say of one of the two runs what it is: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`; in brief not where."""
+    """Return a run in a few words: `7KQX  slow, 1h 42m so far, began 01:30 on etl-03`; in brief without the host."""
     lasted = f"{duration(run.duration_s)} so far" if run.status == RunStatus.RUNNING else duration(run.duration_s)
     where = f" on {safe(run.host)}" if run.host and not brief else ""
     began = moment(run.started_at, context.now, context.zone)
@@ -83,7 +83,7 @@ def run_text(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
 
 
 def same_text(comparison: Comparison) -> str:
-    """Say which origins both runs share: `same code version, command and host`, and what could not be compared."""
+    """Return which origins both runs share: `same code version, command and host`, and what could not be compared."""
     *most, last = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable] or [
         ""
     ]

@@ -22,14 +22,14 @@ from tracking_core.identity import format_run_id
 
 
 def kinds_spans(kinds: Sequence[ErrorKind], errors: int, context: DisplayContext) -> Spans:
-    """Say which of a run's newest errors are new: `14 × ReadTimeout in load, known: in 9 runs since Tue 02:10`.
+    """Return which of a run's newest errors are new: `14 × ReadTimeout in load, known: in 9 runs since Tue 02:10`.
 
     () without kinds; `errors` is how many the run has in all.
     """
-    told = sum(kind.errors for kind in kinds)
+    in_kinds = sum(kind.errors for kind in kinds)
     spans: list[Span] = []
-    if 0 < told < errors:
-        spans.append((f"{count(errors)} recorded; of the last {count(told)}: ", "text"))
+    if 0 < in_kinds < errors:
+        spans.append((f"{count(errors)} recorded; of the last {count(in_kinds)}: ", "text"))
     for place, kind in enumerate(kinds):
         since = moment(kind.seen_since, context.now, context.zone)
         where = f" in {safe(kind.phase)}" if kind.phase else ""

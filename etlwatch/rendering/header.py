@@ -27,7 +27,7 @@ __all__ = [
 
 LABEL_CELLS = 28
 NAME_ROLES = {"red": "red bold", "amber": "amber bold", "blue": "blue", "none": "blue"}
-"""How the store's name is written in its target's colour: one that should be seen is bold as well."""
+"""The role of the store's name for its target's colour."""
 
 
 def name_parts(label: str, colour: str, *, brief: bool) -> list[Part]:
@@ -37,7 +37,7 @@ def name_parts(label: str, colour: str, *, brief: bool) -> list[Part]:
 
 
 def short_label(label: str) -> str:
-    """Return the part of a store's label that tells it from others: a file's name, a database and its host."""
+    """Return the short name of a store: a file's name, or a database and its host."""
     if label.startswith("/"):
         return label.rsplit("/", 1)[-1]
     address, _, database = label.partition(" as ")[0].removeprefix("postgresql://").partition("/")
@@ -92,7 +92,7 @@ def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | Non
         return [Part((("paused", "blue bold"),), 0, 3), Part(as_of.spans, 0, 2)]
     facts = [_age(fresh), duration_ms(fresh.poll_ms)]
     if fresh.bytes_per_s is not None and width >= 140:
-        # Of one width: what stands to the left of a figure that grows has to be sent again.
+        # Of one width, so that the cells to its left do not move.
         facts.append(f"{_bytes(fresh.bytes_per_s):>4}/s")
     word = "data " if width >= 140 else ""
     space = 3 if width >= 100 else 2
@@ -125,7 +125,7 @@ def _age(fresh: Freshness) -> str:
 
 
 def _bytes(value: float) -> str:
-    """Write bytes a second with two digits: a figure that changes all the time would cost what it measures."""
+    """Write bytes per second with two digits, so that it changes rarely: each change is sent."""
     if value >= 10:
         digits = 10 ** (int(math.log10(value)) - 1)
         value = round(value / digits) * digits

@@ -43,7 +43,7 @@ NAMED_FIRST: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many runs are in which state: those that need somebody, those alive, and those done in the window."""
+    """The number of runs in each state: with problems, running, and completed within the window."""
 
     lost: int = 0
     failed: int = 0
@@ -83,7 +83,7 @@ def _counted(number: int, word: str, tone: str) -> Spans:
 
 
 def state_parts(counts: Counts, *, brief: bool) -> list[Part]:
-    """Return the counts that are not zero, gravest first; `brief` says behind and ok instead of each state."""
+    """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok."""
     parts: list[tuple[Spans, int]] = []
     if counts.lost:
         parts.append((_counted(counts.lost, "lost", "red"), 0))
@@ -116,9 +116,9 @@ def living_part(shown: Snapshot) -> Part | None:
 
 
 def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int, retry_key: str = "r") -> Spans:
-    """Return what stands on line 2 while the store does not answer: cause, countdown and the key, if there is one.
+    """Return line 2 while the store does not answer: cause, countdown and the key, if there is one.
 
-    Of a cause that is too long its last words stay: drivers say where first and what last.
+    Of a long cause the end is kept: drivers name the place first and the fault last.
     """
     seconds = max(0, math.ceil(retry_in_s))
     when = f" Retry {attempt} in {seconds}s" if seconds else f" Retry {attempt} now"
@@ -134,7 +134,7 @@ def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int
 def headline(
     rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None, width: int, glyphs: Glyphs = UNICODE
 ) -> Spans:
-    """Return what to look at first in the longest wording that fits, or the quiet line.
+    """Return the worst runs in the longest wording that fits, or the quiet line.
 
     `rows` are all that are known, in default order.
     """
@@ -154,7 +154,7 @@ def headline(
 
 
 def _slow_endpoint(trouble: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Say which endpoint makes runs slow, and since when; () where none is known."""
+    """Return which endpoint makes runs slow, and since when; () where none is known."""
     found = [finding for row in trouble for finding in row.findings if finding.endpoint]
     if not found:
         return ()
@@ -163,7 +163,7 @@ def _slow_endpoint(trouble: Sequence[RunRow], *, now: datetime, zone: tzinfo | N
 
 
 def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Return many runs lost at once as the one thing that it is."""
+    """Return many runs lost at once as one outage."""
     return (
         (" One tracking outage", "red bold"),
         (f" since {moment(outage.since, now, zone)}: {safe(outage.sentence)}.", "text"),
@@ -197,7 +197,7 @@ def _more(number: int, word: str, length: str) -> Spans:
 
 
 def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Say of one run what happened to it and when."""
+    """Return what happened to one run and when."""
     since = row.verdict.since
     state = row.verdict.state
     at = moment(since, now, zone)
@@ -220,7 +220,7 @@ def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> S
 
 
 def _quiet(rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Return the quiet line: that nothing needs anybody, and when something last did."""
+    """Return the line for a fleet without problems, and when the last one was."""
     past = [row for row in rows if row.verdict.made_good and row.run.ended_at is not None]
     words = " Nothing needs you."
     if past:

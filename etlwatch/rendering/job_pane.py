@@ -26,7 +26,7 @@ BRIEF_NAME_CELLS: Final = 18
 """Cells of a job's name on line 2, so that what is the matter with it stays beside it."""
 
 PROOFS: Final = 2
-"""Runs whose evidence is told."""
+"""Runs whose evidence is shown."""
 
 
 # -- line 1, line 2
@@ -90,7 +90,7 @@ def late_text(row: JobRow, context: DisplayContext, brief: bool) -> str:
 
 
 def _turns_text(row: JobRow, context: DisplayContext) -> str:
-    """Say what a job's turns are called: nights where it begins in one, else days; times for anything else."""
+    """Return the name of a job's turns: nights, days, or times if it is not daily."""
     expected = row.expected
     if expected is None or not expected.daily:
         return "times"
@@ -144,10 +144,10 @@ def _trend_text(row: JobRow) -> str:
 
 
 def expected_text(row: JobRow, context: DisplayContext) -> str:
-    """Say when a job is expected and what that is concluded from; '' without a rhythm."""
+    """Return when a job is expected and why; '' without a rhythm."""
     if row.given_up_since is not None:
         since = _moment_zoned(row.given_up_since, context)
-        return f"not since {since}, when it missed its turn: nobody waits for it any more"
+        return f"not since {since}, when it missed its turn: it is no longer expected"
     expected = row.expected
     if expected is None:
         return ""
@@ -159,7 +159,7 @@ def expected_text(row: JobRow, context: DisplayContext) -> str:
 
 
 def last_run_text(row: JobRow, run: Run, context: DisplayContext) -> str:
-    """Say of a run when it began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
+    """Return when a run began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
     usual = row.baseline.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""
     lasted = run.duration_s

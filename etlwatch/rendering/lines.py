@@ -140,7 +140,7 @@ def wrap(words: str, width: int) -> list[str]:
 
 
 def sentence_lines(words: str, width: int, *, role: str = "text", most: int | None = None) -> list[Spans]:
-    """Return a sentence in lines; beyond `most` lines the last one says that something is missing."""
+    """Return a sentence in lines; beyond `most` lines the last one is cut with an ellipsis."""
     lines = wrap(words, width)
     if most is not None and len(lines) > most:
         lines = [*lines[: max(0, most - 1)], " ".join(lines[max(0, most - 1) :])]
@@ -150,7 +150,7 @@ def sentence_lines(words: str, width: int, *, role: str = "text", most: int | No
 def labelled_lines(
     label: str, said: str | Sequence[Spans], width: int, *, role: str = "text", most: int | None = None
 ) -> list[Spans]:
-    """Return lines behind a dim label of eight cells; further lines stand below the first."""
+    """Return lines behind a dim label of eight cells, the first one beside it."""
     room = max(1, width - LABEL_CELLS)
     lines = sentence_lines(said, room, role=role, most=most) if isinstance(said, str) else list(said)
     return [(*fit(((label if index == 0 else "", "dim"),), LABEL_CELLS), *line) for index, line in enumerate(lines)]
@@ -160,6 +160,6 @@ PANE_LABEL_CELLS = 9
 
 
 def labelled(label: str, text: str | Spans) -> Spans:
-    """Return one line of a pane: a dim label, then what it says."""
+    """Return one line of a pane: a dim label, then its text."""
     said: Spans = ((text, "text"),) if isinstance(text, str) else text
     return ((f" {label:<{PANE_LABEL_CELLS - 1}} ", "dim"), *said)

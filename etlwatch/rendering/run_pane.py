@@ -36,7 +36,7 @@ def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Span
 
 
 def usual_text(row: RunRow) -> str:
-    """Say what the job usually takes, or how little is known of that."""
+    """Return the job's usual duration, or that too few runs are known."""
     usual = row.usual_duration
     if usual.runs >= MINIMUM_RUNS:
         return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({usual.runs} runs)"
@@ -46,7 +46,7 @@ def usual_text(row: RunRow) -> str:
 
 
 def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list[Spans]:
-    """Return the lines of the pane, most important first; `errors` tells of its errors by kind, if that is known."""
+    """Return the lines of the pane, most important first; `errors` are its errors by kind, if known."""
     state = row.verdict.state
     if row.live:
         lines = _of_living(row, context)
@@ -95,14 +95,14 @@ def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
 
 
 def ends_text(row: RunRow, context: DisplayContext) -> str:
-    """Say when a run is expected to end, and by what: `ends 03:40–03:55 at this rate`; '' where nothing says so."""
+    """Return when a run is expected to end, and why: `ends 03:40–03:55 at this rate`; '' if unknown."""
     words = context.glyphs.text(eta_words(row.eta, context.now, context.zone))
     by_rate = row.phase is not None and row.phase.share is not None
     return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
 
 
 def doing_text(row: RunRow) -> str:
-    """Say where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
+    """Return where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
     facts: list[str] = []
     if row.phase is not None and row.phase.name:
         share = f" {percent(row.phase.share)}" if row.phase.share is not None else ""
@@ -114,14 +114,14 @@ def doing_text(row: RunRow) -> str:
     return ", ".join(facts)
 
 
-def trouble_spans(row: RunRow, told: Spans) -> Spans:
-    """Say what went wrong: its errors, as far as they are told by kind, and the requests that failed."""
-    other = trouble_text(row, errors=not told)
-    return merge([*told, ("; " if told and other else "", "text"), (other, "text")]) if told or other else ()
+def trouble_spans(row: RunRow, by_kind: Spans) -> Spans:
+    """Return what went wrong: the errors, by kind if known, and the failed requests."""
+    other = trouble_text(row, errors=not by_kind)
+    return merge([*by_kind, ("; " if by_kind and other else "", "text"), (other, "text")]) if by_kind or other else ()
 
 
 def trouble_text(row: RunRow, *, errors: bool = True) -> str:
-    """Say what went wrong in numbers: errors recorded, requests failed, requests throttled."""
+    """Return what went wrong in numbers: errors recorded, requests failed, requests throttled."""
     facts: list[str] = []
     if row.run.errors and errors:
         last = f", last {safe(row.last_error.error_type)}" if row.last_error else ""
@@ -134,7 +134,7 @@ def trouble_text(row: RunRow, *, errors: bool = True) -> str:
 
 
 def origin_text(row: RunRow) -> str:
-    """Say where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
+    """Return where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
     run = row.run
     facts: Sequence[str] = (
         f"{run.id} by {run.user}@{run.host}" if run.host else run.id,

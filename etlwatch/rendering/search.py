@@ -16,7 +16,7 @@ from tracking_core.dataclass import dataclass
 __all__ = ["MOST_HITS", "Hit", "find_hits", "marked"]
 
 MOST_HITS = 1_000
-"""Places that are found: a letter stands tens of thousands of times in many tracebacks; nobody steps through them."""
+"""The most places that are found: a single letter occurs tens of thousands of times."""
 
 OTHER_HIT = "blue bold on selected"
 THIS_HIT = "text bold reverse"

@@ -3,7 +3,7 @@
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
     row_spans(row, placed(columns, width), glyphs, marked=False)
 
-A row's cells may be a function, called only when the row is drawn; then its `version` says whether it has changed.
+A row's cells may be a function, called only when the row is drawn; then its `version` shows whether it has changed.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -22,18 +22,18 @@ Cells: TypeAlias = Mapping[str, Spans]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row: who it is, what its columns show, and its own colour."""
+    """One row: its key, its cells and its colour."""
 
     key: Hashable
     """What the selection stays on; unique in the table."""
     cells: Cells | Callable[[], Cells] = field(compare=False)
     """Spans by column key; a missing key is an empty cell."""
     role: str = "plain"
-    """What `plain` means in its cells: `dim` for what needs nobody."""
+    """The role of `plain` in its cells: `dim` for rows without a problem."""
     version: object = None
     """With `cells` a function: equal means that nothing has changed."""
     badge: str = ""
-    """One cell that stands in the gutter where the row is not marked."""
+    """One cell in the gutter, if the row is not marked."""
     _computed: list[Cells] = field(default_factory=list, compare=False, repr=False)
     """The cells that the function returned, once it was called."""
 
@@ -46,7 +46,7 @@ class Row:
         return self._computed[0]
 
     def same_as(self, other: "Row") -> bool:
-        """Say whether both draw the same, without computing a cell."""
+        """Return whether both draw the same, without computing a cell."""
         if self is other:
             return True
         if self != other:
@@ -88,7 +88,7 @@ def cursor_spans(
 def header_spans(places: Sequence[Placed], width: int, glyphs: Glyphs, sort: tuple[str, bool] | None) -> Spans:
     """Return the header, with an arrow for a column key and whether descending.
 
-    The arrow stands after its word, or in the gap before one that fills its column.
+    The arrow is after the heading, or before one that fills its column.
     """
     line = [" "] * width
     for at in places:

@@ -1,4 +1,4 @@
-"""The tracking switch as text: its state for all jobs and for each, by whom and why, and the live runs concerned.
+"""The tracking switch as text: its state for all jobs and for each, who turned it and why, and the live runs concerned.
 
 While tracking is off for a live run, the run beats and can end, and records nothing else.
 """
@@ -59,7 +59,7 @@ class SwitchStates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What one switch is about, and how it stands."""
+    """One switch: its job and its state."""
 
     job: str | None
     """None for all jobs."""
@@ -131,22 +131,22 @@ def scope_cells(scope: Scope, live: int, context: DisplayContext) -> Mapping[str
 
 
 def standing(scope: Scope, context: DisplayContext) -> str:
-    """Say how a switch stands, since when, by whom and why."""
+    """Return the state of a switch, since when, by which person and why."""
     switch = scope.switch
     word = "on by itself, but off with all jobs" if scope.overruled else "on" if scope.enabled else "off"
     if switch is None:
-        return word if scope.overruled else f"{word}; nobody has turned it"
+        return word if scope.overruled else f"{word}; it was never turned"
     why = f": {safe(switch.reason)}" if switch.reason.strip() else ""
     by = f" by {safe(switch.changed_by)}" if switch.changed_by else ""
     return f"{word} since {moment(switch.changed_at, context.now, context.zone)}{by}{why}"
 
 
 def consequence(scope: Scope, states: SwitchStates, *, enable: bool) -> str:
-    """Say what turning a switch will do; which runs it touches is listed beside it."""
+    """Return the consequence of turning a switch; the runs concerned are listed beside it."""
     if not enable:
         who = "no job" if scope.job is None else "this job"
         what = f"{who} records {'anything' if scope.job is None else 'nothing'} new: no runs, requests, phases, errors"
-        return f"{what}; a live run beats on and can end"
+        return f"{what}; a live run keeps its heartbeat and can end"
     if scope.job is not None and states.all_off:
         return "this job stays off as long as tracking is off for all jobs"
     off = sum(switch.scope == "job" and not switch.enabled for switch in states.switches)
@@ -186,7 +186,7 @@ def runs_lines(runs: Sequence[Run], context: DisplayContext, *, width: int, most
 
 
 def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spans:
-    """Return one audit entry in a line: when, by whom, what, and to what."""
+    """Return one audit entry in a line: when, by which person, what, and on what."""
     when = moment(entry.at, context.now, context.zone)
     by = clip(safe(entry.actor), max(8, width // 4), ellipsis=context.glyphs.ellipsis)
     return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_audit_text(entry), "dim"))
@@ -209,9 +209,9 @@ def _audit_text(entry: AuditEntry) -> str:
 
 
 def turned_text(switch: Switch, touched: Iterable[Run]) -> str:
-    """Say what was done, for the toast."""
-    whom = f"the job {clip(safe(switch.job), NAME_CELLS)}" if switch.scope == "job" else ALL_JOBS
-    said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}"
+    """Return what was done, for the toast."""
+    concerned = f"the job {clip(safe(switch.job), NAME_CELLS)}" if switch.scope == "job" else ALL_JOBS
+    said = f"tracking is {'on' if switch.enabled else 'off'} for {concerned}"
     live = len(list(touched))
     if not live:
         return f"{said}; no live run is concerned"

@@ -204,7 +204,7 @@ class Series:
     name: str
     """What the legend calls it: `p95`."""
     role: str
-    """Its ink."""
+    """Its colour."""
     points: tuple[tuple[float, Value], ...]
     """(seconds, value), in order of time; a value of None breaks the line."""
     kind: Literal["line", "area"] = "line"

@@ -63,7 +63,7 @@ def resample(values: Sequence[Value], columns: int, *, how: How = "mean") -> tup
 
 
 def columns_of(places: Collection[int], count: int, columns: int) -> frozenset[int]:
-    """Return the columns in which the values at `places`, out of `count`, stand after a `resample`."""
+    """Return the columns of the values at `places`, out of `count`, after a `resample`."""
     if count <= 0:
         return frozenset()
     out: set[int] = set()
@@ -100,7 +100,7 @@ def areas(
 
     `layers` go from the outermost (p99) in. `usual` is drawn as dots through empty and full cells; `crosses` are
     columns that get a red × in the first cell above them. Without `shades` (sixteen colours, none, or ASCII) nested
-    areas are told apart by pattern instead of by colour.
+    areas differ by pattern instead of by colour.
     """
     width = max((len(layer.values) for layer in layers), default=0)
     patterned = len(layers) > 1 and (not shades or glyphs.name == "ascii")

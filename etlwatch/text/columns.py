@@ -165,7 +165,7 @@ class HomeLayout:
 
     headline: bool
     brief: bool
-    """Whether line 1 says behind and ok instead of each state."""
+    """Whether line 1 sums states up as behind and ok."""
 
 
 def home_layout(width: int, height: int) -> HomeLayout:

@@ -47,7 +47,7 @@ def role_of(state: str) -> str:
 
 
 def urgent_role_of(state: str) -> str:
-    """Return the role of a state that needs somebody, `text` of any other: where nothing is dimmed."""
+    """Return the role of a state with a problem, `text` of any other: nothing is dimmed."""
     role = role_of(state)
     return role if role in ("red", "amber") else "text"
 

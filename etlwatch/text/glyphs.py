@@ -1,6 +1,6 @@
 """The two sets of glyphs: the drawn one, and one that every terminal and locale can show.
 
-Which character stands for a state, a bar, a block, a rule. The unicode set is in the common terminal fonts
+The characters of states, bars, blocks and rules. The unicode set is in the common terminal fonts
 (docs/screens.md); the ASCII set has the same widths, so that layouts hold.
 
     UNICODE, ASCII          the sets; `glyphs_for(ascii_only=…)` picks one
@@ -72,7 +72,7 @@ class Glyphs:
     """`·`, between short facts on one line."""
 
     def state(self, word: str) -> str:
-        """Return the glyph of a state; `?` for a word this version does not know."""
+        """Return the glyph of a state; `?` for an unknown one."""
         return self.states.get(word, "?")
 
     def text(self, text: str) -> str:

@@ -23,7 +23,7 @@ _LONGEST_S: Final = 36_500 * 86_400
 
 
 class MomentError(ValueError):
-    """What was typed is no moment; says what is accepted."""
+    """The text is no moment; the message names what is accepted."""
 
 
 def parse_seconds(text: str) -> float:
@@ -72,7 +72,7 @@ def _relative(words: str, here: datetime) -> datetime | None:
     if words in ("today", "yesterday"):
         return _days_before(_wall(here, 0, 0, 0), int(words == "yesterday"))
     try:
-        # Time that has passed, whatever clocks were changed meanwhile.
+        # Elapsed time, whatever clock changes were in it.
         return here.astimezone(UTC) - parse_span(words.removeprefix("-").removesuffix("ago"))
     except (ValueError, OverflowError):
         return None

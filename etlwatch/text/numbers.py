@@ -1,7 +1,7 @@
 """How every number and time is written, on every screen and in every command.
 
 Few characters, one decimal at most, the same word for the same size everywhere. All functions are total: None, NaN,
-infinities, huge and negative numbers give something short and honest (`–` where nothing is known), never an
+infinities, huge and negative numbers give a short text (`–` where nothing is known), never an
 exception.
 
     count(48213) 48.2k    rate(12.41) 12.4      percent(.74) 74%     share(.062) 6.2%    change(.18) +18%
@@ -48,7 +48,7 @@ UNKNOWN: Final = "–"
 MINUS: Final = "−"
 
 BEHIND_SHOWN_S: Final = 2.0
-"""A standby that is less behind its primary is as good as it."""
+"""A standby that is less behind its primary is not reported."""
 
 _HUGE: Final = 1e300
 _MINUTE: Final = 60
@@ -173,7 +173,7 @@ def ratio(value: Number, *, only_above: bool = False) -> str:
 def duration_ms(value: Number, *, seconds_from: float = 1_000) -> str:
     """Write a time in milliseconds in at most six cells: `0.4ms`, `840ms`, `2.9s`, `90s`, `17m`, `1h 42m`.
 
-    From `seconds_from` milliseconds on it is written in seconds, so that `0.8s` can stand beside `2.9s`.
+    From `seconds_from` milliseconds on it is written in seconds, so that `0.8s` and `2.9s` have one unit.
     """
     number = _known(value)
     if number is None:
@@ -236,8 +236,7 @@ def _coarse(size: float) -> str:
 def ago(seconds: Number) -> str:
     """Write an age in seconds: `31m ago`; `in 5m` for what lies ahead. Rounds down.
 
-    Under a minute in tens, and `just now`: it stands beside the time itself, and what changes each second is sent each
-    second.
+    Under a minute in tens, and `just now`: a text that changes each second would be sent each second.
     """
     number = _known(seconds)
     if number is None:
@@ -278,7 +277,7 @@ def _at(when: datetime | None, zone: tzinfo | None) -> datetime | None:
 def clock(when: datetime | None, zone: tzinfo | None = None, *, seconds: bool = False, name: bool = False) -> str:
     """Write a time of day in `zone` (None: local): `03:12`, `03:12:44`, with the zone's name `03:12:44 CET`.
 
-    A naive datetime has no zone to stand in: it is `–`, like None.
+    A naive datetime has no zone: it is `–`, like None.
     """
     local = _at(when, zone)
     if local is None:
@@ -294,7 +293,7 @@ def stamp(when: datetime | None, zone: tzinfo | None = None) -> str:
 
 
 def local_time(when: datetime | None, zone: tzinfo | None = None) -> str:
-    """Write a moment to the second in a zone that stands elsewhere: see `zone_names`."""
+    """Write a moment to the second without its zone, which `zone_names` returns."""
     return UNKNOWN if when is None else f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
@@ -304,7 +303,7 @@ def zone_names(moments: Iterable[datetime | None], zone: tzinfo | None = None) -
 
 
 def behind(seconds: float | None) -> str:
-    """Return that what is read comes from a standby so many seconds behind; "" where that is none or little."""
+    """Return how far a standby is behind; "" if it is not, or only little."""
     return f"standby {duration(seconds)} behind" if seconds is not None and seconds >= BEHIND_SHOWN_S else ""
 
 
@@ -346,5 +345,5 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def short_id(run_id_text: str) -> str:
-    """Return the part of the 13 characters that people say to each other: the last four."""
+    """Return the short form of an id of 13 characters: the last four."""
     return run_id_text[-4:]

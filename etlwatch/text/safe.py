@@ -1,4 +1,4 @@
-"""The one door for text from a database: made visible, measured in cells, cut to fit.
+"""Text from a database made safe for a terminal: visible, measured in cells, cut to fit.
 
 Nothing that `safe` returns can move the cursor, begin a sequence, reorder a line or be invisible.
 
@@ -7,8 +7,8 @@ Nothing that `safe` returns can move the cursor, begin a sequence, reorder a lin
     clip(text, width)           at most that many cells, `…` where something was cut
     pad(text, width, align)     exactly that many cells, clipped or filled
 
-Widths come from `rich.cells`, because Textual's compositor measures with it: two opinions on the width of one
-emoji would shear a table. It costs 12 ms once and loads nothing of Textual, so headless commands share it.
+Widths come from `rich.cells`, because Textual's compositor measures with it: with two widths of one emoji a
+table would not align. It costs 12 ms once and loads nothing of Textual, so headless commands share it.
 """
 
 import re
@@ -93,7 +93,7 @@ def _visible(text: str, *, newline: bool) -> list[str]:
 
 
 def _shown(character: str, category: str, base: str) -> str:
-    """Return what stands for one character that is neither a mark nor a line feed."""
+    """Return the visible form of a character that is neither a mark nor a line feed."""
     code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
@@ -102,7 +102,7 @@ def _shown(character: str, category: str, base: str) -> str:
     if 0x80 <= code < 0xA0:
         return f"\\x{code:02x}"
     if category == "Cs":
-        # Python's stand-in for a byte that was not UTF-8; any other surrogate has lost its partner for good.
+        # Python's stand-in for a byte that was not UTF-8; any other surrogate is invalid.
         return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"
     if code in (0xFE0E, 0xFE0F) and base and unicodedata.category(base)[0] == "S":
         # Chooses how an emoji is drawn, and terminals disagree on the width that follows: the base alone is certain.

@@ -77,7 +77,7 @@ def _clipped(spans: Spans, width: int, ellipsis: str) -> Spans:
             out.append((text, role))
             left -= cells
             continue
-        # One blank more than the room forces `clip` to say that something is missing.
+        # One blank more than the room makes `clip` add the ellipsis.
         cut = clip(text + " " * (left + 1), left, ellipsis=ellipsis) if left else ""
         out.append((cut, role))
         left -= cell_width(cut)

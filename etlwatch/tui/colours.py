@@ -5,7 +5,7 @@ loaded: the first frame is drawn before that (`etlwatch.tui.opening`).
 
     pick_theme("auto", environ, …)      which of them a terminal gets
     role_style(theme, "amber bold on bar")   a Rich style, cached; roles as in `etlwatch.text.spans`
-    palette(theme).shades               whether nested areas can be told apart by colour
+    palette(theme).shades               whether nested areas differ by colour
 """
 
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ LIGHT: Final = _rgb(
     chart_p50="6f90b5",
 )
 
-# Never bright black for dim: in several popular colour schemes it is the background.
+# Not bright black: in several common colour schemes it is the background.
 SIXTEEN: Final = Palette(
     name="etlwatch-ansi",
     inks=MappingProxyType(
@@ -119,7 +119,7 @@ _PALETTES: Final[Mapping[str, Palette]] = MappingProxyType(
     {palette.name: palette for palette in (DARK, LIGHT, SIXTEEN, MONO)}
 )
 
-# With the connection lost everything but the banner recedes, alarms included: they are no longer true.
+# Without a connection everything but the banner is dimmed, alarms included: they may be outdated.
 _MUTED: Final = MappingProxyType(
     {"text": "dim", "blue": "dim", "amber": "dim", "red": "dim", "amber-fill": "dim",
      "chart-p99": "faint", "chart-p95": "faint", "chart-p50": "faint"}
@@ -137,8 +137,8 @@ def palette(theme: str) -> Palette:
 def role_style(theme: str, role: str, ground: str = "background", *, muted: bool = False) -> Style:
     """Return the Rich style of a role on `ground`, unless the role names its own (`dim on chart-p99`).
 
-    `strong` is bold only where there are no shades to tell a state by; dim becomes text on the selected row.
-    Raises ValueError for a word that is no ink, ground or modifier: roles are written by us, never read.
+    `strong` is bold only in themes without shades; dim becomes text on the selected row.
+    Raises ValueError for an unknown ink, ground or modifier: roles are constants of this program.
     """
     words, _, own_ground = role.partition(" on ")
     ink, *modifiers = words.split() or ["plain"]
@@ -172,10 +172,10 @@ _WORDS: Final = MappingProxyType(
 
 
 def pick_theme(wanted: str, environ: Mapping[str, str], *, color_system: str | None = "truecolor") -> str:
-    """Return the name of the theme for a wish (`auto`, `dark`, `light`, `ansi`, `mono`) and a terminal.
+    """Return the name of the theme for a setting (`auto`, `dark`, `light`, `ansi`, `mono`) and a terminal.
 
-    `NO_COLOR` beats everything, a plain wish beats detection; `color_system` is Rich's word for what the terminal can
-    do. Raises ValueError for a wish that is none of these.
+    `NO_COLOR` comes first, then the setting, then detection; `color_system` is Rich's name for the terminal's colours.
+    Raises ValueError for an unknown setting.
     """
     if environ.get("NO_COLOR"):
         return MONO.name
@@ -192,7 +192,7 @@ def pick_theme(wanted: str, environ: Mapping[str, str], *, color_system: str | N
 
 
 def color_system_of(environ: Mapping[str, str]) -> str | None:
-    """Return Rich's word for what a terminal can show, as Rich finds it; None for one that can do nothing but write."""
+    """Return Rich's name for a terminal's colours; None for a terminal that has none."""
     chosen = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
     if chosen != "auto":
         return chosen

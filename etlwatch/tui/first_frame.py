@@ -46,19 +46,19 @@ class FirstFrame:
 
     settings: Settings
     label: str
-    """What the store is called."""
+    """The store's name."""
 
     theme: str
     window: Window
     order: Order
-    """How the runs are sorted, as remembered."""
+    """How the runs are sorted."""
 
     width: int
     height: int
 
     @property
     def layout(self) -> HomeLayout:
-        """What there is room for."""
+        """The layout for this size."""
         return home_layout(self.width, self.height)
 
     @property

@@ -37,10 +37,10 @@ _IFLAG, _LFLAG, _CC = 0, 3, 6
 
 
 class Opening:
-    """A terminal that shows a frame before Textual is there; use as a context manager."""
+    """A terminal that shows a frame before Textual is loaded; a context manager."""
 
     def __init__(self, output: TextIO | None, keys: TextIO | None, environ: Mapping[str, str]) -> None:
-        """Prepare to draw on `output` and keep what is typed on `keys` for later; draws nothing on no terminal."""
+        """Prepare to draw on `output`, with typed keys kept for later; without a terminal nothing is drawn."""
         self.shadow = Shadow()
         """What the terminal shows so far."""
 
@@ -57,7 +57,7 @@ class Opening:
 
     @property
     def holds(self) -> bool:
-        """Whether the terminal is ours: entered, and neither left nor handed over."""
+        """Whether this object controls the terminal: entered, and neither left nor handed over."""
         return self._holds
 
     @property
@@ -98,13 +98,13 @@ class Opening:
             self._send(text if text.isascii() else glyphs.text(text))
 
     def hand_over(self) -> None:
-        """Let Textual have the terminal as it is; nothing is drawn here any more."""
+        """Hand the terminal over to Textual; nothing is drawn here after that."""
         with self._lock:
             self._holds = False
         self._restore_handlers()
 
     def leave(self) -> None:
-        """Give the terminal back as it was, unless it was handed over."""
+        """Restore the terminal, unless it was handed over."""
         with self._lock:
             if not self._holds:
                 return
@@ -116,7 +116,7 @@ class Opening:
         self._restore_handlers()
 
     def _enter(self) -> None:
-        """Keep what is typed from being echoed into the frame; it is read later. Ctrl+c still ends the program."""
+        """Turn off echo, so that typed keys are read later; ctrl+c still ends the program."""
         self._holds = True
         assert self._keys is not None
         with contextlib.suppress(termios.error, OSError, ValueError):
@@ -126,7 +126,7 @@ class Opening:
             changed[_LFLAG] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
             changed[_IFLAG] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
             changed[_CC][termios.VMIN], changed[_CC][termios.VTIME] = 1, 0
-            # Stopped here, the shell would be left on the alternate screen; the key is for Textual.
+            # ctrl+z here would leave the shell on the alternate screen.
             changed[_CC][termios.VSUSP] = os.fpathconf(descriptor, "PC_VDISABLE")
             termios.tcsetattr(descriptor, termios.TCSANOW, changed)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -147,7 +147,7 @@ class Opening:
     def _send(self, text: str) -> None:
         assert self._output is not None
         data = text.encode(self._output.encoding or "ascii", "replace")
-        # A terminal that is gone is noticed by whoever takes over.
+        # A lost terminal is detected by the driver.
         with contextlib.suppress(OSError, ValueError):
             while data:
                 data = data[os.write(self._output.fileno(), data) :]

@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 OPERATION_S: Final = 5.0
-"""How long connecting and each question or small change may take, seconds."""
+"""Seconds for connecting and for each read or small change."""
 
 STEP_S: Final = 30.0
-"""How long one step of a removal, or the counting before it, may take: many rows hang on a run."""
+"""Seconds for one step of a removal, or the count before it: a run has many rows."""
 
 REPORT_EVERY_S: Final = 0.2
-"""A small file goes through hundreds of steps a second; nobody reads faster than this."""
+"""Seconds between two reports: a small file takes hundreds of steps per second."""
 
 AUDIT_READ: Final = 20
 
@@ -53,18 +53,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotBundled:
-    """Why there is no file."""
+    """Why no file was written."""
 
     why: str
 
 
 def actor() -> str:
-    """Return who does this, for the audit: user@host."""
+    """Return the person for the audit: user@host."""
     return f"{user_name()}@{host_name()}"
 
 
-def begin(work: Callable[[], T], tell: Callable[[T | Failed], object]) -> None:
-    """Do `work` in a thread that nobody waits for, and hand its outcome to `tell` there; errors become a Failed."""
+def begin(work: Callable[[], T], receive: Callable[[T | Failed], object]) -> None:
+    """Run `work` in a daemon thread and call `receive` there with its result; an error becomes a Failed."""
 
     def run() -> None:
         outcome: T | Failed
@@ -72,21 +72,21 @@ def begin(work: Callable[[], T], tell: Callable[[T | Failed], object]) -> None:
             outcome = work()
         except Exception as error:  # noqa: BLE001 - shown in the dialog that began it
             outcome = failure_of(error)
-        # The application may have ended meanwhile.
+        # The application may have ended.
         with contextlib.suppress(RuntimeError):
-            tell(outcome)
+            receive(outcome)
 
     threading.Thread(target=run, name="etlwatch-operation", daemon=True).start()
 
 
 def failure_of(error: BaseException) -> Failed:
-    """Return what went wrong in words, without credentials."""
+    """Return an error as text without credentials."""
     what, cause, _ = describe_failure(error)
     return Failed(what=what, cause=cause)
 
 
 def read_switches(store: Store) -> SwitchStates:
-    """Return the switches, whom they concern and what was done lately, all of one moment."""
+    """Return the switches, the live runs, the jobs and the last audit entries, all of one moment."""
     with store.reader(OPERATION_S) as reader, reader.one_view():
         return SwitchStates(
             at=reader.now(),
@@ -112,7 +112,7 @@ def close_run(store: Store, run_id: int, *, reason: str, anyway: bool) -> Run | 
     if run.status != RunStatus.RUNNING:
         return NotClosed(why=f"it is already {run.status}; nothing was changed")
     if run.state != "lost" and not anyway:
-        return NotClosed(why=f"it lives again: it is {run.state}, not lost; nothing was changed")
+        return NotClosed(why=f"it is {run.state} again, not lost; nothing was changed")
     with store.administration(OPERATION_S) as admin:
         closed = admin.close_run(run_id, actor=actor(), reason=reason)
     return run if closed else NotClosed(why="it ended a moment ago; nothing was changed")
@@ -140,9 +140,9 @@ def bundle(store: Store, run_id: int, path: Path) -> Bundled | NotBundled:
 
 
 def read_cleanup(store: Store, days: int, *, keep_last_success: bool = False) -> CleanupPreview:
-    """Return what a clean-up would remove and what of the unfinished runs is lost; nothing is changed.
+    """Return what a clean-up would remove, and how many unfinished runs are lost; nothing is changed.
 
-    A store without runs is not asked for more: connecting for changes would create a file that does not exist yet.
+    A store without runs is not opened for changes, which would create a missing file.
     """
     with store.reader(OPERATION_S) as reader:
         empty = not reader.recent_runs(1)
@@ -165,9 +165,9 @@ def remove(
     report: Callable[[Removed], object],
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Removed | PlanChanged:
-    """Remove what was planned, step by step, until `stopping` is set; how far it came, also when the store is lost.
+    """Remove what was planned step by step until `stopping` is set; return the progress, also when the store is lost.
 
-    What is counted again at the same cutoff and is not what was planned is not touched: PlanChanged has the new plan.
+    If a new count at the same cutoff differs from the plan, nothing is removed: PlanChanged has the new plan.
     """
     began = reported = monotonic()
     runs = steps = weeks_left = 0
@@ -192,9 +192,9 @@ def remove(
                     reported = monotonic()
                     report(so_far())
             if plan.dropped_weeks:
-                # What somebody was using all the time could not be dropped.
+                # Weeks in use could not be dropped.
                 weeks_left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
-    except Exception as error:  # noqa: BLE001 - what was removed before must be told with it
+    except Exception as error:  # noqa: BLE001 - what was removed before is reported with it
         return so_far(failed=failure_of(error))
     return so_far(finished=True)
 

@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["Startup", "draw_first", "run_dashboard"]
 
 FIRST_ANSWER_S: Final = 0.06
-"""How long a first answer is waited for: what a store that is near takes, and Textual would only slow down."""
+"""Seconds to wait for the first answer before Textual, which would slow it down, is loaded."""
 
 
 class Startup:
-    """What the app takes over: the terminal's first frame, and the poller with its answers so far."""
+    """The first frame and the running poller, which the app takes over."""
 
     def __init__(self, opening: Opening, frame: FirstFrame, open_store: Callable[[], Store]) -> None:
-        """Begin to poll for what the frame shows."""
+        """Start polling for the contents of the frame."""
         from etlwatch.reading.gatherer import Watch
         from etlwatch.reading.poller import Poller
 
         # The driver is loaded here: in the poller's thread it would take turns with Textual's modules. What is wrong
-        # with the store the poller will find, and say.
+        # with the store is reported by the poller.
         with contextlib.suppress(Exception):
             open_store()
         self.opening = opening
@@ -56,7 +56,7 @@ class Startup:
             thresholds=frame.settings.thresholds,
         )
         self._frame = frame
-        # Guards the last answer and who is told: the poller's thread sets the one, the app the other.
+        # Guards the last answer, set by the poller's thread, and the receiver, set by the app.
         self._lock = threading.Lock()
         self._last: Read | Lost | None = None
         self._receiver: Callable[[Read | Lost], None] | None = None
@@ -73,14 +73,14 @@ class Startup:
         self._answered.wait(seconds)
 
     def answers_to(self, receiver: Callable[[Read | Lost], None]) -> Read | Lost | None:
-        """Give answers to `receiver` from now on, in the poller's thread; return the last one before that."""
+        """Send later answers to `receiver`, in the poller's thread; return the last one before that."""
         with self._lock:
             self._receiver = receiver
             last, self._last = self._last, None
             return last
 
     def _take(self, result: Read | Lost) -> None:
-        """Keep an answer and draw it, until the app takes them."""
+        """Store an answer and draw it, until the app receives them."""
         from etlwatch.reading.poller import Read
 
         with self._lock:
@@ -95,11 +95,10 @@ class Startup:
 
 
 def run_dashboard(store: object = None, settings: Settings | None = None, opening: Opening | None = None) -> int:
-    """Open the dashboard on a store and return the exit status: 0 after `q`, 3 where the store refused from the start.
+    """Open the dashboard on a store and return the exit status: 0 after `q`, 3 if the store could not be read at first.
 
-    `store` is anything that names one: a DSN, a mapping, a StoreLocation, None for the default; `opening`
-    is a terminal that has a first frame already. Raises ConfigurationError for what names no store, ValueError for a
-    theme there is not.
+    `store` is a DSN, a mapping, a StoreLocation, or None for the default; `opening` is a terminal with a first frame.
+    Raises ConfigurationError for an invalid store and ValueError for an unknown theme.
     """
     location = resolve(store)
     settings = settings or Settings()
@@ -112,7 +111,7 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
     try:
         with opening or Opening(sys.__stderr__, sys.__stdin__, os.environ) as opening:
             frame = draw_first(opening, settings, location)
-            # Loading leaves nothing to collect, and looking for it is a twentieth of the start.
+            # Loading creates no garbage, and collecting takes a twentieth of the start.
             gc.disable()
             beginning = Startup(opening, frame, open_store)
             beginning.wait(FIRST_ANSWER_S)
@@ -121,13 +120,12 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
                 from etlwatch.tui.app import STORE_STATUS, EtlwatchApp
 
             app = EtlwatchApp(open_store, settings, label=frame.label, beginning=beginning)
-            # What is loaded stays: the collector need never look through it again, least of all in the way of a key,
-            # and gets to the widgets of closed screens the sooner.
+            # Loaded modules stay: without them the collector is faster, and frees closed screens sooner.
             gc.freeze()
             gc.enable()
             status = app.run(mouse=settings.mouse)
     except KeyboardInterrupt:
-        # Before the app is there; in it ctrl+c does the same.
+        # Before the app runs; in the app ctrl+c does the same.
         return 0
     if app.failure:
         sys.stderr.write(f"etlwatch: {location.label}: {app.failure}\n")

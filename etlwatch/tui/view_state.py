@@ -26,10 +26,10 @@ MOST_BYTES: Final = 4_096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewState:
-    """What is remembered; the fields are the keys of the file."""
+    """What is stored; the fields are the keys of the file."""
 
     orders: Mapping[str, Order] = field(default_factory=dict)
-    """By the name of a list; whether it has such a column is the list's to say."""
+    """By the name of a list, which checks that it has the column."""
 
     window: str = ""
     """'' where none was ever chosen."""
@@ -39,21 +39,21 @@ class ViewState:
         return self.orders.get(name, Order())
 
     def first_window(self, settings: Settings) -> Window:
-        """Return the remembered window, or the configured one; the shortest where a demo has only just begun."""
+        """Return the stored window, else the configured one; the shortest in a demo."""
         if settings.demo:
             return WINDOWS[0]
         return next((window for window in WINDOWS if window.name == self.window), window_called(settings.window))
 
 
 def state_file(environ: Mapping[str, str]) -> Path:
-    """Return where it is kept."""
+    """Return the path of the file."""
     given = environ.get("XDG_STATE_HOME", "")
     base = Path(given) if given.startswith("/") else home_directory(environ) / ".local" / "state"
     return base / "etlwatch" / "dashboard.json"
 
 
 def load_view_state(path: Path) -> ViewState:
-    """Return what the file says, as far as it makes sense; defaults for the rest."""
+    """Return the valid contents of the file, with defaults for the rest."""
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(MOST_BYTES))
@@ -71,12 +71,12 @@ def load_view_state(path: Path) -> ViewState:
 
 
 def _is_order(value: object) -> bool:
-    """Say whether this is a column and whether its order is turned round."""
+    """Return whether this is a column and a direction."""
     return isinstance(value, list) and [type(each) for each in value] == [str, bool]
 
 
 def save_view_state(path: Path, what: ViewState) -> None:
-    """Write it, readable by its owner alone, in one step: a reader sees the old file or the new one."""
+    """Write the file, readable by its owner only, in one step: a reader sees the old or the new one."""
     with contextlib.suppress(OSError):
         make_private_directory(path.parent)
         beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -184,7 +184,7 @@ async def test_weeks_that_are_dropped_and_what_waits_for_its_own_are_named(store
         for words in (
             "Kept    3 running   s keeps the last success of each job (5)",
             "How     drops 21 weeks of requests, cuts 1; 2.1G back; no undo;",
-            "        38,120 requests wait unseen until their week is over",
+            "        38,120 requests stay hidden until their week is over",
             "Type 1287 to confirm",
         ):
             assert words in opened.text, words

@@ -86,7 +86,7 @@ async def test_a_run_that_beats_again_meanwhile_is_left_alone(store: ControlStor
         await opened.press("C")
         store.runs = [replace(run, state="running") if run.run_id == run_id else run for run in store.runs]
         await opened.press("tab", "enter")
-        await opened.until(lambda: "it lives again: it is running, not lost; nothing was changed" in opened.text)
+        await opened.until(lambda: "it is running again, not lost; nothing was changed" in opened.text)
         assert store.operations == []
 
 

@@ -114,7 +114,7 @@ def test_a_lost_run_is_closed_and_one_that_is_not_is_left(stock: Stock) -> None:
     assert run is not None
     assert (run.status, run.ended_by, run.notes) == ("abandoned", f"person {actor()}", "host is gone")
     for run_id, why in (
-        (alive, "it lives again: it is running, not lost"),
+        (alive, "it is running again, not lost"),
         (ended, "it is already completed"),
         (lost, "it is already abandoned"),
         (42, "no longer holds"),

@@ -51,7 +51,7 @@ async def test_it_says_how_tracking_stands_by_whom_and_why(store: ControlStore) 
             "Fri 04:12",
             "ana@bastion",
             "API being migrated",
-            "on; nobody has turned it",
+            "on; it was never turned",
             "tracking off for invoices_export: API being migrated",
             "cleanup of 1,204 runs older than 90 days",
             "close run 06ABCDEFGH7KQ of warehouse_orders",

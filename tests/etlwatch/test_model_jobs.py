@@ -204,7 +204,7 @@ def test_a_job_that_nobody_runs_any_more_is_no_alarm() -> None:
     assert row.given_up_since is not None
     assert row.rank == 3
     assert texts(row)["next"] == "–"
-    assert "nobody waits for it any more" in plain_text(job_pane(row, CONTEXT)[-1])
+    assert "it is no longer expected" in plain_text(job_pane(row, CONTEXT)[-1])
     assert count_jobs([row]).given_up == 1
 
 

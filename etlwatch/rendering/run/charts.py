@@ -94,10 +94,10 @@ def latency_chart(view: RunView, context: DisplayContext, columns: int, *, curso
 
 
 def _usually(view: RunView, usual: float | None, write: Callable[[float], str]) -> Spans:
-    """Say what is usual for the job behind a chart's figure, where that is known."""
+    """Return the job's usual figure for a chart, if known."""
     return ((f"  usual {write(usual)}", "dim"),) if usual is not None and view.row.live else ()
 
 
 def _indented(*title: tuple[str, str]) -> Spans:
-    """Let a title begin where its plot does, behind the labels."""
+    """Indent a title to the left edge of its plot."""
     return (("     ", "plain"), *title)

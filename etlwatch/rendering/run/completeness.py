@@ -33,7 +33,7 @@ __all__ = [
 
 READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
 WRITING: Final = ("load", "write", "store", "save", "insert", "publish", "upload", "push", "export")
-"""What phases that read and write are called, or begin with; of others it cannot be told."""
+"""Names, or beginnings of names, of phases that read and write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

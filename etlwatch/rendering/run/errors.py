@@ -34,7 +34,7 @@ BLOCK_80: Final = (
     Column(key="message", width=20, gap=1, grow=1),
     Column(key="runs", width=15, gap=1),
 )
-"""Of the overview in 80 cells, where they stand without headers."""
+"""Of the overview in 80 cells, without headers."""
 
 
 def groups_of(view: RunView) -> list[ErrorsOfKind]:
@@ -43,7 +43,7 @@ def groups_of(view: RunView) -> list[ErrorsOfKind]:
 
 
 def groups_text(view: RunView) -> str:
-    """Say how many errors there are, in how many kinds, and whether only the newest were read."""
+    """Return how many errors there are, in how many kinds, and whether only the newest were read."""
     total, read = view.run.errors, len(view.details.errors)
     groups = len({error.fingerprint for error in view.details.errors})
     if not total and not read:

@@ -32,7 +32,7 @@ WIDE_GROUPS, BRIEF_GROUPS = 4, 2
 """Groups of errors that the overview shows; their tab has all."""
 
 BESIDE = 140
-"""Cells from which the last success stands beside the completeness."""
+"""Cells from which the last success is beside the completeness."""
 
 CHANGES = 3
 """Changes since the last success that are named there; the comparison has all."""
@@ -144,7 +144,7 @@ def _fact_spans(fact: Fact, label_cells: int) -> Spans:
 def overview_lines(
     view: RunView, context: DisplayContext, *, width: int, height: int, cursor_s: float | None = None
 ) -> list[Spans]:
-    """Return the overview; longer than `height` where the run has more to say, so that it scrolls."""
+    """Return the overview; it may be longer than `height`, and then scrolls."""
     wide = width >= WIDE and height >= LOWEST_WIDE
     lines = _wide_top(view, context, width, cursor_s) if wide else _brief_top(view, width)
     rule = context.glyphs.usual
@@ -168,7 +168,7 @@ def overview_lines(
 
 
 def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Spans]:
-    """Return what says whether the run is whole, and what differs from its job's last success: beside it where wide."""
+    """Return whether the run is complete, and the differences to its job's last success, side by side if wide."""
     rule = context.glyphs.usual
     pages = pages_spans(view)
     notes = last_line(view.run.notes)
@@ -205,7 +205,7 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
 
 
 def no_success_text(view: RunView) -> str:
-    """Say that there is nothing to hold the run against."""
+    """Return that there is no run to compare with."""
     return f"no run of {safe(view.run.job)} completed before this one"
 
 

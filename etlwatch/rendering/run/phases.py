@@ -66,9 +66,9 @@ def phases_to_show(view: RunView) -> list[Phase]:
     phases = list(view.phases)
     if not view.row.live or not phases:
         return phases
-    told = {phase.phase for phase in phases}
+    recorded = {phase.phase for phase in phases}
     last = max(phase.position for phase in phases)
-    coming = [known for known in view.row.baseline.phases if known.phase not in told and known.position > last]
+    coming = [known for known in view.row.baseline.phases if known.phase not in recorded and known.position > last]
     return phases + [
         Phase(
             run_id=view.run.run_id,
@@ -271,7 +271,7 @@ def phases_lines(view: RunView, context: DisplayContext, *, width: int, cursor_s
 
 
 def _times(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
-    """Say when a phase began, what is usual for it, and when it is expected to end or ended."""
+    """Return when a phase began, what is usual for it, and when it is expected to end or ended."""
     facts = []
     if phase.started_at is not None:
         facts.append(f"began {clock(phase.started_at, context.zone, seconds=True)}")
@@ -288,7 +288,7 @@ def _times(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
 
 
 def _units(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
-    """Say of each unit what was done, of how much, its share and its rate."""
+    """Return for each unit what was done, of how much, its share and its rate."""
     seconds = phase_time_s(phase, view.end_s(context))
     words = []
     for unit, counters in phase.counters.items():
@@ -300,7 +300,7 @@ def _units(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
 
 
 def _memory(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
-    """Say what a phase holds, now while it runs, else at its peak, as a bar of its limit where there is one."""
+    """Return what a phase holds, now while it runs, else at its peak, as a bar of its limit where there is one."""
     peak = phase.peak_memory_mb
     live = view.row.live and phase.ended_at is None
     held = phase.memory_mb if live and phase.memory_mb is not None else peak if peak is not None else phase.memory_mb

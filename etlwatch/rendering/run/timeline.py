@@ -119,7 +119,7 @@ def _adjacent(cells: Sequence[SeriesCell]) -> list[list[SeriesCell]]:
 
 
 def _moment(second: float, view: RunView) -> datetime:
-    """Return the moment of a cell's edge; one that begins before the run does stands at its beginning."""
+    """Return the moment of a cell's edge; at the earliest the run's beginning."""
     return max(datetime.fromtimestamp(second, UTC), view.run.started_at)
 
 

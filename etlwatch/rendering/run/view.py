@@ -67,11 +67,11 @@ class RunView:
 
 
 def view_of(row: RunRow, snapshot: Snapshot) -> RunView:
-    """Return what a snapshot knows of the run of `row`, which is what was known before."""
+    """Return the view of the run of `row`, the last known row, from a snapshot."""
     run_id = row.run.run_id
     details = snapshot.details
     if details is None or details.run_id != run_id:
-        # The details are still being read: the list knows the run and its phases already.
+        # The details are still being read: the list has the run and its phases.
         held = RunDetails(run=row.run, run_id=run_id, phases=snapshot.phases.get(run_id, ()))
         listed = next((each for each in build_rows(snapshot) if each.run.run_id == run_id), row)
         return RunView(row=listed, details=held)
@@ -100,7 +100,7 @@ def title_parts(view: RunView, context: DisplayContext, *, brief: bool) -> list[
 
 
 def _sentences(view: RunView, context: DisplayContext) -> list[str]:
-    """Say what state a run is in, since when, and why, in sentences; the state's own word stands before them."""
+    """Return since when a run is in its state, and why, in sentences after the name of the state."""
     row, run = view.row, view.run
     usual = row.usual_duration
     over = ratio(row.ratio, only_above=True)

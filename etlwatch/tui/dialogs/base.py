@@ -56,7 +56,7 @@ class Hint(ValueLines[Sequence[Key]]):
 
 
 class Box(ModalScreen[None]):
-    """A box; subclasses fill it."""
+    """A dialog; subclasses fill it."""
 
     DEFAULT_CSS = """
     Box {
@@ -82,27 +82,27 @@ class Box(ModalScreen[None]):
 
     @property
     def context(self) -> DisplayContext:
-        """What writing depends on: the store's clock, the zone, the glyphs."""
+        """The moment, zone and glyphs of displayed text."""
         app = self.dashboard
         return DisplayContext(app.clock_now(), app.settings.zone, app.glyphs)
 
     @property
     def refused(self) -> str:
-        """Why nothing may be changed here; '' when it may."""
+        """Why nothing may be changed; '' if changes are allowed."""
         settings = self.dashboard.settings
         return "" if settings.may_write else settings.write_reason
 
     # -- for subclasses
 
     def opened(self) -> None:
-        """Begin, once all parts are there."""
+        """Start after the parts are composed."""
 
     def title_text(self) -> str:
-        """Return the title; text from a store may be in it."""
+        """Return the title, which may contain text from a store."""
         raise NotImplementedError
 
     def middle(self) -> Iterable[Widget]:
-        """Return what stands between lines and choices."""
+        """Yield the widgets between lines and choices."""
         return ()
 
     def choices(self) -> Iterable[Choice]:
@@ -110,11 +110,11 @@ class Box(ModalScreen[None]):
         return ()
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
-        """Return what the box says, in at most `rows` lines of `width` cells."""
+        """Return the text, in at most `rows` lines of `width` cells."""
         raise NotImplementedError
 
     def keys(self) -> Sequence[Key]:
-        """Return the keys that stand at the right of the choices."""
+        """Return the keys at the right of the choices."""
         return (Key("Y", "as command"),)
 
     def command_arguments(self) -> list[str]:
@@ -122,13 +122,13 @@ class Box(ModalScreen[None]):
         return []
 
     def command_line(self) -> str:
-        """Return that command, fit to be pasted into a shell."""
+        """Return that command, quoted for a shell."""
         return shlex.join(["etlwatch", *self.command_arguments(), *self.dashboard.settings.store_option])
 
     # -- the frame
 
     def compose(self) -> ComposeResult:
-        """Lay the parts out."""
+        """Yield the parts."""
         with Vertical(id="box", classes="panel"):
             yield SpanLines(ground="bar", id="lines")
             yield from self.middle()
@@ -138,30 +138,30 @@ class Box(ModalScreen[None]):
                 yield Hint(id="hint")
 
     def on_mount(self) -> None:
-        """Put the keys on Cancel."""
+        """Focus Cancel."""
         self.query_one("#cancel").focus()
         self.opened()
         self.draw()
 
     def on_resize(self) -> None:
-        """Fit the box to the terminal."""
+        """Fit the dialog to the terminal."""
         self.draw()
 
     def draw(self) -> None:
-        """Write the box again."""
+        """Draw the dialog again."""
         if not self.is_mounted:
             return
         columns, rows = self.app.size
         box = self.query_one("#box")
         tight = rows < 23
         box.set_class(tight, "tight")
-        # Here and not in a rule: the app's own style sheet is stronger than a widget's.
+        # Set here: the app's style sheet overrides a widget's.
         box.styles.padding = (0, 2) if tight else (1, 2, 0, 2)
         wide = max(10, min(WIDEST, columns if columns < 60 else columns - MARGINS))
         box.styles.width = wide
         box.border_title = Content(clip(safe(self.title_text()), max(4, wide - 8)))
         others = sum(1 for widget in self.middle_shown())
-        # Two edges, the choices, and with room the padding above and the air above the choices.
+        # Two edges, the choices, and where there is room the empty lines above text and choices.
         left = rows - 3 - others - (0 if tight else 2)
         width = wide - FRAME_CELLS
         self.query_one("#lines", SpanLines).update(list(self.lines(width, max(1, left)))[: max(1, left)])
@@ -172,7 +172,7 @@ class Box(ModalScreen[None]):
         return [widget for widget in self.query("#box > Field") if widget.display]
 
     def read_only_lines(self) -> list[Spans]:
-        """Return the line that says why nothing may be changed; none when it may."""
+        """Return the reason why nothing may be changed as a line; none if changes are allowed."""
         return [((f"! {safe(self.refused)}", "amber"),)] if self.refused else []
 
     # -- keys
@@ -182,33 +182,33 @@ class Box(ModalScreen[None]):
         self.action_cancel()
 
     def action_cancel(self) -> None:
-        """Close the box; nothing is changed."""
+        """Close the dialog; nothing is changed."""
         self.leave()
 
     def leave(self) -> None:
-        """Close the box, once: a key typed ahead may ask for it again before it is gone."""
+        """Close the dialog once: a second key may arrive before it is removed."""
         if self.is_current:
             self.dismiss()
 
     def action_copy_command(self) -> None:
-        """Hand the command that does the same to the terminal's clipboard."""
+        """Copy the command that does the same."""
         self.dashboard.copy(self.command_line())
 
     def on_click(self, event: events.Click) -> None:
-        """Keep a click beside the box from doing anything."""
+        """Ignore a click beside the dialog."""
         event.stop()
 
     # -- operations
 
     def do(
-        self, work: Callable[[Store], T], told: Callable[[T | Failed], None], toast: Callable[[T | Failed], str]
+        self, work: Callable[[Store], T], received: Callable[[T | Failed], None], toast: Callable[[T | Failed], str]
     ) -> None:
-        """Do `work` on the store in a thread; then call `told` here, or say `toast` when the box has been closed."""
+        """Run `work` on the store in a thread, then call `received`; show `toast` if the dialog was closed."""
         app, dashboard = self.app, self.dashboard
 
         def outcome(result: T | Failed) -> None:
             if self.is_attached and self.is_mounted:
-                told(result)
+                received(result)
             elif toast(result):
                 dashboard.show_message(toast(result), severity="error" if isinstance(result, Failed) else "information")
 

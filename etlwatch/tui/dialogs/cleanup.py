@@ -42,7 +42,7 @@ DIGITS = "0123456789"
 
 
 class Stage(Enum):
-    """Where a clean-up stands."""
+    """The stage of a clean-up."""
 
     COUNTING = auto()
     PLANNED = auto()
@@ -61,7 +61,7 @@ class CleanupBox(Box):
     ]
 
     def __init__(self, days: int = FIRST_DAYS) -> None:
-        """Prepare a clean-up of what ended `days` or more days ago."""
+        """Prepare to remove runs that ended at least `days` days ago."""
         super().__init__()
         self.days = days
         self.keeps_successes = False
@@ -77,7 +77,7 @@ class CleanupBox(Box):
         return f"Clean up {self.dashboard.label}".rstrip()
 
     def middle(self) -> Iterable[Widget]:
-        """Return the line for the count, and the one for days of one's own."""
+        """Yield the field for the count and the one for other days."""
         yield Field((), cells=10, taken=DIGITS + ",", longest=12, id="count")
         yield Field((("Days ", "dim"),), cells=7, taken=DIGITS, longest=6, id="days")
 
@@ -99,7 +99,7 @@ class CleanupBox(Box):
             self._count()
 
     def _count(self) -> None:
-        """Count what would go; what was typed before no longer counts."""
+        """Count what would be removed; the typed count is cleared."""
         self.stage, self._preview = Stage.COUNTING, None
         self._removed = Removed()
         self._asked += 1
@@ -172,7 +172,7 @@ class CleanupBox(Box):
         return self.query_one("#count", Field).text.replace(",", "") == str(preview.plan.runs)
 
     def on_key(self, event: events.Key) -> None:
-        """Take a digit into the count wherever the keys are."""
+        """Type a digit into the count, whatever has the focus."""
         field = self.query_one("#count", Field)
         if event.character and event.character in DIGITS and field.display and not field.input.has_focus:
             if self.query_one("#days", Field).input.has_focus:
@@ -186,7 +186,7 @@ class CleanupBox(Box):
 
     @on(Input.Submitted, "#count Input")
     def _count_entered(self) -> None:
-        """Lead on to the removal, which takes another key; or back to where nothing happens."""
+        """Focus the removal, which needs another key, or the count."""
         self.query_one("#act" if self.unlocked else "#count Input").focus()
 
     # -- removing
@@ -236,7 +236,7 @@ class CleanupBox(Box):
         self.draw()
 
     def action_cancel(self) -> None:
-        """Close the box; while it removes, stop after the step, and the second time leave it to itself."""
+        """Close the dialog; a removal stops after its step, and at the second time goes on in the background."""
         if self.query_one("#days").display:
             self.query_one("#days").display = False
             self.query_one("#cancel").focus()
@@ -250,7 +250,7 @@ class CleanupBox(Box):
     # -- drawing
 
     def draw(self) -> None:
-        """Write the box again."""
+        """Draw the dialog again."""
         if not self.is_mounted:
             return
         preview, stage = self._preview, self.stage
@@ -265,7 +265,7 @@ class CleanupBox(Box):
         cancel, act = self.query_one("#cancel", Choice), self.query_one("#act", Choice)
         cancel.show({Stage.REMOVING: "Stop", Stage.OVER: "Close"}.get(stage, "Cancel"))
         if stage is Stage.REMOVING and self._stopping.is_set():
-            cancel.show("Leave it to itself")
+            cancel.show("Close, finish in background")
         act.display = stage in (Stage.PLANNED, Stage.COUNTING) or self._removed.failed is not None
         if stage is Stage.OVER:
             act.show("Count again", locked=False)
@@ -275,9 +275,9 @@ class CleanupBox(Box):
         super().draw()
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
-        """Return the plan, how far it is, or how it ended."""
+        """Return the plan, its progress, or its outcome."""
         preview, context = self._preview, self.context
-        says = [*sentence_lines(f"! {self._message}", width, role="amber bold"), ()] if self._message else []
+        message = [*sentence_lines(f"! {self._message}", width, role="amber bold"), ()] if self._message else []
         if preview is None:
             if self._removed.failed is not None:
                 failed = f"! {self._removed.failed.words}."
@@ -286,13 +286,13 @@ class CleanupBox(Box):
                     *sentence_lines("Nothing was changed.", width),
                     (),
                 ]
-            return [*says, days_line(self.days), (), (("counting…", "dim"),), ()]
+            return [*message, days_line(self.days), (), (("counting…", "dim"),), ()]
         if self.stage is Stage.PLANNED:
             ending: list[Spans] = [(), *self.read_only_lines()] if self.refused else [()]
             if self.refused and not preview.plan.runs:
                 ending = [()]
-            room = rows - len(says) - len(ending)
-            return [*says, *plan_lines(preview, context, actor=actor(), width=width, rows=room), *ending]
+            room = rows - len(message) - len(ending)
+            return [*message, *plan_lines(preview, context, actor=actor(), width=width, rows=room), *ending]
         if self.stage is Stage.REMOVING:
             ending = [
                 (),
@@ -304,7 +304,7 @@ class CleanupBox(Box):
         return [*plan_lines(preview, context, actor=actor(), width=width, rows=room, planning=False), *ending]
 
     def keys(self) -> Sequence[Key]:
-        """Return the key of the command, as long as there is something to decide."""
+        """Return the key of the command while something can be decided."""
         return super().keys() if self.stage in (Stage.COUNTING, Stage.PLANNED) else ()
 
     def command_arguments(self) -> list[str]:
@@ -314,5 +314,5 @@ class CleanupBox(Box):
 
 
 def _unlocks(runs: int) -> str:
-    """Say when the removal unlocks, shorter beside a long number."""
+    """Return when the removal unlocks, shorter for a long number."""
     return "removal unlocks when it matches" if runs < 10_000 else "unlocks when it matches"

@@ -23,7 +23,7 @@ __all__ = ["ClosingBox"]
 
 
 class ClosingBox(Box):
-    """One run, about to be closed; one that is not lost only once its short id was typed."""
+    """Closes one run; one that is not lost only after its short id was typed."""
 
     def __init__(self, row: RunRow) -> None:
         """Prepare to close a run that has not ended."""
@@ -44,10 +44,10 @@ class ClosingBox(Box):
 
     def choices(self) -> Iterable[Choice]:
         """Return the choice that closes it."""
-        yield Choice("Close as abandoned" if self._lost else "Close all the same", locked=True, id="act")
+        yield Choice("Close as abandoned" if self._lost else "Close anyway", locked=True, id="act")
 
     def opened(self) -> None:
-        """Ask for the word only where the run is not lost, and for nothing where nothing may be changed."""
+        """Show the confirmation for a run that is not lost; show no field if nothing may be changed."""
         self.query_one("#word").display = not self._lost and not self.refused
         self.query_one("#reason").display = not self.refused
         self._unlock()
@@ -67,11 +67,11 @@ class ClosingBox(Box):
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        """Lead on; the choice is not taken by the same key."""
+        """Focus the next step; the same key does not take the choice."""
         self.query_one("#act" if self.unlocked else "#word Input").focus()
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
-        """Return what should be known before it is closed."""
+        """Return the facts about the run and the consequences."""
         ending = self.read_only_lines() or (
             sentence_lines(f"! {self._message}", width, role="amber bold", most=3) if self._message else []
         )
@@ -105,7 +105,7 @@ class ClosingBox(Box):
             self.leave()
             return
         if isinstance(result, NotClosed):
-            # What it says is the last word on this run: there is nothing to try again.
+            # The run cannot be closed: there is nothing to try again.
             self._message = result.why
             self.query_one("#act", Choice).show("Close as abandoned", locked=True)
             self.query_one("#cancel", Choice).show("Leave")

@@ -85,6 +85,6 @@ class TimePrompt(ModalScreen[datetime | None]):
         self.dismiss(None)
 
     def _answer(self, spans: Spans) -> None:
-        told = self.query_one("#answer", SpanLines)
-        told.styles.width = min(spans_width(spans) + 2, max(self.app.size.width - 40, 20))
-        told.update([((" ", "plain"), *spans)])
+        answer_line = self.query_one("#answer", SpanLines)
+        answer_line.styles.width = min(spans_width(spans) + 2, max(self.app.size.width - 40, 20))
+        answer_line.update([((" ", "plain"), *spans)])

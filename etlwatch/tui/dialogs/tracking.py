@@ -42,7 +42,7 @@ LEAST_ROWS = 3
 
 
 class TrackingBox(Box):
-    """How the switch stands, for all jobs and for each."""
+    """The switches: of all jobs and of each."""
 
     DEFAULT_CSS = """
     TrackingBox {
@@ -56,7 +56,7 @@ class TrackingBox(Box):
     ]
 
     def __init__(self, *, first: str | None = None) -> None:
-        """Prepare; the job of `first` stands right below all jobs."""
+        """Prepare; the job `first` is listed right below all jobs."""
         super().__init__()
         self._first = first
         self._states: SwitchStates | None = None
@@ -68,22 +68,22 @@ class TrackingBox(Box):
         return f"Tracking {self.dashboard.label}".rstrip()
 
     def middle(self) -> Iterable[Widget]:
-        """Return the table of switches and what stands below it."""
+        """Yield the table of switches and the lines below it."""
         yield LineTable(scope_columns(60), empty="reading…", reversed_columns=1, ground="bar", id="switches")
         yield SpanLines(ground="bar", id="below")
 
     def choices(self) -> Iterable[Choice]:
-        """Return the choice that leads on."""
+        """Yield the choice that opens the next dialog."""
         yield Choice("Turn", locked=True, id="act")
 
     def opened(self) -> None:
-        """Read how it stands, and give the keys to the list: nothing is turned from there."""
+        """Read the switches and focus the list, from which nothing is turned."""
         self.query_one("#cancel", Choice).show("Close")
         self.query_one(LineTable).focus()
         self.action_read()
 
     def action_read(self) -> None:
-        """Read how it stands."""
+        """Read the switches."""
         self.do(read_switches, self._read, lambda _: "")
 
     def _read(self, states: SwitchStates | Failed) -> None:
@@ -122,7 +122,7 @@ class TrackingBox(Box):
     # -- drawing
 
     def draw(self) -> None:
-        """Write the box again: the table takes what the lines below it leave."""
+        """Draw the dialog again: the table takes the lines that the text below leaves."""
         if not self.is_mounted:
             return
         super().draw()
@@ -146,11 +146,11 @@ class TrackingBox(Box):
         return width, max(3, rows - (3 if rows < 23 else 6))
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:  # noqa: ARG002 - all of it is in the table
-        """Return nothing: the table stands first."""
+        """Return no lines: the table comes first."""
         return []
 
     def _below(self, width: int, rows: int) -> list[Spans]:
-        """Return what is known of the switch under the cursor, and the last audit entries."""
+        """Return the facts about the switch under the cursor, and the last audit entries."""
         states, scope = self._states, self.chosen
         if self._failed is not None:
             return [(), *labelled_lines("!", f"{self._failed.words}; r reads again", width, role="amber", most=3)]
@@ -201,7 +201,7 @@ class TrackingBox(Box):
 
 
 class TurningBox(Box):
-    """One switch, about to be turned."""
+    """Turns one switch."""
 
     def __init__(self, scope: Scope, states: SwitchStates, *, turned: Callable[[], None]) -> None:
         """Prepare to turn a switch; `turned` is called once that is done."""
@@ -229,29 +229,29 @@ class TurningBox(Box):
         yield Choice(f"Turn {'on' if self.enable else 'off'}", id="act")
 
     def lines(self, width: int, rows: int) -> Sequence[Spans]:
-        """Return how it stands, what will be, and whom it touches."""
+        """Return its state, the consequence, and the runs concerned."""
         scope, states, context = self._scope, self._states, self.context
         touched = states.touched(scope.job)
         where = self.dashboard.label
-        says: list[Spans] = [self._message] if self._message else []
+        message: list[Spans] = [self._message] if self._message else []
         lines = [
             *labelled_lines("Store", safe(where), width, most=1),
             *labelled_lines("Now", standing(scope, context), width, most=2),
             *labelled_lines("Then", consequence(scope, states, enable=self.enable), width, most=3),
         ]
         name = labelled_lines("As", f"{safe(actor())}, written to the audit", width)
-        room = max(1, min(6, rows - len(lines) - len(name) - len(says) - 2))
+        room = max(1, min(6, rows - len(lines) - len(name) - len(message) - 2))
         verb = "may record again" if self.enable else "can only end once it is off"
         live: list[Spans] = []
         if touched:
             live = [((f"{len(touched):,} live run{'' if len(touched) == 1 else 's'} {verb}:", "text bold"),)]
         live += runs_lines(touched, context, width=width - 8, most=room)
         gap: list[Spans] = [()] if rows > 10 else []
-        return [*lines, *labelled_lines("Live", live, width), *name, *says, *gap][-rows:]
+        return [*lines, *labelled_lines("Live", live, width), *name, *message, *gap][-rows:]
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        """Lead on to the choice; it is not taken by the same key."""
+        """Focus the choice; the same key does not take it."""
         self.query_one("#act").focus()
 
     @on(Choice.Taken, "#act")

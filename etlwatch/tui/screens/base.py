@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 __all__ = ["DashboardScreen"]
 
 COMMANDS_WITH_AT = frozenset({"runs", "show", "errors", "jobs", "compare"})
-"""Commands that take a past moment."""
+"""Commands with the option --at."""
 
 
 class DashboardScreen(Screen[None]):
     """A screen that draws snapshots."""
 
     commands: ClassVar[tuple[Command, ...]] = ()
-    """What works here beside APP_COMMANDS; bindings, footer, palette and help follow from it."""
+    """The screen's own commands; bindings, footer, palette and help are made from them."""
 
     in_footer: ClassVar[Mapping[str, tuple[str, str, int] | None]] = {}
-    """How this screen's footer shows commands for every screen: key, word and priority by name; None for not at all."""
+    """Footer entries of the commands of every screen: key, word and priority by name; None leaves one out."""
 
     DEFAULT_CSS = "DashboardScreen #second { height: 1; }"
     ALLOW_SELECT = False
@@ -60,7 +60,7 @@ class DashboardScreen(Screen[None]):
 
     @property
     def has_frame(self) -> bool:
-        """Whether its two lines and its footer are there: not while it is being made or taken down."""
+        """Whether its first two lines and its footer exist: not while it is composed or removed."""
         return {"health", "second", "footer"} <= {child.id for child in self.children}
 
     @property
@@ -70,7 +70,7 @@ class DashboardScreen(Screen[None]):
 
     @property
     def context(self) -> DisplayContext:
-        """What writing depends on: the store's clock of the shown snapshot, the zone, the glyphs."""
+        """The moment, zone and glyphs of displayed text."""
         shown = self.dashboard.shown
         now = shown.at if shown is not None else self.dashboard.clock_now()
         return DisplayContext(now, self.dashboard.settings.zone, self.dashboard.glyphs)
@@ -103,7 +103,7 @@ class DashboardScreen(Screen[None]):
         await self.dashboard.close_run(self.current_run)
 
     def action_bell(self) -> None:
-        """Ring when it changes state, or no longer."""
+        """Turn its bell on or off."""
         self.dashboard.toggle_bell(self.current_run)
         self.redraw()
 
@@ -114,17 +114,17 @@ class DashboardScreen(Screen[None]):
         return ()
 
     def draw_cursor(self) -> None:
-        """Draw what shows the time cursor; everything, unless a screen knows better."""
+        """Draw the time cursor; by default everything."""
         self.redraw()
 
     def action_move_cursor(self, by: int) -> None:
-        """Move the time cursor by columns; beyond the newest it is gone."""
+        """Move the time cursor by columns; after the newest it is removed."""
         app = self.dashboard
         app.cursor_s = moved(self.time_columns(), app.cursor_s, by)
         self.draw_cursor()
 
     def drop_cursor(self) -> bool:
-        """Take the time cursor away; return whether there was one."""
+        """Remove the time cursor; return whether there was one."""
         app = self.dashboard
         if app.cursor_s is None:
             return False
@@ -185,11 +185,11 @@ class DashboardScreen(Screen[None]):
         raise NotImplementedError
 
     def footer_texts(self) -> dict[str, str]:
-        """Return words of the footer that change, by command name."""
+        """Return changing texts of the footer by the command's name."""
         return {}
 
     def mute(self, *, muted: bool) -> None:
-        """Let what the store said recede, or come back."""
+        """Dim everything that came from the store, or not."""
         for widget in self.query("*"):
             if hasattr(widget, "muted") and widget.id not in ("health", "second", "footer"):
                 muting: Any = widget
@@ -200,11 +200,11 @@ class DashboardScreen(Screen[None]):
         return ""
 
     def command_arguments(self) -> Sequence[str]:
-        """Return the words after `etlwatch` that answer what this screen answers."""
+        """Return the arguments of the `etlwatch` command that shows the same."""
         return ()
 
     def command_line(self) -> str:
-        """Return the command that answers what this screen answers, fit to be pasted into a shell."""
+        """Return the command that shows the same, quoted for a shell."""
         words, moment = list(self.command_arguments()), self.dashboard.moment
         if moment is not None and words[:1] and words[0] in COMMANDS_WITH_AT:
             words += ["--at", moment.astimezone(UTC).isoformat()]
@@ -233,13 +233,13 @@ class DashboardScreen(Screen[None]):
             self.get_child_by_id("second", SpanLines).update(self.second_lines())
         muted = lost is not None and app.shown is not None
         if muted or self._muted:
-            # Each time while it lasts: widgets may have been added.
+            # Each time, because widgets may have been added.
             self._muted = muted
             self.mute(muted=muted)
         commands = app.commands_on(self)
         keys = footer_of(commands, self.footer_texts())
         if app.moment is not None:
-            # A key that ends the looking back does nothing else meanwhile.
+            # The key that ends looking back does nothing else until then.
             back = key_of("app.live", commands)
             keys = [*_looking_back_keys(commands), *(key for key in keys if key.key != back)]
         self.get_child_by_id("footer", Footer).show(keys)
@@ -271,7 +271,7 @@ class DashboardScreen(Screen[None]):
         return [tracking_part(shown.switches, brief=self.brief), *parts]
 
     def on_mount(self) -> None:
-        """Draw what is known already."""
+        """Draw the last snapshot."""
         self.redraw()
 
     def on_screen_resume(self) -> None:
@@ -288,7 +288,7 @@ class DashboardScreen(Screen[None]):
         """Choose the layout for the terminal's size."""
 
     def redraw(self) -> None:
-        """Draw everything from what the app holds."""
+        """Draw everything from the app's snapshot."""
         if not self.is_mounted:
             return
         shown = self.dashboard.shown

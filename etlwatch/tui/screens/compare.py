@@ -168,7 +168,7 @@ class CompareScreen(DashboardScreen):
         return 2 if width < 110 and height >= 16 else 1
 
     def footer_texts(self) -> dict[str, str]:
-        """Say what the key for all figures does now."""
+        """Return what the key for all figures does."""
         return {"compare.all": "changes" if self.all_figures else "all figures"}
 
     # -- commands

@@ -120,7 +120,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
         return f"{kind.error_type}: {kind.message}" if kind else ""
 
     def command_arguments(self) -> Sequence[str]:
-        """Return the command that lists these kinds; of a filter it knows the jobs."""
+        """Return the command that lists these kinds, with the jobs of the filter."""
         # A filter looks for parts of names, the option for whole ones.
         jobs = (name if "*" in name or "?" in name else f"*{name}*" for name in self.filter.jobs)
         return ["errors", "--group", "--since", WINDOWS[self.window][0], *(f"--job={job}" for job in jobs)]
@@ -136,7 +136,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
             self.dashboard.show_message("the run of this error was removed from the store", severity="warning")
 
     def action_window(self) -> None:
-        """Look further back, or from the longest window to the shortest."""
+        """Choose the next longer window; after the longest the shortest."""
         self.window = (self.window + 1) % len(WINDOWS)
         self.watch_store()
         self.refresh_frame()

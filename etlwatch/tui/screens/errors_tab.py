@@ -34,7 +34,7 @@ class ErrorsTab(Vertical):
         self._groups: dict[str, ErrorsOfKind] = {}
         self._drawn: object = None
         self.words = ""
-        """What is searched for; '' for nothing."""
+        """The searched text; '' for none."""
 
         self._texts_of: tuple[dict[str, ErrorsOfKind], dict[str, list[Spans]]] = ({}, {})
         self._hits: tuple[Hit, ...] = ()
@@ -80,7 +80,7 @@ class ErrorsTab(Vertical):
         self._draw()
 
     def _texts(self) -> dict[str, list[Spans]]:
-        """Return every error in full, made once for all that is typed."""
+        """Return every error in full, computed once for all searches."""
         context = self._display_context
         if context is None:
             return {}
@@ -90,7 +90,7 @@ class ErrorsTab(Vertical):
         return self._texts_of[1]
 
     def _draw(self) -> None:
-        """Draw the error under the cursor; another one from its first line."""
+        """Draw the error under the cursor, another one from its first line."""
         group, context = self.selected, self._display_context
         name = group.fingerprint if group is not None else ""
         here = self._hit if self._hit is not None and self._hit.text == name else None
@@ -110,7 +110,7 @@ class ErrorsTab(Vertical):
 
     @on(LineTable.RowOpened, "#error-list")
     def _opened(self) -> None:
-        """Let the keys scroll the traceback; esc gives them back to the list."""
+        """Focus the traceback; esc focuses the list again."""
         self.query_one(ScrollLines).focus()
 
     # -- searching
@@ -143,7 +143,7 @@ class ErrorsTab(Vertical):
             self.query_one(ScrollLines).bring(hit.line, hit.column, len(self.words))
 
     def search_status(self) -> Spans:
-        """Return where the search stands: `3 of 14 in 2 errors`."""
+        """Return the state of the search: `3 of 14 in 2 errors`."""
         if not self.words.strip():
             return ()
         if not self._hits:

@@ -20,14 +20,14 @@ __all__ = ["HelpScreen", "help_lines"]
 
 KEY_CELLS = 13
 MOST_KEY_CELLS = 24
-"""Keys may be given names longer than any of ours; the help beside them stays readable."""
+"""A keymap may have longer names of keys; the help beside them stays readable."""
 
 
 def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refused: str = "") -> list[Spans]:
-    """Return the help: a group of the screen's own commands, one of those that work everywhere, one of moving.
+    """Return the help: the screen's own commands, those of every screen, and those that move.
 
-    A command that a keymap leaves without a key is not among them: the palette has it. Commands that change something
-    are greyed where `refused` says why they may not.
+    Commands without a key are only in the palette. Commands that change something
+    are greyed if `refused` has a reason.
     """
     lines: list[Spans] = []
     every = remapped((*commands, *APP_COMMANDS, *MOVE_COMMANDS), keymap or {})

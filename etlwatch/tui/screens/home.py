@@ -47,7 +47,7 @@ from tracking_core.dataclass import replace
 __all__ = ["HomeScreen"]
 
 REST_S = 0.15
-"""How long the cursor rests on a run before more is asked of it: a key that is held down asks for nothing."""
+"""Seconds that the cursor rests on a run before more is read about it, so that a held key reads nothing."""
 
 
 class HomeScreen(ListScreen[RunRow]):
@@ -81,7 +81,7 @@ class HomeScreen(ListScreen[RunRow]):
         self._cursor_drawn: float | None = None
         self._asking: Timer | None = None
         self._unsure = 0
-        """Listed runs of which nobody knows whether they had asked an endpoint of the filter by the past moment."""
+        """Listed runs that may have requested an endpoint of the filter only after the past moment."""
 
         self._fleet: FleetSeries | None = None
         self._layout: HomeLayout | None = None
@@ -111,7 +111,7 @@ class HomeScreen(ListScreen[RunRow]):
             self.query(names).set(display=wanted)
         self.set_pane_lines(layout.pane_lines)
         self._fleet = None
-        # A resize reaches the screens below as well: what is read is for the one in front.
+        # Screens below are resized too; only the one in front reads.
         if self.app.screen is self:
             self.watch_store()
 
@@ -158,7 +158,7 @@ class HomeScreen(ListScreen[RunRow]):
         snapshot = self.dashboard.shown
         if snapshot is None:
             return
-        # Thousands of rows take keys their time: what need not be asked of each is not.
+        # With thousands of rows each check would delay keys.
         matching = [row for row in self._by_need if self._matches(row, snapshot)] if self.filter else self._by_need
         ordered = matching if self.order == Order() else RUNS.sort(matching, self.order)
         self.matching = len(ordered)
@@ -222,7 +222,7 @@ class HomeScreen(ListScreen[RunRow]):
         parts = state_parts(self._counts, brief=brief)
         if not brief and parts and self.size.width >= 150:
             parts[0] = Part(parts[0].spans, parts[0].priority, 3)
-        # Only whole runs are kept by endpoint: of those that went on nobody knows what they had asked by then.
+        # Endpoints are stored per run: for a run that went on it is unknown when it requested one.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
         cut = living_part(self.dashboard.shown)
         return [*self.filter_parts(), *unsure, *([cut] if cut else []), *parts]
@@ -275,7 +275,7 @@ class HomeScreen(ListScreen[RunRow]):
     # -- commands
 
     def draw_pane(self) -> None:
-        """Draw what is said of the run under the cursor, and list older runs when it is the last."""
+        """Draw the pane of the run under the cursor, and list older runs when it is the last."""
         super().draw_pane()
         self._ask_for_more()
         if self._kinds_run != self.dashboard.poller.watch.in_hand and self._asking is None:
@@ -283,7 +283,7 @@ class HomeScreen(ListScreen[RunRow]):
 
     @property
     def _kinds_run(self) -> int | None:
-        """The run of which it is asked which of its errors are new."""
+        """The run whose errors are checked for new kinds."""
         row = self.selected
         return row.run.run_id if row is not None and row.run.errors else None
 
@@ -294,7 +294,7 @@ class HomeScreen(ListScreen[RunRow]):
             poller.watch = replace(poller.watch, in_hand=self._kinds_run)
 
     def _ask_for_more(self) -> None:
-        """List more runs when the cursor comes to the end of those that are listed."""
+        """List more runs when the cursor reaches the last one."""
         shown, poller, table = self.dashboard.shown, self.dashboard.poller, self.table
         if shown is None or shown.complete or shown.job != self.job or table.cursor_index < len(table.rows) - 1:
             return
@@ -311,7 +311,7 @@ class HomeScreen(ListScreen[RunRow]):
             self.dashboard.open_screen("run", self.selected, tab)
 
     def open_run(self, run_id: int) -> None:
-        """Open a run, the cursor on it; one that is not listed is passed over."""
+        """Open a run with the cursor on it; one that is not listed is ignored."""
         row = self.rows.get(run_id)
         if row is not None:
             self.table.move_cursor(run_id)
@@ -329,7 +329,7 @@ class HomeScreen(ListScreen[RunRow]):
         """Stay: this is the first screen."""
 
     def action_bell(self) -> None:
-        """Ring when the marked runs, or the one under the cursor, change state, or no longer."""
+        """Turn the bell of the marked runs, or of the one under the cursor, on or off."""
         marked = [self.rows[key] for key in self.table.marked if key in self.rows]
         if marked:
             self.dashboard.toggle_bells(marked)
@@ -344,7 +344,7 @@ class HomeScreen(ListScreen[RunRow]):
         if len(marked) == 1 and chosen is not None and chosen not in marked:
             marked.append(chosen)
         if len(marked) == 2:
-            # Ids sort by time: the later run is held against the earlier one.
+            # Ids sort by time: the later run is compared with the earlier one.
             before, after = sorted(marked)
             self.dashboard.open_screen("compare", after, before)
         elif len(marked) > 2:
@@ -353,7 +353,7 @@ class HomeScreen(ListScreen[RunRow]):
             self.dashboard.open_screen("compare", marked[0] if marked else chosen or 0)
 
     def action_window(self) -> None:
-        """Look back further, or from the longest window to the shortest."""
+        """Choose the next longer window; after the longest the shortest."""
         self.dashboard.next_window()
         self.watch_store()
         self.redraw()

@@ -110,7 +110,7 @@ class JobsScreen(BoardScreen[JobRow]):
         return [self._headline if self.known else ((" reading the jobs…", "dim"),)]
 
     def footer_texts(self) -> dict[str, str]:
-        """Say where esc leads."""
+        """Return where esc leads."""
         return {"jobs.back": "all jobs"} if self.filter else {}
 
     def copied(self, key: Hashable | None) -> str:

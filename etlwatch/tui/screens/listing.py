@@ -34,11 +34,11 @@ class ListScreen(DashboardScreen, Generic[T]):
     """A screen with a table of rows."""
 
     rows_id: ClassVar[str]
-    """The id of the table, and under which its order is remembered."""
+    """The id of the table, and the name of its stored order."""
 
     fields: ClassVar[FieldList[Any]]
     empty: ClassVar[str]
-    """What stands in the table until the first answer."""
+    """The text in the table until the first answer."""
 
     reversed_columns: ClassVar[int] = 1
 
@@ -64,7 +64,7 @@ class ListScreen(DashboardScreen, Generic[T]):
     # -- for subclasses
 
     def above_the_table(self) -> Iterable[Widget]:
-        """Return what stands between line 2 and the table."""
+        """Return the widgets between line 2 and the table."""
         return (SpanLines([()], classes="gap"),)
 
     def lay_out(self, width: int, height: int) -> None:
@@ -78,7 +78,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         raise NotImplementedError
 
     def title_of_selected(self) -> Spans:
-        """Return what is set into the rule above the pane."""
+        """Return the title in the rule above the pane."""
         raise NotImplementedError
 
     def pane_of_selected(self) -> Sequence[Spans]:
@@ -101,7 +101,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         return self.rows.get(self.table.cursor_key)
 
     def fit_job_column(self, jobs: Collection[str]) -> None:
-        """Let the column of the jobs be as wide as the longest name needs, as far as there is room."""
+        """Make the column of the jobs as wide as the longest name, as far as there is room."""
         longest = max((cell_width(safe(job)) for job in jobs), default=0)
         if longest != self.longest_job:
             self.longest_job = longest
@@ -117,7 +117,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         yield Prompt("/", id="prompt")
 
     def on_mount(self) -> None:
-        """Give the keys to the table, sorted as it was last; not by a column that is not there at this width."""
+        """Focus the table, sorted as it was last if it has the column at this width."""
         self.choose_layout()
         remembered = self.dashboard.view_state.order_of(self.rows_id)
         if remembered.column in self.fields.orders and remembered.column in self._visible:
@@ -131,7 +131,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         self.lay_out(width, height)
 
     def set_pane_lines(self, lines: int) -> None:
-        """Give the pane so many lines; 0 hides it."""
+        """Set the lines of the pane; 0 hides it."""
         self.query("#rule, #pane").set(display=lines > 0)
         self.query_one("#pane").styles.height = max(1, lines)
 
@@ -145,7 +145,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         return [column.key for column in self.table.columns]
 
     def draw_pane(self) -> None:
-        """Draw what is said of the row under the cursor."""
+        """Draw the pane of the row under the cursor."""
         self.query_one(Rule).show(self.title_of_selected())
         pane = self.query_one("#pane", SpanLines)
         height = pane.styles.height
@@ -194,7 +194,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         self._reorder(self.fields.next(self.order, step, self._visible))
 
     def action_invert(self) -> None:
-        """Turn the order round."""
+        """Invert the order."""
         self._reorder(Order(self.order.column, not self.order.inverted))
 
     def _reorder(self, order: Order) -> None:
@@ -236,7 +236,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         try:
             self.fields.filter(message.text)
         except FilterError:
-            # The prompt stays with what is wrong beside it; `esc` leads back to the filter that was there before.
+            # The prompt stays open with the error; `esc` restores the filter before.
             self.apply_filter(message.text)
         else:
             self._close_prompt(message.text)
@@ -247,17 +247,17 @@ class ListScreen(DashboardScreen, Generic[T]):
         self.apply_filter(text)
 
     def apply_filter(self, text: str) -> None:
-        """Filter by `text`, or say what is wrong with it and keep the last one that was understood."""
-        says: Spans = ()
+        """Filter by `text`; an invalid one is reported and the last valid filter kept."""
+        answer: Spans = ()
         try:
             self.filter = self.fields.filter(text, self.dashboard.settings.zone)
         except FilterError as error:
-            says = ((safe(error), "amber"),)
+            answer = ((safe(error), "amber"),)
             if not self.prompting:
                 self.dashboard.show_message(str(error), severity="warning")
         self.draw_table()
         self.draw_pane()
-        self.query_one(Prompt).show_answer(says or ((f"{count(self.matching)} of {count(len(self.rows))}", "dim"),))
+        self.query_one(Prompt).show_answer(answer or ((f"{count(self.matching)} of {count(len(self.rows))}", "dim"),))
         self.refresh_frame()
 
 

@@ -27,7 +27,7 @@ __all__ = ["RequestsTab"]
 NO_REQUESTS: Final = "no requests were recorded"
 AXIS_CELLS: Final = 6
 LEAST_CHART: Final = 4
-"""Lines of a chart below which it says nothing: its title and three of plot."""
+"""The least lines of a chart: its title and three of plot."""
 
 AXIS_LINES: Final = 2
 """Lines of the times below the last chart, which are those of all of them."""
@@ -122,7 +122,7 @@ class RequestsTab(Vertical):
         self.query_one("#at-cursor", SpanLines).update([moment_spans(self._zoom, context, cursor_s=self._cursor_s)])
         for name, chart in zip(ZOOMED, shown, strict=False):
             plot = zoom_plot(name, self._zoom, context, cursor_s=self._cursor_s, usual=usual_levels(view))
-            # One axis for all: the times stand below the last chart alone.
+            # One axis for all: the times are below the last chart only.
             chart.show(plot if chart is shown[-1] else replace(plot, times=()))
 
     def _draw_pages(self) -> None:

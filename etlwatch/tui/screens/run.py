@@ -79,7 +79,7 @@ class RunScreen(DashboardScreen):
     """
 
     copies_end = True
-    """Of a traceback too long for a clipboard, its end says what happened."""
+    """A traceback too long for the clipboard is copied from its end."""
 
     def __init__(self, row: RunRow, tab: str = TABS[0]) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class RunScreen(DashboardScreen):
         return parts
 
     def _set_verdict_lines(self) -> None:
-        """Give the verdict two lines: always in a narrow terminal, in a wide and high one where it needs them."""
+        """Set the lines of the verdict: two in a narrow terminal, and in a wide and high one if it needs them."""
         width, height = self.app.size
         lines = 2 if height >= (12 if width < 110 else 34) else 1
         if width >= 110:
@@ -191,7 +191,7 @@ class RunScreen(DashboardScreen):
             self.query_one("#second").styles.height = lines
 
     def second_lines(self) -> Sequence[Spans]:
-        """Return the verdict, or what is known of the moment under the time cursor; both where there are two lines."""
+        """Return the verdict, or the figures under the time cursor; both if there are two lines."""
         lines = max(1, self._verdict_rows)
         verdict = verdict_lines(self.view, self.context, width=self.size.width, lines=lines)
         cursor_s = self.dashboard.cursor_s
@@ -212,13 +212,13 @@ class RunScreen(DashboardScreen):
         self.query_one(ContentSwitcher).current = tab
         self._focus_tab()
         self._draw_tab()
-        # A tab that was never laid out learns its size with the next frame.
+        # A tab that is laid out for the first time has its size with the next frame.
         self.call_after_refresh(self._draw_tab)
 
     def _focus_tab(self) -> None:
-        """Give the keys to what the open tab is about."""
+        """Focus the main widget of the open tab."""
         target = {"requests": "endpoints", "errors": "error-list"}.get(self.tab, self.tab)
-        # At once, not with the next message: a field that is opened now must keep the keys.
+        # At once: a field that is opened now must keep the focus.
         self.set_focus(self.query_one(f"#{target}"))
 
     # -- the order of the endpoints
@@ -230,7 +230,7 @@ class RunScreen(DashboardScreen):
             self._reorder(ENDPOINTS.next(tab.order, step, tab.column_keys))
 
     def action_invert(self) -> None:
-        """Turn the order of the endpoints round."""
+        """Invert the order of the endpoints."""
         if self.tab == "requests":
             order = self.query_one(RequestsTab).order
             self._reorder(Order(order.column, not order.inverted))
@@ -318,7 +318,7 @@ class RunScreen(DashboardScreen):
         return f"{self.view.run.id} {self.view.run.job}: {verdict}"
 
     def action_copy_end(self) -> None:
-        """Copy the last lines of the error under the cursor, where what happened stands."""
+        """Copy the last lines of the error under the cursor, which name the cause."""
         text = self.query_one(ErrorsTab).copy_text() if self.tab == "errors" else ""
         self.dashboard.copy("\n".join(text.splitlines()[-LAST_LINES:]))
 

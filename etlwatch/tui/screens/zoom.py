@@ -85,7 +85,7 @@ class ZoomScreen(DashboardScreen):
         return [moment_spans(self._zoom, self.context, cursor_s=self.dashboard.cursor_s)]
 
     def command_arguments(self) -> Sequence[str]:
-        """Return the command that tells of the same run, or adds up the same window."""
+        """Return the command that shows the same run, or the same window."""
         if self._view is not None:
             return ["show", self._view.run.id]
         return ["stats", "--window", self.dashboard.window.name]
@@ -105,7 +105,7 @@ class ZoomScreen(DashboardScreen):
         return {"zoom.window": self.dashboard.window.name if self._view is None else whole}
 
     def action_window(self) -> None:
-        """Look back further, or from the longest window to the shortest; a run is shown whole or its last part."""
+        """Choose the next longer window, after the longest the shortest; a run is shown whole or its last part."""
         if self._view is None:
             self.dashboard.next_window()
             self.watch_store()

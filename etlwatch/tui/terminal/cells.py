@@ -6,7 +6,7 @@ Loads nothing of Textual: the first frame is drawn with it (`etlwatch.tui.openin
     shadow.forget()                                      the terminal may show anything
 
 Cursor moves are absolute, so that a character which a terminal draws wider than Rich believes disturbs no more than the
-cells beside it. The look is not set back at the end of an update: most often the next one begins with the same.
+cells beside it. The style is not reset at the end of an update: the next one often begins with the same.
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ Cell = tuple[str, CellStyle]
 _PLAIN = CellStyle()
 
 RESET = "\x1b[m"
-"""Sets the look back, and ends nothing else."""
+"""Resets the style only."""
 
 
 @lru_cache(maxsize=4096)
@@ -137,12 +137,12 @@ class Shadow:
         return self._size
 
     def forget(self) -> None:
-        """Know nothing any more: the next update sends all it holds."""
+        """Forget all cells: the next update is sent whole."""
         self._size = (0, 0)
         self.lose_cursor()
 
     def lose_cursor(self) -> None:
-        """Know no more where and how the terminal writes; somebody else has written."""
+        """Forget the cursor and style of the terminal, after other output."""
         self._cell_style = None
         self._y = self._x = -1
 
@@ -171,7 +171,7 @@ class Shadow:
         return f"\x1b[{y + 1};{x + 1}H"
 
     def _draw(self, y: int, x: int, cells: list[Cell], out: list[str]) -> None:
-        """Send the runs of `cells` that differ from the row, and remember them."""
+        """Send the runs of `cells` that differ from the row, and store them."""
         row = self._rows[y]
         length = len(cells)
         if row[x : x + length] == cells:

@@ -31,7 +31,7 @@ from etlwatch.tui.terminal.cells import Shadow
 __all__ = ["CellDiffing"]
 
 _WHOLE = 512
-"""Bytes from which an update is marked as one frame; what is shorter arrives in one piece anyway."""
+"""Bytes from which an update is marked as one frame; a shorter one arrives in one piece anyway."""
 
 _STYLES_KEPT = 100
 """More widgets than any screen has."""
@@ -72,7 +72,7 @@ class CellDiffing(App[Any]):
         self._bytes_sent = 0
 
     def take_over(self, shadow: Shadow) -> None:
-        """Take what another has drawn on the terminal as shown; before the app runs."""
+        """Use a shadow of what is already on the terminal; before the app runs."""
         self._shadow = shadow
 
     @property
@@ -81,16 +81,16 @@ class CellDiffing(App[Any]):
         return self._bytes_sent
 
     def repaint(self) -> None:
-        """Draw the whole screen, whatever the terminal may show by now."""
+        """Draw the whole screen, whatever the terminal shows."""
         self._shadow.forget()
         if self._running and self.screen_stack:
             self.screen.refresh()
 
     @staticmethod
     def clear_style_cache() -> None:
-        """Let go of the lines of widgets that are gone; to be called now and then.
+        """Free the lines of removed widgets; to be called now and then.
 
-        Textual remembers what 1,024 widgets' styles look like by an object that holds their lines as well.
+        Textual caches the styles of 1,024 widgets in objects that hold the widgets' lines too.
         """
         if StylesCache.get_inner_outer.cache_info().currsize > _STYLES_KEPT:
             StylesCache.get_inner_outer.cache_clear()
@@ -100,13 +100,13 @@ class CellDiffing(App[Any]):
         self.app_resume_signal.subscribe(self, lambda _: self.repaint())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw everything: a terminal that has changed its size has rearranged what it showed."""
-        # Before anything is sent it only tells the size there is: a frame drawn before this app still stands.
+        """Draw everything: a terminal of another size has rearranged its cells."""
+        # The first event only reports the size: the frame drawn before this app is still valid.
         if self._bytes_sent or tuple(event.size) != self._shadow.size:
             self.repaint()
 
     def _display(self, screen: Any, renderable: Any) -> None:
-        """Send an update as differences; what is not a plain update of the whole terminal goes its own way."""
+        """Send an update as differences; anything but a plain update of the whole terminal is left to Textual."""
         driver = self._driver
         if driver is None or driver.is_headless or driver.is_inline or not self._running or self._batch_count:
             super()._display(screen, renderable)
@@ -128,7 +128,7 @@ class CellDiffing(App[Any]):
         self.post_display_hook()
 
     def _cursor_move(self, screen: Any, *, moved: bool) -> str:
-        """Return what brings the terminal's cursor to where somebody types: input methods open their windows there."""
+        """Return the sequence that moves the terminal's cursor to the input: input methods open their windows there."""
         position = screen.outer_size.clamp_offset(self.cursor_position)
         wanted = position != self._previous_cursor_position or (moved and isinstance(self.focused, Input))
         if not wanted:

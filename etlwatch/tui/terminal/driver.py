@@ -21,10 +21,10 @@ __all__ = ["TerminalDriver"]
 
 
 class TerminalDriver(LinuxDriver):
-    """A driver that notices a hang-up."""
+    """A driver that detects a lost terminal."""
 
     on_terminal_lost: Callable[[], None] | None = None
-    """Called once, in a thread of its own, when the terminal is gone."""
+    """Called once, in its own thread, when the terminal is lost."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -34,7 +34,7 @@ class TerminalDriver(LinuxDriver):
         threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
 
     def start_application_mode(self) -> None:
-        """Take the terminal, from the first frame if one stands there: entered once, it need not be entered again."""
+        """Take over the terminal; after a first frame it is on the alternate screen already."""
         beginning = getattr(self._app, "beginning", None)
         opening: Opening | None = beginning.opening if beginning is not None else None
         if opening is None or not opening.holds:
@@ -43,13 +43,13 @@ class TerminalDriver(LinuxDriver):
         opening.hand_over()
         self._entered = True
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        # What Textual has found are the opening's, which the shell must not get back.
+        # Textual has read the attributes of the first frame; the shell needs the earlier ones.
         self.attrs_before = opening.attributes
 
     def write(self, data: str) -> None:
-        """Send data, unless nobody is there: the queue behind would fill and block whoever writes.
+        """Send data, unless the terminal is lost: the queue would fill and block the writing thread.
 
-        Where only ASCII is wanted nothing else leaves, whatever a widget of Textual's own may have drawn.
+        With ASCII glyphs only ASCII is sent, also from Textual's own widgets.
         """
         if self._entered and data == ENTER:
             self._entered = False
@@ -57,12 +57,12 @@ class TerminalDriver(LinuxDriver):
             super().write(data if data.isascii() else self._glyphs.text(data))
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back as it was: updates leave the look of their last cell behind."""
+        """Restore the terminal, with the style of the last cell reset."""
         self.write(RESET)
         super().stop_application_mode()
 
     def _watch(self) -> None:
-        """Wait for the hang-up, which is reported without being asked for."""
+        """Wait for the hang-up, which poll always reports."""
         watch = select.poll()
         try:
             watch.register(self.fileno, 0)

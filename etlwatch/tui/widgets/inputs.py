@@ -34,16 +34,16 @@ class _Typed(Input):
         return character is not None and character.isprintable() and (not self._taken or character in self._taken)
 
     def check_consume_key(self, key: str, character: str | None) -> bool:  # noqa: ARG002 - Textual's signature
-        """Say which keys are typed here and are no keys of the screen."""
+        """Return whether a key is text for this field, not a key of the screen."""
         return self._matches(character)
 
     def on_key(self, event: events.Key) -> None:
-        """Let what is not taken go on to the screen."""
+        """Pass other characters on to the screen."""
         if event.is_printable and not self._matches(event.character):
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Take only what may be typed."""
+        """Paste only accepted characters."""
         if self._taken:
             event.prevent_default()
             event.stop()
@@ -80,7 +80,7 @@ class Field(Horizontal):
         self._hint = SpanLines(ground="bar")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts out."""
+        """Yield the parts."""
         label = SpanLines([self._label], ground="bar", classes="label")
         label.styles.width = spans_width(self._label)
         yield label
@@ -108,22 +108,22 @@ class Field(Horizontal):
 
     def label(self, spans: Spans) -> None:
         """Show another label."""
-        told = self.query_one(".label", SpanLines)
-        told.styles.width = spans_width(spans)
-        told.update([spans])
+        answer_line = self.query_one(".label", SpanLines)
+        answer_line.styles.width = spans_width(spans)
+        answer_line.update([spans])
 
     def show_hint(self, spans: Spans) -> None:
-        """Say something behind the brackets."""
+        """Show a hint behind the brackets."""
         self._hint.update([(("  ", "plain"), *spans)])
 
     def type_first(self, character: str) -> None:
-        """Take the keys, beginning with a character typed while they were elsewhere."""
+        """Focus the field and insert a character that was typed elsewhere."""
         self._input.focus()
         self._input.insert_text_at_cursor(character)
 
 
 class Prompt(Horizontal):
-    """A field for a line of text; hidden until somebody is asked."""
+    """A text field in place of the footer; hidden until it is opened."""
 
     DEFAULT_CSS = """
     Prompt {
@@ -151,7 +151,7 @@ class Prompt(Horizontal):
         self._sign = sign
 
     def compose(self) -> ComposeResult:
-        """Lay out sign, field and answer."""
+        """Yield sign, field and answer."""
         sign = SpanLines([((f" {self._sign} ", "blue bold"),)], ground="bar", id="sign")
         sign.styles.width = len(self._sign) + 2
         yield sign
@@ -165,13 +165,13 @@ class Prompt(Horizontal):
 
     @property
     def text(self) -> str:
-        """What stands in the field."""
+        """The text of the field."""
         return self.query_one(Input).value
 
     def ask(self, text: str = "") -> None:
-        """Show the field with a text and give it the keys.
+        """Show the field with a text and focus it.
 
-        At once, not with the next frame: whoever types ahead over a slow link must not have lost a letter.
+        At once, not with the next frame: over a slow link no typed letter may be lost.
         """
         field = self.query_one(Input)
         self.display = True
@@ -180,14 +180,14 @@ class Prompt(Horizontal):
         field.cursor_position = len(text)
 
     def leave(self) -> None:
-        """Hide it; its owner gives the keys to somebody else."""
+        """Hide it; the screen sets the focus."""
         self.display = False
 
     def show_answer(self, answer: Spans) -> None:
         """Show an answer at the right."""
-        told = self.query_one("#answer", SpanLines)
-        told.styles.width = min(spans_width(answer) + 2, max(self.app.size.width - 24, 10))
-        told.update([((" ", "plain"), *answer)])
+        answer_line = self.query_one("#answer", SpanLines)
+        answer_line.styles.width = min(spans_width(answer) + 2, max(self.app.size.width - 24, 10))
+        answer_line.update([((" ", "plain"), *answer)])
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
@@ -209,7 +209,7 @@ class Choice(SpanLines, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "take", "take", show=False)]
 
     class Taken(Message):
-        """Somebody took this choice."""
+        """This choice was taken."""
 
         def __init__(self, choice: Choice) -> None:
             super().__init__()
@@ -228,7 +228,7 @@ class Choice(SpanLines, can_focus=True):
 
     @property
     def label(self) -> str:
-        """What it says."""
+        """Its text."""
         return self._label
 
     @property
@@ -237,7 +237,7 @@ class Choice(SpanLines, can_focus=True):
         return self._locked
 
     def show(self, label: str | None = None, *, locked: bool | None = None) -> None:
-        """Say something else, lock or unlock; a locked choice loses the keys."""
+        """Change the text, lock or unlock; a locked choice loses the focus."""
         self._label = self._label if label is None else label
         if locked is not None and locked != self._locked:
             self._locked = locked
@@ -264,7 +264,7 @@ class Choice(SpanLines, can_focus=True):
         return min(spans_width(self._spans()), container.width)
 
     def watch_has_focus(self, value: bool) -> None:
-        """Show whether the keys are here."""
+        """Show whether it has the focus."""
         super().watch_has_focus(value)
         self.renew()
 
@@ -274,6 +274,6 @@ class Choice(SpanLines, can_focus=True):
         self.action_take()
 
     def action_take(self) -> None:
-        """Tell the owner."""
+        """Report that it was taken."""
         if not self._locked:
             self.post_message(self.Taken(self))

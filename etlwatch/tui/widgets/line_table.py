@@ -103,8 +103,8 @@ class LineTable(ScrollWidget):
     ) -> None:
         """Make an empty table.
 
-        `empty` stands below the header when there are no rows; `reversed_columns` leading columns are reversed for
-        the cursor in themes without a ground for it. Rows can be marked where somebody asks for `marked`.
+        `empty` is the text without rows; in themes without a background for the cursor, the first `reversed_columns`
+        columns of its row are reversed.
         """
         super().__init__(name=name, id=id, classes=classes)
         self._columns = tuple(columns)
@@ -124,7 +124,7 @@ class LineTable(ScrollWidget):
         self._placed: tuple[Placed, ...] = ()
         self._strips: dict[Hashable, tuple[Row, Strip]] = {}
 
-    # -- what the owner sees
+    # -- for its screen
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -168,7 +168,7 @@ class LineTable(ScrollWidget):
         return range(self._top, min(len(self._rows), self._top + self.page))
 
     def set_empty(self, empty: str | Spans) -> None:
-        """Say something else where there are no rows."""
+        """Set the text shown without rows."""
         spans: Spans = ((empty, "dim"),) if isinstance(empty, str) else empty
         if spans != self._empty:
             self._empty = spans
@@ -351,7 +351,7 @@ class LineTable(ScrollWidget):
             self._strips.clear()
 
     def line_at(self, y: int, width: int) -> Strip:
-        """Return one line of the screen: the header, a row, the word for emptiness, or nothing."""
+        """Return one line of the screen: the header, a row, the text without rows, or nothing."""
         if y < self._header_lines:
             return self._strip(header_spans(self._placed, width, self._glyphs, self._sort), width)
         place = self._top + y - self._header_lines
@@ -383,9 +383,9 @@ class LineTable(ScrollWidget):
         return strip
 
     def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002 - Textual's signature
-        """Return the width it asks for: all there is."""
+        """Return the width for `auto`: all there is."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """Return the height it asks for where CSS says auto: the header, and a line for each row."""
+        """Return the height for `auto`: the header and a line for each row."""
         return self._header_lines + max(1, len(self._rows))

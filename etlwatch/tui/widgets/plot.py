@@ -6,7 +6,7 @@ first chart is drawn (0.15 s).
     PlotChart().show(Plot(…))       drawn again only for another plot, another size or other glyphs
 
 plotext 6 has one figure for the whole process and paints in numbered colours. Every ink gets a number that only this
-file knows; what comes back is cut at the escape sequences and each number turned into its role again, so that a
+file uses; the output is cut at the escape sequences and each number turned into its role again, so that a
 drawing serves every theme and nothing of plotext's own reaches the terminal.
 """
 
@@ -28,7 +28,7 @@ from etlwatch.tui.widgets.span_lines import ValueLines
 
 __all__ = ["PlotChart", "plot_lines"]
 
-# Numbers of the 256-colour palette, used as names: none of them is ever shown.
+# Numbers of the 256-colour palette, used as names; they are never shown.
 _FRAME: Final = 16
 _TICKS: Final = 17
 _USUAL: Final = 18
@@ -48,7 +48,7 @@ _NO_GROUNDS: Final = ("plain", "text", "dim")
 _ESCAPE: Final = re.compile(r"\x1b\[([0-9;]*)m")
 _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
 
-# Where series cannot be told apart by colour, each is a line of a letter of its own.
+# Where series do not differ by colour, each is a line of its own letter.
 _LETTERS: Final = "*+ox"
 
 
@@ -61,7 +61,7 @@ Its documentation objects and its own tests are two thirds of its import time an
 
 @lru_cache(maxsize=1)
 def _plotext() -> ModuleType:
-    """Import plotext once, without `_UNUSED`; let it not cut figures to the size of a terminal it thinks it has."""
+    """Import plotext once, without `_UNUSED`, and turn off its limit to the size of a terminal."""
     for name, attribute in _UNUSED:
         empty = ModuleType(name)
         setattr(empty, attribute, None)
@@ -148,7 +148,7 @@ def _draw_usual(figure: Any, plot: Plot, width: int, _markers: Sequence[str], _f
 
 
 def _pieces(series: Series) -> list[list[tuple[float, float]]]:
-    """Return the unbroken stretches of a series: an unknown value breaks the line instead of bending it to 0."""
+    """Return the unbroken parts of a series: an unknown value breaks the line."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for when, value in series.points:
         if value is None or value != value:

@@ -25,7 +25,7 @@ class LineWidget(Widget):
 
     @property
     def muted(self) -> bool:
-        """Whether everything recedes, because it is no longer true (a lost connection)."""
+        """Whether everything is dimmed, because the connection is lost."""
         return self._muted
 
     @muted.setter
@@ -83,7 +83,7 @@ def strip_of(spans: Iterable[Span], theme: str, *, ground: str = "background", m
 
 
 class SpanLines(LineWidget):
-    """Lines of spans on one ground; as tall as its lines unless CSS says otherwise."""
+    """Lines of spans on one background; by default as tall as its lines."""
 
     DEFAULT_CSS = """
     SpanLines { height: auto; width: 1fr; }
@@ -115,7 +115,7 @@ class SpanLines(LineWidget):
 
     @property
     def shades(self) -> bool:
-        """Whether the theme tells areas apart by colour."""
+        """Whether areas differ by colour in the theme."""
         return palette(self.app.theme).shades
 
     def update(self, lines: Sequence[Spans]) -> None:
@@ -162,11 +162,11 @@ class SpanLines(LineWidget):
         return self._shown
 
     def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002 - Textual's signature
-        """Return the width it asks for: all there is."""
+        """Return the width for `auto`: all there is."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """Return the height it asks for: a line each."""
+        """Return the height for `auto`: its lines."""
         return len(self.lines_for(width))
 
     def prepare(self, width: int) -> None:
