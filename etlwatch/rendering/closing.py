@@ -42,8 +42,8 @@ def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: in
     """Return the facts for closing a run, most important first, in at most `rows` lines."""
     run = row.run
     (words, role), *_ = state_spans(row, context.glyphs)
-    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
-    title: Spans = ((words, f"{ink} bold"), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
+    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    title: Spans = ((words, f"{colour} bold"), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
     seen = run.heartbeat_at or run.progress_at
     sign = (
         f"{moment(seen, context.now, context.zone)}, {ago((context.now - seen).total_seconds())}"

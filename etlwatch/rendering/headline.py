@@ -78,8 +78,8 @@ def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> C
 
 
 def _counted(number: int, word: str, tone: str) -> Spans:
-    ink = "text" if tone == "plain" else tone
-    return ((count(number), f"{ink} bold"), (f" {word}", ink))
+    colour = "text" if tone == "plain" else tone
+    return ((count(number), f"{colour} bold"), (f" {word}", colour))
 
 
 def state_parts(counts: Counts, *, brief: bool) -> list[Part]:

@@ -25,10 +25,10 @@ def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Span
     """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
     (words, role), *_ = state_spans(row, context.glyphs)
     over = ratio(row.ratio, only_above=True) if row.live else ""
-    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     excess = f" {context.glyphs.text(over)} p95" if over else ""
     return (
-        (words + excess, f"{ink} bold"),
+        (words + excess, f"{colour} bold"),
         ("  ", "plain"),
         (clip(safe(row.run.job), max(8, width - 36), ellipsis=context.glyphs.ellipsis), "text bold"),
         (f" {short_id(row.run.id)}", "dim"),

@@ -247,7 +247,7 @@ def y_ticks(plot: Plot, rows: int) -> tuple[tuple[float, str], ...]:
 
 
 def legend(plot: Plot, samples: Sequence[str]) -> Spans:
-    """Return the names of the series, each after the sample of its line in its ink; nothing for a single one."""
+    """Return the names of the series, each after the sample of its line in its colour; nothing for a single one."""
     if len(plot.series) < 2:
         return ()
     out: list[Span] = []

@@ -36,7 +36,7 @@ class Layer:
     values: Sequence[Value]
     """One value a column, in the unit of `top`; None where nothing is known."""
     role: str
-    """The ink of the area: `chart-p99`, `chart-p95`, `chart-p50`."""
+    """The colour of the area: `chart-p99`, `chart-p95`, `chart-p50`."""
     over: Collection[int] = ()
     """Columns beyond the usual, drawn in `amber-fill` instead."""
 
@@ -105,7 +105,9 @@ def areas(
     width = max((len(layer.values) for layer in layers), default=0)
     patterned = len(layers) > 1 and (not shades or glyphs.name == "ascii")
     heights = [_nested_heights(layers, column, top, rows) for column in range(width)]
-    inks = [[("amber-fill" if column in layer.over else layer.role) for layer in layers] for column in range(width)]
+    foregrounds = [
+        [("amber-fill" if column in layer.over else layer.role) for layer in layers] for column in range(width)
+    ]
     usual_row = None if usual is None or not top > 0 or usual < 0 else min(rows - 1, int(_share(usual, top) * rows))
     lines: list[Spans] = []
     for row in reversed(range(rows)):
@@ -113,9 +115,9 @@ def areas(
         for column in range(width):
             levels = [max(0, min(EIGHTHS, height - row * EIGHTHS)) for height in heights[column]]
             if patterned:
-                cell = _pattern_cell(levels, inks[column], glyphs)
+                cell = _pattern_cell(levels, foregrounds[column], glyphs)
             else:
-                cell = _block_cell(levels, inks[column], glyphs)
+                cell = _block_cell(levels, foregrounds[column], glyphs)
             if row == usual_row:
                 cell = _with_dot(cell, glyphs, shades=shades)
             if column in crosses and row == min(rows - 1, -(-max(heights[column], default=0) // EIGHTHS)):
@@ -136,38 +138,38 @@ def _nested_heights(layers: Sequence[Layer], column: int, top: float, rows: int)
     return heights[::-1]
 
 
-def _block_cell(levels: Sequence[int], inks: Sequence[str], glyphs: Glyphs) -> Span:
-    """Return one cell of nested levels (outermost first): two inks at most, so the lowest boundary is drawn.
+def _block_cell(levels: Sequence[int], foregrounds: Sequence[str], glyphs: Glyphs) -> Span:
+    """Return one cell of nested levels (outermost first): two foregrounds at most, so the lowest boundary is drawn.
 
     What lies above that boundary becomes the ground, whichever of it fills most: the innermost area, which is the
     one read most closely, keeps its exact height.
     """
     bands: list[tuple[int, str]] = []
     below = 0
-    for level, ink in zip(reversed(levels), reversed(inks), strict=True):
+    for level, colour in zip(reversed(levels), reversed(foregrounds), strict=True):
         if level > below:
-            bands.append((level - below, ink))
+            bands.append((level - below, colour))
             below = level
     if below < EIGHTHS:
         bands.append((EIGHTHS - below, ""))
-    height, ink = bands[0]
+    height, colour = bands[0]
     rest = bands[1:]
-    if not ink:
+    if not colour:
         return (" ", "plain")
     if not rest:
-        return (glyphs.blocks[EIGHTHS], ink)
+        return (glyphs.blocks[EIGHTHS], colour)
     ground = max(rest, key=lambda band: band[0])[1]
-    if ground in ("", ink):
-        return (glyphs.blocks[height], ink)
-    return (glyphs.blocks[height], f"{ink} on {ground}")
+    if ground in ("", colour):
+        return (glyphs.blocks[height], colour)
+    return (glyphs.blocks[height], f"{colour} on {ground}")
 
 
-def _pattern_cell(levels: Sequence[int], inks: Sequence[str], glyphs: Glyphs) -> Span:
+def _pattern_cell(levels: Sequence[int], foregrounds: Sequence[str], glyphs: Glyphs) -> Span:
     """Return one cell without shades: the pattern of the innermost area that fills half of it, else a block."""
     for index in reversed(range(len(levels))):
         if levels[index] >= EIGHTHS // 2:
-            return (glyphs.patterns[min(index, len(glyphs.patterns) - 1)], inks[index])
-    return (glyphs.blocks[levels[0]], inks[0]) if levels[0] else (" ", "plain")
+            return (glyphs.patterns[min(index, len(glyphs.patterns) - 1)], foregrounds[index])
+    return (glyphs.blocks[levels[0]], foregrounds[0]) if levels[0] else (" ", "plain")
 
 
 def _with_dot(cell: Span, glyphs: Glyphs, *, shades: bool) -> Span:
@@ -179,12 +181,12 @@ def _with_dot(cell: Span, glyphs: Glyphs, *, shades: bool) -> Span:
     return (glyphs.usual_level, _on("dim", cell, shades=shades)) if full and shades else cell
 
 
-def _on(ink: str, cell: Span, *, shades: bool) -> str:
-    """Return the role of `ink` on whatever fills `cell`."""
+def _on(colour: str, cell: Span, *, shades: bool) -> str:
+    """Return the role of `colour` on whatever fills `cell`."""
     text, role = cell
     if text == " " or not shades or role == "plain":
-        return ink
-    return f"{ink} on {role.split(' on ')[-1]}"
+        return colour
+    return f"{colour} on {role.split(' on ')[-1]}"
 
 
 def spark(

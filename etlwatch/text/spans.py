@@ -1,8 +1,8 @@
 """Styled text as spans: text with a role instead of a colour, and arithmetic on runs of spans.
 
-A span is `(text, role)`. A role is `INK [bold] [on GROUND]`: `"dim"`, `"amber bold"`, `"chart-p50 on chart-p95"`.
-Inks: `plain` (the row's own), text, dim, faint, blue, amber, red, amber-fill, chart-p99, chart-p95, chart-p50.
-Grounds: background, bar, selected, and every ink that fills an area.
+A span is `(text, role)`. A role is `COLOUR [bold] [on GROUND]`: `"dim"`, `"amber bold"`, `"chart-p50 on chart-p95"`.
+Colours: `plain` (the row's own), text, dim, faint, blue, amber, red, amber-fill, chart-p99, chart-p95, chart-p50.
+Grounds: background, bar, selected, and every colour that fills an area.
 """
 
 from collections.abc import Iterable

@@ -22,10 +22,10 @@ __all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "color_system_of", "pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """What each ink and ground looks like in one theme, in Rich's style words."""
+    """What each colour and ground looks like in one theme, in Rich's style words."""
 
     name: str
-    inks: Mapping[str, str]
+    foregrounds: Mapping[str, str]
     grounds: Mapping[str, str]
     """Background colours by name; empty where the terminal's own is kept."""
     shades: bool
@@ -35,9 +35,9 @@ class Palette:
 def _rgb(name: str, **colours: str) -> Palette:
     """Build a palette from hexadecimal colours; names have underscores for hyphens."""
     named = {token.replace("_", "-"): f"#{value}" for token, value in colours.items()}
-    inks = {token: value for token, value in named.items() if token not in ("background", "bar", "selected")}
+    foregrounds = {token: value for token, value in named.items() if token not in ("background", "bar", "selected")}
     grounds = {token: value for token, value in named.items() if token not in ("text", "dim")}
-    return Palette(name=name, inks=MappingProxyType(inks), grounds=MappingProxyType(grounds), shades=True)
+    return Palette(name=name, foregrounds=MappingProxyType(foregrounds), grounds=MappingProxyType(grounds), shades=True)
 
 
 DARK: Final = _rgb(
@@ -77,7 +77,7 @@ LIGHT: Final = _rgb(
 # Not bright black: in several common colour schemes it is the background.
 SIXTEEN: Final = Palette(
     name="etlwatch-ansi",
-    inks=MappingProxyType(
+    foregrounds=MappingProxyType(
         {
             "text": "",
             "dim": "dim",
@@ -97,7 +97,7 @@ SIXTEEN: Final = Palette(
 
 MONO: Final = Palette(
     name="etlwatch-mono",
-    inks=MappingProxyType(
+    foregrounds=MappingProxyType(
         {
             "text": "",
             "dim": "",
@@ -138,24 +138,24 @@ def role_style(theme: str, role: str, ground: str = "background", *, muted: bool
     """Return the Rich style of a role on `ground`, unless the role names its own (`dim on chart-p99`).
 
     `strong` is bold only in themes without shades; dim becomes text on the selected row.
-    Raises ValueError for an unknown ink, ground or modifier: roles are constants of this program.
+    Raises ValueError for an unknown colour, ground or modifier: roles are constants of this program.
     """
     words, _, own_ground = role.partition(" on ")
-    ink, *modifiers = words.split() or ["plain"]
+    colour, *modifiers = words.split() or ["plain"]
     colours = palette(theme)
     base = own_ground or ground
-    ink = "text" if ink == "plain" else ink
+    colour = "text" if colour == "plain" else colour
     if muted:
-        ink = _MUTED.get(ink, ink)
+        colour = _MUTED.get(colour, colour)
         own_ground = _MUTED.get(own_ground, own_ground)
         base = own_ground or ground
-    elif ink == "dim" and base == "selected":
-        ink = "text"
-    if ink not in colours.inks or not _MODIFIERS.issuperset(modifiers):
+    elif colour == "dim" and base == "selected":
+        colour = "text"
+    if colour not in colours.foregrounds or not _MODIFIERS.issuperset(modifiers):
         raise ValueError(f"no such role: {role!r}")
     if base not in DARK.grounds:
         raise ValueError(f"no such ground: {base!r}")
-    parts = [colours.inks[ink]]
+    parts = [colours.foregrounds[colour]]
     if not muted and ("bold" in modifiers or ("strong" in modifiers and not colours.shades)):
         parts.append("bold")
     if "reverse" in modifiers:

@@ -23,9 +23,9 @@ def contrast(one, other):
 
 @pytest.mark.parametrize("colours", [DARK, LIGHT], ids=lambda colours: colours.name)
 def test_words_have_contrast_enough_on_every_ground(colours):
-    for ink in ("text", "dim", "blue", "amber", "red"):
-        assert contrast(colours.inks[ink], colours.grounds["background"]) >= 5, ink
-    assert contrast(colours.inks["text"], colours.grounds["selected"]) >= 5
+    for colour in ("text", "dim", "blue", "amber", "red"):
+        assert contrast(colours.foregrounds[colour], colours.grounds["background"]) >= 5, colour
+    assert contrast(colours.foregrounds["text"], colours.grounds["selected"]) >= 5
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)

@@ -312,7 +312,7 @@ def _memory(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
         part = held / limit
         role = "amber" if part >= MUCH else "dim"
         bar = progress_bar(part, cells=BAR_CELLS, glyphs=context.glyphs)
-        out += [(text, role if ink == "plain" else ink) for text, ink in bar]
+        out += [(text, role if colour == "plain" else colour) for text, colour in bar]
         out.append((f" {bytes_(held * MEGABYTE)} of {bytes_(limit * MEGABYTE)} {percent(part)}", role))
     else:
         out.append((bytes_(held * MEGABYTE), "dim"))

@@ -138,9 +138,9 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
 def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:
     """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
     (words, role), *_ = state_spans(view.row, context.glyphs)
-    ink = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     out: list[Spans] = []
-    line: list[tuple[str, str]] = [(" ", "plain"), (words, f"{ink} bold")]
+    line: list[tuple[str, str]] = [(" ", "plain"), (words, f"{colour} bold")]
     pending = context.glyphs.text(" ".join(_sentences(view, context))).split(" ")
     while pending:
         room = width - 1 - spans_width(line)

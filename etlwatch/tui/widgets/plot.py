@@ -5,7 +5,7 @@ first chart is drawn (0.15 s).
 
     PlotChart().show(Plot(…))       drawn again only for another plot, another size or other glyphs
 
-plotext 6 has one figure for the whole process and paints in numbered colours. Every ink gets a number that only this
+plotext 6 has one figure for the whole process and paints in numbered colours. Every colour gets a number that only this
 file uses; the output is cut at the escape sequences and each number turned into its role again, so that a
 drawing serves every theme and nothing of plotext's own reaches the terminal.
 """
@@ -43,7 +43,7 @@ _LABEL_CELLS: Final = 4
 _AXIS_LINES: Final = 1
 
 _NO_GROUNDS: Final = ("plain", "text", "dim")
-"""Inks of words and lines, which a theme has no ground of."""
+"""Colours of words and lines, which a theme has no ground of."""
 
 _ESCAPE: Final = re.compile(r"\x1b\[([0-9;]*)m")
 _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
