@@ -33,6 +33,7 @@ __all__ = [
     "share_label",
     "spark_lines",
     "times_line",
+    "top_over",
     "with_line",
 ]
 
@@ -210,6 +211,11 @@ def nice_top(value: Number, *, least: float = 1.0, most: float = math.inf) -> fl
     # A hair of tolerance: 0.6000000000000001 is 0.6, not a reason for the next step.
     factor = next((step for step in _STEPS if step * power >= size * (1 - 1e-9)), 10)
     return min(factor * power, most)
+
+
+def top_over(values: Iterable[Value], *, least: float = 1.0, most: float = math.inf) -> float:
+    """Return the top of an axis that holds all known values."""
+    return nice_top(max((value for value in values if value is not None), default=None), least=least, most=most)
 
 
 def count_label(top: float) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import labelled_lines
+from etlwatch.rendering.run_pane import state_span
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, duration, moment, short_id
 from etlwatch.text.safe import safe
@@ -41,9 +41,7 @@ class NotClosed:
 def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: int, rows: int) -> list[Spans]:
     """Return the facts for closing a run, most important first, in at most `rows` lines."""
     run = row.run
-    (words, role), *_ = state_spans(row, context.glyphs)
-    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
-    title: Spans = ((words, f"{colour} bold"), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
+    title: Spans = (state_span(row, context), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
     seen = run.heartbeat_at or run.progress_at
     sign = (
         f"{moment(seen, context.now, context.zone)}, {ago((context.now - seen).total_seconds())}"

@@ -9,7 +9,7 @@ from typing import Final
 from etlwatch.analysis.series import Column, columns_of, latest
 from etlwatch.analysis.snapshot import FleetSeries
 from etlwatch.analysis.thresholds import ALARMING_SHARE
-from etlwatch.rendering.charts import Chart, Spark, count_label, millis_label, nice_top, place_of, share_label
+from etlwatch.rendering.charts import Chart, Spark, count_label, millis_label, place_of, share_label, top_over
 from etlwatch.text.blocks import Layer
 from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
 from etlwatch.text.spans import Span, Spans, spans_width
@@ -87,7 +87,7 @@ def fleet_charts(
 
 def _throughput(read: _Fleet) -> Chart:
     rates = tuple(column.rate for column in read.columns)
-    top = nice_top(max((value for value in rates if value is not None), default=None))
+    top = top_over(rates)
     return Chart(
         title=(("throughput", "dim"), ("  ", "plain"), (_rate_now(read), "text bold")),
         layers=(Layer(values=rates, role="chart-p99"),),
@@ -100,7 +100,7 @@ def _throughput(read: _Fleet) -> Chart:
 
 def _latency(read: _Fleet, width: int) -> Chart:
     found = [column.percentiles for column in read.columns]
-    top = nice_top(max((each.p99 for each in found if each), default=None), least=LEAST_MS)
+    top = top_over([each.p99 for each in found if each], least=LEAST_MS)
     now = read.now.percentiles
     figures = [(name, duration_ms(getattr(now, name)) if now else UNKNOWN, "text") for name in ("p50", "p95", "p99")]
     return Chart(
@@ -119,7 +119,7 @@ def _latency(read: _Fleet, width: int) -> Chart:
 
 def _not_ok(read: _Fleet, width: int) -> Chart:
     shares = tuple(column.share(column.not_ok) for column in read.columns)
-    top = nice_top(max((value for value in shares if value is not None), default=None), least=LEAST_SHARE, most=1.0)
+    top = top_over(shares, least=LEAST_SHARE, most=1.0)
     now = read.now
     parts = (("429", now.throttled), ("5xx", now.server_errors), ("4xx", now.client_errors))
     shown = [(name, now.share(part)) for name, part in parts]
@@ -153,21 +153,21 @@ def fleet_sparks(fleet: FleetSeries, zone: tzinfo | None = None, *, cursor_s: fl
             label="throughput",
             value=(_rate_now(read), "text bold"),
             values=rates,
-            top=nice_top(max((value for value in rates if value is not None), default=None)),
+            top=top_over(rates),
             cursor=read.cursor,
         ),
         Spark(
             label="p95",
             value=(duration_ms(now.p95) if now else UNKNOWN, "text bold"),
             values=found,
-            top=nice_top(max((value for value in found if value is not None), default=None), least=LEAST_MS),
+            top=top_over(found, least=LEAST_MS),
             cursor=read.cursor,
         ),
         Spark(
             label="not 2xx",
             value=(share(bad) if bad is not None else UNKNOWN, "amber bold" if _alarm(bad) != "text" else "text bold"),
             values=shares,
-            top=nice_top(max((v for v in shares if v is not None), default=None), least=LEAST_SHARE, most=1.0),
+            top=top_over(shares, least=LEAST_SHARE, most=1.0),
             over=_alarming(shares),
             how="max",
             cursor=read.cursor,

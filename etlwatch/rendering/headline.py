@@ -25,8 +25,10 @@ __all__ = [
     "Counts",
     "banner",
     "count_states",
+    "fleet_line",
     "headline",
     "living_part",
+    "no_runs_text",
     "outage_line",
     "state_parts",
 ]
@@ -36,6 +38,9 @@ NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
 
 NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}
 """Cells of a job's name by the length of the wording: what happened to it must stay beside it."""
+
+WIDE: Final = 150
+"""Cells from which on the first count has more space before it."""
 
 NAMED_FIRST: Final = 2
 """Runs that the headline names; the rest is counted."""
@@ -82,7 +87,7 @@ def _counted(number: int, word: str, tone: str) -> Spans:
     return ((count(number), f"{colour} bold"), (f" {word}", colour))
 
 
-def state_parts(counts: Counts, *, brief: bool) -> list[Part]:
+def state_parts(counts: Counts, *, brief: bool, width: int = 0) -> list[Part]:
     """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok."""
     parts: list[tuple[Spans, int]] = []
     if counts.lost:
@@ -102,7 +107,20 @@ def state_parts(counts: Counts, *, brief: bool) -> list[Part]:
             parts.append((_counted(counts.running, "running", "plain"), 5))
         if counts.done:
             parts.append((_counted(counts.done, "done", "dim"), 7))
-    return [Part(spans, priority, 2) for spans, priority in parts]
+    first_gap = 3 if not brief and width >= WIDE else 2
+    return [Part(spans, priority, 2 if place else first_gap) for place, (spans, priority) in enumerate(parts)]
+
+
+def no_runs_text(*, demo: bool) -> str:
+    """Return the text of a list without runs."""
+    return NO_RUNS_IN_DEMO if demo else NO_RUNS
+
+
+def fleet_line(by_need: Sequence[RunRow], shown: Snapshot, *, zone: tzinfo | None, width: int, glyphs: Glyphs) -> Spans:
+    """Return line 2 of all runs: one outage if many runs were lost at once, else the headline."""
+    if shown.outage is not None:
+        return outage_line(shown.outage, now=shown.at, zone=zone)
+    return headline(by_need, now=shown.at, zone=zone, width=width, glyphs=glyphs)
 
 
 def living_part(shown: Snapshot) -> Part | None:

@@ -13,22 +13,27 @@ from etlwatch.rendering.lines import labelled
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, count, duration, moment, percent, rate, ratio, short_id, span
 from etlwatch.text.safe import clip, safe
-from etlwatch.text.spans import Spans, merge
+from etlwatch.text.spans import Span, Spans, merge
 
 __all__ = [
     "pane_lines",
     "pane_title",
+    "state_span",
 ]
+
+
+def state_span(row: RunRow, context: DisplayContext, after: str = "") -> Span:
+    """Return a run's glyph and state in bold, with a text after them."""
+    (words, role), *_ = state_spans(row, context.glyphs)
+    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    return (words + after, f"{colour} bold")
 
 
 def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Spans:
     """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
-    (words, role), *_ = state_spans(row, context.glyphs)
     over = ratio(row.ratio, only_above=True) if row.live else ""
-    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
-    excess = f" {context.glyphs.text(over)} p95" if over else ""
     return (
-        (words + excess, f"{colour} bold"),
+        state_span(row, context, f" {context.glyphs.text(over)} p95" if over else ""),
         ("  ", "plain"),
         (clip(safe(row.run.job), max(8, width - 36), ellipsis=context.glyphs.ellipsis), "text bold"),
         (f" {short_id(row.run.id)}", "dim"),

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from etlwatch.analysis.series import Column, columns_of
 from etlwatch.analysis.snapshot import FleetSeries
-from etlwatch.rendering.charts import count_label, millis_label, nice_top, place_of, share_label
+from etlwatch.rendering.charts import count_label, millis_label, place_of, share_label, top_over
 from etlwatch.rendering.run.charts import time_ticks
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import Value
@@ -128,13 +128,13 @@ def _throughput(columns: Sequence[Column]) -> Plot:
     series = [Series(name="all", role="chart-p95", points=_points(columns, rates), kind="area")]
     if any(bad):
         series.append(Series(name="not 2xx", role="amber", points=_points(columns, bad)))
-    top = nice_top(max((value for value in rates if value is not None), default=None))
+    top = top_over(rates)
     return _plot(((" throughput", "text bold"), ("  requests/s", "dim")), top, count_label, tuple(series))
 
 
 def _latency(columns: Sequence[Column]) -> Plot:
     found = [column.percentiles for column in columns]
-    top = nice_top(max((each.p99 for each in found if each), default=None), least=LEAST_MS)
+    top = top_over([each.p99 for each in found if each], least=LEAST_MS)
     series = tuple(
         Series(name=name, role=role, points=_points(columns, [getattr(each, name) if each else None for each in found]))
         for name, role in (("p99", "chart-p95"), ("p95", "text"), ("p50", "chart-p50"))
@@ -149,7 +149,7 @@ def _not_ok(columns: Sequence[Column]) -> Plot:
         ("4xx", "chart-p50", "line", [column.share(column.client_errors) or None for column in columns]),
         ("5xx", "red", "line", [column.share(column.server_errors) or None for column in columns]),
     )
-    top = nice_top(max((each for each in kinds[0][3] if each is not None), default=None), least=LEAST_SHARE, most=1.0)
+    top = top_over(kinds[0][3], least=LEAST_SHARE, most=1.0)
     series = tuple(
         Series(name=name, role=role, points=_points(columns, values), kind="area" if kind == "area" else "line")
         for name, role, kind, values in kinds

@@ -83,20 +83,13 @@ class FirstFrame:
     def with_runs(self, snapshot: Snapshot) -> list[Line]:
         """Return the screen with the runs of a snapshot."""
         from etlwatch.analysis.run_rows import build_rows
-        from etlwatch.rendering.headline import (
-            NO_RUNS,
-            NO_RUNS_IN_DEMO,
-            count_states,
-            headline,
-            outage_line,
-            state_parts,
-        )
+        from etlwatch.rendering.headline import count_states, fleet_line, no_runs_text, state_parts
         from etlwatch.rendering.run_pane import pane_lines, pane_title
         from etlwatch.text.display import DisplayContext
         from etlwatch.text.safe import cell_width, safe
 
         now, zone = snapshot.at, self.settings.zone
-        nothing = NO_RUNS_IN_DEMO if self.settings.demo else NO_RUNS
+        nothing = no_runs_text(demo=self.settings.demo)
         rows = build_rows(snapshot)
         columns = RUNS.layout(self.width, longest_job=max((cell_width(safe(row.run.job)) for row in rows), default=0))
         sortable = {column.key for column in columns}.intersection(RUNS.orders)
@@ -104,15 +97,11 @@ class FirstFrame:
         listed = RUNS.sort(rows, order)
         context = DisplayContext(now, zone, self.glyphs)
         counts = count_states(rows, now=now, window_s=self.window.seconds)
-        left = state_parts(counts, brief=self.layout.brief)
-        if not self.layout.brief and left and self.width >= 150:
-            left[0] = Part(left[0].spans, left[0].priority, 3)
+        left = state_parts(counts, brief=self.layout.brief, width=self.width)
         return self._screen(
             left=left,
             right=[tracking_part(snapshot.switches, brief=self.width < 110), *self._freshness(snapshot, now)],
-            second=outage_line(snapshot.outage, now=now, zone=zone)
-            if snapshot.outage is not None
-            else headline(RUNS.sort(rows), now=now, zone=zone, width=self.width, glyphs=self.glyphs),
+            second=fleet_line(RUNS.sort(rows), snapshot, zone=zone, width=self.width, glyphs=self.glyphs),
             charts=snapshot,
             columns=columns,
             table=lambda places, room: (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from etlwatch.analysis.series import Column, columns_of
-from etlwatch.rendering.charts import Chart, count_label, millis_label, nice_top, place_of
+from etlwatch.rendering.charts import Chart, count_label, millis_label, place_of, top_over
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import Layer
 from etlwatch.text.display import DisplayContext
@@ -57,7 +57,7 @@ def throughput_chart(view: RunView, context: DisplayContext, columns: int, *, cu
     """Return requests a second for the overview, on the axis of the phases."""
     made = run_columns_over_time(view, context, columns, axis_end=view.until_s(context))
     rates = tuple(column.rate for column in made)
-    top = nice_top(max((value for value in rates if value is not None), default=None))
+    top = top_over(rates)
     now = view.row.rates.requests if view.row.rates else view.run.requests / max(view.run.duration_s, 1.0)
     return Chart(
         title=_indented(
@@ -77,7 +77,7 @@ def latency_chart(view: RunView, context: DisplayContext, columns: int, *, curso
     """Return the 95th percentile of the latency for the overview, on the axis of the phases."""
     made = run_columns_over_time(view, context, columns, axis_end=view.until_s(context))
     found = tuple(each.p95 if (each := column.percentiles) else None for column in made)
-    top = nice_top(max((value for value in found if value is not None), default=None), least=100.0)
+    top = top_over(found, least=100.0)
     overall = view.row.percentiles
     return Chart(
         title=_indented(

@@ -9,9 +9,8 @@ from typing import Final
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import Part
-from etlwatch.rendering.run_pane import usual_text
+from etlwatch.rendering.run_pane import state_span, usual_text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
 from etlwatch.text.safe import cell_width, clip, safe
@@ -137,10 +136,8 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
 
 def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:
     """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
-    (words, role), *_ = state_spans(view.row, context.glyphs)
-    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
     out: list[Spans] = []
-    line: list[tuple[str, str]] = [(" ", "plain"), (words, f"{colour} bold")]
+    line: list[tuple[str, str]] = [(" ", "plain"), state_span(view.row, context)]
     pending = context.glyphs.text(" ".join(_sentences(view, context))).split(" ")
     while pending:
         room = width - 1 - spans_width(line)

@@ -21,16 +21,7 @@ from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
 from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
-from etlwatch.rendering.headline import (
-    NO_RUNS,
-    NO_RUNS_IN_DEMO,
-    Counts,
-    count_states,
-    headline,
-    living_part,
-    outage_line,
-    state_parts,
-)
+from etlwatch.rendering.headline import Counts, count_states, fleet_line, living_part, no_runs_text, state_parts
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.run_pane import pane_lines, pane_title
 from etlwatch.rendering.zoom import fleet_zoom, moment_spans
@@ -136,14 +127,8 @@ class HomeScreen(ListScreen[RunRow]):
         self.rows = {row.run.run_id: row for row in rows if self.job in (None, row.run.job)}
         self.fit_job_column({row.run.job for row in self.rows.values()})
         self._by_need = by_need = RUNS.sort(self.rows.values())
-        width = self.size.width
         context = self.context
-        outage = snapshot.outage
-        self._headline = (
-            outage_line(outage, now=snapshot.at, zone=context.zone)
-            if outage is not None
-            else headline(by_need, now=snapshot.at, zone=context.zone, width=width, glyphs=context.glyphs)
-        )
+        self._headline = fleet_line(by_need, snapshot, zone=context.zone, width=self.size.width, glyphs=context.glyphs)
         self._counts = count_states(by_need, now=snapshot.at, window_s=self.dashboard.window.seconds)
         self.draw_table()
         self._draw_charts(snapshot.fleet)
@@ -177,7 +162,7 @@ class HomeScreen(ListScreen[RunRow]):
             drawn[key] = kept
         self._drawn = drawn
         rows = list(drawn.values())
-        nothing = NO_RUNS_IN_DEMO if self.dashboard.settings.demo else NO_RUNS
+        nothing = no_runs_text(demo=self.dashboard.settings.demo)
         self.table.set_empty(f"no run fits {safe(self.filter.text)}; esc shows all" if self.rows else nothing)
         self.table.update_rows(rows, sort=RUNS.arrow(self.order))
 
@@ -219,9 +204,7 @@ class HomeScreen(ListScreen[RunRow]):
         brief = self._layout.brief if self._layout else True
         if self.dashboard.shown is None:
             return []
-        parts = state_parts(self._counts, brief=brief)
-        if not brief and parts and self.size.width >= 150:
-            parts[0] = Part(parts[0].spans, parts[0].priority, 3)
+        parts = state_parts(self._counts, brief=brief, width=self.size.width)
         # Endpoints are stored per run: for a run that went on it is unknown when it requested one.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
         cut = living_part(self.dashboard.shown)
