@@ -371,7 +371,7 @@ async def test_somebody_elses_removal_meanwhile_is_said(store: ControlStore) -> 
         await planned(opened)
         await removed(opened)
         assert "Removed 1,280 runs" in opened.text
-        assert "7 of the plan were gone already" in opened.text
+        assert "7 of the plan were removed by another clean-up" in opened.text
 
 
 async def test_a_role_that_may_not_delete_is_told_so(store: ControlStore) -> None:
