@@ -19,8 +19,9 @@ from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.spool import DiskSpool, replay_file, store_key, store_meant
+from tracking_core.delivery.spool import DiskSpool, replay_file, store_meant
 from tracking_core.delivery.spool_file import SpoolFile, set_aside_in, waiting
+from tracking_core.delivery.spool_place import store_key
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 from tracking_core.identity import format_run_id

@@ -13,9 +13,9 @@ from etlwatch.doctor import probe
 from etlwatch.doctor.target import Result, Target, failed, ok, skipped, warning
 from etlwatch.text.numbers import bytes_, share, span
 from tracking_core.config import spool_directories
-from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool, store_key
+from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool
 from tracking_core.delivery.spool_file import SpoolFile, waiting
-from tracking_core.delivery.spool_place import folder_for, own_name
+from tracking_core.delivery.spool_place import folder_for, own_name, store_key
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 

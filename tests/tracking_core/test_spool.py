@@ -20,7 +20,8 @@ from tests.support.fake_store import FakeStore
 from tests.tracking_core.sample_batches import OTHER_RUN, RUN, batch_of, end, raised, start_of
 from tracking_core.delivery import spool, spool_file
 from tracking_core.delivery import spool_codec as spool_codec
-from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
+from tracking_core.delivery.spool import DiskSpool, replay_file
+from tracking_core.delivery.spool_place import store_key
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, CellKey, Receipt, Tally

@@ -14,8 +14,8 @@ import pytest
 from tests.tracking_core.sample_batches import batch_of
 from tests.tracking_core.test_spool import LABEL, Sink, files, left_by_dead
 from tracking_core.delivery import spool, spool_file, spool_place
-from tracking_core.delivery.spool import DiskSpool, replay_file, store_key
-from tracking_core.delivery.spool_place import Folder, own_name
+from tracking_core.delivery.spool import DiskSpool, replay_file
+from tracking_core.delivery.spool_place import Folder, own_name, store_key
 
 STRANGER = 4321
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of somebody else")

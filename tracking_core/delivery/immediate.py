@@ -208,16 +208,15 @@ class ImmediateDelivery:
     def leave(self, until: float) -> None:
         """Replay what waits in the spool, by this moment of the monotonic clock, and let go of it."""
         if self._link.clock.monotonic() - self._link.breaker.failed_at >= FIRST_PAUSE_S:
-            # Not where a try has just failed, or somebody's ctrl-c ended it: nobody waits for another one.
+            # Not where a try has just failed, or ctrl-c ended it: nobody waits for another one.
             self._link.breaker.try_now()
         # Without the report: a module that is loaded while the interpreter leaves makes it forget a ctrl-c.
-        left_s = max(until - time.monotonic(), 0)
         with self._runs.lock:
             owing = [state for state in self._runs.numbered() if state.owes_ledger or state.run_id in self._sums]
         for state in owing:
             # Of runs that have ended, or that another process ends.
             batch = partial(self._with_sums, state, ledger=(state.ledger(),))
-            deadlines.bounded(left_s, partial(self._deliver, batch, state))
+            deadlines.bounded(max(until - time.monotonic(), 0), partial(self._deliver, batch, state))
         self._replay_waiting(max(min(until - time.monotonic(), REPLAY_AT_END_S), 0))
         self._link.close_spool()
 
@@ -225,7 +224,7 @@ class ImmediateDelivery:
         if not self._link.spool_is_empty and self._link.may_try():
             deadlines.bounded(math.inf if timeout is None else timeout, lambda: self._replay(timeout, others=False))
 
-    # -- one event's way ---------------------------------------------------------------------------------------------
+    # -- sending one event -------------------------------------------------------------------------------------------
 
     def _state(self, run_id: int) -> RunState:
         with self._runs.lock:

@@ -25,14 +25,13 @@ from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import fewer, with_short_errors
 from tracking_core.delivery.pending_batch import PendingBatch
-from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for
+from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for, store_key
 from tracking_core.delivery.spool_replay import Held, Write, send
 from tracking_core.delivery.stderr_report import stderr_report
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.loading import load
 from tracking_core.process.locks import ReentrantLock, take
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -107,7 +106,7 @@ class DiskSpool:
             line = spool_file.line_of(spool_codec.encode(item))
         except (ValueError, TypeError):
             return False
-        detail = _has_requests(item)
+        detail = bool(item.requests)
         held: list[bool] = []
         try:
             if not take(self._lock, held, -1 if until == math.inf else max(until - time.monotonic(), 0)):
@@ -333,10 +332,6 @@ class DiskSpool:
             self._others.append(Held(descriptor, entry, spool_file.progress(entry, descriptor), own=False))
 
 
-def _has_requests(item: Batch | PendingBatch) -> bool:
-    return bool(item.requests)
-
-
 def _forms(item: Batch | PendingBatch) -> Iterator[Batch | PendingBatch]:
     """Yield an item, and where it is no detail what takes less room and counts the same."""
     yield item
@@ -357,10 +352,7 @@ def _file_name() -> str:
 
 
 def store_meant(path: Path) -> str:
-    """Return the label of the store that a file is for, '' when it cannot be read.
-
-    Raises OSError as `replay_file` does.
-    """
+    """Return the label of the store that a file is for, '' if unreadable; raises OSError as `replay_file` does."""
     descriptor = Entry.at(path).open(os.O_RDONLY)
     try:
         return spool_file.store_of(descriptor)
@@ -372,7 +364,6 @@ def replay_file(path: Path, write: Write) -> Replay:
     """Send one file, whatever store it was meant for; `left` is 1 when its process lives or the store failed.
 
     What the store refuses is set aside in a `.rejected` file: another one may hold its runs.
-
     Raises OSError for what is not a spool file of this user in a directory that only this user can write to.
     """
     outcome = Replay()
@@ -399,31 +390,6 @@ def replay_file(path: Path, write: Write) -> Replay:
         outcome.left = 1
     _close([descriptor, *kept])
     return outcome
-
-
-def store_key(label: str) -> str:
-    """Return the directory name of a store's spools: the same for every user, and for the usual names of one place."""
-    # Imported late: it loads the system's cryptography, for the name of a directory that most jobs never need.
-    load("hashlib")
-    import hashlib
-
-    return hashlib.sha256(_place(label).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-_LABEL = re.compile(r"(postgresql://)([^/ ]*)(/.*?)?(?: as .*?)?( \(.*\))?", re.DOTALL)
-_LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost.localdomain"})
-
-
-def _place(label: str) -> str:
-    """Return a label without the user, with ports written out, and one name for this machine."""
-    match = _LABEL.fullmatch(label)
-    if match is None:
-        return os.path.realpath(label)
-    hosts = []
-    for host in match[2].lower().split(","):
-        name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
-        hosts.append(f"{'localhost' if name in _LOOPBACK else name}:{port or 5432}")
-    return "".join((match[1], ",".join(hosts), match[3] or "", match[4] or ""))
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from tracking_core.dataclass import dataclass
 from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.loading import load
 
 MOST_FILES = 10_000
 """Entries of a directory that are looked at; what is beyond has its turn when the first ones are gone."""
@@ -241,3 +242,28 @@ def _age(entry: os.DirEntry[str]) -> float:
         if from_outside(error):
             raise
         return 0.0
+
+
+def store_key(label: str) -> str:
+    """Return the directory name of a store's spools: the same for every user, and for the usual names of one place."""
+    # Imported late: it loads the system's cryptography, for the name of a directory that most jobs never need.
+    load("hashlib")
+    import hashlib
+
+    return hashlib.sha256(_place(label).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+_LABEL = re.compile(r"(postgresql://)([^/ ]*)(/.*?)?(?: as .*?)?( \(.*\))?", re.DOTALL)
+_LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost.localdomain"})
+
+
+def _place(label: str) -> str:
+    """Return a label without the user, with ports written out, and one name for this machine."""
+    match = _LABEL.fullmatch(label)
+    if match is None:
+        return os.path.realpath(label)
+    hosts = []
+    for host in match[2].lower().split(","):
+        name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
+        hosts.append(f"{'localhost' if name in _LOOPBACK else name}:{port or 5432}")
+    return "".join((match[1], ",".join(hosts), match[3] or "", match[4] or ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def load(*names: str) -> None:
         for name in missing:
             with suppress(BaseException):
                 import_module(name)
+        # A module that asks for its thread leaves an object of one behind, which would look alive at a fork.
+        threading._active.pop(_thread.get_ident(), None)  # type: ignore[attr-defined]
 
     # None can be started while the interpreter ends, or where the system gives no more.
     with suppress_faults(RuntimeError):
