@@ -34,6 +34,7 @@ __all__ = [
 NEED: Final = "state"
 """The name of the order of need; the runs have a column of that name."""
 
+_PLAIN: Final = (str, int, float, bool)
 MARGIN_KEPT: Final = 1
 """Cells of the right margin that a long name leaves."""
 
@@ -154,7 +155,7 @@ class FieldList(Generic[Row]):
         self.fields = tuple(fields)
         self._screen = [by_key[key] for key in screen.split()]
         self._command = [by_key[key] for key in command.split()] or [f for f in fields if f.command is not None]
-        self._data = [field for field in fields if field.data]
+        self._data = [(f.data, f.data_value or _read(f), f.data_value is not None) for f in fields if f.data]
         self._layouts, self._margin, self._need = layouts, margin, need
         self._ordered = {field.key: field for field in self._screen if field.ordered}
         self.grammar: Grammar[Row] = Grammar(
@@ -262,14 +263,11 @@ class FieldList(Generic[Row]):
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of JSON, which are the columns of CSV."""
-        return tuple(field.data for field in self._data)
+        return tuple(key for key, _, _ in self._data)
 
     def data(self, row: Row) -> dict[str, object]:
         """Return a row as JSON has it."""
-        return {
-            field.data: field.data_value(row) if field.data_value is not None else _as_data(_read(field)(row))
-            for field in self._data
-        }
+        return {key: read(row) if exact else _as_data(read(row)) for key, read, exact in self._data}
 
     def columns(self, rows: Collection[Row], context: DisplayContext, *, without: str = "") -> list[TextColumn[Row]]:
         """Return the columns of a command's table of these rows, without those of some keys."""
@@ -333,6 +331,8 @@ def _read(field: Field[Row]) -> Callable[[Row], Any]:
 
 def _as_data(value: object) -> object:
     """Return a value as JSON has it: moments in ISO 8601, words as plain text, an absent one as None."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, datetime):
         return iso_time(value)
     if isinstance(value, str):
