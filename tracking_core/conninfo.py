@@ -117,7 +117,7 @@ def check_keywords(keywords: Mapping[str, str]) -> None:
     for position, (keyword, value) in enumerate(keywords.items(), start=1):
         if keyword not in KEYWORDS:
             # Never the word itself: in a list with a missing quote it may be half of a password.
-            raise ValueError(f"its keyword {position} is not one that libpq knows")
+            raise ValueError(f"its keyword {position} is not one of libpq's")
         if keyword == "port" and not all(_is_port(port.strip()) for port in value.split(",")):
             raise ValueError(f"its port is not a number from 1 to {_MAX_PORT}")
 

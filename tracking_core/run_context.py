@@ -264,7 +264,7 @@ class PhaseContext:
             try:
                 self._phase.left(counted_out, failed=error is not None and not is_clean_exit(error))
             except BaseException:
-                # Interrupted: the block is left nevertheless, and the phase's end told.
+                # Interrupted: the block is left nevertheless, and the phase's end reported.
                 self._phase.left(counted_out, failed=error is not None and not is_clean_exit(error))
                 raise
 

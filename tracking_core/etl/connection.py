@@ -74,7 +74,7 @@ def _connect(db_config: object) -> Any:
         load("sqlite3")
         import sqlite3
 
-        # A library built without locks of its own must not be shared, and then says so itself.
+        # A library built without locks of its own must not be shared, and raises then.
         return sqlite3.connect(location.path, check_same_thread=sqlite3.threadsafety < 3)
     load("psycopg")
     import psycopg
