@@ -72,7 +72,7 @@ class Filter(Generic[Row]):
     """Of each `since:` that is not negated, the moment it means at a time."""
 
     states: frozenset[str] | None = None
-    """The states that pass as far as its terms say; None for all."""
+    """The states that its terms let pass; None for all."""
 
     def oldest(self, now: datetime) -> datetime | None:
         """Return the moment before which no row that passes can have begun, so that nothing older need be read."""
@@ -119,7 +119,7 @@ class FilterField(Generic[Row]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grammar(Generic[Row]):
-    """What filters of one list may say."""
+    """The terms that filters of one list may have."""
 
     fields: tuple[FilterField[Row], ...]
     searched: tuple[Callable[[Row], Any], ...]

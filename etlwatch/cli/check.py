@@ -267,7 +267,7 @@ def check(
 
     Looks at living runs (lost, stalled, throttled, slow), at failures that no later run of their job made good, at jobs
     that have not begun when their rhythm lets expect it, at the age of the last success, at tracking that is off,
-    and without --job at spool files that wait on this host. Of a single job the figures of its last run are told, too.
+    and without --job at spool files that wait on this host. With one job the figures of its last run are shown.
 
     A RANGE is one of monitoring plugins: 10, 10:, ~:10, 10:20, @10:20. By itself it holds for the number of all
     problems; with a name for the runs or jobs in a state (failed=5), or for a figure: running, time, on a standby

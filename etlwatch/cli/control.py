@@ -96,7 +96,7 @@ def _turning(name: str, text: str, *, enabled: bool) -> None:
     @write_option
     @click.option("--job", "-j", metavar="JOB", help="Only this job.")
     @click.option("--all", "every", is_flag=True, help="All jobs, without being asked.")
-    @click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
+    @click.option("--reason", "-r", default="", metavar="TEXT", help="Why; kept with the change.")
     @format_option
     def turn(job: str | None, every: bool, reason: str, form: Format) -> None:
         if job is not None and every:
@@ -124,7 +124,7 @@ def _turn(job: str | None, reason: str, form: Format, *, enabled: bool, agreed: 
 
 
 def _require_agreement(reason: str, *, agreed: bool) -> None:
-    """Ask before all jobs are turned off; where nobody can be asked, the words for it are --all and --reason."""
+    """Ask before all jobs are turned off; without a terminal --all and --reason are needed."""
     asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     if agreed and (asked or reason.strip()):
         return
@@ -177,19 +177,19 @@ SWITCHES: FieldList[Switch | None] = FieldList([
         "reason", lambda switch: switch.reason if switch else None, heading="reason", command=InCommand(shrinks_to=8),
     ),
 ])  # fmt: skip
-"""None is the switch of all jobs that nobody has ever turned: it is on."""
+"""None stands for the switch of all jobs where it was never changed: it is on."""
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
 @connect.store_option
 @write_option
 @click.argument("run")
-@click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for whoever asks later.")
-@click.option("--force", is_flag=True, help="Close it although nothing says that it is lost.")
+@click.option("--reason", "-r", default="", metavar="TEXT", help="Why; kept with the change.")
+@click.option("--force", is_flag=True, help="Close it although it is not lost.")
 def close(run: str, reason: str, force: bool) -> None:
     """Mark a lost RUN as abandoned.
 
-    If its job lives after all, the job's own end wins later.
+    If its job is still running, the end that the job records later counts.
     """
     require_permission()
     with connect.reader() as reader:

@@ -126,7 +126,7 @@ def find_kinds(
 ) -> tuple[list[ErrorKind], datetime, str]:
     """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock.
 
-    `at` a past moment those that were known then, and that moment. The text says what was not counted, '' for nothing.
+    With `at`, those that were known at that past moment, and that moment. The text names what was not counted.
     """
     unread = ""
     with reader.one_view():

@@ -1,7 +1,4 @@
-"""`--follow`: looking again and again, writing what is new as it comes, until somebody has had enough.
-
-Contains the loop: the connection and its renewal, the waiting, noticing that nobody reads any more.
-"""
+"""`--follow`: a loop that reads again, writes what is new, reconnects, and ends when stdout is closed."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_format(form: Format) -> None:
-    """Refuse the one format that has an end; raises UsageError."""
+    """Raise UsageError for JSON, which is one list with an end."""
     if form is Format.JSON:
         raise click.UsageError("--follow writes as it comes, and a JSON list would never end: --format jsonl")
 
@@ -98,14 +95,14 @@ def go_on(
 
 
 def wait_or_end(seconds: float) -> None:
-    """Wait; raises OutputGone at once when nobody reads stdout any more, which writing alone would find out late."""
+    """Wait; raises OutputGone as soon as stdout is closed, which writing alone would notice late."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):
         time.sleep(seconds)
         return
     gone = select.poll()
-    # Nothing is asked for: an error and a hang-up are told anyway.
+    # No event is asked for: errors and hang-ups are reported anyway.
     gone.register(descriptor, 0)
     if gone.poll(seconds * 1000):
         raise OutputGone

@@ -17,7 +17,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 def _as_format(context: click.Context, _parameter: click.Parameter, word: str | None) -> Format:
     if word is not None:
         return Format(word)
-    # `etlwatch tracking --format json status` says it before the command's last word.
+    # `etlwatch tracking --format json status` gives it before the command's last word.
     before: Format | None = context.parent.params.get("form") if context.parent is not None else None
     return before or Format.TABLE
 

@@ -1,4 +1,4 @@
-"""The four formats: table, json, jsonl, csv. The one owner of stdout.
+"""The four formats: table, json, jsonl, csv. All output to stdout is written here.
 
 Tables are for people. json and jsonl are exact: every character that a terminal could act on stands as a `\\u` escape,
 which a JSON reader turns back. csv makes such characters visible, as tables do. Nothing raw reaches a terminal.

@@ -29,7 +29,7 @@ __all__ = ["DIFFERENCES", "difference_text", "is_worse", "name_text", "value_tex
 
 MEGABYTE: Final = 1_048_576
 _FINE_S: Final = 600.0
-"""Differences below this are told to the second."""
+"""Differences below this are written to the second."""
 
 _BAR_CELLS: Final = 12
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ERRORS", "GROUPS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
 
 LEAST_MESSAGE: Final = (16, 30)
-"""Cells below which a message says nothing any more."""
+"""Cells that a message needs to be useful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
 
 
 def _brief_known(each: ErrorsOfKind, context: DisplayContext, *, shortest: bool) -> Spans:
-    """Return what other runs know of a kind, in brief; nothing while nobody has asked."""
+    """Return what other runs know of a kind, in brief; nothing while that was not read."""
     kind = each.kind
     if kind is None:
         return ()

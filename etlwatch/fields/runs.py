@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNS", "notes_of", "row_of", "row_role", "run_data", "run_passes", "state_spans"]
 
 LEAST_NOTE: Final = 16
-"""Cells below which a note says nothing any more."""
+"""Cells that a note needs to be useful."""
 
 
 @cache
