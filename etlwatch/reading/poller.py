@@ -67,7 +67,7 @@ class Lost:
 
 def describe_failure(error: BaseException) -> tuple[str, str, bool]:
     """Return what a failed poll means: a few words, the cause in one line, and whether waiting will not mend it."""
-    what, hopeless = "the dashboard stumbled", False
+    what, hopeless = "the dashboard failed", False
     for kind, words, by_hand in (
         (StoreUnavailable, "no connection", False),
         (StoreRefused, "refused", True),

@@ -33,7 +33,7 @@ __all__ = [
     "state_parts",
 ]
 
-NO_RUNS: Final = "no runs yet: a job that imports tracking_core appears here by itself; `etlwatch demo` shows some"
+NO_RUNS: Final = "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`"
 NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
 
 NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}

@@ -217,16 +217,6 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Leave."""
         self.exit(0)
 
-    def _fatal_error(self) -> None:
-        """Report a crash without the values of variables, which may hold a password."""
-        from rich.segment import Segments
-        from rich.traceback import Traceback
-
-        self.bell()
-        report = Traceback(show_locals=False, width=None)
-        self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
-        self._close_messages_no_wait()
-
     # -- polls
 
     def _deliver(self, result: Read | Lost) -> None:

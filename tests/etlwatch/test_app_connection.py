@@ -140,7 +140,7 @@ async def test_an_error_of_our_own_in_the_poll_never_ends_the_program() -> None:
     async with dashboard(store, size=(120, 30)) as opened:
         store.failure = ZeroDivisionError("of our own making")
         opened.app.poller.refresh()
-        await opened.until(lambda: "the dashboard stumbled: ZeroDivisionError" in opened.text)
+        await opened.until(lambda: "the dashboard failed: ZeroDivisionError" in opened.text)
         store.heal()
         await opened.press("r")
         await opened.until(lambda: opened.app.lost is None)

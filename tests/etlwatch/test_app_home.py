@@ -89,9 +89,9 @@ async def test_a_window_shrunk_to_almost_nothing_and_back_shows_the_same() -> No
 
 
 async def test_an_empty_store_says_what_would_fill_it() -> None:
-    async with dashboard(FakeStore(), size=(120, 30)) as opened:
+    async with dashboard(FakeStore()) as opened:
         assert "No runs yet." in opened.text
-        assert "no runs yet: a job that imports tracking_core appears here by itself" in opened.text
+        assert "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`" in opened.text
         for key in ("j", "enter", "greater_than_sign", "I", "w", "y", "space", "g", "G"):
             await opened.press(key)
         assert isinstance(opened.app.screen, HomeScreen)
@@ -349,4 +349,4 @@ async def test_the_demo_begins_with_its_shortest_window_and_sends_nobody_to_the_
         assert "etlwatch demo" not in opened.text
     async with dashboard(FakeStore(), size=(120, 30)) as opened:
         assert opened.app.window.name == "1h"
-        assert "`etlwatch demo` shows some" in opened.text
+        assert "try `etlwatch demo`" in opened.text

@@ -242,7 +242,7 @@ def test_another_open_run_never_shows_the_details_of_the_last() -> None:
         (SchemaMissing("no tables; run etlwatch init"), "no tables", True),
         (SchemaNewer("version 9"), "newer tables", True),
         (ConfigurationError("no such scheme"), "cannot be opened", True),
-        (KeyError("x"), "the dashboard stumbled", False),
+        (KeyError("x"), "the dashboard failed", False),
     ],
 )
 def test_a_failure_is_described_in_a_few_words_and_one_line(error: Exception, what: str, hopeless: bool) -> None:

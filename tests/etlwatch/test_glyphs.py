@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from etlwatch.commands import GROUPS
 from etlwatch.text.glyphs import ASCII, UNICODE, glyphs_for
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import fit, join, merge, plain_text
@@ -22,6 +23,11 @@ def test_the_sets_know_the_same_states():
     assert UNICODE.states.keys() == ASCII.states.keys()
     assert "".join(UNICODE.state(word) for word in ("running", "slow", "stalled", "lost", "failed")) == "●▲║?×"
     assert "".join(ASCII.state(word) for word in ("terminated", "abandoned", "completed", "invented")) == "#o+?"
+
+
+def test_the_keys_of_all_commands_have_an_ascii_form():
+    keys = {key for group in GROUPS.values() for command in group for key in command.shown.split()}
+    assert {key for key in keys if "?" in ASCII.text(key)} == {"?"}
 
 
 def test_our_own_words_have_an_ascii_form_of_the_same_width():

@@ -8,8 +8,8 @@
 Textual sends whole spans of lines: 60 changed cells a second are some 7 kB, here 0.8 kB. The seam is `App._display`,
 through which the updates of every screen pass, modal ones and the command palette included; replacing each screen's
 `_compositor` instead would miss those that Textual pushes itself. The private names used, Textual 8.2: `App._display`,
-`_batch_count`, `_driver`, `_previous_cursor_position`, `_sync_available`, the fields of `LayoutUpdate` and
-`ChopsUpdate`, and the cache of `StylesCache.get_inner_outer`.
+`_fatal_error`, `_exit_renderables`, `_close_messages_no_wait`, `_batch_count`, `_driver`, `_previous_cursor_position`,
+`_sync_available`, the fields of `LayoutUpdate` and `ChopsUpdate`, and the cache of `StylesCache.get_inner_outer`.
 
 What the terminal holds is forgotten (and drawn whole) when it is resized, when the program comes back from ctrl+z, and
 on `repaint()`.
@@ -104,6 +104,16 @@ class CellDiffing(App[Any]):
         # The first event only reports the size: the frame drawn before this app is still valid.
         if self._bytes_sent or tuple(event.size) != self._shadow.size:
             self.repaint()
+
+    def _fatal_error(self) -> None:
+        """Report a crash without the values of variables, which may hold a password."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        self.bell()
+        report = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
+        self._close_messages_no_wait()
 
     def _display(self, screen: Any, renderable: Any) -> None:
         """Send an update as differences; anything but a plain update of the whole terminal is left to Textual."""
