@@ -101,8 +101,8 @@ class Watch:
     open_run: int | None = None
     """The run whose details are shown."""
 
-    in_hand: int | None = None
-    """The run under the cursor of which it is asked which of its errors are new; None where it has none."""
+    run_of_kinds: int | None = None
+    """The run under the cursor, whose errors are checked for new kinds; None if it has no errors."""
 
     job: str | None = None
     """The only job whose newest runs are listed; None for all."""
@@ -188,7 +188,7 @@ class Gatherer:
                 rates=self._rates(reader, cache.living, now_s),
                 last_errors=cache.last_errors,
                 new_errors=self._error_kinds.new_among(reader, listed.runs, cache.last_errors, now_s),
-                kinds=self._kinds(reader, listed.runs, watch.in_hand, now_s),
+                kinds=self._kinds(reader, listed.runs, watch.run_of_kinds, now_s),
                 endpoints=cache.endpoints if watch.endpoints else {},
                 fleet=self._read_fleet(reader, watch, now_s),
                 switches=tuple(reader.switches()),

@@ -82,12 +82,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         settings: Settings | None = None,
         *,
         label: str = "",
-        beginning: Startup | None = None,
+        startup: Startup | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the dashboard; `open_store` is called in the poller's thread, after the first frame.
 
-        `beginning` is the first frame and the running poller, which the app takes over.
+        `startup` is the first frame and the running poller, which the app takes over.
         """
         self.settings = settings or Settings()
         super().__init__(
@@ -121,13 +121,13 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self._drawn_at = 0.0
         self._measured = (monotonic(), 0)
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        self.beginning = beginning
-        if beginning is not None:
-            self.poller = beginning.poller
-            self.take_over(beginning.opening.shadow)
-            if isinstance(beginning.last, Read):
+        self.startup = startup
+        if startup is not None:
+            self.poller = startup.poller
+            self.take_over(startup.opening.shadow)
+            if isinstance(startup.last, Read):
                 # So that the widgets' first frame equals the one on the terminal.
-                self.latest = self.shown = beginning.last.snapshot
+                self.latest = self.shown = startup.last.snapshot
         else:
             self.poller = Poller(
                 open_store,
@@ -178,10 +178,10 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.set_keymap(textual_keymap(self.settings.keymap))
         for notice in self.settings.notices:
             self.show_message(notice, severity="warning")
-        if self.beginning is None:
+        if self.startup is None:
             self.call_after_refresh(self.poller.start)
         else:
-            last = self.beginning.answers_to(self._deliver)
+            last = self.startup.answers_to(self._deliver)
             if last is not None:
                 self._deliver(last)
         self.set_interval(1.0, self._tick)

@@ -113,13 +113,13 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
             frame = draw_first(opening, settings, location)
             # Loading creates no garbage, and collecting takes a twentieth of the start.
             gc.disable()
-            beginning = Startup(opening, frame, open_store)
-            beginning.wait(FIRST_ANSWER_S)
+            startup = Startup(opening, frame, open_store)
+            startup.wait(FIRST_ANSWER_S)
             # asyncio, which Textual imports, loads it for connections that the dashboard never opens: 4 MB.
             with without_module("ssl"):
                 from etlwatch.tui.app import STORE_STATUS, EtlwatchApp
 
-            app = EtlwatchApp(open_store, settings, label=frame.label, beginning=beginning)
+            app = EtlwatchApp(open_store, settings, label=frame.label, startup=startup)
             # Loaded modules stay: without them the collector is faster, and frees closed screens sooner.
             gc.freeze()
             gc.enable()

@@ -69,7 +69,7 @@ def test_a_poll_asks_of_nobody_unless_something_failed_or_is_under_the_cursor() 
     reader = full.reader(1)
     assert gatherer.read(reader, Watch()).kinds == {}  # type: ignore[arg-type]
     assert full.asked["error_groups_named"] == 0
-    assert list(gatherer.read(reader, Watch(in_hand=RUN.run_id)).kinds) == [RUN.run_id]  # type: ignore[arg-type]
+    assert list(gatherer.read(reader, Watch(run_of_kinds=RUN.run_id)).kinds) == [RUN.run_id]  # type: ignore[arg-type]
 
 
 def test_what_a_run_failed_with_is_new_until_another_run_has_had_it() -> None:
@@ -95,7 +95,7 @@ def test_at_a_past_moment_an_error_is_as_new_as_it_was_then() -> None:
     later = make_run("ads", minutes_ago=2, number=3, errors=1)
     full.runs.append(later)
     full.error_list.append(make_error(later, 9, at=NOW - timedelta(minutes=1), fingerprint="ads"))
-    seen = read_as_of(full.reader(1), Watch(in_hand=FAILED.run_id), NOW - timedelta(minutes=35))  # type: ignore[arg-type]
+    seen = read_as_of(full.reader(1), Watch(run_of_kinds=FAILED.run_id), NOW - timedelta(minutes=35))  # type: ignore[arg-type]
     assert seen.new_errors == {FAILED.run_id}
     assert [kind.all_runs for kind in seen.kinds[FAILED.run_id]] == [1]
 

@@ -116,7 +116,7 @@ class HomeScreen(ListScreen[RunRow]):
             super().watched(),
             columns=self._layout.chart_columns if self._layout else 0,
             endpoints=bool(self.filter.endpoints),
-            in_hand=self.dashboard.poller.watch.in_hand,
+            run_of_kinds=self.dashboard.poller.watch.run_of_kinds,
         )
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
@@ -261,7 +261,7 @@ class HomeScreen(ListScreen[RunRow]):
         """Draw the pane of the run under the cursor, and list older runs when it is the last."""
         super().draw_pane()
         self._ask_for_more()
-        if self._kinds_run != self.dashboard.poller.watch.in_hand and self._asking is None:
+        if self._kinds_run != self.dashboard.poller.watch.run_of_kinds and self._asking is None:
             self._asking = self.set_timer(REST_S, self._ask_for_kinds)
 
     @property
@@ -273,8 +273,8 @@ class HomeScreen(ListScreen[RunRow]):
     def _ask_for_kinds(self) -> None:
         self._asking = None
         poller = self.dashboard.poller
-        if self.app.screen is self and poller.watch.in_hand != self._kinds_run:
-            poller.watch = replace(poller.watch, in_hand=self._kinds_run)
+        if self.app.screen is self and poller.watch.run_of_kinds != self._kinds_run:
+            poller.watch = replace(poller.watch, run_of_kinds=self._kinds_run)
 
     def _ask_for_more(self) -> None:
         """List more runs when the cursor reaches the last one."""

@@ -35,8 +35,8 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take over the terminal; after a first frame it is on the alternate screen already."""
-        beginning = getattr(self._app, "beginning", None)
-        opening: Opening | None = beginning.opening if beginning is not None else None
+        startup = getattr(self._app, "startup", None)
+        opening: Opening | None = startup.opening if startup is not None else None
         if opening is None or not opening.holds:
             super().start_application_mode()  # type: ignore[no-untyped-call]
             return
