@@ -168,7 +168,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             ),
         ),
         Field(
-            key="start", heading="start", width=(0, 5), gap=(1, 1, 2), data="started_at",
+            key="start", heading="start", width=(0, 5), gap=(1, 1, 1, 2), data="started_at",
             value=lambda row: row.run.started_at,
             cell=lambda row, context: text(started(row.run.started_at, context.now, context.zone), "dim"),
             command=InCommand(
@@ -185,7 +185,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             data="duration_s", data_value=lambda row: round(row.run.duration_s, 3), command=InCommand(),
         ),
         Field(
-            key="req", heading="req", width=(0, 0, 5), align="right",
+            key="req", heading="req", width=(0, 0, 0, 5), align="right",
             value=lambda row: row.run.requests, cell=lambda row, _: text(count(row.run.requests, blank_zero=True)),
             filter="req requests", parse=parse_number, data="requests",
             command=exact_number(lambda row: row.run.requests, leaves=4),
@@ -237,10 +237,10 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             cell=lambda row, context: text(context.glyphs.text(ratio(row.ratio, only_above=True)), "amber"),
         ),
         Field(
-            key="phase", heading="phase", width=10, gap=(1, 1, 2), ascending=True, cell=_phase,
+            key="phase", heading="phase", width=10, gap=(1, 1, 1, 2), ascending=True, cell=_phase,
             value=lambda row: row.phase.name if row.phase else None,
         ),
-        Field(key="progress", width=(0, 0, 6), gap=1, cell=_progress),
+        Field(key="progress", width=(0, 0, 0, 6), gap=1, cell=_progress),
         Field(
             key="done", heading="done", width=4, gap=1, align="right", cell=_done,
             value=lambda row: row.phase.share if row.phase else None,
@@ -251,11 +251,11 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             cell=lambda row, context: text(context.glyphs.text(eta_words(row.eta, context.now, context.zone))),
         ),
         Field(
-            key="rate", heading="req/s", width=(0, 5), align="right", cell=_rate,
+            key="rate", heading="req/s", width=(0, 5, 0, 5), align="right", cell=_rate,
             value=lambda row: row.rates.requests if row.rates else None,
         ),
         Field(
-            key="err", heading="err", width=4, gap=(1, 1, 2), align="right", value=lambda row: row.trouble,
+            key="err", heading="err", width=4, gap=(1, 1, 1, 2), align="right", value=lambda row: row.trouble,
             cell=lambda row, _: text(
                 count(row.trouble, blank_zero=True), "red" if row.verdict.state == "failed" else "plain",
             ),
@@ -266,7 +266,8 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             value=lambda row: row.percentiles.p95 if row.percentiles else None,
         ),
         Field(
-            key="note", heading="note", width=(0, 0, 22), grow=2, least=LEAST_NOTE, ascending=True,
+            key="note", heading="note", width=(0, 0, LEAST_NOTE, 22), grow=(0, 0, 1, 2), least=LEAST_NOTE,
+            ascending=True,
             value=lambda row: row.verdict.note or None,
             cell=lambda row, _: text(safe(row.verdict.note), row.verdict.tone if row.verdict.needs_you else "dim"),
             command=InCommand(text=lambda row, _: notes_of(row.run), shrinks_to=16, leaves=2),
@@ -274,7 +275,8 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
     ],
     screen="state job start time bar ratio phase progress done eta req rate items err p95 note",
     command="id state job start time req items failed throttled errors note",
-    margin=(3, 2, 1),
+    margin=(3, 2, 1, 1),
+    layouts=(0, 120, 130, 160),
     need=_by_need,
     states=tuple(RANKS),
     states_of=_states,

@@ -100,6 +100,13 @@ async def test_growing_columns_take_what_is_left_over():
         assert sum(at.width for at in placed(layout, width + 31)) - sum(natural.values()) == 31
 
 
+def test_between_the_drawn_layouts_the_note_is_kept_longer_than_the_rate():
+    shown = {width: {at.column.key for at in placed(RUNS.layout(width), width)} for width in (129, 130, 159, 160)}
+    assert [("note" in shown[width], "rate" in shown[width]) for width in shown] == [
+        (False, True), (True, False), (True, False), (True, True),
+    ]  # fmt: skip
+
+
 def test_a_narrow_terminal_cuts_columns_at_its_edge():
     assert [(at.column.key, at.width) for at in placed(COLUMNS, 14)] == [("state", 6), ("name", 4)]
     assert placed(COLUMNS, 2) == ()
