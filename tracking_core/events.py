@@ -24,30 +24,6 @@ from tracking_core.requests import (
     tally,
 )
 
-__all__ = [
-    "SERIES_COARSE_S",
-    "SERIES_FINE_AGE_S",
-    "SERIES_FINE_S",
-    "Batch",
-    "CellKey",
-    "CountedSource",
-    "Hello",
-    "LedgerEntry",
-    "PhaseChange",
-    "RaisedError",
-    "Receipt",
-    "RequestColumns",
-    "RequestRow",
-    "RunEnd",
-    "RunStart",
-    "Tally",
-    "cell_of",
-    "less",
-    "series_slot",
-    "tally",
-]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart:
     """A run as it began: enough to make its row, so that it does not matter which event arrives first."""

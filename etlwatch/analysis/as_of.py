@@ -17,8 +17,6 @@ from tracking_core.dataclass import dataclass, field, fields, replace
 from tracking_core.liveness import liveness_of
 from tracking_core.records import Phase, PhaseSample, PhaseStatus, Run, RunStatus, SeriesCell, Traffic
 
-__all__ = ["RunAsOf", "Stored", "just_after", "last_progress", "phases_as_of", "run_as_of", "unknown_of"]
-
 KEPT_FOR_WHOLE_RUNS: Final[Mapping[str, str]] = {
     "endpoints": "not known for then: requests by endpoint are kept for whole runs only",
     "delivery": "not known for then: the ledger is kept for whole runs only",

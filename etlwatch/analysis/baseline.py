@@ -12,19 +12,6 @@ from tracking_core import histogram
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
 
-__all__ = [
-    "MINIMUM_RUNS",
-    "MOST_RUNS",
-    "NO_BASELINE",
-    "JobBaseline",
-    "PhaseBaseline",
-    "Usual",
-    "baseline_of",
-    "baselines_of_listed",
-    "quantile",
-    "usual_of",
-]
-
 MOST_RUNS: Final = 30
 """Completed runs that make a baseline, the newest."""
 

@@ -16,8 +16,6 @@ from etlwatch.text.safe import clip, safe
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 
-__all__ = ["Change", "Meanwhile", "Watching", "changes_since"]
-
 _RED = ("lost", "failed")
 
 

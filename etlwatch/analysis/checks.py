@@ -24,23 +24,6 @@ from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import Run, RunOutline, RunStatus, Switch
 
-__all__ = [
-    "CHECKED",
-    "FIGURES",
-    "OF_ONE_JOB",
-    "PROBLEMS",
-    "CheckResult",
-    "JobCheck",
-    "Level",
-    "Range",
-    "Rules",
-    "check_fleet",
-    "check_job",
-    "parse_range",
-    "unknown_line",
-]
-
-
 FORMS: Final = "10 (alert outside 0 to 10), 10: (below 10), ~:10 (above 10), 10:20 (outside), @10:20 (inside)"
 
 

@@ -21,8 +21,6 @@ from etlwatch.text.numbers import duration_ms
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
-__all__ = ["Comparison", "compare_runs"]
-
 OUTSIDE: Final = "outside phases"
 
 

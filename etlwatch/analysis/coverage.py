@@ -14,9 +14,6 @@ from etlwatch.text.numbers import count
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Page
 
-__all__ = ["Coverage", "coverage_of", "coverage_words"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """The pages of one endpoint."""

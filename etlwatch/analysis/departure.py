@@ -16,8 +16,6 @@ from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass
 from tracking_core.records import SeriesCell
 
-__all__ = ["CALM_S", "Departure", "departure_of", "last_stretch"]
-
 MINUTE_S: Final = 60
 LEAST_REQUESTS: Final = 5
 """Minutes with fewer requests have no meaningful percentile."""

@@ -13,18 +13,6 @@ from tracking_core import histogram
 from tracking_core.dataclass import dataclass
 from tracking_core.records import EndpointTotals, ErrorRecord, Run, RunStatus
 
-__all__ = [
-    "Difference",
-    "Kind",
-    "Unit",
-    "counts",
-    "endpoint_figures",
-    "error_kinds",
-    "is_live",
-    "number_difference",
-    "origins",
-]
-
 Kind: TypeAlias = Literal["phase", "endpoint", "run", "error", "source", "origin"]
 Unit: TypeAlias = Literal["s", "ms", "count", "rate", "share", "mb", "text"]
 

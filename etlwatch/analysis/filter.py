@@ -20,18 +20,6 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from etlwatch.text.moments import MomentError, parse_moment, parse_seconds
 from tracking_core.dataclass import dataclass
 
-__all__ = [
-    "Filter",
-    "FilterError",
-    "FilterField",
-    "Grammar",
-    "fits_job",
-    "like",
-    "matches_job",
-    "parse_duration",
-    "parse_number",
-]
-
 Row = TypeVar("Row")
 
 Predicate: TypeAlias = Callable[[Row, datetime], bool]

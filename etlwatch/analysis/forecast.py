@@ -14,8 +14,6 @@ from etlwatch.text.numbers import clock, moment
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
-__all__ = ["Eta", "done_share", "estimate", "eta_words", "rest_of_phase"]
-
 _LEAST_SHARE = 0.02
 """Below this share done, a phase's own rate says nothing yet."""
 

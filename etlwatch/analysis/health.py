@@ -24,20 +24,6 @@ from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
-__all__ = [
-    "RECENT_S",
-    "Doubt",
-    "Finding",
-    "Health",
-    "findings",
-    "health_of_runs",
-    "is_slow",
-    "latest_progress",
-    "may_be_stalled",
-    "may_be_throttled",
-    "stands",
-]
-
 RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
 

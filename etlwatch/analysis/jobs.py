@@ -16,11 +16,6 @@ from etlwatch.analysis.states import BEHIND, RANKS
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 
-__all__ = [
-    "RUNS_SHOWN", "JobCounts", "JobHistory", "JobRow", "build_job", "count_jobs", "history_of",
-    "turn_of",
-]  # fmt: skip
-
 RUNS_SHOWN: Final = 30
 """How many of a job's last runs are looked at."""
 

@@ -15,8 +15,6 @@ from tracking_core.dataclass import dataclass
 from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import Run, RunStatus
 
-__all__ = ["LEAST_OUTAGE", "Outage", "allowed_silence", "host_is_up", "latest_beats", "outage_of"]
-
 LEAST_OUTAGE: Final = 3
 """Fewer runs lost at once are so many lost runs."""
 

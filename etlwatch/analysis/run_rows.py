@@ -19,9 +19,6 @@ from tracking_core.states import SUCCESSFUL_PHASES
 if TYPE_CHECKING:
     from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 
-__all__ = ["PhaseNow", "RunRow", "build_rows", "phase_now", "share_done"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseNow:
     """Where a run stands among its phases."""

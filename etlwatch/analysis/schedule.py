@@ -14,8 +14,6 @@ from typing import Final
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from tracking_core.dataclass import dataclass
 
-__all__ = ["LOOKED_AT", "Expected", "Rhythm", "Slot", "next_after", "rhythm_of"]
-
 LOOKED_AT: Final = 30
 """Beginnings that a rhythm is found in, the newest ones."""
 

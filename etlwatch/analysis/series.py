@@ -17,8 +17,6 @@ from tracking_core.dataclass import dataclass, field
 from tracking_core.histogram import percentile, unpack
 from tracking_core.records import SeriesCell
 
-__all__ = ["WINDOWS", "Column", "Grid", "Window", "columns_of", "grid_of", "latest", "percentiles_of", "window_called"]
-
 SETTLE_S: Final = 2
 """A bucket is asked for this long after its end, since jobs deliver within a second."""
 

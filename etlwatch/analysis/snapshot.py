@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from etlwatch.analysis.errors import ErrorKind
     from etlwatch.analysis.jobs import JobHistory
 
-__all__ = [
-    "ErrorsBoard",
-    "FleetSeries",
-    "JobsBoard",
-    "Percentiles",
-    "Rates",
-    "RunDetails",
-    "RunsBoard",
-    "Snapshot",
-]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
     """Request durations in milliseconds, within 5 %."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BEHIND", "DERIVED", "LIVING", "RANKS", "STATES"]
-
 BEHIND: Final = ("stalled", "throttled", "slow")
 """States of a run that lives and is late, gravest first."""
 

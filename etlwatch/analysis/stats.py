@@ -15,8 +15,6 @@ from etlwatch.analysis.series import Column, columns_of, latest
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunOutline, RunStatus, SeriesCell
 
-__all__ = ["INTERVALS_S", "JobStats", "Stats", "interval_of", "job_stats", "stats_of"]
-
 INTERVALS_S: Final = (10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800)
 MOST_INTERVALS: Final = 24
 

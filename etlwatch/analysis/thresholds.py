@@ -9,9 +9,6 @@ from typing import Final
 
 from tracking_core.dataclass import dataclass
 
-__all__ = ["DEFAULT_THRESHOLDS", "Thresholds"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """How far from usual is too far; the configuration file may change it."""

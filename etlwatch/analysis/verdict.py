@@ -13,9 +13,6 @@ from etlwatch.text.numbers import span
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
-__all__ = ["Verdict", "last_line", "made_good", "verdict_of"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a run is shown as."""

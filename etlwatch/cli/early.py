@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from etlwatch.config.settings import Settings
     from tracking_core.config import StoreLocation
 
-__all__ = ["Dashboard", "flags_of", "opened_early"]
-
-
 class Dashboard(Protocol):
     """The dashboard as a command opens it; `etlwatch.__main__` provides it."""
 

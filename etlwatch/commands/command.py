@@ -15,9 +15,6 @@ from tracking_core.dataclass import dataclass, replace
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
-__all__ = ["Command", "bindings_of", "command", "footer_of", "key_of", "remapped", "textual_keymap"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One command of the dashboard: its key, its action and its texts."""

@@ -7,8 +7,6 @@ from typing import Final
 from etlwatch.commands.command import command
 from etlwatch.commands.screens import OPENERS
 
-__all__ = ["APP_COMMANDS", "MOVE_COMMANDS"]
-
 # fmt: off
 APP_COMMANDS: Final = (
     command("app.pause", "p", "app.pause", title="Pause the display",

@@ -10,8 +10,6 @@ from typing import Final
 
 from etlwatch.commands.command import Command, command
 
-__all__ = ["OPENERS", "SCREEN_COMMANDS"]
-
 # fmt: off
 OPENERS: Final = (
     command("app.jobs", "J", "app.show_screen('jobs')", title="Jobs",

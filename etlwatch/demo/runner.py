@@ -22,8 +22,6 @@ from etlwatch.demo.processes import Child, Children
 from tracking_core.config import resolve
 from tracking_core.dataclass import dataclass
 
-__all__ = ["LiveDemo", "default_demo_dsn", "prepare", "run_once"]
-
 RUN_ONCE_DEADLINE_S = 36.0
 _POLL_S = 0.2
 

@@ -17,8 +17,6 @@ from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.numbers import Number, count
 from etlwatch.text.spans import Spans, merge
 
-__all__ = ["BAR_CELLS", "PROGRESS_CELLS", "duration_bar", "is_over", "progress_bar", "runs_so_far"]
-
 BAR_CELLS: Final = 9
 MARK_CELL: Final = 4
 PROGRESS_CELLS: Final = 6

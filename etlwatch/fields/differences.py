@@ -25,8 +25,6 @@ from etlwatch.text.numbers import (
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 
-__all__ = ["DIFFERENCES", "difference_text", "is_worse", "name_text", "value_text"]
-
 MEGABYTE: Final = 1_048_576
 _FINE_S: Final = 600.0
 """Differences below this are written to the second."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from etlwatch.analysis.errors import ErrorKind, ErrorsOfKind
     from tracking_core.records import ErrorRecord
 
-__all__ = ["ERRORS", "GROUPS", "KINDS", "ErrorRow", "known_text", "number_text", "runs_text", "success_text"]
-
 LEAST_MESSAGE: Final = (16, 30)
 """Cells that a message needs to be useful."""
 

@@ -26,11 +26,6 @@ from etlwatch.text.safe import Align
 from etlwatch.text.spans import Spans, plain_text
 from tracking_core.dataclass import dataclass
 
-__all__ = [
-    "NEED", "Field", "FieldList", "InCommand", "Order", "data_field", "data_fields", "exact_number", "iso_time",
-    "rounded", "text",
-]  # fmt: skip
-
 NEED: Final = "state"
 """The name of the order of need; the runs have a column of that name."""
 

@@ -22,8 +22,6 @@ from tracking_core.records import RunStatus
 if TYPE_CHECKING:
     from etlwatch.analysis.jobs import JobRow
 
-__all__ = ["JOBS", "day_text", "next_spans", "strip_of"]
-
 _POOR: Final = 0.9
 """A success rate at or below this is remarkable."""
 

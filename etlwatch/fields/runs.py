@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from etlwatch.analysis.filter import Filter
     from tracking_core.records import Run
 
-__all__ = ["RUNS", "notes_of", "row_of", "row_role", "run_data", "run_passes", "state_spans"]
-
 LEAST_NOTE: Final = 16
 """Cells that a note needs to be useful."""
 

@@ -27,8 +27,6 @@ from tracking_core.records import AuditEntry, ErrorRecord, RequestRecord, Run, S
 from tracking_core.store.base import Reader
 from tracking_core.store.sqlite.archive import SqliteArchive, TextKept
 
-__all__ = ["Bundled", "bundle_run", "file_name", "location_of", "size_words"]
-
 PAGE: Final = 10_000
 """Requests that are read and written at a time."""
 

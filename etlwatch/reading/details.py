@@ -21,8 +21,6 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["ERRORS_COMPARED", "MOST_ERRORS", "RunDetailsCache", "RunReport", "last_success", "read_report", "read_side"]
-
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""
 

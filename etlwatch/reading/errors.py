@@ -15,8 +15,6 @@ from tracking_core.dataclass import dataclass, field
 from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["ERRORS_OF_RUN", "MOST_KINDS", "ErrorKindCache", "kinds_of_errors", "read_kinds", "read_kinds_of_run"]
-
 MOST_KINDS: Final = 300
 """Kinds of errors that a screen lists."""
 

@@ -16,8 +16,6 @@ from etlwatch.reading.health import HealthReader
 from tracking_core.records import ErrorRecord, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["ErrorFollower", "RunFollower"]
-
 PAGE: Final = 200
 MOST_ERRORS: Final = 10_000
 """Errors read at one look, since their texts are long; of more the oldest are passed over, and `cut` is set."""

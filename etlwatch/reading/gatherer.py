@@ -35,8 +35,6 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["AskedBoard", "AskedErrors", "AskedJobs", "AskedRuns", "Gatherer", "Question", "Watch"]
-
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""
 

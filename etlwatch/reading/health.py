@@ -20,8 +20,6 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
 
-__all__ = ["HealthReader", "read_baseline", "read_baselines", "read_health_of_run"]
-
 TRAFFIC_S: Final = 3_600
 """How far back a run's own series is read: a throttling that began earlier is shown as beginning there."""
 

@@ -20,8 +20,6 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = ["MOST_JOBS", "JobHistoryCache", "jobs_named", "read_histories", "read_job_checks", "read_rows"]
-
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""
 

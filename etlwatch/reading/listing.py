@@ -20,18 +20,6 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
 from tracking_core.store.base import Reader
 
-__all__ = [
-    "ENDPOINTS_A_POLL",
-    "ERRORS_A_POLL",
-    "FIRST_PAGE",
-    "MOST_LISTED",
-    "MOST_LIVE",
-    "MOST_OF_JOB",
-    "OLDER_PAGE",
-    "ListedRunCache",
-    "Listing",
-]
-
 FIRST_PAGE: Final = 200
 """Newest runs that every poll reads."""
 

@@ -45,8 +45,6 @@ from tracking_core.records import (
 )
 from tracking_core.store.base import Reader
 
-__all__ = ["PastReader", "reader_as_of", "traffic_known_until"]
-
 ALIVE_FOR: Final = timedelta(days=7)
 """How long before the moment a run may have begun that is found to have lived and has ended since."""
 

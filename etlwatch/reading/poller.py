@@ -30,8 +30,6 @@ from tracking_core.errors import (
 )
 from tracking_core.store.base import Reader, Store
 
-__all__ = ["Backoff", "Lost", "Poller", "Read", "describe_failure"]
-
 DEADLINE_S = 5.0
 """What connecting and each question may take, seconds."""
 

@@ -18,8 +18,6 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import Run
 from tracking_core.store.base import Reader
 
-__all__ = ["RunQuery", "asked_for", "find_runs"]
-
 PAGE: Final = 500
 """Runs read at a time."""
 

@@ -15,8 +15,6 @@ from etlwatch.analysis.stats import Stats, job_stats, stats_of
 from tracking_core.records import Run, RunOutline
 from tracking_core.store.base import Reader
 
-__all__ = ["read_stats"]
-
 FINEST_S: Final = 10
 
 

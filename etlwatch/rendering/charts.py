@@ -18,25 +18,6 @@ from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from tracking_core.dataclass import dataclass, replace
 
-__all__ = [
-    "LABEL_CELLS",
-    "Chart",
-    "Spark",
-    "TimeScale",
-    "chart_lines",
-    "count_label",
-    "millis_label",
-    "moved",
-    "nice_top",
-    "place_of",
-    "plot_columns",
-    "share_label",
-    "spark_lines",
-    "times_line",
-    "top_over",
-    "with_line",
-]
-
 LABEL_CELLS: Final = 4
 """Cells of the y labels, and one more between them and the plot."""
 

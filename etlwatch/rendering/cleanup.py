@@ -17,22 +17,6 @@ from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass
 from tracking_core.records import CleanupJob, CleanupPlan
 
-__all__ = [
-    "PRESETS",
-    "CleanupPreview",
-    "PlanChanged",
-    "Removed",
-    "days_line",
-    "outcome_lines",
-    "plan_change_text",
-    "plan_lines",
-    "progress_lines",
-    "removal_text",
-    "runs_text",
-    "weeks_left_text",
-    "weeks_text",
-]
-
 PRESETS: Final = (7, 30, 90, 365)
 """Days offered by one key."""
 

@@ -11,9 +11,6 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, fit
 from tracking_core.dataclass import dataclass
 
-__all__ = ["Failed", "NotClosed", "closing_lines"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """Why something could not be done."""

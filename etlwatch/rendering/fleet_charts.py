@@ -15,9 +15,6 @@ from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, rate, sha
 from etlwatch.text.spans import Span, Spans, spans_width
 from tracking_core.dataclass import dataclass
 
-__all__ = ["FleetCharts", "fleet_charts", "fleet_sparks"]
-
-
 FIGURES_COVER_S: Final = 60
 LEAST_MS: Final = 100.0
 LEAST_SHARE: Final = 0.1

@@ -11,9 +11,6 @@ from etlwatch.rendering.charts import TimeScale, with_line
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.spans import Span, Spans, merge
 
-__all__ = ["phase_row", "tick_row", "with_now"]
-
-
 def phase_row(
     scale: TimeScale,
     *,

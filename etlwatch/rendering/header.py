@@ -15,16 +15,6 @@ from tracking_core.dataclass import dataclass
 if TYPE_CHECKING:
     from tracking_core.records import Switch
 
-__all__ = [
-    "Freshness",
-    "bundle_parts",
-    "freshness_parts",
-    "looking_back_parts",
-    "name_parts",
-    "short_label",
-    "tracking_part",
-]
-
 LABEL_CELLS = 28
 NAME_ROLES = {"red": "red bold", "amber": "amber bold", "blue": "blue", "none": "blue"}
 """The role of the store's name for its target's colour."""

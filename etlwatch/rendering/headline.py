@@ -19,20 +19,6 @@ from etlwatch.text.spans import Spans, spans_width
 from tracking_core.dataclass import dataclass
 from tracking_core.records import RunStatus
 
-__all__ = [
-    "NO_RUNS",
-    "NO_RUNS_IN_DEMO",
-    "Counts",
-    "banner",
-    "count_states",
-    "fleet_line",
-    "headline",
-    "living_part",
-    "no_runs_text",
-    "outage_line",
-    "state_parts",
-]
-
 NO_RUNS: Final = "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`"
 NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
 

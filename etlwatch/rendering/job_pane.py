@@ -19,8 +19,6 @@ from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Span, Spans
 from tracking_core.records import Run, RunStatus
 
-__all__ = ["expected_text", "job_pane", "job_parts", "job_title", "jobs_headline", "last_run_text", "late_text"]
-
 NAME_CELLS: Final = 40
 BRIEF_NAME_CELLS: Final = 18
 """Cells of a job's name on line 2, so that what is the matter with it stays beside it."""

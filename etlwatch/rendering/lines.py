@@ -13,19 +13,6 @@ from etlwatch.text.safe import ELLIPSIS, cell_width, clip
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from tracking_core.dataclass import dataclass
 
-__all__ = [
-    "LABEL_CELLS",
-    "Key",
-    "Part",
-    "footer_line",
-    "labelled_lines",
-    "lay_out",
-    "rule_line",
-    "sentence_lines",
-    "wrap",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """A piece of a line that is shown whole or not at all."""

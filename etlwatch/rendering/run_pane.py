@@ -15,13 +15,6 @@ from etlwatch.text.numbers import ago, count, duration, moment, percent, rate, r
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Span, Spans, merge
 
-__all__ = [
-    "pane_lines",
-    "pane_title",
-    "state_span",
-]
-
-
 def state_span(row: RunRow, context: DisplayContext, after: str = "") -> Span:
     """Return a run's glyph and state in bold, with a text after them."""
     (words, role), *_ = state_spans(row, context.glyphs)

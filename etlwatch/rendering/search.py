@@ -13,8 +13,6 @@ from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, merge, plain_text
 from tracking_core.dataclass import dataclass
 
-__all__ = ["MOST_HITS", "Hit", "find_hits", "marked"]
-
 MOST_HITS = 1_000
 """The most places that are found: a single letter occurs tens of thousands of times."""
 

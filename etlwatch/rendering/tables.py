@@ -15,8 +15,6 @@ from etlwatch.text.safe import cell_width, clip
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from tracking_core.dataclass import dataclass, field
 
-__all__ = ["Cells", "Row", "cursor_spans", "header_spans", "row_spans"]
-
 Cells: TypeAlias = Mapping[str, Spans]
 
 

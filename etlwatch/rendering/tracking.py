@@ -17,18 +17,6 @@ from etlwatch.text.spans import Span, Spans, spans_width
 from tracking_core.dataclass import dataclass
 from tracking_core.records import AuditEntry, Run, Switch
 
-__all__ = [
-    "Scope",
-    "SwitchStates",
-    "audit_line",
-    "consequence",
-    "runs_lines",
-    "scope_cells",
-    "scope_columns",
-    "scopes",
-    "turned_text",
-]
-
 ALL_JOBS: Final = "all jobs"
 NAME_CELLS: Final = 40
 """A job's name within a sentence is cut to this; the table shows more of it."""

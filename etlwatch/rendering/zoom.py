@@ -20,20 +20,6 @@ from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, rate, sha
 from etlwatch.text.spans import Span, Spans
 from tracking_core.dataclass import dataclass, replace
 
-__all__ = [
-    "ZOOMED",
-    "Plot",
-    "Series",
-    "Zoom",
-    "fleet_zoom",
-    "legend",
-    "moment_spans",
-    "run_zoom",
-    "usual_levels",
-    "y_ticks",
-    "zoom_plot",
-]
-
 ZOOMED: Final = ("throughput", "latency", "not 2xx")
 """The charts, in the order in which they follow each other."""
 

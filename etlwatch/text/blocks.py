@@ -20,8 +20,6 @@ from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.spans import Span, Spans, merge
 from tracking_core.dataclass import dataclass
 
-__all__ = ["How", "Layer", "Value", "areas", "columns_of", "resample", "spark", "strip"]
-
 Value: TypeAlias = float | int | None
 How: TypeAlias = Literal["mean", "max"]
 

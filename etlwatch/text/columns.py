@@ -18,21 +18,6 @@ from etlwatch.text.safe import ELLIPSIS, Align
 from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass, replace
 
-__all__ = [
-    "GUTTER",
-    "KEEP",
-    "SPARK_LINES",
-    "Column",
-    "HomeLayout",
-    "Placed",
-    "TextColumn",
-    "headers",
-    "home_layout",
-    "laid_out",
-    "placed",
-    "widened",
-]
-
 Row = TypeVar("Row")
 
 KEEP: Final = 0

@@ -9,8 +9,6 @@ from typing import Final, Literal, TypeAlias
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from tracking_core.dataclass import dataclass
 
-__all__ = ["DisplayContext", "Tone", "role_of", "state_text", "state_tone", "urgent_role_of"]
-
 Tone: TypeAlias = Literal["", "red", "amber", "dim", "bold"]
 """The colour of a command's text."""
 

@@ -14,8 +14,6 @@ from typing import Final
 
 from tracking_core.dataclass import dataclass
 
-__all__ = ["ASCII", "UNICODE", "Glyphs", "glyphs_for"]
-
 # Our own punctuation and pictures in ASCII, each one cell for one cell.
 _ASCII_TEXT: Final = str.maketrans(
     {

@@ -12,8 +12,6 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-__all__ = ["ACCEPTED", "MomentError", "parse_moment", "parse_seconds", "parse_span", "stepped"]
-
 ACCEPTED: Final = "02:41, yesterday 03:00, Tue 02:10, -1h30m, 2026-10-24 03:12, now"
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _PART: Final = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|[wdhms])"

@@ -15,33 +15,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, SupportsFloat, TypeAlias
 
-__all__ = [
-    "MINUS",
-    "UNKNOWN",
-    "Number",
-    "ago",
-    "behind",
-    "bytes_",
-    "change",
-    "clock",
-    "count",
-    "duration",
-    "duration_ms",
-    "exact",
-    "local_time",
-    "moment",
-    "percent",
-    "rate",
-    "ratio",
-    "share",
-    "short_id",
-    "signed",
-    "span",
-    "stamp",
-    "started",
-    "zone_names",
-]
-
 Number: TypeAlias = SupportsFloat | None
 
 UNKNOWN: Final = "–"

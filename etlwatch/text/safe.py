@@ -17,8 +17,6 @@ from functools import cache
 from types import ModuleType
 from typing import Final, Literal
 
-__all__ = ["ELLIPSIS", "Align", "cell_width", "clip", "pad", "safe"]
-
 Align = Literal["left", "right", "center"]
 
 ELLIPSIS: Final = "…"

@@ -11,8 +11,6 @@ from typing import TypeAlias
 from etlwatch.text.glyphs import Glyphs
 from etlwatch.text.safe import ELLIPSIS, Align, cell_width, clip
 
-__all__ = ["Span", "Spans", "fit", "in_glyphs", "join", "merge", "plain_text", "spans_width"]
-
 Span: TypeAlias = tuple[str, str]
 Spans: TypeAlias = tuple[Span, ...]
 

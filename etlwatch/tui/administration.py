@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from etlwatch.reading.poller import Poller
     from tracking_core.store.base import Store
 
-__all__ = ["ControlledApp"]
-
-
 class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
     """The operations as a base class of the app, which has the attributes."""
 

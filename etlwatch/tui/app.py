@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from etlwatch.tui.start import Startup
     from tracking_core.store.base import Store
 
-__all__ = ["STORE_STATUS", "EtlwatchApp"]
-
 EXIT_S = 0.8
 """Seconds for an orderly end after the terminal was lost."""
 

@@ -14,8 +14,6 @@ from textual.app import App
 from etlwatch.text.safe import clip, safe
 from tracking_core.config import home_directory
 
-__all__ = ["MOST_BYTES", "Copying", "Selection", "clipboard_part", "clipboard_sequence", "copied_file"]
-
 MOST_BYTES: Final = 74_994
 """Bytes of text that fit the 100,000 characters of base64 which xterm, tmux and others take."""
 

@@ -17,9 +17,6 @@ from rich.style import Style
 
 from tracking_core.dataclass import dataclass
 
-__all__ = ["DARK", "LIGHT", "MONO", "SIXTEEN", "Palette", "color_system_of", "palette", "pick_theme", "role_style"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
     """What each colour and ground looks like in one theme, in Rich's style words."""

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from etlwatch.tui.view_state import ViewState
     from tracking_core.store.base import Store
 
-__all__ = ["Dashboard"]
-
-
 class Dashboard(Protocol):
     """The application as its screens and dialogs see it."""
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from etlwatch.analysis.snapshot import Snapshot
     from etlwatch.text.display import DisplayContext
 
-__all__ = ["FirstFrame", "Line"]
-
 Line: TypeAlias = tuple[Spans, str]
 """A line of the screen, and its ground."""
 

@@ -6,9 +6,6 @@ from textual.message import Message
 
 from etlwatch.reading.poller import Lost, Read
 
-__all__ = ["ConnectionLost", "SnapshotRead"]
-
-
 class SnapshotRead(Message):
     """A poll was answered."""
 

@@ -24,8 +24,6 @@ from etlwatch.tui.colours import color_system_of, role_style
 from etlwatch.tui.first_frame import Line
 from etlwatch.tui.terminal.cells import RESET, Shadow
 
-__all__ = ["ENTER", "Opening"]
-
 ENTER: Final = "\x1b[?1049h"
 """To the alternate screen."""
 

@@ -25,18 +25,6 @@ from tracking_core.store.base import Reader, Store
 if TYPE_CHECKING:
     from etlwatch.reading.bundle import Bundled
 
-__all__ = [
-    "OPERATION_S",
-    "STEP_S",
-    "actor",
-    "begin",
-    "close_run",
-    "read_cleanup",
-    "read_switches",
-    "remove",
-    "turn",
-]
-
 OPERATION_S: Final = 5.0
 """Seconds for connecting and for each read or small change."""
 

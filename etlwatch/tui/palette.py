@@ -13,8 +13,6 @@ from etlwatch.commands import APP_COMMANDS, Command, remapped
 from etlwatch.config.settings import Keymap
 from etlwatch.text.safe import clip, safe
 
-__all__ = ["CommandsProvider"]
-
 TITLE_CELLS = 40
 
 

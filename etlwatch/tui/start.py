@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from tracking_core.config import StoreLocation
     from tracking_core.store.base import Store
 
-__all__ = ["Startup", "draw_first", "run_dashboard"]
-
 FIRST_ANSWER_S: Final = 0.06
 """Seconds to wait for the first answer before Textual, which would slow it down, is loaded."""
 

@@ -12,9 +12,6 @@ from textual.theme import Theme
 
 from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, Palette
 
-__all__ = ["THEMES"]
-
-
 def _theme(colours: Palette, *, dark: bool) -> Theme:
     """Build Textual's theme of an RGB palette."""
     colour = {**colours.grounds, **colours.foregrounds}

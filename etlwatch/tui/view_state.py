@@ -19,8 +19,6 @@ from etlwatch.fields.field import Order
 from tracking_core.config import home_directory, make_private_directory
 from tracking_core.dataclass import dataclass, field
 
-__all__ = ["ViewState", "load_view_state", "save_view_state", "state_file"]
-
 MOST_BYTES: Final = 4_096
 
 

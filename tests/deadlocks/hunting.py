@@ -14,7 +14,8 @@ from unittest import mock
 from tests.store.stocking import Stock
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import StoreConflict, StoreError, StoreRefused
-from tracking_core.events import Batch, CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd, RunStart, tally
+from tracking_core.events import Batch, CountedSource, PhaseChange, RaisedError, RunEnd, RunStart
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Writer
 from tracking_core.store.postgres.inspection import PostgresInspection

@@ -7,7 +7,7 @@ from etlwatch.fields.bars import duration_bar, is_over, progress_bar
 from etlwatch.text import numbers
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.spans import Spans
-from etlwatch.tui.widgets.line_table import Row
+from etlwatch.rendering.tables import Row
 
 
 def picture(name: str) -> list[str]:

@@ -11,7 +11,8 @@ from etlwatch.text.glyphs import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.tui.colours import role_style
 from etlwatch.tui.theme import THEMES
-from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.rendering.tables import Row
 from tests.etlwatch.drawn import SLOW, drawn_rows, picture
 
 STATE = Column(key="state", header="state", width=6)

@@ -19,7 +19,8 @@ from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreUnavailable
-from tracking_core.events import Batch, RequestRow, RunEnd, tally
+from tracking_core.events import Batch, RunEnd
+from tracking_core.requests import RequestRow, tally
 from tracking_core.identity import format_run_id
 from tracking_core.store import open_store
 from tracking_core.store.base import Administration, Reader

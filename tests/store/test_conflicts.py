@@ -14,7 +14,8 @@ from tests.store.stocking import Stock
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import StoreConflict
-from tracking_core.events import Batch, RequestRow, tally
+from tracking_core.events import Batch
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Store
 

@@ -14,7 +14,8 @@ import pytest
 from tests.store.stocking import Stock
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
-from tracking_core.events import Batch, CountedSource, PhaseChange, Receipt, RequestRow, tally
+from tracking_core.events import Batch, CountedSource, PhaseChange, Receipt
+from tracking_core.requests import RequestRow, tally
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WRITER_ID = 4096

@@ -11,7 +11,8 @@ from tests.store.stocking import Stock
 from tests.support.peek import peek
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import StoreUnavailable
-from tracking_core.events import Batch, RequestRow, tally
+from tracking_core.events import Batch
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store.base import Writer
 from tracking_core.store.postgres.writer import PREPARE_FROM
 

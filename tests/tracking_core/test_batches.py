@@ -32,7 +32,8 @@ from tracking_core.delivery.batches import (
     without_detail,
     without_runs,
 )
-from tracking_core.events import Batch, CellKey, LedgerEntry, Tally, tally
+from tracking_core.events import Batch, LedgerEntry
+from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.store.parameters import add_up
 
 

@@ -10,18 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tracking_core.dataclass import replace
-from tracking_core.events import (
-    Batch,
-    CellKey,
-    CountedSource,
-    LedgerEntry,
-    PhaseChange,
-    RaisedError,
-    RequestRow,
-    Tally,
-    less,
-    tally,
-)
+from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError
+from tracking_core.requests import CellKey, RequestRow, Tally, less, tally
 
 MOST_CELLS = 5_000
 """Distinct (run, endpoint, time) that requests without detail are kept by; beyond it endpoints and times are joined."""

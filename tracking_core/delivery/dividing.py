@@ -12,7 +12,8 @@ from collections.abc import Callable
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.batches import events_in, events_of, loose_of, of_run, only_runs, parts_of
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import Batch, Receipt, tally
+from tracking_core.events import Batch, Receipt
+from tracking_core.requests import tally
 
 MOST_FAILURES = 40
 """Of so many refusals one batch is searched; what is left then waits as it is, in case nothing would be taken."""

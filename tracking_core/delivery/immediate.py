@@ -21,7 +21,8 @@ from tracking_core.delivery.rows import counted_source, phase_change, raised_err
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import Batch, CellKey, LedgerEntry, Receipt, RunStart, Tally, tally
+from tracking_core.events import Batch, LedgerEntry, Receipt, RunStart
+from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import renew_in_child

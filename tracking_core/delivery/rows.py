@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracking_core.delivery.run_registry import PhaseState, RunState
-from tracking_core.events import CountedSource, PhaseChange, RaisedError, RequestRow, RunEnd
+from tracking_core.events import CountedSource, PhaseChange, RaisedError, RunEnd
+from tracking_core.requests import RequestRow
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.requests import Columns
 from tracking_core.sanitize import (

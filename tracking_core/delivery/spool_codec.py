@@ -16,19 +16,8 @@ from typing import Any
 from tracking_core.dataclass import fields
 from tracking_core.delivery.pending_batch import MOST_REQUESTS, Numbered, PendingBatch, build
 from tracking_core.delivery.rows import clean_name
-from tracking_core.events import (
-    Batch,
-    CellKey,
-    CountedSource,
-    LedgerEntry,
-    PhaseChange,
-    RaisedError,
-    RequestRow,
-    RunEnd,
-    RunStart,
-    Tally,
-    tally,
-)
+from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, RunEnd, RunStart
+from tracking_core.requests import CellKey, RequestRow, Tally, tally
 from tracking_core.sanitize import clean_optional
 
 _RECORDS: dict[str, type[Any]] = {

@@ -13,21 +13,8 @@ from typing import Any, TypeAlias
 
 from tracking_core.dataclass import dataclass, field, fields
 from tracking_core.errors import StoreRefused
-from tracking_core.events import (
-    SERIES_FINE_S,
-    Batch,
-    CellKey,
-    PhaseChange,
-    RaisedError,
-    RequestColumns,
-    RequestRow,
-    RunEnd,
-    RunStart,
-    Tally,
-    less,
-    series_slot,
-    tally,
-)
+from tracking_core.requests import SERIES_FINE_S, CellKey, RequestColumns, RequestRow, Tally, less, series_slot, tally
+from tracking_core.events import Batch, PhaseChange, RaisedError, RunEnd, RunStart
 from tracking_core.histogram import pack
 
 SHARDS = 8

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracking_core.clock import from_microseconds, to_microseconds
-from tracking_core.events import Batch, RaisedError, RequestRow, RunStart
+from tracking_core.events import Batch, RaisedError, RunStart
+from tracking_core.requests import RequestRow
 from tracking_core.store import parameters
 from tracking_core.store.retention import forgotten_before
 

@@ -13,13 +13,6 @@ from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import clock, duration_ms, moment, rate
 from etlwatch.text.spans import Spans
 
-__all__ = [
-    "latency_chart",
-    "run_columns_over_time",
-    "throughput_chart",
-    "time_ticks",
-]
-
 DAY_S = 86_400
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800)
 

@@ -18,19 +18,6 @@ from etlwatch.text.spans import Span, Spans
 from tracking_core.dataclass import dataclass
 from tracking_core.records import EndpointTotals, Phase, WriterLedger
 
-__all__ = [
-    "Reconciled",
-    "delivery_lines",
-    "delivery_spans",
-    "endpoint_pages",
-    "pages_lines",
-    "pages_spans",
-    "reconcile",
-    "source_lines",
-    "source_spans",
-]
-
-
 READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
 WRITING: Final = ("load", "write", "store", "save", "insert", "publish", "upload", "push", "export")
 """Names, or beginnings of names, of phases that read and write."""

@@ -19,14 +19,6 @@ from etlwatch.text.numbers import count, moment, stamp
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 
-__all__ = [
-    "error_lines",
-    "errors_block",
-    "groups_of",
-    "groups_text",
-    "traceback_lines",
-]
-
 BLOCK_80: Final = (
     Column(key="count", width=4, align="right"),
     Column(key="kind", width=12, gap=1),

@@ -21,8 +21,6 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass, replace
 
-__all__ = ["Fact", "overview_lines", "run_facts"]
-
 FACTS_CELLS = 45
 MUCH_LESS = 0.7
 """Below this share of its usual rate a living run is marked."""

@@ -21,8 +21,6 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus
 from tracking_core.states import SUCCESSFUL_PHASES
 
-__all__ = ["gantt_lines", "main_unit", "phase_legend", "phase_time_s", "phases_lines", "phases_to_show"]
-
 MEGABYTE = 1_048_576
 WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""

@@ -19,8 +19,6 @@ from etlwatch.text.spans import Spans, fit
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, PhaseStatus, SeriesCell
 
-__all__ = ["Event", "events_of", "timeline_lines"]
-
 QUIET_S: Final = 120.0
 """Without any request for longer, a run that made requests before and after was silent; shorter pauses are joined."""
 

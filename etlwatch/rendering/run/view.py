@@ -18,8 +18,6 @@ from etlwatch.text.spans import Spans, fit, spans_width
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, Run
 
-__all__ = ["TABS", "RunView", "tab_at", "tab_line", "title_parts", "verdict_lines", "view_of"]
-
 TABS: Final = ("overview", "phases", "requests", "errors", "source", "delivery", "timeline")
 
 

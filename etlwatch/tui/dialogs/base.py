@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from etlwatch.tui.dashboard import Dashboard
     from tracking_core.store.base import Store
 
-__all__ = ["Box"]
-
 T = TypeVar("T")
 
 WIDEST = 92

@@ -35,8 +35,6 @@ from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, read_cleanup, remove
 from etlwatch.tui.widgets.inputs import Choice, Field
 
-__all__ = ["CleanupBox"]
-
 FIRST_DAYS = 30
 DIGITS = "0123456789"
 

@@ -19,9 +19,6 @@ from etlwatch.tui.operations import actor, close_run
 from etlwatch.tui.widgets.inputs import Choice, Field
 from tracking_core.records import Run
 
-__all__ = ["ClosingBox"]
-
-
 class ClosingBox(Box):
     """Closes one run; one that is not lost only after its short id was typed."""
 

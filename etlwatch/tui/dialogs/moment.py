@@ -18,9 +18,6 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, spans_width
 from etlwatch.tui.widgets.span_lines import SpanLines
 
-__all__ = ["TimePrompt"]
-
-
 class TimePrompt(ModalScreen[datetime | None]):
     """Ask for a moment; dismissed with it, or with None."""
 

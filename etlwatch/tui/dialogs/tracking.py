@@ -31,11 +31,10 @@ from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, read_switches, turn
 from etlwatch.tui.widgets.inputs import Choice, Field
-from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.records import Switch
-
-__all__ = ["TrackingBox", "TurningBox"]
 
 AUDIT_SHOWN = 3
 LEAST_ROWS = 3

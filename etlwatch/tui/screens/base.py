@@ -38,8 +38,6 @@ from etlwatch.tui.widgets.span_lines import SpanLines
 if TYPE_CHECKING:
     from etlwatch.tui.dashboard import Dashboard
 
-__all__ = ["DashboardScreen"]
-
 COMMANDS_WITH_AT = frozenset({"runs", "show", "errors", "jobs", "compare"})
 """Commands with the option --at."""
 

@@ -19,14 +19,12 @@ from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
-from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run
-
-__all__ = ["SCREEN", "CompareScreen"]
-
 
 class CompareScreen(DashboardScreen):
     """Two runs, or one and the last success of its job."""

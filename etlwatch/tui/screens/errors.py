@@ -19,9 +19,7 @@ from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import BoardScreen
-from etlwatch.tui.widgets.line_table import Row
-
-__all__ = ["SCREEN", "ErrorsScreen"]
+from etlwatch.rendering.tables import Row
 
 WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 

@@ -17,11 +17,9 @@ from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.bars import Rule
-from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
-
-__all__ = ["ErrorsTab"]
-
 
 class ErrorsTab(Vertical):
     """A run's errors."""

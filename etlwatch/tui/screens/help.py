@@ -16,8 +16,6 @@ from etlwatch.text.safe import cell_width, pad, safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
 
-__all__ = ["HelpScreen", "help_lines"]
-
 KEY_CELLS = 13
 MOST_KEY_CELLS = 24
 """A keymap may have longer names of keys; the help beside them stays readable."""

@@ -31,11 +31,9 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import ListScreen
 from etlwatch.tui.widgets.charts import BlockChart, SparkLines
-from etlwatch.tui.widgets.line_table import Row
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace
-
-__all__ = ["HomeScreen"]
 
 REST_S = 0.15
 """Seconds that the cursor rests on a run before more is read about it, so that a held key reads nothing."""

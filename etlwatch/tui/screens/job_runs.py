@@ -12,8 +12,6 @@ from etlwatch.text.safe import safe
 from etlwatch.tui.screens.home import HomeScreen
 from tracking_core.dataclass import replace
 
-__all__ = ["SCREEN", "JobRunsScreen"]
-
 COMMANDS = tuple(
     replace(command, title="Back to the jobs", help="all runs of the job again, then back", footer=("esc", "back", 0))
     if command.name == "home.back"

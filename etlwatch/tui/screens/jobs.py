@@ -20,10 +20,7 @@ from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.listing import BoardScreen
-from etlwatch.tui.widgets.line_table import Row
-
-__all__ = ["SCREEN", "JobsScreen"]
-
+from etlwatch.rendering.tables import Row
 
 class JobsScreen(BoardScreen[JobRow]):
     """The list of jobs."""

@@ -21,11 +21,10 @@ from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.inputs import Prompt
-from etlwatch.tui.widgets.line_table import LineTable, Row
+from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace
-
-__all__ = ["BoardScreen", "ListScreen"]
 
 T = TypeVar("T")
 

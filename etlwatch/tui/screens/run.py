@@ -35,8 +35,6 @@ from etlwatch.tui.widgets.scroll_lines import ScrollLines
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace
 
-__all__ = ["SCREEN", "RunScreen"]
-
 ON_THE_AXIS: Final = ("overview", "phases")
 """The tabs on which phases are drawn over time."""
 

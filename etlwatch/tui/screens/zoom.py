@@ -19,8 +19,6 @@ from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.plot import PlotChart
 from tracking_core.dataclass import replace
 
-__all__ = ["SCREEN", "ZoomScreen"]
-
 AXIS_CELLS = 6
 
 

@@ -17,8 +17,6 @@ from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.style import Style
 
-__all__ = ["RESET", "Segments", "Shadow"]
-
 # Equal cells between two changed ones that are cheaper to send again than to jump over.
 _GAP = 4
 

@@ -28,8 +28,6 @@ from textual.widgets import Input
 
 from etlwatch.tui.terminal.cells import Shadow
 
-__all__ = ["CellDiffing"]
-
 _WHOLE = 512
 """Bytes from which an update is marked as one frame; a shorter one arrives in one piece anyway."""
 

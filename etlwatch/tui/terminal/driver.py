@@ -17,9 +17,6 @@ from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.tui.opening import ENTER, Opening
 from etlwatch.tui.terminal.cells import RESET
 
-__all__ = ["TerminalDriver"]
-
-
 class TerminalDriver(LinuxDriver):
     """A driver that detects a lost terminal."""
 

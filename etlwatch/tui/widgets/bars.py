@@ -10,8 +10,6 @@ from etlwatch.rendering.lines import Key, Part, footer_line, lay_out, rule_line
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.span_lines import ValueLines
 
-__all__ = ["Footer", "HealthLine", "Rule"]
-
 Sides: TypeAlias = tuple[Sequence[Part], Sequence[Part]]
 """The parts at the left and at the right."""
 

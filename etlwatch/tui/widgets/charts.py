@@ -11,9 +11,6 @@ from etlwatch.text.columns import SPARK_LINES
 from etlwatch.text.spans import Spans
 from etlwatch.tui.widgets.span_lines import ValueLines
 
-__all__ = ["BlockChart", "SparkLines"]
-
-
 class BlockChart(ValueLines[Chart | None]):
     """One compact chart: a title, `rows` of plot and a line of times."""
 

@@ -20,9 +20,6 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, spans_width
 from etlwatch.tui.widgets.span_lines import SpanLines
 
-__all__ = ["Choice", "Field", "Prompt"]
-
-
 class _Typed(Input):
     """An input that takes some characters only."""
 

@@ -32,9 +32,6 @@ from etlwatch.tui.colours import palette
 from etlwatch.tui.widgets.scroll_lines import ScrollWidget
 from etlwatch.tui.widgets.span_lines import glyphs_of, strip_of
 
-__all__ = ["ColumnMessage", "LineTable", "Row", "RowMessage"]
-
-
 class _TableMessage(Message):
     """Something about a table."""
 

@@ -26,8 +26,6 @@ from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from etlwatch.tui.imports import without_module
 from etlwatch.tui.widgets.span_lines import ValueLines
 
-__all__ = ["PlotChart", "plot_lines"]
-
 # Numbers of the 256-colour palette, used as names; they are never shown.
 _FRAME: Final = 16
 _TICKS: Final = 17

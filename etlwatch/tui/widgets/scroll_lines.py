@@ -14,8 +14,6 @@ from etlwatch.commands import MOVE_COMMANDS, bindings_of
 from etlwatch.text.spans import Spans, in_glyphs, spans_width
 from etlwatch.tui.widgets.span_lines import LineWidget, glyphs_of, strip_of
 
-__all__ = ["ScrollLines", "ScrollWidget"]
-
 WHEEL_LINES = 3
 
 

@@ -13,8 +13,6 @@ from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from etlwatch.tui.colours import palette, role_style
 
-__all__ = ["LineWidget", "SpanLines", "ValueLines", "glyphs_of", "strip_of"]
-
 T = TypeVar("T")
 
 

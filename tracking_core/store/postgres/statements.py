@@ -15,7 +15,7 @@ from psycopg import Connection, RawCursor
 
 from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass
-from tracking_core.events import SERIES_FINE_S, RequestRow, Tally, series_slot
+from tracking_core.requests import SERIES_FINE_S, RequestRow, Tally, series_slot
 from tracking_core.histogram import pack
 from tracking_core.store import parameters, sql_files
 

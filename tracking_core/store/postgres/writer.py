@@ -16,7 +16,8 @@ from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.errors import StoreRefused
-from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow, RunStart, tally
+from tracking_core.events import Batch, Hello, Receipt, RunStart
+from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
 from tracking_core.store import parameters, sql_files

@@ -10,7 +10,8 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 from tracking_core.config import StoreLocation
-from tracking_core.events import Batch, Hello, Receipt, RequestColumns, RequestRow
+from tracking_core.events import Batch, Hello, Receipt
+from tracking_core.requests import RequestColumns, RequestRow
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.writing import EventWriter
