@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etlwatch.tui.opening import Opening
     from tracking_core.config import StoreLocation
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's own) and return the exit status (see `etlwatch.cli.faults.Exit`)."""
     return entry.run(_TextualDashboard(), argv)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import cycles
+from tests.structure import cycles, imports
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "tracking_core").rglob("*.py"))
@@ -56,6 +56,10 @@ def test_the_wheel_holds_both_packages_and_nothing_else() -> None:
 def test_a_cycle_of_imports_is_found() -> None:
     edges = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"b"}), "d": frozenset({"a"})}
     assert cycles(edges) == [["b", "c"]]
+
+
+def test_no_module_is_part_of_a_cycle_of_imports() -> None:
+    assert cycles(imports()) == []
 
 
 def test_the_dashboard_package_has_few_modules_of_its_own() -> None:

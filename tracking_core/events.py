@@ -11,18 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from tracking_core.dataclass import dataclass, field
 from tracking_core.requests import (
-    SERIES_COARSE_S,
-    SERIES_FINE_AGE_S,
-    SERIES_FINE_S,
     CellKey,
     RequestColumns,
     RequestRow,
     Tally,
-    cell_of,
-    less,
-    series_slot,
-    tally,
 )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tracking_core.process.endings import error_behind, is_clean_exit, is_recorded, is_stop
 from tracking_core.process.forks import renew_in_child
+from tracking_core.process.interrupts import error_behind, is_clean_exit, is_recorded, is_stop
 from tracking_core.process.loading import load
 from tracking_core.process.locks import ReentrantLock
 from tracking_core.process.throttle import Throttle

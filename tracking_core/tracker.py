@@ -23,10 +23,9 @@ from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, Spool
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
-from tracking_core.process.endings import mark_recorded
 from tracking_core.process.exit import open_runs
 from tracking_core.process.heartbeat import HeartbeatSettings, heartbeat
-from tracking_core.process.interrupts import from_outside
+from tracking_core.process.interrupts import from_outside, mark_recorded
 from tracking_core.process.loading import load
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase
 from tracking_core.sanitize import ADJUSTED

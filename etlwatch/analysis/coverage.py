@@ -14,6 +14,7 @@ from etlwatch.text.numbers import count
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Page
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """The pages of one endpoint."""

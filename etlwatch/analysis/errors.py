@@ -8,6 +8,7 @@ from datetime import datetime
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorGroup, ErrorRecord, Run
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKind:
     """All errors of one job and fingerprint, as seen from a stretch of time or from one run."""

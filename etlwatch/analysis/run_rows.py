@@ -19,6 +19,7 @@ from tracking_core.states import SUCCESSFUL_PHASES
 if TYPE_CHECKING:
     from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseNow:
     """Where a run stands among its phases."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from etlwatch.analysis.errors import ErrorKind
     from etlwatch.analysis.jobs import JobHistory
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
     """Request durations in milliseconds, within 5 %."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from tracking_core.dataclass import dataclass
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """How far from usual is too far; the configuration file may change it."""

@@ -13,6 +13,7 @@ from etlwatch.text.numbers import span
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Run, RunStatus
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a run is shown as."""

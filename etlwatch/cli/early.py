@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from etlwatch.config.settings import Settings
     from tracking_core.config import StoreLocation
 
+
 class Dashboard(Protocol):
     """The dashboard as a command opens it; `etlwatch.__main__` provides it."""
 

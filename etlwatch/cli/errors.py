@@ -80,7 +80,7 @@ def _with_tracebacks(rows: Sequence[ErrorRow], look: Look, *, now: datetime, wit
 def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: Format, *, tracebacks: bool) -> None:
     """Print the newest errors that are asked for, the oldest first, then each new one."""
     from etlwatch.cli.follow import Stream, check_format, follow
-    from etlwatch.reading.following import MOST_ERRORS, ErrorFollower
+    from etlwatch.reading.runs import MOST_ERRORS, ErrorFollower
 
     check_format(form)
     stream = Stream(form, ERRORS.keys)

@@ -22,7 +22,7 @@ from etlwatch.cli.terminal import Look, say
 from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.health import HealthReader
 from etlwatch.reading.jobs import jobs_named, read_rows
-from etlwatch.rendering.job_pane import jobs_headline
+from etlwatch.rendering.panes import jobs_headline
 from etlwatch.text.spans import plain_text
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
 def follow_runs(query: RunQuery, form: Format) -> None:
     """Print the runs that are asked for, the oldest first, then each one whose state changes."""
     from etlwatch.cli.follow import Stream, check_format, follow
-    from etlwatch.reading.following import RunFollower
+    from etlwatch.reading.runs import RunFollower
 
     check_format(form)
     follower = RunFollower(configured().thresholds)

@@ -10,8 +10,8 @@ from typing import TypeVar
 import click
 
 from etlwatch.analysis.filter import fits_job, matches_job
+from etlwatch.analysis.series import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.analysis.series import Column as Traffic
-from etlwatch.analysis.stats import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option

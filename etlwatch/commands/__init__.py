@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from etlwatch.commands.command import Command, bindings_of, footer_of, key_of, remapped, textual_keymap
-from etlwatch.commands.everywhere import APP_COMMANDS, MOVE_COMMANDS
-from etlwatch.commands.screens import SCREEN_COMMANDS
+from etlwatch.commands.screens import APP_COMMANDS, MOVE_COMMANDS, SCREEN_COMMANDS
 
 __all__ = [
     "APP_COMMANDS", "EVERYWHERE", "GROUPS", "MOVE_COMMANDS", "Command", "bindings_of", "footer_of", "key_of",

@@ -15,6 +15,7 @@ from tracking_core.dataclass import dataclass, replace
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One command of the dashboard: its key, its action and its texts."""

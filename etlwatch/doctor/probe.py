@@ -24,10 +24,10 @@ from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import Batch, RunStart
-from tracking_core.requests import RequestRow, tally
 from tracking_core.failures import Failure
 from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store.base import Store
 from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch

@@ -15,6 +15,7 @@ from tracking_core.dataclass import dataclass
 from tracking_core.histogram import Latencies, unpack
 from tracking_core.records import EndpointTotals
 
+
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
     """An endpoint among those of its run."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from etlwatch.analysis.stats import Stats, job_stats, stats_of
+from etlwatch.analysis.series import Stats, job_stats, stats_of
 from tracking_core.records import Run, RunOutline
 from tracking_core.store.base import Reader
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, sentence_lines
+from etlwatch.rendering.operations import Failed
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import bytes_, duration, moment, percent, stamp
 from etlwatch.text.safe import cell_width, pad, safe

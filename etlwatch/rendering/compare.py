@@ -21,6 +21,7 @@ from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Spans, fit
 from tracking_core.records import Run, RunStatus
 
+
 def _times(difference_s: float, comparison: Comparison) -> str:
     base = comparison.before.duration_s
     times = ratio(comparison.after.duration_s / base) if base > 0 else ""

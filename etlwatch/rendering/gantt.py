@@ -11,6 +11,7 @@ from etlwatch.rendering.charts import TimeScale, with_line
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.spans import Span, Spans, merge
 
+
 def phase_row(
     scale: TimeScale,
     *,

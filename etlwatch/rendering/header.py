@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from etlwatch.analysis.outage import Outage
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.analysis.states import BEHIND
 from etlwatch.rendering.lines import Part
-from etlwatch.text.numbers import behind, clock, duration, duration_ms, stamp
-from etlwatch.text.safe import clip, safe
+from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, span, stamp
+from etlwatch.text.safe import cell_width, clip, safe
+from etlwatch.text.spans import Spans, spans_width
 from tracking_core.dataclass import dataclass
+from tracking_core.records import RunStatus
 
 if TYPE_CHECKING:
     from tracking_core.records import Switch
+
 
 LABEL_CELLS = 28
 NAME_ROLES = {"red": "red bold", "amber": "amber bold", "blue": "blue", "none": "blue"}
@@ -122,3 +130,218 @@ def _bytes(value: float) -> str:
     if value < 1_000:
         return f"{value:.0f}B"
     return f"{value / 1_000:.1f}kB" if value < 10_000 else f"{value / 1_000:.0f}kB"
+
+
+NO_RUNS: Final = "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`"
+NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
+
+NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}
+"""Cells of a job's name by the length of the wording: what happened to it must stay beside it."""
+
+WIDE: Final = 150
+"""Cells from which on the first count has more space before it."""
+
+NAMED_FIRST: Final = 2
+"""Runs that the headline names; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The number of runs in each state: with problems, running, and completed within the window."""
+
+    lost: int = 0
+    failed: int = 0
+    stalled: int = 0
+    throttled: int = 0
+    slow: int = 0
+    running: int = 0
+    done: int = 0
+
+    @property
+    def behind(self) -> int:
+        """Alive and late."""
+        return self.stalled + self.throttled + self.slow
+
+    @property
+    def trouble(self) -> int:
+        """Dead or behind."""
+        return self.lost + self.failed + self.behind
+
+
+def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> Counts:
+    """Count states: failures until made good, completed runs only when they ended within the window."""
+    numbers = dict.fromkeys(("lost", "failed", "stalled", "throttled", "slow", "running", "done"), 0)
+    earliest = now - timedelta(seconds=window_s)
+    for row in rows:
+        state = row.verdict.state
+        if state == "completed":
+            numbers["done"] += row.run.ended_at is not None and row.run.ended_at >= earliest
+        elif state in numbers and not row.verdict.made_good:
+            numbers[state] += 1
+    return Counts(**numbers)
+
+
+def _counted(number: int, word: str, tone: str) -> Spans:
+    colour = "text" if tone == "plain" else tone
+    return ((count(number), f"{colour} bold"), (f" {word}", colour))
+
+
+def state_parts(counts: Counts, *, brief: bool, width: int = 0) -> list[Part]:
+    """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok."""
+    parts: list[tuple[Spans, int]] = []
+    if counts.lost:
+        parts.append((_counted(counts.lost, "lost", "red"), 0))
+    if counts.failed:
+        parts.append((_counted(counts.failed, "failed", "red"), 0))
+    if brief:
+        if counts.behind:
+            parts.append((_counted(counts.behind, "behind", "amber"), 0))
+        if counts.trouble and counts.running:
+            parts.append((_counted(counts.running, "ok", "plain"), 5))
+    else:
+        late = ((state, getattr(counts, state)) for state in BEHIND)
+        parts.extend((_counted(number, state, "amber"), 1) for state, number in late if number)
+    if not (brief and counts.trouble):
+        if counts.running or not counts.trouble:
+            parts.append((_counted(counts.running, "running", "plain"), 5))
+        if counts.done:
+            parts.append((_counted(counts.done, "done", "dim"), 7))
+    first_gap = 3 if not brief and width >= WIDE else 2
+    return [Part(spans, priority, 2 if place else first_gap) for place, (spans, priority) in enumerate(parts)]
+
+
+def no_runs_text(*, demo: bool) -> str:
+    """Return the text of a list without runs."""
+    return NO_RUNS_IN_DEMO if demo else NO_RUNS
+
+
+def fleet_line(by_need: Sequence[RunRow], shown: Snapshot, *, zone: tzinfo | None, width: int, glyphs: Glyphs) -> Spans:
+    """Return line 2 of all runs: one outage if many runs were lost at once, else the headline."""
+    if shown.outage is not None:
+        return outage_line(shown.outage, now=shown.at, zone=zone)
+    return headline(by_need, now=shown.at, zone=zone, width=width, glyphs=glyphs)
+
+
+def living_part(shown: Snapshot) -> Part | None:
+    """Return how many of the living runs are listed and counted, where that is not all of them."""
+    if shown.living is None:
+        return None
+    listed = sum(run.status == RunStatus.RUNNING for run in shown.runs)
+    if listed >= shown.living:
+        return None
+    return Part(((f"{listed:,} of {shown.living:,} living", "amber"),), 0, 2)
+
+
+def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int, retry_key: str = "r") -> Spans:
+    """Return line 2 while the store does not answer: cause, countdown and the key, if there is one.
+
+    Of a long cause the end is kept: drivers name the place first and the fault last.
+    """
+    seconds = max(0, math.ceil(retry_in_s))
+    when = f" Retry {attempt} in {seconds}s" if seconds else f" Retry {attempt} now"
+    countdown = f"{when}; {retry_key} retries now." if retry_key else f"{when}."
+    room = width - cell_width(countdown) - cell_width(what) - 7
+    said = safe(cause).rstrip(".")
+    while cell_width(said) > room and ": " in said:
+        said = said.partition(": ")[2]
+    said = clip(said, room)
+    return ((f" ! {what}{': ' if said else ''}{said}.", "amber bold"), (countdown, "text"))
+
+
+def headline(
+    rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None, width: int, glyphs: Glyphs = UNICODE
+) -> Spans:
+    """Return the worst runs in the longest wording that fits, or the quiet line.
+
+    `rows` are all that are known, in default order.
+    """
+    trouble = [row for row in rows if row.verdict.needs_you]
+    if not rows:
+        return ((" ", "plain"), ("No runs yet.", "dim"))
+    if not trouble:
+        return _quiet(rows, now=now, zone=zone)
+    endpoint = _slow_endpoint(trouble, now=now, zone=zone)
+    for length in ("long", "middle", "short"):
+        spans = _look_first(trouble, length, now=now, zone=zone, glyphs=glyphs)
+        if length == "long" and spans_width(spans + endpoint) < width:
+            return spans + endpoint
+        if spans_width(spans) < width:
+            break
+    return spans
+
+
+def _slow_endpoint(trouble: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return which endpoint makes runs slow, and since when; () where none is known."""
+    found = [finding for row in trouble for finding in row.findings if finding.endpoint]
+    if not found:
+        return ()
+    first = min(found, key=lambda finding: finding.since)
+    return ((f" {safe(first.endpoint)} slow since {moment(first.since, now, zone)}.", "text"),)
+
+
+def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return many runs lost at once as one outage."""
+    return (
+        (" One tracking outage", "red bold"),
+        (f" since {moment(outage.since, now, zone)}: {safe(outage.sentence)}.", "text"),
+    )
+
+
+def _look_first(trouble: Sequence[RunRow], length: str, *, now: datetime, zone: tzinfo | None, glyphs: Glyphs) -> Spans:
+    dead = [row for row in trouble if row.verdict.tone == "red"]
+    named = (dead or list(trouble))[:NAMED_FIRST]
+    pieces = [_named(row, length, now=now, zone=zone) for row in named]
+    more_dead = len(dead) - len([row for row in named if row in dead])
+    behind = len(trouble) - len(dead) - len([row for row in named if row not in dead])
+    if more_dead:
+        pieces.append(_more(more_dead, "dead" if length == "short" else "lost or failed", length))
+    if behind:
+        pieces.append(_more(behind, "behind", length))
+    separator = f" {glyphs.separator} " if length == "short" else "; "
+    out: list[tuple[str, str]] = [(" " if length == "short" else " Look first: ", "text")]
+    for index, piece in enumerate(pieces):
+        out.extend([(separator, "text")] if index else [])
+        out.extend(piece)
+    if length == "long":
+        out.append((".", "text"))
+    return tuple(out)
+
+
+def _more(number: int, word: str, length: str) -> Spans:
+    if length == "long":
+        return ((count(number), "text bold"), (f" more {'is' if number == 1 else 'are'} {word}", "text"))
+    return ((f"{count(number)} {word}" if length == "short" else f"{count(number)} more {word}", "text"),)
+
+
+def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return what happened to one run and when."""
+    since = row.verdict.since
+    state = row.verdict.state
+    at = moment(since, now, zone)
+    ago = span((now - since).total_seconds()) if since else ""
+    job = (clip(safe(row.run.job), NAME_CELLS[length]), "text bold")
+    if state == "lost":
+        words = {"long": f"went silent {ago} ago", "middle": f"silent for {ago}", "short": f"silent {ago}"}
+    elif state == "failed":
+        error = f" with {safe(row.last_error.error_type)}" if row.last_error else ""
+        words = {"long": f"failed at {at}{error}", "middle": f"failed at {at}", "short": f"failed {at}"}
+        if row.new_error:
+            words = {
+                "long": f"failed at {at} with a new error",
+                "middle": f"failed at {at}, new error",
+                "short": f"failed {at}, new",
+            }
+    else:
+        words = {"long": f"{safe(state)} since {at}", "middle": f"{safe(state)} since {at}", "short": safe(state)}
+    return (job, (f" {words[length]}", "text"))
+
+
+def _quiet(rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
+    """Return the line for a fleet without problems, and when the last one was."""
+    past = [row for row in rows if row.verdict.made_good and row.run.ended_at is not None]
+    words = " Nothing needs you."
+    if past:
+        last = max(past, key=lambda row: row.run.ended_at or row.run.started_at)
+        job = clip(safe(last.run.job), NAME_CELLS["long"])
+        words += f" Last trouble: {job}, {moment(last.run.ended_at, now, zone)}, made good."
+    return ((words, "dim"),)

@@ -13,6 +13,7 @@ from etlwatch.text.safe import ELLIPSIS, cell_width, clip
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from tracking_core.dataclass import dataclass
 
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A piece of a line that is shown whole or not at all."""

@@ -11,7 +11,7 @@ from etlwatch.analysis.changes import Watching
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.config.settings import Settings
-from etlwatch.rendering.closing import Failed
+from etlwatch.rendering.operations import Failed
 from etlwatch.text.glyphs import Glyphs
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from etlwatch.reading.bundle import Bundled
     from etlwatch.reading.poller import Poller
     from tracking_core.store.base import Store
+
 
 class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
     """The operations as a base class of the app, which has the attributes."""

@@ -37,7 +37,7 @@ from etlwatch.tui.messages import ConnectionLost, SnapshotRead
 from etlwatch.tui.palette import CommandsProvider
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
-from etlwatch.tui.terminal.driver import TerminalDriver
+from etlwatch.tui.terminal.compositor import TerminalDriver
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state, state_file
 from tracking_core.dataclass import replace

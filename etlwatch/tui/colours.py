@@ -17,6 +17,7 @@ from rich.style import Style
 
 from tracking_core.dataclass import dataclass
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
     """What each colour and ground looks like in one theme, in Rich's style words."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etlwatch.tui.view_state import ViewState
     from tracking_core.store.base import Store
 
+
 class Dashboard(Protocol):
     """The application as its screens and dialogs see it."""
 

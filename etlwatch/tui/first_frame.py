@@ -81,8 +81,8 @@ class FirstFrame:
     def with_runs(self, snapshot: Snapshot) -> list[Line]:
         """Return the screen with the runs of a snapshot."""
         from etlwatch.analysis.run_rows import build_rows
-        from etlwatch.rendering.headline import count_states, fleet_line, no_runs_text, state_parts
-        from etlwatch.rendering.run_pane import pane_lines, pane_title
+        from etlwatch.rendering.header import count_states, fleet_line, no_runs_text, state_parts
+        from etlwatch.rendering.panes import pane_lines, pane_title
         from etlwatch.text.display import DisplayContext
         from etlwatch.text.safe import cell_width, safe
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import cast
 
+
 @contextmanager
 def without_module(name: str) -> Iterator[None]:
     """Make imports of a module fail inside the block, so that optional uses of it are left out.

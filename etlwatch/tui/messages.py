@@ -6,6 +6,7 @@ from textual.message import Message
 
 from etlwatch.reading.poller import Lost, Read
 
+
 class SnapshotRead(Message):
     """A poll was answered."""
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from etlwatch.reading.poller import describe_failure
 from etlwatch.rendering.cleanup import CleanupPreview, PlanChanged, Removed
-from etlwatch.rendering.closing import Failed, NotClosed
-from etlwatch.rendering.tracking import SwitchStates
+from etlwatch.rendering.operations import Failed, NotClosed, SwitchStates
 from tracking_core.dataclass import dataclass
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch

@@ -12,6 +12,7 @@ from textual.theme import Theme
 
 from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, Palette
 
+
 def _theme(colours: Palette, *, dark: bool) -> Theme:
     """Build Textual's theme of an RGB palette."""
     colour = {**colours.grounds, **colours.foregrounds}

@@ -23,8 +23,8 @@ from tracking_core import SimpleETLTracker
 from tracking_core.config import resolve
 from tracking_core.delivery.spool import DiskSpool
 from tracking_core.events import Batch, LedgerEntry, RunStart
-from tracking_core.requests import tally
 from tracking_core.identity import new_run_id
+from tracking_core.requests import tally
 from tracking_core.store import open_store
 
 SINGLE = 1500

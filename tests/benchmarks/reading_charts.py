@@ -16,9 +16,9 @@ from tests.benchmarks.measuring import Effort, Finding, interleaved, timed
 from tests.benchmarks.places import Places
 from tests.benchmarks.traffic import Traffic, run_start
 from tracking_core.events import Batch
-from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.histogram import bucket_of
 from tracking_core.identity import first_run_id_at, new_writer_id
+from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Reader, Writer
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import psycopg
 
 from tracking_core.clock import from_microseconds
-from tracking_core.requests import RequestColumns, RequestRow
 from tracking_core.events import RunStart
 from tracking_core.identity import new_run_id
+from tracking_core.requests import RequestColumns, RequestRow
 
 ENDPOINTS = ("/v2/contacts", "/v2/companies", "/v2/deals/search", "/v2/owners")
 PAGE = 100

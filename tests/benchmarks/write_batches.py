@@ -16,8 +16,8 @@ from tests.benchmarks.traffic import BARE_COPY, COPY_TYPES, Traffic, make_bare_t
 from tracking_core import SimpleETLTracker
 from tracking_core.delivery.event_queue import SHIP_MOST
 from tracking_core.events import Batch
-from tracking_core.requests import tally
 from tracking_core.identity import new_writer_id
+from tracking_core.requests import tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Writer
 from tracking_core.store.sqlite.writer import ROWS_AT_A_TIME

@@ -11,8 +11,8 @@ from tests.benchmarks.measuring import Effort, Finding, interleaved, median_rati
 from tests.benchmarks.places import Places
 from tests.benchmarks.traffic import Traffic
 from tracking_core.events import Batch
-from tracking_core.requests import RequestColumns, tally
 from tracking_core.identity import new_writer_id
+from tracking_core.requests import RequestColumns, tally
 from tracking_core.store import open_store
 
 BATCHES = 60

@@ -27,10 +27,10 @@ from tests.support.terminal import Terminal
 from tracking_core import SimpleETLTracker
 from tracking_core.clock import to_microseconds
 from tracking_core.errors import StoreRefused
-from tracking_core.requests import RequestRow, tally
 from tracking_core.histogram import unpack
 from tracking_core.identity import first_run_id_at
 from tracking_core.records import Bundle
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Reader
 

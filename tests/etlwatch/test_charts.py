@@ -13,9 +13,7 @@ from etlwatch.text.glyphs import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import plain_text
 from etlwatch.tui.theme import THEMES
-from etlwatch.tui.widgets.bars import Footer, HealthLine, Rule
-from etlwatch.tui.widgets.charts import BlockChart, SparkLines
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import BlockChart, Footer, HealthLine, Rule, SpanLines, SparkLines
 from tests.etlwatch.drawn import picture
 from tests.etlwatch.test_blocks import SPARK, heights, latency_layers
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etlwatch.analysis.stats import interval_of
+from etlwatch.analysis.series import interval_of
 from tests.etlwatch.cli_program import Program
 from tests.store.stocking import Stock
 

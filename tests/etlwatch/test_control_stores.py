@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etlwatch.rendering.cleanup import PlanChanged, Removed
-from etlwatch.rendering.closing import NotClosed
+from etlwatch.rendering.operations import NotClosed
 from etlwatch.tui import operations
 from etlwatch.tui.dialogs.cleanup import CleanupBox, Stage
 from etlwatch.tui.dialogs.tracking import TrackingBox

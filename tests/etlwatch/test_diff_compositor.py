@@ -17,10 +17,10 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from etlwatch.fields.runs import RUNS
+from etlwatch.rendering.tables import Row
 from etlwatch.tui.terminal.compositor import CellDiffing
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tests.etlwatch.drawn import drawn_rows
 from tests.etlwatch.terminal import EmulatedDriver, looks, plain_path

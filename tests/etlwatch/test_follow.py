@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 
 from etlwatch.cli.follow import go_on
-from etlwatch.reading import following
-from etlwatch.reading.following import ErrorFollower, RunFollower
+from etlwatch.reading import runs as following
 from etlwatch.reading.poller import Backoff
+from etlwatch.reading.runs import ErrorFollower, RunFollower
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command
 from tests.store.stocking import Stock
 from tests.support.proxy import PostgresProxy
@@ -67,7 +67,7 @@ def test_a_derived_state_is_news_as_a_stored_one_is(stock: Stock, reader: Reader
 def test_a_run_that_ends_long_after_it_began_is_told(
     stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "PAGE", 2)
+    monkeypatch.setattr(following, "NEW_RUNS_PAGE", 2)
     oldest = stock.start(NOW - 90 * MINUTE)
     for minutes in (5, 4, 3):
         stock.finished(NOW - minutes * MINUTE, NOW)
@@ -81,7 +81,7 @@ def test_a_run_that_ends_long_after_it_began_is_told(
 def test_no_run_is_passed_over_when_many_begin_between_two_looks(
     stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "PAGE", 2)
+    monkeypatch.setattr(following, "NEW_RUNS_PAGE", 2)
     stock.finished(NOW - 9 * MINUTE, NOW)
     follower = RunFollower()
     states(follower, reader)
@@ -118,7 +118,7 @@ def test_an_error_is_told_once_also_when_it_comes_late(stock: Stock, reader: Rea
 
 
 def test_no_error_is_passed_over_in_a_storm(stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PAGE", 3)
+    monkeypatch.setattr(following, "NEW_RUNS_PAGE", 3)
     run_id = stock.start(NOW - 9 * MINUTE)
     stock.error(run_id, "before", NOW - MINUTE)
     follower = ErrorFollower()
@@ -134,7 +134,7 @@ def test_no_error_is_passed_over_in_a_storm(stock: Stock, reader: Reader, monkey
 def test_errors_that_a_look_passes_over_are_told_of(
     stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "PAGE", 3)
+    monkeypatch.setattr(following, "NEW_RUNS_PAGE", 3)
     monkeypatch.setattr(following, "MOST_ERRORS", 6)
     run_id = stock.start(NOW - 9 * MINUTE)
     follower = ErrorFollower()

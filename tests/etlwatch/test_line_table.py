@@ -6,13 +6,13 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from etlwatch.fields.runs import RUNS
+from etlwatch.rendering.tables import Row
 from etlwatch.text.columns import Column, placed
 from etlwatch.text.glyphs import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.tui.colours import role_style
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from tests.etlwatch.drawn import SLOW, drawn_rows, picture
 
 STATE = Column(key="state", header="state", width=6)

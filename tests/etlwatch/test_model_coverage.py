@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from etlwatch.analysis.coverage import coverage_of, coverage_words
 from tests.store.stocking import Stock
 from tracking_core.clock import to_microseconds
-from tracking_core.requests import RequestRow, tally
 from tracking_core.records import Page
+from tracking_core.requests import RequestRow, tally
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -11,7 +11,7 @@ import pytest
 from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
 from etlwatch.fields.errors import KINDS, known_text, success_text
 from etlwatch.reading.errors import read_kinds, read_kinds_of_run
-from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
+from etlwatch.rendering.panes import kind_pane, kind_title, kinds_headline
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width

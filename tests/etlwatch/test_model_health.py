@@ -10,10 +10,18 @@ from etlwatch.analysis.health import Finding
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import Rates, Snapshot
 from etlwatch.fields.runs import RUNS
-from etlwatch.rendering.header import Freshness, freshness_parts, tracking_part
-from etlwatch.rendering.headline import Counts, banner, count_states, headline, state_parts
+from etlwatch.rendering.header import (
+    Counts,
+    Freshness,
+    banner,
+    count_states,
+    freshness_parts,
+    headline,
+    state_parts,
+    tracking_part,
+)
 from etlwatch.rendering.lines import lay_out
-from etlwatch.rendering.run_pane import pane_lines, pane_title
+from etlwatch.rendering.panes import pane_lines, pane_title
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run

@@ -11,7 +11,7 @@ from etlwatch.analysis.baseline import baseline_of
 from etlwatch.analysis.jobs import JobRow, build_job, count_jobs, history_of
 from etlwatch.fields.field import Order
 from etlwatch.fields.jobs import JOBS
-from etlwatch.rendering.job_pane import job_pane, job_parts, job_title, jobs_headline
+from etlwatch.rendering.panes import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text, spans_width

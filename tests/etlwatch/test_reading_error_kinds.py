@@ -10,8 +10,8 @@ from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS
 from etlwatch.reading.errors import HOLDS_S, ErrorKindCache
 from etlwatch.reading.gatherer import Gatherer, Watch
-from etlwatch.rendering.error_pane import kinds_spans
-from etlwatch.rendering.headline import headline
+from etlwatch.rendering.header import headline
+from etlwatch.rendering.panes import kinds_spans
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.dashboard import dashboard

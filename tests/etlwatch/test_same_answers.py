@@ -21,10 +21,9 @@ from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
 from etlwatch.fields.jobs import JOBS
 from etlwatch.fields.runs import RUNS, run_data, run_passes
 from etlwatch.reading.details import RunReport
-from etlwatch.reading.following import RunFollower
 from etlwatch.reading.gatherer import AskedErrors, AskedJobs, AskedRuns, Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
-from etlwatch.reading.runs import RunQuery, find_runs
+from etlwatch.reading.runs import RunFollower, RunQuery, find_runs
 from tests.etlwatch.cli_program import Program
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.scripted_night import BEGIN, END, MINUTE, scripted_night

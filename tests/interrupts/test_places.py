@@ -20,7 +20,7 @@ from tracking_core.delivery import event_queue as module
 from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.errors import StoreUnavailable
 from tracking_core.failures import message_of
-from tracking_core.process.endings import is_stop, mark_recorded
+from tracking_core.process.interrupts import is_stop, mark_recorded
 from tracking_core.run_context import PhaseContext
 from tracking_core.store import open_store
 from tracking_core.store.postgres.pipeline import quiet_pipeline

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tracking_core.clock import to_microseconds
 from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, Receipt, RunEnd, RunStart
-from tracking_core.requests import RequestRow, tally
 from tracking_core.identity import first_run_id_at
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, SchemaNewer, StoreUnavailable
 from tracking_core.events import Batch, RunEnd
-from tracking_core.requests import RequestRow, tally
 from tracking_core.identity import format_run_id
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Administration, Reader
 from tracking_core.store.postgres.administration import PostgresAdministration

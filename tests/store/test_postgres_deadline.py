@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 from tracking_core.config import resolve
 from tracking_core.errors import StoreRefused, StoreUnavailable
 from tracking_core.process import deadlines
-from tracking_core.store.postgres import names
+from tracking_core.store.postgres import deadline as names
 from tracking_core.store.postgres.connection import PostgresConnection
 
 DEADLINE = 0.4

@@ -11,7 +11,7 @@ import pytest
 
 from etlwatch.reading.gatherer import Gatherer, Watch
 from tests.store.stocking import Stock
-from tracking_core.store.postgres.prefetch import QUICK_S, Query, QueryPrefetch
+from tracking_core.store.postgres.pipeline import QUICK_S, Query, QueryPrefetch
 from tracking_core.store.postgres.reader import PostgresReader
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -17,8 +17,8 @@ from tests.support.peek import peek
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.events import Batch, LedgerEntry, RunEnd
-from tracking_core.requests import RequestRow, tally
 from tracking_core.records import WriterLedger
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store.base import Reader, Writer
 from tracking_core.store.postgres.writer import SUM_UP_EVERY
 

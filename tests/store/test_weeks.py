@@ -18,8 +18,8 @@ from tests.support.postgres import GUARDED_ROLE, PostgresServer
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
 from tracking_core.events import Batch, RunEnd
-from tracking_core.requests import RequestRow, tally
 from tracking_core.identity import first_run_id_at
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Administration, Reader
 from tracking_core.store.postgres.administration import PostgresAdministration, Week, gaps, too_young

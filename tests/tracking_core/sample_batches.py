@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, RunEnd, RunStart
-from tracking_core.requests import CellKey, RequestRow, Tally, tally
 from tracking_core.identity import first_run_id_at
+from tracking_core.requests import CellKey, RequestRow, Tally, tally
 
 BEGAN_US = 1_700_000_000_000_000
 RUN = first_run_id_at(BEGAN_US) + 1

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracking_core import ETLContext, ProgressTracker
-from tracking_core.etl.moments import Moment, moment_of
+from tracking_core.etl.values import Moment, moment_of
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MOMENT = moment_of(round(NOON.timestamp()) * 1_000_000)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.tracking_core import sample_batches
 from tracking_core.delivery.rows import plain_columns, request_row
-from tracking_core.requests import RequestColumns, RequestRow, Tally, cell_of, tally
 from tracking_core.raw_events import RawRequest
+from tracking_core.requests import RequestColumns, RequestRow, Tally, cell_of, tally
 
 RUN = sample_batches.RUN
 PLAIN: RawRequest = (RUN, 1_790_000_000_000_000, "/a", 0, 100, 200, 7, 12.5, False, None)

@@ -25,8 +25,8 @@ from tracking_core.delivery.spool_place import store_key
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
 from tracking_core.events import Batch, Receipt
-from tracking_core.requests import CellKey, Tally
 from tracking_core.process.forks import begin_in_child
+from tracking_core.requests import CellKey, Tally
 from tracking_core.switch import TrackingSwitch
 
 LABEL = "postgresql://db:5432/tracking as etl"

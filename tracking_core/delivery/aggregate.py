@@ -8,9 +8,9 @@ from typing import TypeAlias
 from tracking_core.dataclass import replace
 from tracking_core.delivery.batches import LEFT_OUT, MOST_CELLS, MOST_KINDS, OTHER_ENDPOINTS, SHORT_MESSAGE, fewer
 from tracking_core.delivery.rows import request_row
-from tracking_core.requests import CellKey, Tally, cell_of
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.raw_events import RawError, RawRequest
+from tracking_core.requests import CellKey, Tally, cell_of
 from tracking_core.sanitize import clean_text
 
 Kind: TypeAlias = tuple[int, str | None, str]

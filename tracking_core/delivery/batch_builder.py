@@ -26,10 +26,10 @@ from tracking_core.delivery.rows import (
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, RunEnd, RunStart
-from tracking_core.requests import CellKey, Tally
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.requests import CellKey, Tally
 
 EVENTS_AT_A_TIME = 200
 

@@ -12,8 +12,7 @@ import math
 import time
 from collections.abc import Callable
 
-from tracking_core.delivery.batches import events_of, is_empty, without_runs
-from tracking_core.delivery.dividing import write_divided
+from tracking_core.delivery.batches import events_of, is_empty, without_runs, write_divided
 from tracking_core.delivery.event_queue import SHIP_FROM, EventQueue
 from tracking_core.delivery.final_flush import FinalFlush
 from tracking_core.delivery.pending_batch import events_in

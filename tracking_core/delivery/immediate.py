@@ -22,13 +22,13 @@ from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, LedgerEntry, Receipt, RunStart
-from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import defer, store_busy
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
+from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.sanitize import ADJUSTED
 from tracking_core.store.base import Writer
 

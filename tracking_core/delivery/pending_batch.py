@@ -15,9 +15,9 @@ from tracking_core.dataclass import dataclass, replace
 from tracking_core.delivery import batches
 from tracking_core.delivery.rows import plain_columns, request_row
 from tracking_core.events import Batch
-from tracking_core.requests import CellKey, RequestColumns, RequestRow, Tally, tally
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.raw_events import RawRequest
+from tracking_core.requests import CellKey, RequestColumns, RequestRow, Tally, tally
 from tracking_core.sanitize import ADJUSTED
 
 MOST_REQUESTS = 10_000

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from tracking_core.delivery.run_registry import PhaseState, RunState
 from tracking_core.events import CountedSource, PhaseChange, RaisedError, RunEnd
-from tracking_core.requests import RequestRow
 from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
-from tracking_core.requests import Columns
+from tracking_core.requests import Columns, RequestRow
 from tracking_core.sanitize import (
     ADJUSTED,
     KEY_BYTES,

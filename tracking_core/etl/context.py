@@ -12,16 +12,14 @@ from os import PathLike
 from time import monotonic
 from typing import Any
 
-from tracking_core.etl.block import PhaseBlock
 from tracking_core.etl.connection import JobConnection
 from tracking_core.etl.memory import MemoryMonitor
-from tracking_core.etl.moments import now
-from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, checked_phases, checked_units
-from tracking_core.etl.plain import copy_containers, json_ready
+from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, PhaseBlock, checked_phases, checked_units
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
+from tracking_core.etl.values import copy_containers, json_ready, now
 from tracking_core.failures import Failure
-from tracking_core.process.endings import is_clean_exit, mark_recorded
+from tracking_core.process.interrupts import is_clean_exit, mark_recorded
 from tracking_core.process.locks import ReentrantLock
 from tracking_core.process.throttle import Throttle
 from tracking_core.states import PhaseStatus

@@ -6,8 +6,9 @@ Every text passes `safe`; a traceback keeps its line breaks only.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from etlwatch.analysis.errors import ErrorsOfKind, group_errors
@@ -16,8 +17,9 @@ from etlwatch.rendering.run.view import RunView
 from etlwatch.text.columns import Column, headers, laid_out
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, stamp
-from etlwatch.text.safe import safe
-from etlwatch.text.spans import Spans
+from etlwatch.text.safe import cell_width, safe
+from etlwatch.text.spans import Span, Spans, merge, plain_text
+from tracking_core.dataclass import dataclass
 
 BLOCK_80: Final = (
     Column(key="count", width=4, align="right"),
@@ -117,3 +119,65 @@ def _raised(lines: list[str], last_frame: int) -> int:
         if indented < len(frame) - len(frame.lstrip(" |+-")) and _RAISED.match(lines[place]):
             return place
     return max(0, len(lines) - 1)
+
+
+MOST_HITS = 1_000
+"""The most places that are found: a single letter occurs tens of thousands of times."""
+
+OTHER_HIT = "blue bold on selected"
+THIS_HIT = "text bold reverse"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One place of the words."""
+
+    text: str
+    """The key of the text it is in."""
+
+    line: int
+    start: int
+    """Characters before it."""
+
+    column: int
+    """Cells before it."""
+
+
+def find_hits(texts: Mapping[str, Sequence[Spans]], words: str) -> tuple[Hit, ...]:
+    """Return every place of `words`, text by text in their order, at most MOST_HITS; none for blank words."""
+    pattern = _pattern(words)
+    if pattern is None:
+        return ()
+    found = (
+        Hit(key, number, place.start(), cell_width(line[: place.start()]))
+        for key, lines in texts.items()
+        for number, line in enumerate(map(plain_text, lines))
+        for place in pattern.finditer(line)
+    )
+    return tuple(islice(found, MOST_HITS))
+
+
+def marked(lines: Iterable[Spans], words: str, here: Hit | None = None) -> list[Spans]:
+    """Return lines with each place of `words` marked, and the one that is looked at marked most."""
+    pattern = _pattern(words)
+    if pattern is None:
+        return list(lines)
+    out = []
+    for number, line in enumerate(lines):
+        places = [found.span() for found in pattern.finditer(plain_text(line))]
+        this = here.start if here is not None and here.line == number else -1
+        out.append(_marked(line, places, this) if places else line)
+    return out
+
+
+def _pattern(words: str) -> re.Pattern[str] | None:
+    return re.compile(re.escape(words), re.IGNORECASE) if words.strip() else None
+
+
+def _marked(line: Spans, places: Sequence[tuple[int, int]], this: int) -> Spans:
+    text = plain_text(line)
+    roles = [role for part, role in line for _ in part]
+    for start, end in places:
+        roles[start:end] = [THIS_HIT if start == this else OTHER_HIT] * (end - start)
+    spans: list[Span] = list(zip(text, roles, strict=True))
+    return merge(spans)

@@ -10,7 +10,7 @@ from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.rendering.lines import Part
-from etlwatch.rendering.run_pane import state_span, usual_text
+from etlwatch.rendering.panes import state_span, usual_text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
 from etlwatch.text.safe import cell_width, clip, safe

@@ -17,8 +17,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 
-from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import Key, key_parts, lay_out
+from etlwatch.rendering.operations import Failed
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans

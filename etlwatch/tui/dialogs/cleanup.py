@@ -28,8 +28,8 @@ from etlwatch.rendering.cleanup import (
     removal_text,
     runs_text,
 )
-from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import Key, sentence_lines
+from etlwatch.rendering.operations import Failed
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, read_cleanup, remove

@@ -9,8 +9,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.rendering.closing import Failed, NotClosed, closing_lines, confirmation_text
 from etlwatch.rendering.lines import sentence_lines
+from etlwatch.rendering.operations import Failed, NotClosed, closing_lines, confirmation_text
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans
@@ -18,6 +18,7 @@ from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, close_run
 from etlwatch.tui.widgets.inputs import Choice, Field
 from tracking_core.records import Run
+
 
 class ClosingBox(Box):
     """Closes one run; one that is not lost only after its short id was typed."""

@@ -18,6 +18,7 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, spans_width
 from etlwatch.tui.widgets.span_lines import SpanLines
 
+
 class TimePrompt(ModalScreen[datetime | None]):
     """Ask for a moment; dismissed with it, or with None."""
 

@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from etlwatch.rendering.closing import Failed
 from etlwatch.rendering.lines import Key, labelled_lines
-from etlwatch.rendering.tracking import (
+from etlwatch.rendering.operations import (
+    Failed,
     Scope,
     SwitchStates,
     audit_line,
@@ -26,13 +26,13 @@ from etlwatch.rendering.tracking import (
     standing,
     turned_text,
 )
+from etlwatch.rendering.tables import Row
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, read_switches, turn
 from etlwatch.tui.widgets.inputs import Choice, Field
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.records import Switch
 

@@ -21,19 +21,18 @@ from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.charts import moved
 from etlwatch.rendering.header import (
     Freshness,
+    banner,
     bundle_parts,
     freshness_parts,
     looking_back_parts,
     name_parts,
     tracking_part,
 )
-from etlwatch.rendering.headline import banner
 from etlwatch.rendering.lines import Key, Part
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import Spans
-from etlwatch.tui.widgets.bars import Footer, HealthLine
 from etlwatch.tui.widgets.inputs import Prompt
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import Footer, HealthLine, SpanLines
 
 if TYPE_CHECKING:
     from etlwatch.tui.dashboard import Dashboard

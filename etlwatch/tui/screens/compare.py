@@ -14,17 +14,18 @@ from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text,
 from etlwatch.reading.gatherer import AskedRuns, Watch
 from etlwatch.rendering.compare import conclusion, run_text, same_text
 from etlwatch.rendering.lines import Part, labelled, sentence_lines
+from etlwatch.rendering.tables import Row
 from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run
+
 
 class CompareScreen(DashboardScreen):
     """Two runs, or one and the last success of its job."""

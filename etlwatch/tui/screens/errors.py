@@ -13,13 +13,13 @@ from etlwatch.analysis.verdict import verdict_of
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
 from etlwatch.reading.gatherer import AskedErrors
-from etlwatch.rendering.error_pane import kind_pane, kind_title, kinds_headline
 from etlwatch.rendering.lines import Part
+from etlwatch.rendering.panes import kind_pane, kind_title, kinds_headline
+from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import BoardScreen
-from etlwatch.rendering.tables import Row
 
 WINDOWS: Final = (("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 

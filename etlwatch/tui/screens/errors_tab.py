@@ -10,16 +10,16 @@ from textual.containers import Vertical
 
 from etlwatch.analysis.errors import ErrorsOfKind
 from etlwatch.fields.errors import GROUPS
-from etlwatch.rendering.run.errors import error_lines, groups_of
+from etlwatch.rendering.run.errors import MOST_HITS, Hit, error_lines, find_hits, groups_of, marked
 from etlwatch.rendering.run.view import RunView
-from etlwatch.rendering.search import MOST_HITS, Hit, find_hits, marked
+from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans
-from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
+from etlwatch.tui.widgets.span_lines import Rule
+
 
 class ErrorsTab(Vertical):
     """A run's errors."""

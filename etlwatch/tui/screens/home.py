@@ -19,20 +19,18 @@ from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
-from etlwatch.rendering.error_pane import kinds_spans
 from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
-from etlwatch.rendering.headline import Counts, count_states, fleet_line, living_part, no_runs_text, state_parts
+from etlwatch.rendering.header import Counts, count_states, fleet_line, living_part, no_runs_text, state_parts
 from etlwatch.rendering.lines import Part
-from etlwatch.rendering.run_pane import pane_lines, pane_title
+from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
+from etlwatch.rendering.tables import Row
 from etlwatch.rendering.zoom import fleet_zoom, moment_spans
 from etlwatch.text.columns import HomeLayout, home_layout
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import ListScreen
-from etlwatch.tui.widgets.charts import BlockChart, SparkLines
-from etlwatch.rendering.tables import Row
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import BlockChart, SpanLines, SparkLines
 from tracking_core.dataclass import replace
 
 REST_S = 0.15

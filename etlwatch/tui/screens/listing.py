@@ -14,16 +14,15 @@ from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.fields.field import FieldList, Order
 from etlwatch.reading.gatherer import AskedBoard, Watch
 from etlwatch.rendering.lines import Part
+from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import cell_width, safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
-from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import Rule, SpanLines
 from tracking_core.dataclass import replace
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS, EndpointRow
 from etlwatch.fields.field import Order
 from etlwatch.rendering.run.completeness import endpoint_pages
 from etlwatch.rendering.run.view import RunView
+from etlwatch.rendering.tables import Row
 from etlwatch.rendering.zoom import ZOOMED, Zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.text.display import DisplayContext
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.rendering.tables import Row
 from etlwatch.tui.widgets.plot import PlotChart
 from etlwatch.tui.widgets.span_lines import SpanLines
 from tracking_core.dataclass import replace

@@ -28,11 +28,10 @@ from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.errors_tab import ErrorsTab
 from etlwatch.tui.screens.requests_tab import RequestsTab
-from etlwatch.tui.widgets.bars import Rule
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
-from etlwatch.tui.widgets.span_lines import SpanLines
+from etlwatch.tui.widgets.span_lines import Rule, SpanLines
 from tracking_core.dataclass import replace
 
 ON_THE_AXIS: Final = ("overview", "phases")

@@ -20,6 +20,7 @@ from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, spans_width
 from etlwatch.tui.widgets.span_lines import SpanLines
 
+
 class _Typed(Input):
     """An input that takes some characters only."""
 

@@ -32,6 +32,7 @@ from etlwatch.tui.colours import palette
 from etlwatch.tui.widgets.scroll_lines import ScrollWidget
 from etlwatch.tui.widgets.span_lines import glyphs_of, strip_of
 
+
 class _TableMessage(Message):
     """Something about a table."""
 

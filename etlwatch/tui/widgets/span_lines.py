@@ -1,13 +1,16 @@
 """The base of all widgets here: lines of spans, cached and dimmed; and the widget that shows a few of them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from etlwatch.rendering.charts import Chart, Spark, chart_lines, spark_lines
+from etlwatch.rendering.lines import Key, Part, footer_line, lay_out, rule_line
+from etlwatch.text.columns import SPARK_LINES
 from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
@@ -194,3 +197,84 @@ class ValueLines(SpanLines, Generic[T]):
         if value != self.value:
             self.value = value
             self.renew()
+
+
+Sides: TypeAlias = tuple[Sequence[Part], Sequence[Part]]
+"""The parts at the left and at the right."""
+
+
+class HealthLine(ValueLines[Sides]):
+    """A line of two sides: the right one stays, the left one loses its least important parts."""
+
+    DEFAULT_CSS = "HealthLine { height: 1; }"
+
+    def __init__(self, value: Sides = ((), ()), *, ground: str = "bar", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(value, ground=ground, id=id)
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return the line for this width."""
+        return [lay_out(*self.value, width, ellipsis=self.glyphs.ellipsis)]
+
+
+class Rule(ValueLines[Spans]):
+    """A horizontal line with a title in it."""
+
+    DEFAULT_CSS = "Rule { height: 1; }"
+
+    def __init__(self, title: Spans = (), *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(title, id=id)
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return the rule for this width."""
+        return [rule_line(self.value, width, line=self.glyphs.usual, ellipsis=self.glyphs.ellipsis)]
+
+
+class Footer(ValueLines[Sequence[Key]]):
+    """Keys in blue, their texts dim."""
+
+    DEFAULT_CSS = "Footer { height: 1; }"
+
+    def __init__(self, keys: Sequence[Key] = (), *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(keys, ground="bar", id=id)
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return the keys that fit, in their order."""
+        return [footer_line(self.value, width, ellipsis=self.glyphs.ellipsis)]
+
+
+class BlockChart(ValueLines[Chart | None]):
+    """One compact chart: a title, `rows` of plot and a line of times."""
+
+    def __init__(self, chart: Chart | None = None, *, rows: int = 6, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(chart, id=id)
+        self._rows = rows
+
+    @property
+    def rows(self) -> int:
+        """Lines of plot, without title and times."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: int) -> None:
+        if rows != self._rows:
+            self._rows = rows
+            self.renew()
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return the chart in `width` cells; empty lines while there is none, so that nothing moves later."""
+        if self.value is None:
+            return [()] * (self._rows + 2)
+        return chart_lines(self.value, width=width, rows=self._rows, glyphs=self.glyphs, shades=self.shades)
+
+
+class SparkLines(ValueLines[Sequence[Spark]]):
+    """The three one-line charts of the smallest layout."""
+
+    def __init__(self, sparks: Sequence[Spark] = (), *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(sparks, id=id)
+
+    def lines_for(self, width: int) -> Sequence[Spans]:
+        """Return the sparks in `width` cells; empty lines while there are none, so that nothing moves later."""
+        if not self.value:
+            return [()] * SPARK_LINES
+        return spark_lines(self.value, width=width, glyphs=self.glyphs)

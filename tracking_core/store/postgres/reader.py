@@ -17,8 +17,7 @@ from tracking_core.records import Run
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import CONFLICT, DIALECT, PostgresConnection, PostgresDialect
 from tracking_core.store.postgres.deadline import DeadlineConnection
-from tracking_core.store.postgres.pipeline import quiet_pipeline
-from tracking_core.store.postgres.prefetch import Query, QueryPrefetch
+from tracking_core.store.postgres.pipeline import Query, QueryPrefetch, quiet_pipeline
 from tracking_core.store.queries import Queries
 from tracking_core.store.rows import Row, Rows
 

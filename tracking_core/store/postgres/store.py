@@ -9,7 +9,7 @@ from tracking_core.errors import StoreForbidden, StoreRefused
 from tracking_core.process.loading import load
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
-from tracking_core.store.postgres.grants import grants
+from tracking_core.store.postgres.inspection import grants
 from tracking_core.store.sql_files import pending
 
 if TYPE_CHECKING:

@@ -17,15 +17,14 @@ from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.errors import StoreRefused
 from tracking_core.events import Batch, Hello, Receipt, RunStart
-from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
+from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.dialect import POSTGRES_EPOCH_US
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
-from tracking_core.store.postgres.pipeline import quiet_pipeline
-from tracking_core.store.postgres.statements import array_of, as_arrays, of_request, statements
+from tracking_core.store.postgres.pipeline import array_of, as_arrays, of_request, quiet_pipeline, statements
 from tracking_core.store.writing import EventWriter
 
 T = TypeVar("T")

@@ -1,0 +1,391 @@
+"""The pane of the run under the cursor: its title, and two or three lines chosen by its state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from etlwatch.analysis.baseline import MINIMUM_RUNS
+from etlwatch.analysis.errors import ErrorKind
+from etlwatch.analysis.forecast import eta_words
+from etlwatch.analysis.jobs import JobCounts, JobRow
+from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.states import RANKS
+from etlwatch.analysis.verdict import last_line
+from etlwatch.fields.errors import (
+    known_text,
+    number_text,
+    runs_text,
+    success_text,
+)
+from etlwatch.fields.jobs import day_text
+from etlwatch.fields.runs import state_spans
+from etlwatch.rendering.lines import Part, labelled
+from etlwatch.text.display import DisplayContext, urgent_role_of
+from etlwatch.text.numbers import (
+    ago,
+    change,
+    clock,
+    count,
+    duration,
+    late_by,
+    moment,
+    percent,
+    rate,
+    ratio,
+    short_id,
+    span,
+)
+from etlwatch.text.safe import clip, safe
+from etlwatch.text.spans import Span, Spans, merge
+from tracking_core.identity import format_run_id
+from tracking_core.records import Run, RunStatus
+
+
+def state_span(row: RunRow, context: DisplayContext, after: str = "") -> Span:
+    """Return a run's glyph and state in bold, with a text after them."""
+    (words, role), *_ = state_spans(row, context.glyphs)
+    colour = "text" if role in ("plain", "dim") else role.removesuffix(" strong")
+    return (words + after, f"{colour} bold")
+
+
+def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Spans:
+    """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
+    over = ratio(row.ratio, only_above=True) if row.live else ""
+    return (
+        state_span(row, context, f" {context.glyphs.text(over)} p95" if over else ""),
+        ("  ", "plain"),
+        (clip(safe(row.run.job), max(8, width - 36), ellipsis=context.glyphs.ellipsis), "text bold"),
+        (f" {short_id(row.run.id)}", "dim"),
+    )
+
+
+def usual_text(row: RunRow) -> str:
+    """Return the job's usual duration, or that too few runs are known."""
+    usual = row.usual_duration
+    if usual.runs >= MINIMUM_RUNS:
+        return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({usual.runs} runs)"
+    if usual.runs:
+        return f"{usual.runs} other completed run{'s' if usual.runs > 1 else ''}: too few to compare with"
+    return "no completed run to compare with"
+
+
+def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list[Spans]:
+    """Return the lines of the pane, most important first; `errors` are its errors by kind, if known."""
+    state = row.verdict.state
+    if row.live:
+        lines = _of_living(row, context)
+    else:
+        ended = row.run.ended_at
+        when = (
+            f"{moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}" if ended else ""
+        )
+        compared = f"; {usual_text(row)}" if row.usual_duration.runs else ""
+        lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
+        if state != "completed" and row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+    trouble = trouble_spans(row, errors)
+    if trouble:
+        lines.append(labelled("errors", trouble))
+    lines.append(labelled("run", origin_text(row)))
+    notes = last_line(row.run.notes)
+    if notes and notes != row.verdict.because:
+        lines.insert(1 if state == "completed" else len(lines) - 1, labelled("notes", safe(notes)))
+    return lines
+
+
+def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
+    known = row.usual_duration.runs >= MINIMUM_RUNS
+    so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_text(row)}"
+    if row.verdict.needs_you:
+        since = row.verdict.since
+        when = (
+            f"{moment(since, context.now, context.zone)}, {ago((context.now - since).total_seconds())}" if since else ""
+        )
+        ends = ends_text(row, context)
+        lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
+        if row.verdict.because:
+            lines.append(labelled("because", safe(row.verdict.because)))
+        return lines
+    lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
+    if row.verdict.because:
+        lines.append(labelled("unknown", safe(row.verdict.because)))
+    ends = ends_text(row, context).removeprefix("ends ")
+    if ends:
+        lines.append(labelled("ends", ends))
+    doing = doing_text(row)
+    if doing:
+        lines.append(labelled("doing", doing))
+    return lines
+
+
+def ends_text(row: RunRow, context: DisplayContext) -> str:
+    """Return when a run is expected to end, and why: `ends 03:40–03:55 at this rate`; '' if unknown."""
+    words = context.glyphs.text(eta_words(row.eta, context.now, context.zone))
+    by_rate = row.phase is not None and row.phase.share is not None
+    return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
+
+
+def doing_text(row: RunRow) -> str:
+    """Return where a run is and how fast it goes: `2/4 fetch 38%, 11.9 requests/s, 81.2 items/s`."""
+    facts: list[str] = []
+    if row.phase is not None and row.phase.name:
+        share = f" {percent(row.phase.share)}" if row.phase.share is not None else ""
+        facts.append(f"{row.phase.position}/{row.phase.count} {safe(row.phase.name)}{share}")
+    if row.rates is not None and row.run.requests:
+        facts.append(f"{rate(row.rates.requests)} requests/s")
+        if row.run.items:
+            facts.append(f"{rate(row.rates.items)} items/s")
+    return ", ".join(facts)
+
+
+def trouble_spans(row: RunRow, by_kind: Spans) -> Spans:
+    """Return what went wrong: the errors, by kind if known, and the failed requests."""
+    other = trouble_text(row, errors=not by_kind)
+    return merge([*by_kind, ("; " if by_kind and other else "", "text"), (other, "text")]) if by_kind or other else ()
+
+
+def trouble_text(row: RunRow, *, errors: bool = True) -> str:
+    """Return what went wrong in numbers: errors recorded, requests failed, requests throttled."""
+    facts: list[str] = []
+    if row.run.errors and errors:
+        last = f", last {safe(row.last_error.error_type)}" if row.last_error else ""
+        facts.append(f"{count(row.run.errors)} recorded{last}")
+    if row.run.failed_requests:
+        facts.append(f"{count(row.run.failed_requests)} of {count(row.run.requests)} requests failed")
+    if row.run.throttled_requests:
+        facts.append(f"{count(row.run.throttled_requests)} throttled")
+    return "; ".join(facts)
+
+
+def origin_text(row: RunRow) -> str:
+    """Return where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
+    run = row.run
+    facts: Sequence[str] = (
+        f"{run.id} by {run.user}@{run.host}" if run.host else run.id,
+        f"pid {run.pid}" if run.pid else "",
+        f"code {run.code_version}" if run.code_version else "",
+        run.command,
+    )
+    return safe(", ".join(fact for fact in facts if fact))
+
+
+NAME_CELLS: Final = 40
+BRIEF_NAME_CELLS: Final = 18
+"""Cells of a job's name on line 2, so that what is the matter with it stays beside it."""
+
+PROOFS: Final = 2
+"""Runs whose evidence is shown."""
+
+
+# -- line 1, line 2
+
+
+def job_parts(counts: JobCounts) -> list[Part]:
+    """Return the counts of line 1: what is overdue, what has trouble, what is well."""
+    parts: list[Part] = [Part((("jobs", "text bold"),), 1)]
+    for number, word, tone, priority in (
+        (counts.overdue, "overdue", "amber", 0),
+        (counts.trouble, "with trouble", "amber", 0),
+        (counts.well, "ok", "text", 2),
+        (counts.given_up, "over", "dim", 6),
+    ):
+        if number:
+            parts.append(Part(((f"{count(number)} {word}", tone),), priority))
+    return parts
+
+
+def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: bool) -> Spans:
+    """Return line 2: which job has not begun, which has trouble, or that all is well and what comes next.
+
+    `rows` are by need.
+    """
+    cells = BRIEF_NAME_CELLS if brief else NAME_CELLS
+    late = [row for row in rows if row.overdue_s is not None]
+    if late:
+        more = f" {count(len(late) - 1)} more {'is' if len(late) == 2 else 'are'} overdue." if len(late) > 1 else ""
+        return (
+            (" ", "plain"),
+            (clip(safe(late[0].job), cells), "text bold"),
+            (f" {late_text(late[0], context, brief)}{more}", "text"),
+        )
+    trouble = [row for row in rows if row.rank == 1]
+    if trouble:
+        said: list[Span] = [(" Nothing is overdue. " if not brief else " ", "text")]
+        for index, row in enumerate(trouble[:3]):
+            said += [(", ", "text")] if index else []
+            said += [(clip(safe(row.job), cells), "text bold"), (f" {safe(row.trouble)}", "text")]
+        more = f"; {count(len(trouble) - 3)} more" if len(trouble) > 3 else ""
+        return (*said, (f"{more}.", "text"))
+    if not rows:
+        return ((" No jobs yet.", "dim"),)
+    coming = [row for row in rows if row.expected is not None and row.expected.at > context.now and row.live is None]
+    if not coming:
+        return ((" Nothing needs you.", "dim"),)
+    first = min(coming, key=lambda row: row.expected.at if row.expected else context.now)
+    at = day_text(first.expected.at if first.expected else None, context)
+    return ((f" Nothing needs you. Next is {clip(safe(first.job), cells)}, {at}.", "dim"),)
+
+
+def late_text(row: JobRow, context: DisplayContext, brief: bool) -> str:
+    expected = row.expected
+    if expected is None or row.overdue_s is None:
+        return "has not begun."
+    at = _moment_zoned(expected.at, context)
+    if brief:
+        return f"has not begun: due {clock(expected.at, context.zone)}, {late_by(row.overdue_s)} overdue."
+    within = f"{expected.hits} of {expected.of} {_turns_text(row, context)} within {span(expected.tolerance_s)}"
+    return f"has not begun: expected at {at} ({within}), now {late_by(row.overdue_s)} overdue."
+
+
+def _turns_text(row: JobRow, context: DisplayContext) -> str:
+    """Return the name of a job's turns: nights, days, or times if it is not daily."""
+    expected = row.expected
+    if expected is None or not expected.daily:
+        return "times"
+    hour = expected.at.astimezone(context.zone).hour
+    return "nights" if hour < 6 or hour >= 22 else "days"
+
+
+def _moment_zoned(when: datetime, context: DisplayContext) -> str:
+    """Write a moment with the name of its zone: `02:00 CET`, `Sun 02:00 CET`."""
+    zone_name = when.astimezone(context.zone).tzname()
+    return f"{moment(when, context.now, context.zone)} {zone_name}"
+
+
+# -- the pane
+
+
+def job_title(row: JobRow, context: DisplayContext) -> Spans:
+    """Return state and job, for the rule above the pane."""
+    state = row.trouble or (row.live.state if row.live else "")
+    late = f" {late_by(row.overdue_s)}" if row.overdue_s is not None else ""
+    if state:
+        role = urgent_role_of(state)
+        words: Spans = ((f"{context.glyphs.state(state)} {safe(state)}{late}", f"{role} bold"), ("  ", "plain"))
+    else:
+        words = ()
+    return (*words, (safe(row.job), "text bold"))
+
+
+def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
+    """Return the lines of the pane, most important first."""
+    lines: list[Spans] = []
+    expected = expected_text(row, context)
+    if row.overdue_s is not None:
+        lines.append(labelled("expected", expected))
+    proven = [run for run in row.runs if run.evidence]
+    proven.sort(key=lambda run: RANKS.get(run.state, 99))
+    for run in proven[:PROOFS]:
+        since = f" since {moment(run.state_since, context.now, context.zone)}" if run.state_since is not None else ""
+        lines.append(labelled("because", safe(f"{run.state}{since}: {run.evidence}")))
+    if row.last is not None:
+        lines.append(labelled("last", last_run_text(row, row.last, context)))
+    if row.overdue_s is None and expected:
+        lines.append(labelled("next", expected))
+    if row.drifting:
+        lines.append(labelled("trend", context.glyphs.text(_trend_text(row))))
+    return lines
+
+
+def _trend_text(row: JobRow) -> str:
+    return f"the last ten completed runs took {change(row.trend)} of what the ones before took"
+
+
+def expected_text(row: JobRow, context: DisplayContext) -> str:
+    """Return when a job is expected and why; '' without a rhythm."""
+    if row.given_up_since is not None:
+        since = _moment_zoned(row.given_up_since, context)
+        return f"not since {since}, when it missed its turn: it is no longer expected"
+    expected = row.expected
+    if expected is None:
+        return ""
+    at = _moment_zoned(expected.at, context)
+    if expected.every_s is not None:
+        after = f"{span(expected.every_s)} after the one before, give or take {span(expected.tolerance_s)}"
+        return f"{at}: {expected.hits} of its last {expected.of} began {after}"
+    return f"{at}: {expected.hits} of its last {expected.of} began within {span(expected.tolerance_s)} of it"
+
+
+def last_run_text(row: JobRow, run: Run, context: DisplayContext) -> str:
+    """Return when a run began, how it went and where: `Sun 02:00, completed in 12m (usual 12m), from etl-02`."""
+    usual = row.baseline.duration_s.usual
+    compared = f" (usual {span(usual)})" if usual is not None else ""
+    lasted = run.duration_s
+    if run.state == "lost":
+        how = "lost after"
+        lasted = ((run.heartbeat_at or run.started_at) - run.started_at).total_seconds()
+    elif run.status == RunStatus.RUNNING:
+        how = "running for"
+    else:
+        how = f"{safe(run.state)} {'in' if run.status == RunStatus.COMPLETED else 'after'}"
+    where = f", from {safe(run.host)}" if run.host else ""
+    return f"{moment(run.started_at, context.now, context.zone)}, {how} {span(lasted)}{compared}{where}"
+
+
+def kinds_spans(kinds: Sequence[ErrorKind], errors: int, context: DisplayContext) -> Spans:
+    """Return which of a run's newest errors are new: `14 × ReadTimeout in load, known: in 9 runs since Tue 02:10`.
+
+    () without kinds; `errors` is how many the run has in all.
+    """
+    in_kinds = sum(kind.errors for kind in kinds)
+    spans: list[Span] = []
+    if 0 < in_kinds < errors:
+        spans.append((f"{count(errors)} recorded; of the last {count(in_kinds)}: ", "text"))
+    for place, kind in enumerate(kinds):
+        since = moment(kind.seen_since, context.now, context.zone)
+        where = f" in {safe(kind.phase)}" if kind.phase else ""
+        spans.append((f"{'; ' if place else ''}{count(kind.errors)} × {safe(kind.error_type)}{where}, ", "text"))
+        new: tuple[Span, ...] = (("new", "red bold"), (f" since {since}", "text"))
+        spans += new if kind.new else (((f"known: in {runs_text(kind)} since {since}", "text")),)
+    return tuple((context.glyphs.text(text), role) for text, role in spans)
+
+
+"""Cells of a job's name on line 2, so that what is said of the error stays beside it."""
+
+
+def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief: bool) -> Spans:
+    """Return line 2: how many kinds there are, how many of them are new, and which is the newest new one."""
+    if not kinds:
+        return ((" No errors were recorded in this time.", "dim"),)
+    new = [kind for kind in kinds if kind.new and not kind.mended]
+    total = sum(kind.errors for kind in kinds)
+    kinds_word = f"{count(len(kinds))} kind{'' if len(kinds) == 1 else 's'}"
+    number = number_text(total, cut=any(kind.cut for kind in kinds))
+    said: Spans = ((f" {number} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
+    if not new:
+        return (*said, ("; none of them is new.", "text"))
+    first = max(new, key=lambda kind: kind.last_at)
+    said = (*said, ("; ", "text"), (f"{count(len(new))} new", "red bold"))
+    if brief:
+        return (*said, (f": {safe(first.error_type)} in {safe(first.job)}.", "text"))
+    at = clock(first.seen_since, context.zone)
+    job = clip(safe(first.job), NAME_CELLS)
+    return (
+        *said,
+        (
+            f": {safe(first.error_type)} in {job} since {at}, {success_text(first, context)}.",
+            "text",
+        ),
+    )
+
+
+def kind_title(kind: ErrorKind, context: DisplayContext) -> Spans:
+    """Return kind, job and run, for the rule above the pane."""
+    glyph = context.glyphs.state("failed")
+    return (
+        (f"{glyph} {safe(kind.error_type)}", "dim" if kind.mended else "red bold"),
+        ("  ", "plain"),
+        (safe(kind.job), "text bold"),
+        (f" {short_id(format_run_id(kind.run_id))}", "dim"),
+    )
+
+
+def kind_pane(kind: ErrorKind, context: DisplayContext) -> list[Spans]:
+    """Return the lines of the pane, most important first."""
+    return [
+        labelled("message", safe(last_line(kind.message))),
+        labelled("known?", f"{known_text(kind, context)}; {success_text(kind, context)}"),
+        labelled("last", f"{moment(kind.last_at, context.now, context.zone)} in run {format_run_id(kind.run_id)}"),
+    ]
