@@ -21,11 +21,9 @@ class Clock(Protocol):
 
     def now_us(self) -> int:
         """Return the wall clock in microseconds since 1970-01-01Z."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds of a clock that never steps; only differences mean something."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

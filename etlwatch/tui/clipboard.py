@@ -57,11 +57,9 @@ class Selection(Protocol):
 
     def copy_text(self) -> str:
         """Return the selected text; '' for nothing."""
-        ...
 
     def command_line(self) -> str:
         """Return the command that answers what the screen answers."""
-        ...
 
 
 def copied_file() -> Path:

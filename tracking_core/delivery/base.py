@@ -29,47 +29,36 @@ class Delivery(Protocol):
 
     def begin(self, start: RunStart) -> bool:
         """Record a run's start; False only when the shared switch turned out to be off, so that there is no run."""
-        ...
 
     def attach(self, run_id: int, start: RunStart | None = None) -> None:
         """Let a run be recorded into that another process began, with its start where that was handed over."""
-        ...
 
     def start_of(self, run_id: int) -> RunStart | None:
         """Return how a run began, to be handed over to another process; None for one that is not known here."""
-        ...
 
     def request(self, raw: RawRequest) -> bool:
         """Record one request. In a buffered delivery this is what costs the job a microsecond."""
-        ...
 
     def phase(self, raw: RawPhase) -> bool:
         """Record a phase's state."""
-        ...
 
     def source_count(self, raw: RawCount) -> bool:
         """Record how many items a source has."""
-        ...
 
     def error(self, raw: RawError) -> bool:
         """Record an error."""
-        ...
 
     def end(self, raw: RawEnd) -> bool:
         """End a run; False also when it had ended before. Goes on while tracking is off."""
-        ...
 
     def finish(self, raw: RawEnd) -> None:
         """End a run that is known and has not ended, without waiting for a store: for interrupted calls."""
-        ...
 
     def flush(self, timeout: float | None) -> DeliveryReport:
         """Wait, at most `timeout` seconds, until everything accepted is committed or spooled."""
-        ...
 
     def leave(self, until: float) -> None:
         """Flush and let go of everything by this moment of the monotonic clock; later events are still taken."""
-        ...
 
 
 class Spool(Protocol):
@@ -78,22 +67,18 @@ class Spool(Protocol):
     @property
     def is_empty(self) -> bool:
         """Whether this process has nothing waiting there."""
-        ...
 
     def take(self, item: Batch | PendingBatch, until: float = inf, *, again: bool = False) -> bool:
         """Keep an item until it can be replayed; False when it cannot be kept by this moment. Never raises.
 
         `again`: it may be the one that was kept last, by a call that was interrupted.
         """
-        ...
 
     def take_blocked(self, batch: Batch) -> bool:
         """Keep what a rule of the store stops: it is sent again with the files of others, and stops nothing else."""
-        ...
 
     def set_aside(self, batch: Batch) -> bool:
         """Keep what no store will take for a person to look at; False when it cannot be kept. Never raises."""
-        ...
 
     def replay(
         self,
@@ -107,11 +92,9 @@ class Spool(Protocol):
 
         `outcome` is what is returned, for who may be interrupted before that.
         """
-        ...
 
     def close(self) -> None:
         """Let go of what waits, so that another process may replay it."""
-        ...
 
 
 @dataclass(slots=True)

@@ -32,11 +32,9 @@ class PhaseRecorder(Protocol):
 
         `memory_limit_mb` is given only for a phase that has one.
         """
-        ...
 
     def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
         """Record an error of the run."""
-        ...
 
 
 class RunTracker(Protocol):
@@ -57,11 +55,9 @@ class RunTracker(Protocol):
         memory_limit_mb: float | None = None,
     ) -> bool:
         """Record a phase's state for the run."""
-        ...
 
     def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
         """Record an error of the run."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ class Reporter(Protocol):
 
     def report_rest(self, *, at_once: bool = False) -> None:
         """Report what is held back, `at_once` because there is no later; it waits for no other thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,6 @@ class Cuttable(Protocol):
 
     def cut(self) -> None:
         """Close it for now."""
-        ...
 
 
 class Gate:
