@@ -95,13 +95,13 @@ class Reader(Connection, Protocol):
         """Return how many runs have the stored status running."""
 
     def run(self, run_id: int) -> Run | None:
-        """Return one run."""
+        """Return one run; None when the store does not hold it."""
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
-        """Return run ids whose 13 characters end in this suffix, newest first."""
+        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes do not matter."""
 
     def latest_run_id(self, job: str) -> int | None:
-        """Return the newest run of a job."""
+        """Return the newest run of a job; None when it has none."""
 
     def job_names(self, limit: int | None = None) -> list[str]:
         """Return the jobs that have runs, by name."""
@@ -115,7 +115,10 @@ class Reader(Connection, Protocol):
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> list[Run]:
-        """Return the newest runs of a job that began before a moment: all, the completed ones, or those by a moment."""
+        """Return the newest runs of a job that began before a moment, all or only the completed ones.
+
+        `completed_by` leaves only those that had completed by that moment.
+        """
 
     def runs_of_jobs(
         self,
@@ -152,7 +155,7 @@ class Reader(Connection, Protocol):
         """Return the endpoints that each of these runs requested; runs without requests are left out."""
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
-        """Return the latency histogram (bucket → count) of each of these runs."""
+        """Return the latency histogram (bucket → count) of each of these runs that made a request."""
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
         """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
@@ -160,7 +163,10 @@ class Reader(Connection, Protocol):
     def series_of_runs(
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
     ) -> dict[int, list[SeriesCell]]:
-        """Return the requests of several runs in cells that begin in [since, until), seconds since 1970-01-01Z."""
+        """Return the requests of several runs over time, in cells that begin in [since, until).
+
+        Both are seconds since 1970-01-01Z; without `until` all later cells.
+        """
 
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
@@ -171,13 +177,24 @@ class Reader(Connection, Protocol):
         """
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Return per run its longest pause between requests in seconds, and where its last busy cell begins."""
+        """Return per run its longest pause between requests in seconds, and where its last busy cell begins.
+
+        A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
+        1970-01-01Z. A run without requests is left out.
+        """
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
-        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z)."""
+        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
+
+        A run without such cells is left out.
+        """
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
-        """Return the requests of all runs in [since, until), added up to cells of `step` seconds (a multiple of 10)."""
+        """Return the requests of all runs in cells that begin in [since, until), added up to `step` seconds.
+
+        `step` is a multiple of 10. What is kept only in wider cells than a step is returned in those. Histograms may
+        repeat a bucket. Raises ValueError for another step.
+        """
 
     def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
         """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
@@ -189,13 +206,22 @@ class Reader(Connection, Protocol):
         """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
-        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first."""
+        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first.
+
+        `until` is in seconds since 1970-01-01Z. Two, since the newer one may have been renewed after that.
+        """
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
-        """Return how many errors these runs had by a moment, and when the last was; runs without any are left out."""
+        """Return how many errors these runs had recorded by a moment, and when the last of them was.
+
+        Runs without any are left out.
+        """
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        """Return paged requests of one run by endpoint and offset: raw rows, so only on demand."""
+        """Return paged requests of one run by endpoint and offset: raw rows, so only on demand.
+
+        Of more than `limit` any may be returned.
+        """
 
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
         """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
@@ -222,12 +248,19 @@ class Reader(Connection, Protocol):
         before: datetime | None = None,
         jobs: Collection[str] | None = None,
     ) -> list[ErrorGroup]:
-        """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs."""
+        """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs.
+
+        Of more than ERRORS_COUNTED the newest are counted, and each group is marked `cut`.
+        """
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
     ) -> list[ErrorGroup]:
-        """Return kinds of errors by job and fingerprint, over all time before a moment."""
+        """Return kinds of errors by job and fingerprint, over all time before a moment.
+
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, of fewer where many kinds are asked for, in SQLite of all jobs
+        together, the newest are counted; its group is marked `cut`, and holds at least so many.
+        """
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what each writer of a run emitted and what of it is stored."""
