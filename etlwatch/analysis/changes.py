@@ -102,10 +102,10 @@ def changes_since(before: Snapshot, after: Snapshot) -> Meanwhile:
     pieces += [f"{count(number)} {state}" for state, number in sorted(others.items())]
     if began:
         pieces.append(f"{count(len(began))} began")
-    said = ", ".join(pieces) if pieces else "nothing changed meanwhile"
+    phrase = ", ".join(pieces) if pieces else "nothing changed meanwhile"
     away = duration(max(after.read_at - before.read_at, 0.0))
     severity: Literal["information", "warning", "error"] = "error" if dead else "warning" if behind else "information"
-    return Meanwhile(words=f"connected again after {away}: {said}", severity=severity)
+    return Meanwhile(words=f"connected again after {away}: {phrase}", severity=severity)
 
 
 def _named(runs: Sequence[Run]) -> list[str]:

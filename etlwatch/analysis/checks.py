@@ -223,50 +223,51 @@ def check_fleet(
     if behind_s is not None:
         figures[BEHIND] = behind_s
     figures[PROBLEMS] = sum(numbers.values())
-    told = _told(found, numbers, figures, rules)
-    level = max((level for level, _ in told), default=Level.OK)
-    problems = [_plain(problem.text) for _, problem in told]
+    reported = _reported(found, numbers, figures, rules)
+    level = max((level for level, _ in reported), default=Level.OK)
+    problems = [_plain(problem.text) for _, problem in reported]
     named = "; ".join(problems[:NAMED]) if problems else _well(health, jobs)
-    more = f"; {len(told) - NAMED} more below" if len(told) > NAMED else ""
-    late = f"; {behind(behind_s)}" if behind(behind_s) and all(each.state != BEHIND for _, each in told) else ""
+    more = f"; {len(reported) - NAMED} more below" if len(reported) > NAMED else ""
+    late = f"; {behind(behind_s)}" if behind(behind_s) and all(each.state != BEHIND for _, each in reported) else ""
     latest = f"; last run {_plain(_latest(last, now, zone))}" if last is not None else ""
     data = " ".join(_data(numbers, figures, rules))
     return CheckResult(
         level=level,
         line=f"{SERVICE} {level.name} - {named}{more}{late}{latest} | {data}",
-        details=tuple(_details(told, jobs, now, zone, verbose)),
+        details=tuple(_details(reported, jobs, now, zone, verbose)),
     )
 
 
-def _told(
+def _reported(
     found: Iterable[_Problem], numbers: Mapping[str, int], figures: Mapping[str, float], rules: Rules
 ) -> list[tuple[Level, _Problem]]:
     """Return the problems that are no OK, the gravest first; a range that all together break makes each of them one."""
     overall = rules.level_of(PROBLEMS, figures[PROBLEMS])
-    told = [(max(overall, rules.level_of(each.state, numbers[each.state])), each) for each in found]
+    reported = [(max(overall, rules.level_of(each.state, numbers[each.state])), each) for each in found]
     for name, number in (*figures.items(), *((state, numbers[state]) for state in CHECKED)):
         level = rules.level_of(name, number)
         # What has problems of its own is told by these.
         if level and name != PROBLEMS and not (name in CHECKED and numbers[name]):
             text = (name == BEHIND and behind(number)) or f"{name.replace('_', ' ')} is {number:.15g}"
-            told.append((level, _Problem(name, text)))
-    if overall and not told:
-        told.append((overall, _Problem(PROBLEMS, f"{figures[PROBLEMS]:.0f} problems")))
+            reported.append((level, _Problem(name, text)))
+    if overall and not reported:
+        reported.append((overall, _Problem(PROBLEMS, f"{figures[PROBLEMS]:.0f} problems")))
     order = {state: place for place, state in enumerate(("off", "overdue", "aged", *RANKS))}
     return sorted(
-        (pair for pair in told if pair[0] is not Level.OK), key=lambda pair: (-pair[0], order.get(pair[1].state, 99))
+        (pair for pair in reported if pair[0] is not Level.OK),
+        key=lambda pair: (-pair[0], order.get(pair[1].state, 99)),
     )
 
 
 def _details(
-    told: Sequence[tuple[Level, _Problem]],
+    reported: Sequence[tuple[Level, _Problem]],
     jobs: Iterable[JobCheck],
     now: datetime,
     zone: tzinfo | None,
     verbose: int,
 ) -> Iterator[str]:
-    if verbose or len(told) > NAMED:
-        for level, problem in told:
+    if verbose or len(reported) > NAMED:
+        for level, problem in reported:
             because = f": {problem.because}" if verbose and problem.because else ""
             yield _plain(f"{level.name} {problem.text}{because}")
     for job in jobs if verbose > 1 else ():

@@ -104,9 +104,9 @@ def _rest_of(phase: Phase, elapsed: float, known: PhaseBaseline | None) -> tuple
 
 def _coming(phases: Sequence[Phase], baseline: JobBaseline) -> tuple[float, float] | None:
     """Return what the phases after the current one take; None when one of them is known by name alone."""
-    told = {phase.phase: phase.status for phase in phases}
+    reported = {phase.phase: phase.status for phase in phases}
     names = [phase.phase for phase in phases if phase.status == "pending"]
-    names += [known.phase for known in baseline.phases if known.phase not in told]
+    names += [known.phase for known in baseline.phases if known.phase not in reported]
     low = high = 0.0
     for name in names:
         known = baseline.phase(name)

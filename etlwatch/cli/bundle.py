@@ -14,7 +14,7 @@ from etlwatch.cli.dashboard import looks_options, open_dashboard
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.show import detail_lines, read_detail
-from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.text.numbers import count
 from tracking_core.errors import ConfigurationError
 
@@ -60,9 +60,9 @@ def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacte
     except OSError as error:
         raise Unsuccessful(f"{file} cannot be written: {error.strerror or error}") from None
     parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {size_words(made.size)}"
-    say(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
+    report(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
     if made.left_out:
-        say(f"in it are {', '.join(made.left_out)}")
+        report(f"in it are {', '.join(made.left_out)}")
 
 
 @click.command("open")

@@ -16,7 +16,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, is_terminal, say
+from etlwatch.cli.terminal import Look, is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.rendering.cleanup import weeks_left_text, weeks_text
 from etlwatch.text.numbers import bytes_, exact, local_time, stamp
@@ -126,7 +126,7 @@ def _confirm(plan: CleanupPlan) -> None:
     sys.stderr.flush()
     typed = sys.stdin.readline()
     if not typed.endswith("\n"):
-        say("")
+        report("")
     if typed.strip().replace(",", "") != str(plan.runs):
         raise Unsuccessful("not confirmed; nothing was removed")
 
@@ -142,12 +142,12 @@ def _remove(admin: Administration, plan: CleanupPlan) -> int:
                 sys.stderr.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        say(f"interrupted: {_runs(removed)} were removed, the rest stands")
+        report(f"interrupted: {_runs(removed)} were removed, the rest stands")
         raise
     if is_terminal(sys.stderr):
         sys.stderr.write("\r")
-    say(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
+    report(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
     if plan.dropped_weeks:
         left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
-        say(weeks_left_text(left) or f"dropped {weeks_text(plan.dropped_weeks)} of requests")
+        report(weeks_left_text(left) or f"dropped {weeks_text(plan.dropped_weeks)} of requests")
     return removed

@@ -17,7 +17,7 @@ from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.differences import DIFFERENCES
 from etlwatch.fields.runs import run_data
 from etlwatch.reading.details import ERRORS_COMPARED, last_success, read_side
@@ -68,8 +68,8 @@ def comparison_lines(comparison: Comparison, look: Look, now: datetime, *, all_o
     for name, run in (("before", comparison.before), ("after", comparison.after)):
         words = look.paint(look.shown(run_text(run, context)), state_tone(run.state))
         earlier = f", the earlier run by {duration(apart_s if name == 'before' else -apart_s)}"
-        said = earlier if (apart_s > 0) == (name == "before") and apart_s else ""
-        yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}{said}"
+        phrase = earlier if (apart_s > 0) == (name == "before") and apart_s else ""
+        yield f"{look.paint(f'{name:<7}', 'dim')} {look.shown(run.job)}  {words}{phrase}"
     if comparison.before.job != comparison.after.job:
         yield look.paint(look.shown(f"the jobs differ: {comparison.before.job} and {comparison.after.job}"), "amber")
     yield look.paint(look.shown(conclusion(comparison, context)), "bold")
@@ -108,7 +108,7 @@ def compare(run: str, other: str | None, all_of_it: bool, at: str | None, form: 
         comparison, now = read_comparison(reader, run, other, at)
     for each in (comparison.before, comparison.after):
         if each.errors > ERRORS_COMPARED:
-            say(f"of {each.errors:,} errors of {each.id} the newest {ERRORS_COMPARED:,} were compared")
+            report(f"of {each.errors:,} errors of {each.id} the newest {ERRORS_COMPARED:,} were compared")
     if form is Format.TABLE:
         output.write_table(lambda look: comparison_lines(comparison, look, now, all_of_it=all_of_it))
     elif form is Format.JSON:

@@ -16,7 +16,7 @@ from etlwatch.cli.faults import Exit
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Data, Format
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import report
 from etlwatch.config.options import OPTIONS
 from etlwatch.text.columns import TextColumn
 
@@ -127,7 +127,7 @@ def validate(file: Path | None) -> int:
     if file is not None:
         paths[Layer.USER] = (file, True)
     problems: list[Problem] = []
-    told: list[str] = []
+    reported: list[str] = []
     read: list[FileValues] = []
     unread = False
     for layer, (path, must_exist) in paths.items():
@@ -138,7 +138,7 @@ def validate(file: Path | None) -> int:
             unread = unread or error.valid is None
             read += [error.valid] if isinstance(error.valid, FileValues) else []
             continue
-        told.append(f"{path}: {'nothing wrong' if values else 'not there'}")
+        reported.append(f"{path}: {'nothing wrong' if values else 'not there'}")
         read += [values] if values else []
     if not unread:
         # What a file that is no TOML would have said, nobody can tell: what refers to it is not judged.
@@ -148,8 +148,8 @@ def validate(file: Path | None) -> int:
     except ConfigError as error:
         problems += error.problems
     if not problems:
-        output.write_lines(told)
+        output.write_lines(reported)
         return Exit.DONE
     for problem in problems:
-        say(str(problem))
+        report(str(problem))
     return Exit.USAGE

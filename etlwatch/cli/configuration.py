@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from etlwatch.cli import faults
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import report
 from etlwatch.config.options import WRITE, Choice, Number, Option, boolean
 from tracking_core.errors import ConfigurationError
 
@@ -86,22 +86,22 @@ def configured() -> Effective:
         raise faults.bad_configuration(error) from None
     mend = "chmod 600 it, or keep the password in ~/.pgpass or a service file"
     shared = [values.path for values in files if values.shares_password]
-    said = [f"{path} holds a password and others may read it: {mend}" for path in shared]
+    phrase = [f"{path} holds a password and others may read it: {mend}" for path in shared]
     hidden = hidden_file(found, os.environ, now_s=time.time())
     if hidden is not None:
         meant = f"default_target is {found.target.value}"
-        said.append(f"{meant}, while jobs on this host record into {hidden}: --dsn sqlite:///{hidden} shows those")
-    context.meta[_NOTICES] = tuple(said)
+        phrase.append(f"{meant}, while jobs on this host record into {hidden}: --dsn sqlite:///{hidden} shows those")
+    context.meta[_NOTICES] = tuple(phrase)
     for notice in notices():
-        say(f"note: {notice}")
+        report(f"note: {notice}")
     context.meta[_CONFIGURED] = found
     return found
 
 
 def notices() -> tuple[str, ...]:
     """Return what the user should be told about the configuration; a dashboard hides what stands on stderr."""
-    said: tuple[str, ...] = click.get_current_context().meta.get(_NOTICES, ())
-    return said
+    phrase: tuple[str, ...] = click.get_current_context().meta.get(_NOTICES, ())
+    return phrase
 
 
 def configured_zone() -> tzinfo | None:

@@ -85,11 +85,11 @@ def reader(*, quiet: bool = False) -> Iterator[Reader]:
         yield connection
         if quiet:
             return
-        from etlwatch.cli.terminal import say
+        from etlwatch.cli.terminal import report
         from etlwatch.text.numbers import behind
 
         if late := behind(connection.behind_s):
-            say(f"{opened.label}: {late}; states are those of its newest data")
+            report(f"{opened.label}: {late}; states are those of its newest data")
 
 
 @contextmanager

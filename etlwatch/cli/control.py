@@ -15,7 +15,7 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field
 from tracking_core.config import enabled_by
 from tracking_core.errors import StoreForbidden
@@ -56,7 +56,9 @@ def init(sql: bool, grants: str | None) -> None:
         except StoreForbidden as error:
             output.write_lines(error.grants.rstrip().split("\n"))
             raise
-        say(f"{store.label}: applied {', '.join(applied)}" if applied else f"{store.label}: up to date, nothing to do")
+        report(
+            f"{store.label}: applied {', '.join(applied)}" if applied else f"{store.label}: up to date, nothing to do"
+        )
 
 
 @click.group(invoke_without_command=True)
@@ -87,7 +89,7 @@ def _show_switches(job: str | None, form: Format) -> None:
         switches = reader.switches()
     _print_switches(switches, job, form)
     if not enabled_by(os.environ):
-        say("note: TRACKING_ENABLED is off in this shell; jobs started from it record nothing, whatever stands here")
+        report("note: TRACKING_ENABLED is off in this shell; jobs started from it record nothing, whatever stands here")
 
 
 def _turning(name: str, text: str, *, enabled: bool) -> None:
@@ -120,7 +122,7 @@ def _turn(job: str | None, reason: str, form: Format, *, enabled: bool, agreed: 
         switches = reader.switches()
         live = [run for run in reader.live_runs(LIVE_COUNTED) if job in (None, run.job)]
     _print_switches(switches, job, form)
-    say(_switch_summary(switch, len(live)))
+    report(_switch_summary(switch, len(live)))
 
 
 def _require_agreement(reason: str, *, agreed: bool) -> None:
@@ -137,11 +139,11 @@ def _require_agreement(reason: str, *, agreed: bool) -> None:
 
 def _switch_summary(switch: Switch, live: int) -> str:
     whom = f"the job {switch.job}" if switch.job else "all jobs"
-    said = f"tracking is {'on' if switch.enabled else 'off'} for {whom}, turned by {switch.changed_by}"
+    phrase = f"tracking is {'on' if switch.enabled else 'off'} for {whom}, turned by {switch.changed_by}"
     if not live:
-        return f"{said}; no live run is concerned"
+        return f"{phrase}; no live run is concerned"
     runs = f"{live:,}{'+' if live == LIVE_COUNTED else ''} live run{'s' if live > 1 else ''}"
-    return f"{said}; {runs} {'may record again' if switch.enabled else 'can only end now'}"
+    return f"{phrase}; {runs} {'may record again' if switch.enabled else 'can only end now'}"
 
 
 def _print_switches(switches: Sequence[Switch], job: str | None, form: Format) -> None:
@@ -202,4 +204,4 @@ def close(run: str, reason: str, force: bool) -> None:
         closed = admin.close_run(found.run_id, actor=actor(), reason=reason)
     if not closed:
         raise Unsuccessful(f"run {found.id} ended a moment ago; nothing was changed")
-    say(f"run {found.id} of {found.job} is now abandoned, closed by {actor()}")
+    report(f"run {found.id} of {found.job} is now abandoned, closed by {actor()}")

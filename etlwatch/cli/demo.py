@@ -14,7 +14,7 @@ from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
 from etlwatch.cli.output import Format
 from etlwatch.cli.runs import print_runs
-from etlwatch.cli.terminal import is_terminal, say
+from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.reading.runs import RunQuery
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def demo() -> int:
     with connect.explained(place):
         runner.prepare(dsn, fresh=given is None)
     if given is not None:
-        say(f"{place.label}: its tables are there, and the demo's runs are added to what it holds")
+        report(f"{place.label}: its tables are there, and the demo's runs are added to what it holds")
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
         return _live(place)
     return _once(place)
@@ -56,15 +56,15 @@ def _live(place: StoreLocation) -> int:
     with LiveDemo(place.dsn) as jobs:
         status = open_dashboard(demo=True)
     for problem in jobs.problems:
-        say(f"demo: {problem}")
-    say(_look_again())
+        report(f"demo: {problem}")
+    report(_look_again())
     return status
 
 
 def _once(place: StoreLocation) -> int:
     from etlwatch.demo.runner import run_once
 
-    say("running the demo's jobs once, in about 15 s")
+    report("running the demo's jobs once, in about 15 s")
     failed = run_once(place.dsn)
     print_runs(RunQuery(), Format.TABLE)
     output.write_lines(["", _look_again()])

@@ -49,7 +49,7 @@ def _parsed(argv: list[str], dashboard: Dashboard, opening: AbstractContextManag
     from etlwatch.cli import output
     from etlwatch.cli.faults import Exit
     from etlwatch.cli.root import etlwatch
-    from etlwatch.cli.terminal import say
+    from etlwatch.cli.terminal import report
 
     try:
         # What is said of a failure is said on the shell's screen.
@@ -58,18 +58,18 @@ def _parsed(argv: list[str], dashboard: Dashboard, opening: AbstractContextManag
     except click.exceptions.Abort:
         return Exit.INTERRUPTED
     except click.UsageError as error:
-        say(f"{_command(error)}: {_one_line(error)}")
+        report(f"{_command(error)}: {_one_line(error)}")
         return Exit.USAGE
     except click.ClickException as error:
         _show_traceback()
-        say(f"{PROGRAM}: {_one_line(error)}")
+        report(f"{PROGRAM}: {_one_line(error)}")
         return error.exit_code
     except output.OutputGone:
         _leave_stdout_alone()
         return Exit.DONE
     except output.OutputFailed as error:
         _leave_stdout_alone()
-        say(f"{PROGRAM}: {error}")
+        report(f"{PROGRAM}: {error}")
         return Exit.NOT_FOUND
     return status if isinstance(status, int) else Exit.DONE
 
@@ -100,16 +100,16 @@ def _show_traceback() -> None:
         import traceback
 
         from etlwatch.cli.faults import strike_out
-        from etlwatch.cli.terminal import say
+        from etlwatch.cli.terminal import report
 
-        say(strike_out(traceback.format_exc().rstrip()))
+        report(strike_out(traceback.format_exc().rstrip()))
 
 
 def _unexpected(error: Exception) -> int:
     from etlwatch.cli.faults import Exit, strike_out
-    from etlwatch.cli.terminal import say
+    from etlwatch.cli.terminal import report
 
     _show_traceback()
     text = strike_out(" ".join(f"{type(error).__name__}: {error}".split()))
-    say(f"{PROGRAM}: unexpected {text}; please report this with what {DEBUG}=1 adds to it")
+    report(f"{PROGRAM}: unexpected {text}; please report this with what {DEBUG}=1 adds to it")
     return Exit.NOT_FOUND

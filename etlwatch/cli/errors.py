@@ -19,7 +19,7 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.runs import JOB_CELLS
 from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parsed_by
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
 from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
 from etlwatch.reading.jobs import jobs_named
@@ -100,7 +100,7 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
         first = False
         follower.mark_seen()
         if follower.cut:
-            say(f"more than {MOST_ERRORS:,} errors since the last look: the newest {MOST_ERRORS:,} were read")
+            report(f"more than {MOST_ERRORS:,} errors since the last look: the newest {MOST_ERRORS:,} were read")
         if form is Format.TABLE:
             output.write_table(lambda look: _stream_lines(rows, look, tracebacks=tracebacks))
         else:
@@ -154,10 +154,10 @@ def print_kinds(
         kinds, now, unread = find_kinds(reader, word, jobs, since, limit + (form is Format.TABLE), at)
         mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
     if form is Format.TABLE and not kinds and not mistake:
-        say("no errors")
+        report("no errors")
     output.write_list(form, KINDS, kinds, now, without="job" if word is not None else "", limit=limit)
     if unread:
-        say(unread)
+        report(unread)
     if mistake:
         raise Unsuccessful(mistake)
 
@@ -215,7 +215,7 @@ def errors(
         mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
         now = reader.now()
     if form is Format.TABLE and not rows and not mistake:
-        say("no errors")
+        report("no errors")
     without = "id job" if run is not None else ""
     lines = partial(_with_tracebacks, now=now, without=without) if tracebacks else None
     output.write_list(form, ERRORS, rows, now, without=without, limit=limit, lines=lines)

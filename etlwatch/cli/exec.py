@@ -8,7 +8,7 @@ import click
 
 from etlwatch.cli import connect
 from etlwatch.cli.faults import strike_out
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import report
 
 if TYPE_CHECKING:
     from etlwatch.execution.streams import Tail
@@ -65,4 +65,4 @@ def exec_command(
     tracked = TrackedCommand(
         arguments=command, job=job, notes=notes, record_command=record_command, tail=tail, keep=kept_kib * 1024
     )
-    return execute(tracked, connect.location, lambda words: say(f"etlwatch exec: {strike_out(words)}"))
+    return execute(tracked, connect.location, lambda words: report(f"etlwatch exec: {strike_out(words)}"))

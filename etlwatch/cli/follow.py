@@ -13,7 +13,7 @@ import click
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.output import Data, Format, OutputGone
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import report
 from etlwatch.config.options import INTERVAL
 from etlwatch.reading.poller import Backoff, describe_failure
 from etlwatch.text.numbers import duration
@@ -81,11 +81,11 @@ def go_on(
                     reader = None
                 if not backoff.failures:
                     what, cause, _ = describe_failure(error)
-                    say(f"{what}: {cause}; trying again")
+                    report(f"{what}: {cause}; trying again")
                 wait(backoff.failed())
                 continue
             if backoff.failures:
-                say(f"{store.label} answers again, after {duration(monotonic() - (answered_at or 0))}")
+                report(f"{store.label} answers again, after {duration(monotonic() - (answered_at or 0))}")
                 backoff.succeeded()
             answered_at = monotonic()
             wait(interval)

@@ -18,7 +18,7 @@ from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import no_such_job
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.health import HealthReader
 from etlwatch.reading.jobs import jobs_named, read_rows
@@ -86,7 +86,7 @@ def jobs(
         mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
     rows = [row for row in rows if wanted.matches(row, now)]
     if form is Format.TABLE and not rows and not mistake:
-        say("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
+        report("no such job" if jobs or wanted else f"no runs in {connect.location().label}")
     output.write_list(form, JOBS, rows, now, lines=partial(job_lines, now=now))
     if mistake:
         raise Unsuccessful(mistake)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from etlwatch.cli.configuration import shown_zone
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, is_unicode, look_of, say
+from etlwatch.cli.terminal import Look, is_unicode, look_of, report
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import replace
 
@@ -103,7 +103,7 @@ def write_list(
     else:
         write_table(lambda look: lines(listed, look))
     if len(listed) < len(rows):
-        say(f"the newest {limit:,} are listed; --limit lists more")
+        report(f"the newest {limit:,} are listed; --limit lists more")
 
 
 def write_csv(rows: Iterable[Data], *, fields: Sequence[str], heading: bool = True) -> None:

@@ -15,7 +15,7 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import STATES, closest_job, no_such_job, parse_states, parsed_by
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data
 from etlwatch.reading.runs import RunQuery, asked_for, find_runs
 from etlwatch.text.display import state_tone
@@ -34,10 +34,10 @@ STATE_CELLS, JOB_CELLS = 12, 18
 
 def unmatched(reader: Reader, query: RunQuery, listed: Collection[str]) -> str:
     """Return which names of a query no job has, '' where nothing is wrong; `listed` are the jobs of the runs found."""
-    said = [no_such_job(reader, query.jobs, listed, fits_job), no_such_job(reader, query.filter.jobs, listed, like)]
+    phrase = [no_such_job(reader, query.jobs, listed, fits_job), no_such_job(reader, query.filter.jobs, listed, like)]
     if query.filter.only_words and query == RunQuery(limit=query.limit, filter=query.filter) and not listed:
-        said += [f"no run fits {word!r}{closest_job(reader, word)}" for word in query.filter.words]
-    return "; ".join(filter(None, said))
+        phrase += [f"no run fits {word!r}{closest_job(reader, word)}" for word in query.filter.words]
+    return "; ".join(filter(None, phrase))
 
 
 def _noting_jobs(runs: Iterable[Run], jobs: set[str]) -> Iterator[Run]:
@@ -64,7 +64,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     if form is Format.TABLE:
         if not rows and not mistake:
             asked = query != RunQuery(limit=query.limit)
-            say("no run fits" if asked else f"no runs in {connect.location().label}")
+            report("no run fits" if asked else f"no runs in {connect.location().label}")
         output.write_list(form, RUNS, [row_of(run) for run in rows], now, limit=query.limit)
     if mistake:
         raise Unsuccessful(mistake)

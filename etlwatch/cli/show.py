@@ -19,7 +19,7 @@ from etlwatch.cli.options import at_option, format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.table import table
-from etlwatch.cli.terminal import Look, say
+from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.endpoints import ENDPOINTS, EndpointRow
 from etlwatch.fields.errors import ERRORS, ErrorRow
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded
@@ -80,8 +80,8 @@ def _facts(detail: RunReport, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     run = detail.run
     zone_name = zone_names([run.started_at, run.ended_at], zone)
     for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
-        said = finding.because if name == "because" else f"{finding.state}: {finding.because}"
-        yield name, f"{said} (since {local_time(finding.since, zone)})"
+        phrase = finding.because if name == "because" else f"{finding.state}: {finding.because}"
+        yield name, f"{phrase} (since {local_time(finding.since, zone)})"
     if run.notes:
         yield "notes", run.notes
     yield "number", str(run.run_id)
@@ -279,7 +279,7 @@ def show(run: str, at: str | None, form: Format) -> None:
         detail = read_detail(connect.reader_at(reader, at), run)
     if unknown_of(detail.run):
         left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
-        say(f"as of {stamp(detail.at, configured_zone())}; {left_out}")
+        report(f"as of {stamp(detail.at, configured_zone())}; {left_out}")
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:

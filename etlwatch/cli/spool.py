@@ -14,7 +14,7 @@ from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful, store_fault
 from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
-from etlwatch.cli.terminal import say
+from etlwatch.cli.terminal import report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, span
 from tracking_core.config import spool_directories
@@ -60,11 +60,11 @@ def _show(form: Format) -> None:
     unused = [file for file in files if file.fault]
     files = [file for file in files if not file.fault]
     if not files:
-        say("nothing waits")
+        report("nothing waits")
     if aside:
-        say(f"{len(aside)} file(s) of rejected or expired batches lie beside, the first is {_one_line(aside[0])}")
+        report(f"{len(aside)} file(s) of rejected or expired batches lie beside, the first is {_one_line(aside[0])}")
     for file in unused:
-        say(f"not used: {_one_line(file.path)}: {file.fault}")
+        report(f"not used: {_one_line(file.path)}: {file.fault}")
     output.write_list(form, FILES, files, datetime.now(UTC))
 
 
@@ -128,7 +128,7 @@ def replay(files: tuple[Path, ...], other_store: bool, form: Format) -> None:
     if not files:
         _say_of_others(store.label)
     for run_id, reason in sorted(done.refused.items()):
-        say(f"run {format_run_id(run_id)}: refused, {reason}")
+        report(f"run {format_run_id(run_id)}: refused, {reason}")
     if done.error:
         raise store_fault(StoreUnavailable(done.error), connect.location())
     if done.refused or done.rejected or done.blocked or done.left:
@@ -151,7 +151,7 @@ def _say_of_others(label: str) -> None:
     elsewhere = Counter(file.store or "an unknown store" for file in files if store_key(file.store) != store_key(label))
     for store, count in sorted(elsewhere.items()):
         wait = "1 file waits" if count == 1 else f"{count:,} files wait"
-        say(f"{wait} for {_one_line(store)}: etlwatch spool replay --dsn DSN, with the DSN of that store")
+        report(f"{wait} for {_one_line(store)}: etlwatch spool replay --dsn DSN, with the DSN of that store")
 
 
 def _replay(store: Store, files: Sequence[Path]) -> Replay:

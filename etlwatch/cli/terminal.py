@@ -91,7 +91,7 @@ def is_unicode(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Tell a person something on stderr, made safe; lines stay lines. A stderr that is gone is no reason to stop."""
     stream = sys.stderr
     if stream is None:

@@ -32,16 +32,16 @@ def conclusion(comparison: Comparison, context: DisplayContext) -> str:
     """Return in one sentence how much longer a run took, and what most of it is."""
     after, before = comparison.after, comparison.before
     so_far = " so far" if comparison.so_far else ""
-    said = f"{duration(after.duration_s)}{so_far} against {duration(before.duration_s)}"
+    phrase = f"{duration(after.duration_s)}{so_far} against {duration(before.duration_s)}"
     difference_s = comparison.difference_s
     if abs(difference_s) < max(1.0, 0.02 * before.duration_s):
-        said += ": as long as before"
+        phrase += ": as long as before"
     elif difference_s < 0 and comparison.so_far:
-        return context.glyphs.text(f"{said}: it is not over yet.")
+        return context.glyphs.text(f"{phrase}: it is not over yet.")
     else:
-        said += f": {signed(difference_s, span(abs(difference_s)))}{_times(difference_s, comparison)}"
+        phrase += f": {signed(difference_s, span(abs(difference_s)))}{_times(difference_s, comparison)}"
     first = _greatest(comparison)
-    return context.glyphs.text(f"{said}{f'; {first}' if first else ''}.")
+    return context.glyphs.text(f"{phrase}{f'; {first}' if first else ''}.")
 
 
 def _greatest(comparison: Comparison, whole: str = "it") -> str:
@@ -62,14 +62,14 @@ def success_words(comparison: Comparison, context: DisplayContext) -> str:
     A run that goes on and is not over yet differs in what it has reached.
     """
     before = comparison.before
-    said = f"{moment(before.started_at, context.now, context.zone)} took {span(before.duration_s)}"
+    phrase = f"{moment(before.started_at, context.now, context.zone)} took {span(before.duration_s)}"
     first = _greatest(comparison, "the difference")
     if not first and comparison.changes:
         change_of = comparison.changes[0]
         values = f"{value_text(change_of, change_of.before)} → {value_text(change_of, change_of.after)}"
         first = f"{name_text(change_of)} {difference_text(change_of) or values}"
     first = first or "nothing differs much"
-    return context.glyphs.text(f"{said}; {first}")
+    return context.glyphs.text(f"{phrase}; {first}")
 
 
 def run_text(run: Run, context: DisplayContext, *, brief: bool = False) -> str:

@@ -241,11 +241,11 @@ def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int
     when = f" Retry {attempt} in {seconds}s" if seconds else f" Retry {attempt} now"
     countdown = f"{when}; {retry_key} retries now." if retry_key else f"{when}."
     room = width - cell_width(countdown) - cell_width(what) - 7
-    said = safe(cause).rstrip(".")
-    while cell_width(said) > room and ": " in said:
-        said = said.partition(": ")[2]
-    said = clip(said, room)
-    return ((f" ! {what}{': ' if said else ''}{said}.", "amber bold"), (countdown, "text"))
+    phrase = safe(cause).rstrip(".")
+    while cell_width(phrase) > room and ": " in phrase:
+        phrase = phrase.partition(": ")[2]
+    phrase = clip(phrase, room)
+    return ((f" ! {what}{': ' if phrase else ''}{phrase}.", "amber bold"), (countdown, "text"))
 
 
 def headline(

@@ -136,11 +136,11 @@ def sentence_lines(words: str, width: int, *, role: str = "text", most: int | No
 
 
 def labelled_lines(
-    label: str, said: str | Sequence[Spans], width: int, *, role: str = "text", most: int | None = None
+    label: str, phrase: str | Sequence[Spans], width: int, *, role: str = "text", most: int | None = None
 ) -> list[Spans]:
     """Return lines behind a dim label of eight cells, the first one beside it."""
     room = max(1, width - LABEL_CELLS)
-    lines = sentence_lines(said, room, role=role, most=most) if isinstance(said, str) else list(said)
+    lines = sentence_lines(phrase, room, role=role, most=most) if isinstance(phrase, str) else list(phrase)
     return [(*fit(((label if index == 0 else "", "dim"),), LABEL_CELLS), *line) for index, line in enumerate(lines)]
 
 
@@ -149,5 +149,5 @@ PANE_LABEL_CELLS = 9
 
 def labelled(label: str, text: str | Spans) -> Spans:
     """Return one line of a pane: a dim label, then its text."""
-    said: Spans = ((text, "text"),) if isinstance(text, str) else text
-    return ((f" {label:<{PANE_LABEL_CELLS - 1}} ", "dim"), *said)
+    phrase: Spans = ((text, "text"),) if isinstance(text, str) else text
+    return ((f" {label:<{PANE_LABEL_CELLS - 1}} ", "dim"), *phrase)

@@ -185,28 +185,28 @@ def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spa
 
 def _audit_text(entry: AuditEntry) -> str:
     detail = entry.detail
-    said = safe(entry.action)
+    phrase = safe(entry.action)
     if entry.action.startswith("tracking"):
-        said += f" for {safe(detail.get('job')) or ALL_JOBS}"
+        phrase += f" for {safe(detail.get('job')) or ALL_JOBS}"
     elif entry.action == "close run":
-        said += f" {safe(detail.get('id'))} of {safe(detail.get('job'))}"
+        phrase += f" {safe(detail.get('id'))} of {safe(detail.get('job'))}"
     elif entry.action == "cleanup":
         runs = detail.get("runs")
-        said += f" of {runs:,} runs" if isinstance(runs, int) else ""
-        said += f" older than {safe(detail.get('days'))} days"
-        said += "" if detail.get("finished", True) else ", not finished"
+        phrase += f" of {runs:,} runs" if isinstance(runs, int) else ""
+        phrase += f" older than {safe(detail.get('days'))} days"
+        phrase += "" if detail.get("finished", True) else ", not finished"
     reason = safe(detail.get("reason"))
-    return f"{said}: {reason}" if reason else said
+    return f"{phrase}: {reason}" if reason else phrase
 
 
 def turned_text(switch: Switch, touched: Iterable[Run]) -> str:
     """Return what was done, for the toast."""
     concerned = f"the job {clip(safe(switch.job), NAME_CELLS)}" if switch.scope == "job" else ALL_JOBS
-    said = f"tracking is {'on' if switch.enabled else 'off'} for {concerned}"
+    phrase = f"tracking is {'on' if switch.enabled else 'off'} for {concerned}"
     live = len(list(touched))
     if not live:
-        return f"{said}; no live run is concerned"
-    return f"{said}; {count(live)} live run{'s' if live > 1 else ''} {'may' if switch.enabled else 'can only'} " + (
+        return f"{phrase}; no live run is concerned"
+    return f"{phrase}; {count(live)} live run{'s' if live > 1 else ''} {'may' if switch.enabled else 'can only'} " + (
         "record again" if switch.enabled else "end now"
     )
 

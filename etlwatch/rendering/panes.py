@@ -212,12 +212,12 @@ def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: boo
         )
     trouble = [row for row in rows if row.rank == 1]
     if trouble:
-        said: list[Span] = [(" Nothing is overdue. " if not brief else " ", "text")]
+        phrase: list[Span] = [(" Nothing is overdue. " if not brief else " ", "text")]
         for index, row in enumerate(trouble[:3]):
-            said += [(", ", "text")] if index else []
-            said += [(clip(safe(row.job), cells), "text bold"), (f" {safe(row.trouble)}", "text")]
+            phrase += [(", ", "text")] if index else []
+            phrase += [(clip(safe(row.job), cells), "text bold"), (f" {safe(row.trouble)}", "text")]
         more = f"; {count(len(trouble) - 3)} more" if len(trouble) > 3 else ""
-        return (*said, (f"{more}.", "text"))
+        return (*phrase, (f"{more}.", "text"))
     if not rows:
         return ((" No jobs yet.", "dim"),)
     coming = [row for row in rows if row.expected is not None and row.expected.at > context.now and row.live is None]
@@ -353,17 +353,17 @@ def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief
     total = sum(kind.errors for kind in kinds)
     kinds_word = f"{count(len(kinds))} kind{'' if len(kinds) == 1 else 's'}"
     number = number_text(total, cut=any(kind.cut for kind in kinds))
-    said: Spans = ((f" {number} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
+    phrase: Spans = ((f" {number} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
     if not new:
-        return (*said, ("; none of them is new.", "text"))
+        return (*phrase, ("; none of them is new.", "text"))
     first = max(new, key=lambda kind: kind.last_at)
-    said = (*said, ("; ", "text"), (f"{count(len(new))} new", "red bold"))
+    phrase = (*phrase, ("; ", "text"), (f"{count(len(new))} new", "red bold"))
     if brief:
-        return (*said, (f": {safe(first.error_type)} in {safe(first.job)}.", "text"))
+        return (*phrase, (f": {safe(first.error_type)} in {safe(first.job)}.", "text"))
     at = clock(first.seen_since, context.zone)
     job = clip(safe(first.job), NAME_CELLS)
     return (
-        *said,
+        *phrase,
         (
             f": {safe(first.error_type)} in {job} since {at}, {success_text(first, context)}.",
             "text",

@@ -65,8 +65,8 @@ def row_spans(row: Row, places: Sequence[Placed], glyphs: Glyphs, *, marked: boo
     for at in places:
         if at.x > x:
             out.append((" " * (at.x - x), "plain"))
-        said = in_glyphs(cells.get(at.column.key, ()), glyphs)
-        for text, role in fit(said, at.width, at.column.align, ellipsis=glyphs.ellipsis):
+        phrase = in_glyphs(cells.get(at.column.key, ()), glyphs)
+        for text, role in fit(phrase, at.width, at.column.align, ellipsis=glyphs.ellipsis):
             out.append((text, own if role == "plain" else role))
         x = at.x + at.width
     return tuple(out)

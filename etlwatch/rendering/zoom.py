@@ -168,8 +168,8 @@ def moment_spans(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None)
     when = moment(at, last, context.zone) if long else clock(at, context.zone, seconds=True)
     found = column.percentiles
     out: list[Span] = [(f" {when}", "blue bold")]
-    said: list[tuple[str, str, str]] = [("", f"{rate(column.rate)}/s" if column.rate is not None else UNKNOWN, "text")]
-    said += [(name, duration_ms(getattr(found, name)) if found else UNKNOWN, "text") for name in ("p50", "p95", "p99")]
+    facts: list[tuple[str, str, str]] = [("", f"{rate(column.rate)}/s" if column.rate is not None else UNKNOWN, "text")]
+    facts += [(name, duration_ms(getattr(found, name)) if found else UNKNOWN, "text") for name in ("p50", "p95", "p99")]
     for name, part, role in (
         ("429", column.throttled, "amber"),
         ("5xx", column.server_errors, "red"),
@@ -177,8 +177,8 @@ def moment_spans(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None)
     ):
         part_of_all = column.share(part)
         words = share(part_of_all) if part_of_all is not None else UNKNOWN
-        said.append((name, words, role if part_of_all else "text"))
-    for label, value, role in said:
+        facts.append((name, words, role if part_of_all else "text"))
+    for label, value, role in facts:
         out += [("  ", "plain"), (f"{label} " if label else "", "dim"), (value, role)]
     return tuple((context.glyphs.text(text), role) for text, role in out if text)
 

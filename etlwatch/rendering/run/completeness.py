@@ -141,17 +141,17 @@ def endpoint_pages(view: RunView, endpoint: str) -> Spans:
     if coverage is None:
         return labelled("pages", (("none were asked for by offset", "dim"),))
     what = "" if coverage.numbered else "offsets "
-    said: list[Span] = [(f"{coverage.pages:,}, {what}{coverage.first:,} to {coverage.last:,}", "text")]
+    phrase: list[Span] = [(f"{coverage.pages:,}, {what}{coverage.first:,} to {coverage.last:,}", "text")]
     for name, found in (("hole", coverage.holes), ("overlap", coverage.overlaps)):
         if found:
             start, end = found[0]
             number = f"{len(found):,} {name}{'s' if len(found) > 1 else ''}"
-            said.append((f"; {number}, the first {start:,} to {end:,}", "amber"))
+            phrase.append((f"; {number}, the first {start:,} to {end:,}", "amber"))
     if coverage.never:
-        said.append((f"; {len(coverage.never):,} never answered, the first at {coverage.never[0]:,}", "amber"))
+        phrase.append((f"; {len(coverage.never):,} never answered, the first at {coverage.never[0]:,}", "amber"))
     if coverage.complete:
-        said.append(("; no holes, no overlaps", "text"))
-    return labelled("pages", tuple(said))
+        phrase.append(("; no holes, no overlaps", "text"))
+    return labelled("pages", tuple(phrase))
 
 
 def pages_lines(view: RunView, context: DisplayContext, *, most: int = 6) -> list[Spans]:

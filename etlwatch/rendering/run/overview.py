@@ -178,8 +178,8 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
     compared = reference is not None and reference.run is not None and view.details.run is not None
     comparison = compare_runs(view.details, reference, now=context.now) if reference is not None and compared else None
     if width < BESIDE:
-        said = success_words(comparison, context) if comparison else no_success_text(view) if reference else ""
-        return [_titled(title, width, rule), *whole, *([labelled("success", said)] if said else [])]
+        phrase = success_words(comparison, context) if comparison else no_success_text(view) if reference else ""
+        return [_titled(title, width, rule), *whole, *([labelled("success", phrase)] if phrase else [])]
     left = width // 2 + 2
     right = width - left
     heading: Spans = (("against its last success", "text bold"),)

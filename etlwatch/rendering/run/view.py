@@ -107,15 +107,15 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
         return ["This run has been removed from the store; what is shown is what was last read."]
     since = row.verdict.since
     if row.live:
-        said = [f"since {moment(since, context.now, context.zone)}."] if row.verdict.needs_you and since else []
-        length = f"{'Running' if said else 'for'} {duration(run.duration_s)}"
+        phrase = [f"since {moment(since, context.now, context.zone)}."] if row.verdict.needs_you and since else []
+        length = f"{'Running' if phrase else 'for'} {duration(run.duration_s)}"
         if over:
             length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
         elif usual.runs >= MINIMUM_RUNS:
             length += f", {usual_text(row)}"
         else:
             length += f"; {usual_text(row)}"
-        said.append(f"{length}.")
+        phrase.append(f"{length}.")
     else:
         ended = run.ended_at
         when = (
@@ -123,13 +123,13 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
             if ended
             else ""
         )
-        said = [f"{when}after {duration(run.duration_s)}{'; ' + usual_text(row) if usual.runs else ''}."]
+        phrase = [f"{when}after {duration(run.duration_s)}{'; ' + usual_text(row) if usual.runs else ''}."]
         if row.verdict.made_good:
-            said.append("A later run of this job succeeded.")
+            phrase.append("A later run of this job succeeded.")
     because = safe(row.verdict.because)
     if because:
-        said.append(f"{because[:1].upper()}{because[1:].rstrip('.')}.")
-    return said
+        phrase.append(f"{because[:1].upper()}{because[1:].rstrip('.')}.")
+    return phrase
 
 
 def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:

@@ -158,8 +158,8 @@ class CompareScreen(DashboardScreen):
         if lines == 1:
             return [self._message]
         role = self._message[0][1]
-        said = sentence_lines(plain_text(self._message).strip(), self.size.width - 2, role=role, most=lines)
-        return [((" ", "plain"), *line) for line in said]
+        phrase = sentence_lines(plain_text(self._message).strip(), self.size.width - 2, role=role, most=lines)
+        return [((" ", "plain"), *line) for line in phrase]
 
     @property
     def _conclusion_lines(self) -> int:

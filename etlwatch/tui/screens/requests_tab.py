@@ -128,8 +128,8 @@ class RequestsTab(Vertical):
         key = self.query_one(LineTable).cursor_key
         view = self._view
         if view is not None:
-            said = endpoint_pages(view, key if isinstance(key, str) else "")
-            self.query_one("#pages", SpanLines).update([said])
+            phrase = endpoint_pages(view, key if isinstance(key, str) else "")
+            self.query_one("#pages", SpanLines).update([phrase])
 
     @on(LineTable.RowHighlighted, "#endpoints")
     def _highlighted(self) -> None:

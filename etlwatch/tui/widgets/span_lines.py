@@ -178,8 +178,8 @@ class SpanLines(LineWidget):
         """Return one line, from the cache where nothing about it has changed."""
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != width:
-            said = in_glyphs(self._shown[y] if y < len(self._shown) else (), self.glyphs)
-            spans = fit(said, width, ellipsis=self.glyphs.ellipsis)
+            phrase = in_glyphs(self._shown[y] if y < len(self._shown) else (), self.glyphs)
+            spans = fit(phrase, width, ellipsis=self.glyphs.ellipsis)
             strip = strip_of(spans, self.app.theme, ground=self._ground, muted=self._muted)
             self._strips[y] = strip
         return strip
