@@ -355,7 +355,8 @@ def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief
     number = number_text(total, cut=any(kind.cut for kind in kinds))
     phrase: Spans = ((f" {number} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
     if not new:
-        return (*phrase, ("; none of them is new.", "text"))
+        resolved = any(kind.new for kind in kinds)
+        return (*phrase, ("; the new ones are resolved." if resolved else "; none of them is new.", "text"))
     first = max(new, key=lambda kind: kind.last_at)
     phrase = (*phrase, ("; ", "text"), (f"{count(len(new))} new", "red bold"))
     if brief:

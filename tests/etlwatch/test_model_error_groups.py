@@ -120,6 +120,8 @@ def test_line_two_names_the_newest_new_kind() -> None:
     )
     assert plain_text(kinds_headline(found, CONTEXT, brief=True)) == " 5 errors of 2 kinds; 1 new: ValueError in crm."
     assert plain_text(kinds_headline(found[1:], CONTEXT, brief=True)) == " 4 errors of 1 kind; none of them is new."
+    resolved = [replace(found[0], succeeded_at=found[0].last_at + timedelta(seconds=1))]
+    assert plain_text(kinds_headline(resolved, CONTEXT, brief=True)) == " 1 error of 1 kind; the new ones are resolved."
     assert plain_text(kinds_headline([], CONTEXT, brief=True)) == " No errors were recorded in this time."
 
 
