@@ -185,7 +185,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.set_interval(1.0, self._tick)
         driver = self._driver
         if isinstance(driver, TerminalDriver):
-            driver.on_terminal_lost = self._terminal_lost
+            driver.call_when_lost(self._terminal_lost)
         self._event_loop = asyncio.get_running_loop()
         if not self.is_headless:
             self.handle_signals()

@@ -159,6 +159,28 @@ def test_a_closed_terminal_ends_the_process_also_where_hang_ups_are_ignored(
         assert terminal.wait_for_exit() == 129
 
 
+def test_a_terminal_closed_before_the_app_listens_ends_the_process(sqlite_store_dsn: str) -> None:
+    stock(sqlite_store_dsn)
+    late = (
+        "import select, signal, sys, etlwatch.tui.app as app; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        "app.EtlwatchApp.handle_signals = lambda self: None; start = app.TerminalDriver.start_application_mode\n"
+        "def start_and_wait(driver):\n"
+        "    start(driver)\n"
+        "    driver.write('started')\n"
+        "    lost = select.poll()\n"
+        "    lost.register(driver.fileno, 0)\n"
+        "    lost.poll()\n"
+        "app.TerminalDriver.start_application_mode = start_and_wait\n"
+        "from etlwatch.__main__ import main; sys.exit(main())"
+    )
+    with Terminal(
+        [sys.executable, "-c", late, "--dsn", sqlite_store_dsn], environment={"PYTHONPATH": str(PROJECT)}
+    ) as terminal:
+        terminal.wait_for("started")
+        terminal.hang_up()
+        assert terminal.wait_for_exit() == 129
+
+
 def test_sigterm_gives_the_terminal_back(sqlite_store_dsn: str, opened: Open) -> None:
     with opened("--dsn", sqlite_store_dsn) as terminal:
         terminal.wait_for("No runs yet.")

@@ -155,15 +155,19 @@ class CellDiffing(App[Any]):
 class TerminalDriver(LinuxDriver):
     """A driver that detects a lost terminal."""
 
-    on_terminal_lost: Callable[[], None] | None = None
-    """Called once, in its own thread, when the terminal is lost."""
-
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._gone = False
+        self._on_lost: Callable[[], None] | None = None
         self._entered = False
         self._glyphs: Glyphs = getattr(self._app, "glyphs", UNICODE)
         threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the terminal is lost, from the watching thread; at once if it is lost already."""
+        self._on_lost = callback
+        if self._gone:
+            callback()
 
     def start_application_mode(self) -> None:
         """Take over the terminal; after a first frame it is on the alternate screen already."""
@@ -203,5 +207,5 @@ class TerminalDriver(LinuxDriver):
             return
         if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
             self._gone = True
-            if self.on_terminal_lost is not None:
-                self.on_terminal_lost()
+            if self._on_lost is not None:
+                self._on_lost()
