@@ -33,7 +33,7 @@ PAGE: Final = 10_000
 MOST_ERRORS: Final = 20_000
 """Errors of the run, and as many of their kinds elsewhere, the newest."""
 
-MOST_DEEDS: Final = 1_000
+MOST_CHANGES: Final = 1_000
 WRITE_SECONDS: Final = 60.0
 
 
@@ -202,9 +202,9 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
     Return what was left out.
     """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    deeds = reader.audit(MOST_DEEDS + 1)
-    left_out = [f"what concerns it of the newest {MOST_DEEDS:,} audit entries"] if len(deeds) > MOST_DEEDS else []
-    archive.put_audit(deed for deed in deeds[:MOST_DEEDS] if _is_about(deed, run))
+    changes = reader.audit(MOST_CHANGES + 1)
+    left_out = [f"what concerns it of the newest {MOST_CHANGES:,} audit entries"] if len(changes) > MOST_CHANGES else []
+    archive.put_audit(change for change in changes[:MOST_CHANGES] if _is_about(change, run))
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
         others = (other for other in living if other.run_id != run.run_id)
@@ -219,8 +219,8 @@ def _touches(switch: Switch, run: Run) -> bool:
     return switch.scope == "global" or switch.job == run.job
 
 
-def _is_about(deed: AuditEntry, run: Run) -> bool:
-    detail = deed.detail
+def _is_about(change: AuditEntry, run: Run) -> bool:
+    detail = change.detail
     if "run_id" in detail:
         return str(detail["run_id"]) == str(run.run_id)
     return detail.get("scope") == "global" or (detail.get("scope") == "job" and detail.get("job") == run.job)

@@ -23,7 +23,7 @@ from tests.etlwatch.dashboard import dashboard
 from tests.etlwatch.fleet import FakeStore
 from tests.etlwatch.night import night
 
-SCREENS = {
+SCREEN_CLASSES = {
     "home": HomeScreen, "run": RunScreen, "jobs": JobsScreen, "compare": CompareScreen, "errors": ErrorsScreen,
     "zoom": ZoomScreen,
 }  # fmt: skip
@@ -34,7 +34,7 @@ def test_names_are_unique_and_keys_do_not_collide() -> None:
     names = [command.name for command in (*ALL, *MOVE_COMMANDS)]
     assert len(set(names)) == len(names)
     # On a chart the arrows move its own cursor, which stands before the scrubbing of everything.
-    for group in (GROUPS[name] for name in SCREENS if name != "zoom"):
+    for group in (GROUPS[name] for name in SCREEN_CLASSES if name != "zoom"):
         # Leaving the past stands before a screen's own esc, and only while the past is looked at.
         everywhere = [command for command in APP_COMMANDS if command.name != "app.live"]
         keys = [key for command in (*group, *everywhere) for key in command.keys.split(",") if key]
@@ -49,7 +49,7 @@ def test_keys_that_terminals_and_shells_keep_for_themselves_are_left_alone() -> 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
 def test_every_command_has_somebody_who_does_it(command: Command) -> None:
     method = "action_" + re.sub(r"\(.*", "", command.action).removeprefix("app.")
-    owner = {**SCREENS, "app": EtlwatchApp}[command.name.partition(".")[0]]
+    owner = {**SCREEN_CLASSES, "app": EtlwatchApp}[command.name.partition(".")[0]]
     assert callable(getattr(owner, method))
 
 

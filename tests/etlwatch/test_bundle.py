@@ -355,7 +355,7 @@ def test_what_a_bundle_has_no_room_for_is_told(
     monkeypatch.setattr(bundling, "MOST_LIVE", 2)
     monkeypatch.setattr(bundling, "MOST_ERRORS", 1)
     assert "in it are 1 of 2 errors, the newest 1 errors of these kinds, 2 of 3 living runs" in etlwatch(*to).err
-    monkeypatch.setattr(bundling, "MOST_DEEDS", 1)
+    monkeypatch.setattr(bundling, "MOST_CHANGES", 1)
     with stock.store.administration(5.0) as administration:
         for enabled in (False, True):
             administration.set_switch(enabled=enabled, job="other", actor="ana", reason="r")

@@ -13,7 +13,7 @@ from tests.store.stocking import Stock
 NOW = datetime.now(UTC).replace(microsecond=0)
 JOB = "crm 'sync' [/foo]"
 
-SCREENS = {
+SCREEN_KEYS = {
     "home": ((), JOB),
     "home filtered": (("slash", *"state:failed,lost job:crm*", "enter"), JOB),
     "run": (("enter",), "tonight"),
@@ -78,11 +78,11 @@ async def test_a_screen_whose_command_knows_no_past_says_so(dsn: str) -> None:
         assert "shows the present" in opened.toasts
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("screen", SCREEN_KEYS)
 def test_what_a_screen_copies_answers_what_it_shows(dsn: str, screen: str, capsys: pytest.CaptureFixture[str]) -> None:
     from tracking_core.store import open_store
 
-    keys, told = SCREENS[screen]
+    keys, told = SCREEN_KEYS[screen]
 
     async def copied() -> str:
         async with dashboard(open_store(dsn), size=(160, 40), store_option=("--dsn", dsn), may_write=True) as opened:
