@@ -45,6 +45,14 @@ def files(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sql_files, name, getattr(sql_files, name).__wrapped__)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_a_file_that_is_missing_is_an_error(dialect: str) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        sql_files.blocks(dialect, "nothing")
+    with pytest.raises(FileNotFoundError):
+        sql_files.script(dialect, "nothing")
+
+
 @pytest.mark.usefixtures("files")
 def test_a_fragment_is_written_for_its_dialect_and_repeated_for_each_entry() -> None:
     sqlite, postgres = sql_files.blocks("sqlite", "queries"), sql_files.blocks("postgres", "queries")

@@ -69,12 +69,13 @@ def _fragments(dialect: str) -> dict[str, str]:
 
 def _named(dialect: str, name: str) -> dict[str, str]:
     """Return the parts of both files of a name; those for both dialects in the notation of this one."""
-    shared = _read(f"{name}.sql")
+    shared, own = _read_optional(f"{name}.sql"), _read_optional(dialect, f"{name}.sql")
+    if not (shared or own):
+        raise FileNotFoundError(f"neither sql/{name}.sql nor sql/{dialect}/{name}.sql is there")
     if dialect == "postgres":
         shared = _PARAMETER.sub(r"%(\1)s", shared.replace("%", "%%"))
     else:
         shared = shared.replace("tracking.", "")
-    own = _read(dialect, f"{name}.sql")
     parts = [part for text in (shared, own) for part in _NAME.split(text)[1:]]
     return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -130,10 +131,14 @@ def script(dialect: str, name: str) -> str:
 
 
 def _read(*place: str) -> str:
+    with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        return file.read()
+
+
+def _read_optional(*place: str) -> str:
     """Return the text of a file, '' where there is none."""
     try:
-        with open(os.path.join(_SQL, *place), encoding="utf-8") as file:  # noqa: PTH118, PTH123
-            return file.read()
+        return _read(*place)
     except FileNotFoundError:
         return ""
 
