@@ -87,8 +87,9 @@ else:
             members["__slots__"] = tuple(name for name in own if name not in inherited)
             members.setdefault("__getstate__", _state)
             members.setdefault("__setstate__", _set_state)
-            members.pop("__dict__", None)
-            members.pop("__weakref__", None)
+        for descriptor in ("__dict__", "__weakref__"):
+            # Those of the class that is replaced do not apply to this one's records.
+            members.pop(descriptor, None)
         made = type(cls)(cls.__name__, cls.__bases__, members)
         made.__qualname__ = cls.__qualname__
         return made

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -72,6 +73,8 @@ CASES: list[Callable[..., Any]] = [
     lambda _, loose, *__: loose(1).rest is loose(1).rest,
     lambda _, loose, *__: hash(loose(1)),
     lambda _, __, plain, ___: (repr(plain()), plain.only, plain(2) == plain(2), plain(2) == 2),
+    lambda _, __, plain, ___: vars(plain(2)),
+    lambda _, __, plain, ___: weakref.ref(record := plain(2))() is record,
     lambda *classes: (hash(classes[3](1.5)), classes[3](1.5) == classes[3](1.5), classes[3].__match_args__),
 ]
 
