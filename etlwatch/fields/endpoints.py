@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 from etlwatch.analysis.series import percentiles_of
@@ -16,7 +17,7 @@ from tracking_core.histogram import Latencies, unpack
 from tracking_core.records import EndpointTotals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EndpointRow:
     """An endpoint among those of its run."""
 
@@ -24,9 +25,9 @@ class EndpointRow:
     all_requests: int = 0
     """Of all endpoints."""
 
-    @property
+    @cached_property
     def percentiles(self) -> Percentiles | None:
-        """Of its latencies, none of them beyond the slowest request; None without requests."""
+        """Of its latencies, none of them beyond the slowest request; None without requests. Unpacked once a row."""
         totals = self.totals
         return percentiles_of(Latencies(unpack(totals.histogram), max_ms=totals.max_ms, total_ms=totals.duration_ms))
 
