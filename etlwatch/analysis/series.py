@@ -1,10 +1,8 @@
-"""Cells of time to columns of a chart: one bucket a column.
+"""Requests over time: cells of the store added up to columns of a chart, and to the statistics of a stretch of time.
 
-Contains the grid that a window and a width make, and the adding up of cells into columns.
-
-    grid = grid_of(WINDOWS[1], columns=45, now_s=…)   since, until, step: what to ask the store for
-    columns(cells, grid.since, grid.step, grid.count, grid.until)
-    latest(columns, 60)                               the newest columns that together cover a minute
+grid = grid_of(WINDOWS[1], columns=45, now_s=…)   since, until, step: what to ask the store for
+columns(cells, grid.since, grid.step, grid.count, grid.until)
+latest(columns, 60)                               the newest columns that together cover a minute
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import quantile
 from etlwatch.analysis.snapshot import Percentiles
-from tracking_core.dataclass import dataclass, field
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.histogram import percentile, unpack
 from tracking_core.records import Run, RunOutline, RunStatus, SeriesCell
 
@@ -309,16 +307,4 @@ def job_stats(
 
 def _over(columns: Sequence[Column], seconds: float) -> Column:
     """Return columns added up, over the time of the stretch."""
-    total = latest(columns, float("inf"))
-    return Column(
-        begin=total.begin,
-        seconds=max(seconds, 1.0),
-        requests=total.requests,
-        failed=total.failed,
-        throttled=total.throttled,
-        items=total.items,
-        client_errors=total.client_errors,
-        server_errors=total.server_errors,
-        not_ok=total.not_ok,
-        histogram=total.histogram,
-    )
+    return replace(latest(columns, float("inf")), seconds=max(seconds, 1.0))
