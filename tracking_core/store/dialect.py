@@ -48,6 +48,9 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
+ATTEMPTS = 4
+"""How often a transaction is tried that the server ends because of others, within one deadline."""
+
 POSTGRES_EPOCH_US = to_microseconds(_POSTGRES_EPOCH)
 """Where the integers begin that carry times to PostgreSQL and from it."""
 

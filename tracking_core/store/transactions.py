@@ -8,12 +8,10 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from tracking_core.errors import StoreConflict
-from tracking_core.store.dialect import Dialect
+from tracking_core.store.dialect import ATTEMPTS, Dialect
 from tracking_core.store.rows import Rows
 
 T = TypeVar("T")
-ATTEMPTS = 4
-"""How often a transaction is tried that the server ends because of others."""
 
 
 class Transactions(Dialect):

@@ -21,7 +21,7 @@ from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
 from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, sql_files
-from tracking_core.store.dialect import POSTGRES_EPOCH_US
+from tracking_core.store.dialect import ATTEMPTS, POSTGRES_EPOCH_US
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import array_of, as_arrays, of_request, quiet_pipeline, statements
@@ -36,9 +36,6 @@ SUM_UP_EVERY = 64
 
 PREPARE_FROM = 3
 """From this batch of a connection on, its statements are prepared, unless its session is shared by a pooler."""
-
-ATTEMPTS = 4
-"""How often a transaction is tried that the server ends because of others, within one deadline."""
 
 WIDEN_AT_MOST = 400
 BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
