@@ -1,6 +1,6 @@
-"""Runs that somebody wants to hear of: what they were last, and what to say when that changes.
+"""Changes of runs: of watched ones since the last poll, and of all since the store last answered.
 
-Contains the remembered states. A run that has ended is told once and then forgotten.
+A watched run that has ended is reported once and then no longer watched.
 """
 
 from __future__ import annotations

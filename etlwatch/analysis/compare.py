@@ -1,8 +1,7 @@
 """Two runs side by side: what changed from one to the other, ordered by its share of the difference in time.
 
-Contains which figures are held against each other, what counts as a change, and the shares. Everything is told from
-the earlier run, `before`, to the later one, `after`; a run that goes on is compared so far: what it has not reached
-is no change.
+Defines which figures are compared, what counts as a change, and the shares. Differences go from the earlier run,
+`before`, to the later one, `after`. Of a run that goes on only what it has reached is compared.
 
 A share is a part of the difference between the two durations. Phases have one, and so have endpoints, by the time
 spent waiting for them (divided by how many requests were under way at once). Shares may exceed 100 % or be negative:

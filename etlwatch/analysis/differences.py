@@ -1,7 +1,4 @@
-"""One figure of two runs, and whether it changed by more than what is always different.
-
-Contains the record and the arithmetic of a single difference.
-"""
+"""Figures of two runs, each with its difference and whether that exceeds the usual variation."""
 
 from __future__ import annotations
 

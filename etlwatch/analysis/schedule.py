@@ -140,7 +140,7 @@ def _slots(local: Sequence[datetime]) -> tuple[Slot, ...]:
         return ()
     last = max(local)
     alive = [group for group in kept if not _given_up(group, last)]
-    # Of one time a day it is told how many beginnings strayed; of several it is unknown which one strayed from which.
+    # With one time a day, beginnings at other times count against it; with several it is unknown against which.
     own = [sum(start.date() >= min(group)[0] for start in local) if len(alive) == 1 else len(group) for group in alive]
     slots = [_slot(group, last, of=of) for group, of in zip(alive, own, strict=True)]
     return tuple(slot for slot in slots if slot is not None) if all(slots) else ()

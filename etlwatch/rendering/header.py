@@ -1,4 +1,4 @@
-"""The right side of line 1: tracking, age of the data, cost of a poll, clock; and the store's name at the left."""
+"""Lines 1 and 2 of a screen: store, counts by state, tracking, age of the data; the headline, or the banner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tracking switch as text: its state for all jobs and for each, who turned it and why, and the live runs concerned.
+"""The dialogs that turn the tracking switch and close a run as text, and failures of operations.
 
 While tracking is off for a live run, the run beats and can end, and records nothing else.
 """

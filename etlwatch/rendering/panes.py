@@ -1,4 +1,4 @@
-"""The pane of the run under the cursor: its title, and two or three lines chosen by its state."""
+"""The panes below the lists of runs, jobs and errors, and what line 1 and line 2 show of jobs and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in memory that can be changed: it lists every operation, waits at a gate, and fails where it is told to."""
+"""A store in memory that can be changed: it lists every operation, waits at a gate, and fails where a test wants it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ScriptedNight:
     draw: random.Random
     events: list[tuple[datetime, int, Callable[[], object]]] = field(default_factory=list)
     every_beat: bool = True
-    """Whether every heartbeat is told; only the last one is stored, and each takes a connection."""
+    """Whether every heartbeat is written; only the last one is stored, and each takes a connection."""
 
     def at(self, moment: datetime, happens: Callable[[], object]) -> None:
         """Let something happen at a moment."""

@@ -257,7 +257,7 @@ def test_words_that_cannot_be_left_out_are_kept_beyond_the_bound(small: EventQue
 
 
 class Writer(threading.Thread):
-    """A thread that takes what waits when it is told to."""
+    """A thread that takes what waits once `go` is set."""
 
     def __init__(self, queue: EventQueue, take: Callable[[], object]) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Functions on batches: counting, taking apart, joining, making smaller.
+"""Functions on batches: counting, taking apart, joining, making smaller, and writing around rows that a store rejects.
 
 A batch that a store may have seen is never changed but by leaving detail out (its key then still stands for the same
 totals); batches that no store has seen may be joined.

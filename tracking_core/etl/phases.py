@@ -1,4 +1,4 @@
-"""The names that a context is made of, and their checks: its phases, its units, and what is called after each unit."""
+"""The phases and units of a context: their names, the checks of these, and a phase as a `with` block."""
 
 from __future__ import annotations
 

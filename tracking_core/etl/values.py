@@ -1,4 +1,4 @@
-"""Copies of statistics: one that shares no container with the original, one that JSON can hold."""
+"""Values of a context: copies of statistics, and times from which a naive local time can be subtracted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distinguishes exceptions from outside (ctrl-c, a signal handler, PyThreadState_SetAsyncExc) from faults of a store.
+"""Whether an exception is from outside (ctrl-c, a signal, PyThreadState_SetAsyncExc) or a fault of a store; block ends.
 
 One from outside passes through to the caller of a recording method; a fault never does. Those that are no `Exception`
 are always from outside. A timeout's may be of any class, also one that a driver raises; it is known by its traceback.

@@ -1,4 +1,4 @@
-"""A run's errors: grouped by fingerprint, and one in full with its traceback.
+"""A run's errors: grouped by fingerprint, one in full with its traceback, and search in them.
 
 Every text passes `safe`; a traceback keeps its line breaks only.
 """

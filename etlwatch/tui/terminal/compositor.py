@@ -1,4 +1,4 @@
-"""Sends only the cells that differ from what the terminal shows; all private names of Textual are used here only.
+"""Textual at the terminal: only cells that differ are sent, and a lost terminal is detected.
 
     class EtlwatchApp(CellDiffing):
         cell_diffing = True      switched off, every update goes out as Textual made it
@@ -11,8 +11,8 @@ through which the updates of every screen pass, modal ones and the command palet
 `_fatal_error`, `_exit_renderables`, `_close_messages_no_wait`, `_batch_count`, `_driver`, `_previous_cursor_position`,
 `_sync_available`, the fields of `LayoutUpdate` and `ChopsUpdate`, and the cache of `StylesCache.get_inner_outer`.
 
-What the terminal holds is forgotten (and drawn whole) when it is resized, when the program comes back from ctrl+z, and
-on `repaint()`.
+They are used in this file only. What the terminal holds is forgotten (and drawn whole) when it is resized, when the
+program comes back from ctrl+z, and on `repaint()`.
 """
 
 from __future__ import annotations

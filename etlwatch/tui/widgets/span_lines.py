@@ -1,4 +1,4 @@
-"""The base of all widgets here: lines of spans, cached and dimmed; and the widget that shows a few of them."""
+"""Lines of spans, cached and dimmed: the base of all widgets here, header, rule, footer and compact charts."""
 
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeAlias, TypeVar

@@ -1,10 +1,10 @@
-"""A psycopg connection whose every wait ends at a deadline.
+"""A psycopg connection whose every wait ends at a deadline, the lookup of host names included.
 
 `statement_timeout`, keepalives and `tcp_user_timeout` do not cover a peer that acknowledges packets and sends nothing,
 and libpq's connect_timeout has a floor of two seconds and counts anew for each host; so the deadline is kept in the
 loop in which psycopg waits for the socket, for connecting and for every operation alike. When it passes, the socket is
 closed: the connection is of no more use. Of several hosts each is given its share of what is left, so that a silent one
-does not use up the time of those behind it; names are looked up within the same time (see names.py).
+does not use up the time of those behind it; names are looked up within the same time.
 
 The seam is `Connection.wait(generator)`, which is public, and `Connection._connect_gen(conninfo)`, which is not: a test
 fails when a release of psycopg moves it.

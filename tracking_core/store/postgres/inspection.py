@@ -1,4 +1,4 @@
-"""An inspection of a PostgreSQL store: the server, our rights in it, its partitions, a pooler in between."""
+"""An inspection of a PostgreSQL store: server, rights and the SQL that grants them, partitions, a pooler in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several statements in one exchange with the server, in a form that a pooler in transaction mode counts right.
+"""Statements and how they are sent: several in one exchange, prepared, and queries ahead of their call.
 
 The seam is `Pipeline._exit_gen`, which is private to psycopg: a test reads what goes over the wire.
 """
