@@ -32,3 +32,6 @@ SUCCESSFUL_PHASES = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
 
 PLACE = "place"
 """The key among a unit's stored counters for its place among the units, from 0."""
+
+ORDER_OF_TAGS = ""
+"""The name among a run's stored tags that holds the list of their names in order, which PostgreSQL's jsonb loses."""

@@ -23,6 +23,21 @@ def test_units_keep_the_order_in_which_they_were_declared(store_dsn: str, delive
     assert phase.counters["messages"] == {"total": 9, "processed": 4}
 
 
+@pytest.mark.parametrize("delivery", ["immediate", "buffered"])
+@pytest.mark.parametrize("names", [["tenant", "env", "aaa", "b"], ["long name", "", "b"], ["one"], []])
+def test_tags_keep_the_order_in_which_they_were_given(store_dsn: str, delivery: str, names: list[str]) -> None:
+    tracker = SimpleETLTracker(store_dsn, delivery=delivery, heartbeat_interval=60)
+    run_id = tracker.start_run("order", tags={name: f"value of {name}" for name in names})
+    tracker.end_run(run_id, True)
+    tracker.close()
+    with open_store(store_dsn).reader(5) as reader:
+        run = reader.run(run_id)
+    assert run is not None
+    assert run.tags == {name: f"value of {name}" for name in names}
+    if "" not in names:
+        assert list(run.tags) == names
+
+
 @pytest.mark.parametrize("durations", [[1000], [1000, 1000], [0], [7, 1000], [999, 1000], [1, 2, 3, 4096]])
 def test_a_percentile_is_never_beyond_the_greatest_duration(store_dsn: str, durations: list[int]) -> None:
     tracker = SimpleETLTracker(store_dsn, heartbeat_interval=60)

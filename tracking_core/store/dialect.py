@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 from tracking_core.clock import EPOCH, to_microseconds
 from tracking_core.dataclass import dataclass
-from tracking_core.states import PLACE
+from tracking_core.states import ORDER_OF_TAGS, PLACE
 
 
 class Dialect(ABC):
@@ -115,10 +115,16 @@ def _kept(convert: Callable[[str], T]) -> Callable[[str], T]:
 
 _document_of_text = _kept(_parsed)
 
-tags_of: Callable[[str], dict[str, str]] = _kept(
-    lambda value: {name: text for name, text in _parsed(value).items() if isinstance(text, str)}
-)
-"""Returns the texts of a document by name."""
+
+def _tags(value: str) -> dict[str, str]:
+    found = _parsed(value)
+    order = found.get(ORDER_OF_TAGS)
+    names = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    return {name: found[name] for name in [*names, *found] if isinstance(found.get(name), str)}
+
+
+tags_of: Callable[[str], dict[str, str]] = _kept(_tags)
+"""Returns the texts of a document by name, in the order in which they were given."""
 
 figures_of: Callable[[str], dict[str, Any]] = _kept(lambda value: _figures(_parsed(value)))
 """Returns the numbers of a document by name."""

@@ -16,6 +16,7 @@ from tracking_core.errors import StoreRefused
 from tracking_core.events import Batch, PhaseChange, RaisedError, RunEnd, RunStart
 from tracking_core.histogram import pack
 from tracking_core.requests import SERIES_FINE_S, CellKey, RequestColumns, RequestRow, Tally, less, series_slot, tally
+from tracking_core.states import ORDER_OF_TAGS
 
 SHARDS = 8
 KEEP_FINE_S = 900
@@ -146,7 +147,10 @@ def _columns(kind: type[Any]) -> tuple[tuple[str, str], ...]:
 def start_columns(start: RunStart, ends: Sequence[RunEnd], moment: Moment) -> dict[str, Any]:
     """Return the parameters of a run's row; its end, when the batch holds one, decides whether it is too old."""
     ended = next((moment(end.ended_us) for end in ends if end.run_id == start.run_id), None)
-    return columns_of(start, moment) | {"ended_at": ended}
+    columns = columns_of(start, moment) | {"ended_at": ended}
+    if len(start.tags) > 1:
+        columns["tags"] = to_json({ORDER_OF_TAGS: list(start.tags), **start.tags})
+    return columns
 
 
 def phase_columns(change: PhaseChange, moment: Moment) -> dict[str, Any]:
