@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from etlwatch.analysis.series import Column
 from etlwatch.text.blocks import How, Layer, Value, areas, columns_of, resample, spark
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.glyphs import UNICODE, Glyphs
-from etlwatch.text.numbers import Number, count
+from etlwatch.text.numbers import Number, clock, count, moment
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from tracking_core.dataclass import dataclass, replace
@@ -286,6 +288,32 @@ class TimeScale:
             if self.start <= when <= self.end:
                 place(self.column(when), label, "dim")
         return merge(cells)
+
+
+DAY_S: Final = 86_400
+"""Seconds beyond which times on an axis name their day."""
+
+_TICK_STEPS_S: Final = (
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, DAY_S, 7 * DAY_S),
+)
+
+
+def time_ticks(start: float, end: float, context: DisplayContext, *, most: int = 6) -> tuple[tuple[float, str], ...]:
+    """Return the beginning and the round times between two moments (seconds), at most about `most` of them."""
+    step = next((each for each in _TICK_STEPS_S if (end - start) / each <= most), _TICK_STEPS_S[-1])
+    local = datetime.fromtimestamp(start, UTC).astimezone(context.zone)
+    shift = local.utcoffset()
+    offset = shift.total_seconds() if shift else 0.0
+    first = -(-(start + offset) // step) * step - offset
+    last = datetime.fromtimestamp(end, UTC)
+
+    def label(at: float) -> str:
+        when = datetime.fromtimestamp(at, UTC)
+        return moment(when, last, context.zone) if end - start > DAY_S else clock(when, context.zone, seconds=step < 60)
+
+    # The beginning first: where it touches a round time, it is the one that stays.
+    return tuple((at, label(at)) for at in (start, *(first + step * n for n in range(int((end - first) // step) + 1))))
 
 
 def place_of(columns: Sequence[Column], cursor_s: float | None) -> int | None:

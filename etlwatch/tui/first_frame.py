@@ -164,17 +164,16 @@ class FirstFrame:
         if snapshot is None or not count:
             return [()] * count
         from etlwatch.rendering.charts import chart_lines, spark_lines
-        from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
+        from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks
 
         zone, glyphs = self.settings.zone, self.glyphs
         if not layout.chart_rows:
-            return list(spark_lines(fleet_sparks(snapshot.fleet, zone), width=self.width, glyphs=glyphs))
+            return list(spark_lines(fleet_sparks(snapshot.fleet), width=self.width, glyphs=glyphs))
         width = max(1, self.width // 3 - 3)
-        charts = fleet_charts(snapshot.fleet, zone, width=width)
         shades = palette(self.theme).shades
         beside = [
             chart_lines(chart, width=width, rows=layout.chart_rows, glyphs=glyphs, shades=shades)
-            for chart in (charts.throughput, charts.latency, charts.not_ok)
+            for chart in fleet_charts(snapshot.fleet, zone, width=width)
         ]
         gap = ((" " * 3, "plain"),)
         return [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etlwatch.rendering.charts import TimeScale, count_label, millis_label, nice_top, share_label, times_line
-from etlwatch.rendering.gantt import phase_row, tick_row, with_now
+from etlwatch.rendering.run.phases import phase_row, tick_row, with_now
 from etlwatch.text.glyphs import ASCII
 from etlwatch.text.spans import plain_text
 

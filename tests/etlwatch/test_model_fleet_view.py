@@ -6,7 +6,7 @@ import pytest
 
 from etlwatch.analysis.snapshot import FleetSeries
 from etlwatch.rendering.charts import chart_lines
-from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
+from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks
 from etlwatch.text.columns import home_layout
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.dashboard import PARIS
@@ -30,51 +30,51 @@ BUSY = fleet(
 
 def test_titles_say_the_last_minute() -> None:
     charts = fleet_charts(BUSY, PARIS)
-    assert plain_text(charts.throughput.title) == "throughput  100/s"
-    assert plain_text(charts.latency.title) == "latency  p50 173ms  p95 173ms  p99 173ms"
-    assert plain_text(charts.not_ok.title) == "not 2xx  429 6.2%  5xx 1.0%  4xx 1.1%"
+    assert plain_text(charts[0].title) == "throughput  100/s"
+    assert plain_text(charts[1].title) == "latency  p50 173ms  p95 173ms  p99 173ms"
+    assert plain_text(charts[2].title) == "not 2xx  429 6.2%  5xx 1.0%  4xx 1.1%"
 
 
 def test_only_an_alarming_share_is_amber() -> None:
-    roles = {text: role for text, role in fleet_charts(BUSY, PARIS).not_ok.title if "%" in text}
+    roles = {text: role for text, role in fleet_charts(BUSY, PARIS)[2].title if "%" in text}
     assert roles == {"6.2%": "amber bold", "1.0%": "text", "1.1%": "text"}
 
 
 @pytest.mark.parametrize("width", range(8, 60))
 def test_a_figure_is_shown_whole_or_not_at_all(width: int) -> None:
     charts = fleet_charts(BUSY, PARIS, width=width)
-    for chart in (charts.latency, charts.not_ok):
+    for chart in charts[1:]:
         title = plain_text(chart.title)
         assert re.fullmatch(r"(latency|not 2xx)( {1,2}\w{3} [\d.]+(ms|%))+", title), title
         assert spans_width(chart.title) <= max(width, len("latency p99 173ms"), len("not 2xx 4xx 1.1%"))
 
 
 def test_times_stand_below_and_name_days_where_hours_do_not_say_enough() -> None:
-    assert fleet_charts(BUSY, PARIS).throughput.times == ("02:12", "02:42", "03:12")
+    assert fleet_charts(BUSY, PARIS)[0].times == ("02:12", "02:42", "03:12")
     week = fleet(minutes=7 * 1_440, step=13_800)
-    assert fleet_charts(week, PARIS).throughput.times[0] == "Mon 04:12"
+    assert fleet_charts(week, PARIS)[0].times[0] == "Mon 04:12"
 
 
 def test_without_requests_there_are_no_figures_and_nothing_is_drawn() -> None:
     charts = fleet_charts(fleet(), PARIS)
-    assert plain_text(charts.throughput.title) == "throughput  0.0/s"
-    assert plain_text(charts.latency.title) == "latency  p50 –  p95 –  p99 –"
-    plot = "".join(plain_text(line) for line in chart_lines(charts.latency, width=50, rows=4)[1:5])
+    assert plain_text(charts[0].title) == "throughput  0.0/s"
+    assert plain_text(charts[1].title) == "latency  p50 –  p95 –  p99 –"
+    plot = "".join(plain_text(line) for line in chart_lines(charts[1], width=50, rows=4)[1:5])
     assert not set(plot) & set("▁▂▃▄▅▆▇█")
 
 
 def test_before_the_first_answer_there_is_an_empty_chart() -> None:
-    assert fleet_charts(FleetSeries(), PARIS).throughput.times == ()
-    assert len(fleet_sparks(FleetSeries(), PARIS)) == 3
+    assert fleet_charts(FleetSeries(), PARIS)[0].times == ()
+    assert len(fleet_sparks(FleetSeries())) == 3
 
 
 def test_five_hundreds_are_crosses() -> None:
     charts = fleet_charts(fleet(make_cell(END - 600, 60, requests=10, status_2xx=9, status_5xx=1)), PARIS)
-    assert charts.not_ok.crosses == (50,)
+    assert charts[2].crosses == (50,)
 
 
 def test_sparks_say_the_same() -> None:
-    assert [(spark.label, spark.value[0]) for spark in fleet_sparks(BUSY, PARIS)] == [
+    assert [(spark.label, spark.value[0]) for spark in fleet_sparks(BUSY)] == [
         ("throughput", "100/s"), ("p95", "173ms"), ("not 2xx", "8.3%"),
     ]  # fmt: skip
 

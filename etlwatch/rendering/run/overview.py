@@ -7,10 +7,10 @@ from collections.abc import Callable
 from etlwatch.analysis.baseline import Usual
 from etlwatch.analysis.compare import compare_runs
 from etlwatch.analysis.verdict import last_line
-from etlwatch.rendering.charts import Chart, chart_lines
+from etlwatch.rendering.charts import chart_lines
 from etlwatch.rendering.compare import brief_lines, success_words
 from etlwatch.rendering.lines import labelled
-from etlwatch.rendering.run.charts import latency_chart, throughput_chart
+from etlwatch.rendering.request_charts import run_charts
 from etlwatch.rendering.run.completeness import delivery_spans, pages_spans, source_spans
 from etlwatch.rendering.run.errors import errors_block, groups_of, groups_text
 from etlwatch.rendering.run.phases import MEGABYTE, WIDE, gantt_lines, phase_legend
@@ -225,17 +225,13 @@ def _wide_top(view: RunView, context: DisplayContext, width: int, cursor_s: floa
     left += [_fact_spans(facts[name], 11) for name in names]
     room = width - FACTS_CELLS - 1
     columns = max(1, room - 5)
-    right: list[Spans] = [
-        *_chart(throughput_chart(view, context, columns, cursor_s=cursor_s), room, context),
-        (),
-        *_chart(latency_chart(view, context, columns, cursor_s=cursor_s), room, context),
-    ]
+    throughput, latency = (
+        chart_lines(chart, width=room, rows=CHART_ROWS, glyphs=context.glyphs)
+        for chart in run_charts(view, context, columns, cursor_s=cursor_s)
+    )
+    right: list[Spans] = [*throughput, (), *latency]
     right += [()] * (len(left) - len(right))
     return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
-
-
-def _chart(chart: Chart, width: int, context: DisplayContext) -> tuple[Spans, ...]:
-    return chart_lines(chart, width=width, rows=CHART_ROWS, glyphs=context.glyphs)
 
 
 def _brief_top(view: RunView, width: int) -> list[Spans]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from etlwatch.analysis.forecast import Eta, eta_words, rest_of_phase
 from etlwatch.analysis.run_rows import share_done
 from etlwatch.fields.bars import progress_bar
-from etlwatch.rendering.charts import TimeScale
-from etlwatch.rendering.gantt import phase_row, tick_row, with_now
-from etlwatch.rendering.run.charts import time_ticks
+from etlwatch.rendering.charts import TimeScale, time_ticks, with_line
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext, role_of
+from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
-from etlwatch.text.spans import Span, Spans, fit
-from tracking_core.dataclass import dataclass
+from etlwatch.text.spans import Span, Spans, fit, merge
 from tracking_core.records import Phase, PhaseStatus
 from tracking_core.states import SUCCESSFUL_PHASES
 
@@ -81,37 +79,104 @@ def phases_to_show(view: RunView) -> list[Phase]:
     ]
 
 
-@dataclass(slots=True)
-class _Ahead:
-    """When the next phase to come is expected to begin, seconds since 1970-01-01Z; None where nothing is known."""
+def phase_row(
+    scale: TimeScale,
+    *,
+    start: float | None,
+    end: float | None,
+    now: float,
+    usual: float | None = None,
+    p95: float | None = None,
+    expected: tuple[float, float] | None = None,
+    role: str = "plain",
+    now_line: bool = True,
+    glyphs: Glyphs = UNICODE,
+) -> Spans:
+    """Return the cells of one phase; moments in the scale's seconds, `usual` and `p95` as durations in seconds.
 
-    at: float | None = None
+    `start` is when it began, or for a phase to come is expected to begin (then `end` is None and `start` lies after
+    `now`). A running one has no `end` and may have `expected`, the range in which it will end.
+    """
+    cells: list[Span] = [(" ", "plain")] * scale.cells
+
+    def fill(first: int, stop: int, glyph: str, colour: str) -> None:
+        for index in range(max(0, first), min(stop, len(cells))):
+            cells[index] = (glyph, colour)
+
+    if start is not None and scale.cells > 0:
+        until = now if end is None else end
+        coming = start > now and end is None
+        length = usual if coming else p95
+        limit = None if length is None else start + length
+        first = scale.column(start)
+        last = first - 1 if coming else max(first, scale.column(until) - 1)
+        fill(first, last + 1, glyphs.done, role)
+        if limit is not None and limit < until:
+            mark = max(first, min(last, scale.column(limit)))
+            fill(mark, mark + 1, glyphs.passed, "amber")
+            fill(mark + 1, last + 1, glyphs.done, "amber")
+        if end is None and expected is not None and not coming:
+            low = max(last + 1, scale.column(expected[0]))
+            fill(last + 1, low, glyphs.usual, "faint")
+            fill(low, scale.column(expected[1]) + 1, glyphs.expected, "faint")
+        elif limit is not None and limit > until:
+            mark = max(last + 1 + coming, scale.column(limit))
+            fill(last + 1, mark, glyphs.usual, "faint")
+            fill(mark, mark + 1, glyphs.line, "faint")
+    return with_now(cells, scale, now if now_line else None, glyphs=glyphs)
 
 
-def _bar(view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale, now: float, ahead: _Ahead) -> Spans:
-    """Return the cells of one phase over the scale: done, usual, p95, expected end."""
-    live = view.row.live
+def tick_row(
+    scale: TimeScale, moments: Iterable[float], *, now: float | None = None, glyphs: Glyphs = UNICODE
+) -> Spans:
+    """Return a red × in the cell of each moment that lies on the scale, and the now line."""
+    cells: list[Span] = [(" ", "plain")] * scale.cells
+    for moment in moments:
+        if scale.start <= moment <= scale.end and scale.cells > 0:
+            cells[scale.column(moment)] = (glyphs.cross, "red")
+    return with_now(cells, scale, now, glyphs=glyphs)
+
+
+def with_now(spans: Iterable[Span], scale: TimeScale, now: float | None, *, glyphs: Glyphs = UNICODE) -> Spans:
+    """Lay the blue line of now or of the time cursor over a row of single-cell characters; none if it is off the scale.
+
+    A row shorter than the scale is filled up to the line first.
+    """
+    if now is None or not scale.start <= now <= scale.end or scale.cells <= 0:
+        return merge(spans)
+    return with_line(spans, scale.column(now), glyphs=glyphs)
+
+
+def _bar(
+    view: RunView, phase: Phase, context: DisplayContext, scale: TimeScale, now: float, begins: float | None
+) -> tuple[Spans, float | None]:
+    """Return the cells of one phase over the scale, and when the next one is expected to begin, if that is known.
+
+    `begins` is when this one is, seconds since 1970-01-01Z.
+    """
+    live, glyphs = view.row.live, context.glyphs
     known = view.row.baseline.phase(phase.phase)
     usual = known.duration_s.usual if known is not None else None
-    p95 = known.duration_s.p95 if known is not None else None
-    begun = phase.started_at.timestamp() if phase.started_at else None
+    if phase.started_at is None:
+        begins = begins if live and usual is not None else None
+        row = phase_row(scale, start=begins, end=None, now=now, usual=usual, now_line=live, glyphs=glyphs)
+        return row, None if begins is None or usual is None else begins + usual
     ended = phase.ended_at.timestamp() if phase.ended_at else None
-    if begun is None:
-        if not live or ahead.at is None or usual is None:
-            ahead.at = None
-            return with_now((), scale, now, glyphs=context.glyphs) if live else ()
-        start, ahead.at = ahead.at, ahead.at + usual
-        return phase_row(scale, start=start, end=None, now=now, usual=usual, now_line=live, glyphs=context.glyphs)
     rest = rest_of_phase(phase, view.row.baseline, now=context.now) if live and ended is None else None
     expected = (now + rest[0], now + rest[1]) if rest is not None else None
-    ahead.at = expected[0] if expected is not None else max(ended or now, now) if ended is not None else None
     done = phase.status in SUCCESSFUL_PHASES
-    role = "dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text"
-    end = ended if ended is not None else None if live else now
-    return phase_row(
-        scale, start=begun, end=end, now=now, usual=usual, p95=p95, expected=expected, role=role,
-        now_line=live, glyphs=context.glyphs,
-    )  # fmt: skip
+    row = phase_row(
+        scale,
+        start=phase.started_at.timestamp(),
+        end=ended if ended is not None or live else now,
+        now=now,
+        p95=known.duration_s.p95 if known is not None else None,
+        expected=expected,
+        role="dim" if done else "red" if phase.status == PhaseStatus.FAILED else "text",
+        now_line=live,
+        glyphs=glyphs,
+    )
+    return row, expected[0] if expected is not None else None if ended is None else max(ended, now)
 
 
 def _label(phase: Phase, context: DisplayContext, name_cells: int, *, numbered: bool, over: bool = False) -> list[Span]:
@@ -146,26 +211,32 @@ def gantt_lines(
         return [((" no phases were recorded", "dim"),)]
     wide = width >= WIDE and not brief
     left = 50 if wide else 27
-    end = view.end_s(context)
+    now = view.end_s(context)
     scale = TimeScale(view.began_s, view.until_s(context), max(1, width - left - 1))
     shown = _shown(phases, most)
-    lines: list[Spans] = [_gantt_head(width)] if wide else []
-    ahead = _Ahead()
+    head = f"{'time':>22}{'usual':>12}{'rate':>9}{'done':>5}"
+    lines: list[Spans] = [fit(((head, "dim"),), width)] if wide else []
+
+    def line(head: Sequence[Span], bar: Spans) -> Spans:
+        return (*fit(head, left), *with_now(bar, scale, cursor_s, glyphs=context.glyphs))
+
+    begins: float | None = None
     for phase in phases[shown.start : shown.stop]:
-        head = _wide_head(view, phase, context, end) if wide else _brief_head(view, phase, context, end)
-        bar = _bar(view, phase, context, scale, end, ahead)
-        lines.append((*fit(head, left), *_with_cursor(bar, scale, cursor_s, context)))
+        bar, begins = _bar(view, phase, context, scale, now, begins)
+        lines.append(line((_wide_head if wide else _brief_head)(view, phase, context, now), bar))
         lines.extend(below(phase) if below is not None else ())
     if len(shown) < len(phases):
         before, after = shown.start, len(phases) - shown.stop
         words = [f"{before} before" if before else "", f"{after} more" if after else ""]
-        lines.append(((f"   {', '.join(word for word in words if word)}", "dim"),))
-    lines.extend(_below(view, context, scale, left, end, cursor_s, wide=wide))
-    return lines
-
-
-def _with_cursor(bar: Spans, scale: TimeScale, cursor_s: float | None, context: DisplayContext) -> Spans:
-    return bar if cursor_s is None else with_now(bar, scale, cursor_s, glyphs=context.glyphs)
+        lines.append(((f"   {', '.join(filter(None, words))}", "dim"),))
+    live_now = now if view.row.live else None
+    if wide and view.details.errors:
+        ticks = tick_row(
+            scale, [error.at.timestamp() for error in view.details.errors], now=live_now, glyphs=context.glyphs
+        )
+        lines.append(line(((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text")), ticks))
+    times = time_ticks(scale.start, scale.end, context, most=max(2, scale.cells // 16))
+    return [*lines, ((" " * left, "plain"), *scale.ticks(times, now=live_now))]
 
 
 def _shown(phases: Sequence[Phase], most: int | None) -> range:
@@ -176,33 +247,6 @@ def _shown(phases: Sequence[Phase], most: int | None) -> range:
     current = next((place for place, phase in enumerate(phases) if phase.status == PhaseStatus.RUNNING), 0)
     first = max(0, current - room + 1)
     return range(first, first + room)
-
-
-def _below(
-    view: RunView,
-    context: DisplayContext,
-    scale: TimeScale,
-    left: int,
-    now: float,
-    cursor_s: float | None,
-    *,
-    wide: bool,
-) -> list[Spans]:
-    """Return the ticks of the errors, where there are any and room, and the times."""
-    lines: list[Spans] = []
-    if wide and view.details.errors:
-        moments = [error.at.timestamp() for error in view.details.errors]
-        head = ((f"   {'errors':<11}", "dim"), (f"{count(view.run.errors):>8}", "text"))
-        ticked = tick_row(scale, moments, now=now if view.row.live else None, glyphs=context.glyphs)
-        lines.append((*fit(head, left), *_with_cursor(ticked, scale, cursor_s, context)))
-    ticks = scale.ticks(time_ticks(scale.start, scale.end, context, most=max(2, scale.cells // 16)),
-                        now=now if view.row.live else None)  # fmt: skip
-    lines.append(((" " * left, "plain"), *ticks))
-    return lines
-
-
-def _gantt_head(width: int) -> Spans:
-    return fit(((f"{'time':>22}{'usual':>12}{'rate':>9}{'done':>5}", "dim"),), width)
 
 
 def _beyond(view: RunView, phase: Phase, seconds: float | None) -> str:

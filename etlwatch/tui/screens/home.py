@@ -19,12 +19,11 @@ from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
-from etlwatch.rendering.fleet_charts import fleet_charts, fleet_sparks
 from etlwatch.rendering.header import Counts, count_states, fleet_line, living_part, no_runs_text, state_parts
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
+from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
 from etlwatch.rendering.tables import Row
-from etlwatch.rendering.zoom import fleet_zoom, moment_spans
 from etlwatch.text.columns import HomeLayout, home_layout
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
@@ -171,11 +170,10 @@ class HomeScreen(ListScreen[RunRow]):
         zone = self.dashboard.settings.zone
         if self._layout.chart_rows:
             charts = fleet_charts(fleet, zone, width=max(1, self.size.width // 3 - 3), cursor_s=cursor_s)
-            self.query_one("#throughput", BlockChart).show(charts.throughput)
-            self.query_one("#latency", BlockChart).show(charts.latency)
-            self.query_one("#not-ok", BlockChart).show(charts.not_ok)
+            for name, chart in zip(("#throughput", "#latency", "#not-ok"), charts, strict=True):
+                self.query_one(name, BlockChart).show(chart)
         elif self._layout.sparks:
-            self.query_one(SparkLines).show(fleet_sparks(fleet, zone, cursor_s=cursor_s))
+            self.query_one(SparkLines).show(fleet_sparks(fleet, cursor_s=cursor_s))
 
     def title_of_selected(self) -> Spans:
         """Return the run's verdict, job and id."""

@@ -12,8 +12,8 @@ from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
+from etlwatch.rendering.request_charts import ZOOMED, Zoom, fleet_zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.rendering.run.view import RunView, title_parts, view_of
-from etlwatch.rendering.zoom import ZOOMED, Zoom, fleet_zoom, moment_spans, run_zoom, usual_levels, zoom_plot
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.plot import PlotChart

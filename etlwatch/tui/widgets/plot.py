@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
-from etlwatch.rendering.zoom import Plot, Series, legend, y_ticks
+from etlwatch.rendering.request_charts import Plot, Series, legend, y_ticks
 from etlwatch.text.glyphs import Glyphs
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from etlwatch.tui.imports import without_module
