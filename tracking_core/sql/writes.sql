@@ -41,6 +41,10 @@ SELECT
     {{backend}} AS backend_pid
 FROM {{wanted(run_ids)}};
 
+-- name: cutoff
+-- Before which moment a finished run must have ended that this store does not take any more; NULL before any clean-up.
+SELECT max(cutoff) FROM tracking.retention;
+
 -- name: hello
 -- The store's clock, and the version of its tables.
 SELECT {{clock}} AS at, (SELECT coalesce(max(version), 0) FROM tracking.schema_version) AS version;

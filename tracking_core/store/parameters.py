@@ -196,13 +196,16 @@ class Known:
     store_us: int = 0
 
 
-def judge_runs(rows: Iterable[tuple[Any, ...]], off: Collection[str], batch: Batch, label: str) -> Known:
+def judge_runs(
+    rows: Iterable[tuple[Any, ...]], off: Collection[str], batch: Batch, label: str, cutoff_us: Callable[[], int]
+) -> Known:
     """Return what becomes of each run of a batch, given (run_id, job, removed) of each and the jobs switched off.
 
+    `cutoff_us` is only called for a finished run that is not there: it returns before which end runs are refused.
     Raises StoreRefused where the batch carried a run and the store does not show it, for no reason of ours.
     """
     jobs = {start.run_id: start.job for start in batch.starts}
-    ended = {end.run_id for end in batch.ends}
+    ended = {end.run_id: end.ended_us for end in batch.ends}
     known = Known()
     switched_off = {"*"} if "" in off else set()
     for run_id, job, removed in rows:
@@ -215,7 +218,7 @@ def judge_runs(rows: Iterable[tuple[Any, ...]], off: Collection[str], batch: Bat
             if not is_off:
                 known.taken.add(run_id)
                 continue
-        elif not removed and run_id in jobs and run_id not in ended and not is_off:
+        elif not (removed or is_off) and run_id in jobs and (run_id not in ended or ended[run_id] >= cutoff_us()):
             raise StoreRefused(f"{label} does not show a run that it has just taken: row security or a trigger")
         if job is None and (removed or run_id not in jobs):
             known.refused[run_id] = "removed" if removed else "unknown"

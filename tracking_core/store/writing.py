@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.events import Batch, RaisedError, RunStart
 from tracking_core.requests import RequestRow
 from tracking_core.store import parameters
+from tracking_core.store.dialect import Forms
 from tracking_core.store.retention import forgotten_before
 
 WIDEN_EVERY_S = 60.0
@@ -19,6 +20,7 @@ WIDEN_EVERY_S = 60.0
 class EventWriter(ABC):
     """The statements of sql/writes.sql in the order of their locks, inside a transaction that the dialect makes."""
 
+    forms: ClassVar[Forms]
     _widened_at: float | None = None
 
     @abstractmethod
@@ -50,6 +52,11 @@ class EventWriter(ABC):
     @abstractmethod
     def _packed(histogram: list[int], /) -> Any:
         """Return a packed histogram as a parameter."""
+
+    def _cutoff_us(self) -> int:
+        """Return the moment before which a run must have ended that no longer enters; 0 without a clean-up."""
+        (cutoff,) = self._run("cutoff", {}).fetchone()
+        return 0 if cutoff is None else to_microseconds(self.forms.moment(cutoff))
 
     @abstractmethod
     def _widen(self, bounds: Mapping[str, int]) -> None:

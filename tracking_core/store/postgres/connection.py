@@ -65,6 +65,9 @@ CONFLICT = "40"
 """By which a transaction is ended because of another one: a deadlock, a serialization failure, replay on a standby."""
 
 NOT_ALLOWED = "42501"
+ROW_SECURITY_CHECK = "ExecWithCheckOptions"
+"""The server's function that fails with NOT_ALLOWED for one row, by a policy, and not for a whole table."""
+
 REFUSED = ("28", "3D000", "42", "0A", READ_ONLY)
 """By which the server refuses: because of the role, of what is missing, or of permissions."""
 
@@ -89,6 +92,8 @@ def translate(error: psycopg.Error, label: str) -> our.StoreError:
         )
     if state is None:
         return _without_state(error)(where)
+    if state == NOT_ALLOWED and error.diag.source_function == ROW_SECURITY_CHECK:
+        return our.RowBlocked(f"{where}: row security stops this row")
     if state == NOT_ALLOWED:
         return our.StoreForbidden(
             f"{label}: {without_secrets(error.diag.message_primary or text)}; `etlwatch init` prints what to grant"

@@ -21,7 +21,7 @@ from tracking_core.process.interrupts import from_outside
 from tracking_core.process.loading import load
 from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, sql_files
-from tracking_core.store.dialect import ATTEMPTS, POSTGRES_EPOCH_US
+from tracking_core.store.dialect import ATTEMPTS, POSTGRES, POSTGRES_EPOCH_US
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.postgres.pipeline import array_of, as_arrays, of_request, quiet_pipeline, statements
@@ -47,6 +47,7 @@ COPY_TYPES = ("int8", "int8", "int8", "int8", "text", "int8", "int8", "int4", "i
 class PostgresWriter(PostgresConnection, EventWriter):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
 
+    forms = POSTGRES
     _moment = staticmethod(from_microseconds)
     _packed = staticmethod(array_of)
 
@@ -54,6 +55,8 @@ class PostgresWriter(PostgresConnection, EventWriter):
         super().__init__(location, deadline)
         self._sql = statements(_older_schemas.get(self.label))
         self._found_stored = False
+        self._may_copy = True
+        """False where the table of requests has row security, which COPY does not pass."""
 
     def write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         """Store a batch in one transaction; when this returns it is committed.
@@ -63,7 +66,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
         Raises a StoreError, RowRejected and RowBlocked among them; nothing of the batch is stored then.
         """
         # Events without a batch's key may be here already; where one of them was, the next are looked for first.
-        copy = batch.batch_seq is not None or not self._found_stored
+        copy = self._may_copy and (batch.batch_seq is not None or not self._found_stored)
 
         def attempt() -> Receipt:
             nonlocal copy
@@ -71,6 +74,11 @@ class PostgresWriter(PostgresConnection, EventWriter):
                 return self._log_request(batch)
             try:
                 return self._write(batch, copy=copy, meanwhile=meanwhile)
+            except errors.FeatureNotSupported:
+                if not copy:
+                    raise
+                self._may_copy = copy = False
+                return self._write(batch)
             except (errors.UniqueViolation, StoreRefused):
                 # Some of its rows came by another way, which COPY cannot pass over; or the switch was turned on between
                 # two statements, so that a run of the batch is neither here nor refused.
@@ -172,7 +180,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch, *, again: bool = False) -> parameters.Known:
         off, at = (rows[0][3] or (), _microseconds(rows[0][4])) if rows else ((), 0)
-        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label)
+        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
         known.store_us = at
         if "unknown" in known.refused.values() and not again:
             # Perhaps it was removed while the lock on it was awaited.

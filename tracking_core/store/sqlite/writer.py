@@ -13,6 +13,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.events import Batch, Hello, Receipt
 from tracking_core.requests import RequestColumns, RequestRow
 from tracking_core.store import parameters, sql_files
+from tracking_core.store.dialect import SQLITE
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.writing import EventWriter
 
@@ -27,6 +28,7 @@ class _SomeNotInserted(Exception):
 class SqliteWriter(SqliteConnection, EventWriter):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
 
+    forms = SQLITE
     _packed = staticmethod(pack_blob)
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
@@ -130,7 +132,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
     def _judge(self, run_ids: Iterable[int], batch: Batch) -> parameters.Known:
         rows = self._run("runs_of_batch", {"run_ids": json.dumps(sorted(run_ids))}).fetchall()
         off = json.loads(rows[0][3]) if rows else ()
-        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label)
+        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
         known.store_us = self._now_us
         return known
 
