@@ -249,7 +249,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             cell=lambda row, context: text(context.glyphs.text(eta_words(row.eta, context.now, context.zone))),
         ),
         Field(
-            key="rate", heading="req/s", width=(0, 5, 0, 5), align="right", cell=_rate,
+            key="rate", heading="req/s", width=(0, 0, 0, 5), align="right", cell=_rate,
             value=lambda row: row.rates.requests if row.rates else None,
         ),
         Field(
@@ -260,12 +260,12 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             filter="err errors", parse=parse_number,
         ),
         Field(
-            key="p95", heading="p95", width=(0, 5), align="right", cell=_p95,
+            key="p95", heading="p95", width=(0, 0, 5), align="right", cell=_p95,
             value=lambda row: row.percentiles.p95 if row.percentiles else None,
         ),
         Field(
-            key="note", heading="note", width=(0, 0, LEAST_NOTE, 22), grow=(0, 0, 1, 2), least=LEAST_NOTE,
-            ascending=True,
+            key="note", heading="note", width=(0, 14, LEAST_NOTE, 22), gap=(2, 1, 2), grow=(0, 1, 1, 2), ascending=True,
+            least=LEAST_NOTE,
             value=lambda row: row.verdict.note or None,
             cell=lambda row, _: text(safe(row.verdict.note), row.verdict.tone if row.verdict.needs_you else "dim"),
             command=InCommand(text=lambda row, _: notes_of(row.run), shrinks_to=16, leaves=2),
@@ -273,7 +273,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
     ],
     screen="state job start time bar ratio phase progress done eta req rate items err p95 note",
     command="id state job start time req items failed throttled errors note",
-    margin=(3, 2, 1, 1),
+    margin=(3, 1),
     layouts=(0, 120, 130, 160),
     need=_by_need,
     states=tuple(RANKS),
