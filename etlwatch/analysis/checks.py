@@ -19,7 +19,7 @@ from etlwatch.analysis.jobs import turn_of
 from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.schedule import Expected, rhythm_of
 from etlwatch.analysis.states import RANKS
-from etlwatch.text.numbers import behind, duration, late_by, moment, span
+from etlwatch.text.numbers import behind, duration, late_by, moment, number_of, span
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import Run, RunOutline, RunStatus, Switch
@@ -251,7 +251,7 @@ def _reported(
             text = (name == BEHIND and behind(number)) or f"{name.replace('_', ' ')} is {number:.15g}"
             reported.append((level, _Problem(name, text)))
     if overall and not reported:
-        reported.append((overall, _Problem(PROBLEMS, f"{figures[PROBLEMS]:.0f} problems")))
+        reported.append((overall, _Problem(PROBLEMS, number_of(int(figures[PROBLEMS]), "problem"))))
     order = {state: place for place, state in enumerate(("off", "overdue", "aged", *RANKS))}
     return sorted(
         (pair for pair in reported if pair[0] is not Level.OK),
@@ -313,7 +313,7 @@ def _of_switches(switches: Iterable[Switch], now: datetime, zone: tzinfo | None)
 
 def _of_spools(ages_s: Sequence[float]) -> Iterable[_Problem]:
     if ages_s:
-        files = "1 spool file waits" if len(ages_s) == 1 else f"{len(ages_s):,} spool files wait"
+        files = f"{number_of(len(ages_s), 'spool file')} {'waits' if len(ages_s) == 1 else 'wait'}"
         text = f"{files} on this host, the oldest for {span(max(ages_s))}: etlwatch spool status"
         yield _Problem("spooled", text)
 
@@ -323,14 +323,13 @@ def _well(health: Health, jobs: Sequence[JobCheck]) -> str:
         return "no runs yet"
     living = sum(run.status == RunStatus.RUNNING for run in health.runs)
     known = sum(job.expected is not None for job in jobs)
-    jobs_word = "job" if len(jobs) == 1 else "jobs"
-    return f"{len(jobs)} {jobs_word}, {living} running; {known} with a rhythm, none overdue"
+    return f"{number_of(len(jobs), 'job')}, {living} running; {known} with a rhythm, none overdue"
 
 
 def _latest(run: Run, now: datetime, zone: tzinfo | None) -> str:
     """Return the figures of a run in words."""
     when = f"since {moment(run.started_at, now, zone)}" if run.ended_at is None else moment(run.ended_at, now, zone)
-    counts = f"{run.items:,} items, {run.requests:,} requests, {run.errors:,} errors"
+    counts = ", ".join(number_of(getattr(run, f"{thing}s"), thing) for thing in ("item", "request", "error"))
     return f"{run.state} {when}, {duration(run.duration_s)}, {counts}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 
-from etlwatch.text.numbers import count
+from etlwatch.text.numbers import count, number_of
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Page
 
@@ -106,11 +106,11 @@ def coverage_words(coverages: Sequence[Coverage]) -> tuple[str, bool]:
     holes = sum(len(coverage.holes) for coverage in coverages)
     overlaps = sum(len(coverage.overlaps) for coverage in coverages)
     never = sum(len(coverage.never) for coverage in coverages)
-    words = [f"{pages:,} whole", _number(holes, "hole"), _number(overlaps, "overlap")]
+    words = [
+        f"{pages:,} whole",
+        number_of(holes, "hole") if holes else "no holes",
+        number_of(overlaps, "overlap") if overlaps else "no overlaps",
+    ]
     if never:
         words.append(f"{count(never)} never answered")
     return ", ".join(words), not (holes or overlaps or never)
-
-
-def _number(number: int, word: str) -> str:
-    return f"no {word}s" if not number else f"{count(number)} {word}{'s' if number > 1 else ''}"

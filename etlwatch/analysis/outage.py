@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from etlwatch.text.numbers import span
+from etlwatch.text.numbers import number_of, span
 from tracking_core.dataclass import dataclass
 from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import Run, RunStatus
@@ -39,8 +39,8 @@ class Outage:
     @property
     def sentence(self) -> str:
         """What happened, after which a time may stand; host names from the store may be in it."""
-        where = f"on {self.hosts[0]}" if len(self.hosts) == 1 else f"on {len(self.hosts)} hosts"
-        jobs = f"{self.jobs} jobs" if self.jobs > 1 else "one job"
+        where = f"on {self.hosts[0]}" if len(self.hosts) == 1 else f"on {number_of(len(self.hosts), 'host')}"
+        jobs = number_of(self.jobs, "job")
         return f"{len(self.run_ids)} runs of {jobs} {where} went silent within {span(max(self.within_s, 1))}"
 
 

@@ -15,7 +15,7 @@ from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.show import detail_lines, read_detail
 from etlwatch.cli.terminal import is_terminal, report
-from etlwatch.text.numbers import count
+from etlwatch.text.numbers import number_of
 from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def bundle(run: str, file: Path, overwrite: bool, text: Literal["none", "redacte
         raise faults.bad_configuration(error) from None
     except OSError as error:
         raise Unsuccessful(f"{file} cannot be written: {error.strerror or error}") from None
-    parts = f"{count(made.requests)} requests, {made.history} more runs of its job, {size_words(made.size)}"
+    parts = f"{number_of(made.requests, 'request')}, {number_of(made.history, 'more run')} of its job"
+    parts += f", {size_words(made.size)}"
     report(f"bundled {made.run.id} of {made.run.job}: {parts}; to look at it: etlwatch open {file}")
     if made.left_out:
         report(f"in it are {', '.join(made.left_out)}")

@@ -18,8 +18,8 @@ from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
-from etlwatch.rendering.cleanup import weeks_left_text, weeks_text
-from etlwatch.text.numbers import bytes_, exact, local_time, stamp
+from etlwatch.rendering.cleanup import weeks_left_text
+from etlwatch.text.numbers import bytes_, local_time, number_of, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:
@@ -97,32 +97,28 @@ JOBS: FieldList[CleanupJob] = FieldList([
 
 
 def _plan_lines(plan: CleanupPlan, look: Look) -> Iterator[str]:
-    ago = f"{plan.days} day{'' if plan.days == 1 else 's'} ago" if plan.days else "now"
+    ago = f"{number_of(plan.days, 'day')} ago" if plan.days else "now"
     yield f"Runs that ended before {look.shown(stamp(plan.cutoff, look.zone))}, {ago}"
     yield from table(JOBS.columns(plan.jobs, look.context(plan.cutoff)), plan.jobs, look)
-    total = f"{_runs(plan.runs)}, {exact(plan.requests)} requests, {exact(plan.errors)} errors"
+    total = ", ".join(number_of(getattr(plan, f"{thing}s"), thing) for thing in ("run", "request", "error"))
     yield f"Together {total}" if plan.runs else "Nothing to remove"
     if plan.kept_running:
-        yield f"Kept {_runs(plan.kept_running)} that began before then and did not end"
+        yield f"Kept {number_of(plan.kept_running, 'run')} that began before then and did not end"
     if plan.keep_last_success and plan.last_successes:
-        yield f"Kept {_runs(plan.last_successes)}: each job's last success"
+        yield f"Kept {number_of(plan.last_successes, 'run')}: each job's last success"
     elif plan.last_successes:
         jobs = "a job" if plan.last_successes == 1 else f"{plan.last_successes:,} jobs"
         yield f"Among them the last success of {jobs}: --keep-last-success keeps it"
     if plan.dropped_weeks:
-        yield f"Drops {weeks_text(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)} on the disk"
+        yield f"Drops {number_of(plan.dropped_weeks, 'week')} of requests, {bytes_(plan.dropped_bytes)} on the disk"
     if plan.cut_weeks:
-        yield f"Deletes from {weeks_text(plan.cut_weeks)} of requests in which others stay"
+        yield f"Deletes from {number_of(plan.cut_weeks, 'week')} of requests in which others stay"
     if plan.waiting_requests:
-        yield f"{exact(plan.waiting_requests)} requests are seen nowhere any more and go once all of their week is old"
-
-
-def _runs(number: int) -> str:
-    return f"{number:,} run{'' if number == 1 else 's'}"
+        yield f"{number_of(plan.waiting_requests, 'request')} hidden from now on, removed once all of their week is old"
 
 
 def _confirm(plan: CleanupPlan) -> None:
-    sys.stderr.write(f"Type {plan.runs} to remove {_runs(plan.runs)}, there is no undo: ")
+    sys.stderr.write(f"Type {plan.runs} to remove {number_of(plan.runs, 'run')}, there is no undo: ")
     sys.stderr.flush()
     typed = sys.stdin.readline()
     if not typed.endswith("\n"):
@@ -138,16 +134,16 @@ def _remove(admin: Administration, plan: CleanupPlan) -> int:
         for step in admin.cleanup(plan.days, actor=actor(), cutoff=cutoff, keep_last_success=keeping):
             removed += step
             if step and is_terminal(sys.stderr):
-                sys.stderr.write(f"\r{removed:,} of {_runs(plan.runs)} removed")
+                sys.stderr.write(f"\r{removed:,} of {number_of(plan.runs, 'run')} removed")
                 sys.stderr.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        report(f"interrupted: {_runs(removed)} were removed, the rest stands")
+        report(f"interrupted: {number_of(removed, 'run')} removed, the rest stands")
         raise
     if is_terminal(sys.stderr):
         sys.stderr.write("\r")
-    report(f"removed {_runs(removed)} that ended before {stamp(plan.cutoff, shown_zone())}")
+    report(f"removed {number_of(removed, 'run')} that ended before {stamp(plan.cutoff, shown_zone())}")
     if plan.dropped_weeks:
         left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
-        report(weeks_left_text(left) or f"dropped {weeks_text(plan.dropped_weeks)} of requests")
+        report(weeks_left_text(left) or f"dropped {number_of(plan.dropped_weeks, 'week')} of requests")
     return removed

@@ -17,6 +17,7 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import RUN_FORMS, find_run
 from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field
+from etlwatch.text.numbers import number_of
 from tracking_core.config import enabled_by
 from tracking_core.errors import StoreForbidden
 from tracking_core.identity import host_name, user_name
@@ -142,7 +143,7 @@ def _switch_summary(switch: Switch, live: int) -> str:
     phrase = f"tracking is {'on' if switch.enabled else 'off'} for {whom}, turned by {switch.changed_by}"
     if not live:
         return f"{phrase}; no live run is concerned"
-    runs = f"{live:,}{'+' if live == LIVE_COUNTED else ''} live run{'s' if live > 1 else ''}"
+    runs = number_of(live, "live run", f"{live:,}{'+' if live == LIVE_COUNTED else ''}")
     return f"{phrase}; {runs} {'may record again' if switch.enabled else 'can only end now'}"
 
 

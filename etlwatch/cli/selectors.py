@@ -17,7 +17,7 @@ from etlwatch.analysis.states import DERIVED
 from etlwatch.cli.configuration import configured_zone
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.text.moments import parse_span
-from etlwatch.text.numbers import stamp
+from etlwatch.text.numbers import number_of, stamp
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, format_run_id, parse_run_id
 from tracking_core.records import Run, RunStatus
 
@@ -77,7 +77,7 @@ def _before_latest(reader: Reader, job: str, back: int) -> Run:
         mend = closest_job(reader, job) or "; `etlwatch runs` lists what there is"
         raise Unsuccessful(f"no run of the job {job!r}{mend}")
     oldest = f"{job}@-{len(runs) - 1}" if len(runs) > 1 else job
-    raise Unsuccessful(f"{job!r} has only {len(runs)} run{'s' if len(runs) > 1 else ''}: the oldest is {oldest!r}")
+    raise Unsuccessful(f"{job!r} has only {number_of(len(runs), 'run')}: the oldest is {oldest!r}")
 
 
 def closest_job(reader: Reader, word: str) -> str:

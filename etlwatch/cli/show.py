@@ -26,7 +26,18 @@ from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_
 from etlwatch.fields.runs import RUNS, run_data
 from etlwatch.reading.details import RunReport, read_report
 from etlwatch.text.display import state_text, state_tone
-from etlwatch.text.numbers import UNKNOWN, duration, duration_ms, exact, local_time, percent, span, stamp, zone_names
+from etlwatch.text.numbers import (
+    UNKNOWN,
+    duration,
+    duration_ms,
+    exact,
+    local_time,
+    number_of,
+    percent,
+    span,
+    stamp,
+    zone_names,
+)
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import percentile
 from tracking_core.records import Phase, Run, SourceCount, WriterLedger
@@ -122,7 +133,7 @@ def _usually(baseline: JobBaseline) -> str:
     if usual.usual is not None:
         return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({baseline.runs} runs)"
     if baseline.runs:
-        return f"{baseline.runs} completed run{'s' if baseline.runs > 1 else ''} before: too few to compare with"
+        return f"{number_of(baseline.runs, 'completed run')} before: too few to compare with"
     return "no completed run before to compare with"
 
 

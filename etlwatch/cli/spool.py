@@ -16,7 +16,7 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Format
 from etlwatch.cli.terminal import report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
-from etlwatch.text.numbers import bytes_, span
+from etlwatch.text.numbers import bytes_, number_of, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_meant
@@ -150,7 +150,7 @@ def _say_of_others(label: str) -> None:
     files = [file for file in waiting(spool_directories(), seconds=0) if not file.fault]
     elsewhere = Counter(file.store or "an unknown store" for file in files if store_key(file.store) != store_key(label))
     for store, count in sorted(elsewhere.items()):
-        wait = "1 file waits" if count == 1 else f"{count:,} files wait"
+        wait = f"{number_of(count, 'file')} {'waits' if count == 1 else 'wait'}"
         report(f"{wait} for {_one_line(store)}: etlwatch spool replay --dsn DSN, with the DSN of that store")
 
 
@@ -197,10 +197,10 @@ def _added(replays: Sequence[Replay]) -> Replay:
 
 
 def _summary(done: Replay) -> str:
-    words = [f"{done.sent:,} events in {done.batches:,} batches delivered"]
+    words = [f"{number_of(done.sent, 'event')} in {number_of(done.batches, 'batch')} delivered"]
     words += [f"{done.lost:,} refused"] if done.lost else []
-    words += [f"{done.rejected:,} batches rejected"] if done.rejected else []
-    words += [f"{done.blocked:,} parts stopped by a rule of the store, kept"] if done.blocked else []
-    words += [f"{done.expired:,} files too old"] if done.expired else []
-    words += [f"{done.left:,} files left"] if done.left else []
+    words += [f"{number_of(done.rejected, 'batch')} rejected"] if done.rejected else []
+    words += [f"{number_of(done.blocked, 'part')} stopped by a rule of the store, kept"] if done.blocked else []
+    words += [f"{number_of(done.expired, 'file')} too old"] if done.expired else []
+    words += [f"{number_of(done.left, 'file')} left"] if done.left else []
     return ", ".join(words)

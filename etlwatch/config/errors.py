@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from etlwatch.text.numbers import number_of
 from tracking_core.dataclass import dataclass
 from tracking_core.redaction import without_secrets
 
@@ -57,7 +58,7 @@ class ConfigError(Exception):
         first, more = self.problems[0], len(self.problems) - 1
         if not more:
             return str(first)
-        return f"{first} (and {more} more problem{'s' if more > 1 else ''}: etlwatch config validate lists them)"
+        return f"{first} (and {number_of(more, 'more problem')}: etlwatch config validate lists them)"
 
 
 class InvalidValue(Exception):

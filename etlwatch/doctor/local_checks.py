@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etlwatch.doctor import probe
 from etlwatch.doctor.target import Result, Target, failed, ok, skipped, warning
-from etlwatch.text.numbers import bytes_, share, span
+from etlwatch.text.numbers import bytes_, number_of, share, span
 from tracking_core.config import spool_directories
 from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool
 from tracking_core.delivery.spool_file import SpoolFile, waiting
@@ -180,7 +180,11 @@ def evaluate_spooled(files: Sequence[SpoolFile], label: str) -> Result:
     elsewhere = sum(file.batches for file in files) - batches
     unused = [file for file in files if file.fault]
     others = f", {elsewhere:,} for other stores" if elsewhere else ""
-    figure = f"{batches:,} batches wait{others}" if batches or elsewhere else "nothing waits"
+    figure = (
+        f"{number_of(batches, 'batch')} {'waits' if batches == 1 else 'wait'}{others}"
+        if batches or elsewhere
+        else "nothing waits"
+    )
     detail = ""
     if dead:
         oldest = span(max(file.age_s for file in dead))

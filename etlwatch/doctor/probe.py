@@ -15,7 +15,7 @@ from datetime import timedelta
 from statistics import median
 
 from etlwatch.doctor.target import Result, Target, brief, failed, ok, warning
-from etlwatch.text.numbers import count
+from etlwatch.text.numbers import number_of
 from tracking_core import identity
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.base import NoSpool
@@ -303,7 +303,7 @@ def check_unknown(target: Target) -> Result:
         figures = examiner.figures(probe.run_id)
     if reasons != {"unknown"} or figures.raw or figures.by_endpoint or figures.over_time:
         return failed(
-            f"{count(figures.raw)} rows of a run that was never started were stored", value=figures.raw, unit="rows"
+            f"{number_of(figures.raw, 'row')} of a run that was never started stored", value=figures.raw, unit="rows"
         )
     return ok("refused, nothing stored", value=0, unit="rows")
 
@@ -353,6 +353,6 @@ def check_removal(target: Target) -> Result:
     leftovers = remove_leftovers(target)
     if remaining:
         detail = f"They belong to runs of the job {PROBE_JOB}; the next `etlwatch doctor` tries again."
-        return failed(f"{remaining:,} rows remain", detail, value=remaining, unit="rows")
+        return failed(f"left behind: {number_of(remaining, 'row')}", detail, value=remaining, unit="rows")
     older = f", {leftovers} older ones too" if leftovers else ""
-    return ok(f"{number} probes removed{older}, nothing remains", value=0, unit="rows")
+    return ok(f"{number_of(number, 'probe')} removed{older}, nothing remains", value=0, unit="rows")

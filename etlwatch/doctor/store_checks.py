@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from etlwatch.doctor.target import Result, Target, brief, failed, ok, skipped, warning
-from etlwatch.text.numbers import bytes_, duration, span, stamp
+from etlwatch.text.numbers import bytes_, duration, number_of, span, stamp
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import enabled_by, settings
 from tracking_core.dataclass import replace
@@ -324,7 +324,7 @@ def evaluate_strays(strays: Strays) -> Result:
         started = from_microseconds(run_time_us(strays.newest_run_id))
         newest = f" The newest, {format_run_id(strays.newest_run_id)}, has the start {started:%Y-%m-%d}."
     detail = f"The clocks of these runs' machines were wrong; a clean-up removes the rows one by one.{newest}"
-    return warning(f"{rows:,}{more} rows", detail, value=rows, unit="rows")
+    return warning(number_of(rows, "row", f"{rows:,}{more}"), detail, value=rows, unit="rows")
 
 
 def check_throughput(target: Target) -> Result:
@@ -338,7 +338,10 @@ def check_throughput(target: Target) -> Result:
 def evaluate_overdue(cells: int) -> Result:
     """Evaluate the number of cells that wait to be joined into wider ones."""
     more = "+" if cells >= OVERDUE_COUNTED else ""
-    figure = f"{cells:,}{more} cells wait to be joined" if cells else "nothing waits to be joined"
+    wait = "waits" if cells == 1 else "wait"
+    figure = (
+        f"{number_of(cells, 'cell', f'{cells:,}{more}')} {wait} to be joined" if cells else "nothing waits to be joined"
+    )
     if cells > MANY_OVERDUE:
         detail = "Long charts of all runs read more than needed, until jobs write batches again."
         return warning(figure, detail, value=cells, unit="cells")
@@ -382,7 +385,7 @@ def evaluate_switches(off: Sequence[Switch], *, here: bool) -> Result:
     if not off:
         return ok("on")
     switch = min(off, key=lambda each: (each.job != "", each.changed_at))
-    scope = f"{len(off)} job{'s' if len(off) > 1 else ''}" if switch.job else "all jobs"
+    scope = number_of(len(off), "job") if switch.job else "all jobs"
     why = f": {switch.reason}" if switch.reason else ""
     name = f" {switch.job}" if switch.job else ""
     turned = f"Turned off{name} by {switch.changed_by}, {stamp(switch.changed_at)}{why}."

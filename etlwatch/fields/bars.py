@@ -14,7 +14,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.text.glyphs import UNICODE, Glyphs
-from etlwatch.text.numbers import Number, count
+from etlwatch.text.numbers import Number, count, number_of
 from etlwatch.text.spans import Spans, merge
 
 BAR_CELLS: Final = 9
@@ -43,7 +43,7 @@ def runs_so_far(runs: int | None) -> Spans:
     """Return what stands in place of a bar: `3 runs`, `1 run`, `no runs`."""
     if not runs or runs < 0:
         return (("no runs", "dim"),)
-    return ((f"{count(runs)} run{'' if runs == 1 else 's'}", "dim"),)
+    return ((number_of(runs, "run", count(runs)), "dim"),)
 
 
 def duration_bar(seconds: Number, p95: Number, *, runs: int | None, glyphs: Glyphs = UNICODE) -> Spans:

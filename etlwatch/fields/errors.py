@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from etlwatch.analysis.verdict import last_line
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, text
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import count, moment
+from etlwatch.text.numbers import count, moment, number_of
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from tracking_core.dataclass import dataclass
@@ -72,8 +72,7 @@ def known_text(kind: ErrorKind, context: DisplayContext) -> str:
 
 def runs_text(kind: ErrorKind) -> str:
     """Return in how many runs a kind was seen: `1 run`, `9 runs`, `at least 9`: `9+ runs`."""
-    one = kind.all_runs == 1 and not kind.all_cut
-    return f"{number_text(kind.all_runs, cut=kind.all_cut)} run{'' if one else 's'}"
+    return number_of(kind.all_runs, "run", number_text(kind.all_runs, cut=kind.all_cut))
 
 
 def number_text(number: int, *, cut: bool) -> str:

@@ -14,7 +14,7 @@ from etlwatch.fields.bars import is_over
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded, text
 from etlwatch.text.blocks import strip
 from etlwatch.text.display import DisplayContext, Tone, state_tone, urgent_role_of
-from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, percent, ratio, span
+from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, number_of, percent, ratio, span
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Span, Spans
 from tracking_core.records import RunStatus
@@ -75,7 +75,7 @@ def _usual(row: JobRow) -> str:
     usual = row.baseline.duration_s.usual
     if usual is not None:
         return span(usual)
-    return f"{len(row.runs)} run{'' if len(row.runs) == 1 else 's'}"
+    return number_of(len(row.runs), "run")
 
 
 def day_text(when: datetime | None, context: DisplayContext) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, sentence_lines
 from etlwatch.rendering.operations import Failed
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import bytes_, duration, moment, percent, stamp
+from etlwatch.text.numbers import bytes_, duration, moment, number_of, percent, stamp
 from etlwatch.text.safe import cell_width, pad, safe
 from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass
@@ -60,28 +60,18 @@ class PlanChanged:
     plan: CleanupPlan
 
 
-def runs_text(number: int) -> str:
-    """Return a number of runs in full: `1 run`, `1,287 runs`."""
-    return f"{number:,} run{'' if number == 1 else 's'}"
-
-
-def weeks_text(number: int) -> str:
-    """Return a number of weeks in full: `1 week`, `21 weeks`."""
-    return f"{number:,} week{'' if number == 1 else 's'}"
-
-
 def weeks_left_text(number: int) -> str:
     """Return that weeks could not be dropped; '' if none was left."""
     if not number:
         return ""
     used, dropped = ("is", "it") if number == 1 else ("are", "them")
-    return f"{weeks_text(number)} of requests {used} in use: the next clean-up drops {dropped}"
+    return f"{number_of(number, 'week')} of requests {used} in use: the next clean-up drops {dropped}"
 
 
 def _ago(days: int) -> str:
     if days == 0:
         return "every finished run"
-    return f"{days:,} day{'' if days == 1 else 's'} ago"
+    return f"{number_of(days, 'day')} ago"
 
 
 def days_line(days: int) -> Spans:
@@ -123,7 +113,7 @@ def _table(plan: CleanupPlan, context: DisplayContext, width: int, rows: int) ->
             errors=sum(job.errors for job in folded),
             oldest=min(job.oldest for job in folded),
         )
-        lines.append(_numbers(rest, f"{len(folded):,} more job{'' if len(folded) == 1 else 's'}", context))
+        lines.append(_numbers(rest, number_of(len(folded), "more job"), context))
     if not rows:
         lines = []
     total = ("all", f"{plan.runs:,}", f"{plan.requests:,}", f"{plan.errors:,}", "")
@@ -177,9 +167,10 @@ def _how(plan: CleanupPlan) -> str:
     """Return how the removal works and what remains after it."""
     if not (plan.dropped_weeks or plan.cut_weeks or plan.waiting_requests):
         return "in small committed steps, esc stops between two; no undo"
-    cut = f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks_text(plan.cut_weeks)} of requests"
+    weeks = number_of(plan.dropped_weeks or plan.cut_weeks, "week")
+    cut = f"cuts {plan.cut_weeks:,}" if plan.dropped_weeks else f"deletes from {weeks} of requests"
     parts = [
-        f"drops {weeks_text(plan.dropped_weeks)} of requests" if plan.dropped_weeks else "",
+        f"drops {weeks} of requests" if plan.dropped_weeks else "",
         cut if plan.cut_weeks else "",
     ]
     words = [", ".join(part for part in parts if part)]
@@ -187,7 +178,8 @@ def _how(plan: CleanupPlan) -> str:
     words.append("no undo")
     if plan.waiting_requests:
         # Explains why the disk does not shrink at once.
-        words.append(f"{plan.waiting_requests:,} requests stay hidden until their week is over")
+        stay = "stays" if plan.waiting_requests == 1 else "stay"
+        words.append(f"{number_of(plan.waiting_requests, 'request')} {stay} hidden until their week is over")
     return "; ".join(word for word in words if word)
 
 
@@ -204,10 +196,8 @@ def plan_lines(
         word = "The store holds no runs." if preview.empty else "Nothing to remove: no finished run ended before then."
         notes = [] if preview.empty else _kept(preview, width, planning=planning)
         if plan.dropped_weeks:
-            earlier = (
-                f"{weeks_text(plan.dropped_weeks)} of requests, {bytes_(plan.dropped_bytes)}, of runs removed before"
-            )
-            notes += labelled_lines("Drops", f"{earlier}: Y is the command that does it", width)
+            weeks = f"{number_of(plan.dropped_weeks, 'week')} of requests, {bytes_(plan.dropped_bytes)}"
+            notes += labelled_lines("Drops", f"{weeks}, of runs removed before: Y is the command that does it", width)
         return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []), *notes][:rows]
     notes = _kept(preview, width, planning=planning)
     if planning:
@@ -240,7 +230,7 @@ def progress_lines(
     elif done.runs >= plan.runs:
         word = "giving space back"
     else:
-        word = f"{done.runs:,} of {runs_text(plan.runs)} removed" if done.steps else "counting once more"
+        word = f"{done.runs:,} of {number_of(plan.runs, 'run')} removed" if done.steps else "counting once more"
     return [
         ((word, "text bold"), (f"   {duration(done.seconds)}" if done.seconds >= 1 else "", "dim")),
         (
@@ -257,16 +247,16 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
     left = max(0, plan.runs - done.runs)
     took = f" in {duration(max(done.seconds, 1))}" if done.seconds >= 1 else ""
     if done.failed is not None:
-        sure = f"{done.runs:,} of {runs_text(plan.runs)} are known to be removed, the last step perhaps too."
+        sure = f"{done.runs:,} of {number_of(plan.runs, 'run')} are known to be removed, the last step perhaps too."
         return [
             *sentence_lines(f"! {done.failed.words}.", width, role="amber bold", most=3),
             *sentence_lines(f"{sure} Every step is whole: nothing is half removed.", width),
         ]
     if done.stopped:
-        head = f"Stopped: {runs_text(done.runs)} removed{took}."
+        head = f"Stopped: {number_of(done.runs, 'run')} removed{took}."
         rest = f"{left:,} of the plan stay." if left else "Nothing of the plan was left; space is not all given back."
         return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
-    head = f"Removed {runs_text(done.runs)}{took}."
+    head = f"Removed {number_of(done.runs, 'run')}{took}."
     if left:
         rest = f"{left:,} of the plan were removed by another clean-up."
     elif done.weeks_left:
@@ -274,16 +264,17 @@ def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans
     elif done.runs > plan.runs:
         rest = f"{done.runs - plan.runs:,} more than planned: they came in while it ran, and had ended before then."
     else:
-        rest = f"With them {plan.requests:,} requests and {plan.errors:,} errors. It is in the audit."
+        requests, errors = number_of(plan.requests, "request"), number_of(plan.errors, "error")
+        rest = f"With them {requests} and {errors}. It is in the audit."
     return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
 
 
 def removal_text(plan: CleanupPlan, done: Removed) -> str:
     """Return how a removal ended, in one line, for a toast."""
     if done.failed is not None:
-        return f"clean-up cut off after {done.runs:,} of {runs_text(plan.runs)}: {done.failed.words}"
+        return f"clean-up cut off after {done.runs:,} of {number_of(plan.runs, 'run')}: {done.failed.words}"
     word = "stopped" if done.stopped else "done"
-    return f"clean-up {word}: {runs_text(done.runs)} of {plan.runs:,} removed"
+    return f"clean-up {word}: {number_of(done.runs, 'run')} of {plan.runs:,} removed"
 
 
 def plan_change_text(planned: CleanupPlan, now: CleanupPlan) -> str:
@@ -292,5 +283,5 @@ def plan_change_text(planned: CleanupPlan, now: CleanupPlan) -> str:
     if after == before:
         what = "other runs"
     else:
-        what = f"{runs_text(after - before)} more" if after > before else f"{runs_text(before - after)} fewer"
+        what = f"{number_of(abs(after - before), 'run')} {'more' if after > before else 'fewer'}"
     return f"nothing was removed: {what} would go now than planned; look again"

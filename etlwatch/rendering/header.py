@@ -13,7 +13,7 @@ from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.states import BEHIND
 from etlwatch.rendering.lines import Part
 from etlwatch.text.glyphs import UNICODE, Glyphs
-from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, span, stamp
+from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, number_of, span, stamp
 from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Spans, spans_width
 from tracking_core.dataclass import dataclass
@@ -51,7 +51,7 @@ def tracking_part(switches: Sequence[Switch], *, brief: bool) -> Part:
             return Part(((f"tracking off{by}", "amber bold"),), 0, 3)
     off = [switch for switch in switches if switch.scope == "job" and not switch.enabled]
     if off:
-        which = safe(off[0].job) if len(off) == 1 and not brief else f"{len(off)} job{'s' if len(off) > 1 else ''}"
+        which = safe(off[0].job) if len(off) == 1 and not brief else number_of(len(off), "job")
         return Part(((f"tracking off for {which}", "amber"),), 0, 3)
     return Part((("tracking on", "dim"),), 4, 3)
 

@@ -14,7 +14,7 @@ from etlwatch.rendering.lines import labelled_lines
 from etlwatch.rendering.panes import state_span
 from etlwatch.text.columns import Column
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import ago, count, duration, moment, short_id
+from etlwatch.text.numbers import ago, count, duration, moment, number_of, short_id
 from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Span, Spans, fit, spans_width
 from tracking_core.dataclass import dataclass
@@ -192,8 +192,9 @@ def _audit_text(entry: AuditEntry) -> str:
         phrase += f" {safe(detail.get('id'))} of {safe(detail.get('job'))}"
     elif entry.action == "cleanup":
         runs = detail.get("runs")
-        phrase += f" of {runs:,} runs" if isinstance(runs, int) else ""
-        phrase += f" older than {safe(detail.get('days'))} days"
+        phrase += f" of {number_of(runs, 'run')}" if isinstance(runs, int) else ""
+        days = detail.get("days")
+        phrase += f" older than {number_of(days, 'day') if isinstance(days, int) else safe(days)}"
         phrase += "" if detail.get("finished", True) else ", not finished"
     reason = safe(detail.get("reason"))
     return f"{phrase}: {reason}" if reason else phrase
@@ -206,7 +207,7 @@ def turned_text(switch: Switch, touched: Iterable[Run]) -> str:
     live = len(list(touched))
     if not live:
         return f"{phrase}; no live run is concerned"
-    return f"{phrase}; {count(live)} live run{'s' if live > 1 else ''} {'may' if switch.enabled else 'can only'} " + (
+    return f"{phrase}; {number_of(live, 'live run', count(live))} {'may' if switch.enabled else 'can only'} " + (
         "record again" if switch.enabled else "end now"
     )
 

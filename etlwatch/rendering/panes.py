@@ -31,6 +31,7 @@ from etlwatch.text.numbers import (
     duration,
     late_by,
     moment,
+    number_of,
     percent,
     rate,
     ratio,
@@ -67,7 +68,7 @@ def usual_text(row: RunRow) -> str:
     if usual.runs >= MINIMUM_RUNS:
         return f"usually {span(usual.usual)}, p95 {span(usual.p95)} ({usual.runs} runs)"
     if usual.runs:
-        return f"{usual.runs} other completed run{'s' if usual.runs > 1 else ''}: too few to compare with"
+        return f"{number_of(usual.runs, 'other completed run')}: too few to compare with"
     return "no completed run to compare with"
 
 
@@ -351,9 +352,8 @@ def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief
         return ((" No errors were recorded in this time.", "dim"),)
     new = [kind for kind in kinds if kind.new and not kind.mended]
     total = sum(kind.errors for kind in kinds)
-    kinds_word = f"{count(len(kinds))} kind{'' if len(kinds) == 1 else 's'}"
     number = number_text(total, cut=any(kind.cut for kind in kinds))
-    phrase: Spans = ((f" {number} error{'' if total == 1 else 's'} of {kinds_word}", "text"),)
+    phrase: Spans = ((f" {number_of(total, 'error', number)} of {number_of(len(kinds), 'kind')}", "text"),)
     if not new:
         resolved = any(kind.new for kind in kinds)
         return (*phrase, ("; the new ones are resolved." if resolved else "; none of them is new.", "text"))

@@ -79,6 +79,15 @@ def exact(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
+def number_of(number: int, thing: str, written: str = "") -> str:
+    """Write how many things there are: `1 run`, `48,213 runs`, `2 batches`.
+
+    `written` is the number as it is to stand there, with a `+` at its end where there are more.
+    """
+    ending = "es" if thing.endswith("ch") else "s"
+    return f"{written or exact(number)} {thing}{'' if number == 1 and not written.endswith('+') else ending}"
+
+
 def rate(value: Number) -> str:
     """Write a rate a second: `12.4`, from 100 on whole (`262`), `<0.1` for what is not quite nothing."""
     number = _known(value)

@@ -13,7 +13,7 @@ from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.config.settings import Settings
 from etlwatch.rendering.operations import Failed
 from etlwatch.text.glyphs import Glyphs
-from etlwatch.text.numbers import short_id
+from etlwatch.text.numbers import number_of, short_id
 from etlwatch.text.safe import safe
 from etlwatch.tui.clipboard import Copying
 from etlwatch.tui.operations import NotBundled, begin, bundle
@@ -107,7 +107,7 @@ class ControlledApp(Copying, CellDiffing, inherit_bindings=False):
         silent = [row for row in live if row.run.run_id not in self.watching]
         for row in silent or live:
             self.watching.toggle(row.run)
-        runs = f"{len(silent or live)} run{'' if len(silent or live) == 1 else 's'}"
+        runs = number_of(len(silent or live), "run")
         if not live:
             self.show_message("none of the marked runs is running; their states will not change", severity="warning")
         elif silent:

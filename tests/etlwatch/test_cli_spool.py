@@ -34,7 +34,7 @@ def test_status_lists_what_waits(etlwatch: Program, sqlite_store_dsn: str) -> No
 def test_replay_delivers_once_and_removes_the_file(etlwatch: Program, store_dsn: str) -> None:
     path = leave(store_dsn)
     done = etlwatch("spool", "replay", "--dsn", store_dsn)
-    assert (done.status, done.out) == (0, "4 events in 1 batches delivered\n")
+    assert (done.status, done.out) == (0, "4 events in 1 batch delivered\n")
     assert not path.exists()
     (run,) = SimpleETLTracker(store_dsn).get_recent_runs()
     assert (run.run_id, run.requests, run.status) == (RUN, 3, "completed")

@@ -435,7 +435,7 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
         spool.close()
     result = look(sqlite_store_dsn, "spooled", environ=environ)["spooled"]
     assert result.status == CheckStatus.WARNING
-    assert result.figure == "1 batches wait, 1 for other stores"
+    assert result.figure == "1 batch waits, 1 for other stores"
     assert "spool replay" in result.detail
 
 

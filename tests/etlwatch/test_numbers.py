@@ -1,14 +1,17 @@
 """Numbers are short, honest and never raise."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import etlwatch
 from etlwatch.text import numbers
 from etlwatch.text.safe import cell_width
 
@@ -161,3 +164,22 @@ def test_a_larger_count_never_reads_as_a_smaller_one(one, other):
 
     low, high = sorted((one, other))
     assert read(numbers.count(low)) <= read(numbers.count(high))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((0, "run"), "0 runs"), ((1, "live run"), "1 live run"), ((48_213, "error"), "48,213 errors"),
+        ((2, "batch"), "2 batches"), ((1, "batch"), "1 batch"), ((1, "kind", "1+"), "1+ kinds"),
+        ((48_213, "run", "48.2k"), "48.2k runs"),
+    ],
+)  # fmt: skip
+def test_a_number_of_things_has_its_plural(given: tuple[object, ...], text: str) -> None:
+    assert numbers.number_of(*given) == text  # type: ignore[arg-type]
+
+
+def test_no_other_module_makes_plurals() -> None:
+    own = re.compile(r"""["']s?["'] if [^{}\n]*[!<>=]=? ?1 else""")
+    paths = [path for path in Path(etlwatch.__file__).parent.rglob("*.py") if path.name != "numbers.py"]
+    found = [path.name for path in paths if own.search(path.read_text("utf-8"))]
+    assert found == ["administration.py"]  # the ending of a verb

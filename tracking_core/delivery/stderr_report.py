@@ -62,11 +62,11 @@ class StderrReport:
         if self._at_exit or self._began_in not in (None, os.getpid()) or not (waiting or dropped):
             return
         self._at_exit = True
-        parts = [f"{dropped:,} events were dropped"] if dropped else []
+        parts = [f"{dropped:,} {'event was' if dropped == 1 else 'events were'} dropped"] if dropped else []
         if waiting:
             where = f" in {self.place}" if self.place else ""
             how = "the next job sends them, or: etlwatch spool replay"
-            parts.append(f"{waiting:,} events wait{where}; {how}")
+            parts.append(f"{waiting:,} {'event waits' if waiting == 1 else 'events wait'}{where}; {how}")
         self._write(", ".join(parts))
 
     def _write(self, text: str) -> None:

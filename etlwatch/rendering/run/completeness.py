@@ -12,7 +12,7 @@ from etlwatch.analysis.coverage import coverage_words
 from etlwatch.rendering.lines import labelled
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import UNKNOWN, count, duration_ms, percent
+from etlwatch.text.numbers import UNKNOWN, count, duration_ms, number_of, percent
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans
 from tracking_core.dataclass import dataclass
@@ -73,7 +73,7 @@ def source_spans(view: RunView) -> Spans:
     """Return source counts against what was fetched in one line."""
     counted = sum(source.items for source in view.details.source_counts)
     if not view.details.source_counts:
-        return ((f"{view.run.items:,} items fetched; the source was not counted", "text"),)
+        return ((f"{number_of(view.run.items, 'item')} fetched; the source was not counted", "text"),)
     known = [row for row in reconcile(view) if row.counted is not None and row.fetched is not None]
     fetched = sum(row.fetched or 0 for row in known) if known else view.run.items
     share = f" {percent(fetched / counted)}" if counted else ""
@@ -145,8 +145,7 @@ def endpoint_pages(view: RunView, endpoint: str) -> Spans:
     for name, found in (("hole", coverage.holes), ("overlap", coverage.overlaps)):
         if found:
             start, end = found[0]
-            number = f"{len(found):,} {name}{'s' if len(found) > 1 else ''}"
-            phrase.append((f"; {number}, the first {start:,} to {end:,}", "amber"))
+            phrase.append((f"; {number_of(len(found), name)}, the first {start:,} to {end:,}", "amber"))
     if coverage.never:
         phrase.append((f"; {len(coverage.never):,} never answered, the first at {coverage.never[0]:,}", "amber"))
     if coverage.complete:
@@ -159,7 +158,8 @@ def pages_lines(view: RunView, context: DisplayContext, *, most: int = 6) -> lis
     lines: list[Spans] = []
     for coverage in view.details.coverage:
         what = "pages" if coverage.numbered else "offsets"
-        head = f" {safe(coverage.endpoint)}  {coverage.pages:,} pages, {what} {coverage.first:,} to {coverage.last:,}"
+        covered = f"{number_of(coverage.pages, 'page')}, {what} {coverage.first:,} to {coverage.last:,}"
+        head = f" {safe(coverage.endpoint)}  {covered}"
         lines.append(((context.glyphs.text(head), "text"), ("  whole" if coverage.complete else "", "dim")))
         found = [(f"hole     {start:,} to {end:,}", "amber") for start, end in coverage.holes]
         found += [(f"overlap  {start:,} to {end:,}", "amber") for start, end in coverage.overlaps]

@@ -16,7 +16,7 @@ from etlwatch.fields.errors import GROUPS, known_text, success_text
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.columns import Column, headers, laid_out
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import count, moment, stamp
+from etlwatch.text.numbers import count, moment, number_of, stamp
 from etlwatch.text.safe import cell_width, safe
 from etlwatch.text.spans import Span, Spans, merge, plain_text
 from tracking_core.dataclass import dataclass
@@ -42,7 +42,7 @@ def groups_text(view: RunView) -> str:
     groups = len({error.fingerprint for error in view.details.errors})
     if not total and not read:
         return "none recorded"
-    kinds = f" in {groups} group{'s' if groups != 1 else ''}"
+    kinds = f" in {number_of(groups, 'group')}"
     newest = f", the newest {count(read)} read" if read < total else ""
     return f"{count(max(total, read))}{kinds}{newest}"
 

@@ -26,10 +26,10 @@ from etlwatch.rendering.cleanup import (
     plan_lines,
     progress_lines,
     removal_text,
-    runs_text,
 )
 from etlwatch.rendering.lines import Key, sentence_lines
 from etlwatch.rendering.operations import Failed
+from etlwatch.text.numbers import number_of
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
 from etlwatch.tui.operations import actor, read_cleanup, remove
@@ -268,7 +268,7 @@ class CleanupBox(Box):
         if stage is Stage.OVER:
             act.show("Count again", locked=False)
         else:
-            label = f"Remove {runs_text(plan.runs)}" if plan and plan.runs else "Remove"
+            label = f"Remove {number_of(plan.runs, 'run')}" if plan and plan.runs else "Remove"
             act.show(label, locked=not self.unlocked)
         super().draw()
 

@@ -27,6 +27,7 @@ from etlwatch.rendering.operations import (
     turned_text,
 )
 from etlwatch.rendering.tables import Row
+from etlwatch.text.numbers import number_of
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box
@@ -158,7 +159,7 @@ class TrackingBox(Box):
         context = self.context
         touched = states.touched(scope.job)
         word = "off" if scope.enabled else "on"
-        concerned = f"{len(touched)} run{'' if len(touched) == 1 else 's'}"
+        concerned = number_of(len(touched), "run")
         lines: list[Spans] = [
             (),
             *labelled_lines("Now", standing(scope, context), width, most=2),
@@ -243,7 +244,7 @@ class TurningBox(Box):
         verb = "may record again" if self.enable else "can only end once it is off"
         live: list[Spans] = []
         if touched:
-            live = [((f"{len(touched):,} live run{'' if len(touched) == 1 else 's'} {verb}:", "text bold"),)]
+            live = [((f"{number_of(len(touched), 'live run')} {verb}:", "text bold"),)]
         live += runs_lines(touched, context, width=width - 8, most=room)
         gap: list[Spans] = [()] if rows > 10 else []
         return [*lines, *labelled_lines("Live", live, width), *name, *message, *gap][-rows:]

@@ -17,7 +17,7 @@ from etlwatch.rendering.lines import Part
 from etlwatch.rendering.panes import kind_pane, kind_title, kinds_headline
 from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import count
+from etlwatch.text.numbers import count, number_of
 from etlwatch.text.spans import Spans
 from etlwatch.tui.screens.listing import BoardScreen
 
@@ -96,9 +96,8 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
             cut = "+" if self._cut else ""
             if new:
                 parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
-            parts.append(
-                Part(((f"{count(len(self.rows))}{cut} kind{'' if len(self.rows) == 1 else 's'}", "text"),), 1, 2)
-            )
+            kinds = number_of(len(self.rows), "kind", f"{count(len(self.rows))}{cut}")
+            parts.append(Part(((kinds, "text"),), 1, 2))
         return [parts[0], *self.filter_parts(), *parts[1:]]
 
     def second_lines(self) -> Sequence[Spans]:
