@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,9 @@ SESSION_KEY = pytest.StashKey[SharedSession]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the session in the process that the user started; join it in pytest-xdist's workers."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in its background so, and every program of a test would ignore ctrl-c as well.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     worker_input = getattr(config, "workerinput", None)
     if worker_input is not None:
         config.stash[SESSION_KEY] = SharedSession.join(worker_input["etlwatch_session"])

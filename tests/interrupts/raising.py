@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -75,7 +76,9 @@ class Outcome:
 def _places(frame: FrameType | None) -> str:
     found = []
     while frame is not None and len(found) < 5:
-        found.append(f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}")
+        path = Path(frame.f_code.co_filename)
+        name = f"{path.parent.name}/{path.name}" if path.name == "__init__.py" else path.name
+        found.append(f"{name}:{frame.f_lineno}")
         frame = frame.f_back
     return " < ".join(found)
 

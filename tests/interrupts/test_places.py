@@ -118,8 +118,8 @@ def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: s
     assert step > 150
 
 
-def test_a_phase_whose_block_is_interrupted_is_over_but_where_its_end_begins() -> None:
-    tracker = SimpleETLTracker("sqlite:////nowhere.db", delivery="buffered")
+def test_a_phase_whose_block_is_interrupted_is_over_but_where_its_end_begins(sqlite_store_dsn: str) -> None:
+    tracker = SimpleETLTracker(sqlite_store_dsn, delivery="buffered")
     run = ETLRunContext.attached(tracker, 1)
     left_open = []
     for step in count(1):
@@ -134,6 +134,7 @@ def test_a_phase_whose_block_is_interrupted_is_over_but_where_its_end_begins() -
             run_context._open._begin()
         if not outcome.raised:
             break
+    tracker.close()
     # Python enters a block's end like any function: what comes at that very moment ends the block without it.
     begins = PhaseContext.__exit__.__code__.co_firstlineno
     assert {where.partition(" < ")[0] for where in left_open} <= {f"run_context.py:{begins}"}
