@@ -1,37 +1,35 @@
-"""The live demo: its store, its timetable, and the jobs run as child processes.
-
-- `default_demo_dsn()` – the DSN of the demo's own store, `demo.db` beside the embedded default;
-- `prepare(dsn, fresh=True)` – delete that file (and only that one) and initialise the store;
-- `run_once(dsn)` – run every job once, without a terminal, and return an exit status;
-- `LiveDemo(dsn)` – a context manager that keeps jobs running by the timetable `LIVE`.
-"""
+"""The demo: its store, its timetable, and its jobs as child processes, which read a CRM's API of this process."""
 
 import fcntl
+import itertools
 import logging
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Final, Self
 
-from etlwatch.demo.processes import Child, Children
 from tracking_core.config import resolve
 from tracking_core.dataclass import dataclass
 
 RUN_ONCE_DEADLINE_S = 36.0
-_POLL_S = 0.2
+GRACE_S = 5.0
+"""How long jobs may take to end their runs when the demo is left."""
 
-_API = "etlwatch.demo.crm_api"
-_CRM_SYNC = "etlwatch.demo.crm_sync"
-_INVENTORY = "etlwatch.demo.inventory"
-_IMPORT = "etlwatch.demo.conversation_import"
+CRM_SYNC: Final = "etlwatch.demo.crm_sync"
+INVENTORY: Final = "etlwatch.demo.inventory"
+IMPORT: Final = "etlwatch.demo.conversation_import"
+API: Mapping[str, Any] = {"seed": 7, "broken_pages": frozenset({("opportunities", 300)})}
+"""The `Behaviour` of the API."""
 
-_API_ARGUMENTS = ("--seed", "7", "--broken-page", "opportunities:300")
-_FILE_NAME = "demo.db"
+_FILE_NAME: Final = "demo.db"
+_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
 logger = logging.getLogger(__name__)
 
@@ -52,34 +50,54 @@ class JobCall:
 class TimetableRow:
     """Jobs that run one after the other, in turn, for ever."""
 
-    first_after_s: float  # since the start of the demo
-    pause_s: float  # from the end of one run to the start of the next
+    first_after_s: float
+    """Since the start of the demo."""
+
+    pause_s: float
+    """From the end of one run to the start of the next."""
+
     calls: tuple[JobCall, ...]
 
 
-class Timetable:
-    """Which job is due when; each row has at most one job at a time."""
+def _call(module: str, options: str = "", *, notes: str = "", expected_status: int = 0) -> JobCall:
+    arguments = (*options.split(), *(("--notes", notes) if notes else ()))
+    return JobCall(module=module, arguments=arguments, expected_status=expected_status)
 
-    def __init__(self, rows: Sequence[TimetableRow], *, now: float) -> None:
-        """Start at `now`, in seconds of a monotonic clock."""
-        self._rows = tuple(rows)
-        self._due_at: list[float | None] = [now + row.first_after_s for row in self._rows]
-        self._rounds = [0] * len(self._rows)
 
-    def due(self, now: float) -> list[tuple[int, JobCall]]:
-        """Return the jobs to start now, each with the number of its row, and mark them as started."""
-        calls = []
-        for number, due_at in enumerate(self._due_at):
-            if due_at is not None and due_at <= now:
-                row = self._rows[number]
-                calls.append((number, row.calls[self._rounds[number] % len(row.calls)]))
-                self._rounds[number] += 1
-                self._due_at[number] = None
-        return calls
+# An exception ends a Python program with status 1, as expected for a damaged file.
+ONCE = (
+    _call(CRM_SYNC),
+    _call(INVENTORY, "--pace 4"),
+    _call(IMPORT, "--pace 3", notes="Chat export of March"),
+    _call(IMPORT, "--damage time --pace 2", notes="Chat export of April, damaged on its way", expected_status=1),
+)
 
-    def ended(self, number: int, now: float) -> None:
-        """Mark the job of a row as ended: its next one is due after the pause."""
-        self._due_at[number] = now + self._rows[number].pause_s
+# Short runs first, so that soon one is completed and one has failed; then longer ones to watch.
+LIVE = (
+    TimetableRow(0.0, 5.0, (_call(CRM_SYNC), _call(CRM_SYNC, "--page-size 20 --pace 50"))),
+    TimetableRow(0.3, 8.0, (_call(INVENTORY, "--pace 45"),)),
+    TimetableRow(
+        0.6,
+        9.0,
+        (
+            _call(IMPORT, "--seed 2 --pace 6", notes="Chat export, one week"),
+            _call(IMPORT, "--seed 3 --messages 15000 --pace 40", notes="Chat export, the whole year"),
+            _call(IMPORT, "--seed 4 --messages 9000 --pace 30", notes="Chat export, half a year"),
+        ),
+    ),
+    TimetableRow(
+        2.0,
+        60.0,
+        (
+            _call(IMPORT, "--seed 5 --damage time --pace 12", notes="Chat export with an invalid message",
+                  expected_status=1),
+            _call(IMPORT, "--seed 6 --damage truncated", notes="Chat export, incomplete download", expected_status=1),
+        ),
+    ),
+    TimetableRow(
+        7.0, 14.0, (_call(CRM_SYNC, "--entity contacts --pace 35", notes="Contacts only, for the newsletter"),)
+    ),
+)  # fmt: skip
 
 
 def demo_path() -> Path:
@@ -124,49 +142,112 @@ def _delete_file(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _call(module: str, options: str = "", *, notes: str = "", expected_status: int = 0) -> JobCall:
-    arguments = (*options.split(), *(("--notes", notes) if notes else ()))
-    return JobCall(module=module, arguments=arguments, expected_status=expected_status)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job that was started."""
+
+    call: JobCall
+    process: subprocess.Popen[str]
+    log: Path
+
+    def end(self) -> str:
+        """Release what belongs to an ended job; return a line about an end that was not expected, else ''."""
+        # Not earlier: the end of its stdin would signal it a second time while it is ending.
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        status, expected = self.process.returncode, self.call.expected_status
+        if status == expected:
+            return ""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{self.name} ended with status {status} instead of {expected}: {last}"
+
+    @property
+    def name(self) -> str:
+        """The last part of its module's name."""
+        return self.call.module.rpartition(".")[2]
 
 
-# An exception ends a Python program with status 1, as expected for a damaged file.
-ONCE = (
-    _call(_CRM_SYNC),
-    _call(_INVENTORY, "--pace 4"),
-    _call(_IMPORT, "--pace 3", notes="Chat export of March"),
-    _call(_IMPORT, "--damage time --pace 2", notes="Chat export of April, damaged on its way", expected_status=1),
-)
+class Jobs:
+    """The jobs of one demo, and the API that some of them read; `close` ends all of them."""
 
-# Short runs first, so that soon one is completed and one has failed; then longer ones to watch.
-LIVE = (
-    TimetableRow(0.0, 5.0, (_call(_CRM_SYNC), _call(_CRM_SYNC, "--page-size 20 --pace 50"))),
-    TimetableRow(0.3, 8.0, (_call(_INVENTORY, "--pace 45"),)),
-    TimetableRow(
-        0.6,
-        9.0,
-        (
-            _call(_IMPORT, "--seed 2 --pace 6", notes="Chat export, one week"),
-            _call(_IMPORT, "--seed 3 --messages 15000 --pace 40", notes="Chat export, the whole year"),
-            _call(_IMPORT, "--seed 4 --messages 9000 --pace 30", notes="Chat export, half a year"),
-        ),
-    ),
-    TimetableRow(
-        2.0,
-        60.0,
-        (
-            _call(
-                _IMPORT,
-                "--seed 5 --damage time --pace 12",
-                notes="Chat export with an invalid message",
-                expected_status=1,
-            ),
-            _call(_IMPORT, "--seed 6 --damage truncated", notes="Chat export, incomplete download", expected_status=1),
-        ),
-    ),
-    TimetableRow(
-        7.0, 14.0, (_call(_CRM_SYNC, "--entity contacts --pace 35", notes="Contacts only, for the newsletter"),)
-    ),
-)
+    def __init__(self, dsn: str) -> None:
+        """Let the jobs record into `dsn`, a store that `prepare` has initialised."""
+        self._resources = ExitStack()
+        self._directory = Path(self._resources.enter_context(tempfile.TemporaryDirectory(prefix="etlwatch-demo-")))
+        self._environment = job_environment(os.environ, dsn) | {"TMPDIR": str(self._directory)}
+        self._lock = threading.Lock()
+        """Guards what follows: threads start jobs while another one ends them."""
+
+        self._jobs: list[Job] = []
+        self._url = ""
+        self._closed = False
+
+    def start(self, call: JobCall) -> Job | None:
+        """Start a job, and the API before the first sync; return None once the demo is being left.
+
+        Raises OSError when the system cannot start a process or open a port.
+        """
+        with self._lock:
+            if self._closed:
+                return None
+            arguments = list(call.arguments)
+            if call.module == CRM_SYNC:
+                arguments += ["--url", self._api()]
+            log = self._directory / f"{len(self._jobs)}.log"
+            with log.open("w", encoding="utf-8") as output:
+                process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+                    # -P: modules of the current directory must not replace those of the standard library.
+                    [sys.executable, "-P", "-m", "etlwatch.demo.jobs", call.module, *arguments],
+                    stdin=subprocess.PIPE,
+                    # Never to the terminal, which may show the dashboard.
+                    stdout=output,
+                    stderr=output,
+                    env=self._environment,
+                    text=True,
+                    # The terminal's ctrl-c must not reach it: leaving ends it.
+                    process_group=0,
+                )
+            self._jobs.append(Job(call=call, process=process, log=log))
+            return self._jobs[-1]
+
+    def _api(self) -> str:
+        if not self._url:
+            # Imported late: a dashboard is drawn meanwhile.
+            from etlwatch.demo.crm_api import Behaviour, serving
+
+            self._url = self._resources.enter_context(serving(Behaviour(**API)))
+        return self._url
+
+    def close(self) -> None:
+        """Terminate every job, kill those that still run after `GRACE_S`, and start no more."""
+        with self._lock:
+            self._closed = True
+            jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job.process.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for job in jobs:
+            try:
+                job.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                job.process.kill()
+                job.process.wait()
+            job.end()
+        self._resources.close()
+
+
+def job_environment(environment: Mapping[str, str], dsn: str) -> dict[str, str]:
+    """Return a job's environment, with the DSN, which on a command line everyone on the machine could read.
+
+    Variables that switch recording off or give all jobs one name are left out.
+    """
+    own = {name: value for name, value in environment.items() if name not in ("TRACKING_ENABLED", "TRACKING_JOB")}
+    own["TRACKING_DSN"] = dsn
+    # An installed package is found anyway; its directory must not come before the standard library.
+    if _PACKAGE_ROOT.name not in ("site-packages", "dist-packages"):
+        own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), environment.get("PYTHONPATH", "")]))
+    return own
 
 
 def run_once(dsn: str) -> int:
@@ -175,119 +256,62 @@ def run_once(dsn: str) -> int:
     Returns 0 when each ended with its expected status, 1 when one did not or took longer than
     `RUN_ONCE_DEADLINE_S` seconds, which is logged as a warning.
     """
-    status = 0
+    problems = []
     deadline = time.monotonic() + RUN_ONCE_DEADLINE_S
-    with tempfile.TemporaryDirectory(prefix="etlwatch-demo-") as directory:
-        launcher = _Launcher(dsn, Path(directory))
-        try:
-            launcher.start_api()
-            for call, child in [(call, launcher.start(call)) for call in ONCE]:
-                if child is None:
-                    continue
-                try:
-                    child.process.wait(max(0.0, deadline - time.monotonic()))
-                    problem = launcher.problem(call, child)
-                except subprocess.TimeoutExpired:
-                    problem = f"{child.name} was not done after {RUN_ONCE_DEADLINE_S:.0f} s"
-                if problem:
-                    logger.warning("demo: %s", problem)
-                    status = 1
-        finally:
-            launcher.children.stop()
-    return status
+    with closing(Jobs(dsn)) as jobs:
+        for job in [jobs.start(call) for call in ONCE]:
+            assert job is not None  # the demo is not being left
+            try:
+                job.process.wait(max(0.0, deadline - time.monotonic()))
+                problems.append(job.end())
+            except subprocess.TimeoutExpired:
+                problems.append(f"{job.name} was not done after {RUN_ONCE_DEADLINE_S:.0f} s")
+    for problem in filter(None, problems):
+        logger.warning("demo: %s", problem)
+    return 1 if any(problems) else 0
 
 
 class LiveDemo:
-    """Runs jobs by the timetable `LIVE` inside its `with` block.
+    """Runs jobs by the timetable `LIVE` inside its `with` block, each row by a thread of its own.
 
-    A thread starts everything, so that a dashboard can draw meanwhile. Leaving ends the children within a few
-    seconds. Nothing is written to the terminal: `problems` lists jobs that ended unexpectedly.
+    Leaving ends them within a few seconds. Nothing is written to the terminal.
     """
 
     def __init__(self, dsn: str) -> None:
         """Let the jobs record into `dsn`, a store that `prepare` has initialised."""
-        self._directory = tempfile.TemporaryDirectory(prefix="etlwatch-demo-")
-        self._launcher = _Launcher(dsn, Path(self._directory.name))
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._keep_running, name="demo", daemon=True)
-        self._problems: list[str] = []
-
-    @property
-    def problems(self) -> tuple[str, ...]:
+        self.problems: list[str] = []
         """A line for each job that ended unexpectedly, oldest first."""
-        return tuple(self._problems)
+
+        self._jobs = Jobs(dsn)
+        self._leaving = threading.Event()
+        self._threads = [threading.Thread(target=self._repeat, args=(row,), name="demo", daemon=True) for row in LIVE]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._leaving.set()
-        # Before joining: the thread may wait for the API's first line.
-        self._launcher.children.stop()
-        self._thread.join()
-        self._directory.cleanup()
+        self._jobs.close()
+        for thread in self._threads:
+            thread.join()
 
-    def _keep_running(self) -> None:
-        running: dict[int, tuple[JobCall, Child]] = {}
+    def _repeat(self, row: TimetableRow) -> None:
+        calls = itertools.cycle(row.calls)
+        pause_s = row.first_after_s
         try:
-            self._launcher.start_api()
-            timetable = Timetable(LIVE, now=time.monotonic())
-            while not self._leaving.wait(_POLL_S):
-                for row, (call, child) in list(running.items()):
-                    if child.process.poll() is not None and not self._leaving.is_set():
-                        del running[row]
-                        timetable.ended(row, time.monotonic())
-                        self._note(self._launcher.problem(call, child))
-                        self._launcher.clean_up(child)
-                for row, call in timetable.due(time.monotonic()):
-                    started = self._launcher.start(call)
-                    if started is not None:
-                        running[row] = (call, started)
+            while not self._leaving.wait(pause_s):
+                job = self._jobs.start(next(calls))
+                if job is None:
+                    return
+                job.process.wait()
+                if self._leaving.is_set():
+                    return
+                self.problems += filter(None, [job.end()])
+                pause_s = row.pause_s
         except OSError as error:
-            # No more processes or no disk space: running jobs and the dashboard continue.
-            self._note(f"no more jobs are started: {error}")
-
-    def _note(self, problem: str | None) -> None:
-        if problem and not self._leaving.is_set():
-            self._problems.append(problem)
-
-
-class _Launcher:
-    """Starts the API and the jobs, each with its own files in one directory."""
-
-    def __init__(self, dsn: str, directory: Path) -> None:
-        self.children = Children(dsn, directory)
-        self._directory = directory
-        self._url = ""
-        self._started = 0
-
-    def start_api(self) -> None:
-        """Start the CRM's API and wait for its address."""
-        api = self.children.start("crm-api", _API, _API_ARGUMENTS, with_output=True)
-        if api is not None and api.process.stdout is not None:
-            self._url = api.process.stdout.readline().strip()
-
-    def start(self, call: JobCall) -> Child | None:
-        """Start one job; return None once the demo is being stopped."""
-        self._started += 1
-        name = f"{call.module.rpartition('.')[2]}-{self._started}"
-        arguments = [*call.arguments, "--result", str(self._directory / f"{name}.db")]
-        if call.module == _CRM_SYNC and self._url:
-            arguments += ["--url", self._url]
-        return self.children.start(name, call.module, arguments)
-
-    def problem(self, call: JobCall, child: Child) -> str | None:
-        """Return a line about a job that ended unexpectedly, else None."""
-        status = child.process.returncode
-        if status == call.expected_status:
-            return None
-        return f"{child.name} ended with status {status} instead of {call.expected_status}: {child.last_line()}"
-
-    def clean_up(self, child: Child) -> None:
-        """Delete the files of an ended job, which would add up in a long demo."""
-        self.children.remove(child)
-        for path in self._directory.glob(f"{child.name}.*"):
-            path.unlink(missing_ok=True)
+            # No more processes or no disk space: other jobs and the dashboard continue.
+            self.problems.append(f"no more jobs are started: {error}")

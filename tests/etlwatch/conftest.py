@@ -28,9 +28,7 @@ def stock(store_dsn: str) -> Iterator[Stock]:
 @pytest.fixture
 def quick_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let the same jobs run with little to do and an API that answers at once."""
-    monkeypatch.setattr(
-        runner, "_API_ARGUMENTS", ("--latency", "0", "--retry-after", "0", "--broken-page", "opportunities:300")
-    )
+    monkeypatch.setattr(runner, "API", {**runner.API, "seed": 1, "latency_ms": 0, "retry_after_s": 0})
     (tmp_path / "empty").mkdir()
     once = [
         JobCall(

@@ -4,12 +4,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from etlwatch.demo import crm_sync
-from etlwatch.demo.crm_api import Behaviour, CrmApi
+from etlwatch.demo.crm_api import Behaviour, serving
 from etlwatch.demo.crm_sync import (
     ATTEMPTS,
     LONGEST_WAIT_S,
@@ -39,8 +38,8 @@ class Sync:
 
     def copy(self, behaviour: Behaviour) -> None:
         with contextlib.ExitStack() as stack:
-            api = stack.enter_context(CrmApi(behaviour))
-            client = stack.enter_context(CrmClient(api.url))
+            url = stack.enter_context(serving(behaviour))
+            client = stack.enter_context(contextlib.closing(CrmClient(url)))
             run = stack.enter_context(ETLRunContext(SimpleETLTracker(self.dsn), "test", job="crm-sync"))
             assert run.run_id is not None
             self.run_id = run.run_id
@@ -110,7 +109,7 @@ def test_a_page_that_is_given_up_becomes_an_error_and_the_rest_is_copied(sync: S
     assert run is not None
     assert (run.status, run.failed_requests, run.errors) == ("completed", ATTEMPTS, 1)
     assert (error.phase, error.error_type.rpartition(".")[2]) == ("contacts", "RequestGivenUpError")
-    assert "/v1/contacts at 100 given up after 4 attempts: 500" in error.message
+    assert "/v1/contacts?offset=100&limit=50 given up after 4 attempts: 500" in error.message
 
 
 def test_an_api_that_goes_down_fails_the_run_instead_of_being_hammered(sync: Sync) -> None:
@@ -147,13 +146,11 @@ def test_waits_double_with_jitter_unless_the_server_sets_them() -> None:
     assert seconds_to_wait(answer(500), 50) == LONGEST_WAIT_S
 
 
-def test_the_job_runs_alone_and_keeps_its_result(
-    sqlite_store_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_job_takes_its_entities_and_its_store_from_outside(
+    sqlite_store_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKING_DSN", sqlite_store_dsn)
-    monkeypatch.setattr(crm_sync, "CrmApi", lambda: CrmApi(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0)))
-    assert crm_sync.main(["--entity", "companies", "--result", str(tmp_path / "crm.db")]) == 0
-    with contextlib.closing(sqlite3.connect(tmp_path / "crm.db")) as result:
-        assert result.execute("SELECT entity, count(*) FROM records").fetchall() == [("companies", 40)]
+    with serving(Behaviour(sizes=SMALL, latency_ms=0, throttle_rate=0)) as url:
+        crm_sync.main(["--entity", "companies", "--url", url])
     (run,) = SimpleETLTracker(sqlite_store_dsn).get_recent_runs()
-    assert (run.job, run.notes, run.status) == ("crm-sync", "Sync of companies", "completed")
+    assert (run.job, run.notes, run.status, run.items) == ("crm-sync", "Sync of companies", "completed", 40)

@@ -1,6 +1,9 @@
 """The whole demo: real processes, recorded in both stores, all ended at the end."""
 
+import itertools
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -39,7 +42,7 @@ def test_a_job_that_ends_otherwise_than_it_should_is_reported(
 ) -> None:
     monkeypatch.setattr(runner, "ONCE", (JobCall(module=IMPORT, arguments=("/nowhere/export.json",)),))
     assert run_once(sqlite_store_dsn) == 1
-    assert "conversation_import-1 ended with status 1 instead of 0: FileNotFoundError" in caplog.text
+    assert "conversation_import ended with status 1 instead of 0: FileNotFoundError" in caplog.text
 
 
 def test_a_job_that_takes_too_long_is_ended(
@@ -48,7 +51,7 @@ def test_a_job_that_takes_too_long_is_ended(
     monkeypatch.setattr(runner, "ONCE", (JobCall(module=IMPORT, arguments=("--pace", "600")),))
     monkeypatch.setattr(runner, "RUN_ONCE_DEADLINE_S", 0.5)
     assert run_once(sqlite_store_dsn) == 1
-    assert "conversation_import-1 was not done after" in caplog.text
+    assert "conversation_import was not done after" in caplog.text
     assert psutil.Process().children() == []
 
 
@@ -75,9 +78,40 @@ def test_a_live_demo_keeps_jobs_coming_until_it_is_left(
         )
         assert ("crm-sync", "running") in statuses()
     assert ("crm-sync", "terminated") in statuses()
-    assert demo.problems == ()
+    assert demo.problems == []
     assert psutil.Process().children() == []
     assert capfd.readouterr() == ("", "")
+
+
+class Started:
+    """Stands for the demo's processes: each job ends at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+
+    def start(self, call: JobCall) -> runner.Job:
+        self.calls.append((call.module, time.monotonic()))
+        process = subprocess.Popen(["true"], stdin=subprocess.PIPE, text=True)
+        return runner.Job(call=call, process=process, log=Path("/nowhere"))
+
+    def close(self) -> None:
+        """There is nothing left."""
+
+
+def test_the_jobs_of_a_row_take_turns_with_pauses_and_rows_begin_at_their_own_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second, other = (JobCall(module=name) for name in ("first", "second", "other"))
+    monkeypatch.setattr(runner, "LIVE", (TimetableRow(0.0, 0.2, (first, second)), TimetableRow(0.5, 60.0, (other,))))
+    started = Started()
+    monkeypatch.setattr(runner, "Jobs", lambda dsn: started)
+    began = time.monotonic()
+    with LiveDemo("sqlite:///anything.db"):
+        wait_until(lambda: len(started.calls) >= 5, "the jobs have taken turns")
+    mine = [(name, at) for name, at in started.calls if name != "other"]
+    assert [name for name, _ in mine[:4]] == ["first", "second", "first", "second"]
+    assert all(later - sooner >= 0.2 for (_, sooner), (_, later) in itertools.pairwise(mine))
+    assert [at - began >= 0.5 for name, at in started.calls if name == "other"] == [True]
 
 
 def test_leaving_a_live_demo_at_once_leaves_nothing_behind(
