@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tracking_core.events import PhaseStatus
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.sanitize import float_text
-from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

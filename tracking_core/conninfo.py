@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 
 KEYWORDS = frozenset(
     """application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation

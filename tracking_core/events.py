@@ -1,4 +1,4 @@
-"""What is sent to a store: immutable events, and the batch that carries them.
+"""What a job records, as given (raw events) and as sent to a store: immutable events, and the batch that carries them.
 
 A batch is built once and resent as it was. Its key is (writer_id, batch_seq); a batch without batch_seq carries single
 immediate operations, whose event keys (run_id, writer_id, seq) are their own guard. Values are clean by then (see
@@ -8,6 +8,8 @@ sanitize.py): a store never rejects them for their content.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tracking_core.dataclass import dataclass, field
 from tracking_core.requests import (
@@ -16,6 +18,41 @@ from tracking_core.requests import (
     RequestRow,
     Tally,
 )
+
+if TYPE_CHECKING:
+    from tracking_core.failures import Failure
+
+
+class RunStatus(StrEnum):
+    """The stored states of a run; the values are the stored text."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+    ABANDONED = "abandoned"
+
+
+class PhaseStatus(StrEnum):
+    """The stored states of a phase; the values are the stored text."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not needed this time; a store of schema version 1 holds it as completed, with a unit `skipped`."""
+
+
+SUCCESSFUL_PHASES = frozenset({PhaseStatus.COMPLETED, PhaseStatus.SKIPPED})
+"""Phases that are over and went well."""
+
+
+PLACE = "place"
+"""The key among a unit's stored counters for its place among the units, from 0."""
+
+ORDER_OF_TAGS = ""
+"""The name among a run's stored tags that holds the list of their names in order, which PostgreSQL's jsonb loses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,3 +218,65 @@ class Hello:
 
     known_version: int
     """The newest one of this program."""
+
+
+RawRequest: TypeAlias = tuple[
+    int,  # run id
+    int,  # the job's clock, microseconds since 1970-01-01Z
+    str,  # endpoint
+    float | None,  # offset
+    float | None,  # limit
+    float | None,  # status
+    float,  # items
+    float,  # duration in milliseconds
+    bool,  # throttled, as given
+    str | None,  # error
+]
+"""One request as its caller gave it, types checked, ranges not; a bare tuple: making one is on the job's time."""
+
+
+class RawPhase(NamedTuple):
+    """A phase as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    phase: str
+    status: str
+    totals: Mapping[str, float]
+    processed: Mapping[str, float]
+    memory_mb: float | None
+    started_us: int | None = None
+    """When it began, on the job's clock, as reported afterwards; None: when its states were reported."""
+
+    ended_us: int | None = None
+    memory_limit_mb: float | None = None
+    at_s: float | None = None
+    """`at_us` on the monotonic clock, which does not step."""
+
+
+class RawCount(NamedTuple):
+    """A source count as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    entity: str
+    items: float
+
+
+class RawError(NamedTuple):
+    """An error as it was caught; its traceback is text already, since frames change."""
+
+    run_id: int
+    at_us: int
+    phase: str | None
+    failure: Failure
+
+
+class RawEnd(NamedTuple):
+    """A run's end as its caller gave it."""
+
+    run_id: int
+    at_us: int
+    status: str
+    notes: str | None
+    ended_by: str

@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tracking_core.dataclass import dataclass
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.redaction import without_secrets
 
 TRACEBACK_LIMIT_BYTES = 64 * 1024

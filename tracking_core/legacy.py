@@ -14,12 +14,11 @@ from pathlib import Path
 from threading import get_ident
 
 from tracking_core.delivery.base import Delivery, NoSpool
-from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
 from tracking_core.delivery.run_registry import RunState
-from tracking_core.delivery.store_link import StoreLink
+from tracking_core.delivery.store_link import Breaker, StoreLink
 from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
-from tracking_core.events import Receipt
+from tracking_core.events import Receipt, RunStatus
 from tracking_core.identity import format_run_id
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
@@ -27,7 +26,6 @@ from tracking_core.process.forks import Step, around_forks, renew_in_child
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import ReentrantLock, take
 from tracking_core.records import RunMetrics
-from tracking_core.states import RunStatus
 from tracking_core.store.base import Writer
 from tracking_core.tracker import SimpleETLTracker
 

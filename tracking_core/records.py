@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tracking_core.dataclass import dataclass, field
+from tracking_core.events import PhaseStatus as PhaseStatus
+from tracking_core.events import RunStatus as RunStatus
 from tracking_core.identity import format_run_id
-from tracking_core.states import PhaseStatus as PhaseStatus
-from tracking_core.states import RunStatus as RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

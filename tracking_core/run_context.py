@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from tracking_core.events import PhaseStatus, RunStatus
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import error_behind, is_clean_exit, is_recorded, is_stop
-from tracking_core.process.loading import load
+from tracking_core.process.heartbeat import Throttle
+from tracking_core.process.interrupts import error_behind, is_clean_exit, is_recorded, is_stop, load
 from tracking_core.process.locks import ReentrantLock
-from tracking_core.process.throttle import Throttle
 from tracking_core.sanitize import MAX_INTEGER, whole_number
-from tracking_core.states import PhaseStatus, RunStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

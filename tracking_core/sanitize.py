@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 from tracking_core.redaction import MASK, without_secrets
 
 TEXT_BYTES = 64 * 1024

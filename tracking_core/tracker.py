@@ -17,21 +17,19 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tracking_core import command_line, config, identity, sanitize
+from tracking_core import config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
 from tracking_core.delivery.base import Delivery, Spool
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
+from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RunStatus
+from tracking_core.identity import VERSION
 from tracking_core.process.exit import open_runs
 from tracking_core.process.heartbeat import HeartbeatSettings, heartbeat
-from tracking_core.process.interrupts import from_outside, mark_recorded
-from tracking_core.process.loading import load
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase
+from tracking_core.process.interrupts import from_outside, load, mark_recorded
 from tracking_core.sanitize import ADJUSTED
-from tracking_core.states import RunStatus
 from tracking_core.switch import TrackingSwitch
-from tracking_core.version import VERSION
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -161,7 +159,7 @@ class SimpleETLTracker:
 
         `job` names the pipeline, so that its runs can be compared; by default $TRACKING_JOB, else the first line of the
         notes without dates, numbers and uuids, else the script's name. Under `etlwatch exec` a process's first run is
-        the one that was begun there (see handover.py).
+        the one that was begun there (see spool_codec.py).
         """
         text = self.arguments.text(notes)
         named = self.arguments.job(job) or config.job_of(os.environ)
@@ -212,14 +210,14 @@ class SimpleETLTracker:
             self._delivery.finish(RawEnd(run_id, time_ns() // 1000, str(status), notes, ended_by))
 
     def _command(self) -> str:
-        words = command_line.process_words() if self.command_words is None else self.command_words
-        return command_line.command_line(words, self._settings.record_command)
+        words = identity.process_words() if self.command_words is None else self.command_words
+        return identity.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
-        load("tracking_core.process.handover")
-        from tracking_core.process import handover
+        load("tracking_core.delivery.spool_codec")
+        from tracking_core.delivery.spool_codec import take_handed
 
-        start = handover.take(os.environ, self._location.label)
+        start = take_handed(os.environ, self._location.label)
         if start is None:
             return None
         self.adopt(start.run_id, start)

@@ -13,8 +13,8 @@ from etlwatch.analysis.forecast import Eta, estimate
 from etlwatch.analysis.health import Finding
 from etlwatch.analysis.verdict import Verdict, made_good, verdict_of
 from tracking_core.dataclass import dataclass
+from tracking_core.events import SUCCESSFUL_PHASES
 from tracking_core.records import ErrorRecord, Phase, PhaseStatus, Run, RunStatus
-from tracking_core.states import SUCCESSFUL_PHASES
 
 if TYPE_CHECKING:
     from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot

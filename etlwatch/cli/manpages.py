@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from etlwatch.cli.root import etlwatch
-from tracking_core.version import VERSION
+from tracking_core.identity import VERSION
 
 
 def pages() -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ import click
 from etlwatch.cli import connect
 from etlwatch.cli.dashboard import dashboard_options, open_dashboard
 from etlwatch.cli.terminal import is_terminal
-from tracking_core.version import VERSION
+from tracking_core.identity import VERSION
 
 COMMANDS: Mapping[str, str] = {
     "runs": "etlwatch.cli.runs:runs",

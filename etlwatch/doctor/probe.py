@@ -23,15 +23,14 @@ from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.store_link import StoreLink
-from tracking_core.events import Batch, RunStart
+from tracking_core.events import Batch, RawCount, RawEnd, RawError, RawPhase, RawRequest, RunStart
 from tracking_core.failures import Failure
+from tracking_core.identity import VERSION
 from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.requests import RequestRow, tally
 from tracking_core.store.base import Store
 from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch
-from tracking_core.version import VERSION
 
 TAG = "etlwatch-doctor"
 HEARTBEAT_INTERVAL_S = 10.0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from etlwatch.execution.memory import MemoryFacts
 from etlwatch.text.numbers import duration
 from tracking_core.dataclass import dataclass, field
-from tracking_core.states import RunStatus
+from tracking_core.events import RunStatus
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126

@@ -18,8 +18,8 @@ from etlwatch.execution.streams import Stream, Tail, kept_streams
 from tracking_core import SimpleETLTracker
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
-from tracking_core.process import handover
-from tracking_core.states import PhaseStatus, RunStatus
+from tracking_core.delivery.spool_codec import HANDED_RUN, handed_on
+from tracking_core.events import PhaseStatus, RunStatus
 
 PHASE = "command"
 """The phase with the command's time and peak memory, beside the phases that it records itself."""
@@ -53,7 +53,7 @@ def execute(command: TrackedCommand, locate: Callable[[], StoreLocation], warn: 
     """
     with ExitStack() as afterwards, process.signals_held() as mask:
         # A run that was handed to us is the parent of the new one, not the run to record into.
-        os.environ.pop(handover.HANDED_RUN, None)
+        os.environ.pop(HANDED_RUN, None)
         run = _Run(command, locate, warn)
         run.begin()
         kept = kept_streams(command.tail, command.keep)
@@ -142,7 +142,7 @@ class _Run:
         if self._location.named:
             environ["TRACKING_DSN"] = self._location.dsn
         start = self._tracker.start_of(self._run_id)
-        return environ if start is None else environ | handover.handed_on(start, self._location.label)
+        return environ if start is None else environ | handed_on(start, self._location.label)
 
     def end(self, outcome: Outcome, output: Sequence[str]) -> None:
         """End the run as the command ended, and deliver it."""

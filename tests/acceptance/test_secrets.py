@@ -94,8 +94,6 @@ STUCK = """
 from tracking_core.delivery import rows
 made = rows.plain_columns
 rows.plain_columns = lambda *given: time.sleep(30) or made(*given)
-import tracking_core.delivery.pending_batch as pending_batch
-pending_batch.plain_columns = rows.plain_columns
 """
 
 

@@ -10,7 +10,7 @@ from etlwatch.cli.root import COMMANDS
 from etlwatch.config.settings import Settings
 from tests.etlwatch.cli_program import Program
 from tracking_core.config import StoreLocation
-from tracking_core.version import VERSION
+from tracking_core.identity import VERSION
 
 COMMAND_LINES = [[], *([name] for name in COMMANDS), ["tracking", "status"], ["tracking", "on"], ["tracking", "off"]]
 

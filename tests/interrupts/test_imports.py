@@ -13,7 +13,7 @@ from tests.interrupts.raising import Late, at_step
 from tests.support.job import ROOT
 from tests.support.ports import free_port
 from tracking_core.process import locks
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 from tracking_core.process.locks import start_thread
 
 

@@ -16,6 +16,6 @@ def fake_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStore:
     store = FakeStore()
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRACKING_SPOOL_DIR", str(tmp_path / "file" / "no-spool-here"))
-    monkeypatch.setattr("tracking_core.delivery.breaker.FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr("tracking_core.delivery.store_link.FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr("tracking_core.store.open_store", lambda _cfg: store)
     return store

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tracking_core.delivery import spool_codec
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of
-from tracking_core.delivery.pending_batch import PendingBatch
+from tracking_core.delivery.rows import PendingBatch
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 

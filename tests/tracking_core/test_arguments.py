@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.fake_store import FakeStore
 from tracking_core import ConfigurationError, ETLRunContext, SimpleETLTracker, arguments, identity
-from tracking_core.states import PhaseStatus
+from tracking_core.events import PhaseStatus
 
 
 class IntLike:

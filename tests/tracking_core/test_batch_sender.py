@@ -15,16 +15,14 @@ from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_o
 from tracking_core.delivery import event_queue
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batch_sender import BatchSender
-from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
 from tracking_core.delivery.spool import DiskSpool
-from tracking_core.delivery.store_link import StoreLink
+from tracking_core.delivery.store_link import Breaker, StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreUnavailable
-from tracking_core.events import Batch, Receipt
+from tracking_core.events import Batch, RawCount, RawEnd, RawError, RawPhase, Receipt
 from tracking_core.failures import Failure
 from tracking_core.process import deadlines
 from tracking_core.process.forks import begin_in_child
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase
 from tracking_core.records import DeliveryReport
 from tracking_core.store.parameters import add_up
 from tracking_core.switch import TrackingSwitch
@@ -581,7 +579,7 @@ def test_memory_is_bounded_in_bytes_too(cramped: Bench, monkeypatch: pytest.Monk
 def test_sums_of_a_long_time_without_store_and_spool_are_bounded(
     cramped: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking_core.delivery.aggregate.MOST_CELLS", 20)
+    monkeypatch.setattr("tracking_core.delivery.event_queue.MOST_CELLS", 20)
     cramped.ship()
     for _ in range(100):
         cramped.clock.us += 60_000_000

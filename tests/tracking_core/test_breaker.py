@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking_core.delivery.breaker import IMPATIENT_S, JITTER, LONGEST_PAUSE_S, Breaker
+from tracking_core.delivery.store_link import IMPATIENT_S, JITTER, LONGEST_PAUSE_S, Breaker
 from tracking_core.process.forks import begin_in_child
 
 SLOW = 5.0

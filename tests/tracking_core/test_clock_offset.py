@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.clocks import ManualClock
-from tracking_core.delivery.clock_offset import ClockOffset
+from tracking_core.clock import ClockOffset
 
 HOUR = 3_600_000_000
 SECOND = 1_000_000

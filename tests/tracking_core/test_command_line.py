@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.job import run_job
 from tracking_core import SimpleETLTracker
-from tracking_core.command_line import OMITTED, command_line, process_words
+from tracking_core.identity import OMITTED, command_line, process_words
 
 NAMES = {
     "python job.py --since 2024-01-01 -v contacts.csv": "python job.py --since … -v …",

@@ -7,13 +7,12 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, start_of
-from tracking_core.delivery import aggregate as aggregate_module
 from tracking_core.delivery import event_queue as module
 from tracking_core.delivery.batches import LEFT_OUT, OTHER_ENDPOINTS
 from tracking_core.delivery.event_queue import EventQueue
+from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.failures import Failure
 from tracking_core.process.forks import begin_in_child
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 
 
 def raw(page: int = 0, *, run_id: int = RUN, endpoint: str = "/a", error: str | None = None) -> RawRequest:
@@ -140,7 +139,7 @@ def test_what_is_added_up_lands_in_the_store_s_time(small: EventQueue) -> None:
 
 
 def test_very_many_endpoints_become_one(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_module, "MOST_CELLS", 3)
+    monkeypatch.setattr(module, "MOST_CELLS", 3)
     for page in range(20):
         small.request(raw(0, endpoint=f"/{page}"))
     aggregate = small.take_aggregate()
@@ -166,7 +165,7 @@ def test_a_flood_of_errors_is_counted_by_kind_while_all_other_words_are_kept(sma
 
 
 def test_errors_of_very_many_kinds_are_counted_by_their_run(small: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregate_module, "MOST_KINDS", 3)
+    monkeypatch.setattr(module, "MOST_KINDS", 3)
     for number in range(20):
         small.event(error(fingerprint=f"kind {number}"))
     aggregate = small.take_aggregate()

@@ -7,9 +7,9 @@ import pytest
 
 from tracking_core import ETLRunContext, SimpleETLTracker, get_etl_tracker
 from tracking_core.config import resolve
+from tracking_core.delivery.spool_codec import HANDED_RUN, LONGEST_HANDED, handed_on, take_handed
 from tracking_core.events import RunStart
 from tracking_core.identity import format_run_id
-from tracking_core.process.handover import HANDED_RUN, LONGEST, handed_on, take
 from tracking_core.store import open_store
 
 START = RunStart(
@@ -32,29 +32,29 @@ START = RunStart(
 def test_a_run_is_taken_once_as_it_was_given() -> None:
     environ = handed_on(START, "here")
     assert environ["TRACKING_RUN"] == format_run_id(START.run_id)
-    assert take(environ, "here") == START
-    assert take(environ, "here") is None
+    assert take_handed(environ, "here") == START
+    assert take_handed(environ, "here") is None
     assert set(environ) == {"TRACKING_RUN"}
 
 
 def test_a_run_of_another_store_is_left_for_whoever_records_there() -> None:
     environ = handed_on(START, "there")
-    assert take(environ, "here") is None
-    assert take(environ, "there") == START
+    assert take_handed(environ, "here") is None
+    assert take_handed(environ, "there") == START
 
 
 def test_a_newer_program_may_say_more() -> None:
     content = json.loads(handed_on(START, "here")[HANDED_RUN])
     content["start"]["colour"] = "blue"
     content["colour"] = "blue"
-    assert take({HANDED_RUN: json.dumps(content)}, "here") == START
+    assert take_handed({HANDED_RUN: json.dumps(content)}, "here") == START
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"store": "here"}', '{"store": "here", "start": {"run_id": 7}}'])
 def test_what_is_no_run_is_passed_over(text: str) -> None:
     environ = {HANDED_RUN: text}
-    assert take(environ, "here") is None
-    assert take(environ, "here") is None
+    assert take_handed(environ, "here") is None
+    assert take_handed(environ, "here") is None
 
 
 @pytest.mark.parametrize("run_id", [0, -1, 2**63, "7", None])
@@ -63,13 +63,13 @@ def test_a_number_that_is_no_run_is_passed_over(run_id: object) -> None:
         "store": "here",
         "start": {**json.loads(handed_on(START, "here")[HANDED_RUN])["start"], "run_id": run_id},
     }
-    assert take({HANDED_RUN: json.dumps(content)}, "here") is None
+    assert take_handed({HANDED_RUN: json.dumps(content)}, "here") is None
 
 
 def test_a_variable_stays_short_enough_for_every_program_to_be_started() -> None:
-    environ = handed_on(replace(START, notes="日" * LONGEST, tags={"a": "b" * LONGEST}), "here")
-    assert len(environ[HANDED_RUN]) <= LONGEST
-    assert take(environ, "here") == replace(START, notes=None, tags={})
+    environ = handed_on(replace(START, notes="日" * LONGEST_HANDED, tags={"a": "b" * LONGEST_HANDED}), "here")
+    assert len(environ[HANDED_RUN]) <= LONGEST_HANDED
+    assert take_handed(environ, "here") == replace(START, notes=None, tags={})
 
 
 @pytest.fixture

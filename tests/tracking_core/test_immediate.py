@@ -13,14 +13,12 @@ from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tracking_core import ETLRunContext, SimpleETLTracker
 from tracking_core.delivery.base import Replay
-from tracking_core.delivery.breaker import Breaker
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.run_registry import RunRegistry
-from tracking_core.delivery.store_link import StoreLink
+from tracking_core.delivery.store_link import Breaker, StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreRefused, StoreUnavailable
-from tracking_core.events import Batch, Receipt, RunStart
+from tracking_core.events import Batch, RawCount, RawEnd, RawPhase, RawRequest, Receipt, RunStart
 from tracking_core.process import deadlines
-from tracking_core.raw_events import RawCount, RawEnd, RawPhase, RawRequest
 from tracking_core.records import DeliveryReport
 from tracking_core.switch import TrackingSwitch
 

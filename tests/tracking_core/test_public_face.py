@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tracking_core
-from tracking_core.version import VERSION
+from tracking_core.identity import VERSION
 
 ROOT = Path(__file__).parents[2]
 NAMES = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tracking_core import sample_batches
 from tracking_core.delivery.rows import plain_columns, request_row
-from tracking_core.raw_events import RawRequest
+from tracking_core.events import RawRequest
 from tracking_core.requests import RequestColumns, RequestRow, Tally, cell_of, tally
 
 RUN = sample_batches.RUN

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from tests.tracking_core import sample_batches
 from tests.tracking_core.sample_batches import batch_of, batches, end, phase, raised, source, start_of
 from tracking_core.delivery import spool_codec
-from tracking_core.delivery.pending_batch import Numbered, PendingBatch, build
-from tracking_core.events import Batch, LedgerEntry
-from tracking_core.raw_events import RawRequest
+from tracking_core.delivery.rows import Numbered, PendingBatch, build
+from tracking_core.events import Batch, LedgerEntry, RawRequest
 
 FULL = batch_of(
     starts=(start_of(),),

@@ -10,8 +10,7 @@ from tests.support.fake_store import FakeStore
 from tracking_core import ETLContext, ETLRunContext, SimpleETLTracker
 from tracking_core.etl.context import PROGRESS_INTERVAL_S
 from tracking_core.process.forks import begin_in_child
-from tracking_core.process.heartbeat import REPORT_AFTER_S, Heartbeat, HeartbeatSettings
-from tracking_core.process.throttle import Throttle
+from tracking_core.process.heartbeat import REPORT_AFTER_S, Heartbeat, HeartbeatSettings, Throttle
 from tracking_core.run_context import PhaseContext
 from tracking_core.switch import TrackingSwitch
 
@@ -26,7 +25,7 @@ def heartbeat(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Heartbeat:
     """Return the heartbeat of the process, whose turns the test takes; no thread runs."""
     monkeypatch.setattr(Heartbeat, "_run", lambda _self: True)
     heartbeat = Heartbeat(clock.monotonic)
-    for module in ("process.throttle", "tracker", "process.exit"):
+    for module in ("process.heartbeat", "tracker", "process.exit"):
         monkeypatch.setattr(f"tracking_core.{module}.heartbeat", heartbeat)
     return heartbeat
 
@@ -170,7 +169,7 @@ def test_an_end_does_not_wait_for_ever(
     heartbeat: Heartbeat, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A finalizer ends the phase on a thread which holds what the one that tells waits for.
-    monkeypatch.setattr("tracking_core.process.throttle.LONGEST_TURN_S", 0.01)
+    monkeypatch.setattr("tracking_core.process.heartbeat.LONGEST_TURN_S", 0.01)
     phase = Phase(clock)
     busy, go_on = threading.Event(), threading.Event()
     phase.while_telling = lambda: (busy.set(), go_on.wait(20))
@@ -245,7 +244,7 @@ def test_a_fork_leaves_what_is_held_back_to_the_parent(clock: ManualClock, monke
     started: list[bool] = []
     monkeypatch.setattr(Heartbeat, "_run", lambda _self: started.append(True) is None)
     heartbeat = Heartbeat(clock.monotonic)
-    monkeypatch.setattr("tracking_core.process.throttle.heartbeat", heartbeat)
+    monkeypatch.setattr("tracking_core.process.heartbeat.heartbeat", heartbeat)
     phase = Phase(clock)
     phase.update()
     phase.update()

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from tracking_core.dataclass import dataclass, field
 
 if TYPE_CHECKING:
-    from tracking_core.delivery.pending_batch import PendingBatch
-    from tracking_core.events import Batch, Receipt, RunStart
-    from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
+    from tracking_core.delivery.rows import PendingBatch
+    from tracking_core.events import Batch, RawCount, RawEnd, RawError, RawPhase, RawRequest, Receipt, RunStart
     from tracking_core.records import DeliveryReport
 
 

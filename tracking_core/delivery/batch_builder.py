@@ -13,11 +13,12 @@ from operator import itemgetter
 from typing import Any
 
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.delivery.aggregate import Aggregate
 from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for, without_detail
-from tracking_core.delivery.event_queue import Event, EventQueue
-from tracking_core.delivery.pending_batch import Numbered, PendingBatch, build
+from tracking_core.delivery.event_queue import Aggregate, Event, EventQueue
 from tracking_core.delivery.rows import (
+    Numbered,
+    PendingBatch,
+    build,
     counted_source,
     phase_change,
     raised_error,
@@ -25,10 +26,22 @@ from tracking_core.delivery.rows import (
 )
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import StoreLink
-from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, RunEnd, RunStart
+from tracking_core.events import (
+    Batch,
+    CountedSource,
+    LedgerEntry,
+    PhaseChange,
+    RaisedError,
+    RawCount,
+    RawEnd,
+    RawError,
+    RawPhase,
+    RawRequest,
+    RunEnd,
+    RunStart,
+)
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.requests import CellKey, Tally
 
 EVENTS_AT_A_TIME = 200

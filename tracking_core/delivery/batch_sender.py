@@ -14,10 +14,9 @@ from collections.abc import Callable
 
 from tracking_core.delivery.batches import events_of, is_empty, without_runs, write_divided
 from tracking_core.delivery.event_queue import SHIP_FROM, EventQueue
-from tracking_core.delivery.final_flush import FinalFlush
-from tracking_core.delivery.pending_batch import events_in
+from tracking_core.delivery.rows import events_in
 from tracking_core.delivery.store_link import StoreLink
-from tracking_core.delivery.unsent import Unsent, in_time, timeout
+from tracking_core.delivery.unsent import FinalFlush, Unsent, in_time, timeout
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
 from tracking_core.process import deadlines

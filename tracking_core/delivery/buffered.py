@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.event_queue import Event, EventQueue
 from tracking_core.delivery.store_link import StoreLink
-from tracking_core.events import RunStart
+from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RawRequest, RunStart
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import Step, around_forks, leave_signals_to_main, renew_in_child, wait_until_gone
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import ReentrantLock, Signal, daemon_thread, start_thread
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracking_core.dataclass import replace
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
-from tracking_core.delivery.breaker import FIRST_PAUSE_S
 from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
 from tracking_core.delivery.run_registry import RunState
-from tracking_core.delivery.store_link import StoreLink
+from tracking_core.delivery.store_link import FIRST_PAUSE_S, StoreLink
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import Batch, LedgerEntry, Receipt, RunStart
+from tracking_core.events import Batch, LedgerEntry, RawCount, RawEnd, RawError, RawPhase, RawRequest, Receipt, RunStart
 from tracking_core.process import deadlines
 from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import defer, store_busy
-from tracking_core.raw_events import RawCount, RawEnd, RawError, RawPhase, RawRequest
 from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.sanitize import ADJUSTED
 from tracking_core.store.base import Writer

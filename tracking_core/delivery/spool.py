@@ -24,10 +24,10 @@ from tracking_core.dataclass import replace
 from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import fewer, with_short_errors
-from tracking_core.delivery.pending_batch import PendingBatch
+from tracking_core.delivery.health_log import stderr_report
+from tracking_core.delivery.rows import PendingBatch
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for, store_key
 from tracking_core.delivery.spool_replay import Held, Write, send
-from tracking_core.delivery.stderr_report import stderr_report
 from tracking_core.events import Batch
 from tracking_core.identity import host_name
 from tracking_core.process.forks import renew_in_child

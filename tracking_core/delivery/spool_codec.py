@@ -1,4 +1,4 @@
-"""Batches as lines of JSON and back: how they wait in a spool.
+"""Batches as lines of JSON and back: how they wait in a spool; and a run's start, as another process is given it.
 
 What a line does not hold keeps its default; what only a newer program understands is passed over. A line that cannot be
 read is an error of its own, never of its neighbours.
@@ -7,16 +7,16 @@ read is an error of its own, never of its neighbours.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from tracking_core.dataclass import fields
-from tracking_core.delivery.pending_batch import MOST_REQUESTS, Numbered, PendingBatch, build
-from tracking_core.delivery.rows import clean_name
+from tracking_core.dataclass import fields, replace
+from tracking_core.delivery.rows import MOST_REQUESTS, Numbered, PendingBatch, build, clean_name
 from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, RunEnd, RunStart
+from tracking_core.identity import MAX_RUN_ID, format_run_id
 from tracking_core.requests import CellKey, RequestRow, Tally, tally
 from tracking_core.sanitize import clean_optional
 
@@ -190,3 +190,41 @@ def _cell(cell: Tally) -> dict[str, Any]:
 
 def _from_cell(item: Mapping[str, Any]) -> Tally:
     return _from_object(Tally, {**item, "histogram": dict(item["histogram"])})  # type: ignore[no-any-return]
+
+
+# -- a run's start for another process ---------------------------------------------------------------------------------
+
+HANDED_RUN = "TRACKING_HANDED_RUN"
+PARENT_RUN = "TRACKING_RUN"
+
+LONGEST_HANDED = 32 * 1024
+"""Bytes of that variable: a program with one of 128 KiB is not started at all. Notes and tags go first."""
+
+
+def handed_on(start: RunStart, store: str) -> dict[str, str]:
+    """Return the variables for a program that is to record into a run; `store` is the label of the run's store.
+
+    The first run that a process of it begins in that store is this one. Runs that it begins beside that one name it as
+    their parent.
+    """
+    text = _dumped({"store": store, "start": _as_object(start)})
+    if len(text) > LONGEST_HANDED:
+        text = _dumped({"store": store, "start": _as_object(replace(start, notes=None, tags={}))})
+    return {PARENT_RUN: format_run_id(start.run_id), HANDED_RUN: text.decode("ascii")}
+
+
+def take_handed(environ: MutableMapping[str, str], store: str) -> RunStart | None:
+    """Return the run that was handed to this process for a store, once; None where there is none.
+
+    It is removed from the environment, so that a second run of this process, and those of processes that it starts, are
+    runs of their own. What cannot be read is ignored.
+    """
+    start: RunStart | None = None
+    with suppress(LookupError, TypeError, ValueError, RecursionError):
+        content = json.loads(environ.get(HANDED_RUN, ""))
+        if content["store"] != store:
+            return None
+        found = _from_object(RunStart, content["start"])
+        start = found if 0 < found.run_id <= MAX_RUN_ID else None
+    environ.pop(HANDED_RUN, None)
+    return start

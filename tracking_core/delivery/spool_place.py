@@ -19,8 +19,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from tracking_core.dataclass import dataclass
-from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load, suppress_faults
 
 MOST_FILES = 10_000
 """Entries of a directory that are looked at; what is beyond has its turn when the first ones are gone."""

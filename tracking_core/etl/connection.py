@@ -10,7 +10,7 @@ from typing import Any
 
 from tracking_core.config import ACCEPTED, resolve
 from tracking_core.errors import ConfigurationError
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 from tracking_core.process.locks import ReentrantLock
 
 _ACCEPTED = (

@@ -18,11 +18,11 @@ from tracking_core.etl.phases import DEFAULT_PHASES, DEFAULT_UNITS, PhaseBlock, 
 from tracking_core.etl.progress import ProgressTracker
 from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
 from tracking_core.etl.values import copy_containers, json_ready, now
+from tracking_core.events import PhaseStatus
 from tracking_core.failures import Failure
+from tracking_core.process.heartbeat import Throttle
 from tracking_core.process.interrupts import is_clean_exit, mark_recorded
 from tracking_core.process.locks import ReentrantLock
-from tracking_core.process.throttle import Throttle
-from tracking_core.states import PhaseStatus
 
 logger = logging.getLogger(__name__)
 

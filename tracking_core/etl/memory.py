@@ -8,8 +8,7 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.process.locks import ReentrantLock
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tracking_core.dataclass import dataclass
+from tracking_core.events import PhaseStatus
 from tracking_core.process.interrupts import error_behind, is_clean_exit, is_recorded
-from tracking_core.states import PhaseStatus
 
 if TYPE_CHECKING:
     from tracking_core.etl.context import ETLContext

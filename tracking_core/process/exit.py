@@ -27,12 +27,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tracking_core.dataclass import dataclass
+from tracking_core.events import RawEnd, RawError, RunStatus
 from tracking_core.process import deadlines, forks
 from tracking_core.process.heartbeat import heartbeat
 from tracking_core.process.interrupts import from_outside
 from tracking_core.process.locks import defer, held_here
-from tracking_core.raw_events import RawEnd, RawError
-from tracking_core.states import RunStatus
 
 if TYPE_CHECKING:
     from multiprocessing.util import Finalize

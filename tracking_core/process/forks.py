@@ -27,8 +27,7 @@ from enum import IntEnum
 from types import MethodType
 from typing import Any, TypeAlias
 
-from tracking_core.process.interrupts import suppress_faults
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load, suppress_faults
 
 PATIENCE_S = 1.0
 """How long a fork waits for a thread that is talking to a store; beyond it, it goes ahead."""

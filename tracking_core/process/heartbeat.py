@@ -2,7 +2,11 @@
 
 A beat opens a connection of its own, is bounded by the deadline and survives every error: a store that does not answer
 misses beats, and its runs look lost until it answers again. The state of the shared switch comes back with each beat.
-After it the thread calls those that hold back a report (throttle.py), so that a slow store delays no beat.
+After it the thread reports the progress that was held back, so that a slow store delays no beat.
+
+A `Throttle` reports a phase's progress at most once in an interval, the last one always, and none after a later state.
+What comes too soon is reported with the next update, or about a second later by the thread, so that a job which hangs
+does not show less than it did.
 """
 
 from __future__ import annotations
@@ -15,10 +19,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from types import MethodType, TracebackType
+from typing import TYPE_CHECKING
 
 from tracking_core.dataclass import dataclass
 from tracking_core.process import deadlines, forks
+from tracking_core.process.forks import renew_in_child
+from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import ReentrantLock, daemon_thread, start_thread, store_busy
 
 if TYPE_CHECKING:
@@ -30,13 +37,6 @@ SHORTEST_REST_S = 0.01
 
 REPORT_AFTER_S = 1.0
 """How long after a report was held back its reporter is called."""
-
-
-class Reporter(Protocol):
-    """What may hold back a report for a moment."""
-
-    def report_rest(self, *, at_once: bool = False) -> None:
-        """Report what is held back, `at_once` because there is no later; it waits for no other thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Heartbeat:
         self._runs: dict[int, _Beating] = {}
         self._beaten: dict[str, float] = {}
         # In the order of their turns; only the thread takes any out.
-        self._reporters: deque[tuple[float, weakref.ref[Reporter]]] = deque()
+        self._reporters: deque[tuple[float, weakref.ref[Throttle]]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopped = self._paused = False
@@ -102,7 +102,7 @@ class Heartbeat:
         """Let a run beat no more: it has ended, or there is none."""
         self._runs.pop(run_id, None)
 
-    def report_soon(self, reporter: Reporter) -> None:
+    def report_soon(self, reporter: Throttle) -> None:
         """Call a reporter in about a second; also in a process whose runs another one beats."""
         self._reporters.append((self._monotonic() + REPORT_AFTER_S, weakref.ref(reporter)))
         # Here a thread may start in a process that began no run, and so takes no part in forks yet.
@@ -214,7 +214,7 @@ def _beat(group: list[_Beating]) -> None:
         store_busy(beat)
 
 
-def _ask(reporter: Reporter | None, *, at_once: bool) -> None:
+def _ask(reporter: Throttle | None, *, at_once: bool) -> None:
     if reporter is not None:
         with suppress(Exception):
             reporter.report_rest(at_once=at_once)
@@ -222,3 +222,88 @@ def _ask(reporter: Reporter | None, *, at_once: bool) -> None:
 
 heartbeat = Heartbeat()
 """The one of this process."""
+
+
+LONGEST_TURN_S = 30.0
+"""How long a state waits for progress that is being reported."""
+
+_AT_ONCE = float("-inf")
+
+
+class Throttle:
+    """When one phase's progress is reported; as a `with` block, the turn of a thread that reports a state of the phase.
+
+    A thread that changes a state takes the turn until the change is reported, so that a late "running" never follows a
+    "completed". Progress does not wait: where another thread has the turn, it is left for later.
+    """
+
+    def __init__(
+        self, interval_s: float, report: Callable[[], object], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Call `report`, a bound method which does not keep its object alive, at most once in `interval_s` seconds."""
+        self._interval_s = interval_s
+        assert isinstance(report, MethodType)
+        # Not a WeakMethod: that has a function called as its object goes, and what interrupts it there is lost.
+        self._reporter, self._report = weakref.ref(report.__self__), report.__func__
+        self._monotonic = monotonic
+        self._next = _AT_ONCE
+        # Re-entrant, since a `__del__`, a signal's or a log handler may come in on the thread that holds it.
+        self._turn = ReentrantLock(slow=True)
+        self._begin()
+        renew_in_child(self._begin)
+
+    def _begin(self) -> None:
+        # In a forked child too: what its parent counted is the parent's to report.
+        self._unreported = self._listed = False
+
+    def counted(self, *, aside: bool = True) -> None:
+        """Report what was counted just now: at once if it is time, else, with `aside`, on the heartbeat's thread."""
+        self._unreported = True
+        if (self._monotonic() < self._next or not self._report_now()) and aside and not self._listed:
+            self._listed = True
+            heartbeat.report_soon(self)
+
+    def report_rest(self, *, at_once: bool = False) -> None:
+        """Report the rest; a little later if it is not time yet, unless `at_once`. Waits for no other thread."""
+        self._listed = False
+        if not self._unreported:
+            return
+        if at_once:
+            self._next = _AT_ONCE
+        self.counted()
+
+    def reported(self) -> None:
+        """Note, before the counts are read, that all of them are being reported."""
+        self._next = self._monotonic() + self._interval_s
+        self._unreported = False
+
+    def begin(self) -> None:
+        """Report the first progress of a phase at once."""
+        self._next, self._unreported = _AT_ONCE, False
+
+    def _report_now(self) -> bool:
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            # Another thread may have reported it in between.
+            if self._unreported and (reporter := self._reporter()) is not None:
+                # Noted first: a recorder that logs may lead back here.
+                self.reported()
+                self._report(reporter)
+        finally:
+            self._release()
+        return True
+
+    def __enter__(self) -> None:
+        # Not for ever: a `__del__` may come here while its thread holds what the reporting one waits for.
+        self._turn.acquire(timeout=LONGEST_TURN_S)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        # Not taken in time, or new since a fork inside the block.
+        with suppress_faults(RuntimeError):
+            self._turn.release()

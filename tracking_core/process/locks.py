@@ -30,8 +30,7 @@ from queue import Empty, SimpleQueue
 from typing import Self, TypeVar
 
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.process.loading import aside
+from tracking_core.process.interrupts import aside, from_outside, suppress_faults
 
 _LONGEST_START_S = 5.0
 _all_locks: dict[weakref.ref[ReentrantLock], None] = {}

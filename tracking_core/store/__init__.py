@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracking_core.config import resolve
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Store

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 from tracking_core.clock import EPOCH, to_microseconds
 from tracking_core.dataclass import dataclass
-from tracking_core.states import ORDER_OF_TAGS, PLACE
+from tracking_core.events import ORDER_OF_TAGS, PLACE
 
 
 class Dialect(ABC):

@@ -13,10 +13,9 @@ from typing import Any, TypeAlias
 
 from tracking_core.dataclass import dataclass, field, fields
 from tracking_core.errors import StoreRefused
-from tracking_core.events import Batch, PhaseChange, RaisedError, RunEnd, RunStart
+from tracking_core.events import ORDER_OF_TAGS, Batch, PhaseChange, RaisedError, RunEnd, RunStart
 from tracking_core.histogram import pack
 from tracking_core.requests import SERIES_FINE_S, CellKey, RequestColumns, RequestRow, Tally, less, series_slot, tally
-from tracking_core.states import ORDER_OF_TAGS
 
 SHARDS = 8
 KEEP_FINE_S = 900

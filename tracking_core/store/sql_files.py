@@ -14,7 +14,7 @@ from functools import cache
 
 from tracking_core.dataclass import dataclass
 from tracking_core.errors import SchemaNewer, StoreRefused
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 
 # importlib.resources would load three compressors and a random generator for this.
 _SQL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sql")  # noqa: PTH100, PTH118, PTH120

@@ -16,8 +16,8 @@ from etlwatch.text.glyphs import UNICODE, Glyphs
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit, merge
+from tracking_core.events import SUCCESSFUL_PHASES
 from tracking_core.records import Phase, PhaseStatus
-from tracking_core.states import SUCCESSFUL_PHASES
 
 MEGABYTE = 1_048_576
 WIDE = 110

@@ -26,8 +26,7 @@ from psycopg import waiting
 
 from tracking_core.process.deadlines import is_leaving, moment
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.process.locks import Signal, daemon_thread, start_thread
 
 T = TypeVar("T")

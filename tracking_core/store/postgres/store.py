@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreForbidden, StoreRefused
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import load
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
 from tracking_core.store.postgres.inspection import grants

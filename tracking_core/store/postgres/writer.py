@@ -17,8 +17,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.dataclass import replace
 from tracking_core.errors import StoreRefused
 from tracking_core.events import Batch, Hello, Receipt, RunStart
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.requests import RequestColumns, RequestRow, tally
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.dialect import ATTEMPTS, POSTGRES, POSTGRES_EPOCH_US
@@ -214,8 +213,8 @@ class PostgresWriter(PostgresConnection, EventWriter):
         """Return a start whose mark of omitted words, which is ours, keeps no run out of a database that lacks it."""
         if self.encoding == ENCODING:
             return start
-        load("tracking_core.command_line")
-        from tracking_core.command_line import OMITTED
+        load("tracking_core.identity")
+        from tracking_core.identity import OMITTED
 
         return replace(start, command=start.command.replace(OMITTED, "..."))
 

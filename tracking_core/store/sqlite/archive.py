@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import fields
+from tracking_core.identity import VERSION
 from tracking_core.records import (
     AuditEntry,
     EndpointTotals,
@@ -31,7 +32,6 @@ from tracking_core.store import sql_files
 from tracking_core.store.parameters import to_json
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.sqlite.store import SqliteStore
-from tracking_core.version import VERSION
 
 TextKept: TypeAlias = Literal["none", "redacted", "all"]
 """What a bundle holds of texts beside names: nothing, what is left of them without secrets, or all."""

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from tracking_core.config import StoreLocation, make_private_directory
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
-from tracking_core.process.interrupts import from_outside
-from tracking_core.process.loading import load
+from tracking_core.process.interrupts import from_outside, load
 from tracking_core.store import sql_files
 from tracking_core.store.sql_files import pending
 from tracking_core.store.sqlite.connection import SqliteConnection
