@@ -16,8 +16,7 @@ from etlwatch.analysis.as_of import RunAsOf
 from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.departure import Departure, last_stretch
 from etlwatch.analysis.outage import Outage, allowed_silence, host_is_up, latest_beats, outage_of
-from etlwatch.analysis.states import BEHIND
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import BEHIND, DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.text.numbers import duration, duration_ms, percent, rate, ratio, span
 from tracking_core import histogram
 from tracking_core.clock import from_microseconds

@@ -1,8 +1,13 @@
-"""The states of runs: which live, and how urgent each is."""
+"""The states of runs and jobs in their one order of gravity, and the thresholds that they depend on.
+
+Apart from `etlwatch.analysis.findings`, which uses them, so that a configuration can be read without loading it.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+from tracking_core.dataclass import dataclass
 
 BEHIND: Final = ("stalled", "throttled", "slow")
 """States of a run that lives and is late, gravest first."""
@@ -17,3 +22,34 @@ STATES: Final = ("lost", "failed", *BEHIND, "running", "terminated", "abandoned"
 """Of a run, what needs somebody first; a failure that a later success made good ranks as completed."""
 
 RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """How far from usual is too far; the configuration file may change it."""
+
+    stalled_after_s: float = 120.0
+    """No run is stalled sooner than after this long without progress."""
+
+    stalled_times_usual: float = 3.0
+    """Nor before this many times the longest pause that its job usually makes."""
+
+    stalled_without_past_s: float = 600.0
+    """How long a run may stand still whose job has no baseline."""
+
+    throttled_share: float = 0.10
+    """No run is throttled below this share of 429s among its latest requests."""
+
+    throttled_times_usual: float = 3.0
+    throttled_requests: int = 10
+    """Nor with fewer latest requests than this."""
+
+    slow_times_p95: float = 1.0
+    """A run is slow from this many times its job's p95 on."""
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
+
+
+ALARMING_SHARE: Final = 0.05
+"""Of answers that are not 2xx: from here on they are drawn in amber, whatever may be usual."""

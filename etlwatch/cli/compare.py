@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.analysis.compare import Comparison, compare_runs
-from etlwatch.analysis.differences import Difference
+from etlwatch.analysis.compare import Comparison, Difference, compare_runs
 from etlwatch.cli import connect, output
 from etlwatch.cli.configuration import configured
 from etlwatch.cli.faults import Unsuccessful

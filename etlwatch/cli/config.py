@@ -18,7 +18,7 @@ from etlwatch.cli.output import Data, Format
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import report
 from etlwatch.config.options import OPTIONS
-from etlwatch.text.columns import TextColumn
+from etlwatch.text.spans import TextColumn
 
 if TYPE_CHECKING:
     from etlwatch.config.effective import Effective, Sourced

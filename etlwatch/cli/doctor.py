@@ -17,8 +17,8 @@ from etlwatch.cli.options import format_option
 from etlwatch.cli.output import Data, Format
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal
-from etlwatch.text.columns import TextColumn
 from etlwatch.text.display import Tone
+from etlwatch.text.spans import TextColumn
 from tracking_core.config import StoreLocation
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, iso_time, rounded
 from etlwatch.reading.stats import read_stats
-from etlwatch.text.columns import TextColumn
 from etlwatch.text.display import Tone
 from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import clock, count, duration_ms, local_time, rate, span, zone_names
+from etlwatch.text.spans import TextColumn
 
 Row = TypeVar("Row")
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from etlwatch.cli.terminal import Look
-from etlwatch.text.columns import KEEP, TextColumn
 from etlwatch.text.display import Tone
 from etlwatch.text.safe import Align, cell_width, clip, pad
+from etlwatch.text.spans import KEEP, TextColumn
 from tracking_core.dataclass import dataclass
 
 Row = TypeVar("Row")

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import TextIO
 
-from etlwatch.text.display import DisplayContext, Tone, state_text
-from etlwatch.text.glyphs import UNICODE, Glyphs, glyphs_for
+from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, Tone, glyphs_for, state_text
 from etlwatch.text.safe import safe
 from tracking_core.dataclass import dataclass
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.analysis.states import Thresholds
 from etlwatch.config.errors import ConfigError, InvalidValue, Problem, nearest, shown_value, written_key
 from etlwatch.config.files import FileValues, Layer
 from etlwatch.config.options import COLOUR, DSN, LOCAL, OPTIONS, TARGET, THEME, WRITE, ZONE, Check, Option, from_text

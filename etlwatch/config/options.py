@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import tzinfo
 from typing import Any, Final, Generic, TypeVar
 
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS
 from etlwatch.config.errors import InvalidValue, nearest
 from etlwatch.config.keys import ACCEPTED_KEYS, parse_key
 from tracking_core import conninfo

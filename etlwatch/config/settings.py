@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Final
 
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.config.effective import Effective
 from etlwatch.config.files import Layer
 from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WINDOW, WRITE, ZONE, zone_called

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from etlwatch.analysis.differences import Difference
-from etlwatch.fields.bars import progress_bar
+from etlwatch.analysis.compare import Difference
 from etlwatch.fields.field import Field, FieldList, InCommand, data_fields, text
+from etlwatch.text.blocks import progress_bar
 from etlwatch.text.display import DisplayContext, Tone
 from etlwatch.text.numbers import (
     UNKNOWN,

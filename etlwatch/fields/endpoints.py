@@ -7,7 +7,7 @@ from typing import Final
 
 from etlwatch.analysis.series import percentiles_of
 from etlwatch.analysis.snapshot import Percentiles
-from etlwatch.analysis.thresholds import ALARMING_SHARE
+from etlwatch.analysis.states import ALARMING_SHARE
 from etlwatch.fields.field import Field, FieldList, InCommand, Order, data_field, data_fields, rounded, text
 from etlwatch.text.numbers import UNKNOWN, count, duration_ms, exact, percent, share
 from etlwatch.text.safe import safe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from etlwatch.analysis.verdict import last_line
+from etlwatch.analysis.run_rows import last_line
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, text
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, number_of

@@ -19,11 +19,10 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from etlwatch.analysis.filter import Filter, FilterField, Grammar
-from etlwatch.text.columns import KEEP, Column, TextColumn, widened
 from etlwatch.text.display import DisplayContext, Tone
 from etlwatch.text.numbers import count, exact, local_time, zone_names
 from etlwatch.text.safe import Align
-from etlwatch.text.spans import Spans, plain_text
+from etlwatch.text.spans import KEEP, Column, Spans, TextColumn, plain_text, widened
 from tracking_core.dataclass import dataclass
 
 NEED: Final = "state"

@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS
-from etlwatch.fields.bars import is_over
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded, text
-from etlwatch.text.blocks import strip
+from etlwatch.text.blocks import is_over, spark
 from etlwatch.text.display import DisplayContext, Tone, state_tone, urgent_role_of
 from etlwatch.text.numbers import UNKNOWN, change, clock, late_by, moment, number_of, percent, ratio, span
 from etlwatch.text.safe import safe
@@ -52,7 +51,7 @@ def strip_of(row: JobRow, context: DisplayContext, cells: int) -> Spans:
     if row.overdue_s is not None:
         marks[len(values)] = (glyphs.state("overdue"), "amber")
         values.append(None)
-    drawn = strip(
+    drawn = spark(
         values, top=2 * (p95 or max(completed, default=0.0)), marks=marks, over=over, role="chart-p95", glyphs=glyphs
     )
     return ((" " * (cells - len(values)), "plain"), *drawn)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.filter import parse_duration, parse_number
 from etlwatch.analysis.forecast import eta_words
-from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.run_rows import RunRow, Verdict
 from etlwatch.analysis.states import BEHIND, RANKS
-from etlwatch.analysis.verdict import Verdict
-from etlwatch.fields.bars import duration_bar, progress_bar
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, text
-from etlwatch.text.display import DisplayContext, state_text, state_tone
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.blocks import duration_bar, progress_bar
+from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, state_text, state_tone
 from etlwatch.text.numbers import (
     UNKNOWN,
     count,

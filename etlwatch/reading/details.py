@@ -14,7 +14,7 @@ from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.coverage import coverage_of
 from etlwatch.analysis.health import Finding
 from etlwatch.analysis.snapshot import RunDetails
-from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.analysis.states import Thresholds
 from etlwatch.reading.errors import kinds_of_errors
 from etlwatch.reading.health import read_baseline, read_health_of_run
 from tracking_core.dataclass import dataclass, replace

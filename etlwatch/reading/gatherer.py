@@ -24,7 +24,7 @@ from etlwatch.analysis.snapshot import (
     RunsBoard,
     Snapshot,
 )
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.reading.details import RunDetailsCache, last_success, read_side
 from etlwatch.reading.errors import MOST_KINDS, ErrorKindCache, read_kinds
 from etlwatch.reading.health import HealthReader

@@ -16,7 +16,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
 from tracking_core.dataclass import dataclass, replace

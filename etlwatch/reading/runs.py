@@ -11,8 +11,7 @@ from typing import Final
 
 from etlwatch.analysis.filter import Filter, matches_job
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.analysis.states import LIVING
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, LIVING, Thresholds
 from etlwatch.fields.runs import row_of, run_passes
 from etlwatch.reading.health import HealthReader
 from tracking_core.dataclass import dataclass

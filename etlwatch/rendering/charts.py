@@ -13,8 +13,7 @@ from typing import Final
 
 from etlwatch.analysis.series import Column
 from etlwatch.text.blocks import How, Layer, Value, areas, columns_of, resample, spark
-from etlwatch.text.display import DisplayContext
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, DisplayContext, Glyphs
 from etlwatch.text.numbers import Number, clock, count, moment
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width

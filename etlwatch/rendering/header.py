@@ -12,7 +12,7 @@ from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.states import BEHIND
 from etlwatch.rendering.lines import Part
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, number_of, span, stamp
 from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Spans, spans_width

@@ -12,11 +12,10 @@ from typing import Final
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.rendering.lines import labelled_lines
 from etlwatch.rendering.panes import state_span
-from etlwatch.text.columns import Column
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import ago, count, duration, moment, number_of, short_id
 from etlwatch.text.safe import cell_width, clip, safe
-from etlwatch.text.spans import Span, Spans, fit, spans_width
+from etlwatch.text.spans import Column, Span, Spans, fit, spans_width
 from tracking_core.dataclass import dataclass
 from tracking_core.records import AuditEntry, Run, Switch
 

@@ -10,9 +10,8 @@ from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.jobs import JobCounts, JobRow
-from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.run_rows import RunRow, last_line
 from etlwatch.analysis.states import RANKS
-from etlwatch.analysis.verdict import last_line
 from etlwatch.fields.errors import (
     known_text,
     number_text,

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from etlwatch.analysis.series import Column, columns_of, latest
 from etlwatch.analysis.snapshot import FleetSeries, Percentiles
-from etlwatch.analysis.thresholds import ALARMING_SHARE
+from etlwatch.analysis.states import ALARMING_SHARE
 from etlwatch.rendering.charts import (
     DAY_S,
     Chart,

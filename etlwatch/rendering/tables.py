@@ -9,10 +9,9 @@ A row's cells may be a function, called only when the row is drawn; then its `ve
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeAlias
 
-from etlwatch.text.columns import GUTTER, Placed
-from etlwatch.text.glyphs import Glyphs
+from etlwatch.text.display import Glyphs
 from etlwatch.text.safe import cell_width, clip
-from etlwatch.text.spans import Span, Spans, fit, in_glyphs
+from etlwatch.text.spans import GUTTER, Placed, Span, Spans, fit, in_glyphs
 from tracking_core.dataclass import dataclass, field
 
 Cells: TypeAlias = Mapping[str, Spans]

@@ -1,12 +1,13 @@
-"""Charts of eighth blocks: columns of values to rows of characters with roles.
+"""Bars of line characters, and charts of eighth blocks: values to cells of characters with roles (docs/screens.md).
 
-Used for the compact charts of the home and run screens and the one-line sparks (docs/screens.md). Textual's sparkline
-renderable does not fit: it begins at the least value instead of zero, blends two colours, and draws neither an
-unknown bucket nor two series in one cell.
+Textual's sparkline renderable does not fit: it begins at the least value instead of zero, blends two colours, and
+draws neither an unknown bucket nor two series in one cell.
 
+    duration_bar(seconds, p95, runs=30)  ━━━━╋━━━   nine cells, the p95 always in the fifth
+    progress_bar(share)                  ━━━───     six cells
     areas(layers, top=600, rows=6)     rows from the top, each a tuple of spans; layers from the outermost in
-    spark(values, top=830)             one line, capped at ▇ so that lines above one another stay apart
-    strip(values, top=…, marks={28: ("×", "red")})   the last runs of a job, a glyph where a run has a state
+    spark(values, top=830)             one line, capped at ▇ so that lines above one another stay apart;
+                                       marks={28: ("×", "red")} puts a glyph where a run has a state
     resample(values, 45, how="max")    as many values as there are columns
     columns_of({3, 4}, 60, 45)         the columns that hold these values
 
@@ -16,7 +17,8 @@ A value of None is an unknown bucket and leaves its column empty; what is not no
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, Glyphs
+from etlwatch.text.numbers import number_of
 from etlwatch.text.spans import Span, Spans, merge
 from tracking_core.dataclass import dataclass
 
@@ -25,6 +27,52 @@ How: TypeAlias = Literal["mean", "max"]
 
 EIGHTHS: Final = 8
 _HIGHEST_SPARK: Final = 7
+
+
+BAR_CELLS: Final = 9
+MARK_CELL: Final = 4
+PROGRESS_CELLS: Final = 6
+
+
+def is_over(seconds: float, p95: float) -> bool:
+    """Return whether a duration is beyond its p95 by as much as is printed: from `1.1×` on."""
+    return p95 > 0 and round(seconds / p95, 1) > 1.0
+
+
+def duration_bar(seconds: float, p95: float | None, *, runs: int, glyphs: Glyphs = UNICODE) -> Spans:
+    """Return nine cells of a duration against its job's p95 (both in seconds), over `runs` completed past runs.
+
+    The middle of the fifth cell is the p95, so that full width is twice that; half cells are rounded down, at
+    least one half is drawn, and `»` ends a bar that leaves. Without a p95 the number of runs.
+    """
+    if p95 is None:
+        return ((number_of(runs, "run") if runs else "no runs", "dim"),)
+    over = is_over(seconds, p95)
+    # A half cell is a ninth of the p95.
+    halves = max(1, int(min(seconds / p95, 9.0) * BAR_CELLS)) if p95 > 0 else 0
+    before = min(halves, 2 * MARK_CELL)
+    after = max(0, halves - 2 * (MARK_CELL + 1)) if over else 0
+    room = 2 * (BAR_CELLS - MARK_CELL - 1)
+    left = glyphs.done * (before // 2) + glyphs.half * (before % 2)
+    right = glyphs.done * (min(after, room) // 2) + glyphs.half * (min(after, room) % 2)
+    if after > room:
+        right = right[:-1] + glyphs.beyond
+    return merge(
+        [
+            (left.ljust(MARK_CELL), "plain"),
+            (glyphs.passed, "amber") if over else (glyphs.line, "faint"),
+            (right, "amber"),
+            (" " * (BAR_CELLS - MARK_CELL - 1 - len(right)), "plain"),
+        ]
+    )
+
+
+def progress_bar(share: float | None, *, cells: int = PROGRESS_CELLS, glyphs: Glyphs = UNICODE) -> Spans:
+    """Return `cells` cells of progress, `share` of 1.0 done, rounded down: full only when it is. Unknown: nothing."""
+    if share is None or share != share:
+        return ()
+    full = int(min(max(share, 0.0), 1.0) * cells)
+    return merge([(glyphs.done * full, "plain"), (glyphs.usual * (cells - full), "faint")])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,35 +239,20 @@ def spark(
     values: Sequence[Value],
     *,
     top: float,
+    marks: Mapping[int, Span] | None = None,
     over: Collection[int] = (),
     role: str = "chart-p95",
     glyphs: Glyphs = UNICODE,
 ) -> Spans:
     """Return one line of seven heights, one value a cell, `top` the full height; `over` columns in `amber-fill`.
 
-    A known value is at least `▁`, zero too, so that the line shows where data is; an unknown one is a space.
+    A known value is at least `▁`, zero too, so that the line shows where data is; an unknown one is a space. A column
+    in `marks` has that glyph instead.
     """
-    return strip(values, top=top, over=over, role=role, glyphs=glyphs)
-
-
-def strip(
-    values: Sequence[Value],
-    *,
-    top: float,
-    marks: Mapping[int, Span] | None = None,
-    over: Collection[int] = (),
-    role: str = "chart-p95",
-    glyphs: Glyphs = UNICODE,
-) -> Spans:
-    """Return a `spark` with the glyph of `marks` in place of a column's block.
-
-    For the last runs of a job `top` is twice the p95, so that half height is the p95.
-    """
-    given = marks or {}
     cells: list[Span] = []
     for column, value in enumerate(values):
-        if column in given:
-            cells.append(given[column])
+        if marks and column in marks:
+            cells.append(marks[column])
         elif value is None or value != value:
             cells.append((" ", "plain"))
         else:

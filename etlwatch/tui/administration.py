@@ -7,12 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etlwatch.analysis.changes import Watching
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.analysis.snapshot import Snapshot, Watching
 from etlwatch.config.settings import Settings
 from etlwatch.rendering.operations import Failed
-from etlwatch.text.glyphs import Glyphs
+from etlwatch.text.display import Glyphs
 from etlwatch.text.numbers import number_of, short_id
 from etlwatch.text.safe import safe
 from etlwatch.tui.clipboard import Copying

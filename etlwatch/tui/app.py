@@ -19,16 +19,15 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
-from etlwatch.analysis.changes import Watching, changes_since
 from etlwatch.analysis.series import WINDOWS, Window
-from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.analysis.snapshot import Snapshot, Watching, changes_since
 from etlwatch.commands import APP_COMMANDS, Command, bindings_of, remapped, textual_keymap
 from etlwatch.config.settings import INTERVALS, Settings
 from etlwatch.fields.field import Order
 from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.poller import Lost, Poller, Read
 from etlwatch.rendering.header import short_label
-from etlwatch.text.glyphs import Glyphs, glyphs_for
+from etlwatch.text.display import Glyphs, glyphs_for
 from etlwatch.text.moments import stepped
 from etlwatch.text.numbers import duration
 from etlwatch.tui.administration import ControlledApp

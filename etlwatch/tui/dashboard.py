@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from etlwatch.analysis.changes import Watching
     from etlwatch.analysis.run_rows import RunRow
     from etlwatch.analysis.series import Window
-    from etlwatch.analysis.snapshot import Snapshot
+    from etlwatch.analysis.snapshot import Snapshot, Watching
     from etlwatch.commands import Command
     from etlwatch.config.settings import Settings
     from etlwatch.fields.field import Order
     from etlwatch.reading.poller import Lost, Poller
-    from etlwatch.text.glyphs import Glyphs
+    from etlwatch.text.display import Glyphs
     from etlwatch.tui.screens.base import DashboardScreen
     from etlwatch.tui.view_state import ViewState
     from tracking_core.store.base import Store

@@ -18,9 +18,8 @@ from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.header import Freshness, bundle_parts, freshness_parts, name_parts, tracking_part
 from etlwatch.rendering.lines import Part, footer_line, lay_out, rule_line
 from etlwatch.rendering.tables import Row, cursor_spans, header_spans, row_spans
-from etlwatch.text.columns import SPARK_LINES, Column, HomeLayout, Placed, home_layout, placed
-from etlwatch.text.glyphs import Glyphs, glyphs_for
-from etlwatch.text.spans import Spans, fit, in_glyphs
+from etlwatch.text.display import Glyphs, glyphs_for
+from etlwatch.text.spans import SPARK_LINES, Column, HomeLayout, Placed, Spans, fit, home_layout, in_glyphs, placed
 from etlwatch.tui.colours import palette
 from tracking_core.dataclass import dataclass
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from types import FrameType, TracebackType
 from typing import Any, Final, Self, TextIO
 
-from etlwatch.text.glyphs import Glyphs
+from etlwatch.text.display import Glyphs
 from etlwatch.tui.colours import color_system_of, role_style
 from etlwatch.tui.first_frame import Line
 from etlwatch.tui.terminal.cells import RESET, Shadow

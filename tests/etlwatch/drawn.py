@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from etlwatch.fields.bars import duration_bar, is_over, progress_bar
 from etlwatch.rendering.tables import Row
 from etlwatch.text import numbers
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.blocks import duration_bar, is_over, progress_bar
+from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.spans import Spans
 
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.analysis.changes import changes_since
-from etlwatch.analysis.snapshot import Snapshot
+from etlwatch.analysis.snapshot import Snapshot, changes_since
 from etlwatch.reading.poller import Backoff
 from etlwatch.tui.app import STORE_STATUS
 from etlwatch.tui.screens.home import HomeScreen

@@ -8,9 +8,8 @@ from datetime import timedelta
 import pytest
 from textual.widgets import ContentSwitcher
 
-from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.run_rows import RunRow, verdict_of
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.analysis.verdict import verdict_of
 from etlwatch.fields.field import Order
 from etlwatch.rendering.run.phases import phases_lines
 from etlwatch.rendering.run.view import TABS, view_of

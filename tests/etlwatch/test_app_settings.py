@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.analysis.states import Thresholds
 from etlwatch.tui.screens.help import HelpScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.screens.run import RunScreen

@@ -184,7 +184,7 @@ async def test_without_requests_there_is_nothing_to_move_through() -> None:
 
 
 def test_a_line_in_ascii_is_one_cell() -> None:
-    from etlwatch.text.glyphs import ASCII
+    from etlwatch.text.display import ASCII
 
     assert plain_text(with_line([("##", "chart-p99")], 1, glyphs=ASCII)) == "#|"
 

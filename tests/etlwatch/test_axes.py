@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from etlwatch.rendering.charts import TimeScale, count_label, millis_label, nice_top, share_label, times_line
 from etlwatch.rendering.run.phases import phase_row, tick_row, with_now
-from etlwatch.text.glyphs import ASCII
+from etlwatch.text.display import ASCII
 from etlwatch.text.spans import plain_text
 
 

@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etlwatch.text.blocks import Layer, areas, spark, strip
-from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.blocks import Layer, areas, spark
+from etlwatch.text.display import ASCII, UNICODE
 from etlwatch.text.spans import plain_text
 
 LEVELS = UNICODE.blocks
@@ -147,7 +147,7 @@ def test_sparks_are_capped_below_full_and_zero_shows():
 
 
 def test_a_strip_of_runs_has_half_height_at_the_p95():
-    drawn = strip([0.89, 0.7, 1.3, 0.9, 0.2], top=2.0, over={2}, marks={3: ("×", "red"), 4: ("▲", "amber")})
+    drawn = spark([0.89, 0.7, 1.3, 0.9, 0.2], top=2.0, over={2}, marks={3: ("×", "red"), 4: ("▲", "amber")})
     assert plain_text(drawn) == "▃▂▅×▲"
     assert ("▅", "amber-fill") in drawn
 

@@ -9,7 +9,7 @@ from textual.geometry import Region
 from etlwatch.rendering.charts import Chart, Spark, chart_lines, plot_columns, spark_lines
 from etlwatch.rendering.lines import Key, Part, lay_out, rule_line
 from etlwatch.text.blocks import Layer, columns_of, resample
-from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.display import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import plain_text
 from etlwatch.tui.theme import THEMES

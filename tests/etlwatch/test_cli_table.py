@@ -7,10 +7,9 @@ import pytest
 
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, look_of
-from etlwatch.text.columns import TextColumn
-from etlwatch.text.display import Tone
-from etlwatch.text.glyphs import ASCII
+from etlwatch.text.display import ASCII, Tone
 from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import TextColumn
 
 Pair = tuple[str, str]
 PIPE = Look()

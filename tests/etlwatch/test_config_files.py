@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etlwatch.analysis.series import WINDOWS, window_called
-from etlwatch.analysis.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.commands.keymap import keymap_of
 from etlwatch.config import files
 from etlwatch.config.effective import Sourced

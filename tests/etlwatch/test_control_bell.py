@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.analysis.changes import Watching
+from etlwatch.analysis.snapshot import Watching
 from etlwatch.tui.screens.home import HomeScreen
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from etlwatch.commands import GROUPS
-from etlwatch.text.glyphs import ASCII, UNICODE, glyphs_for
+from etlwatch.text.display import ASCII, UNICODE, glyphs_for
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import fit, join, merge, plain_text
 

@@ -7,9 +7,9 @@ from textual.geometry import Region
 
 from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.tables import Row
-from etlwatch.text.columns import Column, placed
-from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.display import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
+from etlwatch.text.spans import Column, placed
 from etlwatch.tui.colours import role_style
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable

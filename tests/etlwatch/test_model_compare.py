@@ -8,13 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.compare import Comparison, compare_runs
-from etlwatch.analysis.differences import Difference
+from etlwatch.analysis.compare import Comparison, Difference, compare_runs
 from etlwatch.analysis.snapshot import RunDetails
 from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text, value_text
 from etlwatch.rendering.compare import brief_lines, conclusion, run_text, same_text
-from etlwatch.text.display import DisplayContext
-from etlwatch.text.glyphs import ASCII
+from etlwatch.text.display import ASCII, DisplayContext
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_error, make_run, packed
 from tracking_core.records import EndpointTotals, Phase, Run, SourceCount

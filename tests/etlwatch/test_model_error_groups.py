@@ -12,8 +12,7 @@ from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
 from etlwatch.fields.errors import KINDS, known_text, success_text
 from etlwatch.reading.errors import read_kinds, read_kinds_of_run
 from etlwatch.rendering.panes import kind_pane, kind_title, kinds_headline
-from etlwatch.text.display import DisplayContext
-from etlwatch.text.glyphs import ASCII
+from etlwatch.text.display import ASCII, DisplayContext
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, FakeStore, make_error, make_phase, make_run
 

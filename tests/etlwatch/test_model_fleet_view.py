@@ -7,8 +7,7 @@ import pytest
 from etlwatch.analysis.snapshot import FleetSeries
 from etlwatch.rendering.charts import chart_lines
 from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks
-from etlwatch.text.columns import home_layout
-from etlwatch.text.spans import plain_text, spans_width
+from etlwatch.text.spans import home_layout, plain_text, spans_width
 from tests.etlwatch.dashboard import PARIS
 from tests.etlwatch.fleet import NOW, make_cell
 

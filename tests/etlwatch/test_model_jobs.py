@@ -12,8 +12,7 @@ from etlwatch.analysis.jobs import JobRow, build_job, count_jobs, history_of
 from etlwatch.fields.field import Order
 from etlwatch.fields.jobs import JOBS
 from etlwatch.rendering.panes import job_pane, job_parts, job_title, jobs_headline
-from etlwatch.text.display import DisplayContext
-from etlwatch.text.glyphs import ASCII
+from etlwatch.text.display import ASCII, DisplayContext
 from etlwatch.text.spans import plain_text, spans_width
 from tests.etlwatch.fleet import NOW, make_run
 from tests.etlwatch.job_night import CONTEXT, PARIS, ended_runs, night_jobs

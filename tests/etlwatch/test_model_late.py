@@ -11,7 +11,7 @@ import pytest
 from etlwatch.analysis.baseline import MINIMUM_RUNS, JobBaseline, PhaseBaseline, Usual, baseline_of, usual_of
 from etlwatch.analysis.forecast import done_share, estimate
 from etlwatch.analysis.health import RECENT_S, findings, latest_progress
-from etlwatch.analysis.thresholds import Thresholds
+from etlwatch.analysis.states import Thresholds
 from tracking_core.histogram import bucket_of, pack
 from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
 

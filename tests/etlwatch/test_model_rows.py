@@ -12,8 +12,7 @@ from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now, share_done
 from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role
-from etlwatch.text.display import DisplayContext
-from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.display import ASCII, UNICODE, DisplayContext
 from etlwatch.text.spans import plain_text
 from tests.etlwatch.fleet import NOW, make_error, make_phase, make_run
 from tracking_core.records import Run

@@ -9,7 +9,7 @@ from textual.app import App, ComposeResult
 
 from etlwatch.rendering.charts import count_label, millis_label
 from etlwatch.rendering.request_charts import Plot, Series, y_ticks
-from etlwatch.text.glyphs import ASCII, UNICODE
+from etlwatch.text.display import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import plain_text
 from etlwatch.tui.theme import THEMES

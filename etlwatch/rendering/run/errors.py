@@ -14,11 +14,10 @@ from typing import Final
 from etlwatch.analysis.errors import ErrorsOfKind, group_errors
 from etlwatch.fields.errors import GROUPS, known_text, success_text
 from etlwatch.rendering.run.view import RunView
-from etlwatch.text.columns import Column, headers, laid_out
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, number_of, stamp
 from etlwatch.text.safe import cell_width, safe
-from etlwatch.text.spans import Span, Spans, merge, plain_text
+from etlwatch.text.spans import Column, Span, Spans, headers, laid_out, merge, plain_text
 from tracking_core.dataclass import dataclass
 
 BLOCK_80: Final = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from etlwatch.analysis.baseline import Usual
 from etlwatch.analysis.compare import compare_runs
-from etlwatch.analysis.verdict import last_line
+from etlwatch.analysis.run_rows import last_line
 from etlwatch.rendering.charts import chart_lines
 from etlwatch.rendering.compare import brief_lines, success_words
 from etlwatch.rendering.lines import labelled

@@ -8,11 +8,10 @@ from typing import Final
 
 from etlwatch.analysis.forecast import Eta, eta_words, rest_of_phase
 from etlwatch.analysis.run_rows import share_done
-from etlwatch.fields.bars import progress_bar
 from etlwatch.rendering.charts import TimeScale, time_ticks, with_line
 from etlwatch.rendering.run.view import RunView
-from etlwatch.text.display import DisplayContext, role_of
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.blocks import progress_bar
+from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, role_of
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit, merge

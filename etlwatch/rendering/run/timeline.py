@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Final
 
-from etlwatch.analysis.verdict import last_line
+from etlwatch.analysis.run_rows import last_line
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import clock, count, duration

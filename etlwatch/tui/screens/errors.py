@@ -7,9 +7,8 @@ from functools import partial
 from typing import ClassVar, Final
 
 from etlwatch.analysis.errors import ErrorKind
-from etlwatch.analysis.run_rows import RunRow
+from etlwatch.analysis.run_rows import RunRow, verdict_of
 from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
-from etlwatch.analysis.verdict import verdict_of
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
 from etlwatch.reading.gatherer import AskedErrors

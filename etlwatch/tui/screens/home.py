@@ -24,10 +24,9 @@ from etlwatch.rendering.lines import Part
 from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
 from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
 from etlwatch.rendering.tables import Row
-from etlwatch.text.columns import HomeLayout, home_layout
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
-from etlwatch.text.spans import Spans
+from etlwatch.text.spans import HomeLayout, Spans, home_layout
 from etlwatch.tui.screens.listing import ListScreen
 from etlwatch.tui.widgets.span_lines import BlockChart, SpanLines, SparkLines
 from tracking_core.dataclass import replace

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
-from etlwatch.text.columns import HomeLayout
 from etlwatch.text.safe import safe
+from etlwatch.text.spans import HomeLayout
 from etlwatch.tui.screens.home import HomeScreen
 from tracking_core.dataclass import replace
 

@@ -31,7 +31,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
 from textual.widgets import Input
 
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.tui.opening import ENTER, Opening
 from etlwatch.tui.terminal.cells import RESET, Shadow
 

@@ -3,7 +3,7 @@
 No markup is parsed; cells are spans. Only rows that changed are drawn again.
 
     table = LineTable(columns, empty="no runs yet")
-    table.columns = RUNS.layout(160)            layouts are data (`etlwatch.text.columns`)
+    table.columns = RUNS.layout(160)            layouts are data (`etlwatch.text.spans`)
     table.update_rows(rows, sort=("state", True))  draws only the rows that changed
     Row(key=run_id, cells={"job": (("crm", "plain"),)}, role="dim")
 
@@ -25,9 +25,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from etlwatch.rendering.tables import Row, cursor_spans, header_spans, row_spans
-from etlwatch.text.columns import Column, Placed, placed
-from etlwatch.text.glyphs import UNICODE
-from etlwatch.text.spans import Spans, fit
+from etlwatch.text.display import UNICODE
+from etlwatch.text.spans import Column, Placed, Spans, fit, placed
 from etlwatch.tui.colours import palette
 from etlwatch.tui.widgets.scroll_lines import ScrollWidget
 from etlwatch.tui.widgets.span_lines import glyphs_of, strip_of

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from etlwatch.rendering.request_charts import Plot, Series, legend, y_ticks
-from etlwatch.text.glyphs import Glyphs
+from etlwatch.text.display import Glyphs
 from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
 from etlwatch.tui.imports import without_module
 from etlwatch.tui.widgets.span_lines import ValueLines

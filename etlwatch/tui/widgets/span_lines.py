@@ -10,10 +10,9 @@ from textual.widget import Widget
 
 from etlwatch.rendering.charts import Chart, Spark, chart_lines, spark_lines
 from etlwatch.rendering.lines import Key, Part, footer_line, lay_out, rule_line
-from etlwatch.text.columns import SPARK_LINES
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.safe import cell_width
-from etlwatch.text.spans import Span, Spans, fit, in_glyphs
+from etlwatch.text.spans import SPARK_LINES, Span, Spans, fit, in_glyphs
 from etlwatch.tui.colours import palette, role_style
 
 T = TypeVar("T")
