@@ -9,7 +9,9 @@ import logging
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 
@@ -17,11 +19,10 @@ from tracking_core.delivery.base import Delivery, NoSpool
 from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import Breaker, StoreLink
-from tracking_core.errors import StoreError, StoreUnavailable, TrackingError
+from tracking_core.errors import RowBlocked, RowRejected, StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Receipt, RunStatus
 from tracking_core.identity import format_run_id
 from tracking_core.process import deadlines
-from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import Step, around_forks, renew_in_child
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import ReentrantLock, take
@@ -70,10 +71,11 @@ class StatefulETLTracker:
 
         A run that is still active is abandoned, with a warning: whoever forgot to end it would never do so.
         """
-        forgotten, self.run_id = self.run_id, None
+        forgotten = self.run_id
         if forgotten is not None:
-            logger.warning("start_run() while run %s was active: that run is abandoned", format_run_id(forgotten))
-            self._tracker.end_as(forgotten, RunStatus.ABANDONED, "abandoned: start_run() was called again")
+            why = "abandoned: start_run() was called again"
+            if self._end(partial(self._tracker.end_as, forgotten, RunStatus.ABANDONED, why)):
+                logger.warning("start_run() while run %s was active: that run is abandoned", format_run_id(forgotten))
         self.run_id = self._tracker.start_run(notes)
         self._last_run_id = self.run_id or self._last_run_id
         return self.run_id
@@ -94,8 +96,17 @@ class StatefulETLTracker:
 
     def end_run(self, success: bool, notes: str | None = None) -> bool:
         """End the active run; none is active afterwards, also when the store did not take it."""
-        run_id, self.run_id = self.run_id, None
-        return self._tracker.end_run(run_id, success, notes)
+        return self._end(partial(self._tracker.end_run, self.run_id, success, notes))
+
+    def _end(self, end: Callable[[], bool]) -> bool:
+        try:
+            recorded = end()
+        except TrackingError:
+            self.run_id = None
+            raise
+        # After anything else the run is still active: it may have come before the end was recorded.
+        self.run_id = None
+        return recorded
 
     def finish_run(self, success: bool, notes: str | None = None) -> bool:
         """Do as `end_run`, by its older name."""
@@ -125,11 +136,6 @@ class _LoudTracker(SimpleETLTracker):
             )
         )
 
-    def finish(self, run_id: int | None, status: RunStatus, notes: str | None = None, *, ended_by: str = "job") -> None:  # noqa: ARG002 - the base's
-        """Leave an interrupted run to the end of the process: there is no spool to put its end into."""
-        if run_id is not None:
-            open_runs.began(run_id, self._delivery)
-
     def _reading_failed(self, error: Exception) -> None:
         if self._is_empty_store(error):
             return
@@ -145,7 +151,11 @@ class _AlwaysTry(Breaker):
 
 
 class KeptDelivery(ImmediateDelivery):
-    """An immediate delivery that keeps its connection and raises TrackingError where the other returns False."""
+    """An immediate delivery that keeps its connection and raises TrackingError where the other returns False.
+
+    It has no spool: what an interrupted call may not have committed, and the end of its run, go out before the next
+    event, at the latest as the tracker is closed or the process leaves.
+    """
 
     def __init__(self, link: StoreLink) -> None:
         self._writer: Writer | None = None
@@ -156,6 +166,14 @@ class KeptDelivery(ImmediateDelivery):
         super().__init__(link)
         around_forks(Step.THREADS, self._pause)
         renew_in_child(self._disown)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._owed: deque[tuple[Attempt, RunState]] = deque()
+        """What interrupted calls left."""
+
+    def _keep(self, attempt: Attempt, state: RunState) -> None:
+        self._owed.append((attempt, state))
 
     def _write(self, attempt: Attempt) -> Receipt:
         held: list[bool] = []
@@ -192,7 +210,20 @@ class KeptDelivery(ImmediateDelivery):
             self._writer = writer
             # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
+        while self._owed:
+            self._write_owed(self._writer, *self._owed[0])
+            # Not before: sent twice it is stored and counted once.
+            self._owed.popleft()
         return self._exchange(self._writer, attempt)
+
+    def _write_owed(self, writer: Writer, attempt: Attempt, state: RunState) -> None:
+        try:
+            receipt = self._exchange(writer, attempt)
+        except (RowRejected, RowBlocked):
+            self._drop(attempt, state)
+        else:
+            self._link.receipts.apply(attempt.batch(), receipt)
+            self._count(attempt, state, receipt)
 
     def _not_taken(self, attempt: Attempt, state: RunState, error: BaseException | None) -> Receipt | None:
         self._drop(attempt, state)
@@ -205,9 +236,15 @@ class KeptDelivery(ImmediateDelivery):
             close()
 
     def leave(self, until: float) -> None:
-        """Close the connection; the next operation opens another."""
-        super().leave(until)
-        self._let_go_within(max(until - time.monotonic(), 0))
+        """Send what is owed and close the connection; the next operation opens another."""
+        try:
+            super().leave(until)
+            for _, state in list(self._owed)[-1:]:
+                # What is owed goes before whatever is sent: here this writer's figures, which may be sent again.
+                batch = partial(self._batch, state, ledger=(state.ledger(),))
+                deadlines.bounded(max(until - time.monotonic(), 0), partial(self._deliver, batch, state))
+        finally:
+            self._let_go_within(max(until - time.monotonic(), 0))
 
     def _pause(self) -> None:
         """Close the connection before a fork, unless it is in use."""

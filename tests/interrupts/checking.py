@@ -85,8 +85,7 @@ def _faults_in_store(dsn: str, figures: dict[str, Any]) -> list[str]:
     return faults
 
 
-_NOT_ENDED = "SELECT run_id, job, notes FROM tracking.runs WHERE status = 'running' AND job <> 'old'"
-"""The old tracker has no spool: its interrupted runs are ended as the process leaves, hundreds not within its time."""
+_NOT_ENDED = "SELECT run_id, job, notes FROM tracking.runs WHERE status = 'running'"
 
 _OTHER_ITEMS = (
     "SELECT run_id, items FROM tracking.runs WHERE items <>"

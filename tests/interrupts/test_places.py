@@ -20,6 +20,7 @@ from tracking_core.delivery import event_queue as module
 from tracking_core.delivery.event_queue import EventQueue
 from tracking_core.errors import StoreUnavailable
 from tracking_core.failures import message_of
+from tracking_core.legacy import StatefulETLTracker
 from tracking_core.process.interrupts import is_stop, mark_recorded
 from tracking_core.run_context import PhaseContext
 from tracking_core.store import open_store
@@ -91,6 +92,24 @@ def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
             break
     tracker.close()
     assert peek(sqlite_store_dsn, "SELECT run_id FROM tracking.runs WHERE status <> 'completed'") == []
+
+
+def test_interrupted_runs_of_the_old_tracker_have_ended_when_it_is_closed(store_dsn: str) -> None:
+    tracker = StatefulETLTracker(store_dsn)
+
+    def run() -> None:
+        tracker.start_run("interrupted")
+        tracker.log_source_count("contacts", 1)
+        tracker.end_run(success=True)
+
+    for step in count(1, 61):
+        outcome = at_step(run, step, Killed)
+        if not outcome.raised:
+            break
+    tracker.end_run(success=False)
+    tracker.close()
+    assert peek(store_dsn, "SELECT run_id FROM tracking.runs WHERE status = 'running'") == []
+    assert step > 500
 
 
 @pytest.mark.parametrize("verb", ["send", "leave"])
