@@ -60,3 +60,44 @@ run_id, endpoint, max_ms, {{counters}}, histogram
 -- Of a column of phases that the later of two changes decides.
 CASE WHEN excluded.changed_at >= old.changed_at
     THEN coalesce(excluded.@, old.@) ELSE coalesce(old.@, excluded.@) END
+
+-- name: claim_batch
+INSERT INTO tracking.batches (writer_id, batch_seq, at) VALUES (:writer_id, :batch_seq, {{clock}})
+ON CONFLICT DO NOTHING
+
+-- name: run_of_batch
+wanted.value AS run_id,
+(SELECT job FROM tracking.runs WHERE run_id = wanted.value {{for_key_share}}) AS job,
+EXISTS (SELECT 1 FROM tracking.removed_runs WHERE run_id = wanted.value) AS removed,
+(SELECT {{off_jobs}} FROM tracking.switches WHERE NOT enabled) AS off,
+{{clock}} AS at,
+{{backend}} AS backend_pid
+
+-- name: save_ledger
+INSERT INTO tracking.writers AS old ({{ledger_columns}}, overhead)
+SELECT run_id, writer_id, emitted, stored, {{greatest}}(0, {{least}}(dropped, emitted - stored)), {{json_of(overhead)}}
+FROM {{new_ledger}}
+WHERE true
+ORDER BY run_id
+ON CONFLICT (run_id, writer_id) DO UPDATE SET
+    emitted = {{greatest}}(old.emitted, excluded.emitted),
+    stored = old.stored + excluded.stored,
+    dropped = {{greatest}}(0, {{least}}(
+        {{greatest}}(old.dropped, excluded.dropped),
+        {{greatest}}(old.emitted, excluded.emitted) - old.stored - excluded.stored)),
+    emitted_before = old.emitted,
+    dropped_before = old.dropped,
+    overhead = {{merged(overhead)}}
+
+-- name: run_additions
+-- What was emitted and dropped is what the batch's ledger has just added, where it has an entry for the run: only under
+-- that row's lock is it certain what was counted before.
+requests = runs.requests + new.requests,
+items = runs.items + new.items,
+failed_requests = failed_requests + new.failed,
+throttled_requests = throttled_requests + new.throttled,
+errors = runs.errors + new.errors,
+emitted = runs.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
+dropped = runs.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
+progress_at = {{greatest}}(
+    coalesce(runs.progress_at, new.progress_at), coalesce(new.progress_at, runs.progress_at))

@@ -5,8 +5,7 @@
 
 -- name: claim_batch
 -- The key of a batch; nothing is inserted when it was taken before.
-INSERT INTO tracking.batches (writer_id, batch_seq, at) VALUES (:writer_id, :batch_seq, {{clock}})
-ON CONFLICT DO NOTHING;
+{{claim_batch}};
 
 -- name: forget_batches
 -- Keys of batches that no spool can hold any more, a few at a time; those that another writer forgets are skipped.
@@ -32,13 +31,7 @@ ON CONFLICT DO NOTHING;
 -- ('' for all); and, in PostgreSQL, which process answers. Subqueries are planned in half the time of joins. The runs are
 -- locked against removal, but not against each other's changes; one that is removed while this waits is neither here nor
 -- removed.
-SELECT
-    wanted.value AS run_id,
-    (SELECT job FROM tracking.runs WHERE run_id = wanted.value {{for_key_share}}) AS job,
-    EXISTS (SELECT 1 FROM tracking.removed_runs WHERE run_id = wanted.value) AS removed,
-    (SELECT {{off_jobs}} FROM tracking.switches WHERE NOT enabled) AS off,
-    {{clock}} AS at,
-    {{backend}} AS backend_pid
+SELECT {{run_of_batch}}
 FROM {{wanted(run_ids)}};
 
 -- name: cutoff
@@ -103,34 +96,12 @@ ON CONFLICT DO NOTHING {{returning(seq)}};
 -- name: save_ledger
 -- How far a writer has come with a run. No more is dropped than is missing, so that a writer may report everything as
 -- dropped of which it cannot tell whether it arrived.
-INSERT INTO tracking.writers AS old ({{ledger_columns}}, overhead)
-SELECT run_id, writer_id, emitted, stored, {{greatest}}(0, {{least}}(dropped, emitted - stored)), {{json_of(overhead)}}
-FROM {{new_ledger}}
-WHERE true
-ORDER BY run_id
-ON CONFLICT (run_id, writer_id) DO UPDATE SET
-    emitted = {{greatest}}(old.emitted, excluded.emitted),
-    stored = old.stored + excluded.stored,
-    dropped = {{greatest}}(0, {{least}}(
-        {{greatest}}(old.dropped, excluded.dropped),
-        {{greatest}}(old.emitted, excluded.emitted) - old.stored - excluded.stored)),
-    emitted_before = old.emitted,
-    dropped_before = old.dropped,
-    overhead = {{merged(overhead)}};
+{{save_ledger}};
 
 -- name: add_to_runs
--- What a batch adds to its runs' own counters. What was emitted and dropped is what the batch's ledger has just added,
--- where it has an entry for the run: only under that row's lock is it certain what was counted before.
+-- What a batch adds to its runs' own counters.
 UPDATE tracking.runs SET
-    requests = runs.requests + new.requests,
-    items = runs.items + new.items,
-    failed_requests = failed_requests + new.failed,
-    throttled_requests = throttled_requests + new.throttled,
-    errors = runs.errors + new.errors,
-    emitted = runs.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
-    dropped = runs.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
-    progress_at = {{greatest}}(
-        coalesce(runs.progress_at, new.progress_at), coalesce(new.progress_at, runs.progress_at))
+    {{run_additions}}
 FROM {{new_additions}}
 LEFT JOIN tracking.writers AS writer
   ON new.in_ledger AND writer.run_id = new.run_id AND writer.writer_id = new.writer_id

@@ -45,6 +45,7 @@ COUNTED = (
     "status_other",
 )
 
+LEDGER = ("run_id", "writer_id", "emitted", "stored", "dropped", "overhead")
 
 Moment: TypeAlias = Callable[[int], Any]
 """Turns microseconds since 1970-01-01Z into a dialect's parameter."""
@@ -270,13 +271,18 @@ def ledger_of(batch: Batch, rows: Sequence[RequestRow], stored_errors: Sequence[
 
 
 def additions_to_runs(
-    batch: Batch, by_run: Mapping[int, Tally], stored_errors: Sequence[RaisedError], moment: Moment
+    batch: Batch,
+    by_run: Mapping[int, Tally],
+    stored_errors: Sequence[RaisedError],
+    ends: Sequence[RunEnd],
+    moment: Moment,
 ) -> list[dict[str, Any]]:
     """Return what a batch adds to each run's own counters, in key order.
 
     What was emitted and dropped the store takes from its ledger, where the batch has an entry for the run
     (`in_ledger`): how far the writer came since its last entry, lost events between included. Single operations may
     overtake each other and the end of their run; only the ledger's row, once it is locked, shows what has been counted.
+    Runs that end are among several, so that all are locked in their order.
     """
     latest = _last_moments(batch)
     in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}
@@ -284,7 +290,9 @@ def additions_to_runs(
     for error in stored_errors:
         errors[error.run_id] = errors.get(error.run_id, 0) + error.many
     additions = []
-    for run_id in sorted(by_run.keys() | latest.keys() | in_ledger):
+    changed = by_run.keys() | latest.keys() | in_ledger
+    ending = {end.run_id for end in ends}
+    for run_id in sorted(changed | ending if len(changed | ending) > 1 else changed):
         cell = by_run.get(run_id) or Tally()
         additions.append(
             {

@@ -36,6 +36,12 @@ class EventWriter(ABC):
         """Add rows to the summaries: `endpoint`, `series`, and `all` runs together, in this order."""
 
     @abstractmethod
+    def _save_ledger_and_runs(
+        self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Save the ledger of a batch, and add to its runs' own counters, locking the runs in order."""
+
+    @abstractmethod
     def _inserted(self, cursor: Any) -> bool:
         """Return whether an INSERT that passes over what is here inserted its row."""
 
@@ -78,14 +84,10 @@ class EventWriter(ABC):
             self._widen_when_due(known.store_us // 1_000_000)
         stored_errors = self._insert_errors(batch)
         self._save_phases(batch)
-        self._run_many("save_ledger", parameters.ledger_of(batch, rows, stored_errors))
-        additions = parameters.additions_to_runs(batch, sums.runs, stored_errors, self._moment)
         ends = sorted((end for end in batch.ends if end.run_id in known.here), key=lambda end: end.run_id)
-        changed = {addition["run_id"] for addition in additions} | {end.run_id for end in ends}
-        if len(changed) > 1:
-            # A single one is locked by the first statement that changes it.
-            self._lock("lock_changed_runs", sorted(changed))
-        self._run_many("add_to_runs", additions)
+        additions = parameters.additions_to_runs(batch, sums.runs, stored_errors, ends, self._moment)
+        if additions:
+            self._save_ledger_and_runs(parameters.ledger_of(batch, rows, stored_errors), additions)
         cursors = {}
         for end in ends:
             columns = parameters.columns_of(end, self._moment)

@@ -9,9 +9,30 @@ SELECT FROM tracking.runs WHERE run_id {{in_ids(run_ids)}} ORDER BY run_id FOR K
 SELECT pg_advisory_xact_lock(run_id)
 FROM (SELECT run_id FROM unnest(%(run_ids)s::bigint[]) AS changed (run_id) ORDER BY run_id) AS changed;
 
--- name: lock_changed_runs
--- PostgreSQL only: lock the runs that a batch changes at its end.
-SELECT FROM tracking.runs WHERE run_id {{in_ids(run_ids)}} ORDER BY run_id FOR NO KEY UPDATE;
+-- name: claim_batch_and_runs
+-- PostgreSQL only: claim_batch, and then runs_of_batch: one statement costs half of what two do. `claimed` is 0 for a
+-- batch that was taken before.
+WITH claimed AS ({{claim_batch}} RETURNING batch_seq)
+SELECT {{run_of_batch}}, (SELECT count(*) FROM claimed) AS claimed
+FROM {{wanted(run_ids)}}
+WHERE (SELECT count(*) FROM claimed) >= 0;
+
+-- name: save_ledger_and_runs
+-- PostgreSQL only: save_ledger, then lock the runs that the batch changes, in order, and then add_to_runs.
+WITH writer AS (
+    {{save_ledger}}
+    RETURNING run_id, emitted, emitted_before, dropped, dropped_before
+), locked AS MATERIALIZED (
+    SELECT run_id FROM tracking.runs
+    WHERE run_id {{in_ids(run_id)}} AND (SELECT count(*) FROM writer) >= 0
+    ORDER BY run_id FOR NO KEY UPDATE
+)
+UPDATE tracking.runs SET
+    {{run_additions}}
+FROM locked
+JOIN {{new_additions}} ON new.run_id = locked.run_id
+LEFT JOIN writer ON writer.run_id = new.run_id
+WHERE runs.run_id = locked.run_id;
 
 -- name: copy_requests
 -- PostgreSQL only: the rows of a larger batch.

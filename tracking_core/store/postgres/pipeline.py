@@ -1,6 +1,6 @@
 """Statements and how they are sent: several in one exchange, prepared, and queries ahead of their call.
 
-The seam is `Pipeline._exit_gen`, which is private to psycopg: a test reads what goes over the wire.
+The seam is `Pipeline._exit_gen` and `_communicate_gen`, private to psycopg: a test reads what goes over the wire.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tracking_core.store.postgres.deadline import DeadlineConnection
 
 
 class OneSyncPipeline(psycopg.Pipeline):
-    """A pipeline whose last message is its Sync.
+    """A pipeline that is sent as a whole, and whose last message is its Sync.
 
     psycopg's own sends a Flush behind it, in a packet of its own. Where the answer to the Sync overtakes that packet,
     pgbouncer has put the server's connection back into its pool, takes one again for the Flush, and keeps it for this
@@ -49,6 +49,17 @@ class OneSyncPipeline(psycopg.Pipeline):
             if interrupted:
                 self.pgconn.finish()
             self._exit(error)
+
+    def _communicate_gen(self) -> Generator[Any, Any, None]:
+        # All is sent at once, with the Sync: a packet for each statement costs both sides a wake-up.
+        if self.result_queue and self.result_queue[-1] is None:
+            yield from super()._communicate_gen()
+
+    def _fetch_gen(self, *, flush: bool) -> Generator[Any, Any, None]:
+        if flush:
+            # A result is asked for before the end.
+            yield from super()._communicate_gen()
+        yield from super()._fetch_gen(flush=flush)
 
     def _exit_gen(self) -> Generator[Any, Any, None]:
         self._enqueue_sync()

@@ -37,6 +37,9 @@ PREPARE_FROM = 3
 """From this batch of a connection on, its statements are prepared, unless its session is shared by a pooler."""
 
 WIDEN_AT_MOST = 400
+BACKEND_PID, CLAIMED = 5, 6
+"""Places in the rows of claim_batch_and_runs."""
+
 BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the role's default is: a stricter one makes writers fail where they meet."""
 
@@ -147,6 +150,15 @@ class PostgresWriter(PostgresConnection, EventWriter):
             {f"{part}_{name}": column for part in rows for name, column in as_arrays(rows[part]).items()},
         )
 
+    def _save_ledger_and_runs(
+        self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        of_ledger = as_arrays(ledger) if ledger else dict.fromkeys(parameters.LEDGER, "{}")
+        self._run(
+            "save_ledger_and_runs",
+            {f"ledger_{name}": column for name, column in of_ledger.items()} | as_arrays(additions),
+        )
+
     def _inserted(self, cursor: RawCursor[Any]) -> bool:
         return cursor.fetchone() is not None
 
@@ -175,7 +187,10 @@ class PostgresWriter(PostgresConnection, EventWriter):
         if batch.starts:
             self._lock("lock_runs", run_ids)
             self._carry_runs([self._spelled(start) for start in batch.starts], batch)
-        return self._run("runs_of_batch", {"run_ids": run_ids})
+        if batch.batch_seq is None:
+            return self._run("runs_of_batch", {"run_ids": run_ids})
+        key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq}
+        return self._run("claim_batch_and_runs", {"run_ids": run_ids, **key})
 
     def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch, *, again: bool = False) -> parameters.Known:
         off, at = (rows[0][3] or (), _microseconds(rows[0][4])) if rows else ((), 0)
@@ -189,17 +204,15 @@ class PostgresWriter(PostgresConnection, EventWriter):
         return known
 
     def _write(self, batch: Batch, *, copy: bool = False, meanwhile: Callable[[], object] | None = None) -> Receipt:
-        raw, claimed = self.raw, None
+        raw = self.raw
         try:
             with quiet_pipeline(raw):
                 raw.execute(BEGIN)
-                if batch.batch_seq is not None:
-                    claimed = self._run("claim_batch", {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq})
                 found = self._runs_of(batch)
             rows = found.fetchall()
             known = self._judge(rows, batch)
             _prepare_where_nobody_stands_between(raw, rows)
-            if claimed is not None and not claimed.rowcount:
+            if batch.batch_seq is not None and rows and not rows[0][CLAIMED]:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
             self._spoke_in_turns = True
@@ -295,7 +308,7 @@ def _prepare_where_nobody_stands_between(raw: DeadlineConnection, rows: Sequence
     To parse and plan a batch's statements costs more than to do them. A pooler announces a process number of its own
     making; in its sessions, which are anybody's, nothing is ever prepared.
     """
-    direct = any(row[-1] == raw.pgconn.backend_pid for row in rows)
+    direct = any(row[BACKEND_PID] == raw.pgconn.backend_pid for row in rows)
     raw.prepare_threshold = PREPARE_FROM if direct else None
 
 

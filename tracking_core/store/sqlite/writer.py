@@ -115,6 +115,12 @@ class SqliteWriter(SqliteConnection, EventWriter):
         self._run_many("add_series", rows["series"])
         self._run_many("add_throughput", rows["all"])
 
+    def _save_ledger_and_runs(
+        self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._run_many("save_ledger", ledger)
+        self._run_many("add_to_runs", additions)
+
     def _inserted(self, cursor: sqlite3.Cursor) -> bool:
         return bool(cursor.rowcount)
 
