@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 
-from tracking_core.delivery.base import Delivery, NoSpool
+from tracking_core.delivery import Delivery
 from tracking_core.delivery.immediate import Attempt, ImmediateDelivery
 from tracking_core.delivery.run_registry import RunState
+from tracking_core.delivery.spool import DiskSpool
 from tracking_core.delivery.store_link import Breaker, StoreLink
 from tracking_core.errors import RowBlocked, RowRejected, StoreError, StoreUnavailable, TrackingError
 from tracking_core.events import Receipt, RunStatus
@@ -130,7 +131,7 @@ class _LoudTracker(SimpleETLTracker):
                 self._store,
                 deadline=self._settings.deadline,
                 switch=self._switch,
-                make_spool=NoSpool,
+                make_spool=lambda: DiskSpool("", ()),
                 health=self._health,
                 breaker=_AlwaysTry(),
             )

@@ -7,7 +7,7 @@ checked, counted and handed to a driver in C, and no object is made of any of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import itemgetter
@@ -127,8 +127,6 @@ SERIES_FINE_AGE_S = 900
 """A run's series has cells of 10 s in its first 15 minutes, of 60 s afterwards."""
 
 _FINE_US = SERIES_FINE_S * 1_000_000
-_WORTH_COLUMNS = 8
-"""From so many requests on, adding up by columns is cheaper than one by one."""
 
 
 @dataclass(slots=True)
@@ -147,30 +145,6 @@ class Tally:
     status_5xx: int = 0
     status_other: int = 0
     histogram: dict[int, int] = field(default_factory=dict)
-
-    def add_request(self, row: RequestRow) -> None:
-        """Count one request."""
-        self.requests += 1
-        if row.throttled:
-            self.throttled += 1
-        elif row.failed:
-            self.failed += 1
-        self.items += row.items
-        self.duration_ms += row.duration_ms
-        self.max_ms = max(self.max_ms, row.duration_ms)
-        status_class = (row.status or 0) // 100
-        if status_class == 2:
-            self.status_2xx += 1
-        elif status_class == 4:
-            self.status_4xx += 1
-        elif status_class == 5:
-            self.status_5xx += 1
-        elif status_class == 3:
-            self.status_3xx += 1
-        else:
-            self.status_other += 1
-        bucket = histogram.bucket_of(row.duration_ms)
-        self.histogram[bucket] = self.histogram.get(bucket, 0) + 1
 
     def add(self, other: Tally) -> None:
         """Count all that another tally has counted."""
@@ -233,13 +207,20 @@ def series_slot(run_id: int, bucket: int) -> tuple[int, int]:
     return bucket - bucket % SERIES_COARSE_S, SERIES_COARSE_S
 
 
+def add_cells(
+    into: dict[CellKey, Tally],
+    more: Mapping[CellKey, Tally],
+    changed: Callable[[CellKey], CellKey] = lambda key: key,
+) -> dict[CellKey, Tally]:
+    """Add cells to others, which are returned, each under its key or a `changed` one."""
+    for key, cell in more.items():
+        into.setdefault(changed(key), Tally()).add(cell)
+    return into
+
+
 def tally(rows: Sequence[RequestRow]) -> dict[CellKey, Tally]:
-    """Return requests added up into their cells; many of them column by column, in a third of the time."""
+    """Return requests added up into their cells, column by column."""
     cells: dict[CellKey, Tally] = {}
-    if len(rows) < _WORTH_COLUMNS:
-        for row in rows:
-            cells.setdefault(cell_of(row.run_id, row.endpoint, row.at_us), Tally()).add_request(row)
-        return cells
     for block in RequestColumns.of(rows).blocks:
         for key, columns in _cells_of(block):
             cell = _tally_of(columns)
@@ -264,7 +245,7 @@ def _cells_of(block: Columns) -> Iterable[tuple[CellKey, Columns]]:
 
 
 def _grouped(keys: Sequence[Any], columns: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, Columns]]:
-    places: dict[Any, list[int]] = {key: [] for key in set(keys)}
+    places: dict[Any, list[int]] = {key: [] for key in dict.fromkeys(keys)}
     if len(places) == 1:
         return [(keys[0], tuple(columns))]
     for place, key in enumerate(keys):

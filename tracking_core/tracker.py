@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from tracking_core import config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
 from tracking_core.dataclass import asdict
-from tracking_core.delivery.base import Delivery, Spool
+from tracking_core.delivery import Delivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
 from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RunStatus
@@ -34,6 +34,7 @@ from tracking_core.switch import TrackingSwitch
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tracking_core.delivery.spool import DiskSpool
     from tracking_core.events import RunStart
     from tracking_core.records import DeliveryReport, Run, RunMetrics
     from tracking_core.run_context import ETLRunContext
@@ -135,7 +136,7 @@ class SimpleETLTracker:
 
         return BufferedDelivery(link, overload=self._settings.overload)
 
-    def _make_spool(self) -> Spool:
+    def _make_spool(self) -> DiskSpool:
         load("tracking_core.delivery.spool")
         from tracking_core.delivery.spool import DiskSpool
 
@@ -342,7 +343,7 @@ class SimpleETLTracker:
         known = self.arguments.run_id(run_id)
         name = self.arguments.name("entity", entity)
         items = self.arguments.count("count", count)
-        return known is not None and self._delivery.source_count(RawCount(known, time_ns() // 1000, name, items))
+        return known is not None and self._delivery.event(RawCount(known, time_ns() // 1000, name, items))
 
     def log_phase(
         self,
@@ -378,7 +379,7 @@ class SimpleETLTracker:
             read.optional_number("memory_limit_mb", memory_limit_mb),
             monotonic(),
         )
-        return known is not None and self._delivery.phase(raw)
+        return known is not None and self._delivery.event(raw)
 
     def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
         """Record an exception, with its own traceback, causes and notes, or a plain message; True when recorded.
@@ -395,7 +396,7 @@ class SimpleETLTracker:
         from tracking_core.failures import Failure
 
         failure = Failure.from_error(caught, plain="message")
-        recorded = self._delivery.error(RawError(known, time_ns() // 1000, name, failure))
+        recorded = self._delivery.event(RawError(known, time_ns() // 1000, name, failure))
         if recorded:
             mark_recorded(caught, known)
         return recorded

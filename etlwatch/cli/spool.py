@@ -18,7 +18,7 @@ from etlwatch.cli.terminal import report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, number_of, span
 from tracking_core.config import spool_directories
-from tracking_core.delivery.base import Replay
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.spool import DiskSpool, replay_file, store_meant
 from tracking_core.delivery.spool_file import SpoolFile, set_aside_in, waiting
 from tracking_core.delivery.spool_place import store_key

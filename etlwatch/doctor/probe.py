@@ -18,10 +18,10 @@ from etlwatch.doctor.target import Result, Target, brief, failed, ok, warning
 from etlwatch.text.numbers import number_of
 from tracking_core import identity
 from tracking_core.dataclass import dataclass, field
-from tracking_core.delivery.base import NoSpool
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.delivery.spool import DiskSpool
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import Batch, RawCount, RawEnd, RawError, RawPhase, RawRequest, RunStart
 from tracking_core.failures import Failure
@@ -153,7 +153,7 @@ def immediate(open_store: Callable[[], Store], deadline: float) -> tuple[Immedia
     errors = FirstError()
     switch = TrackingSwitch(environ={})
     return ImmediateDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=NoSpool, health=errors)
+        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors)
     ), errors
 
 
@@ -162,7 +162,7 @@ def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[Buffered
     errors = FirstError()
     switch = TrackingSwitch(environ={})
     return BufferedDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=NoSpool, health=errors)
+        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors)
     ), errors
 
 
@@ -240,12 +240,12 @@ def _record_rest(delivery: ImmediateDelivery | BufferedDelivery, probe: Probe) -
     """Record a phase, a source count, an error and the end of a probe."""
     run_id, now_us = probe.run_id, probe.day_s * 1_000_000
     taken = [
-        delivery.phase(RawPhase(run_id, now_us, "check", "completed", {"requests": 1}, {"requests": 1}, 1.0)),
-        delivery.source_count(RawCount(run_id, now_us, "requests", 1)),
+        delivery.event(RawPhase(run_id, now_us, "check", "completed", {"requests": 1}, {"requests": 1}, 1.0)),
+        delivery.event(RawCount(run_id, now_us, "requests", 1)),
     ]
     failure = Failure.from_error("an error that the doctor records and removes")
     # An error has its own sequence number in the ledger; the other counts are of requests alone.
-    taken.append(delivery.error(RawError(run_id, now_us, "check", failure)))
+    taken.append(delivery.event(RawError(run_id, now_us, "check", failure)))
     taken.append(delivery.end(RawEnd(run_id, time.time_ns() // 1000, "completed", None, "job")))
     return all(taken)
 

@@ -4,17 +4,19 @@ import math
 from collections.abc import Callable
 
 from tracking_core.delivery import spool_codec
-from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import events_in, events_of
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.rows import PendingBatch
+from tracking_core.delivery.spool import DiskSpool
 from tracking_core.errors import StoreUnavailable
 from tracking_core.events import Batch, Receipt
 
 
-class MemorySpool:
+class MemorySpool(DiskSpool):
     """A spool in memory that can be full."""
 
     def __init__(self) -> None:
+        super().__init__("", ())
         self.batches: list[Batch] = []
         self.blocked: list[Batch] = []
         self.aside: list[Batch] = []

@@ -13,8 +13,8 @@ from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
 from tracking_core.delivery import event_queue
-from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batch_sender import BatchSender
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
 from tracking_core.delivery.spool import DiskSpool
 from tracking_core.delivery.store_link import Breaker, StoreLink

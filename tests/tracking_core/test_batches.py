@@ -1,5 +1,7 @@
 """What is made of batches: taken apart without loss, joined without loss, made smaller with exact totals."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from tests.tracking_core.sample_batches import (
     source,
     start_of,
 )
+from tests.tracking_core.test_batch_sender import Bench
 from tracking_core.delivery.batches import (
     LEFT_OUT,
     OTHER_ENDPOINTS,
@@ -29,7 +32,6 @@ from tracking_core.delivery.batches import (
     parts_of,
     standing_for,
     with_short_errors,
-    without_detail,
     without_runs,
 )
 from tracking_core.events import Batch, LedgerEntry
@@ -72,7 +74,7 @@ MIXED = batch_of(
 
 def test_events_are_requests_with_detail_phases_counts_errors_and_ends() -> None:
     assert events_in(MIXED) == 7 + 1 + 1 + 2 + 1
-    assert events_in(without_detail(MIXED)[0]) == 5
+    assert events_in(dataclasses.replace(MIXED, requests=())) == 5
 
 
 def test_events_of_runs_are_those_of_no_other() -> None:
@@ -123,10 +125,11 @@ def test_without_a_run_its_end_stays() -> None:
 
 
 def test_leaving_out_detail_keeps_the_totals_and_says_what_was_lost() -> None:
-    smaller, lost = without_detail(MIXED)
+    bench = Bench()
+    smaller = bench.sender._unsent.builder.without_detail(MIXED)
     assert smaller.requests == ()
     assert smaller.cells == MIXED.cells
-    assert lost == {RUN: 7}
+    assert bench.link.report.dropped == 7
 
 
 def test_errors_are_shortened_but_never_left_out() -> None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tests.support.waiting import wait_until
-from tracking_core.delivery.base import Replay
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.health_log import HealthLog, LogThread
 from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.process import deadlines

@@ -12,7 +12,7 @@ from tests.support.clocks import ManualClock
 from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tracking_core import ETLRunContext, SimpleETLTracker
-from tracking_core.delivery.base import Replay
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.immediate import ImmediateDelivery
 from tracking_core.delivery.run_registry import RunRegistry
 from tracking_core.delivery.store_link import Breaker, StoreLink
@@ -428,9 +428,9 @@ def test_a_row_that_a_rule_stops_waits_apart(bench: Bench) -> None:
 def test_nothing_is_spooled_while_the_switch_was_last_seen_off(bench: Bench) -> None:
     bench.begin(5)
     bench.store.off = frozenset({"job"})
-    bench.delivery.source_count(RawCount(5, 0, "contacts", 3))
+    bench.delivery.event(RawCount(5, 0, "contacts", 3))
     bench.store.failing = {"writer"}
-    assert not bench.delivery.source_count(RawCount(5, 0, "contacts", 3))
+    assert not bench.delivery.event(RawCount(5, 0, "contacts", 3))
     assert bench.spool.batches == []
 
 
@@ -468,10 +468,10 @@ def test_the_duration_of_a_foreign_run_is_left_to_the_store(bench: Bench) -> Non
 def test_a_phase_s_later_word_wins_although_the_clock_stepped_back(bench: Bench) -> None:
     bench.begin(5)
     now = bench.clock.us
-    bench.delivery.phase(RawPhase(5, now, "extract", "running", {"a": 10}, {}, 10.0))
-    bench.delivery.phase(RawPhase(5, now - HOUR_US, "extract", "running", {}, {"a": 4}, 30.0))
-    bench.delivery.phase(RawPhase(5, now - HOUR_US, "load", "pending", {}, {}, None))
-    bench.delivery.phase(RawPhase(5, now - HOUR_US, "extract", "completed", {}, {"a": 10}, 20.0))
+    bench.delivery.event(RawPhase(5, now, "extract", "running", {"a": 10}, {}, 10.0))
+    bench.delivery.event(RawPhase(5, now - HOUR_US, "extract", "running", {}, {"a": 4}, 30.0))
+    bench.delivery.event(RawPhase(5, now - HOUR_US, "load", "pending", {}, {}, None))
+    bench.delivery.event(RawPhase(5, now - HOUR_US, "extract", "completed", {}, {"a": 10}, 20.0))
     first, second, other, last = bench.store.events("phases")
     assert first.at_us < second.at_us < other.at_us < last.at_us
     assert (first.position, other.position, last.position) == (1, 2, 1)
@@ -486,13 +486,13 @@ def test_a_phase_s_later_word_wins_although_the_clock_stepped_back(bench: Bench)
 def test_a_phase_run_again_starts_again(bench: Bench) -> None:
     bench.begin(5)
     for at_us, status in ((10, "running"), (20, "completed"), (30, "running")):
-        bench.delivery.phase(RawPhase(5, at_us, "extract", status, {}, {}, None))
+        bench.delivery.event(RawPhase(5, at_us, "extract", status, {}, {}, None))
     assert [change.started_us for change in bench.store.events("phases")] == [10, 10, 30]
 
 
 def test_positions_in_a_foreign_run_are_the_store_s_to_give(bench: Bench) -> None:
     bench.store.known.add(9)
-    bench.delivery.phase(RawPhase(9, 0, "load", "running", {}, {}, None))
+    bench.delivery.event(RawPhase(9, 0, "load", "running", {}, {}, None))
     assert bench.store.events("phases")[0].position is None
 
 

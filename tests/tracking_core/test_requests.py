@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.tracking_core import sample_batches
 from tracking_core.delivery.rows import plain_columns, request_row
 from tracking_core.events import RawRequest
+from tracking_core.histogram import bucket_of
 from tracking_core.requests import RequestColumns, RequestRow, Tally, cell_of, tally
 
 RUN = sample_batches.RUN
@@ -84,7 +85,19 @@ def test_one_request_with_an_odd_value_is_not_plain(position: int, value: object
 def added_one_by_one(rows: list[RequestRow]) -> dict[object, Tally]:
     cells: dict[object, Tally] = {}
     for row in rows:
-        cells.setdefault(cell_of(row.run_id, row.endpoint, row.at_us), Tally()).add_request(row)
+        status = f"status_{(row.status or 0) // 100}xx"
+        one = Tally(
+            requests=1,
+            failed=row.failed,
+            throttled=row.throttled,
+            items=row.items,
+            duration_ms=row.duration_ms,
+            max_ms=row.duration_ms,
+            histogram={bucket_of(row.duration_ms): 1},
+        )
+        name = status if hasattr(one, status) else "status_other"
+        setattr(one, name, 1)
+        cells.setdefault(cell_of(row.run_id, row.endpoint, row.at_us), Tally()).add(one)
     return cells
 
 

@@ -13,17 +13,9 @@ from operator import itemgetter
 from typing import Any
 
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.delivery.batches import is_empty, rows_by_run, standing_for, without_detail
+from tracking_core.delivery.batches import is_empty, standing_for
 from tracking_core.delivery.event_queue import Aggregate, Event, EventQueue
-from tracking_core.delivery.rows import (
-    Numbered,
-    PendingBatch,
-    build,
-    counted_source,
-    phase_change,
-    raised_error,
-    run_end,
-)
+from tracking_core.delivery.rows import Numbered, PendingBatch, build, event_rows, raised_error, run_end
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import StoreLink
 from tracking_core.events import (
@@ -32,17 +24,15 @@ from tracking_core.events import (
     LedgerEntry,
     PhaseChange,
     RaisedError,
-    RawCount,
     RawEnd,
     RawError,
-    RawPhase,
     RawRequest,
     RunEnd,
     RunStart,
 )
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
-from tracking_core.requests import CellKey, Tally
+from tracking_core.requests import CellKey, RequestColumns, Tally, add_cells
 
 EVENTS_AT_A_TIME = 200
 
@@ -65,15 +55,6 @@ class _Draft:
         """Take back the sequence numbers that were drawn, since what has them is put back."""
         for run_id, state in self.states.items():
             state.seq, state.dropped, state.reported_dropped = self.before[run_id]
-
-    def add(self, cells: Mapping[CellKey, Tally]) -> None:
-        """Count what these cells count."""
-        for key, cell in cells.items():
-            mine = self.cells.get(key)
-            if mine is None:
-                self.cells[key] = cell
-            else:
-                mine.add(cell)
 
 
 class BatchBuilder:
@@ -150,7 +131,9 @@ class BatchBuilder:
 
         batch = build(pending, go_on=turn, adjusted=self._health.adjusted)
         if batch is not None and len(batch.requests) < len(pending):
-            self._lost(pending, batch)
+            by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in pending.requests})
+            by_run.subtract(RequestColumns.of(batch.requests).by_run())
+            self.lost(by_run)
         return batch
 
     def closing(self, run_ids: Collection[int]) -> list[Batch]:
@@ -184,15 +167,9 @@ class BatchBuilder:
 
     def without_detail(self, batch: Batch) -> Batch:
         """Return a batch without the detail of its requests, which its ledger counts as dropped; totals stay exact."""
-        smaller, lost = without_detail(batch)
-        dropped = self.lost(lost)
-        ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in smaller.ledger)
-        return replace(smaller, ledger=ledger)
-
-    def _lost(self, pending: PendingBatch, batch: Batch) -> None:
-        by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in pending.requests})
-        by_run.subtract(rows_by_run(batch.requests))
-        self.lost(by_run)
+        dropped = self.lost(RequestColumns.of(batch.requests).by_run())
+        ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in batch.ledger)
+        return replace(batch, requests=(), ledger=ledger)
 
     def _enter(self, drafts: dict[int, _Draft], events: Iterable[object], enter: Callable[..., None]) -> None:
         with self._runs.lock:
@@ -226,7 +203,7 @@ class BatchBuilder:
             if not self._clock_offset.is_steady:
                 raws = [(raw[0], self._clock_offset.corrected(raw[1]), *raw[2:]) for raw in raws]
                 offset_us = 0
-            draft.requests.append(Numbered(run_id, state.draw_many(len(raws))[0], offset_us, raws))
+            draft.requests.append(Numbered(run_id, state.draw(len(raws)), offset_us, raws))
 
     def _enter_cell(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
         key, cell = entry
@@ -234,7 +211,7 @@ class BatchBuilder:
         self._counts.add(dropped=cell.requests)
         if not state.void:
             self._charge(state, cell.requests)
-            draft.add({key: cell})
+            add_cells(draft.cells, {key: cell})
             state.seq += cell.requests
             state.dropped += cell.requests
 
@@ -265,12 +242,10 @@ class BatchBuilder:
             self._counts.add(dropped=1)
         elif isinstance(event, RawEnd):
             draft.ends.append(run_end(event, state.duration_ms(self._clock.monotonic()), self._offset_at(event.at_us)))
-        elif isinstance(event, RawPhase):
-            draft.phases.append(phase_change(event, state, self._offset_at(event.at_us)))
-        elif isinstance(event, RawCount):
-            draft.source_counts.append(counted_source(event, state, self._offset_at(event.at_us)))
-        elif isinstance(event, RawError):
-            draft.errors.append(raised_error(event, state.draw(), self._offset_at(event.at_us)))
+        else:
+            seq = state.draw() if isinstance(event, RawError) else 0
+            for name, rows in event_rows(event, state, seq, self._offset_at(event.at_us)).items():
+                getattr(draft, name).extend(rows)
 
     def _charge(self, state: RunState, calls: int) -> None:
         state.calls += calls

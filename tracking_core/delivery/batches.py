@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.errors import RowBlocked, RowRejected
-from tracking_core.events import Batch, CountedSource, LedgerEntry, PhaseChange, RaisedError, Receipt
-from tracking_core.requests import CellKey, RequestRow, Tally, less, tally
+from tracking_core.events import Batch, LedgerEntry, PhaseChange, RaisedError, Receipt
+from tracking_core.requests import CellKey, Tally, add_cells, less, tally
 
 MOST_CELLS = 5_000
 """Distinct (run, endpoint, time) that requests without detail are kept by; beyond it endpoints and times are joined."""
@@ -22,7 +24,6 @@ OTHER_ENDPOINTS = "(other)"
 MOST_KINDS = 200
 """Distinct (run, phase, fingerprint) that errors without room are kept by; beyond it by their run alone."""
 
-COARSER_S = (60, 600, 3600, 86_400)
 SHORT_MESSAGE = 200
 LEFT_OUT = "[left out: neither the store nor the spool took anything]"
 _FOR_ALL = "\n[kept as one for "
@@ -124,7 +125,9 @@ def together(batches: Sequence[Batch]) -> Batch:
         source_counts=tuple(count for batch in batches for count in batch.source_counts),
         errors=tuple(error for batch in batches for error in batch.errors),
         ends=tuple(end for batch in batches for end in batch.ends),
-        ledger=_newest(tuple(entry for batch in batches for entry in batch.ledger), _ledger_key, _greater_ledger),
+        ledger=_newest(
+            tuple(entry for batch in batches for entry in batch.ledger), attrgetter("run_id"), _greater_ledger
+        ),
     )
 
 
@@ -136,11 +139,6 @@ def of_run(batch: Batch, run_id: int) -> Batch:
 
 
 # -- too much to keep --------------------------------------------------------------------------------------------------
-
-
-def without_detail(batch: Batch) -> tuple[Batch, dict[int, int]]:
-    """Return a batch whose requests are only added up, and how many lost their detail by run; totals stay exact."""
-    return replace(batch, requests=()), rows_by_run(batch.requests)
 
 
 def with_short_errors(batch: Batch) -> Batch:
@@ -165,21 +163,20 @@ def standing_for(error: RaisedError, many: int) -> RaisedError:
 
 def joined(first: Batch, second: Batch) -> Batch:
     """Return two batches of one writer, neither of which a store has seen, as one with the first one's key."""
-    cells = {key: _copy(cell) for key, cell in first.cells.items()}
-    for key, cell in second.cells.items():
-        cells.setdefault(key, Tally()).add(cell)
     starts = {start.run_id: start for start in (*first.starts, *second.starts)}
     return Batch(
         writer_id=first.writer_id,
         batch_seq=first.batch_seq,
         starts=tuple(starts.values()),
         requests=(*first.requests, *second.requests),
-        cells=fewer(cells),
-        phases=_newest(first.phases + second.phases, _phase_key, _later_phase),
-        source_counts=_newest(first.source_counts + second.source_counts, _count_key, _later_count),
+        cells=fewer(add_cells(add_cells({}, first.cells), second.cells)),
+        phases=_newest(first.phases + second.phases, attrgetter("run_id", "phase"), _later_phase),
+        source_counts=_newest(
+            first.source_counts + second.source_counts, attrgetter("run_id", "entity"), lambda _, after: after
+        ),
         errors=first.errors + second.errors,
         ends=first.ends + second.ends,
-        ledger=_newest(first.ledger + second.ledger, _ledger_key, _greater_ledger),
+        ledger=_newest(first.ledger + second.ledger, attrgetter("run_id"), _greater_ledger),
     )
 
 
@@ -189,44 +186,28 @@ def fewer(cells: Mapping[CellKey, Tally], most: int = MOST_CELLS) -> dict[CellKe
     What they count stays exact; what goes first is where and when it was.
     """
     found = dict(cells)
-    if len(found) > most:
-        found = _without_endpoints(found)
-    for seconds in COARSER_S:
+    for coarser in _COARSER:
         if len(found) > most:
-            found = _in_stretches(found, seconds)
+            found = add_cells({}, found, coarser)
     return found
 
 
-def _without_endpoints(cells: Mapping[CellKey, Tally]) -> dict[CellKey, Tally]:
-    found: dict[CellKey, Tally] = {}
-    for key, cell in cells.items():
-        found.setdefault(key._replace(endpoint=OTHER_ENDPOINTS), Tally()).add(cell)
-    return found
+def _in_stretch(seconds: int, key: CellKey) -> CellKey:
+    return key._replace(bucket=key.bucket - key.bucket % seconds)
 
 
-def _in_stretches(cells: Mapping[CellKey, Tally], seconds: int) -> dict[CellKey, Tally]:
-    found: dict[CellKey, Tally] = {}
-    for key, cell in cells.items():
-        found.setdefault(key._replace(bucket=key.bucket - key.bucket % seconds), Tally()).add(cell)
-    return found
+_COARSER: tuple[Callable[[CellKey], CellKey], ...] = (
+    lambda key: key._replace(endpoint=OTHER_ENDPOINTS),
+    *[partial(_in_stretch, seconds) for seconds in (60, 600, 3600, 86_400)],
+)
 
 
-def _copy(cell: Tally) -> Tally:
-    copied = Tally()
-    copied.add(cell)
-    return copied
-
-
-def _newest(events: tuple[E, ...], key: Callable[[E], object], later: Callable[[E, E], E]) -> tuple[E, ...]:
+def _newest(events: Iterable[E], key: Callable[[E], object], later: Callable[[E, E], E]) -> tuple[E, ...]:
     found: dict[object, E] = {}
     for event in events:
         before = found.get(key(event))
         found[key(event)] = event if before is None else later(before, event)
     return tuple(found.values())
-
-
-def _phase_key(change: PhaseChange) -> tuple[int, str]:
-    return change.run_id, change.phase
 
 
 def _later_phase(before: PhaseChange, after: PhaseChange) -> PhaseChange:
@@ -241,18 +222,6 @@ def _later_phase(before: PhaseChange, after: PhaseChange) -> PhaseChange:
     )
 
 
-def _count_key(count: CountedSource) -> tuple[int, str]:
-    return count.run_id, count.entity
-
-
-def _later_count(_before: CountedSource, after: CountedSource) -> CountedSource:
-    return after
-
-
-def _ledger_key(entry: LedgerEntry) -> int:
-    return entry.run_id
-
-
 def _greater_ledger(before: LedgerEntry, after: LedgerEntry) -> LedgerEntry:
     return replace(
         after,
@@ -260,14 +229,6 @@ def _greater_ledger(before: LedgerEntry, after: LedgerEntry) -> LedgerEntry:
         dropped=max(before.dropped, after.dropped),
         overhead={**before.overhead, **after.overhead},
     )
-
-
-def rows_by_run(rows: Iterable[RequestRow]) -> dict[int, int]:
-    """Return how many requests there are of each run."""
-    counted: dict[int, int] = {}
-    for row in rows:
-        counted[row.run_id] = counted.get(row.run_id, 0) + 1
-    return counted
 
 
 MOST_FAILURES = 40

@@ -45,7 +45,7 @@ THREAD_TIME_S = 0.1
 
 
 class BufferedDelivery:
-    """A Delivery that costs the job about a microsecond an event."""
+    """A delivery that costs the job about a microsecond an event."""
 
     def __init__(self, link: StoreLink, *, overload: str = "aggregate") -> None:
         self._link = link
@@ -99,16 +99,8 @@ class BufferedDelivery:
             self._note_worst(raw[0], took)
         return True
 
-    def phase(self, raw: RawPhase) -> bool:
-        """Accept a phase's state."""
-        return self._switch.refresh() and self._accept(raw)
-
-    def source_count(self, raw: RawCount) -> bool:
-        """Accept a source count."""
-        return self._switch.refresh() and self._accept(raw)
-
-    def error(self, raw: RawError) -> bool:
-        """Accept an error."""
+    def event(self, raw: RawPhase | RawCount | RawError) -> bool:
+        """Accept a phase's state, a source count or an error."""
         return self._switch.refresh() and self._accept(raw)
 
     def end(self, raw: RawEnd) -> bool:

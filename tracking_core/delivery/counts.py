@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from tracking_core.delivery.base import Replay
+from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.batches import events_of
 from tracking_core.delivery.health_log import HealthLog, stderr_report
 from tracking_core.delivery.run_registry import RunRegistry, RunState
@@ -22,6 +22,50 @@ from tracking_core.switch import TrackingSwitch
 
 if TYPE_CHECKING:
     from tracking_core.records import DeliveryReport
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of the spooled batches that were tried."""
+
+    sent: int = 0
+    """Events committed, or found to have been stored before."""
+
+    lost: int = 0
+    """Events of runs that the store refused."""
+
+    own_sent: int = 0
+    """Of those sent, the ones that this process had spooled itself."""
+
+    own_lost: int = 0
+    batches: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
+    """Runs whose events the store did not take, and why (see events.Receipt)."""
+
+    rejected: int = 0
+    """Parts of batches that nobody could read or whose values do not fit; they are kept aside in a `.rejected` file."""
+
+    blocked: int = 0
+    """Parts that a rule of the store stopped; they wait in a file of their own."""
+
+    expired: int = 0
+    """Files removed unread because they were older than 30 days."""
+
+    left: int = 0
+    """Files that still wait: of a living process, or because the store stopped answering, or for want of time."""
+
+    unfinished: bool = False
+    """Whether there was more to send than time."""
+
+    error: str = ""
+    """Why the replay ended early, '' when it did not."""
+
+    def add(self, other: Replay) -> None:
+        """Count what another replay has done, too, but for what this process had spooled itself."""
+        for name in ("sent", "lost", "batches", "rejected", "blocked", "expired", "left"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.refused.update(other.refused)
+        self.error = self.error or other.error
 
 
 class Once(Protocol):

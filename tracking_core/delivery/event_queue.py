@@ -24,7 +24,7 @@ from tracking_core.process import deadlines
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import ReentrantLock, Signal
-from tracking_core.requests import CellKey, Tally, cell_of
+from tracking_core.requests import CellKey, RequestRow, Tally, tally
 from tracking_core.sanitize import TEXT_BYTES, clean_key, clean_text
 
 Kind: TypeAlias = tuple[int, str | None, str]
@@ -47,32 +47,24 @@ class Aggregate:
         more = Aggregate()
         more.cells.update(self.cells)
         more.errors.update(self.errors)
-        own: set[CellKey] = set()
+        rows: list[RequestRow] = []
         for raw in raws:
             # One that nobody foresaw must not take the others along.
             with suppress_faults():
                 if isinstance(raw, RawError):
                     more._add_error(raw)
                 else:
-                    more._add_request(raw, offset_us, own)
+                    rows.append(request_row(raw, 0, offset_us))
+        for key, cell in tally(rows).items():
+            if key not in more.cells and len(more.cells) >= MOST_CELLS:
+                key = key._replace(endpoint=OTHER_ENDPOINTS)
+            if key in more.cells:
+                cell.add(more.cells[key])
+            more.cells[key] = cell
         if len(more.cells) > 2 * MOST_CELLS:
             # Nobody has taken any for long: each stretch of time has cells of its own.
             more.cells = fewer(more.cells, MOST_CELLS)
         return more
-
-    def _add_request(self, raw: RawRequest, offset_us: int, own: set[CellKey]) -> None:
-        """Count one request, in a copy of its cell unless that is our own."""
-        row = request_row(raw, 0, offset_us)
-        key = cell_of(row.run_id, row.endpoint, row.at_us)
-        if key not in self.cells and len(self.cells) >= MOST_CELLS:
-            key = key._replace(endpoint=OTHER_ENDPOINTS)
-        if key not in own:
-            own.add(key)
-            copy = Tally()
-            if key in self.cells:
-                copy.add(self.cells[key])
-            self.cells[key] = copy
-        self.cells[key].add_request(row)
 
     def _add_error(self, raw: RawError) -> None:
         kind: Kind = (raw.run_id, raw.phase, raw.failure.fingerprint)

@@ -24,7 +24,7 @@ from tracking_core.redaction import without_secrets
 if TYPE_CHECKING:
     import logging
 
-    from tracking_core.delivery.base import Replay
+    from tracking_core.delivery.counts import Replay
 
 LOGGER_NAME = "tracking_core"
 LONGEST = 1000

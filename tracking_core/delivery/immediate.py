@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking_core.dataclass import replace
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
-from tracking_core.delivery.rows import counted_source, phase_change, raised_error, request_row, run_end
+from tracking_core.delivery.rows import event_rows, request_row, run_end
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import FIRST_PAUSE_S, StoreLink
 from tracking_core.errors import RowBlocked, RowRejected
@@ -26,7 +26,7 @@ from tracking_core.process.exit import open_runs
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, suppress_faults
 from tracking_core.process.locks import defer, store_busy
-from tracking_core.requests import CellKey, Tally, tally
+from tracking_core.requests import CellKey, Tally, add_cells, tally
 from tracking_core.sanitize import ADJUSTED
 from tracking_core.store.base import Writer
 
@@ -60,7 +60,7 @@ class Attempt:
 
 
 class ImmediateDelivery:
-    """A Delivery that talks to the store within each call."""
+    """A delivery that talks to the store within each call."""
 
     def __init__(self, link: StoreLink) -> None:
         self._link = link
@@ -104,55 +104,24 @@ class ImmediateDelivery:
 
     def request(self, raw: RawRequest) -> bool:
         """Record one request; True when it is committed or spooled."""
-        if not self._switch.refresh():
-            return False
-        state, number = self._state(raw[0]), [0]
 
-        def batch() -> Batch:
+        def events(state: RunState, number: list[int]) -> dict[str, Any]:
             row = request_row(raw, self._numbered(state, number), self._offset_at(raw[1]))
             if row.error is not None and ADJUSTED in row.error:
                 self._link.health.adjusted(row.error.rpartition(ADJUSTED)[2])
-            return self._batch(state, requests=(row,), cells=tally((row,)))
+            return {"requests": (row,), "cells": tally((row,))}
 
-        return self._recorded(batch, state)
+        return self._record(raw[0], events)
 
-    def phase(self, raw: RawPhase) -> bool:
-        """Record a phase's state; True when it is committed or spooled."""
-        if not self._switch.refresh():
-            return False
-        state = self._state(raw.run_id)
+    def event(self, raw: RawPhase | RawCount | RawError) -> bool:
+        """Record a phase's state, a source count or an error; True when it is committed or spooled."""
 
-        def batch() -> Batch:
+        def events(state: RunState, number: list[int]) -> dict[str, Any]:
+            seq = self._numbered(state, number) if isinstance(raw, RawError) else 0
             with self._runs.lock:
-                change = phase_change(raw, state, self._offset_at(raw.at_us))
-            return self._batch(state, phases=(change,))
+                return event_rows(raw, state, seq, self._offset_at(raw.at_us))
 
-        return self._recorded(batch, state)
-
-    def source_count(self, raw: RawCount) -> bool:
-        """Record a source count; True when it is committed or spooled."""
-        if not self._switch.refresh():
-            return False
-        state = self._state(raw.run_id)
-
-        def batch() -> Batch:
-            with self._runs.lock:
-                counted = counted_source(raw, state, self._offset_at(raw.at_us))
-            return self._batch(state, source_counts=(counted,))
-
-        return self._recorded(batch, state)
-
-    def error(self, raw: RawError) -> bool:
-        """Record an error; True when it is committed or spooled."""
-        if not self._switch.refresh():
-            return False
-        state, number = self._state(raw.run_id), [0]
-
-        def batch() -> Batch:
-            error = raised_error(raw, self._numbered(state, number), self._offset_at(raw.at_us))
-            return self._batch(state, errors=(error,))
-
-        return self._recorded(batch, state)
+        return self._record(raw.run_id, events)
 
     def end(self, raw: RawEnd) -> bool:
         """End a run; True when that changed it, or will once the spool is replayed. Goes on while tracking is off."""
@@ -246,8 +215,12 @@ class ImmediateDelivery:
             starts = (state.start,) if state.start is not None and not state.confirmed else ()
         return Batch(writer_id=state.writer_id, batch_seq=None, starts=starts, **events)
 
-    def _recorded(self, make: Callable[[], Batch], state: RunState) -> bool:
-        receipt = self._deliver(make, state)
+    def _record(self, run_id: int, events: Callable[[RunState, list[int]], dict[str, Any]]) -> bool:
+        """Bring one event to the store; `events` makes what a batch carries of it, numbered in the list."""
+        if not self._switch.refresh():
+            return False
+        state, number = self._state(run_id), [0]
+        receipt = self._deliver(lambda: self._batch(state, **events(state, number)), state)
         return receipt is not None and state.run_id not in receipt.refused
 
     def _deliver(self, make: Callable[[], Batch], state: RunState) -> Receipt | None:
@@ -365,9 +338,7 @@ class ImmediateDelivery:
         if not batch.requests:
             return
         with self._runs.lock:
-            cells = self._sums.setdefault(state.run_id, {})
-            for key, cell in tally(batch.requests).items():
-                cells.setdefault(key, Tally()).add(cell)
+            cells = add_cells(self._sums.setdefault(state.run_id, {}), tally(batch.requests))
             if len(cells) > MOST_CELLS:
                 self._sums[state.run_id] = fewer(cells)
 

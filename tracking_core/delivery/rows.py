@@ -29,7 +29,7 @@ from tracking_core.events import (
     RunEnd,
 )
 from tracking_core.process.interrupts import suppress_faults
-from tracking_core.requests import CellKey, Columns, RequestColumns, RequestRow, Tally, tally
+from tracking_core.requests import CellKey, Columns, RequestColumns, RequestRow, Tally, add_cells, tally
 from tracking_core.sanitize import (
     ADJUSTED,
     KEY_BYTES,
@@ -146,6 +146,17 @@ def _are_whole(column: Sequence[float | None], most: int) -> bool:
     if types == _INTEGER:
         return -most <= min(column) and max(column) <= most  # type: ignore[type-var, operator]
     return types == _NONE or (types <= _INTEGER | _NONE and _are_whole([n for n in column if n is not None], most))
+
+
+def event_rows(
+    raw: RawPhase | RawCount | RawError, state: RunState, seq: int, offset_us: int
+) -> dict[str, tuple[PhaseChange | CountedSource | RaisedError]]:
+    """Return what an event puts into a batch, by the name of its field; `seq` is the number of an error."""
+    if isinstance(raw, RawPhase):
+        return {"phases": (phase_change(raw, state, offset_us),)}
+    if isinstance(raw, RawCount):
+        return {"source_counts": (counted_source(raw, state, offset_us),)}
+    return {"errors": (raised_error(raw, seq, offset_us),)}
 
 
 def phase_change(raw: RawPhase, state: RunState, offset_us: int) -> PhaseChange:
@@ -284,7 +295,7 @@ def numbered_in(item: PendingBatch | Batch) -> Counter[int]:
     if isinstance(item, PendingBatch):
         counted.update({numbered.run_id: len(numbered.raws) for numbered in item.requests})
     else:
-        counted.update(batches.rows_by_run(item.requests))
+        counted.update(RequestColumns.of(item.requests).by_run())
     return counted
 
 
@@ -308,8 +319,8 @@ def build(
                 return None
             some = numbered.raws[first : first + ROWS_AT_A_TIME]
             found.append(_rows_of(some, numbered.first_seq + first, numbered.offset_us, adjusted))
-            _add(cells, tally(found[-1]))
-    _add(cells, pending.batch.cells)
+            add_cells(cells, tally(found[-1]))
+    add_cells(cells, pending.batch.cells)
     return replace(
         pending.batch, requests=RequestColumns([block for rows in found for block in rows.blocks]), cells=cells
     )
@@ -332,8 +343,3 @@ def _rows_of(
             if error is not None and ADJUSTED in error:
                 adjusted(error.rpartition(ADJUSTED)[2])
     return RequestColumns.of(rows)
-
-
-def _add(cells: dict[CellKey, Tally], more: Mapping[CellKey, Tally]) -> None:
-    for key, cell in more.items():
-        cells.setdefault(key, Tally()).add(cell)

@@ -78,17 +78,14 @@ class RunState:
 
     phases: dict[str, PhaseState] = field(default_factory=dict)
 
-    def draw(self) -> int:
-        """Return the next sequence number; no call stands between reading and writing it, so none can come twice."""
-        seq = self.seq + 1
-        self.seq = seq
-        return seq
+    def draw(self, count: int = 1) -> int:
+        """Take so many sequence numbers, which follow each other, and return the first.
 
-    def draw_many(self, count: int) -> range:
-        """Return the next sequence numbers; as above."""
+        No call stands between reading and writing them, so none is given out twice.
+        """
         first = self.seq + 1
         self.seq = first + count - 1
-        return range(first, first + count)
+        return first
 
     def duration_ms(self, now: float) -> int | None:
         """Return how long the run took, until its end or now; None where it began elsewhere."""

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from tracking_core.dataclass import replace
 from tracking_core.delivery import spool_codec, spool_file
-from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import fewer, with_short_errors
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.health_log import stderr_report
 from tracking_core.delivery.rows import PendingBatch
 from tracking_core.delivery.spool_place import MOST_FILES, Entry, folder_for, folders_for, store_key
@@ -51,7 +51,7 @@ _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class DiskSpool:
-    """The spool of one store in this process."""
+    """The spool of one store in this process; without directories it takes nothing."""
 
     def __init__(self, label: str, directories: tuple[Path, ...], *, most_bytes: int = MOST_BYTES) -> None:
         self._label = label

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery import spool_codec, spool_file
-from tracking_core.delivery.base import Replay
 from tracking_core.delivery.batches import Divided, events_in, stand_alone, together, without_runs, write_divided
+from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.spool_place import Entry
 from tracking_core.errors import RowBlocked, RowRejected, StoreError
 from tracking_core.events import Batch, Receipt

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tracking_core.clock import Clock, ClockOffset, SystemClock
-from tracking_core.delivery.base import Replay, Spool
-from tracking_core.delivery.counts import Counts, Once, ReceiptHandler, of_process
+from tracking_core.delivery.counts import Counts, Once, ReceiptHandler, Replay, of_process
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.rows import PendingBatch, batch_of, events_in
 from tracking_core.delivery.run_registry import RunRegistry
@@ -31,6 +30,7 @@ from tracking_core.store.base import Store, Writer
 from tracking_core.switch import TrackingSwitch
 
 if TYPE_CHECKING:
+    from tracking_core.delivery.spool import DiskSpool
     from tracking_core.records import DeliveryReport
 
 FIRST_PAUSE_S = 1.0
@@ -132,7 +132,7 @@ class StoreLink:
         *,
         deadline: float,
         switch: TrackingSwitch,
-        make_spool: Callable[[], Spool],
+        make_spool: Callable[[], DiskSpool],
         health: HealthLog | None = None,
         clock: Clock | None = None,
         breaker: Breaker | None = None,
@@ -143,7 +143,7 @@ class StoreLink:
 
         self.switch = switch
         self._make_spool = make_spool
-        self._spool: Spool | None = None
+        self._spool: DiskSpool | None = None
         # Guards the making: what two threads put into two spools would be held by none.
         self._making = ReentrantLock()
         self.health = health or HealthLog()
@@ -164,7 +164,7 @@ class StoreLink:
         return self.counts.report
 
     @property
-    def spool(self) -> Spool:
+    def spool(self) -> DiskSpool:
         """Where batches wait that the store did not take; made when it is first needed, since most jobs need none."""
         if self._spool is None:
             with self._making:

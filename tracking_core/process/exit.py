@@ -36,7 +36,7 @@ from tracking_core.process.locks import defer, held_here
 if TYPE_CHECKING:
     from multiprocessing.util import Finalize
 
-    from tracking_core.delivery.base import Delivery
+    from tracking_core.delivery import Delivery
 
 STORE_BUDGET_S = 4.0
 """Seconds that a leaving process waits for its stores, all closing and leaving of the last minute together."""
@@ -281,7 +281,7 @@ def _failed(run: _OpenRun, error: BaseException) -> RawEnd:
 
     failure = Failure.from_error(error)
     with suppress(Exception):
-        run.delivery.error(RawError(run.run_id, _now_us(), None, failure))
+        run.delivery.event(RawError(run.run_id, _now_us(), None, failure))
     return RawEnd(run.run_id, _now_us(), RunStatus.FAILED, failure.message or failure.error_type, "exit")
 
 

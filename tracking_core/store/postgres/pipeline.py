@@ -19,7 +19,7 @@ from tracking_core.clock import from_microseconds
 from tracking_core.dataclass import dataclass
 from tracking_core.histogram import pack
 from tracking_core.process.interrupts import from_outside
-from tracking_core.requests import SERIES_FINE_S, RequestRow, Tally, series_slot
+from tracking_core.requests import SERIES_FINE_S, RequestRow, series_slot, tally
 from tracking_core.store import parameters, sql_files
 from tracking_core.store.postgres.deadline import DeadlineConnection
 
@@ -142,8 +142,7 @@ def _statement(text: str) -> Statement:
 
 def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
     """Return the parameters of one immediate request: its columns, and what it adds to the counters."""
-    cell = Tally()
-    cell.add_request(request)
+    (cell,) = tally((request,)).values()
     seconds = request.at_us // 1_000_000
     fine = seconds - seconds % SERIES_FINE_S
     bucket, width = series_slot(request.run_id, fine)
