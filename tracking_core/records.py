@@ -284,6 +284,9 @@ class ErrorGroup:
     cut: bool = False
     """Whether there were more than are counted, so that `errors` and `runs` are the least that they can be."""
 
+    kinds: int = 1
+    """How many kinds the answer has without its limit; 1 where kinds were asked for by name."""
+
     @property
     def key(self) -> tuple[str, str]:
         """Job and fingerprint: what makes a kind."""

@@ -8,7 +8,7 @@ derived from both is in `etlwatch.analysis.health`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -83,9 +83,15 @@ def just_after(moment: datetime) -> datetime:
     return moment + timedelta(microseconds=1)
 
 
-def unknown_of(run: Run) -> Mapping[str, str]:
-    """Return what is not known of a run, and why; nothing for a run as it is now or as it ended."""
-    return KEPT_FOR_WHOLE_RUNS if isinstance(run, RunAsOf) else {}
+def unknown_of(run: Run, counted_later: Collection[str] = ()) -> Mapping[str, str]:
+    """Return what is not known of a run, and why; nothing for a run as it is now or as it ended.
+
+    `counted_later` are the entities that it counted after the moment: only the latest count of each is stored.
+    """
+    unknown = KEPT_FOR_WHOLE_RUNS if isinstance(run, RunAsOf) else {}
+    if not counted_later:
+        return unknown
+    return {**unknown, "source_counts": f"not known for then: counted later, or again: {', '.join(counted_later)}"}
 
 
 def went_on(run: Run, moment: datetime) -> bool:

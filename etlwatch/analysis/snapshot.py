@@ -123,8 +123,8 @@ class ErrorsBoard:
 
     since: datetime
     kinds: tuple[ErrorKind, ...]
-    cut: bool = False
-    """Whether these are only the newest ones."""
+    there_are: int
+    """How many kinds there are; of more than are listed these are the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +177,9 @@ class Snapshot:
 
     living: int | None = None
     """How many runs live in the store, where not all of them are among these."""
+
+    there_are: int | None = None
+    """How many runs the store holds, of `job` if that is set; None where all of them are among these."""
 
     phases: Mapping[int, tuple[Phase, ...]] = field(default_factory=dict)
     percentiles: Mapping[int, Percentiles] = field(default_factory=dict)

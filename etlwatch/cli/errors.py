@@ -38,15 +38,16 @@ WINDOW = timedelta(days=7)
 TRACEBACK_LINES = 40
 
 
-def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> list[ErrorRow]:
-    """Return the newest errors of the run that `word` names, of jobs, or of all."""
+def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: int) -> tuple[list[ErrorRow], int]:
+    """Return the newest errors of the run that `word` names, of jobs, or of all; and how many there are."""
     if word is not None:
         run = find_run(reader, word)
-        return [ErrorRow(error, run.job) for error in reader.errors(run.run_id, limit)]
-    if jobs:
-        named = jobs_named(reader, jobs)
-        return _with_jobs(reader, reader.errors_of_jobs(named, limit))
-    return _with_jobs(reader, reader.errors(None, limit))
+        rows = [ErrorRow(error, run.job) for error in reader.errors(run.run_id, limit + 1)]
+        return rows[:limit], max(run.errors, len(rows)) if len(rows) > limit else len(rows)
+    named = jobs_named(reader, jobs) if jobs else None
+    errors = reader.errors(None, limit + 1) if named is None else reader.errors_of_jobs(named, limit + 1)
+    there_are = reader.count_errors(jobs=named) if len(errors) > limit else len(errors)
+    return _with_jobs(reader, errors[:limit]), there_are
 
 
 def _with_jobs(reader: Reader, errors: Iterable[ErrorRecord]) -> list[ErrorRow]:
@@ -94,7 +95,7 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
                 follower = ErrorFollower(None if word is None else find_run(reader, word).run_id)
             added = follower.added(reader)
             if first:
-                rows = find_errors(reader, word, jobs, limit)[::-1]
+                rows = find_errors(reader, word, jobs, limit)[0][::-1]
             else:
                 rows = [row for row in _with_jobs(reader, added) if matches_job(row.job, jobs)]
         first = False
@@ -123,10 +124,11 @@ def _stream_lines(rows: Iterable[ErrorRow], look: Look, *, tracebacks: bool) -> 
 
 def find_kinds(
     reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, at: str | None = None
-) -> tuple[list[ErrorKind], datetime, str]:
-    """Return the kinds of the run that `word` names, or of all runs since a span ago, and the store's clock.
+) -> tuple[list[ErrorKind], int, datetime, str]:
+    """Return the kinds of the run that `word` names, or of all runs since a span ago, and how many there are.
 
-    With `at`, those that were known at that past moment, and that moment. The text names what was not counted.
+    And the store's clock; with `at`, the kinds that were known at that past moment, and that moment. The text names
+    what was not counted.
     """
     unread = ""
     with reader.one_view():
@@ -134,15 +136,16 @@ def find_kinds(
         now = reader.now()
         if word is None:
             names = jobs_named(reader, jobs) if jobs else None
-            kinds = read_kinds(reader, now - (since or WINDOW), limit, jobs=names)
+            kinds, there_are = read_kinds(reader, now - (since or WINDOW), limit, jobs=names)
             if any(kind.cut for kind in kinds):
                 unread = f"of more than {ERRORS_COUNTED:,} errors the newest were counted; a shorter --since has fewer"
         else:
             run = find_run(reader, word)
             kinds = read_kinds_of_run(reader, run)
+            there_are = len(kinds)
             if run.errors > ERRORS_OF_RUN:
                 unread = f"of {run.errors:,} errors the newest {ERRORS_OF_RUN:,} were counted"
-    return kinds[:limit], now, unread
+    return kinds[:limit], there_are, now, unread
 
 
 def print_kinds(
@@ -150,12 +153,12 @@ def print_kinds(
 ) -> None:
     """Print the kinds that are asked for."""
     with connect.reader() as reader:
-        # One more than is listed tells whether there are others.
-        kinds, now, unread = find_kinds(reader, word, jobs, since, limit + (form is Format.TABLE), at)
+        kinds, there_are, now, unread = find_kinds(reader, word, jobs, since, limit, at)
         mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
     if form is Format.TABLE and not kinds and not mistake:
         report("no errors")
-    output.write_list(form, KINDS, kinds, now, without="job" if word is not None else "", limit=limit)
+    output.write_list(form, KINDS, kinds, now, without="job" if word is not None else "")
+    output.report_cut(len(kinds), there_are)
     if unread:
         report(unread)
     if mistake:
@@ -210,14 +213,14 @@ def errors(
         return
     with connect.reader() as present, present.one_view():
         reader = connect.reader_at(present, at)
-        # One more than is listed tells whether there are others.
-        rows = find_errors(reader, run, jobs, limit + (form is Format.TABLE))
+        rows, there_are = find_errors(reader, run, jobs, limit)
         mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
         now = reader.now()
     if form is Format.TABLE and not rows and not mistake:
         report("no errors")
     without = "id job" if run is not None else ""
     lines = partial(_with_tracebacks, now=now, without=without) if tracebacks else None
-    output.write_list(form, ERRORS, rows, now, without=without, limit=limit, lines=lines)
+    output.write_list(form, ERRORS, rows, now, without=without, lines=lines)
+    output.report_cut(len(rows), there_are)
     if mistake:
         raise Unsuccessful(mistake)

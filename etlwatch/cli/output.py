@@ -87,23 +87,25 @@ def write_list(
     now: datetime,
     *,
     without: str = "",
-    limit: int | None = None,
     lines: Callable[[Sequence[Row], Look], Iterable[str]] | None = None,
 ) -> None:
     """Write rows in a format by their fields; `now` is the store's clock.
 
-    A table leaves out the fields `without`; beyond `limit` rows it says that there are more. `lines` make another one.
+    A table leaves out the fields `without`; `lines` make another one.
     """
     if form is not Format.TABLE:
         write_rows(form, map(fields.data, rows), fields=fields.keys)
-        return
-    listed = rows[:limit]
-    if lines is None:
-        write_table(lambda look: table(fields.columns(listed, look.context(now), without=without), listed, look))
+    elif lines is None:
+        write_table(lambda look: table(fields.columns(rows, look.context(now), without=without), rows, look))
     else:
-        write_table(lambda look: lines(listed, look))
-    if len(listed) < len(rows):
-        report(f"the newest {limit:,} are listed; --limit lists more")
+        write_table(lambda look: lines(rows, look))
+
+
+def report_cut(listed: int, there_are: int, *, all_counted: bool = True) -> None:
+    """Tell on stderr how many rows there are, where that is more than are listed."""
+    if listed < there_are:
+        least = "" if all_counted else "at least "
+        report(f"the newest {listed:,} of {least}{there_are:,} are listed; --limit lists more")
 
 
 def write_csv(rows: Iterable[Data], *, fields: Sequence[str], heading: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,7 @@ from etlwatch.cli.output import Format
 from etlwatch.cli.selectors import STATES, closest_job, no_such_job, parse_states, parsed_by
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data
-from etlwatch.reading.runs import RunQuery, asked_for, find_runs
+from etlwatch.reading.runs import RunQuery, asked_for, count_runs, find_runs
 from etlwatch.text.display import state_tone
 from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import local_time
@@ -52,20 +53,23 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     listed: set[str] = set()
     with connect.reader() as present:
         reader = connect.reader_at(present, at)
+        thresholds = configured().thresholds
         # One more than is listed tells whether there are others.
-        wanted = replace(query, limit=query.limit + 1) if form is Format.TABLE else query
-        found = _noting_jobs(find_runs(reader, wanted, thresholds=configured().thresholds), listed)
+        found = _noting_jobs(find_runs(reader, replace(query, limit=query.limit + 1), thresholds=thresholds), listed)
         if form is Format.TABLE:
-            rows += found
+            rows += islice(found, query.limit)
         else:
-            output.write_rows(form, map(run_data, found), fields=RUNS.keys)
+            output.write_rows(form, map(run_data, islice(found, query.limit)), fields=RUNS.keys)
+        more = next(found, None) is not None
+        there_are, all_counted = count_runs(reader, query, thresholds=thresholds) if more else (0, True)
         mistake = unmatched(present, query, listed)
         now = reader.now()
     if form is Format.TABLE:
         if not rows and not mistake:
             asked = query != RunQuery(limit=query.limit)
             report("no run fits" if asked else f"no runs in {connect.location().label}")
-        output.write_list(form, RUNS, [row_of(run) for run in rows], now, limit=query.limit)
+        output.write_list(form, RUNS, [row_of(run) for run in rows], now)
+    output.report_cut(query.limit, there_are, all_counted=all_counted)
     if mistake:
         raise Unsuccessful(mistake)
 

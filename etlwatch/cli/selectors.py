@@ -32,6 +32,9 @@ RUN_FORMS = (
 JOBS_COMPARED = 10_000
 """Names among which the closest one to a mistyped name is looked for."""
 
+RUNS_NAMED = 3
+"""Runs that are named where a suffix means several."""
+
 SUFFIX_LENGTH = 4
 STATES = (*(status.value for status in RunStatus), *DERIVED)
 
@@ -116,13 +119,14 @@ def _exact_ids(word: str) -> Iterable[int]:
 
 
 def _ending_in(reader: Reader, suffix: str, word: str) -> Run:
-    found = reader.run_ids_ending_in(suffix)
+    found = reader.run_ids_ending_in(suffix, RUNS_NAMED + 1)
     if not found:
         mend = closest_job(reader, word) or f"; a run is {RUN_FORMS}"
         raise Unsuccessful(f"no run ends in {word!r}, and no job is called so{mend}")
     if len(found) > 1:
-        some = ", ".join(format_run_id(run_id) for run_id in found[:3])
-        raise Unsuccessful(f"several runs end in {word!r}: {some}; type more of it")
+        some = ", ".join(format_run_id(run_id) for run_id in found[:RUNS_NAMED])
+        more = " and more" if len(found) > RUNS_NAMED else ""
+        raise Unsuccessful(f"several runs end in {word!r}: {some}{more}; type more of it")
     run = reader.run(found[0])
     if run is None:
         raise Unsuccessful(f"the run {format_run_id(found[0])} was removed a moment ago")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from etlwatch.analysis.as_of import unknown_of
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.forecast import estimate
 from etlwatch.analysis.health import Finding
@@ -288,12 +287,16 @@ def show(run: str, at: str | None, form: Format) -> None:
     """
     with connect.reader() as reader:
         detail = read_detail(connect.reader_at(reader, at), run)
-    if unknown_of(detail.run):
+    if "endpoints" in detail.unknown:
         left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
         report(f"as of {stamp(detail.at, configured_zone())}; {left_out}")
+    if "source_counts" in detail.unknown:
+        report(f"source counts {detail.unknown['source_counts']}")
     if form is Format.TABLE:
         output.write_table(lambda look: detail_lines(detail, look))
     elif form is Format.CSV:
         output.write_rows(form, [run_data(detail.run)], fields=RUNS.keys)
     else:
         output.write_object(form, detail_data(detail))
+        if len(detail.errors) < detail.run.errors:
+            report(f"the newest {len(detail.errors):,} of {detail.run.errors:,} errors are listed")

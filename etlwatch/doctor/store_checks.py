@@ -46,7 +46,6 @@ OVERDUE_COUNTED = 5_000
 MANY_OVERDUE = 2_000
 """A few hours without writes leave fewer cells than this: more means that nobody joins them."""
 
-LIVE_RUNS = 1_000
 NAMED_RUNS = 3
 
 
@@ -351,7 +350,7 @@ def evaluate_overdue(cells: int) -> Result:
 def check_lost_runs(target: Target) -> Result:
     """List the runs that are lost and not closed."""
     with target.store().reader(target.patience) as reader:
-        now, live = reader.now(), reader.live_runs(LIVE_RUNS)
+        now, live = reader.now(), reader.live_runs()
     return evaluate_lost([run for run in live if run.job != PROBE_JOB], now)
 
 

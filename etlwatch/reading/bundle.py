@@ -33,7 +33,6 @@ PAGE: Final = 10_000
 MOST_ERRORS: Final = 20_000
 """Errors of the run, and as many of their kinds elsewhere, the newest."""
 
-MOST_CHANGES: Final = 1_000
 WRITE_SECONDS: Final = 60.0
 
 
@@ -95,6 +94,9 @@ def bundle_run(
             history = _put_history(reader, archive, run)
             requests, cut = _put_run(reader, archive, run)
             cut += _put_surroundings(reader, archive, run)
+            others = reader.count_runs(jobs=[run.job]) - 1
+            if history < others:
+                cut.append(f"{history:,} of {others:,} other runs of its job")
             archive.seal(run.run_id, made_at=made_at, source=source)
         _move(unfinished, path, overwrite=overwrite)
     finally:
@@ -141,7 +143,8 @@ def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> tuple[int, lis
     if len(kinds) > MOST_KINDS:
         cut.append(f"what other runs had of {MOST_KINDS:,} of {len(kinds):,} kinds of errors")
     if len(elsewhere) == MOST_ERRORS:
-        cut.append(f"the newest {MOST_ERRORS:,} errors of these kinds")
+        there_are = reader.count_errors(fingerprints=kinds[:MOST_KINDS])
+        cut.append(f"the newest {MOST_ERRORS:,} of {there_are:,} errors of these kinds")
     requests = 0
     for page in _request_pages(reader, run_id):
         archive.put_requests(page)
@@ -202,9 +205,8 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
     Return what was left out.
     """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    changes = reader.audit(MOST_CHANGES + 1)
-    left_out = [f"what concerns it of the newest {MOST_CHANGES:,} audit entries"] if len(changes) > MOST_CHANGES else []
-    archive.put_audit(change for change in changes[:MOST_CHANGES] if _is_about(change, run))
+    archive.put_audit(change for change in reader.audit(None) if _is_about(change, run))
+    left_out = []
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
         others = (other for other in living if other.run_id != run.run_id)

@@ -17,6 +17,7 @@ from etlwatch.analysis.snapshot import RunDetails
 from etlwatch.analysis.states import Thresholds
 from etlwatch.reading.errors import kinds_of_errors
 from etlwatch.reading.health import read_baseline, read_health_of_run
+from etlwatch.reading.past import counted_later
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
 from tracking_core.store.base import Reader
@@ -74,10 +75,8 @@ class RunDetailsCache:
             self._held = RunDetails(run=None, run_id=run_id)
         run = reader.run(run_id)
         held = replace(self._held, run=run)
-        if run is not None:
-            held = replace(
-                held, unknown=unknown_of(run), series_until=run.series_until if isinstance(run, RunAsOf) else None
-            )
+        if isinstance(run, RunAsOf):
+            held = replace(held, series_until=run.series_until)
         self._held = held if run is None else self._renewed(reader, held, run, int(now_s))
         return self._held
 
@@ -90,11 +89,7 @@ class RunDetailsCache:
         stamp = (run.requests, run.progress_at, run.status, run.emitted, run.dropped)
         if moving or stamp != stamps.quick:
             stamps.quick = stamp
-            held = replace(
-                held,
-                **_parts(reader, run_id),
-                ledger=tuple(reader.ledger(run_id)),
-            )
+            held = replace(held, **_parts(reader, run), ledger=tuple(reader.ledger(run_id)))
         slow = now_s // DETAIL_EVERY_S if moving else stamp
         if slow != stamps.slow:
             stamps.slow = slow
@@ -174,17 +169,18 @@ def read_side(reader: Reader, run: Run) -> RunDetails:
     return RunDetails(
         run=run,
         run_id=run_id,
-        **_parts(reader, run_id),
+        **_parts(reader, run),
         errors=tuple(reader.errors(run_id, ERRORS_COMPARED)) if run.errors else (),
-        unknown=unknown_of(run),
     )
 
 
-def _parts(reader: Reader, run_id: int) -> dict[str, Any]:
+def _parts(reader: Reader, run: Run) -> dict[str, Any]:
+    run_id = run.run_id
     return {
         "phases": tuple(reader.phases([run_id])),
         "endpoints": tuple(reader.endpoints(run_id)),
         "source_counts": tuple(reader.source_counts(run_id)),
+        "unknown": unknown_of(run, counted_later(reader, run_id)),
     }
 
 
@@ -219,8 +215,7 @@ def read_report(reader: Reader, run: Run, *, thresholds: Thresholds) -> RunRepor
         findings=health.findings.get(run_id, ()),
         baseline=baseline or read_baseline(reader, run.job, before=run.started_at, in_full=False),
         histogram=reader.latencies([run_id]).get(run_id, {}),
-        **_parts(reader, run_id),
+        **_parts(reader, run),
         errors=tuple(reader.errors(run_id, MOST_ERRORS)) if run.errors else (),
         ledger=tuple(reader.ledger(run_id)),
-        unknown=unknown_of(run),
     )

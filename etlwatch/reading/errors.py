@@ -32,16 +32,16 @@ def read_kinds(
     *,
     ended: dict[int, Run] | None = None,
     jobs: Collection[str] | None = None,
-) -> list[ErrorKind]:
-    """Return the kinds of the errors since a moment, what needs somebody first; raises the reader's StoreError.
+) -> tuple[list[ErrorKind], int]:
+    """Return the kinds of the errors since a moment, what needs somebody first, and how many there are without a limit.
 
-    Of `jobs`, None for all. `ended` caches runs that have ended; it is added to.
+    Raises the reader's StoreError. Of `jobs`, None for all. `ended` caches runs that have ended; it is added to.
     """
     seen = reader.error_groups(since, limit, jobs=jobs)
     ended = {} if ended is None else ended
     runs = {group.run_id: ended.get(group.run_id) or reader.run(group.run_id) for group in seen}
     ended.update((run_id, run) for run_id, run in runs.items() if run is not None and run.ended_at is not None)
-    return _kinds(reader, seen, runs)
+    return _kinds(reader, seen, runs), max((group.kinds for group in seen), default=0)
 
 
 def read_kinds_of_run(reader: Reader, run: Run, limit: int = ERRORS_OF_RUN) -> list[ErrorKind]:

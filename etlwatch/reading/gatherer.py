@@ -181,6 +181,7 @@ class Gatherer:
                 job=watch.job,
                 complete=listed.complete,
                 living=listed.living,
+                there_are=listed.there_are,
                 phases=cache.phases,
                 percentiles=cache.percentiles,
                 rates=self._rates(reader, cache.living, now_s),
@@ -295,8 +296,8 @@ class BoardCache:
         at = self._monotonic()
         if self._errors is None or at - self._errors[0] >= ERRORS_EVERY_S:
             since = now - timedelta(seconds=asked.window_s)
-            kinds = read_kinds(reader, since, MOST_KINDS, ended=self._ended)
-            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds), cut=len(kinds) >= MOST_KINDS))
+            kinds, there_are = read_kinds(reader, since, MOST_KINDS, ended=self._ended)
+            self._errors = (at, ErrorsBoard(since=since, kinds=tuple(kinds), there_are=there_are))
         return self._errors[1]
 
     def _runs_board(self, reader: Reader, asked: AskedRuns, runs: Sequence[Run]) -> RunsBoard:

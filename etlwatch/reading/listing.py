@@ -8,6 +8,7 @@ screen may still be reading the one that it was given.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -35,6 +36,9 @@ MOST_OF_JOB: Final = 500
 MOST_LIVE: Final = 300
 """Live runs listed beside the newest ones; runs that were lost and never closed would add up for ever."""
 
+COUNTED_EVERY_S: Final = 60.0
+"""How often the runs of the store are counted while not all of them are listed."""
+
 AGAIN_EVERY_S: Final = 10.0
 """How often one older page is read again, each in its turn."""
 
@@ -51,6 +55,9 @@ class Listed:
 
     living: int | None = None
     """How many runs live in the store, where not all of them are listed."""
+
+    there_are: int | None = None
+    """How many runs the store holds, of the job if only one is listed; None where all of them are listed."""
 
 
 def _place(run: Run) -> tuple[datetime, int]:
@@ -71,6 +78,9 @@ class Listing:
         self._at_end = False
         self._again_at = 0.0
         self._again_below = 0
+        self._there_are = 0
+        self._counted_job: str | None = None
+        self._counted_at = -math.inf
 
     def read(self, reader: Reader, limit: int, *, at_s: float, job: str | None = None) -> Listed:
         """Return the newest `limit` runs and the living ones; `at_s` is a clock in seconds that only goes forward.
@@ -80,8 +90,9 @@ class Listing:
         if job is not None:
             own = reader.runs_of_job(job, min(limit, MOST_OF_JOB))
             living = reader.live_runs(MOST_LIVE)
-            joined = _joined(own, living)
-            return Listed(joined, len(own) < min(limit, MOST_OF_JOB), _living_of_more(reader, living))
+            joined, complete = _joined(own, living), len(own) < min(limit, MOST_OF_JOB)
+            there_are = None if complete else self._count(reader, at_s, job)
+            return Listed(joined, complete, _living_of_more(reader, living), there_are)
         first = tuple(reader.recent_runs(min(limit, FIRST_PAGE)))
         if len(first) < min(limit, FIRST_PAGE):
             self._keep(first, ())
@@ -89,7 +100,8 @@ class Listing:
         living = reader.live_runs(MOST_LIVE, before=_place(first[-1])) if first else []
         if limit <= FIRST_PAGE:
             self._keep(first, ())
-            return Listed(_joined(first, living), complete=False, living=_living_of_more(reader, living))
+            there_are, lives = self._count(reader, at_s), _living_of_more(reader, living)
+            return Listed(_joined(first, living), complete=False, living=lives, there_are=there_are)
         older = self._still_older(reader, first, living, limit - len(first))
         older = self._again(reader, older, at_s)
         while len(older) < limit - len(first) and not self._at_end:
@@ -101,7 +113,15 @@ class Listing:
         among_older = {older[place].run_id for place in self._places}
         others = [run for run in living if run.run_id not in among_older]
         joined = (*first, *older, *sorted(others, key=_place, reverse=True))
-        return Listed(joined, self._at_end, _living_of_more(reader, living))
+        there_are = None if self._at_end else self._count(reader, at_s)
+        return Listed(joined, self._at_end, _living_of_more(reader, living), there_are)
+
+    def _count(self, reader: Reader, at_s: float, job: str | None = None) -> int:
+        """Return how many runs there are, counted now and then."""
+        if job != self._counted_job or at_s - self._counted_at >= COUNTED_EVERY_S:
+            self._there_are = reader.count_runs(jobs=None if job is None else [job])
+            self._counted_job, self._counted_at = job, at_s
+        return self._there_are
 
     def _keep(self, first: tuple[Run, ...], older: tuple[Run, ...]) -> None:
         if older is not self._older:

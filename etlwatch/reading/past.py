@@ -24,6 +24,7 @@ from etlwatch.analysis.as_of import (
     went_on,
 )
 from tracking_core import histogram
+from tracking_core.clock import EPOCH
 from tracking_core.identity import MAX_RUN_ID
 from tracking_core.records import (
     AuditEntry,
@@ -77,6 +78,11 @@ def traffic_known_until(reader: Reader, until: int) -> int:
     return min(until, reader.open_from) if isinstance(reader, PastReader) else until
 
 
+def counted_later(reader: Reader, run_id: int) -> tuple[str, ...]:
+    """Return which entities a run counted after the moment, perhaps again: what they were then is not stored."""
+    return reader.later_counts.get(run_id, ()) if isinstance(reader, PastReader) else ()
+
+
 class PastReader:
     """Answer as of a moment. Not thread-safe, as the reader it asks."""
 
@@ -87,6 +93,9 @@ class PastReader:
         self.moment = moment
         self.open_from = ALL
         """Where the first cell begins that was being filled, of those `throughput` was last asked for."""
+
+        self.later_counts: dict[int, tuple[str, ...]] = {}
+        """By run whose source counts were asked for, see `counted_later`."""
 
         self._until = int(moment.timestamp())
         self._after = just_after(moment)
@@ -146,6 +155,24 @@ class PastReader:
     def count_live(self) -> int:
         """Return how many these were."""
         return len(self._all_alive())
+
+    def count_runs(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        statuses: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Return how many runs had begun; a run that went on was running."""
+        begun, until = since or EPOCH, self._then(until)
+        if statuses is None:
+            return self.present.count_runs(jobs=jobs, since=since, until=until)
+        alive = [run for run in self._all_alive() if begun <= run.started_at <= until]
+        alive = alive if jobs is None else [run for run in alive if run.job in jobs]
+        over = [status for status in statuses if status != RunStatus.RUNNING]
+        ended = self.present.count_runs(jobs=jobs, statuses=over, since=since, until=until) if over else 0
+        return ended - sum(run.status in over for run in alive) + (len(alive) if RunStatus.RUNNING in statuses else 0)
 
     def run(self, run_id: int) -> Run | None:
         """Return one run, None where it had not begun."""
@@ -315,8 +342,10 @@ class PastReader:
         return [] if self._went_on(run_id) else self.present.requests(run_id, limit, after=after)
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
-        """Return a run's source counts, those that were not renewed later."""
-        return [count for count in self.present.source_counts(run_id) if count.at <= self.moment]
+        """Return a run's source counts, those that were not renewed later; see `counted_later`."""
+        found = self.present.source_counts(run_id)
+        self.later_counts[run_id] = tuple(count.entity for count in found if count.at > self.moment)
+        return [count for count in found if count.at <= self.moment]
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what the writers of a run emitted; nothing of a run that went on."""
@@ -328,15 +357,27 @@ class PastReader:
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
         """Return the newest errors of a run, or of all."""
-        return self.present.errors(run_id, limit, until=min(until or self.moment, self.moment))
+        return self.present.errors(run_id, limit, until=self._then(until))
 
     def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
         """Return the newest errors of the runs of jobs."""
-        return self.present.errors_of_jobs(jobs, limit, until=min(until or self.moment, self.moment))
+        return self.present.errors_of_jobs(jobs, limit, until=self._then(until))
 
-    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
-        """Return those of the newest errors of these kinds that had happened."""
-        return [error for error in self.present.errors_named(fingerprints, limit) if error.at <= self.moment]
+    def count_errors(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        fingerprints: Collection[str] | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Return how many errors the runs of jobs had recorded."""
+        return self.present.count_errors(jobs=jobs, fingerprints=fingerprints, until=self._then(until))
+
+    def errors_named(
+        self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds."""
+        return self.present.errors_named(fingerprints, limit, until=self._then(until))
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
         """Return how many errors runs had had by an earlier moment, and when the last was."""
@@ -365,15 +406,18 @@ class PastReader:
         """Return nothing: only how the switches stand now is stored."""
         return []
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """Return those of the newest audit entries that were there."""
-        return [entry for entry in self.present.audit(limit) if entry.at <= self.moment]
+    def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
+        """Return the newest audit entries."""
+        return self.present.audit(limit, until=self._then(until))
 
     # -- how a run stood
 
     def _place(self, before: tuple[datetime, int] | None) -> tuple[datetime, int]:
         begun = (self.moment, MAX_RUN_ID)
         return begun if before is None else min(before, begun)
+
+    def _then(self, until: datetime | None) -> datetime:
+        return self.moment if until is None else min(until, self.moment)
 
     def _begun(self, before: datetime | None) -> datetime:
         return self._after if before is None else min(before, self._after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, LIVING, Thresholds
 from etlwatch.fields.runs import row_of, run_passes
 from etlwatch.reading.health import HealthReader
-from tracking_core.dataclass import dataclass
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus
 from tracking_core.store.base import Reader
 
@@ -48,8 +49,15 @@ class RunQuery:
     @property
     def living(self) -> bool:
         """Whether a run that nobody has ended may be asked for."""
-        asked = [states for states in (self.states or None, self.filter.states) if states is not None]
-        return all(states & LIVING for states in asked)
+        states = self.either_state
+        return states is None or bool(states & LIVING)
+
+    @property
+    def either_state(self) -> frozenset[str] | None:
+        """The states that are asked for; None for all."""
+        if self.filter.states is None:
+            return self.states or None
+        return self.filter.states & self.states if self.states else self.filter.states
 
     def oldest(self, now: datetime) -> datetime | None:
         """Return the moment before which no run that is asked for has begun."""
@@ -65,15 +73,43 @@ class RunQuery:
         )
 
 
-def find_runs(reader: Reader, query: RunQuery, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Iterator[Run]:
-    """Yield the runs that are asked for, newest first, in their derived states, reading no further than it has to."""
+MOST_COUNTED: Final = 5_000
+"""Runs that are looked through to count those in a derived state, or that pass a filter."""
+
+
+def count_runs(reader: Reader, query: RunQuery, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple[int, bool]:
+    """Return how many runs are asked for, whatever the limit, and whether that is all of them.
+
+    Where only reading a run shows whether it is asked for, those among the newest MOST_COUNTED are counted.
+    """
+    jobs = [job for job in reader.job_names() if matches_job(job, query.jobs)] if query.jobs else None
+    statuses = frozenset("running" if state in LIVING else state for state in query.either_state or ())
+    stored = reader.count_runs(jobs=jobs, statuses=statuses or None, since=query.oldest(reader.now()))
+    if not query.narrow or not (query.filter or query.states & LIVING):
+        return stored, True
+    every = replace(query, limit=sys.maxsize)
+    found = sum(1 for _ in find_runs(reader, every, thresholds=thresholds, look_through=MOST_COUNTED))
+    return found, stored <= MOST_COUNTED or query.states <= LIVING
+
+
+def find_runs(
+    reader: Reader,
+    query: RunQuery,
+    *,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    look_through: int | None = None,
+) -> Iterator[Run]:
+    """Yield the runs that are asked for, newest first, in their derived states, reading no further than it has to.
+
+    `look_through` bounds how many runs that have ended are read.
+    """
     now = reader.now()
     living = reader.live_runs() if query.living else []
     runs: Iterable[Run]
     if query.states and query.states <= LIVING:
         runs = living
     else:
-        runs = _stored(reader, query)
+        runs = islice(_stored(reader, query), look_through)
         if not query.narrow:
             # Only what will be printed is held against its baseline.
             runs = list(islice(asked_for(reader, runs, query, now), query.limit))

@@ -222,14 +222,16 @@ def fleet_line(by_need: Sequence[RunRow], shown: Snapshot, *, zone: tzinfo | Non
     return headline(by_need, now=shown.at, zone=zone, width=width, glyphs=glyphs)
 
 
-def living_part(shown: Snapshot) -> Part | None:
-    """Return how many of the living runs are listed and counted, where that is not all of them."""
-    if shown.living is None:
-        return None
+def cut_parts(shown: Snapshot) -> list[Part]:
+    """Return how many of the runs, and of the living ones, are listed and counted, where that is not all of them."""
+    own = [run for run in shown.runs if shown.job is None or run.job == shown.job]
     listed = sum(run.status == RunStatus.RUNNING for run in shown.runs)
-    if listed >= shown.living:
-        return None
-    return Part(((f"{listed:,} of {shown.living:,} living", "amber"),), 0, 2)
+    parts = []
+    if shown.there_are is not None and len(own) < shown.there_are:
+        parts.append(Part(((f"{len(own):,} of {shown.there_are:,} runs", "dim"),), 2, 2))
+    if shown.living is not None and listed < shown.living:
+        parts.append(Part(((f"{listed:,} of {shown.living:,} living", "amber"),), 0, 2))
+    return parts
 
 
 def banner(*, what: str, cause: str, attempt: int, retry_in_s: float, width: int, retry_key: str = "r") -> Spans:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -280,6 +280,22 @@ class FakeReader:
     def count_live(self) -> int:
         return sum(run.status == "running" for run in self._ask("count_live").runs)
 
+    def count_runs(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        statuses: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        return sum(
+            (jobs is None or run.job in jobs)
+            and (statuses is None or run.status in statuses)
+            and (since is None or run.started_at >= since)
+            and (until is None or run.started_at <= until)
+            for run in self._ask("count_runs").runs
+        )
+
     def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         live = [
             run
@@ -414,7 +430,8 @@ class FakeReader:
         store = self._ask("error_groups")
         of = {run.run_id: run.job for run in store.runs if jobs is None or run.job in jobs}
         taken = (each for each in store.error_list if since <= each.at and (before is None or each.at < before))
-        return grouped([each for each in taken if jobs is None or each.run_id in of], of)[:limit]
+        groups = grouped([each for each in taken if jobs is None or each.run_id in of], of)
+        return [replace(group, kinds=len(groups)) for group in groups[:limit]]
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None

@@ -137,7 +137,7 @@ async def test_the_end_of_a_jobs_runs_that_are_listed_is_told(monkeypatch: pytes
         await opened.until(lambda: len(keys(screen)) == 250)
         assert "older ones" not in opened.text
         await opened.press("G")
-        await opened.until(lambda: "the newest 250 runs are listed" in opened.text)
+        await opened.until(lambda: "the newest 250 of 300 runs are listed" in opened.text)
 
 
 async def test_a_filter_of_a_jobs_runs_is_left_before_the_screen() -> None:

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from etlwatch.fields.field import Order
+from etlwatch.reading import gatherer
 from etlwatch.reading import jobs as gather_jobs
 from etlwatch.reading import listing as gather_listing
 from etlwatch.tui.screens.errors import ErrorsScreen
@@ -189,3 +190,13 @@ async def test_a_list_that_is_cut_says_of_how_many(monkeypatch: pytest.MonkeyPat
         assert "5 of 8 living" in opened.lines()[0]
         await opened.press("J")
         await opened.until(lambda: "2 of 208 jobs" in opened.lines()[0])
+
+
+async def test_lists_that_are_cut_name_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gatherer, "MOST_KINDS", 2)
+    cut = store()
+    cut.runs += [make_run(f"old-{n}", minutes_ago=1_000 + n, status="completed", number=100 + n) for n in range(300)]
+    async with dashboard(cut, size=(140, 40)) as opened:
+        await opened.until(lambda: f"200 of {len(cut.runs)} runs" in opened.text)
+        await opened.press("E", "w", "w")
+        await opened.until(lambda: "2 of 3 kinds" in opened.text)

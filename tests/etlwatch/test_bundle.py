@@ -354,12 +354,25 @@ def test_what_a_bundle_has_no_room_for_is_told(
     assert "in it are" not in etlwatch(*to).err
     monkeypatch.setattr(bundling, "MOST_LIVE", 2)
     monkeypatch.setattr(bundling, "MOST_ERRORS", 1)
-    assert "in it are 1 of 2 errors, the newest 1 errors of these kinds, 2 of 3 living runs" in etlwatch(*to).err
-    monkeypatch.setattr(bundling, "MOST_CHANGES", 1)
+    assert "in it are 1 of 2 errors, the newest 1 of 7 errors of these kinds, 2 of 3 living runs" in etlwatch(*to).err
+    for _ in range(3):
+        stock.end(stock.start(NOW - 2 * DAY, job="crm"), NOW - DAY, status="failed")
+    monkeypatch.setattr(bundling, "STARTS_AT_MOST", 1)
+    monkeypatch.setattr(bundling, "RUNS_SHOWN", 1)
+    assert " of 43 other runs of its job" in etlwatch(*to).err
+
+
+def test_a_bundle_has_every_audit_entry_of_its_run_however_many_others_there_are(
+    etlwatch: Program, stock: Stock, store_dsn: str, tmp_path: Path
+) -> None:
+    lost(stock)
+    path = tmp_path / "run"
     with stock.store.administration(5.0) as administration:
-        for enabled in (False, True):
-            administration.set_switch(enabled=enabled, job="other", actor="ana", reason="r")
-    assert "what concerns it of the newest 1 audit entries" in etlwatch(*to).err
+        for number in range(1_200):
+            administration.set_switch(enabled=bool(number), job="other" if number else "crm", actor="ana", reason="r")
+    assert etlwatch("bundle", "crm@latest", "--dsn", store_dsn, str(path)).status == 0
+    with open_store(f"sqlite:///{path}").reader(5.0) as reader:
+        assert {entry.detail["job"] for entry in reader.audit()} == {"crm"}
 
 
 def test_open_without_a_terminal_prints_the_run(etlwatch: Program, bundled: tuple[str, Path], store_dsn: str) -> None:

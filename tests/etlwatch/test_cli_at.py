@@ -119,3 +119,16 @@ def test_what_is_no_past_moment_is_wrong_usage(etlwatch: Program, dsn: str, word
     answer = etlwatch(*words, "--dsn", dsn)
     assert answer.status == 2
     assert told in answer.complaint
+
+
+def test_a_source_count_that_was_renewed_later_is_named(etlwatch: Program, dsn: str) -> None:
+    stock = Stock(dsn, writer_id=99)
+    run_id = stock.start(THEN - 30 * MINUTE, job="counting")
+    stock.source_count(run_id, "contacts", 5, THEN - 20 * MINUTE)
+    stock.source_count(run_id, "deals", 7, THEN - 20 * MINUTE)
+    stock.source_count(run_id, "deals", 9, THEN + 20 * MINUTE)
+    stock.close()
+    answer = etlwatch("show", "counting", *AT, "--format", "json", "--dsn", dsn)
+    assert [(count["entity"], count["items"]) for count in answer.data["source_counts"]] == [("contacts", 5)]
+    assert "source counts not known for then: counted later, or again: deals" in answer.err
+    assert "source counts" not in etlwatch("show", "counting", "--dsn", dsn).err

@@ -133,7 +133,7 @@ def test_no_job_is_left_out_however_many_there_are(etlwatch: Program, stock: Sto
     assert "failed=11;;0;0" in checked(etlwatch("check", "--dsn", store_dsn, "--job", "job-99*")).out
     assert len(etlwatch("jobs", "--dsn", store_dsn, "--format", "jsonl").out.splitlines()) == 1_200
     listed = etlwatch("runs", "--dsn", store_dsn, "--job", "job-99*", "--limit", "3")
-    assert listed.err == "the newest 3 are listed; --limit lists more\n"
+    assert listed.err == "the newest 3 of 11 are listed; --limit lists more\n"
     assert etlwatch("runs", "--dsn", store_dsn, "--job", "job-99*", "--limit", "11").err == ""
 
 

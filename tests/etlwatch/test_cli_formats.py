@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 
 from etlwatch.cli.root import COMMANDS
@@ -178,3 +179,42 @@ def test_every_command_is_a_question_of_these_or_none() -> None:
 )
 def test_a_format_may_stand_before_the_last_word(etlwatch: Program, dsn: str, words: tuple[str, ...]) -> None:
     assert json.loads(etlwatch("tracking", *words, "--dsn", dsn).out)[0]["scope"] == "global"
+
+
+LIMITED: dict[str, list[tuple[str, ...]]] = {
+    "runs": [
+        (),
+        ("--job", "crm"),
+        ("--state", "failed"),
+        ("--state", "running,stalled,lost"),
+        ("state:failed,running,stalled,lost", "--since", "3h"),
+    ],
+    "errors": [(), ("--job", "crm"), ("crm",), ("--group",), ("--group", "--job", "*")],
+}
+"""Every command with a limit, and the ways in which its list comes about."""
+
+
+def test_every_list_that_is_cut_tells_how_many_there_are(etlwatch: Program, stock: Stock, store_dsn: str) -> None:
+    context = click.Context(root)
+    commands = [root.get_command(context, name) for name in COMMANDS]
+    limited = {command.name for command in commands if command and "limit" in {each.name for each in command.params}}
+    assert limited == {*LIMITED}
+    for number, job in enumerate(("crm", "crm", "crm", "ads")):
+        run_id = stock.start(NOW - timedelta(hours=2, minutes=number), job=job, heartbeat_interval_s=1.0)
+        for text in ("one", "other", "third"):
+            stock.error(run_id, f"{text} of {job}", NOW - timedelta(hours=1))
+        if number < 2:
+            stock.end(run_id, NOW - timedelta(minutes=1), status="failed")
+    there_are = {
+        "runs": [4, 3, 2, 2, 4],
+        "errors": [12, 9, 3, 2, 2],
+    }
+    for name, ways in LIMITED.items():
+        for way, number in zip(ways, there_are[name], strict=True):
+            for form in ("table", "json", "jsonl", "csv"):
+                asked = (name, *way, "--dsn", store_dsn, "--format", form)
+                cut, whole = etlwatch(*asked, "--limit", "1"), etlwatch(*asked, "--limit", str(number))
+                assert f"the newest 1 of {number} are listed; --limit lists more" in cut.err, (asked, cut.err)
+                assert "are listed" not in whole.err, asked
+    shown = etlwatch("show", "crm", "--dsn", store_dsn, "--format", "json")
+    assert "are listed" not in shown.err

@@ -431,7 +431,7 @@ def test_kinds_of_errors_that_are_not_listed_or_counted_are_told_of(
     all_kinds = ("errors", "--group", "--dsn", store_dsn)
     assert etlwatch(*all_kinds).err == etlwatch(*all_kinds, "--limit", "3", "--job", "*").err == ""
     cut = etlwatch(*all_kinds, "--limit", "2")
-    assert "the newest 2 are listed" in cut.err
+    assert "the newest 2 of 3 are listed" in cut.err
     assert len(cut.out.splitlines()) == 3
     (oldest,) = etlwatch(*all_kinds, "--limit", "1", "--job", "crm", "--format", "json").data
     assert oldest["job"] == "crm"

@@ -90,6 +90,10 @@ QUESTIONS: dict[str, Callable[[Any, list[int]], Any]] = {
     "live_runs": lambda reader, _: [reader.live_runs(limit) for limit in (None, 1)],
     "live_runs before": lambda reader, _: reader.live_runs(before=(NOW - 90 * MINUTE, 0)),
     "count_live": lambda reader, _: reader.count_live(),
+    "count_runs": lambda reader, _: [
+        reader.count_runs(),
+        reader.count_runs(jobs=JOBS[:2], statuses=["failed", "running"], since=NOW - 6 * HOUR, until=NOW - HOUR),
+    ],
     "run": of_each(lambda reader, run_id: reader.run(run_id)),
     "latest_run_id": lambda reader, _: [reader.latest_run_id(job) for job in JOBS],
     "job_names": lambda reader, _: [reader.job_names(limit) for limit in (None, 2)],

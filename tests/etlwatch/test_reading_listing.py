@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from etlwatch.reading.listing import AGAIN_EVERY_S, MOST_LIVE, Listing
+from etlwatch.reading.listing import AGAIN_EVERY_S, COUNTED_EVERY_S, MOST_LIVE, Listing
 from tests.etlwatch.fleet import NOW, FakeReader, FakeStore, make_run
 from tracking_core.records import Run
 
@@ -88,3 +88,13 @@ def test_living_runs_that_are_not_listed_are_counted() -> None:
     assert (len(listed.runs), listed.living) == (200 + MOST_LIVE, MOST_LIVE + 40)
     assert Listing().read(FakeReader(stocked(300)), 200, at_s=0.0).living is None
     assert store.asked["count_live"] == 1
+
+
+def test_the_runs_of_the_store_are_counted_where_not_all_are_listed_and_that_only_now_and_then() -> None:
+    store, listing = stocked(600), Listing()
+    numbers = [listing.read(FakeReader(store), limit, at_s=at).there_are for limit, at in ((200, 0.0), (400, 5.0))]
+    assert numbers == [600, 600]
+    assert store.asked["count_runs"] == 1
+    listing.read(FakeReader(store), 200, at_s=COUNTED_EVERY_S)
+    assert store.asked["count_runs"] == 2
+    assert Listing().read(FakeReader(store), 700, at_s=0.0).there_are is None

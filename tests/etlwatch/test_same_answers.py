@@ -241,6 +241,8 @@ def test_a_look_back_to_now_answers_as_the_store_does(dsn: str) -> None:
             lambda r: r.outlines_of_jobs(jobs_there, 4),
             lambda r: r.outlines_since(BEGIN),
             lambda r: r.count_live(),
+            lambda r: [r.count_runs(), r.count_runs(jobs=["crm"], statuses=["failed", "running"], since=BEGIN)],
+            lambda r: [r.count_errors(), r.count_errors(jobs=["crm"])],
             lambda r: r.phases(ids),
             lambda r: r.phase_samples(ids[0]),
             lambda r: r.endpoints(ids[0]),

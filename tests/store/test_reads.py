@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from etlwatch.reading.past import reader_as_of
 from tests.store.stocking import WRITER_ID, Stock
 from tracking_core import histogram
 from tracking_core.config import StoreLocation
@@ -82,6 +83,43 @@ def test_an_empty_store_answers_every_question(reader: Reader) -> None:
     assert reader.ledger(1) == []
     assert reader.switches() == []
     assert reader.audit() == []
+    assert reader.count_runs() == reader.count_errors() == 0
+
+
+def test_runs_and_errors_are_counted_by_what_they_belong_to(stock: Stock, reader: Reader) -> None:
+    for number, job in enumerate(("crm", "crm", "ads")):
+        run_id = stock.start(NOW - (number + 1) * HOUR, job=job)
+        stock.error(run_id, "broken", NOW - (number + 1) * HOUR)
+        stock.error(run_id, "again", NOW - (number + 1) * HOUR)
+    stock.end(run_id, NOW, status="failed")
+    kind = reader.errors(run_id, 1)[0].fingerprint
+    assert (reader.count_runs(), reader.count_errors()) == (3, 6)
+    assert (reader.count_runs(jobs=["crm"]), reader.count_errors(jobs=["crm"])) == (2, 4)
+    assert (reader.count_runs(jobs=[]), reader.count_errors(jobs=[])) == (0, 0)
+    assert [reader.count_runs(statuses=[status]) for status in ("failed", "running")] == [1, 2]
+    assert reader.count_runs(since=NOW - 2 * HOUR, until=NOW - 90 * MINUTE) == 1
+    assert reader.count_errors(until=NOW - 90 * MINUTE) == 4
+    assert reader.count_errors(fingerprints=[kind]) == 6
+    assert reader.count_errors(fingerprints=["other"]) == 0
+
+
+def test_errors_of_kinds_and_audit_entries_up_to_a_moment_are_limited_among_themselves(
+    stock: Stock, reader: Reader
+) -> None:
+    run_id = stock.start(NOW - HOUR)
+    for minutes in (50, 40, 30, 20):
+        stock.error(run_id, "broken", NOW - minutes * MINUTE)
+    kind = reader.errors(run_id, 1)[0].fingerprint
+    then = reader.errors_named([kind], 2, until=NOW - 35 * MINUTE)
+    assert [error.at for error in then] == [NOW - 40 * MINUTE, NOW - 50 * MINUTE]
+    with stock.store.administration(5.0) as administration:
+        for number in range(3):
+            administration.set_switch(enabled=False, job=f"job-{number}", actor="ana", reason="r")
+    newest, middle, oldest = reader.audit(None)
+    assert reader.audit(1, until=middle.at) == [middle]
+    assert reader_as_of(reader, oldest.at).audit(1) == [oldest]
+    assert reader_as_of(reader, NOW - 35 * MINUTE).errors_named([kind], 2) == then
+    assert newest.at > middle.at
 
 
 def test_the_clock_is_aware_utc_and_now(reader: Reader) -> None:
@@ -332,7 +370,10 @@ def test_the_same_error_in_another_job_is_another_kind(stock: Stock, reader: Rea
     of_sync, of_other = reader.error_groups(NOW - 2 * HOUR)
     assert (of_sync.key, of_sync.errors, of_sync.message) == (("sync", "f00d"), 2, "10 minutes ago")
     assert (of_other.key, of_other.errors, of_other.first_at) == (("other", "f00d"), 1, NOW - 20 * MINUTE)
-    assert reader.error_groups_named([of_other.key, of_sync.key]) == [of_sync, of_other]
+    named = reader.error_groups_named([of_other.key, of_sync.key])
+    assert [replace(group, kinds=2) for group in named] == [of_sync, of_other]
+    (newest,) = reader.error_groups(NOW - 2 * HOUR, 1)
+    assert newest == of_sync, "the number of kinds is that without the limit"
 
 
 def test_kinds_of_some_jobs_are_counted_and_listed_among_theirs_alone(

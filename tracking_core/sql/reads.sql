@@ -106,10 +106,10 @@ ORDER BY at DESC
 LIMIT :limit;
 
 -- name: errors_named
--- The newest errors of given kinds, of all jobs.
+-- The newest errors of given kinds, of all jobs, up to a moment.
 SELECT {{error_columns}}
 FROM tracking.errors
-WHERE fingerprint {{in_texts(fingerprints)}}
+WHERE fingerprint {{in_texts(fingerprints)}} AND at <= {{or_end(moment)}}
 ORDER BY at DESC
 LIMIT :limit;
 
@@ -127,9 +127,10 @@ FROM tracking.switches
 ORDER BY scope, job;
 
 -- name: audit
--- The newest changes that people made.
+-- The newest changes that people made, up to a moment.
 SELECT id, at, actor, action, CAST(detail AS text) AS detail
 FROM tracking.audit
+WHERE at <= {{or_end(moment)}}
 ORDER BY id DESC
 LIMIT :limit;
 
@@ -166,6 +167,20 @@ WHERE status {{in_texts(statuses)}}
 -- name: count_live
 -- How many runs have not ended.
 SELECT count(*) FROM tracking.runs WHERE status = 'running';
+
+-- name: count_runs
+-- How many runs of some jobs, in some stored states, began in a stretch of time.
+SELECT count(*)
+FROM tracking.runs
+WHERE started_at >= :since AND started_at <= {{or_end(moment)}}
+  AND ({{is_null(jobs)}} OR job {{in_texts(jobs)}}) AND ({{is_null(statuses)}} OR status {{in_texts(statuses)}});
+
+-- name: count_errors
+-- How many errors of some kinds the runs of some jobs recorded, up to a moment.
+SELECT count(*)
+FROM tracking.errors
+WHERE at <= {{or_end(moment)}} AND ({{is_null(fingerprints)}} OR fingerprint {{in_texts(fingerprints)}})
+  AND ({{is_null(jobs)}} OR run_id IN (SELECT run_id FROM tracking.runs WHERE job {{in_texts(jobs)}}));
 
 -- name: endpoint_names
 -- Which endpoints several runs requested, from the key's index alone.

@@ -94,6 +94,16 @@ class Reader(Connection, Protocol):
     def count_live(self) -> int:
         """Return how many runs have the stored status running."""
 
+    def count_runs(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        statuses: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Return how many runs of these jobs, in these stored states, began in [since, until]; None: any."""
+
     def run(self, run_id: int) -> Run | None:
         """Return one run; None when the store does not hold it."""
 
@@ -237,8 +247,19 @@ class Reader(Connection, Protocol):
     def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
         """Return the newest errors of the runs of these jobs, up to a moment."""
 
-    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
-        """Return the newest errors of these kinds, of all runs."""
+    def count_errors(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        fingerprints: Collection[str] | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Return how many errors of these kinds the runs of these jobs recorded, up to a moment; None: of all."""
+
+    def errors_named(
+        self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds, of all runs, up to a moment."""
 
     def error_groups(
         self,
@@ -268,8 +289,8 @@ class Reader(Connection, Protocol):
     def switches(self) -> list[Switch]:
         """Return the shared switches that were ever turned; none means on."""
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """Return the newest audit entries."""
+    def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
+        """Return the newest audit entries up to a moment, None for all of them."""
 
 
 class Administration(Connection, Protocol):

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from tracking_core import histogram
+from tracking_core.clock import EPOCH
 from tracking_core.histogram import percentile
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
 from tracking_core.records import (
@@ -96,6 +97,23 @@ class Queries(Dialect):
     def count_live(self) -> int:
         return int(self._ask("count_live").value(0))
 
+    def count_runs(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        statuses: Collection[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        found = self._ask(
+            "count_runs",
+            jobs=self._list_or_none(jobs),
+            statuses=self._list_or_none(statuses),
+            since=self._moment(since or EPOCH),
+            moment=self._moment_or_none(until),
+        )
+        return int(found.value(0))
+
     def run(self, run_id: int) -> Run | None:
         found = self._runs("run", run_id=run_id) if _possible(run_id) else []
         return found[0] if found else None
@@ -172,8 +190,7 @@ class Queries(Dialect):
         return found
 
     def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
-        wanted = None if jobs is None else self._list(sorted(jobs))
-        answer = self._ask("outlines_since", moment=self._moment(moment), jobs=wanted)
+        answer = self._ask("outlines_since", moment=self._moment(moment), jobs=self._list_or_none(jobs))
         return answer.records(RunOutline, self.forms)
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
@@ -292,11 +309,29 @@ class Queries(Dialect):
         found = self._ask("errors_of_jobs", jobs=wanted, moment=moment, limit=max(limit, 0))
         return found.records(ErrorRecord, self.forms)
 
-    def errors_named(self, fingerprints: Sequence[str], limit: int = 100) -> list[ErrorRecord]:
+    def count_errors(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        fingerprints: Collection[str] | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        found = self._ask(
+            "count_errors",
+            jobs=self._list_or_none(jobs),
+            fingerprints=self._list_or_none(fingerprints),
+            moment=self._moment_or_none(until),
+        )
+        return int(found.value(0))
+
+    def errors_named(
+        self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
         if not fingerprints:
             return []
-        wanted = self._list(sorted(set(fingerprints)))
-        return self._ask("errors_named", fingerprints=wanted, limit=limit).records(ErrorRecord, self.forms)
+        wanted, moment = self._list(sorted(set(fingerprints))), self._moment_or_none(until)
+        found = self._ask("errors_named", fingerprints=wanted, moment=moment, limit=max(limit, 0))
+        return found.records(ErrorRecord, self.forms)
 
     def error_groups(
         self,
@@ -309,7 +344,7 @@ class Queries(Dialect):
         before_at = self._moment_or_none(before)
         found = self._ask(
             "error_groups",
-            jobs=None if jobs is None else self._list(list(jobs)),
+            jobs=self._list_or_none(jobs),
             since=self._moment(since),
             before_at=before_at,
             most=ERRORS_COUNTED + 1,
@@ -339,8 +374,9 @@ class Queries(Dialect):
     def switches(self) -> list[Switch]:
         return self._ask("switches").records(Switch, self.forms)
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
-        return self._ask("audit", limit=max(limit, 0)).records(AuditEntry, self.forms)
+    def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
+        found = self._ask("audit", limit=_at_most(limit), moment=self._moment_or_none(until))
+        return found.records(AuditEntry, self.forms)
 
     def _runs(self, block: str, **parameters: object) -> list[Run]:
         return self._records.of(self._ask(block, now=self._now(), **parameters))
@@ -348,6 +384,9 @@ class Queries(Dialect):
     def _place(self, before: tuple[datetime, int] | None) -> dict[str, object]:
         at, run_id = (None, None) if before is None else (self._moment(before[0]), before[1])
         return {"before_at": at, "before_id": run_id}
+
+    def _list_or_none(self, texts: Collection[str] | None) -> object:
+        return None if texts is None else self._list(sorted(texts))
 
     def _moment_or_none(self, moment: datetime | None) -> object:
         return None if moment is None else self._moment(moment)

@@ -73,7 +73,9 @@ def source_spans(view: RunView) -> Spans:
     """Return source counts against what was fetched in one line."""
     counted = sum(source.items for source in view.details.source_counts)
     if not view.details.source_counts:
-        return ((f"{number_of(view.run.items, 'item')} fetched; the source was not counted", "text"),)
+        later = view.details.unknown.get("source_counts")
+        uncounted = "the source was not counted" if later is None else "what the source had then is unknown"
+        return ((f"{number_of(view.run.items, 'item')} fetched; {uncounted}", "text"),)
     known = [row for row in reconcile(view) if row.counted is not None and row.fetched is not None]
     fetched = sum(row.fetched or 0 for row in known) if known else view.run.items
     share = f" {percent(fetched / counted)}" if counted else ""
@@ -86,9 +88,10 @@ def source_spans(view: RunView) -> Spans:
 
 def source_lines(view: RunView, context: DisplayContext, *, width: int) -> list[Spans]:
     """Return the source tab: a line for each entity, then what the columns mean."""
-    rows = reconcile(view)
+    rows, later = reconcile(view), view.details.unknown.get("source_counts")
+    unknown: list[Spans] = [(), ((f" source counts {safe(later)}", "amber"),)] if later is not None else []
     if not rows:
-        return [(), ((" the source was not counted, and no phase says what it read or wrote", "dim"),)]
+        return unknown or [(), ((" the source was not counted, and no phase says what it read or wrote", "dim"),)]
     name = min(40, max(20, width - 52))
     lines: list[Spans] = [(), ((f" {pad('entity', name)}{'counted':>12}{'fetched':>12}{'':>6}{'loaded':>12}", "dim"),)]
     for row in rows:
@@ -102,6 +105,7 @@ def source_lines(view: RunView, context: DisplayContext, *, width: int) -> list[
             (f"{_exact(row.loaded):>12}", "text"),
         ]
         lines.append(tuple((context.glyphs.text(text), role) for text, role in cells))
+    lines.extend(unknown)
     if view.details.coverage:
         lines.extend([(), ((" pages", "text bold"),), *pages_lines(view, context)])
     lines.extend(

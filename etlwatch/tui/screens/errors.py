@@ -42,7 +42,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
     def __init__(self) -> None:
         super().__init__()
         self.window = 0
-        self._cut = False
+        self._there_are = 0
 
     # -- drawing
 
@@ -55,7 +55,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
         board = snapshot.board
         if not isinstance(board, ErrorsBoard):
             return None
-        self._cut = board.cut
+        self._there_are = board.there_are
         self.fit_job_column({kind.job for kind in board.kinds})
         return board.kinds
 
@@ -92,10 +92,11 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
         if self.known:
             new = sum(kind.new and not kind.mended for kind in self.rows.values())
             parts.append(Part(((f"last {WINDOWS[self.window][0]}", "dim"),), 2, 2))
-            cut = "+" if self._cut else ""
+            listed = count(len(self.rows))
+            number = f"{listed} of {count(self._there_are)}" if self._there_are > len(self.rows) else listed
             if new:
                 parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
-            kinds = number_of(len(self.rows), "kind", f"{count(len(self.rows))}{cut}")
+            kinds = number_of(len(self.rows), "kind", number)
             parts.append(Part(((kinds, "text"),), 1, 2))
         return [parts[0], *self.filter_parts(), *parts[1:]]
 

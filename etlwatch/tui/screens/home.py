@@ -19,7 +19,7 @@ from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
-from etlwatch.rendering.header import Counts, count_states, fleet_line, living_part, no_runs_text, state_parts
+from etlwatch.rendering.header import Counts, count_states, cut_parts, fleet_line, no_runs_text, state_parts
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
 from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
@@ -200,8 +200,7 @@ class HomeScreen(ListScreen[RunRow]):
         parts = state_parts(self._counts, brief=brief, width=self.size.width)
         # Endpoints are stored per run: for a run that went on it is unknown when it requested one.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
-        cut = living_part(self.dashboard.shown)
-        return [*self.filter_parts(), *unsure, *([cut] if cut else []), *parts]
+        return [*self.filter_parts(), *unsure, *cut_parts(self.dashboard.shown), *parts]
 
     def second_lines(self) -> Sequence[Spans]:
         """Return what to look at first."""
@@ -277,7 +276,8 @@ class HomeScreen(ListScreen[RunRow]):
         limit = poller.watch.limit
         most = MOST_LISTED if self.job is None else MOST_OF_JOB
         if limit >= most:
-            self.dashboard.show_message(f"the newest {count(limit)} runs are listed; `etlwatch runs` finds older ones")
+            listed = f"the newest {limit:,} of {shown.there_are or limit:,} runs are listed"
+            self.dashboard.show_message(f"{listed}; `etlwatch runs` finds older ones")
         elif len(shown.runs) >= limit:
             poller.watch = replace(poller.watch, limit=min(limit + OLDER_PAGE, most))
 

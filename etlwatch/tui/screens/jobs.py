@@ -18,7 +18,6 @@ from etlwatch.rendering.lines import Part
 from etlwatch.rendering.panes import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.listing import BoardScreen
 
@@ -98,7 +97,7 @@ class JobsScreen(BoardScreen[JobRow]):
         """Return the filter if there is one, and how many jobs are in which shape."""
         parts = job_parts(self._counts)
         if self.known and not self._complete:
-            parts.append(Part(((f"{count(len(self.rows))} read so far", "dim"),), 3))
+            parts.append(Part(((f"{len(self.rows):,} of {self._there_are:,} read so far", "dim"),), 3))
         elif self._there_are > len(self.rows):
             parts.append(Part(((f"{len(self.rows):,} of {self._there_are:,} jobs", "amber"),), 0, 2))
         return [parts[0], *self.filter_parts(), *parts[1:]]

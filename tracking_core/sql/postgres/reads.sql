@@ -69,13 +69,14 @@ CROSS JOIN LATERAL (
 -- moment, of some jobs. Of a storm the newest `most` - 1 are counted; then `cut` is true.
 SELECT
     kind.job, kind.fingerprint, least(kind.errors, %(most)s - 1) AS errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted >= %(most)s AS cut
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.kinds,
+    kind.counted >= %(most)s AS cut
 FROM (
     SELECT
         coalesce(run.job, '') AS job, fingerprint, sum(of_run.errors)::bigint AS errors, count(*) AS runs,
         min(first_at) AS first_at, max(last_at) AS last_at,
         (array_agg(of_run.run_id ORDER BY last_at DESC))[1] AS last_run,
-        (sum(sum(of_run.errors)) OVER ())::bigint AS counted
+        (sum(sum(of_run.errors)) OVER ())::bigint AS counted, count(*) OVER () AS kinds
     FROM (
         SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at
         FROM (

@@ -71,12 +71,13 @@ CROSS JOIN runs AS run ON run.run_id = newest.value;
 -- moment, of some jobs. Of a storm the newest `most` - 1 are counted; then `cut` is true.
 SELECT
     kind.job, kind.fingerprint, min(kind.errors, :most - 1) AS errors, kind.runs, kind.first_at, kind.last_at,
-    newest.run_id, newest.phase, newest.error_type, newest.message, kind.counted >= :most AS cut
+    newest.run_id, newest.phase, newest.error_type, newest.message, kind.kinds,
+    kind.counted >= :most AS cut
 FROM (
     SELECT
         coalesce(run.job, '') AS job, fingerprint, sum(of_run.errors) AS errors, count(*) AS runs,
         min(first_at) AS first_at, max(last_at) AS last_at, max(last_run) AS last_run,
-        sum(sum(of_run.errors)) OVER () AS counted
+        sum(sum(of_run.errors)) OVER () AS counted, count(*) OVER () AS kinds
     FROM (
         SELECT fingerprint, run_id, count(*) AS errors, min(at) AS first_at, max(at) AS last_at,
             printf('%020d %020d', max(at), run_id) AS last_run
