@@ -18,7 +18,7 @@ from etlwatch.cli.selectors import parse_days, parsed_by
 from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
-from etlwatch.rendering.cleanup import weeks_left_text
+from etlwatch.rendering.operations import weeks_left_text
 from etlwatch.text.numbers import bytes_, local_time, number_of, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 

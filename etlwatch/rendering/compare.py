@@ -8,15 +8,7 @@ from __future__ import annotations
 from etlwatch.analysis.compare import Comparison
 from etlwatch.fields.differences import difference_text, is_worse, name_text, value_text
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import (
-    duration,
-    moment,
-    percent,
-    ratio,
-    short_id,
-    signed,
-    span,
-)
+from etlwatch.text.numbers import duration, moment, percent, ratio, short_id, signed, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Spans, fit
 from tracking_core.records import Run, RunStatus
@@ -82,12 +74,10 @@ def run_text(run: Run, context: DisplayContext, *, brief: bool = False) -> str:
 
 def same_text(comparison: Comparison) -> str:
     """Return which origins both runs share: `same code version, command and host`, and what could not be compared."""
-    *most, last = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable] or [
-        ""
-    ]
-    same = f"same {', '.join(most)} and {last}" if most else f"same {last}" if last else ""
+    alike = [each.what for each in comparison.differences if each.kind == "origin" and not each.remarkable]
+    same = " and ".join(filter(None, (", ".join(alike[:-1]), *alike[-1:])))
     unknown = f"endpoints: {comparison.unknown}" if comparison.unknown else ""
-    return "; ".join(filter(None, (same, unknown)))
+    return "; ".join(filter(None, (f"same {same}" if same else "", unknown)))
 
 
 def brief_lines(comparison: Comparison, context: DisplayContext, *, width: int, most: int) -> list[Spans]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from etlwatch.rendering.lines import Part
 from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, number_of, span, stamp
 from etlwatch.text.safe import cell_width, clip, safe
-from etlwatch.text.spans import Spans, spans_width
+from etlwatch.text.spans import Span, Spans, merge, spans_width
 from tracking_core.dataclass import dataclass
 from tracking_core.records import RunStatus
 
@@ -78,22 +79,23 @@ class Freshness:
 
 def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | None, width: int) -> list[Part]:
     """Return data age, poll cost, bytes a second and the clock with its zone; amber and fixed without a connection."""
-    seconds = width >= 100
+    space = 3 if width >= 100 else 2
     clock_now += timedelta(seconds=fresh.behind_s or 0.0)
-    time_now = Part(((clock(clock_now, zone, seconds=seconds, name=True), "dim"),), 0, 3 if width >= 100 else 2)
+    time_now = Part(((clock(clock_now, zone, seconds=width >= 100, name=True), "dim"),), 0, space)
     if fresh.age_s is None:
         return [Part((("connecting", "dim"),), 3, 3), time_now]
     as_of = Part(((f"as of {clock(fresh.as_of, zone, seconds=True, name=True)}", "amber"),), 0, 2)
     if not fresh.connected:
         return [Part(((f"data {duration(max(fresh.age_s, 1))} old", "amber"),), 0, 3), as_of]
     if fresh.paused:
-        return [Part((("paused", "blue bold"),), 0, 3), Part(as_of.spans, 0, 2)]
-    facts = [_age(fresh), duration_ms(fresh.poll_ms)]
+        return [Part((("paused", "blue bold"),), 0, 3), as_of]
+    # While data keeps coming its age is the interval, so that it does not flicker between two polls.
+    steady = max(fresh.interval_s, 1.0)
+    facts = [duration(steady if fresh.age_s <= 2 * steady + 1 else fresh.age_s), duration_ms(fresh.poll_ms)]
     if fresh.bytes_per_s is not None and width >= 140:
         # Of one width, so that the cells to its left do not move.
         facts.append(f"{_bytes(fresh.bytes_per_s):>4}/s")
     word = "data " if width >= 140 else ""
-    space = 3 if width >= 100 else 2
     late = behind(fresh.behind_s)
     standby = [Part(((late, "amber"),), 0, space)] if late else []
     return [*standby, Part(((word + " · ".join(facts), "dim"),), 3, space), time_now]
@@ -101,25 +103,14 @@ def freshness_parts(fresh: Freshness, *, clock_now: datetime, zone: tzinfo | Non
 
 def looking_back_parts(moment: datetime, shown: datetime | None, zone: tzinfo | None, width: int) -> list[Part]:
     """Return which past moment is on screen, or is being read, and how to come back; in blue, as the cursor is."""
-    read = shown == moment
-    word = "as of" if read else "reading"
+    word = "as of" if shown == moment else "reading"
     at = stamp(moment, zone) if width >= 100 else clock(moment, zone, seconds=True, name=True)
-    return [
-        Part((("esc now", "dim"),), 3, 3),
-        Part(((f"{word} {at}", "blue bold"),), 0, 2),
-    ]
+    return [Part((("esc now", "dim"),), 3, 3), Part(((f"{word} {at}", "blue bold"),), 0, 2)]
 
 
 def bundle_parts(made_at: datetime, zone: tzinfo | None) -> list[Part]:
     """Return when the bundle on screen was made, in blue as every moment that is not now."""
     return [Part((("bundle", "dim"),), 3, 3), Part(((f"as of {stamp(made_at, zone)}", "blue bold"),), 0, 2)]
-
-
-def _age(fresh: Freshness) -> str:
-    """Write the age of data that keeps coming as the interval, so that it does not flicker between two polls."""
-    age = fresh.age_s or 0.0
-    steady = max(fresh.interval_s, 1.0)
-    return duration(steady) if age <= 2 * steady + 1 else duration(age)
 
 
 def _bytes(value: float) -> str:
@@ -132,9 +123,6 @@ def _bytes(value: float) -> str:
     return f"{value / 1_000:.1f}kB" if value < 10_000 else f"{value / 1_000:.0f}kB"
 
 
-NO_RUNS: Final = "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`"
-NO_RUNS_IN_DEMO: Final = "no runs yet: the demo's first jobs begin in a moment"
-
 NAME_CELLS: Final = {"long": 40, "middle": 32, "short": 24}
 """Cells of a job's name by the length of the wording: what happened to it must stay beside it."""
 
@@ -145,74 +133,42 @@ NAMED_FIRST: Final = 2
 """Runs that the headline names; the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """The number of runs in each state: with problems, running, and completed within the window."""
-
-    lost: int = 0
-    failed: int = 0
-    stalled: int = 0
-    throttled: int = 0
-    slow: int = 0
-    running: int = 0
-    done: int = 0
-
-    @property
-    def behind(self) -> int:
-        """Alive and late."""
-        return self.stalled + self.throttled + self.slow
-
-    @property
-    def trouble(self) -> int:
-        """Dead or behind."""
-        return self.lost + self.failed + self.behind
-
-
-def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> Counts:
-    """Count states: failures until made good, completed runs only when they ended within the window."""
-    numbers = dict.fromkeys(("lost", "failed", "stalled", "throttled", "slow", "running", "done"), 0)
+def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> Counter[str]:
+    """Count runs by state: failures until made good, `done` those that completed within the window."""
+    counts: Counter[str] = Counter()
     earliest = now - timedelta(seconds=window_s)
     for row in rows:
-        state = row.verdict.state
-        if state == "completed":
-            numbers["done"] += row.run.ended_at is not None and row.run.ended_at >= earliest
-        elif state in numbers and not row.verdict.made_good:
-            numbers[state] += 1
-    return Counts(**numbers)
+        if row.verdict.state != "completed":
+            counts[row.verdict.state] += not row.verdict.made_good
+        elif row.run.ended_at is not None and row.run.ended_at >= earliest:
+            counts["done"] += 1
+    return counts
 
 
-def _counted(number: int, word: str, tone: str) -> Spans:
-    colour = "text" if tone == "plain" else tone
-    return ((count(number), f"{colour} bold"), (f" {word}", colour))
-
-
-def state_parts(counts: Counts, *, brief: bool, width: int = 0) -> list[Part]:
+def state_parts(counts: Counter[str], *, brief: bool, width: int = 0) -> list[Part]:
     """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok."""
-    parts: list[tuple[Spans, int]] = []
-    if counts.lost:
-        parts.append((_counted(counts.lost, "lost", "red"), 0))
-    if counts.failed:
-        parts.append((_counted(counts.failed, "failed", "red"), 0))
-    if brief:
-        if counts.behind:
-            parts.append((_counted(counts.behind, "behind", "amber"), 0))
-        if counts.trouble and counts.running:
-            parts.append((_counted(counts.running, "ok", "plain"), 5))
-    else:
-        late = ((state, getattr(counts, state)) for state in BEHIND)
-        parts.extend((_counted(number, state, "amber"), 1) for state, number in late if number)
-    if not (brief and counts.trouble):
-        if counts.running or not counts.trouble:
-            parts.append((_counted(counts.running, "running", "plain"), 5))
-        if counts.done:
-            parts.append((_counted(counts.done, "done", "dim"), 7))
+    behind = sum(counts[state] for state in BEHIND)
+    trouble = behind + counts["lost"] + counts["failed"]
+    summed = brief and trouble > 0
+    listed = [
+        *((counts[state], state, "red", 0) for state in ("lost", "failed")),
+        *([(behind, "behind", "amber", 0)] if brief else [(counts[state], state, "amber", 1) for state in BEHIND]),
+        (counts["running"], "ok" if summed else "running", "text", 5),
+        (0 if summed else counts["done"], "done", "dim", 7),
+    ]
+    shown = [each for each in listed if each[0] or (each[1] == "running" and not trouble)]
     first_gap = 3 if not brief and width >= WIDE else 2
-    return [Part(spans, priority, 2 if place else first_gap) for place, (spans, priority) in enumerate(parts)]
+    return [
+        Part(((count(number), f"{role} bold"), (f" {word}", role)), priority, 2 if place else first_gap)
+        for place, (number, word, role, priority) in enumerate(shown)
+    ]
 
 
 def no_runs_text(*, demo: bool) -> str:
     """Return the text of a list without runs."""
-    return NO_RUNS_IN_DEMO if demo else NO_RUNS
+    if demo:
+        return "no runs yet: the demo's first jobs begin in a moment"
+    return "no runs yet: jobs that import tracking_core appear here; try `etlwatch demo`"
 
 
 def fleet_line(by_need: Sequence[RunRow], shown: Snapshot, *, zone: tzinfo | None, width: int, glyphs: Glyphs) -> Spans:
@@ -262,23 +218,18 @@ def headline(
         return ((" ", "plain"), ("No runs yet.", "dim"))
     if not trouble:
         return _quiet(rows, now=now, zone=zone)
-    endpoint = _slow_endpoint(trouble, now=now, zone=zone)
-    for length in ("long", "middle", "short"):
-        spans = _look_first(trouble, length, now=now, zone=zone, glyphs=glyphs)
-        if length == "long" and spans_width(spans + endpoint) < width:
-            return spans + endpoint
+    spans = _look_first(trouble, "long", now=now, zone=zone, glyphs=glyphs)
+    found = [finding for row in trouble for finding in row.findings if finding.endpoint]
+    if found:
+        first = min(found, key=lambda finding: finding.since)
+        slow = (f" {safe(first.endpoint)} slow since {moment(first.since, now, zone)}.", "text")
+        if spans_width((*spans, slow)) < width:
+            return (*spans, slow)
+    for length in ("middle", "short"):
         if spans_width(spans) < width:
             break
+        spans = _look_first(trouble, length, now=now, zone=zone, glyphs=glyphs)
     return spans
-
-
-def _slow_endpoint(trouble: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Return which endpoint makes runs slow, and since when; () where none is known."""
-    found = [finding for row in trouble for finding in row.findings if finding.endpoint]
-    if not found:
-        return ()
-    first = min(found, key=lambda finding: finding.since)
-    return ((f" {safe(first.endpoint)} slow since {moment(first.since, now, zone)}.", "text"),)
 
 
 def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:
@@ -292,50 +243,40 @@ def outage_line(outage: Outage, *, now: datetime, zone: tzinfo | None) -> Spans:
 def _look_first(trouble: Sequence[RunRow], length: str, *, now: datetime, zone: tzinfo | None, glyphs: Glyphs) -> Spans:
     dead = [row for row in trouble if row.verdict.tone == "red"]
     named = (dead or list(trouble))[:NAMED_FIRST]
-    pieces = [_named(row, length, now=now, zone=zone) for row in named]
-    more_dead = len(dead) - len([row for row in named if row in dead])
-    behind = len(trouble) - len(dead) - len([row for row in named if row not in dead])
-    if more_dead:
-        pieces.append(_more(more_dead, "dead" if length == "short" else "lost or failed", length))
-    if behind:
-        pieces.append(_more(behind, "behind", length))
+    pieces = [
+        ((clip(safe(row.run.job), NAME_CELLS[length]), "text bold"), (f" {_what(row, length, now, zone)}", "text"))
+        for row in named
+    ]
+    left_dead = max(0, len(dead) - NAMED_FIRST)
+    left_behind = len(trouble) - len(named) - left_dead
+    for number, word in ((left_dead, "dead" if length == "short" else "lost or failed"), (left_behind, "behind")):
+        more = {
+            "long": f" more {'is' if number == 1 else 'are'} {word}",
+            "middle": f" more {word}",
+            "short": f" {word}",
+        }
+        if number:
+            pieces.append(((count(number), "text bold" if length == "long" else "text"), (more[length], "text")))
     separator = f" {glyphs.separator} " if length == "short" else "; "
-    out: list[tuple[str, str]] = [(" " if length == "short" else " Look first: ", "text")]
+    out: list[Span] = [(" " if length == "short" else " Look first: ", "text")]
     for index, piece in enumerate(pieces):
-        out.extend([(separator, "text")] if index else [])
-        out.extend(piece)
-    if length == "long":
-        out.append((".", "text"))
-    return tuple(out)
+        out += [(separator if index else "", "text"), *piece]
+    return merge([*out, ("." if length == "long" else "", "text")])
 
 
-def _more(number: int, word: str, length: str) -> Spans:
-    if length == "long":
-        return ((count(number), "text bold"), (f" more {'is' if number == 1 else 'are'} {word}", "text"))
-    return ((f"{count(number)} {word}" if length == "short" else f"{count(number)} more {word}", "text"),)
-
-
-def _named(row: RunRow, length: str, *, now: datetime, zone: tzinfo | None) -> Spans:
-    """Return what happened to one run and when."""
-    since = row.verdict.since
-    state = row.verdict.state
+def _what(row: RunRow, length: str, now: datetime, zone: tzinfo | None) -> str:
+    """Return what happened to a run and when."""
+    since, state = row.verdict.since, row.verdict.state
     at = moment(since, now, zone)
-    ago = span((now - since).total_seconds()) if since else ""
-    job = (clip(safe(row.run.job), NAME_CELLS[length]), "text bold")
     if state == "lost":
-        words = {"long": f"went silent {ago} ago", "middle": f"silent for {ago}", "short": f"silent {ago}"}
-    elif state == "failed":
-        error = f" with {safe(row.last_error.error_type)}" if row.last_error else ""
-        words = {"long": f"failed at {at}{error}", "middle": f"failed at {at}", "short": f"failed {at}"}
-        if row.new_error:
-            words = {
-                "long": f"failed at {at} with a new error",
-                "middle": f"failed at {at}, new error",
-                "short": f"failed {at}, new",
-            }
-    else:
-        words = {"long": f"{safe(state)} since {at}", "middle": f"{safe(state)} since {at}", "short": safe(state)}
-    return (job, (f" {words[length]}", "text"))
+        ago = span((now - since).total_seconds()) if since else ""
+        return {"long": f"went silent {ago} ago", "middle": f"silent for {ago}", "short": f"silent {ago}"}[length]
+    if state != "failed":
+        return safe(state) if length == "short" else f"{safe(state)} since {at}"
+    failed = f"failed {at}" if length == "short" else f"failed at {at}"
+    if row.new_error:
+        return failed + {"long": " with a new error", "middle": ", new error", "short": ", new"}[length]
+    return f"{failed} with {safe(row.last_error.error_type)}" if row.last_error and length == "long" else failed
 
 
 def _quiet(rows: Sequence[RunRow], *, now: datetime, zone: tzinfo | None) -> Spans:

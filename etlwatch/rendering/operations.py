@@ -1,23 +1,25 @@
-"""The dialogs that turn the tracking switch and close a run as text, and failures of operations.
+"""Changes by a person as text: turning the tracking switch, closing a run, cleaning up, and why one could not be made.
 
-While tracking is off for a live run, the run beats and can end, and records nothing else.
+While tracking is off for a live run, the run beats and can end, and records nothing else. Counts of a clean-up are
+written in full: a number that has to be typed is never rounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.rendering.lines import labelled_lines
-from etlwatch.rendering.panes import state_span
+from etlwatch.rendering.lines import LABEL_CELLS, labelled_lines, sentence_lines
+from etlwatch.rendering.panes import moment_ago, state_span
+from etlwatch.text.blocks import progress_bar
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import ago, count, duration, moment, number_of, short_id
-from etlwatch.text.safe import cell_width, clip, safe
+from etlwatch.text.numbers import bytes_, count, duration, moment, number_of, percent, short_id, stamp
+from etlwatch.text.safe import cell_width, clip, pad, safe
 from etlwatch.text.spans import Column, Span, Spans, fit, spans_width
 from tracking_core.dataclass import dataclass
-from tracking_core.records import AuditEntry, Run, Switch
+from tracking_core.records import AuditEntry, CleanupJob, CleanupPlan, Run, Switch
 
 ALL_JOBS: Final = "all jobs"
 NAME_CELLS: Final = 40
@@ -134,15 +136,14 @@ def standing(scope: Scope, context: DisplayContext) -> str:
 def consequence(scope: Scope, states: SwitchStates, *, enable: bool) -> str:
     """Return the consequence of turning a switch; the runs concerned are listed beside it."""
     if not enable:
-        who = "no job" if scope.job is None else "this job"
-        what = f"{who} records {'anything' if scope.job is None else 'nothing'} new: no runs, requests, phases, errors"
-        return f"{what}; a live run keeps its heartbeat and can end"
+        who = "no job records anything" if scope.job is None else "this job records nothing"
+        return f"{who} new: no runs, requests, phases, errors; a live run keeps its heartbeat and can end"
     if scope.job is not None and states.all_off:
         return "this job stays off as long as tracking is off for all jobs"
     off = sum(switch.scope == "job" and not switch.enabled for switch in states.switches)
     if scope.job is None and off:
-        jobs = "1 job stays" if off == 1 else f"{off:,} jobs stay"
-        return f"jobs record again within seconds; {jobs} off by their own switch"
+        stay = f"{number_of(off, 'job')} {'stays' if off == 1 else 'stay'} off by their own switch"
+        return f"jobs record again within seconds; {stay}"
     return f"{'jobs record' if scope.job is None else 'this job records'} again within seconds"
 
 
@@ -183,8 +184,7 @@ def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spa
 
 
 def _audit_text(entry: AuditEntry) -> str:
-    detail = entry.detail
-    phrase = safe(entry.action)
+    detail, phrase = entry.detail, safe(entry.action)
     if entry.action.startswith("tracking"):
         phrase += f" for {safe(detail.get('job')) or ALL_JOBS}"
     elif entry.action == "close run":
@@ -206,9 +206,8 @@ def turned_text(switch: Switch, touched: Iterable[Run]) -> str:
     live = len(list(touched))
     if not live:
         return f"{phrase}; no live run is concerned"
-    return f"{phrase}; {number_of(live, 'live run', count(live))} {'may' if switch.enabled else 'can only'} " + (
-        "record again" if switch.enabled else "end now"
-    )
+    then = "may record again" if switch.enabled else "can only end now"
+    return f"{phrase}; {number_of(live, 'live run', count(live))} {then}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,18 +238,12 @@ def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: in
     """Return the facts for closing a run, most important first, in at most `rows` lines."""
     run = row.run
     title: Spans = (state_span(row, context), ("  ", "plain"), (safe(run.job), "text bold"), (f"  {run.id}", "dim"))
-    seen = run.heartbeat_at or run.progress_at
-    sign = (
-        f"{moment(seen, context.now, context.zone)}, {ago((context.now - seen).total_seconds())}"
-        if seen
-        else "none recorded"
-    )
+    sign = moment_ago(run.heartbeat_at or run.progress_at, context) or "none recorded"
     where = f", on {safe(run.host)}, pid {run.pid}" if run.host else ""
+    began = f"{moment(run.started_at, context.now, context.zone)}, {duration(run.duration_s)} ago"
     lines: list[Spans] = [
         fit(title, width, ellipsis=context.glyphs.ellipsis),
-        *labelled_lines(
-            "Began", f"{moment(run.started_at, context.now, context.zone)}, {duration(run.duration_s)} ago", width
-        ),
+        *labelled_lines("Began", began, width),
         *labelled_lines("Sign", f"last sign of life {sign}{where}", width, most=2),
     ]
     if run.state != "lost":
@@ -265,6 +258,254 @@ def closing_lines(row: RunRow, context: DisplayContext, *, actor: str, width: in
     return lines[:rows]
 
 
-def confirmation_text(row: RunRow) -> str:
-    """Return what has to be typed to close a run that is not lost."""
-    return short_id(row.run.id)
+# -- the clean-up
+
+PRESETS: Final = (7, 30, 90, 365)
+"""Days offered by one key."""
+
+LEAST_JOB_CELLS: Final = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupPreview:
+    """A plan and what is known around it."""
+
+    plan: CleanupPlan
+    at: datetime
+    """The store's clock when it was made."""
+
+    lost: int = 0
+    """Of the unfinished runs that are kept."""
+
+    empty: bool = False
+    """Whether the store holds no run at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """How far a removal has come."""
+
+    runs: int = 0
+    steps: int = 0
+    weeks_left: int = 0
+    """Weeks of requests that were in use; the next clean-up drops them."""
+
+    seconds: float = 0.0
+    stopped: bool = False
+    failed: Failed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanged:
+    """Nothing was removed: what would go is no longer what was planned."""
+
+    plan: CleanupPlan
+
+
+def weeks_left_text(number: int) -> str:
+    """Return that weeks could not be dropped; '' if none was left."""
+    if not number:
+        return ""
+    used, dropped = ("is", "it") if number == 1 else ("are", "them")
+    return f"{number_of(number, 'week')} of requests {used} in use: the next clean-up drops {dropped}"
+
+
+def days_line(days: int) -> Spans:
+    """Return the presets with the chosen one in brackets, and the keys that choose."""
+    presets = [
+        (f"[{preset} days]", "text bold") if preset == days else (f" {preset} days ", "dim") for preset in PRESETS
+    ]
+    other = ("  other", "dim") if days in PRESETS else (f" [{days:,} days]", "text bold")
+    return (("d", "blue"), ("  ", "plain"), *presets, ("   ", "plain"), ("o", "blue"), other)
+
+
+def _cutoff_lines(preview: CleanupPreview, context: DisplayContext, width: int) -> list[Spans]:
+    """Return the cutoff in the shown zone and in UTC, once where these are the same."""
+    cutoff = preview.plan.cutoff
+    local = stamp(cutoff, context.zone)
+    # Whatever else is cut, the cutoff is not.
+    labels = ("Runs that ended before  ", "Ended before  ", "")
+    label = next((each for each in labels if len(each) + len(local) <= width), "")
+    days = preview.plan.days
+    ago = f"  {number_of(days, 'day')} ago" if days else "  every finished run"
+    lines: list[Spans] = [((label, "dim"), (local, "text bold"), (ago, "dim"))]
+    if cutoff.astimezone(context.zone).utcoffset() != timedelta(0):
+        lines.append(((" " * len(label), "plain"), (stamp(cutoff, UTC), "dim")))
+    return [fit(line, width, ellipsis=context.glyphs.ellipsis) for line in lines]
+
+
+def _table(plan: CleanupPlan, context: DisplayContext, width: int, rows: int) -> list[Spans]:
+    """Return the counts by job in at most `rows` lines of jobs, the others folded into the last, and their sum."""
+    jobs = list(plan.jobs)
+    shown = jobs if len(jobs) <= rows else jobs[: max(0, rows - 1)]
+    folded = jobs[len(shown) :]
+    lines = [_numbers(job, job.job, context) for job in shown]
+    if folded:
+        rest = CleanupJob(
+            job="",
+            runs=sum(job.runs for job in folded),
+            requests=sum(job.requests for job in folded),
+            errors=sum(job.errors for job in folded),
+            oldest=min(job.oldest for job in folded),
+        )
+        lines.append(_numbers(rest, number_of(len(folded), "more job"), context))
+    lines = lines if rows else []
+    total = ("all", f"{plan.runs:,}", f"{plan.requests:,}", f"{plan.errors:,}", "")
+    head = ("job", "runs", "requests", "errors", "oldest")
+    cells = [max(len(line[index]) for line in (head, total, *lines)) for index in range(1, 5)]
+    # In a narrow dialog the least important columns are left out first.
+    while cells and width - sum(cells) - 3 * len(cells) < LEAST_JOB_CELLS:
+        cells.pop()
+
+    def drawn(line: tuple[str, ...], first: str, others: str) -> Spans:
+        name_cells = width - sum(cells) - 3 * len(cells)
+        name = pad(line[0], name_cells, ellipsis=context.glyphs.ellipsis)
+        numbers = [(f"   {line[index]:>{size}}", others if index < 4 else "dim") for index, size in enumerate(cells, 1)]
+        return ((name, first), *numbers)
+
+    return [
+        drawn(head, "dim", "dim"),
+        *[drawn(line, "text", "text") for line in lines],
+        ((context.glyphs.usual * width, "faint"),),
+        drawn(total, "text bold", "text bold"),
+    ]
+
+
+def _numbers(job: CleanupJob, name: str, context: DisplayContext) -> tuple[str, ...]:
+    oldest = moment(job.oldest, context.now, context.zone)
+    return (safe(name), f"{job.runs:,}", f"{job.requests:,}", f"{job.errors:,}", oldest)
+
+
+def _kept(preview: CleanupPreview, width: int, *, planning: bool) -> list[Spans]:
+    """Return what stays, and the key that keeps each job's last success too, where there is one so old."""
+    kept, lost = preview.plan.kept_running, preview.lost
+    parts = [f"{kept - lost:,} running" if kept > lost else "", f"{lost:,} lost" if lost else ""]
+    words = ", ".join(filter(None, parts)) or "every run that has not ended"
+    successes = preview.plan.last_successes
+    if not successes:
+        words += ": a run that has not ended is never removed" if kept else ", whatever its age; none is that old"
+        return labelled_lines("Kept", words, width)
+    if preview.plan.keep_last_success:
+        words += f", the last success of each job ({successes:,})"
+    lines = labelled_lines("Kept", words, width)
+    if planning:
+        keeps = f"keeps the last success of each job ({successes:,})"
+        does = "lets it go" if preview.plan.keep_last_success else keeps
+        if cell_width(words) + cell_width(does) + 4 + LABEL_CELLS <= width:
+            return [(*lines[0], ("   ", "plain"), ("s", "blue"), (f" {does}", "dim"))]
+        lines.append(((" " * LABEL_CELLS, "plain"), ("s", "blue"), (f" {does}", "dim")))
+    return lines
+
+
+def _how(plan: CleanupPlan) -> str:
+    """Return how the removal works and what remains after it."""
+    if not (plan.dropped_weeks or plan.cut_weeks or plan.waiting_requests):
+        return "in small committed steps, esc stops between two; no undo"
+    weeks = f"drops {number_of(plan.dropped_weeks, 'week')} of requests" if plan.dropped_weeks else ""
+    if plan.cut_weeks:
+        cut = f"deletes from {number_of(plan.cut_weeks, 'week')} of requests"
+        weeks = f"{weeks}, cuts {plan.cut_weeks:,}" if weeks else cut
+    back = f"{bytes_(plan.dropped_bytes)} back" if plan.dropped_weeks else ""
+    # Explains why the disk does not shrink at once.
+    stay = "stays" if plan.waiting_requests == 1 else "stay"
+    waiting = f"{number_of(plan.waiting_requests, 'request')} {stay} hidden until their week is over"
+    return "; ".join(filter(None, (weeks, back, "no undo", waiting if plan.waiting_requests else "")))
+
+
+def plan_lines(
+    preview: CleanupPreview, context: DisplayContext, *, actor: str, width: int, rows: int, planning: bool = True
+) -> list[Spans]:
+    """Return the plan in at most `rows` lines; empty lines are left out first, then jobs, then explanations.
+
+    When it is no longer `planning`, what could be chosen before is left out.
+    """
+    plan = preview.plan
+    top = [*_cutoff_lines(preview, context, width), *([days_line(plan.days)] if planning else [])]
+    if not plan.runs:
+        word = "The store holds no runs." if preview.empty else "Nothing to remove: no finished run ended before then."
+        notes = [] if preview.empty else _kept(preview, width, planning=planning)
+        if plan.dropped_weeks:
+            earlier = f"{number_of(plan.dropped_weeks, 'week')} of requests, {bytes_(plan.dropped_bytes)}"
+            words = f"{earlier}, of runs removed before: Y is the command that does it"
+            notes += labelled_lines("Drops", words, width)
+        return [*top, (), ((word, "text bold"),), *([()] if rows > 8 else []), *notes][:rows]
+    notes = _kept(preview, width, planning=planning)
+    if planning:
+        notes += labelled_lines("How", _how(plan), width)
+        notes += labelled_lines("As", f"{safe(actor)}, written to the audit", width)
+    room = rows - len(top) - len(notes)
+    while notes and room < 4:
+        # The sum and the cutoff are what must never be missing.
+        notes.pop()
+        room += 1
+    if room < 4:
+        del top[1:]
+        room = rows - 1
+    spacing = 1 if room >= 9 else 0
+    most = max(0, room - 3 - 2 * spacing)
+    gap: list[Spans] = [()] * spacing
+    return [*top, *gap, *_table(plan, context, width, min(most, max(4, most))), *gap, *notes][:rows]
+
+
+def progress_lines(
+    plan: CleanupPlan, done: Removed, context: DisplayContext, *, width: int, stopping: bool
+) -> list[Spans]:
+    """Return how far a removal is: numbers, a bar, and that every step is whole."""
+    share = min(1.0, done.runs / plan.runs) if plan.runs else 1.0
+    bar = progress_bar(share, cells=max(1, width - 6), glyphs=context.glyphs)
+    if stopping:
+        word = "stopping after this step"
+    elif done.runs >= plan.runs:
+        word = "giving space back"
+    else:
+        word = f"{done.runs:,} of {number_of(plan.runs, 'run')} removed" if done.steps else "counting once more"
+    return [
+        ((word, "text bold"), (f"   {duration(done.seconds)}" if done.seconds >= 1 else "", "dim")),
+        (*((text, "blue" if role == "plain" else role) for text, role in bar), (f"{percent(share):>6}", "text")),
+        *sentence_lines("Each step is committed: what is gone is gone, the rest is whole.", width, role="dim"),
+    ]
+
+
+def outcome_lines(plan: CleanupPlan, done: Removed, *, width: int) -> list[Spans]:
+    """Return how a removal ended: finished, stopped, or cut off, and what that means for the rest."""
+    left = max(0, plan.runs - done.runs)
+    took = f" in {duration(max(done.seconds, 1))}" if done.seconds >= 1 else ""
+    if done.failed is not None:
+        sure = f"{done.runs:,} of {number_of(plan.runs, 'run')} are known to be removed, the last step perhaps too."
+        return [
+            *sentence_lines(f"! {done.failed.words}.", width, role="amber bold", most=3),
+            *sentence_lines(f"{sure} Every step is whole: nothing is half removed.", width),
+        ]
+    if done.stopped:
+        head = f"Stopped: {number_of(done.runs, 'run')} removed{took}."
+        rest = f"{left:,} of the plan stay." if left else "Nothing of the plan was left; space is not all given back."
+        return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
+    head = f"Removed {number_of(done.runs, 'run')}{took}."
+    if left:
+        rest = f"{left:,} of the plan were removed by another clean-up."
+    elif done.weeks_left:
+        rest = f"{weeks_left_text(done.weeks_left)}."
+    elif done.runs > plan.runs:
+        rest = f"{done.runs - plan.runs:,} more than planned: they came in while it ran, and had ended before then."
+    else:
+        requests, errors = number_of(plan.requests, "request"), number_of(plan.errors, "error")
+        rest = f"With them {requests} and {errors}. It is in the audit."
+    return [*sentence_lines(head, width, role="text bold"), *sentence_lines(rest, width)]
+
+
+def removal_text(plan: CleanupPlan, done: Removed) -> str:
+    """Return how a removal ended, in one line, for a toast."""
+    if done.failed is not None:
+        return f"clean-up cut off after {done.runs:,} of {number_of(plan.runs, 'run')}: {done.failed.words}"
+    word = "stopped" if done.stopped else "done"
+    return f"clean-up {word}: {number_of(done.runs, 'run')} of {plan.runs:,} removed"
+
+
+def plan_change_text(planned: CleanupPlan, now: CleanupPlan) -> str:
+    """Return what has changed between the plan and now."""
+    before, after = planned.runs, now.runs
+    if after == before:
+        what = "other runs"
+    else:
+        what = f"{number_of(abs(after - before), 'run')} {'more' if after > before else 'fewer'}"
+    return f"nothing was removed: {what} would go now than planned; look again"

@@ -12,12 +12,7 @@ from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.jobs import JobCounts, JobRow
 from etlwatch.analysis.run_rows import RunRow, last_line
 from etlwatch.analysis.states import RANKS
-from etlwatch.fields.errors import (
-    known_text,
-    number_text,
-    runs_text,
-    success_text,
-)
+from etlwatch.fields.errors import known_text, number_text, runs_text, success_text
 from etlwatch.fields.jobs import day_text
 from etlwatch.fields.runs import state_spans
 from etlwatch.rendering.lines import Part, labelled
@@ -71,23 +66,28 @@ def usual_text(row: RunRow) -> str:
     return "no completed run to compare with"
 
 
+def moment_ago(when: datetime | None, context: DisplayContext) -> str:
+    """Return a moment and how long ago it was: `02:41, 31m ago`; '' without one."""
+    if when is None:
+        return ""
+    return f"{moment(when, context.now, context.zone)}, {ago((context.now - when).total_seconds())}"
+
+
 def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list[Spans]:
     """Return the lines of the pane, most important first; `errors` are its errors by kind, if known."""
     state = row.verdict.state
     if row.live:
         lines = _of_living(row, context)
     else:
-        ended = row.run.ended_at
-        when = (
-            f"{moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}" if ended else ""
-        )
         compared = f"; {usual_text(row)}" if row.usual_duration.runs else ""
-        lines = [labelled("ended", f"{when}, after {duration(row.run.duration_s)}{compared}")]
+        ended = f"{moment_ago(row.run.ended_at, context)}, after {duration(row.run.duration_s)}"
+        lines = [labelled("ended", ended + compared)]
         if state != "completed" and row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
-    trouble = trouble_spans(row, errors)
-    if trouble:
-        lines.append(labelled("errors", trouble))
+    trouble = _trouble_text(row, errors=not errors)
+    if errors or trouble:
+        between = "; " if errors and trouble else ""
+        lines.append(labelled("errors", merge([*errors, (between + trouble, "text")])))
     lines.append(labelled("run", origin_text(row)))
     notes = last_line(row.run.notes)
     if notes and notes != row.verdict.because:
@@ -99,11 +99,8 @@ def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
     known = row.usual_duration.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_text(row)}"
     if row.verdict.needs_you:
-        since = row.verdict.since
-        when = (
-            f"{moment(since, context.now, context.zone)}, {ago((context.now - since).total_seconds())}" if since else ""
-        )
         ends = ends_text(row, context)
+        when = moment_ago(row.verdict.since, context)
         lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
         if row.verdict.because:
             lines.append(labelled("because", safe(row.verdict.because)))
@@ -140,13 +137,7 @@ def doing_text(row: RunRow) -> str:
     return ", ".join(facts)
 
 
-def trouble_spans(row: RunRow, by_kind: Spans) -> Spans:
-    """Return what went wrong: the errors, by kind if known, and the failed requests."""
-    other = trouble_text(row, errors=not by_kind)
-    return merge([*by_kind, ("; " if by_kind and other else "", "text"), (other, "text")]) if by_kind or other else ()
-
-
-def trouble_text(row: RunRow, *, errors: bool = True) -> str:
+def _trouble_text(row: RunRow, *, errors: bool) -> str:
     """Return what went wrong in numbers: errors recorded, requests failed, requests throttled."""
     facts: list[str] = []
     if row.run.errors and errors:
@@ -160,15 +151,15 @@ def trouble_text(row: RunRow, *, errors: bool = True) -> str:
 
 
 def origin_text(row: RunRow) -> str:
-    """Return where a run comes from: `etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
+    """Return where a run comes from: `06ABC… by etl@etl-03, pid 4121, code 7f3a…, python sync.py`."""
     run = row.run
-    facts: Sequence[str] = (
+    facts = (
         f"{run.id} by {run.user}@{run.host}" if run.host else run.id,
         f"pid {run.pid}" if run.pid else "",
         f"code {run.code_version}" if run.code_version else "",
         run.command,
     )
-    return safe(", ".join(fact for fact in facts if fact))
+    return safe(", ".join(filter(None, facts)))
 
 
 NAME_CELLS: Final = 40
@@ -229,23 +220,17 @@ def jobs_headline(rows: Sequence[JobRow], context: DisplayContext, *, brief: boo
 
 
 def late_text(row: JobRow, context: DisplayContext, brief: bool) -> str:
+    """Return since when a job has not begun and how sure that is."""
     expected = row.expected
     if expected is None or row.overdue_s is None:
         return "has not begun."
-    at = _moment_zoned(expected.at, context)
     if brief:
         return f"has not begun: due {clock(expected.at, context.zone)}, {late_by(row.overdue_s)} overdue."
-    within = f"{expected.hits} of {expected.of} {_turns_text(row, context)} within {span(expected.tolerance_s)}"
-    return f"has not begun: expected at {at} ({within}), now {late_by(row.overdue_s)} overdue."
-
-
-def _turns_text(row: JobRow, context: DisplayContext) -> str:
-    """Return the name of a job's turns: nights, days, or times if it is not daily."""
-    expected = row.expected
-    if expected is None or not expected.daily:
-        return "times"
     hour = expected.at.astimezone(context.zone).hour
-    return "nights" if hour < 6 or hour >= 22 else "days"
+    turns = "times" if not expected.daily else "nights" if hour < 6 or hour >= 22 else "days"
+    within = f"{expected.hits} of {expected.of} {turns} within {span(expected.tolerance_s)}"
+    at = _moment_zoned(expected.at, context)
+    return f"has not begun: expected at {at} ({within}), now {late_by(row.overdue_s)} overdue."
 
 
 def _moment_zoned(when: datetime, context: DisplayContext) -> str:
@@ -260,13 +245,12 @@ def _moment_zoned(when: datetime, context: DisplayContext) -> str:
 def job_title(row: JobRow, context: DisplayContext) -> Spans:
     """Return state and job, for the rule above the pane."""
     state = row.trouble or (row.live.state if row.live else "")
+    name = (safe(row.job), "text bold")
+    if not state:
+        return (name,)
     late = f" {late_by(row.overdue_s)}" if row.overdue_s is not None else ""
-    if state:
-        role = urgent_role_of(state)
-        words: Spans = ((f"{context.glyphs.state(state)} {safe(state)}{late}", f"{role} bold"), ("  ", "plain"))
-    else:
-        words = ()
-    return (*words, (safe(row.job), "text bold"))
+    word = f"{context.glyphs.state(state)} {safe(state)}{late}"
+    return ((word, f"{urgent_role_of(state)} bold"), ("  ", "plain"), name)
 
 
 def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
@@ -285,12 +269,9 @@ def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
     if row.overdue_s is None and expected:
         lines.append(labelled("next", expected))
     if row.drifting:
-        lines.append(labelled("trend", context.glyphs.text(_trend_text(row))))
+        trend = f"the last ten completed runs took {change(row.trend)} of what the ones before took"
+        lines.append(labelled("trend", context.glyphs.text(trend)))
     return lines
-
-
-def _trend_text(row: JobRow) -> str:
-    return f"the last ten completed runs took {change(row.trend)} of what the ones before took"
 
 
 def expected_text(row: JobRow, context: DisplayContext) -> str:
@@ -301,11 +282,10 @@ def expected_text(row: JobRow, context: DisplayContext) -> str:
     expected = row.expected
     if expected is None:
         return ""
-    at = _moment_zoned(expected.at, context)
+    began = f"within {span(expected.tolerance_s)} of it"
     if expected.every_s is not None:
-        after = f"{span(expected.every_s)} after the one before, give or take {span(expected.tolerance_s)}"
-        return f"{at}: {expected.hits} of its last {expected.of} began {after}"
-    return f"{at}: {expected.hits} of its last {expected.of} began within {span(expected.tolerance_s)} of it"
+        began = f"{span(expected.every_s)} after the one before, give or take {span(expected.tolerance_s)}"
+    return f"{_moment_zoned(expected.at, context)}: {expected.hits} of its last {expected.of} began {began}"
 
 
 def last_run_text(row: JobRow, run: Run, context: DisplayContext) -> str:
@@ -313,13 +293,11 @@ def last_run_text(row: JobRow, run: Run, context: DisplayContext) -> str:
     usual = row.baseline.duration_s.usual
     compared = f" (usual {span(usual)})" if usual is not None else ""
     lasted = run.duration_s
+    how = f"{safe(run.state)} {'in' if run.status == RunStatus.COMPLETED else 'after'}"
     if run.state == "lost":
-        how = "lost after"
         lasted = ((run.heartbeat_at or run.started_at) - run.started_at).total_seconds()
     elif run.status == RunStatus.RUNNING:
         how = "running for"
-    else:
-        how = f"{safe(run.state)} {'in' if run.status == RunStatus.COMPLETED else 'after'}"
     where = f", from {safe(run.host)}" if run.host else ""
     return f"{moment(run.started_at, context.now, context.zone)}, {how} {span(lasted)}{compared}{where}"
 
@@ -337,12 +315,9 @@ def kinds_spans(kinds: Sequence[ErrorKind], errors: int, context: DisplayContext
         since = moment(kind.seen_since, context.now, context.zone)
         where = f" in {safe(kind.phase)}" if kind.phase else ""
         spans.append((f"{'; ' if place else ''}{count(kind.errors)} × {safe(kind.error_type)}{where}, ", "text"))
-        new: tuple[Span, ...] = (("new", "red bold"), (f" since {since}", "text"))
-        spans += new if kind.new else (((f"known: in {runs_text(kind)} since {since}", "text")),)
-    return tuple((context.glyphs.text(text), role) for text, role in spans)
-
-
-"""Cells of a job's name on line 2, so that what is said of the error stays beside it."""
+        seen = " since" if kind.new else f"known: in {runs_text(kind)} since"
+        spans += [("new" if kind.new else "", "red bold"), (f"{seen} {since}", "text")]
+    return merge((context.glyphs.text(text), role) for text, role in spans)
 
 
 def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief: bool) -> Spans:
@@ -352,30 +327,22 @@ def kinds_headline(kinds: Sequence[ErrorKind], context: DisplayContext, *, brief
     new = [kind for kind in kinds if kind.new and not kind.mended]
     total = sum(kind.errors for kind in kinds)
     number = number_text(total, cut=any(kind.cut for kind in kinds))
-    phrase: Spans = ((f" {number_of(total, 'error', number)} of {number_of(len(kinds), 'kind')}", "text"),)
+    phrase = f" {number_of(total, 'error', number)} of {number_of(len(kinds), 'kind')}; "
     if not new:
         resolved = any(kind.new for kind in kinds)
-        return (*phrase, ("; the new ones are resolved." if resolved else "; none of them is new.", "text"))
+        return ((phrase + ("the new ones are resolved." if resolved else "none of them is new."), "text"),)
     first = max(new, key=lambda kind: kind.last_at)
-    phrase = (*phrase, ("; ", "text"), (f"{count(len(new))} new", "red bold"))
-    if brief:
-        return (*phrase, (f": {safe(first.error_type)} in {safe(first.job)}.", "text"))
-    at = clock(first.seen_since, context.zone)
-    job = clip(safe(first.job), NAME_CELLS)
-    return (
-        *phrase,
-        (
-            f": {safe(first.error_type)} in {job} since {at}, {success_text(first, context)}.",
-            "text",
-        ),
-    )
+    where = f"{safe(first.error_type)} in {safe(first.job)}"
+    if not brief:
+        where = f"{safe(first.error_type)} in {clip(safe(first.job), NAME_CELLS)}"
+        where += f" since {clock(first.seen_since, context.zone)}, {success_text(first, context)}"
+    return ((phrase, "text"), (f"{count(len(new))} new", "red bold"), (f": {where}.", "text"))
 
 
 def kind_title(kind: ErrorKind, context: DisplayContext) -> Spans:
     """Return kind, job and run, for the rule above the pane."""
-    glyph = context.glyphs.state("failed")
     return (
-        (f"{glyph} {safe(kind.error_type)}", "dim" if kind.mended else "red bold"),
+        (f"{context.glyphs.state('failed')} {safe(kind.error_type)}", "dim" if kind.mended else "red bold"),
         ("  ", "plain"),
         (safe(kind.job), "text bold"),
         (f" {short_id(format_run_id(kind.run_id))}", "dim"),

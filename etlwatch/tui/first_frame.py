@@ -16,8 +16,7 @@ from etlwatch.config.settings import Settings
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.header import Freshness, bundle_parts, freshness_parts, name_parts, tracking_part
-from etlwatch.rendering.lines import Part, footer_line, lay_out, rule_line
-from etlwatch.rendering.tables import Row, cursor_spans, header_spans, row_spans
+from etlwatch.rendering.lines import Part, Row, cursor_spans, footer_line, header_spans, lay_out, row_spans, rule_line
 from etlwatch.text.display import Glyphs, glyphs_for
 from etlwatch.text.spans import SPARK_LINES, Column, HomeLayout, Placed, Spans, fit, home_layout, in_glyphs, placed
 from etlwatch.tui.colours import palette

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from etlwatch.reading.poller import describe_failure
-from etlwatch.rendering.cleanup import CleanupPreview, PlanChanged, Removed
-from etlwatch.rendering.operations import Failed, NotClosed, SwitchStates
+from etlwatch.rendering.operations import CleanupPreview, Failed, NotClosed, PlanChanged, Removed, SwitchStates
 from tracking_core.dataclass import dataclass
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
@@ -160,9 +159,9 @@ def remove(
     runs = steps = weeks_left = 0
     cutoff, keeping = plan.cutoff, plan.keep_last_success
 
-    def so_far(*, stopped: bool = False, finished: bool = False, failed: Failed | None = None) -> Removed:
-        return Removed(runs=runs, steps=steps, weeks_left=weeks_left, seconds=monotonic() - began, stopped=stopped,
-                       finished=finished, failed=failed)  # fmt: skip
+    def so_far(*, stopped: bool = False, failed: Failed | None = None) -> Removed:
+        seconds = monotonic() - began
+        return Removed(runs=runs, steps=steps, weeks_left=weeks_left, seconds=seconds, stopped=stopped, failed=failed)
 
     try:
         with store.administration(STEP_S) as admin:
@@ -183,7 +182,7 @@ def remove(
                 weeks_left = admin.plan_cleanup(plan.days, cutoff=cutoff, keep_last_success=keeping).dropped_weeks
     except Exception as error:  # noqa: BLE001 - what was removed before is reported with it
         return so_far(failed=failure_of(error))
-    return so_far(finished=True)
+    return so_far()
 
 
 def _counted(plan: CleanupPlan) -> dict[str, int]:

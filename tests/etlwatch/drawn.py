@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from etlwatch.rendering.tables import Row
+from etlwatch.rendering.lines import Row
 from etlwatch.text import numbers
 from etlwatch.text.blocks import duration_bar, is_over, progress_bar
 from etlwatch.text.display import UNICODE, Glyphs
@@ -88,7 +88,7 @@ def cells_of(run: Drawn, glyphs: Glyphs = UNICODE) -> dict[str, Spans]:
     def number(key: str, text: str, role: str = "plain") -> Spans:
         return ((glyphs.text(text), ink if key in run.offending else role),) if text else ()
 
-    over = is_over(run.seconds, run.p95_s)
+    over = run.p95_s is not None and is_over(run.seconds, run.p95_s)
     live = run.rate == "" or run.state == "completed"
     return {
         "state": ((f"{glyphs.state(run.state)} {run.state}", f"{ink} strong" if ink != "plain" else "plain"),),

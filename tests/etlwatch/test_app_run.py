@@ -54,7 +54,7 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
     assert lines[10].startswith(" ✓ step1     1m 00s        ━")
     assert lines[15].rstrip().endswith("now")
     assert lines[16].startswith("─ errors  16 in 2 groups ─")
-    assert lines[17].startswith("   14× ReadTimeout  load       no answer within 10s")
+    assert lines[17].startswith("    14× ReadTimeout   load     no answer within 10s")
     assert lines[20] == " source   774,000 of 1,048,210 fetched 74%"
     assert lines[21] == " delivery 104,409 of 104,412 stored; 3 on their way; 0 dropped"
     assert lines[22] == " success  00:30 took 49m; load +1h 13m alone is more than the difference"

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etlwatch.rendering.cleanup import PlanChanged, Removed
-from etlwatch.rendering.operations import NotClosed
+from etlwatch.rendering.operations import NotClosed, PlanChanged, Removed
 from etlwatch.tui import operations
 from etlwatch.tui.dialogs.cleanup import CleanupBox, Stage
 from etlwatch.tui.dialogs.tracking import TrackingBox
@@ -142,7 +141,8 @@ def test_a_run_that_ends_between_plan_and_removal_is_not_among_them(stock: Stock
     stock.end(running, NOW)
     result = operations.remove(stock.store, plan, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(result, Removed)
-    assert result.finished
+    assert not result.stopped
+    assert result.failed is None
     assert ids(stock) == {running}
 
 
@@ -158,7 +158,7 @@ def test_stopping_keeps_what_is_not_yet_removed(stock: Stock) -> None:
 
     result = operations.remove(stock.store, plan, stopping=stopping, report=stop_after_two)
     assert isinstance(result, Removed)
-    assert (result.stopped, result.finished, result.runs) == (True, False, 3)
+    assert (result.stopped, result.failed, result.runs) == (True, None, 3)
     assert len(ids(stock)) == 2
     with stock.store.reader(5.0) as reader:
         detail = reader.audit(1)[0].detail
@@ -185,7 +185,8 @@ def test_two_people_who_clean_up_at_once_do_not_meet(stock: Stock) -> None:
     assert isinstance(result, Removed)
     (other,) = others
     assert isinstance(other, Removed)
-    assert result.finished
+    assert not result.stopped
+    assert result.failed is None
     assert other.failed is not None
     assert "is under way, 2 runs so far; begin again when it has ended" in other.failed.cause
     assert (result.runs, other.runs) == (5, 0)
@@ -214,7 +215,7 @@ def test_a_line_that_is_cut_in_the_middle_leaves_every_run_whole_or_gone(
     again = operations.read_cleanup(store, 30).plan
     done = operations.remove(store, again, stopping=threading.Event(), report=lambda _: None)
     assert isinstance(done, Removed)
-    assert done.finished
+    assert not done.stopped
     assert ids(stock) == set()
     stock.close()
 

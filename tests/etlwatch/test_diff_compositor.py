@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from etlwatch.fields.runs import RUNS
-from etlwatch.rendering.tables import Row
+from etlwatch.rendering.lines import Row
 from etlwatch.tui.terminal.compositor import CellDiffing
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable

@@ -6,7 +6,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from etlwatch.fields.runs import RUNS
-from etlwatch.rendering.tables import Row
+from etlwatch.rendering.lines import Row
 from etlwatch.text.display import ASCII, UNICODE
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import Column, placed

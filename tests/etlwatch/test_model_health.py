@@ -1,5 +1,6 @@
 """Lines 1 and 2, and the pane: counts, freshness, what to look at first, and the words for one run."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +12,6 @@ from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import Rates, Snapshot
 from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.header import (
-    Counts,
     Freshness,
     banner,
     count_states,
@@ -52,17 +52,17 @@ def said(*runs: Run, width: int = 200) -> str:
 
 def test_completed_runs_are_counted_when_they_ended_within_the_window() -> None:
     counts = count_states(rows_of(LOST, FAILED, RUNNING, DONE, OLD), now=NOW, window_s=3_600)
-    assert counts == Counts(lost=1, failed=1, running=1, done=1)
-    assert count_states(rows_of(DONE, OLD), now=NOW, window_s=86_400).done == 2
+    assert counts == Counter(lost=1, failed=1, running=1, done=1)
+    assert count_states(rows_of(DONE, OLD), now=NOW, window_s=86_400)["done"] == 2
 
 
 def test_a_failure_made_good_is_not_counted_as_trouble() -> None:
     again = make_run("ads_metrics_pull", minutes_ago=20, lasted_s=60)
-    assert count_states(rows_of(FAILED, again), now=NOW, window_s=3_600).failed == 0
+    assert count_states(rows_of(FAILED, again), now=NOW, window_s=3_600)["failed"] == 0
 
 
 def test_the_counts_name_each_state_where_there_is_room() -> None:
-    counts = Counts(lost=1, failed=1, stalled=1, throttled=1, slow=1, running=3, done=5)
+    counts = Counter(lost=1, failed=1, stalled=1, throttled=1, slow=1, running=3, done=5)
     wide = plain_text(lay_out(state_parts(counts, brief=False), (), 120))
     assert wide.strip() == "1 lost  1 failed  1 stalled  1 throttled  1 slow  3 running  5 done"
     assert plain_text(lay_out(state_parts(counts, brief=True), (), 60)).strip() == "1 lost  1 failed  3 behind  3 ok"
@@ -70,9 +70,9 @@ def test_the_counts_name_each_state_where_there_is_room() -> None:
 
 def test_a_quiet_night_says_running_and_done() -> None:
     for brief in (True, False):
-        parts = state_parts(Counts(running=3, done=5), brief=brief)
+        parts = state_parts(Counter(running=3, done=5), brief=brief)
         assert plain_text(lay_out(parts, (), 60)).strip() == "3 running  5 done"
-    assert plain_text(lay_out(state_parts(Counts(), brief=False), (), 60)).strip() == "0 running"
+    assert plain_text(lay_out(state_parts(Counter(), brief=False), (), 60)).strip() == "0 running"
 
 
 # -- tracking and freshness

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from etlwatch.analysis.run_rows import build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.rendering.run.timeline import events_of, timeline_lines
+from etlwatch.rendering.run.tabs import events_of, timeline_lines
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import plain_text

@@ -17,17 +17,8 @@ from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, moment, number_of, stamp
 from etlwatch.text.safe import cell_width, safe
-from etlwatch.text.spans import Column, Span, Spans, headers, laid_out, merge, plain_text
+from etlwatch.text.spans import Span, Spans, headers, laid_out, merge, plain_text
 from tracking_core.dataclass import dataclass
-
-BLOCK_80: Final = (
-    Column(key="count", width=4, align="right"),
-    Column(key="kind", width=12, gap=1),
-    Column(key="where", width=10, gap=1),
-    Column(key="message", width=20, gap=1, grow=1),
-    Column(key="runs", width=15, gap=1),
-)
-"""Of the overview in 80 cells, without headers."""
 
 
 def groups_of(view: RunView) -> list[ErrorsOfKind]:
@@ -41,19 +32,16 @@ def groups_text(view: RunView) -> str:
     groups = len({error.fingerprint for error in view.details.errors})
     if not total and not read:
         return "none recorded"
-    kinds = f" in {number_of(groups, 'group')}"
     newest = f", the newest {count(read)} read" if read < total else ""
-    return f"{count(max(total, read))}{kinds}{newest}"
+    return f"{count(max(total, read))} in {number_of(groups, 'group')}{newest}"
 
 
 def errors_block(groups: Sequence[ErrorsOfKind], context: DisplayContext, width: int, *, headed: bool) -> list[Spans]:
     """Return groups as the overview shows them, a line each, under headers where there is room for them."""
-    columns = GROUPS.layout(width) if width >= 110 else BLOCK_80
-    lines = [headers(columns, width)] if headed and groups else []
-    lines += [
-        laid_out(columns, GROUPS.cells(group, context), width, ellipsis=context.glyphs.ellipsis) for group in groups
-    ]
-    return lines
+    columns = [column for column in GROUPS.layout(width) if width >= 110 or column.key != "last"]
+    ellipsis = context.glyphs.ellipsis
+    lines = [laid_out(columns, GROUPS.cells(group, context), width, ellipsis=ellipsis) for group in groups]
+    return [headers(columns, width), *lines] if headed and groups else lines
 
 
 def error_lines(errors: ErrorsOfKind, context: DisplayContext) -> list[Spans]:
@@ -62,23 +50,17 @@ def error_lines(errors: ErrorsOfKind, context: DisplayContext) -> list[Spans]:
     where = f" in {safe(error.phase)}" if error.phase else ""
     times = f"{stamp(error.at, context.zone)}{where}"
     if errors.group.errors > 1:
-        times += (
-            f"; {count(errors.group.errors)} alike since {moment(errors.group.first_at, context.now, context.zone)}"
-        )
+        since = moment(errors.group.first_at, context.now, context.zone)
+        times += f"; {count(errors.group.errors)} alike since {since}"
     lines: list[Spans] = [((f" {safe(error.error_type)}", "red bold"), (f"  {times}", "dim"))]
     lines.extend(((f" {line}", "text"),) for line in safe(error.message, newline=True).split("\n"))
     if errors.kind is not None:
         known = known_text(errors.kind, context)
-        lines.append((
-            (f" {known[: len('new')]}", "red bold" if errors.kind.new else "dim"),
-            (f"{known[len('new') :]}; {success_text(errors.kind, context)}", "dim"),
-        ))  # fmt: skip
-    lines.append(())
-    if error.traceback:
-        lines.extend(traceback_lines(error.traceback))
-    else:
-        lines.append(((" no traceback was recorded with it", "dim"),))
-    return lines
+        new = " new" if errors.kind.new else ""
+        about = f"; {success_text(errors.kind, context)}"
+        lines.append(((new, "red bold"), (f" {known}"[len(new) :] + about, "dim")))
+    nothing: Spans = ((" no traceback was recorded with it", "dim"),)
+    return [*lines, (), *(traceback_lines(error.traceback) if error.traceback else (nothing,))]
 
 
 # Groups of exceptions draw a margin of pipes before every line.

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 
 from etlwatch.analysis.baseline import Usual
 from etlwatch.analysis.compare import compare_runs
 from etlwatch.analysis.run_rows import last_line
 from etlwatch.rendering.charts import chart_lines
 from etlwatch.rendering.compare import brief_lines, success_words
-from etlwatch.rendering.lines import labelled
+from etlwatch.rendering.lines import labelled, rule_line
 from etlwatch.rendering.request_charts import run_charts
-from etlwatch.rendering.run.completeness import delivery_spans, pages_spans, source_spans
 from etlwatch.rendering.run.errors import errors_block, groups_of, groups_text
-from etlwatch.rendering.run.phases import MEGABYTE, WIDE, gantt_lines, phase_legend
+from etlwatch.rendering.run.phases import WIDE, gantt_lines, megabytes, phase_legend
+from etlwatch.rendering.run.tabs import delivery_spans, pages_spans, source_spans
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import UNKNOWN, bytes_, count, duration, duration_ms, moment, rate, ratio, share, span
+from etlwatch.text.numbers import UNKNOWN, count, duration, duration_ms, moment, rate, ratio, share, span
 from etlwatch.text.safe import safe
-from etlwatch.text.spans import Span, Spans, fit
+from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from tracking_core.dataclass import dataclass, replace
 
 FACTS_CELLS = 45
@@ -59,6 +60,7 @@ def run_facts(view: RunView) -> dict[str, Fact]:
     )
     latency = row.percentiles
     throttled = run.throttled_requests / run.requests if run.requests else None
+    errors = _compared("errors", run.errors, baseline.errors, count)
     facts = (
         _compared("time", run.duration_s, row.usual_duration, duration, usually=span),
         _compared("req", run.requests, baseline.requests, count, marked=False),
@@ -69,7 +71,7 @@ def run_facts(view: RunView) -> dict[str, Fact]:
         Fact(label="latency p99", now=duration_ms(latency.p99) if latency else UNKNOWN),
         _compared("429", throttled, baseline.throttled_share, share),
         Fact(label="failed", now=count(run.failed_requests), role="red" if run.failed_requests else "text"),
-        _errors(view),
+        replace(errors, role="red") if run.errors and errors.role == "text" else errors,
         _memory(view),
     )
     return {fact.label: fact for fact in facts}
@@ -85,16 +87,10 @@ def _compared(
     marked: bool = True,
 ) -> Fact:
     """Return a figure beside its job's usual and p95, marked where it is beyond the latter."""
-    known = usual.usual is not None
     over = ratio(usual.ratio(value), only_above=True) if marked else ""
-    write_usual = usually or write
+    then = ["" if known is None else (usually or write)(known) for known in (usual.usual, usual.p95)]
     return Fact(
-        label=label,
-        now=write(value),
-        usual=write_usual(usual.usual) if known else "",
-        p95=write_usual(usual.p95) if known else "",
-        remark=over,
-        role="amber bold" if over else "text",
+        label=label, now=write(value), usual=then[0], p95=then[1], remark=over, role="amber bold" if over else "text"
     )
 
 
@@ -106,24 +102,13 @@ def _slower(label: str, value: float | None, usual: Usual, write: Callable[[floa
     return replace(fact, remark=ratio(value / usual.usual), role="amber bold")
 
 
-def _errors(view: RunView) -> Fact:
-    fact = _compared("errors", view.run.errors, view.row.baseline.errors, count)
-    return replace(fact, role="red") if view.run.errors and fact.role == "text" else fact
-
-
 def _memory(view: RunView) -> Fact:
     """Return the memory of the phase that holds most of it: now while it runs, else at its peak."""
-    usual = view.row.baseline.memory_mb
     held = [phase.memory_mb if view.row.live else phase.peak_memory_mb for phase in view.phases]
-    known = [value for value in held if value is not None]
-    limits = [phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb]
-    return Fact(
-        label="memory",
-        now=bytes_(max(known) * MEGABYTE) if known else UNKNOWN,
-        usual=bytes_(usual.usual * MEGABYTE) if usual.usual is not None else "",
-        p95=bytes_(usual.p95 * MEGABYTE) if usual.p95 is not None else "",
-        remark=f"of {bytes_(max(limits) * MEGABYTE)}" if limits else "",
-    )
+    most = max((value for value in held if value is not None), default=None)
+    limit = max((phase.memory_limit_mb for phase in view.phases if phase.memory_limit_mb), default=None)
+    fact = _compared("memory", most, view.row.baseline.memory_mb, megabytes, marked=False)
+    return replace(fact, remark=f"of {megabytes(limit)}" if limit else "")
 
 
 _FACT_HEAD: Span = (f"{'now':>9}{'usual':>8}{'p95':>8}", "dim")
@@ -148,8 +133,10 @@ def overview_lines(
     rule = context.glyphs.usual
     gap: list[Spans] = [()] if wide and height >= 34 else []
     title: Spans = (("errors", "text bold"), (f"  {groups_text(view)}", "dim"))
-    tail = [*gap, _titled(title, width, rule)]
-    tail += errors_block(groups_of(view)[: _groups_shown(wide=wide, spaced=bool(gap))], context, width, headed=wide)
+    tail = [*gap, rule_line(title, width, line=rule)]
+    # Where lines are few, the headers take the line of one group.
+    groups = BRIEF_GROUPS if not wide else WIDE_GROUPS if gap else WIDE_GROUPS - 1
+    tail += errors_block(groups_of(view)[:groups], context, width, headed=wide)
     tail += [*gap, *_completeness(view, context, width)]
     # What is below the phases is worth more than the tenth phase: the phases tab has them all.
     frame = len(lines) + len(gap) + (4 if wide else 2) + len(tail)
@@ -157,12 +144,11 @@ def overview_lines(
     lines = [
         *lines,
         *gap,
-        _titled(phase_legend(view, context), width, rule),
+        rule_line(phase_legend(view, context), width, line=rule),
         *gantt_lines(view, context, width=width, most=room, brief=not wide, cursor_s=cursor_s),
         *tail,
     ]
-    return [fit(((context.glyphs.text(text), role) for text, role in line), width, ellipsis=context.glyphs.ellipsis)
-            for line in lines]  # fmt: skip
+    return [fit(in_glyphs(line, context.glyphs), width, ellipsis=context.glyphs.ellipsis) for line in lines]
 
 
 def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Spans]:
@@ -179,7 +165,7 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
     comparison = compare_runs(view.details, reference, now=context.now) if reference is not None and compared else None
     if width < BESIDE:
         phrase = success_words(comparison, context) if comparison else no_success_text(view) if reference else ""
-        return [_titled(title, width, rule), *whole, *([labelled("success", phrase)] if phrase else [])]
+        return [rule_line(title, width, line=rule), *whole, *([labelled("success", phrase)] if phrase else [])]
     left = width // 2 + 2
     right = width - left
     heading: Spans = (("against its last success", "text bold"),)
@@ -190,14 +176,11 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
         when = f"  {moment(before.started_at, context.now, context.zone)}, {span(before.duration_s)}"
         heading = (*heading, (when, "dim"))
         lines = brief_lines(comparison, context, width=right, most=CHANGES) or [((" nothing differs much", "dim"),)]
-    rows = max(len(whole), len(lines))
     return [
-        (*fit(_titled(title, left - 2, rule), left), *_titled(heading, right, rule)),
+        (*fit(rule_line(title, left - 2, line=rule), left), *rule_line(heading, right, line=rule)),
         *(
             (*fit(one, left, ellipsis=context.glyphs.ellipsis), *other)
-            for one, other in zip(
-                [*whole, *[()] * (rows - len(whole))], [*lines, *[()] * (rows - len(lines))], strict=True
-            )
+            for one, other in zip_longest(whole, lines, fillvalue=())
         ),
     ]
 
@@ -205,16 +188,6 @@ def _completeness(view: RunView, context: DisplayContext, width: int) -> list[Sp
 def no_success_text(view: RunView) -> str:
     """Return that there is no run to compare with."""
     return f"no run of {safe(view.run.job)} completed before this one"
-
-
-def _groups_shown(*, wide: bool, spaced: bool) -> int:
-    """Return how many groups of errors are shown; their headers take the line of one where lines are few."""
-    return BRIEF_GROUPS if not wide else WIDE_GROUPS if spaced else WIDE_GROUPS - 1
-
-
-def _titled(title: Spans, width: int, line: str) -> Spans:
-    used = sum(len(text) for text, _ in title) + 3
-    return ((f"{line} ", "faint"), *title, (" ", "plain"), (line * max(0, width - used), "faint"))
 
 
 def _wide_top(view: RunView, context: DisplayContext, width: int, cursor_s: float | None) -> list[Spans]:
@@ -230,8 +203,7 @@ def _wide_top(view: RunView, context: DisplayContext, width: int, cursor_s: floa
         for chart in run_charts(view, context, columns, cursor_s=cursor_s)
     )
     right: list[Spans] = [*throughput, (), *latency]
-    right += [()] * (len(left) - len(right))
-    return [(*fit(one, FACTS_CELLS), *other) for one, other in zip(left, right, strict=True)]
+    return [(*fit(one, FACTS_CELLS), *other) for one, other in zip_longest(left, right, fillvalue=())]
 
 
 def _brief_top(view: RunView, width: int) -> list[Spans]:
@@ -240,9 +212,7 @@ def _brief_top(view: RunView, width: int) -> list[Spans]:
     half = width // 2
     pairs = (("time", "latency p95"), ("req/s", "429"), ("items", "memory"), ("req", "errors"))
     lines: list[Spans] = [(*fit(((" " * 8, "plain"), _FACT_HEAD), half), (" " * 8, "plain"), _FACT_HEAD)]
+    facts["latency p95"] = replace(facts["latency p95"], label="p95")
     for one, other in pairs:
-        second = facts[other]
-        shown = Fact(label="p95", now=second.now, usual=second.usual, p95=second.p95, remark=second.remark,
-                     role=second.role) if other == "latency p95" else second  # fmt: skip
-        lines.append((*fit(_fact_spans(facts[one], 7), half), *_fact_spans(shown, 7)))
+        lines.append((*fit(_fact_spans(facts[one], 7), half), *_fact_spans(facts[other], 7)))
     return lines

@@ -14,13 +14,17 @@ from etlwatch.text.blocks import progress_bar
 from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, role_of
 from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
 from etlwatch.text.safe import pad, safe
-from etlwatch.text.spans import Span, Spans, fit, merge
+from etlwatch.text.spans import Span, Spans, fit, in_glyphs, merge
 from tracking_core.events import SUCCESSFUL_PHASES
 from tracking_core.records import Phase, PhaseStatus
 
-MEGABYTE = 1_048_576
 WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""
+
+
+def megabytes(value: float | None) -> str:
+    """Write megabytes in the unit that fits."""
+    return bytes_(None if value is None else value * 1_048_576)
 
 
 def phase_time_s(phase: Phase, now_s: float) -> float | None:
@@ -354,14 +358,14 @@ def _memory(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
         role = "amber" if part >= MUCH else "dim"
         bar = progress_bar(part, cells=BAR_CELLS, glyphs=context.glyphs)
         out += [(text, role if colour == "plain" else colour) for text, colour in bar]
-        out.append((f" {bytes_(held * MEGABYTE)} of {bytes_(limit * MEGABYTE)} {percent(part)}", role))
+        out.append((f" {megabytes(held)} of {megabytes(limit)} {percent(part)}", role))
     else:
-        out.append((bytes_(held * MEGABYTE), "dim"))
+        out.append((megabytes(held), "dim"))
     if live and peak is not None and peak > held:
-        out.append((f", peak {bytes_(peak * MEGABYTE)}", "amber" if limit and peak / limit >= MUCH else "dim"))
+        out.append((f", peak {megabytes(peak)}", "amber" if limit and peak / limit >= MUCH else "dim"))
     elif not live and peak is not None:
         out.append((" at its peak", "dim"))
     usual = view.row.baseline.memory_mb.usual
     if usual is not None:
-        out.append((f"   the job usually {bytes_(usual * MEGABYTE)}", "dim"))
-    return tuple((context.glyphs.text(text), role) for text, role in out)
+        out.append((f"   the job usually {megabytes(usual)}", "dim"))
+    return in_glyphs(out, context.glyphs)

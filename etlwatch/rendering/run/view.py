@@ -9,12 +9,12 @@ from typing import Final
 from etlwatch.analysis.baseline import MINIMUM_RUNS
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.rendering.lines import Part
-from etlwatch.rendering.panes import state_span, usual_text
+from etlwatch.rendering.lines import Part, wrap
+from etlwatch.rendering.panes import moment_ago, state_span, usual_text
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import ago, clock, count, duration, moment, ratio, short_id, span
+from etlwatch.text.numbers import clock, count, duration, moment, ratio, short_id, span
 from etlwatch.text.safe import cell_width, clip, safe
-from etlwatch.text.spans import Spans, fit, spans_width
+from etlwatch.text.spans import Span, Spans, fit
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Phase, Run
 
@@ -101,28 +101,20 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
     row, run = view.row, view.run
     usual = row.usual_duration
     over = ratio(row.ratio, only_above=True)
-    if view.gone and run.started_at > context.now:
-        return ["This run had not begun by then; what is shown is what was last read."]
     if view.gone:
-        return ["This run has been removed from the store; what is shown is what was last read."]
+        gone = "had not begun by then" if run.started_at > context.now else "has been removed from the store"
+        return [f"This run {gone}; what is shown is what was last read."]
     since = row.verdict.since
     if row.live:
         phrase = [f"since {moment(since, context.now, context.zone)}."] if row.verdict.needs_you and since else []
         length = f"{'Running' if phrase else 'for'} {duration(run.duration_s)}"
         if over:
             length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
-        elif usual.runs >= MINIMUM_RUNS:
-            length += f", {usual_text(row)}"
         else:
-            length += f"; {usual_text(row)}"
+            length += f"{',' if usual.runs >= MINIMUM_RUNS else ';'} {usual_text(row)}"
         phrase.append(f"{length}.")
     else:
-        ended = run.ended_at
-        when = (
-            f"at {moment(ended, context.now, context.zone)}, {ago((context.now - ended).total_seconds())}, "
-            if ended
-            else ""
-        )
+        when = f"at {moment_ago(run.ended_at, context)}, " if run.ended_at else ""
         phrase = [f"{when}after {duration(run.duration_s)}{'; ' + usual_text(row) if usual.runs else ''}."]
         if row.verdict.made_good:
             phrase.append("A later run of this job succeeded.")
@@ -134,55 +126,26 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
 
 def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:
     """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
-    out: list[Spans] = []
-    line: list[tuple[str, str]] = [(" ", "plain"), state_span(view.row, context)]
-    pending = context.glyphs.text(" ".join(_sentences(view, context))).split(" ")
-    while pending:
-        room = width - 1 - spans_width(line)
-        last = len(out) == lines - 1
-        taken = " ".join(pending) if last else _leading_words(pending, room)
-        if not taken and not last and len(line) > 1:
-            out.append(tuple(line))
-            line = [(" ", "plain")]
-            continue
-        line.append((f" {taken}" if len(line) > 1 else taken or pending[0], "text"))
-        used = len(taken.split(" ")) if taken else 1
-        pending = pending[used:]
-        if pending:
-            out.append(tuple(line))
-            line = [(" ", "plain")]
-    out.append(tuple(line))
-    return [fit(each, width, ellipsis=context.glyphs.ellipsis) for each in out[:lines]]
-
-
-def _leading_words(words: Sequence[str], room: int) -> str:
-    """Return as many leading words as fit behind a space in `room` cells."""
-    taken = ""
-    for word in words:
-        longer = f"{taken} {word}" if taken else word
-        if cell_width(longer) + 1 > room:
-            break
-        taken = longer
-    return taken
-
-
-def _tab_labels(view: RunView) -> list[str]:
-    """Return the tabs' labels, with the number of errors behind theirs."""
-    errors = view.run.errors
-    return [f"{tab} {count(errors)}" if tab == "errors" and errors else tab for tab in TABS]
+    state, role = state_span(view.row, context)
+    words = context.glyphs.text(" ".join(_sentences(view, context)))
+    # The state keeps its place at the beginning while the words behind it are wrapped.
+    first, *others = wrap(f"{'x' * cell_width(state)} {words}", max(1, width - 2))
+    rest = [" ".join(others[lines - 2 :])] if len(others) > lines - 1 > 0 else []
+    if lines == 1:
+        first = " ".join((first, *others))
+    wrapped = [*others[: lines - 1 - len(rest)], *rest] if lines > 1 else []
+    out: list[Spans] = [((" ", "plain"), (state, role), (first[cell_width(state) :], "text"))]
+    out += [((f" {line}", "text"),) for line in wrapped]
+    return [fit(line, width, ellipsis=context.glyphs.ellipsis) for line in out]
 
 
 def tab_line(view: RunView, active: str) -> Spans:
-    """Return the tab line: the active one in brackets."""
-    out: list[tuple[str, str]] = []
-    for tab, word in zip(TABS, _tab_labels(view), strict=True):
-        if tab == active:
-            out.extend([(" ", "plain"), (f"[{word}]", "blue bold")])
-        else:
-            out.extend([("  ", "plain"), (word, "dim")])
-            if tab == TABS[-1] or TABS[TABS.index(tab) + 1] != active:
-                continue
-            out.append((" ", "plain"))
+    """Return the tab line: the active one in brackets, the number of errors behind theirs."""
+    out: list[Span] = []
+    for tab in TABS:
+        word = f"{tab} {count(view.run.errors)}" if tab == "errors" and view.run.errors else tab
+        out.append((" " if tab == active and not out else "  ", "plain"))
+        out.append((f"[{word}]", "blue bold") if tab == active else (word, "dim"))
     return tuple(out)
 
 

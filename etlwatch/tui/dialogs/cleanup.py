@@ -15,9 +15,11 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from etlwatch.rendering.cleanup import (
+from etlwatch.rendering.lines import Key, sentence_lines
+from etlwatch.rendering.operations import (
     PRESETS,
     CleanupPreview,
+    Failed,
     PlanChanged,
     Removed,
     days_line,
@@ -27,8 +29,6 @@ from etlwatch.rendering.cleanup import (
     progress_lines,
     removal_text,
 )
-from etlwatch.rendering.lines import Key, sentence_lines
-from etlwatch.rendering.operations import Failed
 from etlwatch.text.numbers import number_of
 from etlwatch.text.spans import Spans
 from etlwatch.tui.dialogs.base import Box

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.rendering.lines import sentence_lines
-from etlwatch.rendering.operations import Failed, NotClosed, closing_lines, confirmation_text
+from etlwatch.rendering.operations import Failed, NotClosed, closing_lines
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import clip, safe
 from etlwatch.text.spans import Spans
@@ -37,7 +37,7 @@ class ClosingBox(Box):
     def middle(self) -> Iterable[Widget]:
         """Return the line for the reason, and the one that confirms."""
         yield Field((("Reason  ", "dim"),), id="reason")
-        word = confirmation_text(self._row)
+        word = short_id(self._row.run.id)
         yield Field((("Type ", "text"), (word, "text bold"), (" to confirm  ", "text")), cells=6, longest=6, id="word")
 
     def choices(self) -> Iterable[Choice]:
@@ -56,7 +56,7 @@ class ClosingBox(Box):
         if self.refused:
             return False
         typed = self.query_one("#word", Field).text.strip().upper()
-        return self._lost or typed == confirmation_text(self._row)
+        return self._lost or typed == short_id(self._row.run.id)
 
     @on(Input.Changed)
     def _unlock(self) -> None:

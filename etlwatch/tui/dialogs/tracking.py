@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
-from etlwatch.rendering.lines import Key, labelled_lines
+from etlwatch.rendering.lines import Key, Row, labelled_lines
 from etlwatch.rendering.operations import (
     Failed,
     Scope,
@@ -26,7 +26,6 @@ from etlwatch.rendering.operations import (
     standing,
     turned_text,
 )
-from etlwatch.rendering.tables import Row
 from etlwatch.text.numbers import number_of
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans

@@ -13,8 +13,7 @@ from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text, value_text
 from etlwatch.reading.gatherer import AskedRuns, Watch
 from etlwatch.rendering.compare import conclusion, run_text, same_text
-from etlwatch.rendering.lines import Part, labelled, sentence_lines
-from etlwatch.rendering.tables import Row
+from etlwatch.rendering.lines import Part, Row, labelled, sentence_lines
 from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
 from etlwatch.text.safe import safe

@@ -12,9 +12,8 @@ from etlwatch.analysis.snapshot import ErrorsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.errors import KINDS
 from etlwatch.reading.gatherer import AskedErrors
-from etlwatch.rendering.lines import Part
+from etlwatch.rendering.lines import Part, Row
 from etlwatch.rendering.panes import kind_pane, kind_title, kinds_headline
-from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count, number_of
 from etlwatch.text.spans import Spans

@@ -10,9 +10,9 @@ from textual.containers import Vertical
 
 from etlwatch.analysis.errors import ErrorsOfKind
 from etlwatch.fields.errors import GROUPS
+from etlwatch.rendering.lines import Row
 from etlwatch.rendering.run.errors import MOST_HITS, Hit, error_lines, find_hits, groups_of, marked
 from etlwatch.rendering.run.view import RunView
-from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.spans import Spans

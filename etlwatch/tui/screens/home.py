@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
@@ -19,11 +20,10 @@ from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role, run_passes
 from etlwatch.reading.gatherer import Watch
 from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
-from etlwatch.rendering.header import Counts, count_states, cut_parts, fleet_line, no_runs_text, state_parts
-from etlwatch.rendering.lines import Part
+from etlwatch.rendering.header import count_states, cut_parts, fleet_line, no_runs_text, state_parts
+from etlwatch.rendering.lines import Part, Row
 from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
 from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
-from etlwatch.rendering.tables import Row
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import HomeLayout, Spans, home_layout
@@ -62,7 +62,7 @@ class HomeScreen(ListScreen[RunRow]):
         self._by_need: list[RunRow] = []
         self._drawn: dict[int, Row] = {}
         self._headline: Spans = ()
-        self._counts = Counts()
+        self._counts: Counter[str] = Counter()
         self._cursor_drawn: float | None = None
         self._asking: Timer | None = None
         self._unsure = 0

@@ -14,9 +14,8 @@ from etlwatch.analysis.snapshot import JobsBoard, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.gatherer import AskedJobs
-from etlwatch.rendering.lines import Part
+from etlwatch.rendering.lines import Part, Row
 from etlwatch.rendering.panes import job_pane, job_parts, job_title, jobs_headline
-from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.listing import BoardScreen

@@ -13,8 +13,7 @@ from etlwatch.analysis.filter import Filter, FilterError
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.fields.field import FieldList, Order
 from etlwatch.reading.gatherer import AskedBoard, Watch
-from etlwatch.rendering.lines import Part
-from etlwatch.rendering.tables import Row
+from etlwatch.rendering.lines import Part, Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import cell_width, safe

@@ -13,10 +13,10 @@ from textual.containers import Vertical
 from etlwatch.analysis.series import Column
 from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS, EndpointRow
 from etlwatch.fields.field import Order
+from etlwatch.rendering.lines import Row
 from etlwatch.rendering.request_charts import ZOOMED, Zoom, moment_spans, run_zoom, usual_levels, zoom_plot
-from etlwatch.rendering.run.completeness import endpoint_pages
+from etlwatch.rendering.run.tabs import endpoint_pages
 from etlwatch.rendering.run.view import RunView
-from etlwatch.rendering.tables import Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.tui.widgets.line_table import LineTable
 from etlwatch.tui.widgets.plot import PlotChart

@@ -18,10 +18,9 @@ from etlwatch.fields.field import Order
 from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
 from etlwatch.rendering.request_charts import Zoom, moment_spans, run_columns_over_time
-from etlwatch.rendering.run.completeness import delivery_lines, source_lines
 from etlwatch.rendering.run.overview import overview_lines
 from etlwatch.rendering.run.phases import phases_lines
-from etlwatch.rendering.run.timeline import timeline_lines
+from etlwatch.rendering.run.tabs import delivery_lines, source_lines, timeline_lines
 from etlwatch.rendering.run.view import TABS, RunView, tab_at, tab_line, title_parts, verdict_lines, view_of
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen

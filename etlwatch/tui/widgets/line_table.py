@@ -24,7 +24,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from etlwatch.rendering.tables import Row, cursor_spans, header_spans, row_spans
+from etlwatch.rendering.lines import Row, cursor_spans, header_spans, row_spans
 from etlwatch.text.display import UNICODE
 from etlwatch.text.spans import Column, Placed, Spans, fit, placed
 from etlwatch.tui.colours import palette
