@@ -2,18 +2,22 @@
 
 No fault of the store or the tracker changes the command's start, its streams or its exit status. What the command
 records itself through `tracking_core` goes into the same run.
+
+The command is in our process group, so that ctrl-z, ctrl-c and the shell's `fg` reach both: a signal from the terminal
+is not sent again, one sent to us alone is passed on. Signals are waited for, not handled, on the thread that waits for
+the child; all other threads must be started while the signals are blocked.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+import resource
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Literal
 
-from etlwatch.execution import process
-from etlwatch.execution.memory import MemoryFacts, OomKills, oom_kills, own_peak, peak_of
-from etlwatch.execution.outcome import Outcome
+from etlwatch.execution.outcome import STOPS, MemoryFacts, Outcome, oom_kills, own_peak, peak_of
 from etlwatch.execution.streams import Stream, Tail, kept_streams
 from tracking_core import SimpleETLTracker
 from tracking_core.config import StoreLocation
@@ -24,7 +28,15 @@ from tracking_core.events import PhaseStatus, RunStatus
 PHASE = "command"
 """The phase with the command's time and peak memory, beside the phases that it records itself."""
 
-_OF_RUN: dict[RunStatus, PhaseStatus] = {RunStatus.COMPLETED: PhaseStatus.COMPLETED}
+PASSED_ON = frozenset({*STOPS, signal.SIGUSR1, signal.SIGUSR2})
+WAITED_FOR = frozenset({*PASSED_ON, signal.SIGCHLD, signal.SIGWINCH})
+
+_CHANGED_BY_PYTHON = tuple(
+    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ", "SIGCHLD") if hasattr(signal, name)
+)
+"""Signals that Python ignores or that are set here: the command must get their default."""
+
+Mask = set[signal.Signals | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +48,6 @@ class TrackedCommand:
 
     job: str
     notes: str | None = None
-    tags: Mapping[str, str] | None = None
     record_command: Literal["names", "full"] = "names"
     tail: Tail | None = None
     """The streams whose end is kept; None for both, or for stderr alone where both are one terminal."""
@@ -51,7 +62,7 @@ def execute(command: TrackedCommand, locate: Callable[[], StoreLocation], warn: 
     `locate` returns its store. If that or any other part of the tracking fails, the command runs untracked and `warn`
     gets the reason. Must be called on the main thread.
     """
-    with ExitStack() as afterwards, process.signals_held() as mask:
+    with ExitStack() as afterwards, signals_held() as mask:
         # A run that was handed to us is the parent of the new one, not the run to record into.
         os.environ.pop(HANDED_RUN, None)
         run = _Run(command, locate, warn)
@@ -67,16 +78,14 @@ def execute(command: TrackedCommand, locate: Callable[[], StoreLocation], warn: 
         return outcome.exit_status
 
 
-def _run_command(
-    arguments: Sequence[str], environ: Mapping[str, str], kept: Sequence[Stream], mask: process.Mask
-) -> Outcome:
+def _run_command(arguments: Sequence[str], environ: Mapping[str, str], kept: Sequence[Stream], mask: Mask) -> Outcome:
     """Run the command to its end and return how it ended."""
     given = {number: stream.for_child for stream in kept for number in stream.numbers}
     before, ours = oom_kills(), own_peak()
     try:
-        pid = process.start(arguments, environ, streams=given, mask=mask)
+        pid = start(arguments, environ, streams=given, mask=mask)
     except OSError as error:
-        return Outcome(start_error=_with_filename(error, arguments[0]))
+        return Outcome(start_error=type(error)(error.errno, error.strerror, arguments[0]))
     for stream in kept:
         stream.started()
 
@@ -84,24 +93,16 @@ def _run_command(
         for stream in kept:
             stream.resized()
 
-    ended = process.wait_for_exit(pid, resized=resized)
+    wait_status, usage, asked_to_stop = wait_for_exit(pid, resized=resized)
     for stream in kept:
         stream.ended()
-    return _outcome(ended, before=before, ours=ours)
-
-
-def _with_filename(error: OSError, name: str) -> OSError:
-    return type(error)(error.errno, error.strerror, name)
-
-
-def _outcome(ended: process.ChildExit, *, before: OomKills, ours: int) -> Outcome:
-    status, peak = ended.wait_status, peak_of(ended.usage)
+    code, peak = os.waitstatus_to_exitcode(wait_status), peak_of(usage)
     return Outcome(
-        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-        killed_by=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
-        core_dumped=os.WIFSIGNALED(status) and os.WCOREDUMP(status),
-        asked_to_stop=ended.asked_to_stop,
-        cpu_s=ended.usage.ru_utime + ended.usage.ru_stime,
+        exit_code=code if code >= 0 else None,
+        killed_by=-code if code < 0 else None,
+        core_dumped=code < 0 and os.WCOREDUMP(wait_status),
+        asked_to_stop=asked_to_stop,
+        cpu_s=usage.ru_utime + usage.ru_stime,
         # Before it executed the command, the child was a copy of us, which the kernel counts too.
         memory=MemoryFacts(peak=peak, peak_is_bound=peak <= ours, before=before, after=oom_kills()),
     )
@@ -129,7 +130,7 @@ class _Run:
                 self._location, delivery="buffered", record_command=self._command.record_command
             )
             self._tracker.command_words = self._command.arguments
-            self._run_id = self._tracker.start_run(self._command.notes, job=self._command.job, tags=self._command.tags)
+            self._run_id = self._tracker.start_run(self._command.notes, job=self._command.job)
             self._tracker.log_phase(self._run_id, PHASE, PhaseStatus.RUNNING)
         except Exception as error:  # noqa: BLE001 - no fault of the tracking stops the command
             self._warn(f"not tracked: {error}")
@@ -150,7 +151,8 @@ class _Run:
         if tracker is None:
             return
         with suppress(Exception):
-            phase = _OF_RUN.get(outcome.status, PhaseStatus.FAILED)
+            completed = outcome.status == RunStatus.COMPLETED
+            phase = PhaseStatus.COMPLETED if completed else PhaseStatus.FAILED
             tracker.log_phase(self._run_id, PHASE, phase, memory_mb=outcome.memory.peak_mb)
             error = outcome.error(output)
             if error is not None:
@@ -158,3 +160,67 @@ class _Run:
             notes = ", ".join(filter(None, (outcome.headline, outcome.figures)))
             tracker.end_as(self._run_id, outcome.status, notes, ended_by=outcome.ended_by)
         tracker.close()
+
+
+@contextmanager
+def signals_held() -> Iterator[Mask]:
+    """Block the signals that are waited for, on this thread and those it starts; yield the previous mask.
+
+    Signals still pending at the end are dropped: they were for a command that has ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
+    handled = signal.getsignal(signal.SIGCHLD)
+    # If it is ignored, the exit status of children is lost.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield before
+    finally:
+        for number in signal.sigpending() & WAITED_FOR:
+            signal.sigwait({number})
+        if handled is not None:
+            signal.signal(signal.SIGCHLD, handled)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start(command: Sequence[str], environ: Mapping[str, str], *, streams: Mapping[int, int], mask: Mask) -> int:
+    """Start a command and return its process id; raise OSError where it cannot be started.
+
+    `streams` are descriptors by the number that each gets, instead of ours; `mask` is the command's signal mask.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, given, number) for number, given in streams.items()]
+    # Not subprocess: setting the mask needs a fork there, and a fork would stop the tracker's threads.
+    return os.posix_spawnp(
+        command[0], list(command), dict(environ), file_actions=actions, setsigmask=mask, setsigdef=_CHANGED_BY_PYTHON
+    )
+
+
+def wait_for_exit(pid: int, *, resized: Callable[[], object]) -> tuple[int, resource.struct_rusage, int | None]:
+    """Pass signals on to a child until it exits; only inside `signals_held`.
+
+    Returns its status as `waitpid` does, its usage, and the last signal of STOPS that reached us while it ran.
+    """
+    asked_to_stop: int | None = None
+    while True:
+        number, from_terminal = _next_signal()
+        if number == signal.SIGCHLD:
+            # Any child: the first process of a container must reap the orphans of all others.
+            while (gone := os.wait4(-1, os.WNOHANG))[0]:
+                if gone[0] == pid:
+                    return gone[1], gone[2], asked_to_stop
+        elif number == signal.SIGWINCH:
+            resized()
+        else:
+            asked_to_stop = number if number in STOPS else asked_to_stop
+            with suppress(ProcessLookupError, PermissionError):
+                if not (from_terminal and os.getpgid(pid) == os.getpgrp()):
+                    os.kill(pid, number)
+
+
+def _next_signal() -> tuple[int, bool]:
+    """Wait for a signal; return it, and whether a terminal sent it to the whole process group."""
+    if not hasattr(signal, "sigwaitinfo"):
+        # macOS has no sender of a signal; these two usually come from the terminal.
+        number = signal.sigwait(WAITED_FOR)
+        return number, number in (signal.SIGINT, signal.SIGQUIT)
+    info = signal.sigwaitinfo(WAITED_FOR)
+    return info.si_signo, info.si_code > 0

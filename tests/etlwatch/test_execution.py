@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.execution.memory import MIB, MemoryFacts, OomKills, oom_kills, own_peak, size
-from etlwatch.execution.outcome import Outcome
+from etlwatch.execution.outcome import MIB, MemoryFacts, OomKills, Outcome, oom_kills, own_peak, size
 from etlwatch.execution.streams import readable
 
 GIB = 1024 * MIB
