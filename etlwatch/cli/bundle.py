@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from etlwatch.cli import connect, faults, output
-from etlwatch.cli.configuration import flags
-from etlwatch.cli.dashboard import looks_options, open_dashboard
+from etlwatch.cli.connect import RUN_FORMS, find_run
+from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.options import flags, looks_options, store_option
 from etlwatch.cli.show import detail_lines, read_detail
 from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.text.numbers import number_of
@@ -26,7 +26,7 @@ COPY_SECONDS = 60.0
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
-@connect.store_option
+@store_option
 @click.argument("run")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Take the place of a file that is there already.")

@@ -31,9 +31,19 @@ from etlwatch.analysis.checks import (
 )
 from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone, flags, remembered_option
-from etlwatch.cli.faults import Unsuccessful, strike_out
-from etlwatch.cli.selectors import no_such_job, parsed_by
+from etlwatch.cli.connect import no_such_job
+from etlwatch.cli.faults import OutputFailed, OutputGone, Unsuccessful, strike_out
+from etlwatch.cli.options import (
+    SPAN,
+    configured,
+    configured_zone,
+    declared_option,
+    dsn_option,
+    flags,
+    jobs_option,
+    parsed,
+)
+from etlwatch.config.options import TARGET
 from etlwatch.reading.health import HealthReader
 from etlwatch.reading.jobs import jobs_named, read_job_checks
 from etlwatch.text.moments import parse_span
@@ -67,7 +77,7 @@ class PluginCommand(click.Command):
             return super().invoke(ctx)
         except click.ClickException as error:
             raise _unknown(error) from None
-        except (click.exceptions.Exit, click.Abort, output.OutputGone, output.OutputFailed):
+        except (click.exceptions.Exit, click.Abort, OutputGone, OutputFailed):
             raise
         except Exception as error:
             raise _unknown(click.ClickException(f"unexpected {type(error).__name__}: {error}")) from error
@@ -97,12 +107,8 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _graded(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> tuple[frozenset[str], dict[str, Range]] | None:
-    """Return the states that a text names, and the ranges of numbers in it by name."""
-    if text is None:
-        return None
+def _graded(text: str) -> tuple[frozenset[str], dict[str, Range]]:
+    """Return the states that a text names, and the ranges of numbers in it by name; ValueError for any other word."""
     states: set[str] = set()
     ranges: dict[str, Range] = {}
     for word in filter(None, (part.strip() for part in text.split(","))):
@@ -111,13 +117,13 @@ def _graded(
         if not equals and name in CHECKED:
             states.add(name)
         elif equals and name not in (*CHECKED, *FIGURES):
-            raise click.BadParameter(f"{name}: there are {', '.join((*CHECKED, *FIGURES))}")
+            raise ValueError(f"{name}: there are {', '.join((*CHECKED, *FIGURES))}")
         else:
             try:
                 ranges[name if equals else PROBLEMS] = parse_range(limits if equals else word)
             except ValueError as error:
                 states_there_are = "" if equals else f"; or a state: {', '.join(CHECKED)}"
-                raise click.BadParameter(f"{error}{states_there_are}") from None
+                raise ValueError(f"{error}{states_there_are}") from None
     return frozenset(states), ranges
 
 
@@ -195,44 +201,34 @@ def _seconds_or_target(context: click.Context, _parameter: click.Parameter, text
         return DEFAULT_TIMEOUT
 
 
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        output.write_lines([f"check (etlwatch) {VERSION}"])
-        context.exit()
-
-
 @click.command(
     cls=PluginCommand,
     epilog="Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (also wrong usage, -h, -V, and a store that cannot "
     "answer).",
 )
-@connect.dsn_option
-@remembered_option("--target", metavar="NAME", help="Which store, by its name in the configuration.")
-@click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
+@dsn_option
+@declared_option(TARGET, "--target")
+@jobs_option("this job")
 @click.option(
     "--overdue",
-    metavar="SPAN",
-    callback=parsed_by(parse_span),
+    type=SPAN,
     help="Report a job only when it is so much later than its rhythm lets expect.",
 )
 @click.option(
     "--max-age",
-    metavar="SPAN",
-    callback=parsed_by(parse_span),
+    type=SPAN,
     help="Report a job whose last success ended longer ago: 26h.",
 )
 @click.option(
     "--critical",
     "-c",
-    metavar="LIST",
-    callback=_graded,
+    type=parsed("list", _graded),
     help="What is critical: states, a RANGE, NAME=RANGE.  [default: lost,failed,overdue,aged]",
 )
 @click.option(
     "--warning",
     "-w",
-    metavar="LIST",
-    callback=_graded,
+    type=parsed("list", _graded),
     help="What is a warning: the same.  [default: stalled,throttled,slow,off,spooled]",
 )
 @click.option(
@@ -245,15 +241,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     help="How long the whole check may take; a number is seconds.",
 )
 @click.option("--verbose", "-v", count=True, help="All problems with their evidence; -vv: every job as well.")
-@click.option(
-    "--version",
-    "-V",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version.",
-)
+@output.version_option(f"check (etlwatch) {VERSION}", "--version", "-V")
 def check(
     jobs: tuple[str, ...],
     overdue: timedelta | None,

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import require_permission, shown_zone, write_option
 from etlwatch.cli.control import actor
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import parse_days, parsed_by
-from etlwatch.cli.table import table
+from etlwatch.cli.options import (
+    Format,
+    format_option,
+    parsed,
+    require_permission,
+    shown_zone,
+    store_option,
+    write_option,
+)
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look, is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.rendering.operations import weeks_left_text
+from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import bytes_, local_time, number_of, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
@@ -26,15 +33,22 @@ if TYPE_CHECKING:
     from tracking_core.store.base import Administration
 
 
+def parse_days(text: str) -> int:
+    """Return the days of a span such as `30d`, `2w`, `0d`; ValueError for anything but whole days."""
+    span = parse_span(text)
+    if span % timedelta(days=1):
+        raise ValueError(f"{text!r} is not a number of whole days, which clean-up works in: write 30d or 2w")
+    return span.days
+
+
 @click.command()
-@connect.store_option
+@store_option
 @write_option
 @click.option(
     "--older-than",
     "days",
     required=True,
-    metavar="SPAN",
-    callback=parsed_by(parse_days),
+    type=parsed("span", parse_days),
     help="How long ago a run must have ended, in whole days: 30d, 2w; 0d is every finished run.",
 )
 @click.option("--keep-last-success", is_flag=True, help="Keep each job's last success, however old it is.")

@@ -10,12 +10,10 @@ import click
 
 from etlwatch.analysis.compare import Comparison, Difference, compare_runs
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured
+from etlwatch.cli.connect import RUN_FORMS, find_run
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import at_option, format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.table import table
+from etlwatch.cli.options import Format, at_option, configured, format_option, store_option
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.differences import DIFFERENCES
 from etlwatch.fields.runs import run_data
@@ -29,13 +27,12 @@ if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 
-def read_comparison(reader: Reader, word: str, other: str | None, at: str | None = None) -> tuple[Comparison, datetime]:
+def read_comparison(reader: Reader, word: str, other: str | None) -> tuple[Comparison, datetime]:
     """Return the comparison of the runs that are named, the second one by default the first one's last success.
 
-    And the store's clock; or as of a past moment, and that.
+    And the moment for which it holds.
     """
     with reader.one_view():
-        reader = connect.reader_at(reader, at)
         now = reader.now()
         after = find_run(reader, word)
         before = find_run(reader, other) if other is not None else last_success(reader, after)
@@ -91,7 +88,7 @@ def difference_data(comparison: Comparison) -> list[dict[str, object]]:
 
 
 @click.command(epilog=f"A and B are runs: {RUN_FORMS}.")
-@connect.store_option
+@store_option
 @click.argument("run", metavar="A")
 @click.argument("other", metavar="[B]", required=False)
 @click.option("--all", "all_of_it", is_flag=True, help="Also what did not change; json, jsonl and csv always have it.")
@@ -103,8 +100,8 @@ def compare(run: str, other: str | None, all_of_it: bool, at: str | None, form: 
     A is held against B, by default the last run of its job that completed before it: phases, endpoints, errors by kind,
     items, sources, and where the runs came from. A run that goes on is compared so far.
     """
-    with connect.reader() as reader:
-        comparison, now = read_comparison(reader, run, other, at)
+    with connect.reader(at) as reader:
+        comparison, now = read_comparison(reader, run, other)
     for each in (comparison.before, comparison.after):
         if each.errors > ERRORS_COMPARED:
             report(f"of {each.errors:,} errors of {each.id} the newest {ERRORS_COMPARED:,} were compared")

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import checked_keymap, configured
-from etlwatch.cli.dashboard import dashboard_options
+from etlwatch.cli import output
 from etlwatch.cli.faults import Exit
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Data, Format
-from etlwatch.cli.table import table
+from etlwatch.cli.options import Format, checked_keymap, configured, dashboard_options, format_option, store_option
+from etlwatch.cli.output import Data, table
 from etlwatch.cli.terminal import report
 from etlwatch.config.options import OPTIONS
 from etlwatch.text.spans import TextColumn
@@ -27,7 +24,7 @@ FIELDS = ("key", "value", "layer", "place")
 
 
 @click.group(invoke_without_command=True)
-@connect.store_option
+@store_option
 @dashboard_options
 @format_option
 @click.pass_context
@@ -43,7 +40,7 @@ def config(context: click.Context, form: Format) -> None:
 
 
 @config.command()
-@connect.store_option
+@store_option
 @dashboard_options
 @format_option
 def show(form: Format) -> None:

@@ -10,11 +10,9 @@ from datetime import UTC, datetime
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import require_permission, write_option
+from etlwatch.cli.connect import RUN_FORMS, find_run
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import RUN_FORMS, find_run
+from etlwatch.cli.options import Format, format_option, require_permission, store_option, write_option
 from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.fields.field import FieldList, InCommand, data_field
 from etlwatch.text.numbers import number_of
@@ -32,7 +30,7 @@ def actor() -> str:
 
 
 @click.command()
-@connect.store_option
+@store_option
 @click.option("--sql", is_flag=True, help="Only print the SQL, for an administrator to read or to run.")
 @click.option("--grants", metavar="ROLE", help="Only print the SQL that lets a role use tables of another one.")
 def init(sql: bool, grants: str | None) -> None:
@@ -63,7 +61,7 @@ def init(sql: bool, grants: str | None) -> None:
 
 
 @click.group(invoke_without_command=True)
-@connect.store_option
+@store_option
 @format_option
 @click.pass_context
 def tracking(context: click.Context, form: Format) -> None:
@@ -77,7 +75,7 @@ def tracking(context: click.Context, form: Format) -> None:
 
 
 @tracking.command()
-@connect.store_option
+@store_option
 @click.option("--job", "-j", metavar="JOB", help="Only what concerns this job.")
 @format_option
 def status(job: str | None, form: Format) -> None:
@@ -95,7 +93,7 @@ def _show_switches(job: str | None, form: Format) -> None:
 
 def _turning(name: str, text: str, *, enabled: bool) -> None:
     @tracking.command(name, help=text)
-    @connect.store_option
+    @store_option
     @write_option
     @click.option("--job", "-j", metavar="JOB", help="Only this job.")
     @click.option("--all", "every", is_flag=True, help="All jobs, without being asked.")
@@ -184,7 +182,7 @@ SWITCHES: FieldList[Switch | None] = FieldList([
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
-@connect.store_option
+@store_option
 @write_option
 @click.argument("run")
 @click.option("--reason", "-r", default="", metavar="TEXT", help="Why; kept with the change.")

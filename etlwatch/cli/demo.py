@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import flags
-from etlwatch.cli.dashboard import dashboard_options, open_dashboard
+from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
-from etlwatch.cli.output import Format
+from etlwatch.cli.options import Format, dashboard_options, dsn_option, flags
 from etlwatch.cli.runs import print_runs
 from etlwatch.cli.terminal import is_terminal, report
 from etlwatch.reading.runs import RunQuery
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@connect.dsn_option
+@dsn_option
 @dashboard_options
 def demo() -> int:
     """Run real jobs and watch them.
@@ -33,7 +32,7 @@ def demo() -> int:
     """
     from etlwatch.demo import runner
 
-    given = connect.given_dsn()
+    given = flags().get("dsn")
     if "target" in flags():
         raise click.UsageError("the demo takes --dsn, not --target: no demo belongs into a store in use")
     dsn = flags()["dsn"] = runner.default_demo_dsn() if given is None else given
@@ -74,5 +73,5 @@ def _once(place: StoreLocation) -> int:
 def _look_again() -> str:
     place = connect.location()
     # A relative file is named in full: the next command may be typed somewhere else.
-    shown = place.dsn if place.path is not None else strike_out(connect.given_dsn() or "", place)
+    shown = place.dsn if place.path is not None else strike_out(flags()["dsn"], place)
     return f"look again: etlwatch --dsn {shlex.quote(shown)}"

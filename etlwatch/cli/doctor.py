@@ -13,9 +13,8 @@ import click
 
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Exit, StoreCannotAnswer, strike_out
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Data, Format
-from etlwatch.cli.table import table
+from etlwatch.cli.options import Format, format_option, store_option
+from etlwatch.cli.output import Data, table
 from etlwatch.cli.terminal import Look, is_terminal
 from etlwatch.text.display import Tone
 from etlwatch.text.spans import TextColumn
@@ -30,7 +29,7 @@ _TONES: dict[str, Tone] = {"ok": "dim", "warning": "amber", "failed": "red"}
 
 
 @click.command(epilog="Exit status: 0 no problem, 1 a warning or failure, 2 wrong usage, 3 the store cannot answer.")
-@connect.store_option
+@store_option
 @click.option("--read-only", is_flag=True, help="Run only checks that write neither to the store nor to the spool.")
 @format_option
 def doctor(read_only: bool, form: Format) -> int:

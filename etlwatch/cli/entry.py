@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from etlwatch.cli.early import Dashboard
+    from etlwatch.cli.dashboard import Dashboard
 
 PROGRAM = "etlwatch"
 DEBUG = "ETLWATCH_DEBUG"
@@ -37,7 +37,7 @@ def run(dashboard: Dashboard, argv: Sequence[str] | None = None) -> int:
 
 def _run(dashboard: Dashboard, argv: list[str]) -> int:
     # Imported here, so that ctrl-c while modules load is answered like any other.
-    from etlwatch.cli.early import opened_early
+    from etlwatch.cli.dashboard import opened_early
 
     with opened_early(argv, dashboard) as opening:
         return _parsed(argv, dashboard, opening)
@@ -46,8 +46,7 @@ def _run(dashboard: Dashboard, argv: list[str]) -> int:
 def _parsed(argv: list[str], dashboard: Dashboard, opening: AbstractContextManager[object] | None) -> int:
     import click
 
-    from etlwatch.cli import output
-    from etlwatch.cli.faults import Exit
+    from etlwatch.cli.faults import Exit, OutputFailed, OutputGone
     from etlwatch.cli.root import etlwatch
     from etlwatch.cli.terminal import report
 
@@ -64,10 +63,10 @@ def _parsed(argv: list[str], dashboard: Dashboard, opening: AbstractContextManag
         _show_traceback()
         report(f"{PROGRAM}: {_one_line(error)}")
         return error.exit_code
-    except output.OutputGone:
+    except OutputGone:
         _leave_stdout_alone()
         return Exit.DONE
-    except output.OutputFailed as error:
+    except OutputFailed as error:
         _leave_stdout_alone()
         report(f"{PROGRAM}: {error}")
         return Exit.NOT_FOUND

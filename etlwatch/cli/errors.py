@@ -13,17 +13,25 @@ import click
 from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.cli import connect, output
+from etlwatch.cli.connect import RUN_FORMS, find_run, no_such_job
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
-from etlwatch.cli.output import Format
+from etlwatch.cli.options import (
+    SPAN,
+    Format,
+    at_option,
+    check_follow,
+    follow_option,
+    format_option,
+    jobs_option,
+    limit_option,
+    store_option,
+)
+from etlwatch.cli.output import table
 from etlwatch.cli.runs import JOB_CELLS
-from etlwatch.cli.selectors import RUN_FORMS, find_run, no_such_job, parsed_by
-from etlwatch.cli.table import table
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
 from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
 from etlwatch.reading.jobs import jobs_named
-from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
 from tracking_core.identity import format_run_id
@@ -80,11 +88,9 @@ def _with_tracebacks(rows: Sequence[ErrorRow], look: Look, *, now: datetime, wit
 
 def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: Format, *, tracebacks: bool) -> None:
     """Print the newest errors that are asked for, the oldest first, then each new one."""
-    from etlwatch.cli.follow import Stream, check_format, follow
     from etlwatch.reading.runs import MOST_ERRORS, ErrorFollower
 
-    check_format(form)
-    stream = Stream(form, ERRORS.keys)
+    stream = output.Stream(form, ERRORS.keys)
     follower: ErrorFollower | None = None
     first = True
 
@@ -107,7 +113,7 @@ def follow_errors(word: str | None, jobs: tuple[str, ...], limit: int, form: For
         else:
             stream.write(list(map(ERRORS.data, rows)))
 
-    follow(look)
+    connect.follow(look)
 
 
 def _stream_lines(rows: Iterable[ErrorRow], look: Look, *, tracebacks: bool) -> Iterator[str]:
@@ -123,16 +129,14 @@ def _stream_lines(rows: Iterable[ErrorRow], look: Look, *, tracebacks: bool) -> 
 
 
 def find_kinds(
-    reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, at: str | None = None
+    reader: Reader, word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int
 ) -> tuple[list[ErrorKind], int, datetime, str]:
     """Return the kinds of the run that `word` names, or of all runs since a span ago, and how many there are.
 
-    And the store's clock; with `at`, the kinds that were known at that past moment, and that moment. The text names
-    what was not counted.
+    And the moment of the reader; the text names what was not counted.
     """
     unread = ""
     with reader.one_view():
-        reader = connect.reader_at(reader, at)
         now = reader.now()
         if word is None:
             names = jobs_named(reader, jobs) if jobs else None
@@ -152,8 +156,8 @@ def print_kinds(
     word: str | None, jobs: Sequence[str], since: timedelta | None, limit: int, form: Format, at: str | None
 ) -> None:
     """Print the kinds that are asked for."""
-    with connect.reader() as reader:
-        kinds, there_are, now, unread = find_kinds(reader, word, jobs, since, limit, at)
+    with connect.reader(at) as reader:
+        kinds, there_are, now, unread = find_kinds(reader, word, jobs, since, limit)
         mistake = no_such_job(reader, jobs, {kind.job for kind in kinds}, fits_job)
     if form is Format.TABLE and not kinds and not mistake:
         report("no errors")
@@ -166,17 +170,14 @@ def print_kinds(
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
-@connect.store_option
+@store_option
 @click.argument("run", required=False)
 @limit_option(LIMIT, "At most so many, the newest.")
-@click.option(
-    "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only errors of this job; sync* works, repeatable."
-)
+@jobs_option("errors of this job")
 @click.option("--group", "-g", is_flag=True, help="One line a kind of error: how often, new or known, mended or not.")
 @click.option(
     "--since",
-    metavar="SPAN",
-    callback=parsed_by(parse_span),
+    type=SPAN,
     help="With --group, only errors of this span: 24h, 30d.  [default: 7d]",
 )
 @click.option("--tracebacks", "-T", is_flag=True, help="In a table, put each error's traceback below it.")
@@ -199,8 +200,8 @@ def errors(
         raise click.UsageError("a run belongs to one job already: give RUN or --job, not both")
     if since is not None and (run is not None or not group):
         raise click.UsageError("--since goes with --group, and not with a RUN: its errors are few enough")
-    if follow and at is not None:
-        raise click.UsageError("--follow tells what is new, and the past has nothing new: give it or --at, not both")
+    if follow:
+        check_follow(form, at)
     if group:
         if follow:
             raise click.UsageError("--follow tells single errors: give it or --group, not both")
@@ -211,10 +212,9 @@ def errors(
     if follow:
         follow_errors(run, jobs, limit, form, tracebacks=tracebacks)
         return
-    with connect.reader() as present, present.one_view():
-        reader = connect.reader_at(present, at)
+    with connect.reader(at) as reader, reader.one_view():
         rows, there_are = find_errors(reader, run, jobs, limit)
-        mistake = no_such_job(present, jobs, {row.job for row in rows}, fits_job)
+        mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
         now = reader.now()
     if form is Format.TABLE and not rows and not mistake:
         report("no errors")

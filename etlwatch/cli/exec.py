@@ -8,6 +8,7 @@ import click
 
 from etlwatch.cli import connect
 from etlwatch.cli.faults import strike_out
+from etlwatch.cli.options import store_option
 from etlwatch.cli.terminal import report
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ MOST_KIB = 24
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Exit status: that of COMMAND; 128 + n where signal n ended it, 127 not found, 126 not executable.",
 )
-@connect.store_option
+@store_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
 @click.option("--job", "-j", required=True, metavar="NAME", help="The pipeline's name: its runs are compared.")
 @click.option("--notes", metavar="TEXT", help="Notes of this run.")

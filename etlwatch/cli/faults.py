@@ -48,6 +48,14 @@ class StoreCannotAnswer(click.ClickException):
     exit_code = Exit.STORE
 
 
+class OutputGone(Exception):
+    """Nobody reads stdout any more: a closed pipe. Not an error of ours."""
+
+
+class OutputFailed(Exception):
+    """Stdout takes no more: a full disk, a closed descriptor."""
+
+
 def bad_configuration(error: ConfigurationError) -> click.UsageError:
     """Return a wrong DSN as wrong usage, in the words of the command line."""
     problem = str(error).partition("; accepted: ")[0].replace("the cfg string", "--dsn", 1)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.analysis.filter import FilterError, fits_job
+from etlwatch.analysis.filter import fits_job
 from etlwatch.analysis.jobs import JobRow
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.connect import no_such_job
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import at_option, format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import no_such_job
-from etlwatch.cli.table import table
+from etlwatch.cli.options import (
+    Format,
+    at_option,
+    configured,
+    configured_zone,
+    format_option,
+    jobs_option,
+    read_filter,
+    store_option,
+)
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.jobs import JOBS
 from etlwatch.reading.health import HealthReader
@@ -26,26 +33,18 @@ from etlwatch.rendering.panes import jobs_headline
 from etlwatch.text.spans import plain_text
 
 if TYPE_CHECKING:
-    from tracking_core.records import Run
     from tracking_core.store.base import Reader
 
 
-def read_jobs(reader: Reader, patterns: Sequence[str] = (), at: str | None = None) -> tuple[list[JobRow], datetime]:
-    """Return the rows of the jobs that are meant, by need, and the store's clock; or as of a past moment, and that."""
-    zone = configured_zone()
+def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow], datetime]:
+    """Return the rows of the jobs that are meant, by need, and the moment for which they hold."""
+    judged = HealthReader(thresholds=configured().thresholds)
     with reader.one_view():
-        reader = connect.reader_at(reader, at)
-        now = reader.now()
-        names = jobs_named(reader, patterns)
-        rows = read_rows(reader, names, _living(reader, now, names), now=now, zone=zone)
+        now, names = reader.now(), jobs_named(reader, patterns)
+        health = judged.read_briefly(reader, reader.live_runs(), now=now, jobs=set(names))
+        living = {run.run_id: run for run in health.runs}
+        rows = read_rows(reader, names, living, now=now, zone=configured_zone())
     return JOBS.sort(rows), now
-
-
-def _living(reader: Reader, now: datetime, jobs: Collection[str]) -> dict[int, Run]:
-    health = HealthReader(thresholds=configured().thresholds).read_briefly(
-        reader, reader.live_runs(), now=now, jobs=set(jobs)
-    )
-    return {run.run_id: run for run in health.runs}
 
 
 def job_lines(rows: Sequence[JobRow], look: Look, now: datetime) -> Iterator[str]:
@@ -58,8 +57,8 @@ def job_lines(rows: Sequence[JobRow], look: Look, now: datetime) -> Iterator[str
 
 
 @click.command()
-@connect.store_option
-@click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
+@store_option
+@jobs_option("this job")
 @at_option
 @format_option
 @click.argument("filter", nargs=-1, metavar="[FILTER]...")
@@ -77,12 +76,9 @@ def jobs(
 
     A job's rhythm and its usual time come from its last 30 runs; fewer than five are no normal.
     """
-    try:
-        wanted = JOBS.filter(" ".join(filter), configured_zone())
-    except FilterError as error:
-        raise click.BadParameter(str(error), param_hint="'FILTER'") from None
-    with connect.reader() as reader:
-        rows, now = read_jobs(reader, jobs, at)
+    wanted = read_filter(JOBS, filter)
+    with connect.reader(at) as reader:
+        rows, now = read_jobs(reader, jobs)
         mistake = no_such_job(reader, jobs, {row.job for row in rows}, fits_job)
     rows = [row for row in rows if wanted.matches(row, now)]
     if form is Format.TABLE and not rows and not mistake:

@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
-from etlwatch.cli import connect
-from etlwatch.cli.dashboard import dashboard_options, open_dashboard
+from etlwatch.cli.dashboard import open_dashboard
+from etlwatch.cli.options import dashboard_options, store_option
+from etlwatch.cli.output import version_option
 from etlwatch.cli.terminal import is_terminal
 from tracking_core.identity import VERSION
 
@@ -98,31 +99,15 @@ def _strict(parser: Any, ctx: click.Context) -> Any:
     return parser
 
 
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: Any) -> None:
-    if not wanted or context.resilient_parsing:
-        return
-    from etlwatch.cli.output import write_lines
-
-    write_lines([f"etlwatch {VERSION}"])
-    context.exit()
-
-
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 1 no such run or not done, 2 wrong usage, 3 the store cannot answer, 130 interrupted.",
 )
-@connect.store_option
+@store_option
 @dashboard_options
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@version_option(f"etlwatch {VERSION}", "--version")
 @click.pass_context
 def etlwatch(context: click.Context) -> int | None:
     """Watch ETL runs from a terminal.
@@ -137,7 +122,7 @@ def etlwatch(context: click.Context) -> int | None:
         return None
     if is_terminal(sys.stdin) and is_terminal(sys.stdout):
         return open_dashboard()
-    from etlwatch.cli.output import Format
+    from etlwatch.cli.options import Format
     from etlwatch.cli.runs import print_runs
     from etlwatch.reading.runs import RunQuery
 

@@ -9,28 +9,48 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etlwatch.analysis.filter import FilterError, fits_job, like
+from etlwatch.analysis.filter import fits_job, like
+from etlwatch.analysis.states import DERIVED
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.connect import closest_job, no_such_job
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import at_option, follow_option, format_option, limit_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import STATES, closest_job, no_such_job, parse_states, parsed_by
+from etlwatch.cli.options import (
+    SPAN,
+    Format,
+    at_option,
+    check_follow,
+    configured,
+    follow_option,
+    format_option,
+    jobs_option,
+    limit_option,
+    parsed,
+    read_filter,
+    store_option,
+)
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data
 from etlwatch.reading.runs import RunQuery, asked_for, count_runs, find_runs
 from etlwatch.text.display import state_tone
-from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
 from tracking_core.dataclass import replace
-from tracking_core.records import Run
+from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Reader
 
 LIMIT = 20
 STATE_CELLS, JOB_CELLS = 12, 18
+STATES = (*(status.value for status in RunStatus), *DERIVED)
+
+
+def parse_states(text: str) -> frozenset[str]:
+    """Return one state, or several with commas between; ValueError naming all there are for any other word."""
+    words = frozenset(word.strip().lower() for word in text.split(",") if word.strip())
+    if not words or not words <= set(STATES):
+        raise ValueError(f"{text!r} is no state; there are {', '.join(STATES)}")
+    return words
 
 
 def unmatched(reader: Reader, query: RunQuery, listed: Collection[str]) -> str:
@@ -51,8 +71,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
     """Print the runs that are asked for, `at` a past moment as they stood then."""
     rows: list[Run] = []
     listed: set[str] = set()
-    with connect.reader() as present:
-        reader = connect.reader_at(present, at)
+    with connect.reader(at) as reader:
         thresholds = configured().thresholds
         # One more than is listed tells whether there are others.
         found = _noting_jobs(find_runs(reader, replace(query, limit=query.limit + 1), thresholds=thresholds), listed)
@@ -62,7 +81,7 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
             output.write_rows(form, map(run_data, islice(found, query.limit)), fields=RUNS.keys)
         more = next(found, None) is not None
         there_are, all_counted = count_runs(reader, query, thresholds=thresholds) if more else (0, True)
-        mistake = unmatched(present, query, listed)
+        mistake = unmatched(reader, query, listed)
         now = reader.now()
     if form is Format.TABLE:
         if not rows and not mistake:
@@ -76,12 +95,10 @@ def print_runs(query: RunQuery, form: Format, at: str | None = None) -> None:
 
 def follow_runs(query: RunQuery, form: Format) -> None:
     """Print the runs that are asked for, the oldest first, then each one whose state changes."""
-    from etlwatch.cli.follow import Stream, check_format, follow
     from etlwatch.reading.runs import RunFollower
 
-    check_format(form)
     follower = RunFollower(configured().thresholds)
-    stream = Stream(form, RUNS.keys)
+    stream = output.Stream(form, RUNS.keys)
     first = True
 
     def look(reader: Reader) -> None:
@@ -99,7 +116,7 @@ def follow_runs(query: RunQuery, form: Format) -> None:
         else:
             stream.write([run_data(run) for run in runs])
 
-    follow(look)
+    connect.follow(look)
 
 
 def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> bool:
@@ -117,23 +134,19 @@ def change_line(run: Run, look: Look) -> str:
 
 
 @click.command()
-@connect.store_option
+@store_option
 @click.argument("words", nargs=-1, metavar="[FILTER]...")
 @limit_option(LIMIT, "At most so many, the newest.")
-@click.option(
-    "--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only runs of this job; sync* works, repeatable."
-)
+@jobs_option("runs of this job")
 @click.option(
     "--state",
     "-s",
     "states",
     multiple=True,
-    metavar="STATE",
+    type=parsed("state", parse_states),
     help=f"Only runs in these states, commas between: {', '.join(STATES)}.",
 )
-@click.option(
-    "--since", metavar="SPAN", callback=parsed_by(parse_span), help="Only runs begun within this span: 90m, 24h, 7d."
-)
+@click.option("--since", type=SPAN, help="Only runs begun within this span: 90m, 24h, 7d.")
 @at_option
 @follow_option("each run whose state changes, lost and slow ones too")
 @format_option
@@ -141,7 +154,7 @@ def runs(
     words: tuple[str, ...],
     limit: int,
     jobs: tuple[str, ...],
-    states: tuple[str, ...],
+    states: tuple[frozenset[str], ...],
     since: timedelta | None,
     at: str | None,
     follow: bool,
@@ -153,18 +166,10 @@ def runs(
 
     In json, jsonl and csv every column of a run is there, and its id as a decimal string.
     """
-    try:
-        wanted = frozenset().union(*map(parse_states, states)) if states else frozenset()
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--state'") from None
-    try:
-        wanted_filter = RUNS.filter(" ".join(words), configured_zone())
-    except FilterError as error:
-        raise click.BadParameter(str(error), param_hint="'FILTER'") from None
-    query = RunQuery(limit=limit, jobs=jobs, states=frozenset(wanted), since=since, filter=wanted_filter)
-    if not follow:
-        print_runs(query, form, at)
-    elif at is None:
+    wanted = frozenset[str]().union(*states)
+    query = RunQuery(limit=limit, jobs=jobs, states=wanted, since=since, filter=read_filter(RUNS, words))
+    if follow:
+        check_follow(form, at)
         follow_runs(query, form)
     else:
-        raise click.UsageError("--follow tells what is new, and the past has nothing new: give it or --at, not both")
+        print_runs(query, form, at)

@@ -12,12 +12,10 @@ from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.forecast import estimate
 from etlwatch.analysis.health import Finding
 from etlwatch.cli import connect, output
-from etlwatch.cli.configuration import configured, configured_zone
+from etlwatch.cli.connect import RUN_FORMS, find_run
 from etlwatch.cli.errors import TRACEBACK_LINES, traceback_lines
-from etlwatch.cli.options import at_option, format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import RUN_FORMS, find_run
-from etlwatch.cli.table import table
+from etlwatch.cli.options import Format, at_option, configured, configured_zone, format_option, store_option
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.endpoints import ENDPOINTS, EndpointRow
 from etlwatch.fields.errors import ERRORS, ErrorRow
@@ -274,7 +272,7 @@ def _error_lines(detail: RunReport, look: Look) -> Iterator[str]:
 
 
 @click.command(epilog=f"RUN is {RUN_FORMS}.")
-@connect.store_option
+@store_option
 @click.argument("run")
 @at_option
 @format_option
@@ -285,8 +283,8 @@ def show(run: str, at: str | None, form: Format) -> None:
 
     json and jsonl give one object (run, phases, endpoints, source_counts, errors, ledger), csv the run's own columns.
     """
-    with connect.reader() as reader:
-        detail = read_detail(connect.reader_at(reader, at), run)
+    with connect.reader(at) as reader:
+        detail = read_detail(reader, run)
     if "endpoints" in detail.unknown:
         left_out = "requests by endpoint and delivery are left out, since they are kept for whole runs only"
         report(f"as of {stamp(detail.at, configured_zone())}; {left_out}")

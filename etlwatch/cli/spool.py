@@ -12,8 +12,7 @@ import click
 
 from etlwatch.cli import connect, output
 from etlwatch.cli.faults import Unsuccessful, store_fault
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format
+from etlwatch.cli.options import Format, format_option, store_option
 from etlwatch.cli.terminal import report
 from etlwatch.fields.field import FieldList, InCommand, data_field, data_fields
 from etlwatch.text.numbers import bytes_, number_of, span
@@ -29,7 +28,7 @@ from tracking_core.store.base import Store, Writer
 
 
 @click.group(invoke_without_command=True)
-@connect.store_option
+@store_option
 @format_option
 @click.pass_context
 def spool(context: click.Context, form: Format) -> None:
@@ -43,7 +42,7 @@ def spool(context: click.Context, form: Format) -> None:
 
 
 @spool.command()
-@connect.store_option
+@store_option
 @format_option
 def status(form: Format) -> None:
     """List the files that wait, for any store, oldest first."""
@@ -104,7 +103,7 @@ REPLAY: FieldList[Replay] = FieldList([
 
 
 @spool.command()
-@connect.store_option
+@store_option
 @click.option("--other-store", is_flag=True, help="Also FILES that wait for another store.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @format_option

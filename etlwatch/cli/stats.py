@@ -13,16 +13,14 @@ from etlwatch.analysis.filter import fits_job, matches_job
 from etlwatch.analysis.series import INTERVALS_S, JobStats, Stats, interval_of
 from etlwatch.analysis.series import Column as Traffic
 from etlwatch.cli import connect, output
+from etlwatch.cli.connect import no_such_job
 from etlwatch.cli.faults import Unsuccessful
-from etlwatch.cli.options import format_option
-from etlwatch.cli.output import Format
-from etlwatch.cli.selectors import no_such_job, parsed_by
-from etlwatch.cli.table import table
+from etlwatch.cli.options import SPAN, Format, format_option, jobs_option, store_option
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, iso_time, rounded
 from etlwatch.reading.stats import read_stats
 from etlwatch.text.display import Tone
-from etlwatch.text.moments import parse_span
 from etlwatch.text.numbers import clock, count, duration_ms, local_time, rate, span, zone_names
 from etlwatch.text.spans import TextColumn
 
@@ -162,21 +160,19 @@ def _begin(interval: Traffic, *, zone: tzinfo | None, long: bool) -> str:
 
 
 @click.command()
-@connect.store_option
-@click.option("--job", "-j", "jobs", multiple=True, metavar="JOB", help="Only this job; sync* works, repeatable.")
+@store_option
+@jobs_option("this job")
 @click.option(
     "--window",
     "-w",
-    metavar="SPAN",
+    type=SPAN,
     default="24h",
     show_default=True,
-    callback=parsed_by(parse_span),
     help="How far back: 90m, 24h, 7d.",
 )
 @click.option(
     "--interval",
-    metavar="SPAN",
-    callback=parsed_by(parse_span),
+    type=SPAN,
     help="Length of an interval: a multiple of 10s.  [default: a 24th of the window or so]",
 )
 @click.option("--by", type=click.Choice(["interval", "job"]), default="interval", help="The rows of jsonl and csv.")

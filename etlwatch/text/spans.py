@@ -4,7 +4,7 @@ A span is `(text, role)`. A role is `COLOUR [bold] [on GROUND]`: `"dim"`, `"ambe
 Colours: `plain` (the row's own), text, dim, faint, blue, amber, red, amber-fill, chart-p99, chart-p95, chart-p50.
 Grounds: background, bar, selected, and every colour that fills an area.
 
-A layout of the dashboard is a tuple of columns. Columns of commands are placed by `etlwatch.cli.table`.
+A layout of the dashboard is a tuple of columns. Columns of commands are placed by `etlwatch.cli.output`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
-from etlwatch.cli.selectors import find_run
+from etlwatch.cli.connect import find_run
 from etlwatch.reading import bundle as bundling
 from etlwatch.reading.bundle import bundle_run, file_name, location_of
 from etlwatch.reading.gatherer import AskedJobs, AskedRuns, Gatherer, Watch

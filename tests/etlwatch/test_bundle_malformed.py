@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.cli.selectors import find_run
+from etlwatch.cli.connect import find_run
 from etlwatch.reading.bundle import bundle_run, location_of
 from etlwatch.reading.gatherer import AskedJobs, Gatherer, Watch
 from tests.etlwatch.cli_program import Program

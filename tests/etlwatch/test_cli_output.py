@@ -7,7 +7,7 @@ import json
 import pytest
 
 from etlwatch.cli import output
-from etlwatch.cli.output import Format
+from etlwatch.cli.options import Format
 
 HOSTILE = (
     "[/foo] [@click=app.quit] \x1b]0;owned\x07 \x1b[2J \x9b31m "

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from etlwatch.cli.selectors import parse_days, parse_states
+from etlwatch.cli.cleanup import parse_days
+from etlwatch.cli.runs import parse_states
 from etlwatch.text.moments import parse_span
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from etlwatch.cli.table import table
+from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look, look_of
 from etlwatch.text.display import ASCII, Tone
 from etlwatch.text.safe import cell_width

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from etlwatch.cli.follow import go_on
+from etlwatch.cli.connect import go_on
 from etlwatch.reading import runs as following
 from etlwatch.reading.poller import Backoff
 from etlwatch.reading.runs import ErrorFollower, RunFollower

@@ -20,8 +20,8 @@ import pyte
 import pytest
 from rich.console import Console
 
-from etlwatch.cli.configuration import flags
-from etlwatch.cli.early import flags_of
+from etlwatch.cli.dashboard import flags_of
+from etlwatch.cli.options import flags
 from etlwatch.cli.root import etlwatch
 from etlwatch.config.effective import Flags
 from etlwatch.config.options import options_with_flags
