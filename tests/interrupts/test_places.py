@@ -112,8 +112,8 @@ def test_interrupted_runs_of_the_old_tracker_have_ended_when_it_is_closed(store_
     assert step > 500
 
 
-@pytest.mark.parametrize("verb", ["send", "leave"])
-def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: str) -> None:
+@pytest.mark.parametrize(("verb", "works"), [("send", True), ("leave", True), ("send", False)])
+def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: str, *, works: bool) -> None:
     for step in count(1, 9):
         bench = Bench()
         bench.begin()
@@ -121,6 +121,8 @@ def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: s
         bench.fail()
         bench.log(7)
         bench.phase()
+        if not works:
+            bench.down()
         outcome = at_step(getattr(bench.sender, verb), step, Late)
         bench.log(1)
         bench.sender.send()
@@ -132,6 +134,8 @@ def test_what_interrupts_the_making_of_batches_loses_and_doubles_nothing(verb: s
         assert sorted(numbers) == sorted(set(numbers))
         assert max(entry.emitted for batch in once for entry in batch.ledger) == 11
         assert len([phase for batch in once for phase in batch.phases]) == 1
+        report = bench.link.report
+        assert report.sent + report.spooled + report.dropped == 13, outcome.where
         if not outcome.raised:
             break
     assert step > 150

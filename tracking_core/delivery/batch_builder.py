@@ -14,6 +14,7 @@ from typing import Any
 
 from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.delivery.batches import is_empty, standing_for
+from tracking_core.delivery.counts import Counts, Mark
 from tracking_core.delivery.event_queue import Aggregate, Event, EventQueue
 from tracking_core.delivery.rows import Numbered, PendingBatch, build, event_rows, raised_error, run_end
 from tracking_core.delivery.run_registry import RunState
@@ -51,8 +52,12 @@ class _Draft:
     before: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """The states' figures before this batch."""
 
-    def undo(self) -> None:
-        """Take back the sequence numbers that were drawn, since what has them is put back."""
+    drops: list[tuple[int, Mark]] = field(default_factory=list)
+    """Events that were counted as dropped, or are about to be."""
+
+    def undo(self, counts: Counts) -> None:
+        """Take back the sequence numbers that were drawn and what was counted, since all of it is put back."""
+        counts.add(dropped=-sum(events for events, mark in self.drops if mark.counted))
         for run_id, state in self.states.items():
             state.seq, state.dropped, state.reported_dropped = self.before[run_id]
 
@@ -103,7 +108,7 @@ class BatchBuilder:
         except BaseException as error:
             if from_outside(error):
                 for draft in drafts.values():
-                    draft.undo()
+                    draft.undo(self._counts)
                 self._queue.put_back(requests, events, aggregates)
             raise
         return taken, made
@@ -133,6 +138,7 @@ class BatchBuilder:
         if batch is not None and len(batch.requests) < len(pending):
             by_run = Counter({numbered.run_id: len(numbered.raws) for numbered in pending.requests})
             by_run.subtract(RequestColumns.of(batch.requests).by_run())
+            self._counts.add(dropped=by_run.total())
             self.lost(by_run)
         return batch
 
@@ -157,8 +163,7 @@ class BatchBuilder:
         ]
 
     def lost(self, rows_by_run: Mapping[int, int]) -> dict[int, int]:
-        """Count requests and errors that were given up; return how many that makes of each run."""
-        self._counts.add(dropped=sum(rows_by_run.values()))
+        """Note how many requests and errors of each run were given up; return how many that makes of each."""
         with self._runs.lock:
             states = self._runs.known(rows_by_run)
             for state in states:
@@ -167,7 +172,9 @@ class BatchBuilder:
 
     def without_detail(self, batch: Batch) -> Batch:
         """Return a batch without the detail of its requests, which its ledger counts as dropped; totals stay exact."""
-        dropped = self.lost(RequestColumns.of(batch.requests).by_run())
+        requests = RequestColumns.of(batch.requests).by_run()
+        self._counts.add(dropped=sum(requests.values()))
+        dropped = self.lost(requests)
         ledger = tuple(replace(entry, dropped=dropped.get(entry.run_id, entry.dropped)) for entry in batch.ledger)
         return replace(batch, requests=(), ledger=ledger)
 
@@ -196,7 +203,7 @@ class BatchBuilder:
         with self._runs.lock:
             draft, state = self._draft(drafts, run_id)
             if state.void:
-                self._counts.add(dropped=len(raws))
+                self._drop(draft, len(raws))
                 return
             self._charge(state, len(raws))
             offset_us = self._clock_offset.offset_us
@@ -208,7 +215,7 @@ class BatchBuilder:
     def _enter_cell(self, drafts: dict[int, _Draft], entry: tuple[CellKey, Tally]) -> None:
         key, cell = entry
         draft, state = self._draft(drafts, key.run_id)
-        self._counts.add(dropped=cell.requests)
+        self._drop(draft, cell.requests)
         if not state.void:
             self._charge(state, cell.requests)
             add_cells(draft.cells, {key: cell})
@@ -219,9 +226,9 @@ class BatchBuilder:
         raw, many = kind
         draft, state = self._draft(drafts, raw.run_id)
         if state.void:
-            self._counts.add(dropped=many)
+            self._drop(draft, many)
             return
-        self._counts.add(dropped=many - 1)
+        self._drop(draft, many - 1)
         self._charge(state, many)
         state.seq += many - 1
         state.dropped += many - 1
@@ -239,13 +246,18 @@ class BatchBuilder:
                 clock_offset_ms=round(self._clock_offset.offset_us / 1000),
             )
         elif state.void:
-            self._counts.add(dropped=1)
+            self._drop(draft, 1)
         elif isinstance(event, RawEnd):
             draft.ends.append(run_end(event, state.duration_ms(self._clock.monotonic()), self._offset_at(event.at_us)))
         else:
             seq = state.draw() if isinstance(event, RawError) else 0
             for name, rows in event_rows(event, state, seq, self._offset_at(event.at_us)).items():
                 getattr(draft, name).extend(rows)
+
+    def _drop(self, draft: _Draft, events: int) -> None:
+        mark = Mark()
+        draft.drops += ((events, mark),)
+        self._counts.add(dropped=events, once=mark)
 
     def _charge(self, state: RunState, calls: int) -> None:
         state.calls += calls

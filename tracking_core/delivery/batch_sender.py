@@ -143,7 +143,7 @@ class BatchSender:
             return batch.batch_seq != self._refused_key and self._spool(batch)
         began = self._link.clock.monotonic()
         try:
-            sent = self._write(batch, self._build_ahead)
+            lost = self._write(batch, self._build_ahead)
         except (RowRejected, RowBlocked) as error:
             self._link.failed(error, began)
             return self._divide(batch, error)
@@ -153,19 +153,16 @@ class BatchSender:
             if from_outside(error):
                 raise
             return taken
-        if self._unsent.release(batch):
-            self._link.counts.add(sent=sent)
+        self._unsent.settle(batch, sent=events_in(batch) - lost, dropped=lost)
         return True
 
     def _write(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> int:
-        """Write a batch and return how many of its events were taken; raises what the store raises."""
+        """Write a batch and return how many of its events were refused; raises what the store raises."""
         self._unsent.tried.add(batch.batch_seq)
         receipt = self._write_only(batch, meanwhile)
         self._unsent.tried.discard(batch.batch_seq)
         self._link.answered()
-        lost = events_of(batch, receipt.refused)
-        self._link.counts.add(dropped=lost)
-        return events_in(batch) - lost
+        return events_of(batch, receipt.refused)
 
     def _write_only(self, batch: Batch, meanwhile: Callable[[], object] | None = None) -> Receipt:
         receipt = self._link.write(self._connected(), batch, meanwhile)
@@ -234,27 +231,20 @@ class BatchSender:
 
     def _spool(self, batch: Batch) -> bool:
         """Return whether the spool took a batch, or nothing is left of it without the runs that are switched off."""
-        left = self._without_runs_switched_off(batch)
+        off = self._link.receipts.runs_off(batch)
+        left = without_runs(batch, off) if off else batch
+        lost = events_in(batch) - events_in(left)
         if is_empty(left):
-            self._unsent.release(batch)
+            self._unsent.settle(batch, dropped=lost, off=lost)
             return True
         if self._link.spool.take(left, again=True):
-            self._unsent.spooled(left)
+            self._unsent.spooled(left, off=lost)
             return True
         self._refused_key = batch.batch_seq
         self._link.health.undelivered("memory")
         self._unsent.replace(left)
-        return False
-
-    def _without_runs_switched_off(self, batch: Batch) -> Batch:
-        """Return a batch without the runs for which tracking was off when the store last answered."""
-        off = self._link.receipts.runs_off(batch)
-        if not off:
-            return batch
-        left = without_runs(batch, off)
-        lost = events_in(batch) - events_in(left)
         self._link.counts.add(dropped=lost, off=lost)
-        return left
+        return False
 
     def _divide(self, batch: Batch, error: RowRejected | RowBlocked) -> bool:
         """Send what is around the rows that the store does not take; these wait in the spool, or are set aside."""
@@ -267,17 +257,19 @@ class BatchSender:
             if from_outside(fault):
                 raise
             return taken
-        if not self._unsent.release(batch):
-            return True
-        self._link.counts.add(sent=divided.sent, dropped=divided.lost)
+        kept, gone = list[Batch](), list[Batch]()
         for part in divided.blocked:
-            if self._link.spool.take_blocked(part):
-                self._link.spooled(part)
-            else:
-                self._unsent.given_up(part)
+            (kept if self._link.spool.take_blocked(part) else gone).append(part)
         for part in divided.rejected:
             self._link.spool.set_aside(part)
-            self._unsent.given_up(part)
+            gone.append(part)
+        spooled, dropped = sum(map(events_in, kept)), divided.lost + sum(map(events_in, gone))
+        if self._unsent.settle(batch, sent=divided.sent, spooled=spooled, dropped=dropped):
+            for part in kept:
+                self._link.receipts.starts(part, "spooled")
+                self._link.health.undelivered("spooled")
+            for part in gone:
+                self._unsent.note_given_up(part)
         return True
 
     # -- leaving -----------------------------------------------------------------------------------------------------
@@ -297,10 +289,11 @@ class BatchSender:
             return False
         began = self._link.clock.monotonic()
         try:
-            self._link.counts.add(sent=self._write(batch))
+            lost = self._write(batch)
         except Exception as error:
             self._failed(error, began)
             if from_outside(error):
                 raise
             return False
+        self._link.counts.add(sent=events_in(batch) - lost, dropped=lost)
         return True

@@ -74,6 +74,12 @@ class Once(Protocol):
     counted: bool
 
 
+class Mark:
+    """Whether something is counted."""
+
+    counted = False
+
+
 class Counts:
     """The figures of one tracker."""
 
@@ -102,13 +108,13 @@ class Counts:
             mine = self._figures
             return DeliveryReport(sent=mine["sent"], spooled=mine["spooled"], dropped=mine["dropped"])
 
-    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0, once: Once | None = None) -> None:
-        """Count events, `off` among those dropped because tracking is off; with `once`, not where that is counted."""
+    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0, once: Once | None = None) -> bool:
+        """Count events, `off` among those dropped because tracking is off; False where `once` was counted before."""
         mine, whole = self._figures, self._figures_of_whole()
         with self._both():
             if once is not None:
                 if once.counted:
-                    return
+                    return False
                 once.counted = True
             # No call in these, so that nothing comes in between.
             mine["sent"] += sent
@@ -119,6 +125,7 @@ class Counts:
             whole["spooled"] += spooled
             whole["dropped"] += dropped
             whole["off"] += off
+        return True
 
     def start(self, state: RunState, where: str) -> None:
         """Count a run's start where it is now: `sent`, `spooled` or `dropped`."""
@@ -181,9 +188,9 @@ class ReceiptHandler:
                 reason = receipt.refused.get(state.run_id)
                 if reason is None and not receipt.duplicate and not state.confirmed:
                     # Not by a duplicate: its runs may have been refused when it was stored.
-                    state.confirmed = True
                     if state.start is not None:
                         self._counts.start(state, "sent")
+                    state.confirmed = True
                 elif reason == "off" and state.start is not None and not state.confirmed:
                     state.void = True
                     self._counts.start(state, "dropped")

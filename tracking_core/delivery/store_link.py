@@ -268,8 +268,8 @@ class StoreLink:
 
     def spooled(self, item: PendingBatch | Batch, *, once: Once | None = None, reported: bool = True) -> None:
         """Count what the spool took, with `once` not again; `reported`: on stderr, where nobody configured logging."""
-        self.counts.add(spooled=events_in(item), once=once)
         self.receipts.starts(batch_of(item), "spooled")
+        self.counts.add(spooled=events_in(item), once=once)
         if reported:
             self.health.undelivered("spooled")
 

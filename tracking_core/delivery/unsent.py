@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tracking_core.delivery.batch_builder import EVENTS_AT_A_TIME, BatchBuilder
 from tracking_core.delivery.batches import is_empty, joined
+from tracking_core.delivery.counts import Mark
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
 from tracking_core.delivery.rows import PendingBatch, batch_of, events_in, numbered_in
 from tracking_core.delivery.store_link import StoreLink
@@ -43,6 +44,9 @@ class Unsent:
     def _begin(self) -> None:
         self._items: dict[int, Item] = {}
         self._given_up: dict[int, Item] = {}
+        self._marks: dict[int, Mark] = {}
+        """By key: whether a batch is counted as stored, spooled or dropped."""
+
         self.tried: set[int | None] = set()
         """Keys of batches that were tried in vain: a store may have seen them."""
 
@@ -58,6 +62,7 @@ class Unsent:
     def key(self, position: int = 0) -> int | None:
         """Return the key of the oldest batch, or of one after it; None where there are fewer."""
         with self._moving:
+            self._remove_settled()
             keys = list(self._items)
         return keys[position] if position < len(keys) else None
 
@@ -81,6 +86,7 @@ class Unsent:
                 while left > 0 and (taken := self.take(most)) is not None:
                     left -= taken
             self.take(0)
+            self._remove_settled()
             return list(self._items.values())
         finally:
             if True in held:
@@ -89,6 +95,7 @@ class Unsent:
     def clear(self) -> list[Item]:
         """Return all of them, which are no longer here."""
         with self._moving:
+            self._remove_settled()
             items = list(self._items.values())
             self._items.clear()
         return items
@@ -114,40 +121,53 @@ class Unsent:
             if key_of(batch) in self._items:
                 self._items[key_of(batch)] = batch
 
-    def release(self, item: Item) -> bool:
-        """Keep something no longer; False when another thread has done so, which counts it.
+    def settle(self, item: Item, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0) -> bool:
+        """Count, once, what became of the events of an item, and keep it no longer; False if another thread has.
 
         What a leaving thread has given up while this one was still at work on it is dropped no more.
         """
         key = key_of(item)
         with self._moving:
-            released = self._items.pop(key, None) is not None
             given_up = self._given_up.pop(key, None)
+            mark = self._marks.setdefault(key, Mark()) if key in self._items else None
         if given_up is not None:
-            self._count_dropped(given_up, -1)
-        return released or given_up is not None
+            self.builder.lost({run_id: -rows for run_id, rows in numbered_in(given_up).items()})
+            dropped -= events_in(given_up)
+        elif mark is None:
+            return False
+        counted = self._link.counts.add(sent=sent, spooled=spooled, dropped=dropped, off=off, once=mark)
+        with self._moving:
+            self._remove_settled()
+        return counted
 
-    def spooled(self, item: Item) -> None:
-        """Count what the spool took."""
-        if self.release(item):
-            self._link.spooled(item)
+    def _remove_settled(self) -> None:
+        """Keep no longer what is counted, also by a call that was interrupted there; the lock is held."""
+        for key in [key for key, mark in self._marks.items() if mark.counted]:
+            self._items.pop(key, None)
+            self._marks.pop(key, None)
+
+    def spooled(self, item: Item, *, off: int = 0) -> None:
+        """Count what the spool took, and `off` events that were left out because tracking is off."""
+        self._link.receipts.starts(batch_of(item), "spooled")
+        if self.settle(item, spooled=events_in(item), dropped=off, off=off):
+            self._link.health.undelivered("spooled")
 
     def given_up_for_now(self, item: Item) -> None:
-        """Count as dropped what another thread may still be at work on (see `release`)."""
+        """Count as dropped what another thread may still be at work on (see `settle`)."""
         with self._moving:
             self._given_up[key_of(item)] = item
         self.given_up(item)
 
     def given_up(self, item: Item) -> None:
         """Count what nobody took, which is no longer here."""
-        self._count_dropped(item, 1)
+        self._link.counts.add(dropped=events_in(item))
+        self.note_given_up(item)
+
+    def note_given_up(self, item: Item) -> None:
+        """Note, of what is counted as dropped, which runs lack it, and that there is something to report."""
+        self.builder.lost(numbered_in(item))
         self._link.receipts.starts(batch_of(item), "dropped")
         self._link.health.undelivered("dropped")
-
-    def _count_dropped(self, item: Item, sign: int) -> None:
-        rows = numbered_in(item)
-        self.builder.lost({run_id: sign * number for run_id, number in rows.items()})
-        self._link.counts.add(dropped=sign * (events_in(item) - sum(rows.values())))
 
 
 def key_of(item: Item) -> int:
