@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tracking_core.dataclass import dataclass, field
 from tracking_core.events import PhaseStatus as PhaseStatus
 from tracking_core.events import RunStatus as RunStatus
+from tracking_core.histogram import Latencies, unpack
 from tracking_core.identity import format_run_id
 
 
@@ -192,6 +193,11 @@ class EndpointTotals(Traffic):
     run_id: int
     endpoint: str
     max_ms: int = 0
+
+    @property
+    def latencies(self) -> Latencies:
+        """Its durations by bucket; no percentile of them is beyond the greatest."""
+        return Latencies(unpack(self.histogram), max_ms=self.max_ms, total_ms=self.duration_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

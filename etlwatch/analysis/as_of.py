@@ -162,17 +162,18 @@ def last_progress(
     busy = [cell for cell in stored.cells if cell.requests]
     for cell in busy:
         if cell.bucket + cell.width <= stored.until:
-            earliest = max(earliest, _at(cell.bucket))
-        latest = max(latest, min(_at(cell.bucket + cell.width), moment))
+            earliest = max(earliest, at_second(cell.bucket))
+        latest = max(latest, min(at_second(cell.bucket + cell.width), moment))
     # A sample that was renewed after the moment hides what was recorded earlier in its bucket.
     if any(sample.at > moment for sample in stored.samples):
         latest = moment
     if not busy and stored.traffic.requests:
-        latest = max(latest, _at(stored.since))
+        latest = max(latest, at_second(stored.since))
     return earliest, latest
 
 
-def _at(second: int) -> datetime:
+def at_second(second: int) -> datetime:
+    """Return the moment that is so many seconds after 1970-01-01Z."""
     return from_microseconds(second * 1_000_000)
 
 

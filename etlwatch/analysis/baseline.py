@@ -137,8 +137,11 @@ def baseline_of(
     if not kept:
         return NO_BASELINE
     ids = {run.run_id for run in kept}
-    by_run = _grouped(totals for totals in endpoints if totals.run_id in ids)
-    latencies = {run_id: histogram.merge(one.histogram for one in totals) for run_id, totals in by_run.items()}
+    by_run: dict[int, list[EndpointTotals]] = {}
+    for totals in endpoints:
+        if totals.run_id in ids:
+            by_run.setdefault(totals.run_id, []).append(totals)
+    latencies = [_latencies(own) for own in by_run.values()]
     own_phases = [phase for phase in phases if phase.run_id in ids]
     peaks: dict[int, float] = {}
     for phase in own_phases:
@@ -155,8 +158,8 @@ def baseline_of(
         item_rate=usual_of(_per_second(run.items, run) for run in kept),
         throttled_share=usual_of(_share(run.throttled_requests, run) for run in kept),
         failed_share=usual_of(_share(run.failed_requests, run) for run in kept),
-        latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies.values()),
-        latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies.values()),
+        latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies),
+        latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies),
         memory_mb=usual_of(peaks.values()),
         longest_gap_s=usual_of(_longest_gap(run, (pauses or {}).get(run.run_id)) for run in kept),
         phases=_phases(own_phases),
@@ -178,11 +181,12 @@ def baselines_of_listed(runs: Iterable[Run]) -> Mapping[str, JobBaseline]:
     }
 
 
-def _grouped(endpoints: Iterable[EndpointTotals]) -> dict[int, list[EndpointTotals]]:
-    by_run: dict[int, list[EndpointTotals]] = {}
-    for totals in endpoints:
-        by_run.setdefault(totals.run_id, []).append(totals)
-    return by_run
+def _latencies(endpoints: Sequence[EndpointTotals]) -> histogram.Latencies:
+    return histogram.Latencies(
+        histogram.merge(totals.histogram for totals in endpoints),
+        max_ms=max(totals.max_ms for totals in endpoints),
+        total_ms=sum(totals.duration_ms for totals in endpoints),
+    )
 
 
 def _per_second(count: int, run: Run) -> float | None:
@@ -224,5 +228,5 @@ def _endpoints(runs: Iterable[Sequence[EndpointTotals]]) -> Mapping[str, Usual]:
     slow: dict[str, list[float | None]] = {}
     for totals in runs:
         for one in totals:
-            slow.setdefault(one.endpoint, []).append(histogram.percentile(histogram.unpack(one.histogram), 0.95))
+            slow.setdefault(one.endpoint, []).append(histogram.percentile(one.latencies, 0.95))
     return {endpoint: usual_of(values) for endpoint, values in slow.items()}

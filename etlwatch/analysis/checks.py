@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 
 from etlwatch.analysis.health import Health
 from etlwatch.analysis.jobs import turn_of
-from etlwatch.analysis.outage import Outage
 from etlwatch.analysis.schedule import Expected, rhythm_of
 from etlwatch.analysis.states import RANKS
 from etlwatch.text.numbers import behind, duration, late_by, moment, number_of, span
@@ -252,10 +251,9 @@ def _reported(
             reported.append((level, _Problem(name, text)))
     if overall and not reported:
         reported.append((overall, _Problem(PROBLEMS, number_of(int(figures[PROBLEMS]), "problem"))))
-    order = {state: place for place, state in enumerate(("off", "overdue", "aged", *RANKS))}
     return sorted(
         (pair for pair in reported if pair[0] is not Level.OK),
-        key=lambda pair: (-pair[0], order.get(pair[1].state, 99)),
+        key=lambda pair: (-pair[0], RANKS.get(pair[1].state, 99)),
     )
 
 
@@ -279,16 +277,12 @@ def _details(
 def _of_runs(health: Health) -> Iterable[_Problem]:
     outage = health.outage
     if outage is not None:
-        yield _Problem("lost", _outage(outage))
+        yield _Problem("lost", f"tracking outage: {outage.sentence}")
     for run in health.runs:
         findings = health.findings.get(run.run_id, ())
         struck = outage is not None and run.run_id in outage.run_ids
         for finding in () if struck else findings:
-            yield _Problem(finding.state, f"{run.job} {finding.state}: {finding.note}", finding.because)
-
-
-def _outage(outage: Outage) -> str:
-    return f"tracking outage: {outage.sentence}"
+            yield _Problem(finding.kind, f"{run.job} {finding.kind}: {finding.note}", finding.evidence)
 
 
 def _of_jobs(jobs: Iterable[JobCheck], rules: Rules, now: datetime, zone: tzinfo | None) -> Iterable[_Problem]:

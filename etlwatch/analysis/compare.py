@@ -133,8 +133,7 @@ def endpoint_figures(after: RunDetails, before: RunDetails) -> Iterator[Differen
 def _p95(totals: EndpointTotals | None) -> float | None:
     if totals is None:
         return None
-    value = histogram.percentile(histogram.unpack(totals.histogram), 0.95)
-    return value if value is None or not totals.max_ms else min(value, float(totals.max_ms))
+    return histogram.percentile(totals.latencies, 0.95)
 
 
 def _rate(totals: EndpointTotals | None, run: Run | None) -> float | None:

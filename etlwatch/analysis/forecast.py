@@ -39,14 +39,19 @@ def eta_words(eta: Eta | None, now: datetime, zone: tzinfo | None = None) -> str
     return low if low == high else f"{low}–{high}"
 
 
-def done_share(phase: Phase) -> float | None:
-    """Return how much of a phase is done, 0 to 1, by the unit that has the most to do; None without totals."""
-    best: tuple[int, float] | None = None
-    for counts in phase.counters.values():
-        total, processed = counts.get("total", 0), counts.get("processed", 0)
-        if total > 0 and (best is None or total > best[0]):
-            best = (total, min(max(processed / total, 0.0), 1.0))
-    return None if best is None else best[1]
+def running_phase(phases: Sequence[Phase]) -> Phase | None:
+    """Return the phase that a run is in; the last one where several run."""
+    return next((phase for phase in reversed(phases) if phase.status == PhaseStatus.RUNNING), None)
+
+
+def share_done(phase: Phase) -> float | None:
+    """Return how much of a phase is done, by its unit with the greatest total; None when no unit has one.
+
+    Not clamped: a job that underestimated its work is shown beyond 100 %.
+    """
+    best = max(phase.counters.values(), key=lambda counter: counter.get("total") or 0, default=None)
+    total = (best or {}).get("total") or 0
+    return (best or {}).get("processed", 0) / total if total > 0 else None
 
 
 def estimate(run: Run, phases: Sequence[Phase], baseline: JobBaseline, *, now: datetime) -> Eta | None:
@@ -71,7 +76,7 @@ def _by_past(run: Run, baseline: JobBaseline, now: datetime) -> tuple[float, flo
 
 
 def _by_phases(phases: Sequence[Phase], baseline: JobBaseline, now: datetime) -> tuple[float, float] | None:
-    current = next((phase for phase in reversed(phases) if phase.status == "running"), None)
+    current = running_phase(phases)
     if current is None or current.started_at is None:
         return None
     elapsed = (now - current.started_at).total_seconds()
@@ -90,7 +95,8 @@ def rest_of_phase(phase: Phase, baseline: JobBaseline, *, now: datetime) -> tupl
 
 
 def _rest_of(phase: Phase, elapsed: float, known: PhaseBaseline | None) -> tuple[float, float] | None:
-    share = done_share(phase)
+    share = share_done(phase)
+    share = None if share is None else min(share, 1.0)
     usual = known.duration_s if known is not None else None
     if share is not None and share >= _LEAST_SHARE and elapsed > 0:
         left = elapsed * (1 - share) / share

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from etlwatch.analysis.baseline import NO_BASELINE, JobBaseline, Usual, baselines_of_listed
-from etlwatch.analysis.forecast import Eta, estimate
-from etlwatch.analysis.health import Doubt, Finding
+from etlwatch.analysis.findings import Doubt, Finding
+from etlwatch.analysis.forecast import Eta, estimate, share_done
 from etlwatch.analysis.states import BEHIND, RANKS
 from etlwatch.text.display import role_of
 from etlwatch.text.numbers import span
@@ -75,33 +75,37 @@ def verdict_of(
     doubts: Sequence[Doubt] = (),
     new_error: bool = False,
 ) -> Verdict:
-    """Return the verdict on one run; `now` is the store's clock, `findings` prove the run's derived state.
+    """Return the verdict on one run; `now` is the store's clock, `findings` are its own, gravest first.
 
-    `doubts` are the states that what is stored of a past moment leaves open. `new_error`: no run before had
-    the last error.
+    `doubts` are what a past moment leaves open. `new_error`: no run before had the last error.
     """
-    state, tone = run.state, role_of(run.state)
-    rank, since = RANKS.get(state, RANKS["running"]), run.state_since or run.ended_at or run.started_at
-    unsure = "; ".join(doubt.because for doubt in doubts)
+    state, since = run.state, run.state_since or run.ended_at or run.started_at
+    unsure = "; ".join(doubt.evidence for doubt in doubts)
+    note, because = last_line(run.notes), unsure
     if state == "lost":
-        silent = (now - run.heartbeat_at).total_seconds() if run.heartbeat_at else None
+        silent = f"silent {span((now - run.heartbeat_at).total_seconds())}" if run.heartbeat_at else "silent"
         since = run.heartbeat_at or since
-        note = findings[0].note if findings else f"silent {span(silent)}" if silent is not None else "silent"
-        because = run.evidence
+        note, because = findings[0].note if findings else silent, run.evidence
     elif state == "failed":
-        if good_again:
-            tone, rank = role_of("completed"), RANKS["completed"]
-        note, because = _failure_note(run, last_error, new=new_error), _failure(run, last_error)
+        note, because = _failure(run, last_error, new=new_error)
     elif state in BEHIND:
         note = findings[0].note if findings else run.evidence
         because = "; ".join(filter(None, (run.evidence, unsure)))
     elif state in ("terminated", "abandoned"):
         note = because = _ending(run)
-    else:
-        note = f"{' or '.join(doubt.state for doubt in doubts)}: unknown" if doubts else last_line(run.notes)
-        because = unsure
+    elif doubts:
+        note = f"{' or '.join(doubt.kind for doubt in doubts)}: unknown"
     made_good = state == "failed" and good_again
-    return Verdict(state=state, tone=tone, rank=rank, since=since, note=note, because=because, made_good=made_good)
+    shown_as = "completed" if made_good else state
+    return Verdict(
+        state=state,
+        tone=role_of(shown_as),
+        rank=RANKS.get(shown_as, RANKS["running"]),
+        since=since,
+        note=note,
+        because=because,
+        made_good=made_good,
+    )
 
 
 def last_line(text: str | None) -> str:
@@ -110,18 +114,14 @@ def last_line(text: str | None) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def _failure_note(run: Run, error: ErrorRecord | None, *, new: bool) -> str:
+def _failure(run: Run, error: ErrorRecord | None, *, new: bool) -> tuple[str, str]:
+    """Return the note and the proof of a failure."""
     if error is None:
-        return last_line(run.notes)
-    return f"{error.error_type} (new)" if new else error.error_type
-
-
-def _failure(run: Run, error: ErrorRecord | None) -> str:
-    if error is None:
-        return last_line(run.notes)
+        return (last_line(run.notes),) * 2
     where = f" in {error.phase}" if error.phase else ""
     message = last_line(error.message)
-    return f"{error.error_type}{where}: {message}" if message else f"{error.error_type}{where}"
+    note = f"{error.error_type} (new)" if new else error.error_type
+    return note, f"{error.error_type}{where}: {message}" if message else f"{error.error_type}{where}"
 
 
 def _ending(run: Run) -> str:
@@ -194,16 +194,6 @@ class RunRow:
         return self.baseline.duration_of_others(self.run.run_id)
 
 
-def share_done(phase: Phase) -> float | None:
-    """Return how much of a phase is done, by its unit with the greatest total; None when no unit has one.
-
-    Not clamped: a job that underestimated its work is shown beyond 100 %.
-    """
-    best = max(phase.counters.values(), key=lambda counter: counter.get("total") or 0, default=None)
-    total = (best or {}).get("total") or 0
-    return (best or {}).get("processed", 0) / total if total > 0 else None
-
-
 def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
     """Return the phase a run is in, or the one it ended in; None for a run without phases."""
     if not phases:
@@ -219,32 +209,27 @@ def phase_now(phases: Sequence[Phase], *, ended: bool) -> PhaseNow | None:
     return PhaseNow(position=ordered.index(phase) + 1, count=count, name=phase.phase, share=share)
 
 
-def build_rows(
-    snapshot: Snapshot,
-    baselines: Mapping[str, JobBaseline] | None = None,
-    *,
-    kept: Mapping[Any, RunRow] | None = None,
-) -> tuple[RunRow, ...]:
-    """Return a row for each run of a snapshot, in its order; baselines are taken from its own runs when none are given.
+def build_rows(snapshot: Snapshot, *, kept: Mapping[Any, RunRow] | None = None) -> tuple[RunRow, ...]:
+    """Return a row for each run of a snapshot, in its order.
 
     `kept` are the rows of an earlier snapshot: one whose run has ended and was not read again is taken from there,
-    so that thousands of them cost a look each.
+    so that thousands of them cost a look each. What is usual for a job comes from its listed runs until it was read.
     """
-    known = _baselines(snapshot) if baselines is None else baselines
+    unread = [run for run in snapshot.runs if run.job not in snapshot.baselines]
+    baselines = {**baselines_of_listed(unread), **snapshot.baselines}
     good = made_good(snapshot.runs)
     before = kept or {}
     rows = []
     for run in snapshot.runs:
-        row = before.get(run.run_id)
-        if row is None or not _holds(row, run, snapshot, known, made_good=run.run_id in good):
-            row = _row(run, snapshot, known, made_good=run.run_id in good)
+        row, baseline = before.get(run.run_id), baselines.get(run.job, NO_BASELINE)
+        if row is None or not _holds(row, run, snapshot, baseline, made_good=run.run_id in good):
+            row = _row(run, snapshot, baseline, made_good=run.run_id in good)
         rows.append(row)
     return tuple(rows)
 
 
-def _holds(row: RunRow, run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, made_good: bool) -> bool:
+def _holds(row: RunRow, run: Run, snapshot: Snapshot, baseline: JobBaseline, *, made_good: bool) -> bool:
     """Return whether a row of an ended run is still right; a living one changes with the clock."""
-    baseline = baselines.get(run.job, NO_BASELINE)
     return (
         row.run is run
         and run.status != RunStatus.RUNNING
@@ -257,38 +242,26 @@ def _holds(row: RunRow, run: Run, snapshot: Snapshot, baselines: Mapping[str, Jo
     )
 
 
-def _row(run: Run, snapshot: Snapshot, baselines: Mapping[str, JobBaseline], *, made_good: bool) -> RunRow:
+def _row(run: Run, snapshot: Snapshot, baseline: JobBaseline, *, made_good: bool) -> RunRow:
+    findings, phases = snapshot.findings.get(run.run_id, ()), snapshot.phases.get(run.run_id, ())
+    last_error, new_error = snapshot.last_errors.get(run.run_id), run.run_id in snapshot.new_errors
     return RunRow(
         run=run,
         verdict=verdict_of(
             run,
             now=snapshot.at,
-            last_error=snapshot.last_errors.get(run.run_id),
+            last_error=last_error,
             good_again=made_good,
-            findings=snapshot.findings.get(run.run_id, ()),
+            findings=findings,
             doubts=snapshot.doubts.get(run.run_id, ()),
-            new_error=run.run_id in snapshot.new_errors,
+            new_error=new_error,
         ),
-        phase=phase_now(snapshot.phases.get(run.run_id, ()), ended=run.status != "running"),
+        phase=phase_now(phases, ended=run.status != RunStatus.RUNNING),
         rates=snapshot.rates.get(run.run_id),
         percentiles=snapshot.percentiles.get(run.run_id),
-        baseline=baselines.get(run.job, NO_BASELINE),
-        last_error=snapshot.last_errors.get(run.run_id),
-        new_error=run.run_id in snapshot.new_errors,
-        findings=snapshot.findings.get(run.run_id, ()),
-        eta=_eta(run, snapshot, baselines.get(run.job, NO_BASELINE)),
+        baseline=baseline,
+        last_error=last_error,
+        new_error=new_error,
+        findings=findings,
+        eta=estimate(run, phases, baseline, now=snapshot.at),
     )
-
-
-def _baselines(snapshot: Snapshot) -> Mapping[str, JobBaseline]:
-    """Return what the jobs usually take: as it was read, and until then from the listed runs."""
-    unread = [run for run in snapshot.runs if run.job not in snapshot.baselines]
-    return {**baselines_of_listed(unread), **snapshot.baselines}
-
-
-def _eta(run: Run, snapshot: Snapshot, baseline: JobBaseline) -> Eta | None:
-    """Return when a living run is expected to end, from its phases and its job's baseline."""
-    if run.status != RunStatus.RUNNING:
-        return None
-    phases = snapshot.phases.get(run.run_id, ())
-    return estimate(run, phases, baseline, now=snapshot.at)

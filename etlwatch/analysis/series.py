@@ -7,14 +7,17 @@ latest(columns, 60)                               the newest columns that togeth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from etlwatch.analysis.baseline import quantile
 from etlwatch.analysis.snapshot import Percentiles
 from tracking_core.dataclass import dataclass, field, replace
-from tracking_core.histogram import percentile, unpack
+from tracking_core.histogram import merge, percentile
 from tracking_core.records import Run, RunOutline, RunStatus, SeriesCell
 
 SETTLE_S: Final = 2
@@ -70,6 +73,8 @@ class Column:
     """Answered anything but 2xx, or not at all."""
 
     histogram: Mapping[int, int] = field(default_factory=dict)
+    longest_ms: float = math.inf
+    """No request took longer than this, as far as that is known."""
 
     @property
     def rate(self) -> float | None:
@@ -83,103 +88,85 @@ class Column:
 
     @property
     def percentiles(self) -> Percentiles | None:
-        """Latencies in milliseconds; None without requests."""
-        return percentiles_of(self.histogram)
+        """Latencies in milliseconds, none beyond the longest; None without requests."""
+        return percentiles_of(self.histogram, longest_ms=self.longest_ms)
 
     def share(self, part: float) -> float | None:
         """Return a part of the requests as a share of 1.0; None without requests."""
         return part / self.requests if self.requests > 0 else None
 
 
-def percentiles_of(histogram: Mapping[int, int]) -> Percentiles | None:
-    """Return p50, p95 and p99 of a latency histogram (bucket → count); None when it is empty."""
-    p50 = percentile(histogram, 0.50)
-    p95 = percentile(histogram, 0.95)
-    p99 = percentile(histogram, 0.99)
-    return None if p50 is None or p95 is None or p99 is None else Percentiles(p50=p50, p95=p95, p99=p99)
+_SUMS: Final[Mapping[str, Callable[[SeriesCell], int]]] = {
+    **{name: attrgetter(name) for name in ("requests", "failed", "throttled", "items")},
+    "client_errors": lambda cell: max(cell.status_4xx - cell.throttled, 0),
+    "server_errors": attrgetter("status_5xx"),
+    "not_ok": lambda cell: cell.requests - cell.status_2xx,
+}
 
 
-@dataclass(slots=True)
-class _Sums:
-    """The parts of a column while it is added up."""
-
-    requests: float = 0
-    failed: float = 0
-    throttled: float = 0
-    items: float = 0
-    client_errors: float = 0
-    server_errors: float = 0
-    not_ok: float = 0
-    histogram: dict[int, int] = field(default_factory=dict)
-
-    def add(self, cell: SeriesCell, share: float) -> None:
-        self.requests += cell.requests * share
-        self.failed += cell.failed * share
-        self.throttled += cell.throttled * share
-        self.items += cell.items * share
-        self.client_errors += max(cell.status_4xx - cell.throttled, 0) * share
-        self.server_errors += cell.status_5xx * share
-        self.not_ok += (cell.requests - cell.status_2xx) * share
-        for bucket, count in unpack(cell.histogram).items():
-            self.histogram[bucket] = self.histogram.get(bucket, 0) + count
+def percentiles_of(histogram: Mapping[int, int], *, longest_ms: float = math.inf) -> Percentiles | None:
+    """Return p50, p95 and p99 of latencies (bucket → count), none beyond the longest; None when there are none."""
+    found = [percentile(histogram, share) for share in (0.50, 0.95, 0.99)]
+    p50, p95, p99 = (min(each or 0.0, longest_ms) for each in found)
+    return None if found[0] is None else Percentiles(p50=p50, p95=p95, p99=p99)
 
 
-def columns_of(cells: Iterable[SeriesCell], since: float, step: float, count: int, until: float) -> tuple[Column, ...]:
+def columns_of(
+    cells: Iterable[SeriesCell],
+    since: float,
+    step: float,
+    count: int,
+    until: float,
+    *,
+    longest_ms: float = math.inf,
+) -> tuple[Column, ...]:
     """Return `count` columns of `step` seconds from `since` on, filled by cells of any width up to `until`.
 
     A cell that lies across columns is shared out by time, its latencies counted in each. A cell's own time ends at
-    `until`: the last one is not thinned by seconds that have not passed.
+    `until`: the last one is not thinned by seconds that have not passed. `longest_ms` is the longest request of all.
     """
-    sums = [_Sums() for _ in range(max(0, count))]
+    parts: list[list[tuple[SeriesCell, float]]] = [[] for _ in range(max(0, count))]
     if step <= 0:
         return ()
     for cell in cells:
         begin = float(cell.bucket)
         end = max(min(begin + cell.width, until), begin + 1e-9)
         first = max(0, int((begin - since) // step))
-        last = min(len(sums) - 1, int((end - since - 1e-9) // step))
+        last = min(len(parts) - 1, int((end - since - 1e-9) // step))
         for index in range(first, last + 1):
             left = since + index * step
             overlap = min(end, left + step) - max(begin, left)
             if overlap > 0:
-                sums[index].add(cell, overlap / (end - begin))
-    made: list[Column] = []
-    for index, total in enumerate(sums):
-        left = since + index * step
-        made.append(_column(total, left, min(max(until - left, 0.0), step)))
-    return tuple(made)
-
-
-def _column(total: _Sums, begin: float, seconds: float) -> Column:
-    return Column(
-        begin=begin,
-        seconds=seconds,
-        requests=total.requests,
-        failed=total.failed,
-        throttled=total.throttled,
-        items=total.items,
-        client_errors=total.client_errors,
-        server_errors=total.server_errors,
-        not_ok=total.not_ok,
-        histogram=total.histogram,
+                parts[index].append((cell, overlap / (end - begin)))
+    return tuple(
+        Column(
+            begin=since + index * step,
+            seconds=min(max(until - (since + index * step), 0.0), step),
+            **{name: sum(read(cell) * share for cell, share in own) for name, read in _SUMS.items()},
+            histogram=merge(cell.histogram for cell, _ in own),
+            longest_ms=min(longest_ms, sum(cell.duration_ms for cell, _ in own) or math.inf),
+        )
+        for index, own in enumerate(parts)
     )
 
 
 def latest(columns: Sequence[Column], seconds: float = 60) -> Column:
     """Return the newest columns, as many as cover `seconds`, added up: the figures beside a chart's title."""
-    total = _Sums()
+    kept: list[Column] = []
     covered = 0.0
-    begin = 0.0
-    for column in reversed(columns):
-        if covered >= seconds:
-            break
-        covered += column.seconds
-        begin = column.begin
-        for name in ("requests", "failed", "throttled", "items", "client_errors", "server_errors", "not_ok"):
-            setattr(total, name, getattr(total, name) + getattr(column, name))
-        for bucket, number in column.histogram.items():
-            total.histogram[bucket] = total.histogram.get(bucket, 0) + number
-    return _column(total, begin, covered)
+    while covered < seconds and len(kept) < len(columns):
+        kept.append(columns[-1 - len(kept)])
+        covered += kept[-1].seconds
+    histogram: Counter[int] = Counter()
+    for column in kept:
+        histogram.update(column.histogram)
+    return Column(
+        begin=kept[-1].begin if kept else 0.0,
+        seconds=covered,
+        **{name: sum(getattr(column, name) for column in kept) for name in _SUMS},
+        histogram=histogram,
+        longest_ms=max((column.longest_ms for column in kept if column.requests), default=math.inf),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ A frame is drawn from one snapshot, so that it never mixes two moments.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from etlwatch.analysis.baseline import JobBaseline
-from etlwatch.analysis.health import Doubt, Finding
-from etlwatch.analysis.outage import Outage
+from etlwatch.analysis.findings import Doubt, Finding
+from etlwatch.analysis.health import Outage
 from etlwatch.analysis.states import BEHIND
 from etlwatch.text.numbers import count, duration, short_id
 from etlwatch.text.safe import clip, safe
@@ -103,6 +104,11 @@ class RunDetails:
 
     reference: RunDetails | None = None
     """The last success of its job before it, without a run where there was none; None where nobody asked."""
+
+    @property
+    def longest_ms(self) -> float:
+        """How long its longest request took, in milliseconds; infinity where that is not known."""
+        return max((totals.max_ms for totals in self.endpoints), default=math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

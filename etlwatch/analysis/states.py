@@ -1,6 +1,6 @@
 """The states of runs and jobs in their one order of gravity, and the thresholds that they depend on.
 
-Apart from `etlwatch.analysis.findings`, which uses them, so that a configuration can be read without loading it.
+Apart from `etlwatch.analysis.findings`, so that a configuration can be read without loading it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ LIVING: Final = frozenset({"running", *DERIVED})
 """The states of runs that nobody has ended."""
 
 STATES: Final = ("lost", "failed", *BEHIND, "running", "terminated", "abandoned", "completed")
-"""Of a run, what needs somebody first; a failure that a later success made good ranks as completed."""
+"""Of a run, gravest first; a failure that a later success made good ranks as completed."""
 
-RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
+RANKS: Final = {state: rank for rank, state in enumerate(("off", "overdue", "aged", *STATES, "spooled"))}
+"""The one order of gravity, 0 the gravest: of runs, jobs (`overdue`, `aged`), and what else `check` looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

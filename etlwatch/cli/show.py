@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from etlwatch.analysis.baseline import JobBaseline
+from etlwatch.analysis.findings import Finding
 from etlwatch.analysis.forecast import estimate
-from etlwatch.analysis.health import Finding
 from etlwatch.cli import connect, output
 from etlwatch.cli.connect import RUN_FORMS, find_run
 from etlwatch.cli.errors import TRACEBACK_LINES, traceback_lines
@@ -88,7 +88,7 @@ def _facts(detail: RunReport, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
     run = detail.run
     zone_name = zone_names([run.started_at, run.ended_at], zone)
     for name, finding in zip(["because", *["also"] * len(detail.findings)], detail.findings, strict=False):
-        phrase = finding.because if name == "because" else f"{finding.state}: {finding.because}"
+        phrase = finding.evidence if name == "because" else f"{finding.kind}: {finding.evidence}"
         yield name, f"{phrase} (since {local_time(finding.since, zone)})"
     if run.notes:
         yield "notes", run.notes
@@ -229,7 +229,9 @@ LEDGER: FieldList[WriterLedger] = FieldList([
     data_field("overhead"),
 ])  # fmt: skip
 FINDINGS: FieldList[Finding] = FieldList([
-    *data_fields("state since because"),
+    data_field("state", lambda finding: finding.kind),
+    data_field("since"),
+    data_field("because", lambda finding: finding.evidence),
     data_field("value", lambda finding: round(finding.value, 3)),
     data_field("limit", lambda finding: round(finding.limit, 3)),
 ])  # fmt: skip

@@ -13,7 +13,6 @@ from etlwatch.text.numbers import UNKNOWN, count, duration_ms, exact, percent, s
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
 from tracking_core.dataclass import dataclass
-from tracking_core.histogram import Latencies, unpack
 from tracking_core.records import EndpointTotals
 
 
@@ -28,8 +27,7 @@ class EndpointRow:
     @cached_property
     def percentiles(self) -> Percentiles | None:
         """Of its latencies, none of them beyond the slowest request; None without requests. Unpacked once a row."""
-        totals = self.totals
-        return percentiles_of(Latencies(unpack(totals.histogram), max_ms=totals.max_ms, total_ms=totals.duration_ms))
+        return percentiles_of(self.totals.latencies)
 
     def per_request(self, number: int) -> float:
         """Return a number divided by that of the requests."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from etlwatch.analysis.filter import parse_duration, parse_number
 from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.run_rows import RunRow, Verdict
-from etlwatch.analysis.states import BEHIND, RANKS
+from etlwatch.analysis.states import BEHIND, RANKS, STATES
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, text
 from etlwatch.text.blocks import duration_bar, progress_bar
 from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, state_text, state_tone
@@ -274,7 +274,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
     margin=(3, 1),
     layouts=(0, 120, 130, 160),
     need=_by_need,
-    states=tuple(RANKS),
+    states=STATES,
     states_of=_states,
     begun=lambda row: row.run.started_at,
     has_endpoints=True,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from etlwatch.analysis.as_of import RunAsOf, unknown_of
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.coverage import coverage_of
-from etlwatch.analysis.health import Finding
+from etlwatch.analysis.findings import Finding
 from etlwatch.analysis.snapshot import RunDetails
 from etlwatch.analysis.states import Thresholds
 from etlwatch.reading.errors import kinds_of_errors

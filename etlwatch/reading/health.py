@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from etlwatch.analysis.baseline import MOST_RUNS, JobBaseline, baseline_of
-from etlwatch.analysis.departure import Departure, departure_of
-from etlwatch.analysis.health import Health, health_of_runs, is_slow, may_be_stalled, may_be_throttled
+from etlwatch.analysis.findings import Departure, departure_of, is_slow, may_be_stalled, may_be_throttled
+from etlwatch.analysis.health import Health, health_of_runs
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell

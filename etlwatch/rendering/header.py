@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final
 
-from etlwatch.analysis.outage import Outage
+from etlwatch.analysis.health import Outage
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.analysis.states import BEHIND

@@ -91,7 +91,9 @@ def run_zoom(view: RunView, context: DisplayContext, columns: int, *, window_s: 
     finest = min((cell.width for cell in view.details.series if cell.bucket + cell.width > began), default=10)
     number = max(1, min(columns, int((end - began) // finest) or 1))
     cells = view.details.series
-    return Zoom(columns_of(cells, began, (end - began) / number, number, end) if cells else (), began, end)
+    longest_ms = view.details.longest_ms
+    made = columns_of(cells, began, (end - began) / number, number, end, longest_ms=longest_ms) if cells else ()
+    return Zoom(made, began, end)
 
 
 def run_columns_over_time(
@@ -102,7 +104,9 @@ def run_columns_over_time(
     step = (max(until, axis_end or 0.0) - since) / max(1, columns)
     known = view.details.series_until
     # A cell begins before the run does: what is in it happened since the beginning all the same.
-    return columns_of(view.details.series, since, step, max(1, columns), until if known is None else min(until, known))
+    until = until if known is None else min(until, known)
+    longest_ms = view.details.longest_ms
+    return columns_of(view.details.series, since, step, max(1, columns), until, longest_ms=longest_ms)
 
 
 # -- what the charts take from the columns

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from etlwatch.analysis.baseline import JobBaseline
+from etlwatch.analysis.findings import Examined, Finding, findings_of
 from tracking_core import histogram
 from tracking_core.errors import StoreUnavailable
 from tracking_core.identity import RUN_EPOCH_MS
@@ -502,3 +504,8 @@ class FakeReader:
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:
         return []
+
+
+def found_in(run: Run, baseline: JobBaseline, *, now: datetime, **more: Any) -> tuple[Finding, ...]:
+    """Return the findings of a run; `more` are other fields of what is examined."""
+    return findings_of(Examined(run=run, baseline=baseline, now=now, **more))

@@ -52,7 +52,7 @@ def test_living_runs_are_judged_by_their_pasts_in_the_list_and_in_the_details() 
     )
     snapshot = poll(Gatherer(), store, Watch(open_run=slow.run_id))
     assert snapshot.runs[0].state == "slow"
-    assert [finding.state for finding in snapshot.findings[slow.run_id]] == ["slow"]
+    assert [finding.kind for finding in snapshot.findings[slow.run_id]] == ["slow"]
     assert snapshot.baselines["crm"].duration_s.p95 == 600
     assert snapshot.details.run.state == "slow"
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from etlwatch.analysis.baseline import JobBaseline, Usual
-from etlwatch.analysis.departure import Departure, departure_of
-from etlwatch.analysis.health import findings
+from etlwatch.analysis.findings import Departure, departure_of
 from tests.etlwatch.fleet import NOW, make_cell, make_run
+from tests.etlwatch.fleet import found_in as findings
 from tracking_core.histogram import bucket_of
 from tracking_core.records import EndpointTotals, SeriesCell
 
@@ -88,30 +88,40 @@ def test_without_a_normal_nothing_departs() -> None:
 def test_a_slow_run_is_so_since_its_departure_and_says_what_departed() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
     cells = series(*[800] * 29, *[2_900] * 31)
-    (found,) = findings(run, PAST, now=NOW, departed=departed(cells))
+    (found,) = findings(run, PAST, now=NOW, departure=departed(cells))
     assert (found.since, found.endpoint) == (BEGAN + 29 * MINUTE, "")
-    assert found.because.startswith("since then its requests take 3.0s at p95, usually 840ms")
+    assert found.evidence.startswith("since then its requests take 3.0s at p95, usually 840ms")
     totals = EndpointTotals(
-        run_id=run.run_id, endpoint="/messages", requests=99, histogram=(99 * 256 + bucket_of(2_900),)
+        run_id=run.run_id,
+        endpoint="/messages",
+        requests=99,
+        max_ms=2_900,
+        duration_ms=99 * 2_900,
+        histogram=(99 * 256 + bucket_of(2_900),),
     )
-    (named,) = findings(run, PAST, now=NOW, departed=departed(cells), endpoints=[totals])
+    (named,) = findings(run, PAST, now=NOW, departure=departed(cells), endpoints=[totals])
     assert named.endpoint == "/messages"
-    assert named.because.startswith("since then /messages answers in 3.0s at p95, usually 840ms")
+    assert named.evidence.startswith("since then /messages answers in 2.9s at p95, usually 840ms")
 
 
 def test_a_rate_is_told_beside_an_endpoint_that_answers_slower() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
     totals = EndpointTotals(
-        run_id=run.run_id, endpoint="/messages", requests=9, histogram=(9 * 256 + bucket_of(2_900),)
+        run_id=run.run_id,
+        endpoint="/messages",
+        requests=9,
+        max_ms=2_900,
+        duration_ms=9 * 2_900,
+        histogram=(9 * 256 + bucket_of(2_900),),
     )
     fewer = Departure(since=BEGAN + 30 * MINUTE, measure="rate", usual=1.0, since_then=0.2)
-    (found,) = findings(run, PAST, now=NOW, departed=fewer, endpoints=[totals])
-    assert found.because.endswith("usually 840ms; since then it makes 0.2 requests/s, usually 1.0")
+    (found,) = findings(run, PAST, now=NOW, departure=fewer, endpoints=[totals])
+    assert found.evidence.endswith("usually 840ms; since then it makes 0.2 requests/s, usually 1.0")
     assert (found.since, found.endpoint) == (fewer.since, "")
 
 
 def test_without_a_departure_it_is_slow_since_it_passed_its_p95() -> None:
     run = make_run(minutes_ago=(NOW - BEGAN) / MINUTE, requests=9)
-    (found,) = findings(run, PAST, now=NOW, departed=departed(series(*[800] * 60)))
+    (found,) = findings(run, PAST, now=NOW, departure=departed(series(*[800] * 60)))
     assert found.since == run.started_at + timedelta(seconds=1_800)
-    assert "no phase stands out" in found.because
+    assert "no phase stands out" in found.evidence

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.health import Finding
+from etlwatch.analysis.findings import Finding
 from etlwatch.analysis.run_rows import RunRow, build_rows
 from etlwatch.analysis.snapshot import Rates, Snapshot
 from etlwatch.fields.runs import RUNS
@@ -182,7 +182,7 @@ def test_the_headline_names_the_error_it_knows() -> None:
 def test_the_headline_names_the_endpoint_that_makes_runs_slow_where_there_is_room() -> None:
     slow = make_run("late", state="slow", state_since=NOW - timedelta(minutes=31))
     proof = Finding(
-        state="slow", since=NOW - timedelta(minutes=31), note="", because="", value=2, limit=1, endpoint="/contacts"
+        kind="slow", since=NOW - timedelta(minutes=31), note="", evidence="", value=2, limit=1, endpoint="/contacts"
     )
     rows = rows_of(LOST, slow, findings={slow.run_id: (proof,)})
     wide = plain_text(headline(rows, now=NOW, zone=PARIS, width=160))

@@ -39,7 +39,7 @@ def test_the_first_that_holds_is_the_state_and_all_that_hold_are_the_evidence() 
     cells = [SeriesCell(bucket=int((NOW - MINUTE).timestamp()), width=60, requests=100, throttled=50)]
     health = health_of_runs([run], now=NOW, baselines={"sync": USUALLY_20_MINUTES}, series={run.run_id: cells})
     (after,) = health.runs
-    assert [finding.state for finding in health.findings[run.run_id]] == ["stalled", "throttled", "slow"]
+    assert [finding.kind for finding in health.findings[run.run_id]] == ["stalled", "throttled", "slow"]
     assert after.state == "stalled"
     assert after.state_since == NOW - 20 * MINUTE
     assert after.evidence.startswith("its heart beats, and nothing has moved for 20m")

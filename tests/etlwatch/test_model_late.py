@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS, JobBaseline, PhaseBaseline, Usual, baseline_of, usual_of
-from etlwatch.analysis.forecast import done_share, estimate
-from etlwatch.analysis.health import RECENT_S, findings, latest_progress
+from etlwatch.analysis.findings import RECENT_S, latest_progress
+from etlwatch.analysis.forecast import estimate, share_done
 from etlwatch.analysis.states import Thresholds
+from tests.etlwatch.fleet import found_in as findings
 from tracking_core.histogram import bucket_of, pack
 from tracking_core.records import EndpointTotals, Phase, Run, SeriesCell
 
@@ -66,7 +67,12 @@ def cell(began: datetime, requests: int, throttled: int = 0, width: int = 60) ->
 
 def endpoint(run_id: int, name: str, milliseconds: int, requests: int = 100) -> EndpointTotals:
     return EndpointTotals(
-        run_id=run_id, endpoint=name, requests=requests, histogram=tuple(pack({bucket_of(milliseconds): requests}))
+        run_id=run_id,
+        endpoint=name,
+        requests=requests,
+        max_ms=milliseconds,
+        duration_ms=requests * milliseconds,
+        histogram=tuple(pack({bucket_of(milliseconds): requests})),
     )
 
 
@@ -114,7 +120,7 @@ def test_a_job_without_completed_runs_has_no_past() -> None:
 def test_a_run_is_slow_beyond_its_own_p95_and_says_since_when() -> None:
     late = run_of(began=NOW - 45 * MINUTE)
     (finding,) = findings(late, baseline(duration_s=USUALLY_20_MINUTES), now=NOW)
-    assert finding.state == "slow"
+    assert finding.kind == "slow"
     assert finding.since == late.started_at + timedelta(seconds=1500)
     assert "1.8×" in finding.note
     assert findings(run_of(began=NOW - 20 * MINUTE), baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
@@ -149,7 +155,7 @@ def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
         endpoints=[endpoint(1, "/contacts", 2900), endpoint(1, "/deals", 100)],
     )
     assert finding.note == "load +25m, /contacts"
-    assert finding.because.startswith("phase load is 25m over its usual: /contacts answers in ")
+    assert finding.evidence.startswith("phase load is 25m over its usual: /contacts answers in ")
 
 
 @pytest.mark.parametrize(("still", "stalled"), [(25, True), (20, False)])
@@ -157,17 +163,17 @@ def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, st
     quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE, requests=9)
     known = baseline(longest_gap_s=Usual(runs=30, usual=300, p95=420))
     found = findings(quiet, known, now=NOW)
-    assert [finding.state for finding in found] == (["stalled"] if stalled else [])
+    assert [finding.kind for finding in found] == (["stalled"] if stalled else [])
     if stalled:
         assert found[0].since == NOW - still * MINUTE
         assert found[0].note == "no progress for 25m"
-        assert "longest pause is usually 5m" in found[0].because
+        assert "longest pause is usually 5m" in found[0].evidence
 
 
 def test_a_run_without_a_past_is_stalled_only_after_ten_minutes() -> None:
     assert findings(run_of(progress_at=NOW - 9 * MINUTE, requests=9), JobBaseline(), now=NOW) == ()
     (found,) = findings(run_of(progress_at=NOW - 11 * MINUTE, requests=9), JobBaseline(), now=NOW)
-    assert found.state == "stalled"
+    assert found.kind == "stalled"
 
 
 def test_a_run_that_tells_of_no_progress_is_never_said_to_stand_still() -> None:
@@ -175,9 +181,9 @@ def test_a_run_that_tells_of_no_progress_is_never_said_to_stand_still() -> None:
     phases = [phase_of("load", 1, NOW - 4 * HOUR)]
     assert findings(silent, JobBaseline(), now=NOW, phases=phases) == ()
     usually_tells = baseline(requests=Usual(runs=30, usual=500, p95=600))
-    assert [found.state for found in findings(silent, usually_tells, now=NOW)] == ["stalled"]
+    assert [found.kind for found in findings(silent, usually_tells, now=NOW)] == ["stalled"]
     counting = [phase_of("load", 1, NOW - 4 * HOUR, counters={"rows": {"processed": 7}})]
-    assert [found.state for found in findings(silent, JobBaseline(), now=NOW, phases=counting)] == ["stalled"]
+    assert [found.kind for found in findings(silent, JobBaseline(), now=NOW, phases=counting)] == ["stalled"]
 
 
 def test_a_phase_without_requests_may_be_silent_as_long_as_it_usually_takes() -> None:
@@ -187,7 +193,7 @@ def test_a_phase_without_requests_may_be_silent_as_long_as_it_usually_takes() ->
     for minutes, states in ((50, []), (61, ["stalled"])):
         run = run_of(began=NOW - 5 * HOUR, progress_at=NOW - minutes * MINUTE)
         phases = [phase_of("load", 1, NOW - minutes * MINUTE, counters={"rows": {"processed": 7}})]
-        assert [found.state for found in findings(run, known, now=NOW, phases=phases)] == states
+        assert [found.kind for found in findings(run, known, now=NOW, phases=phases)] == states
 
 
 def test_a_phase_that_began_is_progress() -> None:
@@ -198,7 +204,7 @@ def test_a_phase_that_began_is_progress() -> None:
 def test_a_run_is_throttled_by_the_share_of_its_latest_answers() -> None:
     series = [cell(NOW - n * MINUTE, 100, 31 if n <= 14 else 0) for n in range(20, 0, -1)]
     (finding,) = findings(run_of(), baseline(throttled_share=Usual(runs=30, usual=0.002)), now=NOW, series=series)
-    assert finding.state == "throttled"
+    assert finding.kind == "throttled"
     assert finding.note == "429 31%"
     assert finding.since == NOW - 14 * MINUTE
     assert finding.value == pytest.approx(0.31)
@@ -223,12 +229,13 @@ def test_all_that_hold_are_listed_gravest_first() -> None:
     bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE, requests=9)
     series = [cell(NOW - MINUTE, 100, 50)]
     known = baseline(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
-    assert [one.state for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]
+    assert [one.kind for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]
 
 
 @pytest.mark.parametrize("changes", [{"status": "completed", "state": "completed"}, {"state": "lost"}])
 def test_a_run_that_is_over_or_lost_is_not_behind(changes: Mapping[str, Any]) -> None:
-    assert findings(run_of(began=NOW - 90 * MINUTE, **changes), baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+    found = findings(run_of(began=NOW - 90 * MINUTE, **changes), baseline(duration_s=USUALLY_20_MINUTES), now=NOW)
+    assert [each.kind for each in found] == (["lost"] if changes["state"] == "lost" else [])
 
 
 def test_thresholds_can_be_moved() -> None:
@@ -265,5 +272,5 @@ def test_without_totals_the_end_is_what_the_job_usually_takes() -> None:
 
 def test_a_phase_is_done_by_the_unit_with_most_to_do() -> None:
     counters = {"files": {"total": 2, "processed": 2}, "rows": {"total": 100, "processed": 120}, "x": {"processed": 5}}
-    assert done_share(phase_of("load", 1, NOW, counters=counters)) == 1.0
-    assert done_share(phase_of("load", 1, NOW, counters={"x": {"processed": 5}})) is None
+    assert share_done(phase_of("load", 1, NOW, counters=counters)) == 1.2
+    assert share_done(phase_of("load", 1, NOW, counters={"x": {"processed": 5}})) is None

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from etlwatch.analysis.as_of import Stored, last_progress, run_as_of
 from etlwatch.analysis.baseline import JobBaseline, Usual
-from etlwatch.analysis.health import Doubt, Finding, findings_and_doubts
+from etlwatch.analysis.findings import Doubt, Examined, Finding, findings_and_doubts
 from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.records import PhaseSample, Run, SeriesCell, Traffic
 
@@ -43,18 +43,18 @@ class Looked:
 def looked(*cells: SeriesCell) -> Looked:
     known = stored(*cells)
     then = run_as_of(run_then(), AT, known)
-    return Looked(*findings_and_doubts(then, PAUSES, now=AT, series=known.closed))
+    return Looked(*findings_and_doubts(Examined(run=then, baseline=PAUSES, now=AT, series=known.closed)))
 
 
 def test_a_run_was_stalled_when_even_the_end_of_its_last_cell_is_too_long_ago() -> None:
     (found,) = looked(make_cell(WHOLE - 360, 60)).findings
-    assert (found.state, found.since) == ("stalled", AT - timedelta(seconds=330))
+    assert (found.kind, found.since) == ("stalled", AT - timedelta(seconds=330))
 
 
 def test_whether_it_was_stalled_is_unknown_when_that_depends_on_when_in_its_last_cell_it_moved() -> None:
     told = looked(make_cell(WHOLE - 300, 60))
     assert told.findings == ()
-    assert [(doubt.state, doubt.because) for doubt in told.doubts] == [
+    assert [(doubt.kind, doubt.evidence) for doubt in told.doubts] == [
         ("stalled", "whether it was stalled is not known: it had last moved between 4m 30s and 5m 30s before")
     ]
 
@@ -65,7 +65,7 @@ def test_it_was_not_stalled_when_even_the_beginning_of_its_last_cell_is_recent()
 
 def test_a_request_in_the_cell_that_was_open_may_have_come_before_the_moment_or_after() -> None:
     told = looked(make_cell(WHOLE - 600, 60), make_cell(WHOLE, 60, requests=1))
-    assert (told.findings, [doubt.state for doubt in told.doubts]) == ((), ["stalled"])
+    assert (told.findings, [doubt.kind for doubt in told.doubts]) == ((), ["stalled"])
 
 
 def test_a_sample_that_was_renewed_later_hides_what_came_before_it() -> None:
@@ -84,20 +84,20 @@ def test_a_run_was_throttled_when_it_was_however_the_open_cell_was_filled() -> N
     calm = make_cell(WHOLE - 120, 60, requests=20)
     bad = make_cell(WHOLE - 60, 60, requests=20, throttled=12)
     (found,) = looked(calm, bad, make_cell(WHOLE, 60, requests=5)).findings
-    assert (found.state, found.value) == ("throttled", 0.3)
+    assert (found.kind, found.value) == ("throttled", 0.3)
 
 
 def test_whether_it_was_throttled_is_unknown_where_the_open_cell_decides() -> None:
     calm = make_cell(WHOLE - 60, 60, requests=20)
     told = looked(calm, make_cell(WHOLE, 60, requests=40, throttled=9))
-    assert (told.findings, [doubt.state for doubt in told.doubts]) == ((), ["throttled"])
-    assert "kept in a cell of 1m that was open then" in told.doubts[0].because
+    assert (told.findings, [doubt.kind for doubt in told.doubts]) == ((), ["throttled"])
+    assert "kept in a cell of 1m that was open then" in told.doubts[0].evidence
 
 
 def test_requests_that_only_the_open_cell_holds_count_as_few_or_as_many_as_may_be() -> None:
     few = make_cell(WHOLE - 60, 60, requests=5, throttled=3)
     told = looked(few, make_cell(WHOLE, 60, requests=10, throttled=1))
-    assert [doubt.state for doubt in told.doubts] == ["throttled"], "five calm answers would have made it enough"
+    assert [doubt.kind for doubt in told.doubts] == ["throttled"], "five calm answers would have made it enough"
 
 
 def test_one_that_was_calm_by_any_filling_was_not_throttled() -> None:

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etlwatch.analysis.baseline import JobBaseline, Usual, baselines_of_listed
+from etlwatch.analysis.forecast import share_done
 from etlwatch.analysis.health import health_of_runs
-from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now, share_done
+from etlwatch.analysis.run_rows import RunRow, build_rows, phase_now
 from etlwatch.analysis.snapshot import Percentiles, Rates, Snapshot
 from etlwatch.fields.field import Order
 from etlwatch.fields.runs import RUNS, row_role
@@ -167,7 +168,7 @@ def test_a_run_is_no_measure_of_itself() -> None:
 
 def test_with_five_runs_a_long_one_crosses_the_mark() -> None:
     baseline = {"sync": JobBaseline(runs=5, duration_s=Usual(runs=5, usual=300, p95=400))}
-    row = build_rows(snapshot_of(make_run(minutes_ago=12)), baseline)[0]
+    row = build_rows(snapshot_of(make_run(minutes_ago=12), baselines=baseline))[0]
     assert texts(row)["bar"].startswith("━━━━╋━")
     assert texts(row)["ratio"] == "1.8×"
 

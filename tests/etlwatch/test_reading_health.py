@@ -207,7 +207,7 @@ def test_a_conclusion_is_the_same_with_fewer_questions(stock: Stock, reader: Any
     reader.asked.clear()
     brief = HealthReader().read_briefly(reader, living, now=NOW)
     assert (brief.runs, brief.findings, brief.outage) == (usual.runs, usual.findings, usual.outage)
-    found = {each.state for findings in brief.findings.values() for each in findings}
+    found = {each.kind for findings in brief.findings.values() for each in findings}
     assert found == {"stalled", "slow", "throttled"}
     assert reader.asked["runs_of_jobs"] <= 3
     assert brief.baselines["well"].longest_gap_s.usual is None, "what no conclusion needs is not read"

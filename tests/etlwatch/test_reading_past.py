@@ -61,9 +61,9 @@ def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request
         assert [run.run_id for run in each.later.runs] == [run.run_id for run in each.then.runs]
         for then, later in zip(each.then.runs, each.later.runs, strict=True):
             said = f"{then.job} at {(each.then.at - BEGIN) / MINUTE:.2f}"
-            live = {finding.state for finding in each.then.findings.get(then.run_id, ())}
-            held = {finding.state for finding in each.later.findings.get(then.run_id, ())}
-            doubts = {doubt.state for doubt in each.later.doubts.get(then.run_id, ())}
+            live = {finding.kind for finding in each.then.findings.get(then.run_id, ())}
+            held = {finding.kind for finding in each.later.findings.get(then.run_id, ())}
+            doubts = {doubt.kind for doubt in each.later.doubts.get(then.run_id, ())}
             assert held <= live <= held | doubts, said
             if not doubts:
                 assert later.state == then.state, said
@@ -72,7 +72,7 @@ def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request
             unsure |= doubts
             seen |= live
             passed = later.started_at.timestamp() + (each.later.baselines[later.job].duration_s.p95 or 0.0)
-            slow = [one.since for one in each.later.findings.get(then.run_id, ()) if one.state == "slow"]
+            slow = [one.since for one in each.later.findings.get(then.run_id, ()) if one.kind == "slow"]
             departed += sum(since.timestamp() < passed - 1 for since in slow)
             _same_since(each, then.run_id, said)
     assert seen == {"lost", *BEHIND}, "the night shows each of them"
@@ -83,8 +83,8 @@ def test_a_past_moment_is_judged_as_it_was_judged_then(told: list[Told], request
 
 
 def _same_since(each: Told, run_id: int, said: str) -> None:
-    then = {finding.state: finding.since for finding in each.then.findings.get(run_id, ())}
-    later = {finding.state: finding.since for finding in each.later.findings.get(run_id, ())}
+    then = {finding.kind: finding.since for finding in each.then.findings.get(run_id, ())}
+    later = {finding.kind: finding.since for finding in each.later.findings.get(run_id, ())}
     for state, since in later.items():
         apart = abs((since - then[state]).total_seconds())
         assert apart <= (60 if state in ("stalled", "throttled") else 0), f"{said}: {state}"

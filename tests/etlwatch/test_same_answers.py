@@ -206,7 +206,7 @@ def test_check_counts_what_home_shows(dsn: str, capsys: pytest.CaptureFixture[st
     with open_store(dsn).reader(30.0) as reader:
         shown = Gatherer().read(reader, Watch())
     told = Program(capsys)("check", "-v", "--dsn", dsn).out.replace("\n", " ")
-    found = [finding.state for findings in shown.findings.values() for finding in findings]
+    found = [finding.kind for findings in shown.findings.values() for finding in findings]
     assert {"lost", "slow"} <= set(found)
     for state in ("lost", "stalled", "throttled", "slow"):
         assert f" {state}={found.count(state)};" in told

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from etlwatch.analysis.forecast import Eta, eta_words, rest_of_phase
-from etlwatch.analysis.run_rows import share_done
+from etlwatch.analysis.forecast import Eta, eta_words, rest_of_phase, share_done
 from etlwatch.rendering.charts import TimeScale, time_ticks, with_line
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import progress_bar
