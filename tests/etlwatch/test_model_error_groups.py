@@ -35,7 +35,7 @@ def store() -> FakeStore:
 
 def kinds(found: FakeStore, **options: object) -> list[ErrorKind]:
     with found.reader(5.0) as reader:
-        return read_kinds(reader, NOW - timedelta(days=2), **options)  # type: ignore[arg-type]
+        return read_kinds(reader, NOW - timedelta(days=2), **options)[0]  # type: ignore[arg-type]
 
 
 def test_what_no_run_had_before_is_new_and_comes_first() -> None:
