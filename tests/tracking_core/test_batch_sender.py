@@ -12,7 +12,7 @@ from tests.support.clocks import ManualClock
 from tests.support.fake_store import FakeStore
 from tests.tracking_core.memory_spool import MemorySpool
 from tests.tracking_core.sample_batches import BEGAN_US, OTHER_RUN, RUN, batch_of, start_of
-from tracking_core.delivery import event_queue
+from tracking_core.delivery import event_queue, unsent
 from tracking_core.delivery.batch_sender import BatchSender
 from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.event_queue import SHIP_MOST, EventQueue
@@ -788,3 +788,19 @@ def test_a_count_of_a_source_is_sent(bench: Bench) -> None:
     bench.queue.event(RawCount(RUN, bench.clock.us, "contacts", 12))
     bench.ship()
     assert [(count.entity, count.items) for count in bench.store.events("source_counts")] == [("contacts", 12)]
+
+
+def test_a_starved_process_that_leaves_hands_to_the_spool_what_it_has_no_time_to_send(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsent, "SLOW_BUILD_S", 0)
+    monkeypatch.setattr(time, "thread_time", lambda: 0.0)
+    bench.log(2 * SHIP_MOST)
+    assert bench.ship() == DeliveryReport(sent=2 * SHIP_MOST + 1, spooled=0, dropped=0)
+    bench.log(4 * SHIP_MOST)
+    with deadlines.limit_thread(threading.get_ident(), time.monotonic() + 60):
+        bench.ship()
+        bench.sender.leave(time.monotonic() + 60)
+    report = bench.link.report
+    assert (report.sent + report.spooled, report.dropped) == (6 * SHIP_MOST + 1, 0)
+    assert report.spooled >= 2 * SHIP_MOST

@@ -104,7 +104,8 @@ class BatchSender:
                 self._greet()
             self._send_waiting()
             self._unsent.builder.spent(time.thread_time() - began)
-            self._replay()
+            if self._unsent.in_time:
+                self._replay()
         finally:
             self._sending = False
 
@@ -113,7 +114,7 @@ class BatchSender:
     def _send_waiting(self) -> None:
         # What comes meanwhile is left for the next time, or a busy job would keep everything else waiting.
         self._left = max(len(self._queue.requests) + len(self._queue.events), 1)
-        while (self._unsent or self._left > 0) and in_time():
+        while (self._unsent or self._left > 0) and self._unsent.in_time:
             key = self._unsent.key()
             if key is None:
                 if not self._take():

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 HAND_OVER_MOST = 2_000
 """Requests of one line of the spool when they are handed over by a leaving process: it looks at the time in between."""
 
+SLOW_BUILD_S = 0.1
+SLOW_SHARE = 0.1
+"""Of a processor: a thread that makes a batch for longer than that with less than this share is starved."""
+
 Item: TypeAlias = PendingBatch | Batch
 
 
@@ -44,6 +48,7 @@ class Unsent:
     def _begin(self) -> None:
         self._items: dict[int, Item] = {}
         self._given_up: dict[int, Item] = {}
+        self._starved = False
         self._marks: dict[int, Mark] = {}
         """By key: whether a batch is counted as stored, spooled or dropped."""
 
@@ -105,7 +110,10 @@ class Unsent:
         item = self._items.get(key)
         if not isinstance(item, PendingBatch):
             return item
+        began, cpu_s = time.monotonic(), time.thread_time()
         batch = self.builder.build(item, go_on)
+        took_s = time.monotonic() - began
+        self._starved = took_s > SLOW_BUILD_S and time.thread_time() - cpu_s < took_s * SLOW_SHARE
         with self._moving:
             if batch is None or key not in self._items:
                 return None
@@ -114,6 +122,15 @@ class Unsent:
                 return None
             self._items[key] = batch
         return batch
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the calling thread may begin something for which somebody who leaves waits.
+
+        Not where this thread gets so little of a processor that the store would take all of that time: what the spool
+        takes costs less, and the interpreter's own end has to find some as well.
+        """
+        return in_time() and not (self._starved and deadlines.moment(math.inf) != math.inf)
 
     def replace(self, batch: Batch) -> None:
         """Keep a batch instead of the one of its key, if that is still here."""
