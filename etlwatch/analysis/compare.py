@@ -10,7 +10,8 @@ one phase may take back what another one costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -18,7 +19,7 @@ from etlwatch.analysis.snapshot import RunDetails
 from etlwatch.text.numbers import duration_ms
 from tracking_core import histogram
 from tracking_core.dataclass import dataclass, replace
-from tracking_core.records import EndpointTotals, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
+from tracking_core.records import EndpointTotals, Phase, PhaseStatus, Run, RunStatus
 
 Kind: TypeAlias = Literal["phase", "endpoint", "run", "error", "source", "origin"]
 Unit: TypeAlias = Literal["s", "ms", "count", "rate", "share", "mb", "text"]
@@ -60,28 +61,26 @@ class Difference:
         return self.difference / self.before
 
 
-def number_difference(
+def _difference(
     kind: Kind,
     what: str,
     measure: str,
     unit: Unit,
-    before: float | None,
-    after: float | None,
+    values: Sequence[float | None],
     *,
     least: float,
-    least_relative: float,
+    relative: float = 0.0,
     so_far: bool = False,
+    note: str = "",
 ) -> Difference:
-    """Return the difference of two numbers; `so_far` for sums that still grow: less is no change yet."""
+    """Return the difference of two values, the earlier first; `so_far` for sums that still grow: less is no change.
+
+    It is remarkable from `least` on, and from `relative` times the earlier value.
+    """
+    before, after = values
     difference = None if before is None or after is None else after - before
-    note = ""
-    if so_far:
-        note = "so far"
-        if difference is not None and difference <= 0:
-            difference = None
-    remarkable = (
-        difference is not None and abs(difference) >= least and abs(difference) >= least_relative * abs(before or 0.0)
-    )
+    if so_far and difference is not None and difference <= 0:
+        difference = None
     return Difference(
         kind=kind,
         what=what,
@@ -90,9 +89,42 @@ def number_difference(
         before=before,
         after=after,
         difference=difference,
-        remarkable=remarkable,
-        note=note,
+        remarkable=difference is not None and abs(difference) >= max(least, relative * abs(before or 0.0)),
+        note=note or ("so far" if so_far else ""),
     )
+
+
+def _both(new: Iterable[str], old: Iterable[str]) -> Iterable[str]:
+    """Return the names that either run has, those of the later one first."""
+    return dict.fromkeys([*new, *old])
+
+
+_Read: TypeAlias = Callable[[EndpointTotals, float], float | None]
+"""Reads a figure from an endpoint's totals and the duration of its run in seconds."""
+
+_OF_ENDPOINT: Final[tuple[tuple[str, Unit, _Read, float, float, bool], ...]] = (
+    ("p95", "ms", lambda totals, _: histogram.percentile(totals.latencies, 0.95), 10.0, 0.2, False),
+    ("rate", "rate", lambda totals, seconds: totals.requests / seconds if seconds else None, 0.1, 0.2, False),
+    ("requests", "count", lambda totals, _: float(totals.requests), 1, 0.02, True),
+    ("429", "share", lambda each, _: each.throttled / each.requests if each.requests else None, 0.005, 0.5, False),
+    ("failed", "count", lambda totals, _: float(totals.failed), 1, 0.1, True),
+)
+"""Measure, unit and value; from where on a change is remarkable; whether it grows while a run goes on."""
+
+
+def _endpoint_figures(after: RunDetails, before: RunDetails, taken_s: tuple[float, float]) -> Iterator[Difference]:
+    new = {each.endpoint: each for each in after.endpoints}
+    old = {each.endpoint: each for each in before.endpoints}
+    for endpoint in _both(new, old):
+        for measure, unit, read, least, relative, grows in _OF_ENDPOINT:
+            then, now = (
+                read(side[endpoint], seconds) if endpoint in side else 0.0 if grows else None
+                for side, seconds in zip((old, new), taken_s, strict=True)
+            )
+            so_far = grows and is_live(after)
+            yield _difference(
+                "endpoint", endpoint, measure, unit, (then, now), least=least, relative=relative, so_far=so_far
+            )
 
 
 def is_live(details: RunDetails) -> bool:
@@ -100,122 +132,46 @@ def is_live(details: RunDetails) -> bool:
     return details.run is not None and details.run.status == RunStatus.RUNNING
 
 
-def endpoint_figures(after: RunDetails, before: RunDetails) -> Iterator[Difference]:
-    new = {each.endpoint: each for each in after.endpoints}
-    old = {each.endpoint: each for each in before.endpoints}
-    for endpoint in dict.fromkeys([*new, *old]):
-        now, then = new.get(endpoint), old.get(endpoint)
-        live = is_live(after)
-
-        def number(
-            measure: str,
-            unit: Unit,
-            values: tuple[float | None, float | None],
-            least: float,
-            relative: float,
-            *,
-            so_far: bool = False,
-            name: str = endpoint,
-        ) -> Difference:
-            then_value, now_value = values
-            return number_difference(
-                "endpoint", name, measure, unit, then_value, now_value,
-                least=least, least_relative=relative, so_far=so_far,
-            )  # fmt: skip
-
-        yield number("p95", "ms", (_p95(then), _p95(now)), 10.0, 0.2)
-        yield number("rate", "rate", (_rate(then, before.run), _rate(now, after.run)), 0.1, 0.2)
-        yield number("requests", "count", (_of(then, "requests"), _of(now, "requests")), 1, 0.02, so_far=live)
-        yield number("429", "share", (_share(then), _share(now)), 0.005, 0.5)
-        yield number("failed", "count", (_of(then, "failed"), _of(now, "failed")), 1, 0.1, so_far=live)
-
-
-def _p95(totals: EndpointTotals | None) -> float | None:
-    if totals is None:
-        return None
-    return histogram.percentile(totals.latencies, 0.95)
-
-
-def _rate(totals: EndpointTotals | None, run: Run | None) -> float | None:
-    return totals.requests / run.duration_s if totals is not None and run is not None and run.duration_s else None
-
-
-def _of(totals: EndpointTotals | None, name: str) -> float:
-    return float(getattr(totals, name)) if totals is not None else 0.0
-
-
-def _share(totals: EndpointTotals | None) -> float | None:
-    return totals.throttled / totals.requests if totals is not None and totals.requests else None
-
-
-def counts(after: RunDetails, before: RunDetails) -> Iterator[Difference]:
+def _counts(after: RunDetails, before: RunDetails, now: Run, then: Run) -> Iterator[Difference]:
     """Yield what the runs did in all, and what their sources had."""
-    now, then, live = after.run, before.run, is_live(after)
-    if now is None or then is None:
-        return
-    for what in ("items", "requests"):
-        values = float(getattr(then, what)), float(getattr(now, what))
-        yield number_difference("run", what, what, "count", *values, least=1, least_relative=0.02, so_far=live)
-    for what, name in (("failed requests", "failed_requests"), ("errors", "errors")):
-        values = float(getattr(then, name)), float(getattr(now, name))
-        yield number_difference("run", what, what, "count", *values, least=1, least_relative=0.1, so_far=live)
+    live = is_live(after)
+    for what, relative in (("items", 0.02), ("requests", 0.02), ("failed requests", 0.1), ("errors", 0.1)):
+        values = tuple(float(getattr(run, what.replace(" ", "_"))) for run in (then, now))
+        yield _difference("run", what, what, "count", values, least=1, relative=relative, so_far=live)
     speed = tuple(run.items / run.duration_s if run.duration_s else None for run in (then, now))
-    yield number_difference("run", "items a second", "rate", "rate", *speed, least=0.1, least_relative=0.1)
+    yield _difference("run", "items a second", "rate", "rate", speed, least=0.1, relative=0.1)
     memory = tuple(max((each.peak_memory_mb or 0.0 for each in side.phases), default=0.0) for side in (before, after))
     if any(memory):
-        yield number_difference("run", "memory", "memory", "mb", *memory, least=16, least_relative=0.1, so_far=live)
-    counted_then = {count.entity: float(count.items) for count in before.source_counts}
-    counted_now = {count.entity: float(count.items) for count in after.source_counts}
-    for entity in dict.fromkeys([*counted_now, *counted_then]):
-        values_of = counted_then.get(entity), counted_now.get(entity)
-        yield number_difference("source", entity, "counted", "count", *values_of, least=1, least_relative=0.0)
+        yield _difference("run", "memory", "memory", "mb", memory, least=16, relative=0.1, so_far=live)
+    old, new = ({each.entity: float(each.items) for each in side.source_counts} for side in (before, after))
+    for entity in _both(new, old):
+        yield _difference("source", entity, "counted", "count", (old.get(entity), new.get(entity)), least=1)
 
 
-def error_kinds(after: Sequence[ErrorRecord], before: Sequence[ErrorRecord]) -> list[Difference]:
+def _error_kinds(after: RunDetails, before: RunDetails) -> list[Difference]:
     """Return the kinds of errors of either run, as far as they were read: those that are new first."""
-    new, old = _kinds(after), _kinds(before)
+    new, old = ({error.fingerprint: error for error in reversed(side.errors)} for side in (after, before))
+    often = [Counter(error.fingerprint for error in side.errors) for side in (before, after)]
     found = []
-    for fingerprint in dict.fromkeys([*new, *old]):
-        now, then = new.get(fingerprint, ()), old.get(fingerprint, ())
-        newest = (now or then)[0]
+    for fingerprint in _both(dict.fromkeys(error.fingerprint for error in after.errors), old):
+        newest = new.get(fingerprint) or old[fingerprint]
         where = f" in {newest.phase}" if newest.phase else ""
-        note = "not in the earlier run" if not then else "no more" if not now else ""
-        found.append(
-            Difference(
-                kind="error",
-                what=f"{newest.error_type}{where}",
-                measure="errors",
-                unit="count",
-                before=float(len(then)),
-                after=float(len(now)),
-                difference=float(len(now) - len(then)),
-                remarkable=len(now) != len(then),
-                note=note,
-            )
-        )
+        note = "not in the earlier run" if fingerprint not in old else "no more" if fingerprint not in new else ""
+        values = float(often[0][fingerprint]), float(often[1][fingerprint])
+        found.append(_difference("error", f"{newest.error_type}{where}", "errors", "count", values, least=1, note=note))
     return sorted(found, key=lambda each: (each.before != 0, each.after == 0, -abs(each.difference or 0)))
 
 
-def _kinds(errors: Iterable[ErrorRecord]) -> Mapping[str, Sequence[ErrorRecord]]:
-    kinds: dict[str, list[ErrorRecord]] = {}
-    for error in errors:
-        kinds.setdefault(error.fingerprint, []).append(error)
-    return kinds
-
-
-def origins(after: Run, before: Run) -> Iterator[Difference]:
+def _origins(after: Run, before: Run) -> Iterator[Difference]:
     """Yield where the runs came from: code, command, host and the rest."""
-    texts: list[tuple[str, str, str]] = [
-        ("code version", before.code_version, after.code_version),
-        ("command", before.command, after.command),
-        ("host", before.host, after.host),
-        ("user", before.user, after.user),
-        ("tracker version", before.tracker_version, after.tracker_version),
-    ]
+    names = ("code_version", "command", "host", "user", "tracker_version")
+    texts = [(name.replace("_", " "), getattr(before, name), getattr(after, name)) for name in names]
     if after.job != before.job:
         texts.insert(0, ("job", before.job, after.job))
-    tags = dict.fromkeys([*after.tags, *before.tags])
-    texts += [(f"tag {tag}", str(before.tags.get(tag, "")), str(after.tags.get(tag, ""))) for tag in tags]
+    texts += [
+        (f"tag {tag}", str(before.tags.get(tag, "")), str(after.tags.get(tag, "")))
+        for tag in _both(after.tags, before.tags)
+    ]
     for what, then, now in texts:
         if then or now:
             yield Difference(
@@ -263,14 +219,16 @@ def compare_runs(after: RunDetails, before: RunDetails, *, now: datetime) -> Com
     if unknown:
         # Of one side alone they would look like changes.
         after, before = replace(after, endpoints=()), replace(before, endpoints=())
-    timed = [*_phases(after, before, now), *_waiting(after, before)]
+    longer_s = max(now_run.duration_s, before_run.duration_s)
+    timed = [*_phases(after, before, now_run, before_run, now), *_waiting(after, before, longer_s)]
     whole = _whole(now_run, before_run, timed)
-    shared = [_with_share(each, whole) for each in timed]
+    if whole:
+        timed = [each if each.difference is None else replace(each, share=each.difference / whole) for each in timed]
     found = [
-        *_by_share(shared, list(endpoint_figures(after, before))),
-        *error_kinds(after.errors, before.errors),
-        *origins(now_run, before_run),
-        *sorted(counts(after, before), key=lambda each: -abs(each.relative or 0.0)),
+        *_by_share(timed, list(_endpoint_figures(after, before, (before_run.duration_s, now_run.duration_s)))),
+        *_error_kinds(after, before),
+        *_origins(now_run, before_run),
+        *sorted(_counts(after, before, now_run, before_run), key=lambda each: -abs(each.relative or 0.0)),
     ]
     return Comparison(before=before_run, after=now_run, differences=tuple(_with_reason(found)), unknown=unknown)
 
@@ -278,79 +236,57 @@ def compare_runs(after: RunDetails, before: RunDetails, *, now: datetime) -> Com
 # -- time
 
 
-def _phases(after: RunDetails, before: RunDetails, now: datetime) -> Iterator[Difference]:
+def _phases(
+    after: RunDetails, before: RunDetails, now_run: Run, before_run: Run, now: datetime
+) -> Iterator[Difference]:
     """Yield the time of each phase of either run, in the order of their positions, and the rest of the runs."""
-    new, old = _by_name(after.phases), _by_name(before.phases)
-    live = is_live(after)
-    for name in dict.fromkeys([*_in_order(after.phases), *_in_order(before.phases)]):
-        now_s, then_s = _phase_s(new.get(name), after.run, now), _phase_s(old.get(name), before.run, now)
+    new, old = ({phase.phase: phase for phase in _in_order(side.phases)} for side in (after, before))
+    new_s = {name: _phase_s(phase, now_run, now) for name, phase in new.items()}
+    old_s = {name: _phase_s(phase, before_run, now) for name, phase in old.items()}
+    live, longer_s = is_live(after), max(now_run.duration_s, before_run.duration_s)
+    for name in _both(new, old):
         unfinished = live and (name not in new or new[name].status in (PhaseStatus.RUNNING, PhaseStatus.PENDING))
-        yield _timed("phase", name, then_s, now_s, unfinished=unfinished, total=_longer(after, before))
-    if new and old and after.run is not None and before.run is not None:
-        rest_now = after.run.duration_s - sum(_phase_s(each, after.run, now) or 0.0 for each in new.values())
-        rest_then = before.run.duration_s - sum(_phase_s(each, before.run, now) or 0.0 for each in old.values())
+        yield _timed("phase", name, old_s.get(name), new_s.get(name), unfinished=unfinished, total_s=longer_s)
+    if new and old:
+        rest_then, rest_now = (
+            run.duration_s - sum(each or 0.0 for each in phases_s.values())
+            for run, phases_s in ((before_run, old_s), (now_run, new_s))
+        )
         # Phases that run beside each other add up to more than the run.
         if rest_now >= 0 and rest_then >= 0:
-            yield _timed("run", OUTSIDE, rest_then, rest_now, unfinished=live, total=_longer(after, before))
+            yield _timed("run", OUTSIDE, rest_then, rest_now, unfinished=live, total_s=longer_s)
 
 
-def _by_name(phases: Iterable[Phase]) -> dict[str, Phase]:
-    return {phase.phase: phase for phase in phases}
+def _in_order(phases: Iterable[Phase]) -> list[Phase]:
+    return sorted(phases, key=lambda phase: phase.position)
 
 
-def _in_order(phases: Iterable[Phase]) -> list[str]:
-    return [phase.phase for phase in sorted(phases, key=lambda phase: phase.position)]
-
-
-def _phase_s(phase: Phase | None, run: Run | None, now: datetime) -> float | None:
-    if phase is None or phase.started_at is None:
+def _phase_s(phase: Phase, run: Run, now: datetime) -> float | None:
+    if phase.started_at is None:
         return None
     # A phase that nobody ended went on no longer than its run.
-    end = phase.ended_at or (run.ended_at if run is not None else None) or now
-    return max((end - phase.started_at).total_seconds(), 0.0)
-
-
-def _longer(after: RunDetails, before: RunDetails) -> float:
-    return max((each.run.duration_s for each in (after, before) if each.run is not None), default=0.0)
+    return max(((phase.ended_at or run.ended_at or now) - phase.started_at).total_seconds(), 0.0)
 
 
 def _timed(
-    kind: Kind, what: str, then_s: float | None, now_s: float | None, *, unfinished: bool, total: float
+    kind: Kind, what: str, then_s: float | None, now_s: float | None, *, unfinished: bool, total_s: float
 ) -> Difference:
     """Return the difference of two times; one that is not over yet is a change once it is longer."""
-    difference: float | None = (now_s or 0.0) - (then_s or 0.0)
-    note = ""
-    if now_s is None and unfinished:
-        difference, note = None, "not begun yet"
-    elif unfinished:
-        note = "so far"
-        if difference is not None and difference <= 0:
-            difference = None
-    elif then_s is None:
-        note = "only in the later run"
-    elif now_s is None:
-        note = "not in the later run"
-    remarkable = difference is not None and abs(difference) >= max(1.0, 0.01 * total)
-    return Difference(
-        kind=kind,
-        what=what,
-        measure="time",
-        unit="s",
-        before=then_s,
-        after=now_s,
-        difference=difference,
-        remarkable=remarkable,
-        note=note,
-    )
+    not_begun = unfinished and now_s is None
+    note = "not begun yet" if not_begun else "so far" if unfinished else ""
+    if not unfinished and (then_s is None or now_s is None):
+        note = "only in the later run" if then_s is None else "not in the later run"
+    values = then_s or 0.0, None if not_begun else now_s or 0.0
+    least = max(1.0, 0.01 * total_s)
+    found = _difference(kind, what, "time", "s", values, least=least, so_far=unfinished, note=note)
+    return replace(found, before=then_s, after=now_s)
 
 
-def _waiting(after: RunDetails, before: RunDetails) -> Iterator[Difference]:
+def _waiting(after: RunDetails, before: RunDetails, longer_s: float) -> Iterator[Difference]:
     """Yield the time spent waiting for each endpoint."""
     new, old = _waits(after), _waits(before)
-    for endpoint in dict.fromkeys([*new, *old]):
-        then_s, now_s = old.get(endpoint), new.get(endpoint)
-        unfinished = is_live(after)
-        yield _timed("endpoint", endpoint, then_s, now_s, unfinished=unfinished, total=_longer(after, before))
+    for name in _both(new, old):
+        yield _timed("endpoint", name, old.get(name), new.get(name), unfinished=is_live(after), total_s=longer_s)
 
 
 def _waits(details: RunDetails) -> dict[str, float]:
@@ -369,12 +305,6 @@ def _whole(after: Run, before: Run, timed: Sequence[Difference]) -> float:
     return sum(abs(each.difference or 0.0) for each in timed if each.kind != "endpoint")
 
 
-def _with_share(each: Difference, whole: float) -> Difference:
-    if each.difference is None or not whole:
-        return each
-    return replace(each, share=each.difference / whole)
-
-
 def _by_share(timed: Sequence[Difference], figures: Sequence[Difference]) -> Iterator[Difference]:
     """Yield the greatest share first, what has none last, and behind each endpoint its other figures."""
     for each in sorted(timed, key=lambda one: (one.share is None, -abs(one.share or 0.0))):
@@ -383,30 +313,19 @@ def _by_share(timed: Sequence[Difference], figures: Sequence[Difference]) -> Ite
             yield from (figure for figure in figures if figure.what == each.what)
 
 
-def _with_reason(found: Sequence[Difference]) -> Iterator[Difference]:
-    """Note beside the phase with the greatest share which endpoint answers slower, where one explains it."""
-    first = next((each for each in found if each.kind == "phase" and each.remarkable), None)
+def _with_reason(found: Sequence[Difference]) -> Sequence[Difference]:
+    """Note beside the phase with the greatest share which endpoint answers slower and cost half of it."""
+    phase = next((each for each in found if each.kind == "phase" and each.remarkable), None)
     slower = next((each for each in found if each.measure == "p95" and each.remarkable), None)
-    waited = {each.what: each.share or 0.0 for each in found if each.kind == "endpoint" and each.measure == "time"}
-    for each in found:
-        if each is not first or slower is None or not _explains(slower, each, waited):
-            yield each
-            continue
-        reason = f"{slower.what} {_latency(slower.before, slower)} → {_latency(slower.after, slower)} at p95"
-        yield replace(each, note=f"{reason}; {each.note}" if each.note else reason)
-
-
-def _explains(slower: Difference, phase: Difference, waited: Mapping[str, float]) -> bool:
-    """Return whether an endpoint that answers slower cost at least half of what a phase did."""
-    return (
-        (slower.difference or 0.0) > 0
-        and (phase.share or 0.0) > 0
-        and waited.get(slower.what, 0.0) >= 0.5 * (phase.share or 0.0)
-    )
-
-
-def _latency(value: float | str | None, pair: Difference) -> str:
-    """Write one of two latencies: both in seconds where the greater one is."""
-    both = [each for each in (pair.before, pair.after) if isinstance(each, int | float)]
-    in_seconds = max(both, default=0.0) >= 1_000
-    return duration_ms(value if not isinstance(value, str) else None, seconds_from=100 if in_seconds else 1_000)
+    if phase is None or slower is None or (slower.difference or 0.0) <= 0 or (phase.share or 0.0) <= 0:
+        return found
+    waits = (each for each in found if each.kind == "endpoint" and each.measure == "time")
+    waited = next((each.share or 0.0 for each in waits if each.what == slower.what), 0.0)
+    if waited < 0.5 * (phase.share or 0.0):
+        return found
+    # Both latencies are in seconds where the greater one is.
+    numbers = [float(value or 0.0) for value in (slower.before, slower.after)]
+    then, now = (duration_ms(each, seconds_from=100 if max(numbers) >= 1_000 else 1_000) for each in numbers)
+    reason = f"{slower.what} {then} → {now} at p95"
+    noted = replace(phase, note=f"{reason}; {phase.note}" if phase.note else reason)
+    return [noted if each is phase else each for each in found]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -216,19 +216,23 @@ class Snapshot:
     """Whether `at` is a past moment that somebody asked for: what was not sampled then is missing here."""
 
 
-_RED = ("lost", "failed")
+_DEAD: Final = ("lost", "failed")
+_NAMED: Final = 2
+"""Runs that are named; of the rest it is said how many."""
+
+_JOB_CELLS: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A watched run that is in another state now."""
+    """A sentence about what changed, and how grave it is."""
 
     words: str
     severity: Literal["information", "warning", "error"]
 
 
 class Watching:
-    """The watched runs by id."""
+    """The watched runs by id: each is reported once when it has ended, and then no longer watched."""
 
     def __init__(self) -> None:
         self._states: dict[int, str] = {}
@@ -244,7 +248,7 @@ class Watching:
         return True
 
     def changes(self, runs: Iterable[Run]) -> list[Change]:
-        """Return what has changed since these runs were last seen, and remember what they are now."""
+        """Return what has changed since these runs were last given, and store what they are now."""
         if not self._states:
             return []
         found: list[Change] = []
@@ -252,17 +256,16 @@ class Watching:
             before = self._states.get(run.run_id)
             if before is None or before == run.state:
                 continue
-            found.append(Change(words=_words(run, before), severity=_severity(run.state)))
+            found.append(Change(words=_words(run, before), severity=_severity([run])))
             self._states[run.run_id] = run.state
             if run.status != "running":
                 del self._states[run.run_id]
         return found
 
 
-def _severity(state: str) -> Literal["information", "warning", "error"]:
-    if state in _RED:
-        return "error"
-    return "warning" if state in BEHIND else "information"
+def _severity(runs: Iterable[Run]) -> Literal["information", "warning", "error"]:
+    states = {run.state for run in runs}
+    return "information" if states.isdisjoint((*_DEAD, *BEHIND)) else "warning" if states.isdisjoint(_DEAD) else "error"
 
 
 def _words(run: Run, before: str) -> str:
@@ -272,44 +275,27 @@ def _words(run: Run, before: str) -> str:
     return f"{name} is {safe(run.state)}{after}, was {safe(before)}{because}"
 
 
-_DEAD: Final = ("lost", "failed")
-_NAMED: Final = 2
-"""Runs that are named; of the rest it is said how many."""
-
-_JOB_CELLS: Final = 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meanwhile:
-    """A sentence, and how grave it is."""
-
-    words: str
-    severity: Literal["information", "warning", "error"]
-
-
-def changes_since(before: Snapshot, after: Snapshot) -> Meanwhile:
+def changes_since(before: Snapshot, after: Snapshot) -> Change:
     """Return what changed from one snapshot to the other; `read_at` of both says how long nothing was heard."""
     known = {run.run_id: run.state for run in before.runs}
     oldest = min(known, default=0)
     # What is listed now and was too old before is not new.
     began = [run for run in after.runs if run.run_id not in known and run.run_id > oldest]
     changed = [run for run in after.runs if run.run_id in known and known[run.run_id] != run.state]
-    ended_at_once = [run for run in began if run.state != "running"]
-    dead = [run for run in (*changed, *ended_at_once) if run.state in _DEAD]
-    behind = [run for run in (*changed, *ended_at_once) if run.state in BEHIND]
-    others = Counter(run.state for run in (*changed, *ended_at_once) if run not in dead and run not in behind)
-    pieces = [*_named(dead), *_named(behind)]
+    changed += [run for run in began if run.state != "running"]
+    others = Counter(run.state for run in changed if run.state not in (*_DEAD, *BEHIND))
+    pieces = [*_named(changed, _DEAD), *_named(changed, BEHIND)]
     pieces += [f"{count(number)} {state}" for state, number in sorted(others.items())]
     if began:
         pieces.append(f"{count(len(began))} began")
-    phrase = ", ".join(pieces) if pieces else "nothing changed meanwhile"
     away = duration(max(after.read_at - before.read_at, 0.0))
-    severity: Literal["information", "warning", "error"] = "error" if dead else "warning" if behind else "information"
-    return Meanwhile(words=f"connected again after {away}: {phrase}", severity=severity)
+    phrase = ", ".join(pieces) or "nothing changed meanwhile"
+    return Change(words=f"connected again after {away}: {phrase}", severity=_severity(changed))
 
 
-def _named(runs: Sequence[Run]) -> list[str]:
-    """Return the first of these runs by name and state, and how many more there are."""
+def _named(changed: Iterable[Run], states: Collection[str]) -> list[str]:
+    """Return the first of the runs in these states by name and state, and how many more there are."""
+    runs = [run for run in changed if run.state in states]
     words = [f"{clip(safe(run.job), _JOB_CELLS)} {safe(run.state)}" for run in runs[:_NAMED]]
     more = Counter(run.state for run in runs[_NAMED:])
     return words + [f"{count(number)} more {state}" for state, number in sorted(more.items())]

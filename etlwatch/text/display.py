@@ -91,22 +91,14 @@ def _ascii_letter(character: str) -> str:
     return "??" if unicodedata.east_asian_width(character) in ("W", "F") else "?"
 
 
+_STATES: Final = (
+    "running", "slow", "throttled", "stalled", "lost", "failed", "terminated", "abandoned", "completed", "pending",
+    "skipped", "overdue",
+)  # fmt: skip
+
 UNICODE: Final = Glyphs(
     name="unicode",
-    states={
-        "running": "●",
-        "slow": "▲",
-        "throttled": "▲",
-        "stalled": "║",
-        "lost": "?",
-        "failed": "×",
-        "terminated": "■",
-        "abandoned": "□",
-        "completed": "✓",
-        "pending": "·",
-        "skipped": "–",
-        "overdue": "!",
-    },
+    states=dict(zip(_STATES, "●▲▲║?×■□✓·–!", strict=True)),
     cursor="▌",
     mark="▸",
     bell="♪",
@@ -130,20 +122,7 @@ UNICODE: Final = Glyphs(
 
 ASCII: Final = Glyphs(
     name="ascii",
-    states={
-        "running": "*",
-        "slow": "!",
-        "throttled": "!",
-        "stalled": "=",
-        "lost": "?",
-        "failed": "x",
-        "terminated": "#",
-        "abandoned": "o",
-        "completed": "+",
-        "pending": ".",
-        "skipped": "-",
-        "overdue": "!",
-    },
+    states=dict(zip(_STATES, "*!!=?x#o+.-!", strict=True)),
     cursor=">",
     mark="-",
     bell="b",
