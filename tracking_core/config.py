@@ -55,11 +55,6 @@ class StoreLocation:
     """Whether a cfg or $TRACKING_DSN named this place; False for the embedded default."""
 
     @property
-    def is_embedded_default(self) -> bool:
-        """Whether no store was named, so that the user's own SQLite file is used."""
-        return not self.named
-
-    @property
     def dsn(self) -> str:
         """Return a DSN to hand on to a process or a driver; it holds the password, so never show or log it."""
         if self.path is not None:

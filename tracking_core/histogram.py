@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 BUCKETS = 256
 _PER_OCTAVE = 8
@@ -82,12 +82,7 @@ def unpack(packed: Iterable[int]) -> dict[int, int]:
 
 def merge(packed_lists: Iterable[Iterable[int]]) -> dict[int, int]:
     """Return several packed lists added up, as bucket → count."""
-    counts: dict[int, int] = {}
-    for packed in packed_lists:
-        for entry in packed:
-            count, bucket = divmod(entry, BUCKETS)
-            counts[bucket] = counts.get(bucket, 0) + count
-    return counts
+    return unpack(chain.from_iterable(packed_lists))
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:

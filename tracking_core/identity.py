@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Final
 
-from tracking_core.clock import Clock, SystemClock
+from tracking_core.clock import Clock
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.interrupts import from_outside, load
 from tracking_core.redaction import MASK, without_secrets
@@ -38,7 +38,7 @@ class RunIdSource:
     """Make run ids that sort by time and never repeat within a process."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self._clock = clock or Clock()
         # Guards the counter: two threads must not draw the same value.
         self._lock = threading.Lock()
         self.reseed()

@@ -91,9 +91,7 @@ class StatefulETLTracker:
         """Record how many items the source has of an entity."""
         return self._tracker.log_source_count(self.run_id, entity, count)
 
-    def record_source_count(self, entity: str, count: int) -> bool:
-        """Do as `log_source_count`, by its older name."""
-        return self.log_source_count(entity, count)
+    record_source_count = log_source_count
 
     def end_run(self, success: bool, notes: str | None = None) -> bool:
         """End the active run; none is active afterwards, also when the store did not take it."""
@@ -109,9 +107,7 @@ class StatefulETLTracker:
         self.run_id = None
         return recorded
 
-    def finish_run(self, success: bool, notes: str | None = None) -> bool:
-        """Do as `end_run`, by its older name."""
-        return self.end_run(success, notes)
+    finish_run = end_run
 
     def get_run_summary(self) -> RunMetrics | None:
         """Return the figures of the active or last run; None before the first."""

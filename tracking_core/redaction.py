@@ -7,7 +7,7 @@ bounded stretch around it is looked at, and whatever is read further than that i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from tracking_core.errors import ConfigurationError
@@ -50,69 +50,41 @@ def use_own_patterns(environ: Mapping[str, str]) -> None:
 
 
 def _is_suspect(text: str) -> bool:
-    """Return whether any pattern may match; a fraction of a microsecond for a usual endpoint."""
-    if _is_separated(text) and ("://" in text or ":\\/" in text or _may_hold_name(text.lower())):
+    """Return whether any pattern may match; less than a microsecond for a usual endpoint."""
+    if _has_any(text, _SEPARATORS) and ("://" in text or ":\\/" in text or _may_hold_name(text.lower())):
         return True
     if len(text) < _SHORTEST_TOKEN:
         return False
     return _may_hold_token(text) or (" " in text and _may_hold_scheme(text.lower()))
 
 
-def _is_separated(text: str) -> bool:
-    return (
-        ("=" in text or ":" in text or "'" in text or '"' in text) or "%3" in text or "<" in text or "--" in text
-    )  # fmt: skip
+# Without one of these the searches below find nothing: to look for them all costs less than a microsecond.
+_SEPARATORS = ("=", ":", "'", '"', "%3", "<", "--")
+_NAMES = (
+    *("pass", "key", "token", "auth", "secret", "sig", "pwd", "credential", "cookie", "jwt", "bearer", "session"),
+    "identified by",
+)
+_PARAMETERS = ("sid=", "ticket=", "otp=", "pin=", "pw=", "access=", "hash=", "assertion=")
+_TOKENS = {
+    "_": ("gh", "pat_", "k_", "hf_", "npm_", "shp", "_v"),
+    "-": ("sk-", "pat-", "xox", "xapp-", "pypi-"),
+    ".": ("ya29.", "SG.", "hvs."),
+    "A": ("AKIA", "ASIA", "AIza"),
+    "": ("eyJ", "dapi", "/T", "/bot"),
+}
+"""What tokens begin with, by a letter that is in all of them."""
 
 
-# Substrings without which the searches below find nothing, written out: to look for one costs some 30 ns.
+def _has_any(text: str, parts: Iterable[str]) -> bool:
+    return any(map(text.__contains__, parts))
 
 
 def _may_hold_token(text: str) -> bool:
-    return (
-        (
-            "_" in text
-            and (
-                "gh" in text
-                or "pat_" in text
-                or "k_" in text
-                or "hf_" in text
-                or "npm_" in text
-                or "shp" in text
-                or "_v" in text
-            )
-        )
-        or ("-" in text and ("sk-" in text or "pat-" in text or "xox" in text or "xapp-" in text or "pypi-" in text))
-        or ("." in text and ("ya29." in text or "SG." in text or "hvs." in text))
-        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
-        or "eyJ" in text
-        or "dapi" in text
-        or "/T" in text
-        or "/bot" in text
-    )
+    return any(letter in text and _has_any(text, parts) for letter, parts in _TOKENS.items())
 
 
 def _may_hold_name(lower: str) -> bool:
-    return (
-        (
-            "pass" in lower
-            or "key" in lower
-            or "token" in lower
-            or "auth" in lower
-            or "secret" in lower
-            or "sig" in lower
-        )
-        or ("pwd" in lower or "credential" in lower or "cookie" in lower or "jwt" in lower or "bearer" in lower)
-        or "session" in lower
-        or "identified by" in lower
-        or ("=" in lower and _may_hold_parameter(lower))
-    )
-
-
-def _may_hold_parameter(lower: str) -> bool:
-    return (
-        ("sid=" in lower or "ticket=" in lower or "otp=" in lower or "pin=" in lower)
-        or ("pw=" in lower or "access=" in lower or "hash=" in lower or "assertion=" in lower)
-    )  # fmt: skip
+    return _has_any(lower, _NAMES) or ("=" in lower and _has_any(lower, _PARAMETERS))
 
 
 def _may_hold_scheme(lower: str) -> bool:

@@ -189,7 +189,7 @@ def test_a_target_that_is_not_in_effect_has_no_effect() -> None:
 
 def test_the_embedded_store_is_used_when_none_is_named() -> None:
     found = resolved()
-    assert found.location.value.is_embedded_default
+    assert not found.location.value.named
     assert (found.location.layer, found.target.value) == (Layer.DEFAULT, None)
 
 

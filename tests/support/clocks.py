@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from tracking_core.clock import Clock
+
 
 @dataclass
-class ManualClock:
+class ManualClock(Clock):
     """Both kinds of time, standing still until told otherwise."""
 
     us: int = 1_700_000_000_000_000

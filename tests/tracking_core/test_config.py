@@ -182,7 +182,6 @@ def test_the_embedded_default_is_one_file_of_the_user(environ: dict[str, str], p
     location = resolve(None, environ=environ)
     assert location.path == Path(path)
     assert not location.named
-    assert location.is_embedded_default
 
 
 def test_a_location_resolves_to_itself() -> None:
@@ -319,7 +318,7 @@ def test_places_are_named_where_nothing_can_be_written_and_nothing_is_set(
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(Path, "home", no_home)
     assert len(spool_directories({})) == 2
-    assert resolve(None, environ={}).is_embedded_default
+    assert not resolve(None, environ={}).named
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

@@ -9,14 +9,16 @@ later events stay in the queue, which is bounded. Nothing here raises but except
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 
-from tracking_core.delivery.batches import events_of, is_empty, without_runs, write_divided
+from tracking_core.delivery.batch_builder import EVENTS_AT_A_TIME
+from tracking_core.delivery.batches import events_of, is_empty, joined, without_runs, write_divided
 from tracking_core.delivery.event_queue import SHIP_FROM, EventQueue
-from tracking_core.delivery.rows import events_in
+from tracking_core.delivery.rows import PendingBatch, batch_of, events_in
 from tracking_core.delivery.store_link import StoreLink
-from tracking_core.delivery.unsent import FinalFlush, Unsent, in_time, timeout
+from tracking_core.delivery.unsent import Item, Unsent, in_time, timeout
 from tracking_core.errors import RowBlocked, RowRejected
 from tracking_core.events import Batch, Receipt
 from tracking_core.process import deadlines
@@ -31,6 +33,9 @@ REPLAY_STEP_S = 0.5
 LOOK_EVERY_S = 60.0
 """How often spools of dead processes are looked for."""
 
+CLOSING_S = 0.25
+"""What is kept of a leaving thread's time for the last line, or for the store when there is no spool."""
+
 SHORTEST_REST_S = 0.05
 TRY_AGAIN_S = 1.0
 """How long a process that leaves waits for a store that did not answer before."""
@@ -43,16 +48,17 @@ class BatchSender:
         self._link = link
         self._queue = queue
         self._unsent = Unsent(link, queue)
-        self.leave = FinalFlush(link, self._unsent, self).run
         self._connection: Writer | None = None
         self._inherited: list[Writer] = []
         # One thread sends at a time; the leaving thread takes over only when the writer's has let go.
-        self.lock = ReentrantLock()
+        self._lock = ReentrantLock()
+        # One thread at a time leaves, also beside one that sends.
+        self._leaving = ReentrantLock()
         self._begin()
         renew_in_child(self._renew)
 
     def _begin(self) -> None:
-        self._sending = False
+        self._sending = self._is_leaving = False
         self._left = 0
         self._refused_key: int | None = None
         """Of the batch that neither store nor spool took: the spool is asked again when the store was."""
@@ -86,13 +92,13 @@ class BatchSender:
         """Bring everything that waits at this moment to the store or the spool; no more than there is time for."""
         moment, held = deadlines.moment(math.inf), list[bool]()
         try:
-            if not take(self.lock, held, timeout(moment)) or self._sending:
+            if not take(self._lock, held, timeout(moment)) or self._sending:
                 # No time is left, or it is a call from within: a `__del__` on this thread that flushes.
                 return
             self._send_alone(in_time=moment == math.inf)
         finally:
             if True in held:
-                self.lock.release()
+                self._lock.release()
 
     def _send_alone(self, *, in_time: bool) -> None:
         self._sending = True
@@ -275,16 +281,103 @@ class BatchSender:
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
-    def is_sending_here(self) -> bool:
+    def leave(self, until: float = math.inf) -> None:
+        """Put into the spool all that waits, by a moment of the monotonic clock; close spool and connection.
+
+        What finds no room there is added up and tried with the store, and what the store does not take either is
+        counted as dropped. While the writer is at work on another thread the connection stays open.
+        """
+        held: list[bool] = []
+        try:
+            if not take(self._leaving, held, timeout(until)) or self._is_sending_here() or self._is_leaving:
+                # No time is left, or it is a call from within: a `__del__` on this thread that closes.
+                return
+            self._leave_alone(until)
+        finally:
+            if True in held:
+                self._leaving.release()
+
+    def _leave_alone(self, until: float) -> None:
+        held: list[bool] = []
+        self._is_leaving = True
+        try:
+            spooled = self._hand_over(until - CLOSING_S)
+            alone = take(self._lock, held, timeout(until - CLOSING_S) if self._unsent else 0)
+            self._close_with(spooled, until, alone=alone)
+            if alone:
+                self.disconnect()
+            self._link.close_spool()
+        finally:
+            self._is_leaving = False
+            if True in held:
+                self._lock.release()
+
+    def _hand_over(self, until: float) -> set[int]:
+        """Put all that waits into the spool, as far as it takes it; return the runs of what it took."""
+        runs: set[int] = set()
+        full = False
+        for item in self._unsent.take_all(until):
+            if full and events_in(item) > EVENTS_AT_A_TIME:
+                # No room for that many.
+                continue
+            if self._link.spool.take(item, until, again=True):
+                runs.update(entry.run_id for entry in batch_of(item).ledger)
+                self._unsent.spooled(item)
+            else:
+                full = True
+        return runs
+
+    def _close_with(self, spooled: set[int], until: float, *, alone: bool) -> None:
+        """Send what the spool did not take without its detail, and how far this writer came with its runs."""
+        light: list[Batch] = []
+        if spooled:
+            # First of all, and whatever the time: without it what is missing is not counted.
+            last = time.monotonic() + CLOSING_S
+            closing = self._unsent.builder.closing(spooled)
+            light += [batch for batch in closing if not self._link.spool.take(batch, last)]
+        for item in self._unsent.clear():
+            batch = self._light(item, until) if alone else None
+            if batch is None:
+                self._unsent.given_up_for_now(item)
+            elif light and self._may_join(light[-1], batch):
+                light[-1] = joined(light[-1], batch)
+            else:
+                light.append(batch)
+        if not spooled:
+            light += self._unsent.builder.closing(())
+        if light and alone and deadlines.is_leaving():
+            # What was kept of the time for the spool is the store's after all.
+            deadlines.leave_by(max(until, time.monotonic()))
+        with deadlines.limit_thread(threading.get_ident(), until):
+            for batch in light:
+                if alone and in_time() and self._takes_last(batch):
+                    continue
+                if self._link.spool.take(batch, until):
+                    self._link.spooled(batch)
+                else:
+                    self._unsent.given_up(batch)
+
+    def _light(self, item: Item, until: float) -> Batch | None:
+        """Return a batch without the detail of its requests, which is counted as dropped; None when time is over."""
+        builder = self._unsent.builder
+        batch = builder.build(item, lambda: time.monotonic() < until) if isinstance(item, PendingBatch) else item
+        return None if batch is None else builder.without_detail(batch)
+
+    def _may_join(self, first: Batch, second: Batch) -> bool:
+        """Return whether two batches may become one: no store may have seen either under its key."""
+        seen = self._unsent.tried & {first.batch_seq, second.batch_seq}
+        return first.writer_id == second.writer_id and not seen
+
+    def _is_sending_here(self) -> bool:
         """Return whether the calling thread sends; False while another one does."""
         held: list[bool] = []
         try:
-            return take(self.lock, held, 0) and self._sending
+            return take(self._lock, held, 0) and self._sending
         finally:
             if True in held:
-                self.lock.release()
+                self._lock.release()
 
-    def takes_last(self, batch: Batch) -> bool:
+    def _takes_last(self, batch: Batch) -> bool:
         """Return whether the store takes a batch, which is no longer anywhere else."""
         if not self._link.may_try():
             return False

@@ -7,7 +7,7 @@ for runs, switch, figures and log is applied by `ReceiptHandler`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.batches import events_of
@@ -68,14 +68,8 @@ class Replay:
         self.error = self.error or other.error
 
 
-class Once(Protocol):
-    """What is counted once, although its call may be interrupted and made up for."""
-
-    counted: bool
-
-
 class Mark:
-    """Whether something is counted."""
+    """Whether something is counted, although its call may be interrupted and made up for."""
 
     counted = False
 
@@ -108,7 +102,7 @@ class Counts:
             mine = self._figures
             return DeliveryReport(sent=mine["sent"], spooled=mine["spooled"], dropped=mine["dropped"])
 
-    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0, once: Once | None = None) -> bool:
+    def add(self, *, sent: int = 0, spooled: int = 0, dropped: int = 0, off: int = 0, once: Mark | None = None) -> bool:
         """Count events, `off` among those dropped because tracking is off; False where `once` was counted before."""
         mine, whole = self._figures, self._figures_of_whole()
         with self._both():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking_core.dataclass import replace
 from tracking_core.delivery.batches import MOST_CELLS, events_in, fewer
+from tracking_core.delivery.counts import Mark
 from tracking_core.delivery.rows import event_rows, request_row, run_end
 from tracking_core.delivery.run_registry import RunState
 from tracking_core.delivery.store_link import FIRST_PAUSE_S, StoreLink
@@ -40,7 +41,7 @@ REPLAY_AT_END_S = 1.0
 """How long spools of dead processes are replayed at the end of a process's first run."""
 
 
-class Attempt:
+class Attempt(Mark):
     """One event on its way to the store."""
 
     def __init__(self, make: Callable[[], Batch]) -> None:
@@ -48,9 +49,6 @@ class Attempt:
         self._made: Batch | None = None
         self.receipt: Receipt | None = None
         """What the store answered, once the batch is known to be committed."""
-
-        self.counted = False
-        """Whether it is counted as sent, spooled or dropped."""
 
     def batch(self) -> Batch:
         """Return the batch, made at the first call."""

@@ -16,8 +16,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tracking_core.clock import Clock, ClockOffset, SystemClock
-from tracking_core.delivery.counts import Counts, Once, ReceiptHandler, Replay, of_process
+from tracking_core.clock import Clock, ClockOffset
+from tracking_core.delivery.counts import Counts, Mark, ReceiptHandler, Replay, of_process
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.rows import PendingBatch, batch_of, events_in
 from tracking_core.delivery.run_registry import RunRegistry
@@ -147,7 +147,7 @@ class StoreLink:
         # Guards the making: what two threads put into two spools would be held by none.
         self._making = ReentrantLock()
         self.health = health or HealthLog()
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.breaker = breaker or Breaker()
         self.runs = RunRegistry()
         self.counts = Counts(of_process if self.health.writes_stderr else None)
@@ -266,7 +266,7 @@ class StoreLink:
 
     # -- what became of events ---------------------------------------------------------------------------------------
 
-    def spooled(self, item: PendingBatch | Batch, *, once: Once | None = None, reported: bool = True) -> None:
+    def spooled(self, item: PendingBatch | Batch, *, once: Mark | None = None, reported: bool = True) -> None:
         """Count what the spool took, with `once` not again; `reported`: on stderr, where nobody configured logging."""
         self.receipts.starts(batch_of(item), "spooled")
         self.counts.add(spooled=events_in(item), once=once)

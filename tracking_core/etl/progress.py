@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from tracking_core.clock import Clock, SystemClock
+from tracking_core.clock import Clock
 from tracking_core.etl.phases import DEFAULT_UNITS, bind_counts, checked_count, checked_units
 from tracking_core.etl.values import moment_of
 from tracking_core.process.locks import ReentrantLock
 
-_SYSTEM_CLOCK = SystemClock()
+_SYSTEM_CLOCK = Clock()
 
 
 class ProgressTracker:

@@ -168,7 +168,7 @@ class SqliteConnection:
         self.label = location.label
         self.deadline = deadline
         self._path = location.path
-        self._is_default = location.is_embedded_default
+        self._is_default = not location.named
         self._read_only = read_only
         self._was_cut = False
         if not read_only:

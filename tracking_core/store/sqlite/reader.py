@@ -152,7 +152,7 @@ class EmptyStoreReader(SqliteDialect, Queries):
 
 def without_file(location: StoreLocation) -> bool:
     """Return whether this is the embedded default and no job has made its file yet."""
-    if not location.is_embedded_default or location.path is None:
+    if location.named or location.path is None:
         return False
     try:
         return location.path.stat().st_size == 0

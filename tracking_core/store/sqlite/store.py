@@ -109,7 +109,7 @@ class SqliteStore:
         if self.path.is_dir():
             raise StoreRefused(f"{self.label} is a directory; name a file in it")
         try:
-            if self.location.is_embedded_default:
+            if not self.location.named:
                 make_private_directory(self.path.parent)
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
