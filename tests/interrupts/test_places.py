@@ -94,6 +94,7 @@ def test_a_run_whose_end_is_interrupted_ends(sqlite_store_dsn: str) -> None:
     assert peek(sqlite_store_dsn, "SELECT run_id FROM tracking.runs WHERE status <> 'completed'") == []
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_interrupted_runs_of_the_old_tracker_have_ended_when_it_is_closed(store_dsn: str) -> None:
     tracker = StatefulETLTracker(store_dsn)
 
