@@ -70,7 +70,13 @@ class CallArguments:
 
     def name(self, argument: str, value: object, changes: list[str] | None = None) -> str:
         """Return a name (an endpoint, a phase, an entity); '' for None."""
-        return self._read(argument, value, lambda given: name_of(argument, given), _unreadable, "", changes)
+
+        def read(given: object) -> str:
+            if given is None:
+                raise TypeError(f"{argument} is None; a name is needed")
+            return text_of(given)
+
+        return self._read(argument, value, read, read, "", changes)
 
     def text(self, value: object) -> str | None:
         """Return text, or None for None; of an object that cannot be written its type."""
@@ -78,11 +84,14 @@ class CallArguments:
 
     def job(self, value: object) -> str | None:
         """Return a job's name, None when none is given."""
-        return self._read("job", value, job_name_of, lambda given: text_of(given).strip() or None, None)
+        if value is None:
+            return None
+        name = self._read("job", value, lambda given: str(_of_type("job", given, str, "text")), text_of, "")
+        return name.strip() or None
 
     def tags(self, value: object) -> dict[str, str]:
         """Return tags as text by name; {} for what is no mapping."""
-        return self._read("tags", value, tags_of, _loose_tags, {})
+        return self._read("tags", value, tags_of, lambda given: tags_of(dict(islice(given, MOST_UNITS))), {})
 
     def phase_status(self, value: object) -> str:
         """Return a phase's status; '' for what is none, which means the one before."""
@@ -98,8 +107,12 @@ class CallArguments:
 
     def error(self, value: object) -> BaseException | str:
         """Return an error to record: an exception, or the text of any other object."""
+
+        def strictly(given: object) -> BaseException | str:
+            return _of_type("error", given, BaseException | str, "an exception or a string")  # type: ignore[no-any-return]
+
         otherwise: BaseException | str = ""
-        return self._read("error", value, error_of, text_of, otherwise)
+        return self._read("error", value, strictly, text_of, otherwise)
 
     def moment_us(self, name: str, value: object) -> int | None:
         """Return a moment in microseconds since 1970-01-01Z; a time without a zone is local. None for what is none."""
@@ -107,7 +120,14 @@ class CallArguments:
 
     def limit(self, value: object, otherwise: int) -> int:
         """Return how many rows are wanted."""
-        found = self._read("limit", value, limit_of, lambda given: int(_loose_number(given)), otherwise)
+
+        def strictly(given: object) -> int:
+            limit = int(_of_type("limit", given, int, "an int"))
+            if limit < 0:
+                raise ValueError(f"limit is {limit}; 0 or more are accepted")
+            return limit
+
+        found = self._read("limit", value, strictly, lambda given: int(_loose_number(given)), otherwise)
         return min(max(found, 0), MAX_RUN_ID)
 
     def timeout(self, value: object) -> float | None:
@@ -147,6 +167,13 @@ class CallArguments:
             changes.append(change)
         self._mistaken(name, change)
         return found
+
+
+def _of_type(name: str, value: object, kinds: Any, needed: str) -> Any:
+    """Return a value of these types; TypeError for any other, a bool among them."""
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise TypeError(f"{name} is of type {type(value).__name__}; {needed} is needed")
+    return value
 
 
 def run_id_of(value: object) -> int | None:
@@ -198,11 +225,8 @@ def count_of(name: str, value: object) -> int | float:
 
 def counts_of(name: str, value: object) -> dict[str, int | float]:
     """Return numbers by unit; {} for None. TypeError for what is no mapping, ValueError for a negative one."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} is of type {type(value).__name__}; a mapping of units to counts is needed")
-    found = {text_of(unit): count_of(f"{name}[{unit!r}]", number) for unit, number in islice(value.items(), MOST_UNITS)}
+    given = {} if value is None else _of_type(name, value, Mapping, "a mapping of units to counts")
+    found = {text_of(unit): count_of(f"{name}[{unit!r}]", number) for unit, number in islice(given.items(), MOST_UNITS)}
     if len(found) == MOST_UNITS:
         raise ValueError(f"{name} has {MOST_UNITS} units or more; fewer are accepted")
     return found
@@ -232,20 +256,6 @@ def error_text_of(value: object) -> str:
     return text_of(value)
 
 
-def name_of(argument: str, value: object) -> str:
-    """Return a name (an endpoint, a phase, an entity); TypeError for None, which names nothing."""
-    if value is None:
-        raise TypeError(f"{argument} is None; a name is needed")
-    return text_of(value)
-
-
-def job_name_of(value: object) -> str | None:
-    """Return a job's name, None when none is given; TypeError for what is no text."""
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"job is of type {type(value).__name__}; text is needed")
-    return (value or "").strip() or None
-
-
 def phase_status_of(value: object) -> str:
     """Return a phase's status; ValueError for anything else."""
     if not isinstance(value, str) or value not in _PHASE_STATUSES:
@@ -255,27 +265,8 @@ def phase_status_of(value: object) -> str:
 
 def tags_of(value: object) -> dict[str, str]:
     """Return tags as text by name; {} for None. TypeError for what is no mapping."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TypeError(f"tags is of type {type(value).__name__}; a mapping is needed")
-    return {text_of(name): text_of(tag) for name, tag in islice(value.items(), MOST_UNITS)}
-
-
-def error_of(value: object) -> BaseException | str:
-    """Return an error to record: an exception or text; TypeError for anything else."""
-    if isinstance(value, BaseException | str):
-        return value
-    raise TypeError(f"error is of type {type(value).__name__}; an exception or a string is needed")
-
-
-def limit_of(value: object) -> int:
-    """Return how many rows are wanted; TypeError for what is no integer, ValueError for a negative one."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"limit is of type {type(value).__name__}; an int is needed")
-    if value < 0:
-        raise ValueError(f"limit is {value}; 0 or more are accepted")
-    return value
+    given = {} if value is None else _of_type("tags", value, Mapping, "a mapping")
+    return {text_of(name): text_of(tag) for name, tag in islice(given.items(), MOST_UNITS)}
 
 
 def days_of(value: object) -> int:
@@ -301,9 +292,7 @@ def moment_us_of(value: object) -> int:
     load("datetime")
     from datetime import datetime
 
-    if not isinstance(value, datetime):
-        raise TypeError(f"a moment is of type {type(value).__name__}; a datetime is needed")
-    return _microseconds(value)
+    return _microseconds(_of_type("a moment", value, datetime, "a datetime"))
 
 
 def _microseconds(moment: datetime) -> int:
@@ -311,10 +300,6 @@ def _microseconds(moment: datetime) -> int:
     from tracking_core.clock import to_microseconds
 
     return to_microseconds(moment.astimezone())
-
-
-def _unreadable(value: object) -> str:
-    raise TypeError(f"{type(value).__name__} names nothing")
 
 
 def _loose_run_id(value: Any) -> int | None:
@@ -336,10 +321,6 @@ def _loose_number(value: Any) -> int | float:
         return number_of("", value)
     # An enum whose members are not numbers themselves.
     return _loose_number(value.value) if isinstance(value.value, str | int | float) else number_of("", value.value)
-
-
-def _loose_tags(value: Any) -> dict[str, str]:
-    return tags_of(dict(islice(value, MOST_UNITS)))
 
 
 def _loose_phase_status(value: Any) -> str:

@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from tracking_core import conninfo
 from tracking_core.dataclass import dataclass, field
@@ -206,7 +206,7 @@ class Settings:
     """Seconds between the signs of life of a running run."""
 
     record_command: Literal["names", "full"]
-    """What of the command line is recorded: see redaction.py."""
+    """What of the command line is recorded: see identity.py."""
 
     strict: bool
     """Whether a wrong argument of a recording call raises instead of being stored as 0 or empty."""
@@ -226,30 +226,18 @@ def settings(
 
     Raises ConfigurationError (a ValueError) naming the keyword or the variable, its value and what is accepted, and
     TypeError for a number that is none. It is raised when the tracker is made, before there is anything to record: a
-    misspelt switch is reported at once, and not found out when a run is missing.
+    misspelt switch is reported at once, not when a run is missing.
     """
     environ = os.environ if environ is None else environ
     use_own_patterns(environ)
-    delivery, delivery_name = _overruled(delivery, "delivery", environ, "TRACKING_DELIVERY")
-    record, record_name = _overruled(record_command, "record_command", environ, "TRACKING_COMMAND")
-    seconds: object = deadline
-    deadline_name = "deadline"
-    if environ.get("TRACKING_DEADLINE", "").strip():
-        deadline_name = "$TRACKING_DEADLINE"
-        seconds = _number(environ["TRACKING_DEADLINE"].strip(), deadline_name)
     return Settings(
-        delivery=cast("Literal['immediate', 'buffered']", _one_of(delivery, delivery_name, "immediate", "buffered")),
-        overload=cast("Literal['aggregate', 'wait']", _one_of(overload, "overload", "aggregate", "wait")),
-        deadline=_seconds(seconds, deadline_name),
-        heartbeat_interval=_seconds(heartbeat_interval, "heartbeat_interval"),
-        record_command=cast("Literal['names', 'full']", _one_of(record, record_name, "names", "full")),
+        delivery=_choice("delivery", delivery, ("immediate", "buffered"), environ, "TRACKING_DELIVERY"),
+        overload=_choice("overload", overload, ("aggregate", "wait"), environ),
+        deadline=_seconds("deadline", deadline, environ, "TRACKING_DEADLINE"),
+        heartbeat_interval=_seconds("heartbeat_interval", heartbeat_interval, environ),
+        record_command=_choice("record_command", record_command, ("names", "full"), environ, "TRACKING_COMMAND"),
         strict=_truth(environ.get("TRACKING_STRICT", ""), strict),
     )
-
-
-def _overruled(given: str, keyword: str, environ: Mapping[str, str], variable: str) -> tuple[str, str]:
-    value = environ.get(variable, "").strip().lower()
-    return (value, f"${variable}") if value else (given, keyword)
 
 
 def _truth(variable: str, otherwise: object) -> bool:
@@ -265,20 +253,23 @@ def _truth(variable: str, otherwise: object) -> bool:
     return otherwise
 
 
-def _one_of(value: str, name: str, *accepted: str) -> str:
+def _choice(keyword: str, given: str, accepted: tuple[str, ...], environ: Mapping[str, str], variable: str = "") -> Any:
+    """Return what a variable is set to, else what a keyword was given; ConfigurationError for what is not accepted."""
+    word = environ.get(variable, "").strip().lower()
+    name, value = (f"${variable}", word) if word else (keyword, given)
     if value not in accepted:
         raise ConfigurationError(f"{name} is {value!r}; accepted: {' or '.join(map(repr, accepted))}")
     return value
 
 
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigurationError(f"{name} is {text!r}; accepted: a number of seconds such as 5 or 2.5") from None
-
-
-def _seconds(value: object, name: str) -> float:
+def _seconds(keyword: str, given: object, environ: Mapping[str, str], variable: str = "") -> float:
+    text = environ.get(variable, "").strip()
+    name, value = (f"${variable}", given) if text else (keyword, given)
+    if text:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigurationError(f"{name} is {text!r}; accepted: a number of seconds such as 5 or 2.5") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} is of type {type(value).__name__}; a number of seconds is needed")
     if not (math.isfinite(value) and MIN_DEADLINE <= value <= MAX_DEADLINE):

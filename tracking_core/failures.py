@@ -31,10 +31,7 @@ _VARYING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Hold what is recorded of one error, without keeping the error or its frames alive.
-
-    Made by `from_error`. Source: the second seed (`record_error`) and the first (`log_error`).
-    """
+    """What is recorded of one error, without keeping the error or its frames alive; made by `from_error`."""
 
     error_type: str
     """Name of the exception's class without its module, of a group that of its first leaf; see `from_error`."""
@@ -141,10 +138,9 @@ def _count_leaves(error: BaseException) -> int:
     waiting, leaves = [error], 0
     while waiting:
         each = waiting.pop()
-        if isinstance(each, BaseExceptionGroup):
-            waiting.extend(each.exceptions)
-        else:
-            leaves += 1
+        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        waiting.extend(inner)
+        leaves += not inner
     return leaves
 
 
@@ -159,12 +155,10 @@ def _traceback_of(error: BaseException, message: str) -> str:
 
 
 def _innermost_function(frames: TracebackType | None) -> list[str]:
-    if frames is None:
-        return []
-    while frames.tb_next is not None:
+    while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next
-    code = frames.tb_frame.f_code
-    return [f"{PurePath(code.co_filename).name}:{code.co_name}"]
+    code = frames and frames.tb_frame.f_code
+    return [f"{PurePath(code.co_filename).name}:{code.co_name}"] if code else []
 
 
 def _without_varying_parts(message: str) -> str:

@@ -245,7 +245,6 @@ class Divided:
     refused: dict[int, str] = field(default_factory=dict)
     """Runs whose events the store did not take, and why (see events.Receipt)."""
 
-    ended: set[int] = field(default_factory=set)
     lost: int = 0
     """Events of refused runs."""
 
@@ -261,7 +260,6 @@ class Divided:
         self.sent += events_in(part) - lost
         self.lost += lost
         self.refused.update(receipt.refused)
-        self.ended |= receipt.ended
 
 
 def write_divided(write: Callable[[Batch], Receipt], batch: Batch, error: RowRejected | RowBlocked) -> Divided:

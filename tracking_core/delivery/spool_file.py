@@ -218,16 +218,19 @@ def waiting(bases: tuple[Path, ...], *, seconds: float = 5.0) -> list[SpoolFile]
     """
     until = time.monotonic() + seconds
     found: list[SpoolFile] = []
-    for base in bases:
-        for root in (Folder(base, (own_name(),)), Folder(base, (), own_base=True)):
-            try:
-                folders = root.folders()
-            except OSError as error:
-                if root.below:
-                    found.append(_unused(root.path, error))
-                continue
-            found += (file for folder in folders for file in _waiting_in(folder, until))
+    for root in _roots(bases):
+        try:
+            folders = root.folders()
+        except OSError as error:
+            found += (_unused(root.path, error),) if root.below else ()
+            continue
+        found += (file for folder in folders for file in _waiting_in(folder, until))
     return found
+
+
+def _roots(bases: tuple[Path, ...]) -> list[Folder]:
+    """Return the directories with those of stores in them."""
+    return [root for base in bases for root in (Folder(base, (own_name(),)), Folder(base, (), own_base=True))]
 
 
 def _waiting_in(folder: Folder, until: float) -> Iterator[SpoolFile]:
@@ -254,11 +257,10 @@ def _unused(path: Path, error: OSError) -> SpoolFile:
 def set_aside_in(bases: tuple[Path, ...]) -> list[Path]:
     """Return the files of rejected batches, and those that were too old to be sent, below these directories."""
     found: list[Path] = []
-    for base in bases:
-        for root in (Folder(base, (own_name(),)), Folder(base, (), own_base=True)):
-            with suppress_faults(OSError):
-                for folder in root.folders():
-                    found += (entry.path for suffix in (REJECTED, EXPIRED) for entry in folder.entries(suffix))
+    for root in _roots(bases):
+        with suppress_faults(OSError):
+            for folder in root.folders():
+                found += (entry.path for suffix in (REJECTED, EXPIRED) for entry in folder.entries(suffix))
     return found
 
 
