@@ -18,7 +18,7 @@ from etlwatch.config.options import OPTIONS
 from etlwatch.text.spans import TextColumn
 
 if TYPE_CHECKING:
-    from etlwatch.config.effective import Effective, Sourced
+    from etlwatch.config.settings import Effective, Sourced
 
 FIELDS = ("key", "value", "layer", "place")
 
@@ -92,7 +92,7 @@ def _value(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple):
-        from etlwatch.config.keys import shown_key
+        from etlwatch.config.options import shown_key
 
         return [shown_key(key) for key in value]
     return str(value)
@@ -116,9 +116,9 @@ def validate(file: Path | None) -> int:
     With FILE it is checked in the place of your own file. The exit status is 0 where nothing is wrong, 2 otherwise.
     """
     from etlwatch.commands.keymap import keymap_of
-    from etlwatch.config.effective import chosen_keys, problems_of
-    from etlwatch.config.errors import ConfigError, Problem
     from etlwatch.config.files import FileValues, Layer, config_paths, read_file
+    from etlwatch.config.options import ConfigError, Problem
+    from etlwatch.config.settings import chosen_keys, problems_of
 
     paths = config_paths(os.environ)
     if file is not None:

@@ -226,7 +226,7 @@ def _before_latest(reader: Reader, job: str, back: int) -> Run:
 def closest_job(reader: Reader, word: str) -> str:
     """Return `; did you mean …?` with the job whose name a word resembles most, '' where none does."""
     # Imported late: most words need no correction.
-    from etlwatch.config.errors import nearest
+    from etlwatch.config.options import nearest
 
     name = nearest(word, reader.job_names(JOBS_COMPARED))
     return f"; did you mean {name!r}?" if name else ""

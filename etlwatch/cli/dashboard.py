@@ -14,8 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from etlwatch.config.effective import Flags
-    from etlwatch.config.settings import Settings
+    from etlwatch.config.settings import Flags, Settings
     from tracking_core.config import StoreLocation
     from tracking_core.records import Bundle
 
@@ -35,8 +34,7 @@ class Dashboard(Protocol):
 
 def flags_of(argv: Sequence[str]) -> Flags | None:
     """Return the flags of a command line that has only options of the dashboard; None for any other."""
-    from etlwatch.config.errors import InvalidValue
-    from etlwatch.config.options import DSN, TARGET, boolean, from_text, options_with_flags
+    from etlwatch.config.options import DSN, TARGET, InvalidValue, boolean, from_text, options_with_flags
 
     options = {flag: option for option in options_with_flags() for names in option.flags for flag in names.split("/")}
     given: Flags = {}
@@ -80,10 +78,9 @@ def _plain(argv: Sequence[str], dashboard: Dashboard) -> AbstractContextManager[
     if flags is None:
         return None
     from etlwatch.commands.keymap import keymap_of
-    from etlwatch.config.effective import effective, hidden_file
-    from etlwatch.config.errors import ConfigError
     from etlwatch.config.files import load
-    from etlwatch.config.settings import settings_of
+    from etlwatch.config.options import ConfigError
+    from etlwatch.config.settings import effective, hidden_file, settings_of
     from tracking_core.errors import ConfigurationError
 
     try:

@@ -23,8 +23,7 @@ from tracking_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from etlwatch.analysis.filter import Filter
-    from etlwatch.config.effective import Effective
-    from etlwatch.config.settings import Keymap
+    from etlwatch.config.settings import Effective, Keymap
     from etlwatch.fields.field import FieldList
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -99,8 +98,8 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Decorated], Decorated]
 
 def _targets(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Return the targets whose names begin so, for a shell; none where the configuration cannot be read."""
-    from etlwatch.config.errors import ConfigError
     from etlwatch.config.files import load
+    from etlwatch.config.options import ConfigError
 
     try:
         return sorted({name for values in load(os.environ) for name in values.targets if name.startswith(begun)})
@@ -179,9 +178,9 @@ def configured() -> Effective:
     if known is not None:
         return known
     # Imported late: help, version and a mistyped command need none of it.
-    from etlwatch.config.effective import effective, hidden_file
-    from etlwatch.config.errors import ConfigError
     from etlwatch.config.files import load
+    from etlwatch.config.options import ConfigError
+    from etlwatch.config.settings import effective, hidden_file
 
     try:
         files = load(os.environ)
@@ -228,7 +227,7 @@ def shown_zone() -> tzinfo | None:
 def checked_keymap(config: Effective) -> Keymap:
     """Return the keys that commands of the dashboard are given; wrong ones are wrong usage."""
     from etlwatch.commands.keymap import keymap_of
-    from etlwatch.config.errors import ConfigError
+    from etlwatch.config.options import ConfigError
 
     try:
         return keymap_of(config.keys)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from etlwatch.config.keys import shown_key
+from etlwatch.config.options import shown_key
 from etlwatch.rendering.lines import Key
 from tracking_core.dataclass import dataclass, replace
 

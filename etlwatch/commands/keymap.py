@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from etlwatch.commands import EVERYWHERE, GROUPS, Command, remapped
-from etlwatch.config.effective import Sourced
-from etlwatch.config.errors import ConfigError, Problem, nearest, written_key
-from etlwatch.config.keys import shown_key
-from etlwatch.config.settings import Keymap
+from etlwatch.config.options import ConfigError, Problem, nearest, shown_key, written_key
+from etlwatch.config.settings import Keymap, Sourced
 
 Chosen = Mapping[str, Sourced[tuple[str, ...]]]
 INTERRUPT = "app.interrupt"

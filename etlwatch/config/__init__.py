@@ -2,5 +2,5 @@
 
 options    every option, declared once, and the checks of values
 files      a file read into checked values, or all of its problems
-effective  precedence: flag > environment > target > user's file > system's file, option by option
+settings   precedence: flag > environment > target > user's file > system's file, option by option
 """

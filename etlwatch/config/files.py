@@ -10,8 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from etlwatch.config.errors import ConfigError, InvalidValue, Problem, nearest, written_key
-from etlwatch.config.options import Check, keys, options_of, text
+from etlwatch.config.options import (
+    Check,
+    ConfigError,
+    InvalidValue,
+    Problem,
+    keys,
+    nearest,
+    options_of,
+    text,
+    written_key,
+)
 from tracking_core.config import home_directory
 from tracking_core.conninfo import SECRET_KEYWORDS
 from tracking_core.dataclass import dataclass, field

@@ -1,33 +1,159 @@
 """Every option, declared once: its key, check, default, environment variable, flags and help.
 
-A check takes a value as TOML has it and returns it, or raises InvalidValue with what is accepted.
+A check takes a value as TOML has it and returns it, or raises InvalidValue with what is accepted. A problem of a
+configuration is where, which key, what was given, what is accepted, and what was probably meant; a value that may hold
+a password is never repeated.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS
-from etlwatch.config.errors import InvalidValue, nearest
-from etlwatch.config.keys import ACCEPTED_KEYS, parse_key
+from etlwatch.text.numbers import number_of
 from tracking_core import conninfo
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass
 from tracking_core.errors import ConfigurationError
+from tracking_core.redaction import without_secrets
 
 T = TypeVar("T")
 Check = Callable[[object], T]
 
+LONGEST_SHOWN = 60
+_BARE_KEY = r"[A-Za-z0-9_.-]+"
 LOCAL: Final = "local"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _DSN_FORMS: Final = (
     "postgresql://user@host/dbname, 'host=… dbname=…', 'service=NAME', sqlite:////absolute.db, sqlite:///~/home.db"
 )
+
+ACCEPTED_KEYS: Final = 'a character ("f", "F", "?"), or a name ("enter", "f5"), with ctrl+, alt+ or shift+ before it'
+
+_MODIFIERS: Final = ("ctrl", "alt", "shift")
+_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {"esc": "escape", "return": "enter", "pgup": "pageup", "page_up": "pageup", "pgdn": "pagedown",
+     "page_down": "pagedown", "del": "delete", "ins": "insert", "bs": "backspace", "spacebar": "space",
+     "control": "ctrl", "meta": "alt", "option": "alt"}
+)  # fmt: skip
+_SHOWN: Final[Mapping[str, str]] = MappingProxyType(
+    {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn", "delete": "del", "insert": "ins", "up": "↑", "down": "↓",
+     "left": "←", "right": "→"}
+)  # fmt: skip
+_NAMED: Final = frozenset(
+    """escape enter tab space backspace delete insert home end pageup pagedown up down left right
+    f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12""".split()  # noqa: SIM905 - a table of words reads better than one a line
+)
+
+# Characters whose Textual name differs from the Unicode name.
+_SHORTENED: Final[Mapping[str, str]] = MappingProxyType(
+    {"solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at", "hyphen_minus": "minus",
+     "plus_sign": "plus", "low_line": "underscore"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One problem."""
+
+    where: str
+    """A file, an environment variable, a flag."""
+
+    key: str = ""
+    """The dotted key; '' for the file as a whole."""
+
+    what: str
+    """What is wrong, as the rest of a sentence: `is "drak"`."""
+
+    accepted: str = ""
+    meant: str = ""
+    """The nearest accepted value, as it would be written."""
+
+    def __str__(self) -> str:
+        """Return the problem as one line."""
+        line = f"{self.where}: {self.key} {self.what}" if self.key else f"{self.where} {self.what}"
+        if self.accepted:
+            line += f"; accepted: {self.accepted}"
+        return f"{line}; did you mean {self.meant}?" if self.meant else line
+
+
+class ConfigError(Exception):
+    """A configuration has one problem or more."""
+
+    def __init__(self, problems: Iterable[Problem], *, valid: object = None) -> None:
+        self.problems = tuple(problems)
+        self.valid = valid
+        """The valid part, so that the rest can be checked too; None when nothing could be read."""
+
+        super().__init__("; ".join(map(str, self.problems)))
+
+    @property
+    def summary(self) -> str:
+        """The first problem, and the number of the others."""
+        first, more = self.problems[0], len(self.problems) - 1
+        if not more:
+            return str(first)
+        return f"{first} (and {number_of(more, 'more problem')}: etlwatch config validate lists them)"
+
+
+class InvalidValue(Exception):
+    """A value is not accepted; `accepted` describes what is."""
+
+    def __init__(self, accepted: str, *, meant: str = "", why: str = "") -> None:
+        self.accepted = accepted
+        self.meant = meant
+        self.why = why
+        """Shown in place of the value, where that may hold a password."""
+
+        super().__init__(accepted)
+
+    def problem(self, given: object, *, where: str, key: str = "") -> Problem:
+        """Return the problem of a place that holds this value."""
+        what = f"cannot be used: {self.why}" if self.why else f"is {shown_value(given)}"
+        return Problem(where=where, key=key, what=what, accepted=self.accepted, meant=self.meant)
+
+
+def nearest(word: str, choices: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Return the choice most similar to a word, ignoring case; the first of equals, '' when none is similar.
+
+    `likeness` from 0 to 1 is the least similarity: the more choices, the higher it should be.
+    """
+    # Imported late: most configurations have no problem.
+    import difflib
+
+    by_lower = {choice.lower(): choice for choice in choices}
+    like = {each: difflib.SequenceMatcher(None, each, word.lower()).ratio() for each in by_lower}
+    best = max(like, key=lambda each: like[each], default="")
+    return by_lower[best] if best and like[best] >= likeness else ""
+
+
+def shown_value(value: object) -> str:
+    """Return a TOML value for a message: short, without passwords."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        masked = without_secrets(value)
+        short = masked if len(masked) <= LONGEST_SHOWN else masked[: LONGEST_SHOWN - 1] + "…"
+        return json.dumps(short, ensure_ascii=False)
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "a date or time"
+
+
+def written_key(name: str) -> str:
+    """Return a key as TOML has it, on one line: quoted unless it is a bare key."""
+    return name if re.fullmatch(_BARE_KEY, name) else shown_value(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +252,68 @@ def dsn(value: object) -> StoreLocation:
 def service(value: object) -> StoreLocation:
     """Check for the name of a libpq service and return its location."""
     return dsn(conninfo.write_pairs({"service": text(value)}))
+
+
+def parse_key(text: str) -> str:
+    """Return Textual's name of a key; raise InvalidValue, with the nearest name, for an unknown one.
+
+    `F` and `shift+f` are one key; with ctrl, terminals do not distinguish capitals.
+    """
+    *before, last = _parts(text)
+    modifiers = {_ALIASES.get(word.lower(), word.lower()) for word in before}
+    if modifiers - set(_MODIFIERS):
+        raise _unknown_key(text)
+    if len(last) == 1 and "shift" in modifiers and last.isalpha():
+        modifiers.remove("shift")
+        last = last.upper()
+    key = _character(last.lower() if "ctrl" in modifiers else last) if len(last) == 1 else _name(last, text)
+    return "+".join([*(word for word in _MODIFIERS if word in modifiers), key])
+
+
+def _parts(text: str) -> list[str]:
+    """Split at plus signs; the last one may be the key itself."""
+    if text == "+" or text.endswith("++"):
+        return [*filter(None, text[:-1].split("+")), "+"]
+    return text.split("+")
+
+
+def _character(character: str) -> str:
+    if character == " ":
+        return "space"
+    if character.isalnum():
+        return character
+    if not character.isprintable():
+        raise InvalidValue(ACCEPTED_KEYS)
+    name = unicodedata.name(character, "").lower().replace("-", "_").replace(" ", "_")
+    return _SHORTENED.get(name, name)
+
+
+def _name(word: str, text: str) -> str:
+    name = _ALIASES.get(word.lower(), word.lower())
+    if name in _NAMED or name in _PUNCTUATION:
+        return name
+    raise _unknown_key(text)
+
+
+def _unknown_key(text: str) -> InvalidValue:
+    *before, last = text.split("+")
+    words = [nearest(word, _MODIFIERS) for word in before]
+    found = last if len(last) == 1 else nearest(last, [*_NAMED, *_PUNCTUATION, *_ALIASES])
+    if not found or "" in words:
+        return InvalidValue(ACCEPTED_KEYS)
+    return InvalidValue(ACCEPTED_KEYS, meant=f'"{"+".join([*words, _ALIASES.get(found, found)])}"')
+
+
+_PUNCTUATION: Final[Mapping[str, str]] = MappingProxyType(
+    {_character(chr(code)): chr(code) for code in range(33, 127) if not chr(code).isalnum()}
+)
+"""ASCII characters other than letters and digits, by Textual's names."""
+
+
+def shown_key(key: str) -> str:
+    """Return a key with Textual's name as it is shown: `?`, `esc`, `ctrl+p`, `↑`."""
+    *modifiers, last = key.split("+")
+    return "+".join([*modifiers, _SHOWN.get(last) or _PUNCTUATION.get(last) or last])
 
 
 def keys(value: object) -> tuple[str, ...]:

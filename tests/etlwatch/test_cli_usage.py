@@ -128,7 +128,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_request(
     def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("the moon fell down, password=hunter2")
 
-    monkeypatch.setattr("etlwatch.config.effective.resolve", broken)
+    monkeypatch.setattr("etlwatch.config.settings.resolve", broken)
     answer = etlwatch("runs")
     assert answer.status == 1
     assert "RuntimeError: the moon fell down" in answer.complaint

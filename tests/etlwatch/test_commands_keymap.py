@@ -7,9 +7,9 @@ import pytest
 
 from etlwatch.commands import EVERYWHERE, GROUPS, Command, footer_of, key_of, remapped, textual_keymap
 from etlwatch.commands.keymap import Chosen, keymap_of
-from etlwatch.config.effective import Sourced
-from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import Layer
+from etlwatch.config.options import ConfigError
+from etlwatch.config.settings import Sourced
 from etlwatch.tui.widgets.line_table import LineTable
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
 

@@ -16,10 +16,9 @@ from etlwatch.analysis.series import WINDOWS, window_called
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.commands.keymap import keymap_of
 from etlwatch.config import files
-from etlwatch.config.effective import Sourced
-from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import FileValues, Layer, config_paths, read_raw, read_values
-from etlwatch.config.options import OPTIONS, WINDOW, Choice, Option, options_of, zone_called
+from etlwatch.config.options import OPTIONS, WINDOW, Choice, ConfigError, Option, options_of, zone_called
+from etlwatch.config.settings import Sourced
 
 PATH = Path("/nowhere/config.toml")
 DISPLAY = options_of("display")

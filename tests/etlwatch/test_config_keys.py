@@ -5,8 +5,7 @@ import string
 import pytest
 from textual.keys import _character_to_key
 
-from etlwatch.config.errors import InvalidValue
-from etlwatch.config.keys import parse_key, shown_key
+from etlwatch.config.options import InvalidValue, parse_key, shown_key
 
 
 @pytest.mark.parametrize("character", string.ascii_letters + string.digits + string.punctuation + " é§ß")

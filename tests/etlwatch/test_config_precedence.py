@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from etlwatch.config import files
-from etlwatch.config.effective import Effective, Flags, effective
-from etlwatch.config.errors import ConfigError
 from etlwatch.config.files import FileValues, Layer, RawFile, load, read_values
-from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WRITE, ZONE, options_of
+from etlwatch.config.options import ASCII, COLOUR, INTERVAL, MOUSE, THEME, WRITE, ZONE, ConfigError, options_of
+from etlwatch.config.settings import Effective, Flags, effective
 from tracking_core.errors import ConfigurationError
 
 USER, SYSTEM = Path("/home/ana/config.toml"), Path("/etc/config.toml")

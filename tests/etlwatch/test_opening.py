@@ -23,8 +23,8 @@ from rich.console import Console
 from etlwatch.cli.dashboard import flags_of
 from etlwatch.cli.options import flags
 from etlwatch.cli.root import etlwatch
-from etlwatch.config.effective import Flags
 from etlwatch.config.options import options_with_flags
+from etlwatch.config.settings import Flags
 from etlwatch.fields.field import Order
 from etlwatch.tui.colours import color_system_of, palette, role_style
 from etlwatch.tui.first_frame import FirstFrame, Line
