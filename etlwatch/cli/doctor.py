@@ -21,8 +21,7 @@ from etlwatch.text.spans import TextColumn
 from tracking_core.config import StoreLocation
 
 if TYPE_CHECKING:
-    from etlwatch.doctor.checks import Check
-    from etlwatch.doctor.target import Result
+    from etlwatch.doctor.checks import Check, Result
 
 FIELDS = ("check", "promise", "verdict", "figure", "value", "unit", "detail")
 _TONES: dict[str, Tone] = {"ok": "dim", "warning": "amber", "failed": "red"}
@@ -38,12 +37,13 @@ def doctor(read_only: bool, form: Format) -> int:
     It writes a few probes, runs of the job etlwatch-doctor, reads them back and removes them by their ids; no row and
     no total of them remains. The effect of an unreachable store on a job is tested against local test servers.
     """
-    from etlwatch.doctor.checks import run_checks
-    from etlwatch.doctor.target import Target
+    from etlwatch.doctor import outage_checks, probe, store_checks
+    from etlwatch.doctor.checks import Target, run_checks
 
     place = connect.location()
     results: dict[str, Result] = {}
-    found = run_checks(Target(location=place, read_only=read_only), on_start=_show_progress)
+    checks = (*store_checks.CHECKS, *probe.CHECKS, *outage_checks.CHECKS)
+    found = run_checks(Target(location=place, read_only=read_only), checks, on_start=_show_progress)
     data = _rows(found, results, place)
     if form is Format.TABLE:
         rows = list(data)

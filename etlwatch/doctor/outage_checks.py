@@ -1,8 +1,14 @@
-"""Checks of a job's calls while its store is unreachable; the unreachable stores are local test servers and files."""
+"""Checks of what a job does while its store is unreachable: its calls, and the spool on this machine.
+
+The unreachable stores are local test servers and files.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import stat
 import struct
 import tempfile
 import threading
@@ -13,12 +19,17 @@ from pathlib import Path
 from statistics import median
 
 from etlwatch.doctor import probe
-from etlwatch.doctor.target import Result, Target, brief, failed, ok
+from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, ok, warning
+from etlwatch.text.numbers import bytes_, number_of, share, span
 from tracking_core import identity
-from tracking_core.config import StoreLocation
+from tracking_core.config import StoreLocation, spool_directories
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.immediate import ImmediateDelivery
+from tracking_core.delivery.spool import LEAST_FREE_SHARE, DiskSpool
+from tracking_core.delivery.spool_file import SpoolFile, waiting
+from tracking_core.delivery.spool_place import folder_for, own_name, store_key
 from tracking_core.errors import StoreError
+from tracking_core.events import Batch, Receipt
 from tracking_core.store import open_store
 from tracking_core.store.base import Store
 
@@ -34,6 +45,7 @@ BUFFERED_CALLS = 2_000
 BUFFERED_S = 0.005
 START_S = 0.05
 LOOPBACK = "127.0.0.1"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def _postgres_at(port: int) -> Store:
@@ -175,7 +187,7 @@ def evaluate_deadline(took: float) -> Result:
     return ok(figure, value=value, unit="ms")
 
 
-def _time_requests(delivery: ImmediateDelivery | BufferedDelivery, run: probe.Probe, number: int) -> list[float]:
+def _time_requests(delivery: ImmediateDelivery | BufferedDelivery, run: Probe, number: int) -> list[float]:
     """Record requests; return the seconds of each call."""
     took = []
     for index in range(number):
@@ -228,3 +240,111 @@ def evaluate_buffered(start: float, took: Sequence[float]) -> Result:
     if start >= START_S or slowest >= BUFFERED_S:
         return failed(figure, "An unreachable store delays the job.", value=value, unit="ms")
     return ok(figure, value=value, unit="ms")
+
+
+def check_spool(target: Target) -> Result:
+    """Write a batch to the spool and replay it; with `--read-only`, only look at its directory."""
+    directories = spool_directories(target.environ)
+    if not target.read_only:
+        fault = _try_spool(directories)
+        if fault:
+            return failed(fault, f"Tried {' and '.join(map(str, directories))}: what the store misses is lost.")
+    places = [directory / own_name() for directory in directories]
+    place = next((place for place in places if place.is_dir()), None)
+    if place is None:
+        nearest = next((parent for parent in (places or [Path("/")])[0].parents if parent.exists()), Path("/"))
+        return evaluate_spool(nearest, 0o700, shutil.disk_usage(nearest), writable=os.access(nearest, os.W_OK))
+    mode = stat.S_IMODE(place.stat().st_mode)
+    return evaluate_spool(place, mode, shutil.disk_usage(place), writable=os.access(place, os.W_OK))
+
+
+def _try_spool(directories: tuple[Path, ...]) -> str:
+    """Return what fails when a batch is spooled and replayed, '' when nothing does; leave no files."""
+    label = f"etlwatch-doctor {os.urandom(8).hex()}"
+    made = [folder_for(directory, store_key(label)).path for directory in directories]
+    absent = [folder for place in made for folder in place.parents if not folder.exists()]
+    spool = DiskSpool(label, directories)
+    batch = probe.batch_of(probe.unstored_probe(), 1, 1, range(1, 3), begins=True)
+    replayed: list[Batch] = []
+
+    def write(again: Batch) -> Receipt:
+        replayed.append(again)
+        return Receipt()
+
+    try:
+        if not spool.take(batch):
+            return "it accepts nothing"
+        file = next(path for folder in made for path in folder.glob("*"))
+        if stat.S_IMODE(file.stat().st_mode) & _OTHERS or stat.S_IMODE(file.parent.stat().st_mode) & _OTHERS:
+            return "others can read its files"
+        spool.replay(write, others=False)
+        return "" if replayed == [batch] else "it does not return what it stored"
+    finally:
+        spool.close()
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in sorted(absent, key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def evaluate_spool(place: Path, mode: int, disk: tuple[int, int, int], *, writable: bool) -> Result:
+    """Evaluate the spool directory, its mode and its disk (total, used, free in bytes)."""
+    total, _, free = disk
+    left = free / total if total else 1.0
+    if not writable:
+        return failed(f"{place} cannot be written", "What the store misses is lost; TRACKING_SPOOL_DIR sets another.")
+    figure = f"{bytes_(free)} ({share(left)}) free at {place}"
+    detail = ""
+    if left < LEAST_FREE_SHARE:
+        detail = f"With less than {share(LEAST_FREE_SHARE)} of the disk free nothing is spooled."
+    elif mode & (stat.S_IWGRP | stat.S_IWOTH):
+        figure, detail = f"{place} has mode {mode:04o}", "Others can put files there: chmod 700 it."
+    return warning(figure, detail, value=free, unit="bytes") if detail else ok(figure, value=free, unit="bytes")
+
+
+def check_spooled(target: Target) -> Result:
+    """Count what waits in the spool, for this store and for others."""
+    directories = spool_directories(target.environ)
+    files = waiting(directories) if any(directory.is_dir() for directory in directories) else ()
+    return evaluate_spooled(files, target.location.label)
+
+
+def evaluate_spooled(files: Sequence[SpoolFile], label: str) -> Result:
+    """Evaluate the waiting spool files; `label` names the store under test."""
+    here = [file for file in files if file.store and store_key(file.store) == store_key(label)]
+    dead = [file for file in here if not file.in_use and file.batches]
+    rejected = sum(file.rejected for file in here)
+    batches = sum(file.batches for file in here)
+    elsewhere = sum(file.batches for file in files) - batches
+    unused = [file for file in files if file.fault]
+    others = f", {elsewhere:,} for other stores" if elsewhere else ""
+    figure = (
+        f"{number_of(batches, 'batch')} {'waits' if batches == 1 else 'wait'}{others}"
+        if batches or elsewhere
+        else "nothing waits"
+    )
+    detail = ""
+    if dead:
+        oldest = span(max(file.age_s for file in dead))
+        detail = f"Left by {len(dead)} dead processes up to {oldest} ago; the next job or `etlwatch spool replay` "
+        detail += "sends them."
+    elif rejected:
+        figure = f"{figure}, {rejected:,} rejected"
+        detail = "Batches that the store rejected are kept in `.rejected` files beside the others."
+    elif unused:
+        figure, detail = f"{figure}, {len(unused)} not used", f"{unused[0].path} is not used: {unused[0].fault}."
+    return (
+        warning(figure, detail, value=batches, unit="batches") if detail else ok(figure, value=batches, unit="batches")
+    )
+
+
+CHECKS = (
+    Check("silent store", check_silent, "P3", needs_store=False),
+    Check("silent later", check_falling_silent, "P3", "postgres", needs_store=False),
+    Check("refused port", check_refused_port, "P1", "postgres", needs_store=False),
+    Check("breaker", check_breaker, "P3", needs_store=False),
+    Check("buffered, no store", check_buffered_without_store, "P1", needs_store=False),
+    Check("spool", check_spool, "P2", needs_store=False),
+    Check("spooled", check_spooled, "P2", needs_store=False),
+)

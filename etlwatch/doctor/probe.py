@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from statistics import median
 
-from etlwatch.doctor.target import Result, Target, brief, failed, ok, warning
+from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, ok, warning
 from etlwatch.text.numbers import number_of
 from tracking_core import identity
-from tracking_core.dataclass import dataclass, field
 from tracking_core.delivery.buffered import BufferedDelivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.delivery.immediate import ImmediateDelivery
@@ -49,18 +49,8 @@ BUFFERED_REQUESTS = 600
 
 RESENT_REQUESTS = 50
 PATIENCE_S = 15.0
-
-
-@dataclass(slots=True)
-class Probe:
-    """A run that the doctor writes."""
-
-    run_id: int
-    day_s: int
-    """The date of its requests, in seconds since 1970."""
-
-    writer_ids: list[int] = field(default_factory=list)
-    """Writers that its delivery records may lack."""
+LIMIT_S = 25.0
+"""For a check that writes a probe."""
 
 
 def new_probe(target: Target, *writer_ids: int) -> Probe:
@@ -164,17 +154,6 @@ def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[Buffered
     return BufferedDelivery(
         StoreLink(open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors)
     ), errors
-
-
-def remove_probes(target: Target) -> int:
-    """Remove every probe; return the number of rows that remain. Raise StoreError when the store does not answer."""
-    remaining = 0
-    while target.probes:
-        probe = target.probes[-1]
-        with target.examiner(may_write=True) as examiner:
-            remaining += examiner.forget_probe(probe.run_id, probe.writer_ids)
-        target.probes.pop()
-    return remaining
 
 
 def remove_leftovers(target: Target) -> int:
@@ -348,10 +327,22 @@ def evaluate_heartbeat(took: float, interval: float) -> Result:
 def check_removal(target: Target) -> Result:
     """Remove all probes by their ids, and those of doctors that were killed."""
     number = len(target.probes)
-    remaining = remove_probes(target)
+    remaining = target.remove_probes()
     leftovers = remove_leftovers(target)
     if remaining:
         detail = f"They belong to runs of the job {PROBE_JOB}; the next `etlwatch doctor` tries again."
         return failed(f"left behind: {number_of(remaining, 'row')}", detail, value=remaining, unit="rows")
     older = f", {leftovers} older ones too" if leftovers else ""
     return ok(f"{number_of(number, 'probe')} removed{older}, nothing remains", value=0, unit="rows")
+
+
+_writing = partial(Check, writes=True, limit_s=LIMIT_S)
+
+CHECKS = (
+    _writing("immediate run", check_immediate),
+    _writing("buffered run", check_buffered),
+    _writing("sent twice", check_resent, "P4"),
+    _writing("unknown run", check_unknown),
+    _writing("heartbeat", check_heartbeat, "P8"),
+    _writing("removal", check_removal),
+)

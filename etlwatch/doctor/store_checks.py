@@ -1,14 +1,17 @@
-"""Checks of the store: version, rights, response times, clock, pooler, and what has accumulated in it."""
+"""Checks of the store: version, rights, response times, clock, pooler, its file, and what has accumulated in it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import median
 
-from etlwatch.doctor.target import Result, Target, brief, failed, ok, skipped, warning
+from etlwatch.doctor.checks import Check, Result, Target, brief, failed, ok, skipped, warning
 from etlwatch.text.numbers import bytes_, duration, number_of, span, stamp
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import enabled_by, settings
@@ -47,6 +50,15 @@ MANY_OVERDUE = 2_000
 """A few hours without writes leave fewer cells than this: more means that nobody joins them."""
 
 NAMED_RUNS = 3
+
+LEAST_FREE_BYTES = 1 << 30
+NETWORK = frozenset(
+    {
+        "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs",
+        "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs", "virtiofs",
+    }
+)  # fmt: skip
+"""File systems of several machines, on which the write-ahead log's shared memory does not work."""
 
 
 def check_settings(target: Target) -> Result:
@@ -389,3 +401,96 @@ def evaluate_switches(off: Sequence[Switch], *, here: bool) -> Result:
     name = f" {switch.job}" if switch.job else ""
     turned = f"Turned off{name} by {switch.changed_by}, {stamp(switch.changed_at)}{why}."
     return warning(f"off for {scope}", f"{turned} `etlwatch tracking on` turns it on again.")
+
+
+def _path(target: Target) -> Path:
+    assert target.location.path is not None
+    return target.location.path
+
+
+def check_journal(target: Target) -> Result:
+    """Check that the write-ahead log is on, so that readers and a writer do not wait for each other."""
+    with target.file() as examiner:
+        mode, library = examiner.journal_mode(), examiner.library()
+    if mode != "wal":
+        return warning(f"{mode}, SQLite {library}", "Readers and writers wait for each other until a job writes again.")
+    return ok(f"write-ahead log, SQLite {library}")
+
+
+def check_integrity(target: Target) -> Result:
+    """Read the whole file and check its pages."""
+    with target.file() as examiner:
+        try:
+            found = examiner.quick_check()
+        except StoreUnavailable:
+            return skipped(f"not finished within {examiner.deadline:g} s")
+    if found != "ok":
+        detail = "Stop the jobs, keep the file and its -wal, and save what can be read with `sqlite3 FILE .recover`."
+        return failed(" ".join(found.split()), detail)
+    return ok("quick_check found no damage")
+
+
+def check_file_mode(target: Target) -> Result:
+    """Check who else can read the file or replace it."""
+    path = _path(target)
+    return evaluate_modes(stat.S_IMODE(path.stat().st_mode), path.parent.stat().st_mode)
+
+
+def evaluate_modes(file: int, directory: int) -> Result:
+    """Evaluate the modes of the file and of its directory."""
+    figure = f"mode {file:04o}"
+    if directory & stat.S_IWOTH and not directory & stat.S_ISVTX:
+        return warning(f"{figure}, directory open to all", "Anybody can replace the file: chmod o-w the directory.")
+    if file & (stat.S_IRWXG | stat.S_IRWXO):
+        return warning(figure, "Others can read the notes, errors and tracebacks of all jobs: chmod 600 it.")
+    return ok(figure)
+
+
+def check_file_system(target: Target) -> Result:
+    """Check the file's file system and the free space on it."""
+    from psutil import disk_partitions
+
+    path = _path(target)
+    mounts = [(partition.mountpoint, partition.fstype) for partition in disk_partitions(all=True)]
+    return evaluate_file_system(file_system_of(path.resolve(), mounts), shutil.disk_usage(path.parent).free)
+
+
+def file_system_of(path: Path, mounts: Sequence[tuple[str, str]]) -> str:
+    """Return the type of the file system that holds a path, '' when no mount point does."""
+    kind, depth = "", -1
+    for mountpoint, fstype in mounts:
+        # Of two mounts on one point the later one is visible.
+        if path.is_relative_to(mountpoint) and len(Path(mountpoint).parts) >= depth:
+            kind, depth = fstype, len(Path(mountpoint).parts)
+    return kind
+
+
+def evaluate_file_system(kind: str, free: int) -> Result:
+    """Evaluate a type of file system and the free bytes on it."""
+    figure = f"{kind or 'unknown'}, {bytes_(free)} free"
+    detail = ""
+    if kind in NETWORK:
+        detail = "SQLite's locks and write-ahead log need a local disk; several hosts need PostgreSQL."
+    elif free < LEAST_FREE_BYTES:
+        detail = "On a full disk the totals of runs stay exact, but further detail is lost."
+    return warning(figure, detail, value=free, unit="bytes") if detail else ok(figure, value=free, unit="bytes")
+
+
+CHECKS = (
+    Check("settings", check_settings, needs_store=False),
+    Check("store", check_store, "P12", needs_store=False, decides=True),
+    Check("role", check_role),
+    Check("connect", check_connect, "P3"),
+    Check("round trip", check_round_trip),
+    Check("clock", check_clock, "P10", "postgres"),
+    Check("pooler", check_pooler, "P5", "postgres"),
+    Check("partitions", check_partitions, kind="postgres"),
+    Check("default partition", check_strays, kind="postgres"),
+    Check("journal", check_journal, "P13", "sqlite"),
+    Check("integrity", check_integrity, "P13", "sqlite"),
+    Check("file mode", check_file_mode, kind="sqlite"),
+    Check("file system", check_file_system, "P13", "sqlite"),
+    Check("throughput", check_throughput),
+    Check("lost runs", check_lost_runs, "P8"),
+    Check("switch", check_switch),
+)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from etlwatch.doctor.checks import CHECKS, Check, run_checks
-from etlwatch.doctor.target import CheckStatus, Target
+from etlwatch.doctor import outage_checks, probe, store_checks
+from etlwatch.doctor.checks import Check, CheckStatus, Target, run_checks
 from tests.acceptance.test_faulty_servers import EVENTS, record
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer
@@ -29,7 +29,8 @@ def pooled(session: SharedSession, server: PostgresServer, dsn: str, mode: str) 
 
 
 def checks_named(name: str) -> list[Check]:
-    return [check for check in CHECKS if check.name == name]
+    checks = (*store_checks.CHECKS, *probe.CHECKS, *outage_checks.CHECKS)
+    return [check for check in checks if check.name == name]
 
 
 def stored(dsn: str) -> list[str]:

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from etlwatch.doctor import outage_checks, store_checks
 from etlwatch.doctor import probe as probes
-from etlwatch.doctor.checks import CHECKS, Check, run_checks
-from etlwatch.doctor.target import CheckStatus, Result, Target
+from etlwatch.doctor.checks import Check, CheckStatus, Probe, Result, Target, run_checks
 from tests.etlwatch.cli_program import MAIN, PROJECT, Program
 from tests.store.stocking import Stock
 from tests.support.databases import Databases
@@ -40,6 +40,9 @@ OF_THE_MACHINE = {"file system", "spool", "silent store", "silent later", "break
 """Checks whose result depends on this machine's disk and load."""
 
 PROBING = {"immediate run", "buffered run", "sent twice", "unknown run", "heartbeat", "removal"}
+
+
+CHECKS = (*store_checks.CHECKS, *probes.CHECKS, *outage_checks.CHECKS)
 
 
 def only(*names: str) -> list[Check]:
@@ -165,7 +168,9 @@ def test_a_store_that_cannot_answer_is_a_row_and_exit_3_and_the_rest_is_tried(et
 def test_a_wrong_password_is_named_and_not_shown(
     etlwatch: Program, postgres_server: PostgresServer, postgres_dsn: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etlwatch.doctor.checks.CHECKS", only("store", "role"))
+    monkeypatch.setattr(store_checks, "CHECKS", only("store", "role"))
+    monkeypatch.setattr(probes, "CHECKS", ())
+    monkeypatch.setattr(outage_checks, "CHECKS", ())
     name = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]
     answer = etlwatch("doctor", "--dsn", postgres_server.guarded_dsn(str(name), "hunter2 is wrong"), "--format", form)
     assert answer.status == 3
@@ -205,7 +210,7 @@ def test_a_store_that_stops_answering_ends_the_checks_in_time_and_its_probes_can
     assert "deadline" in found["sent twice"].figure
     assert target.probes
     proxy.resume()
-    assert probes.remove_probes(target) == 0
+    assert target.remove_probes() == 0
     assert not contents(postgres_store_dsn)["runs"]
 
 
@@ -431,7 +436,7 @@ def test_what_dead_processes_left_in_the_spool_is_found(sqlite_store_dsn: str, t
     environ = {"TRACKING_SPOOL_DIR": str(tmp_path / "spool")}
     for label in (str(resolve(sqlite_store_dsn)), "postgresql://elsewhere/etl"):
         spool = DiskSpool(label, (tmp_path / "spool",))
-        assert spool.take(probes.batch_of(probes.Probe(1, 0), 1, 1, [1], begins=False))
+        assert spool.take(probes.batch_of(Probe(1, 0), 1, 1, [1], begins=False))
         spool.close()
     result = look(sqlite_store_dsn, "spooled", environ=environ)["spooled"]
     assert result.status == CheckStatus.WARNING
@@ -493,7 +498,9 @@ def test_every_format_shows_every_status(
     etlwatch: Program, sqlite_store_dsn: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: Sequence[str] = ("store", "role", "file mode", "immediate run", "removal")
-    monkeypatch.setattr("etlwatch.doctor.checks.CHECKS", only(*names))
+    monkeypatch.setattr(store_checks, "CHECKS", only(*names))
+    monkeypatch.setattr(probes, "CHECKS", ())
+    monkeypatch.setattr(outage_checks, "CHECKS", ())
     Path(sqlite_store_dsn.removeprefix("sqlite:///")).chmod(0o640)
     answer = etlwatch("doctor", "--dsn", sqlite_store_dsn, "--format", form)
     assert answer.status == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from etlwatch.doctor import local_checks, outage_checks, probe, store_checks
-from etlwatch.doctor.target import CheckStatus, Result, brief
+from etlwatch.doctor import outage_checks, probe, store_checks
+from etlwatch.doctor.checks import CheckStatus, Result, brief
 from tests.etlwatch.fleet import make_run
 from tracking_core.clock import to_microseconds
 from tracking_core.delivery.spool_file import SpoolFile
@@ -214,19 +214,19 @@ def test_switches_that_are_off_are_found_the_global_one_first() -> None:
 
 
 def test_a_file_is_private_to_its_owner() -> None:
-    assert local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o755).status == OK
-    assert local_checks.evaluate_modes(0o640, stat.S_IFDIR | 0o755).status == WARNING
-    assert "directory" in local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o777).figure
-    assert local_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o1777).status == OK
+    assert store_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o755).status == OK
+    assert store_checks.evaluate_modes(0o640, stat.S_IFDIR | 0o755).status == WARNING
+    assert "directory" in store_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o777).figure
+    assert store_checks.evaluate_modes(0o600, stat.S_IFDIR | 0o1777).status == OK
 
 
 def test_the_file_system_is_that_of_the_nearest_mount_point() -> None:
     mounts = [("/", "ext4"), ("/srv", "nfs4"), ("/srv/local", "xfs")]
-    assert local_checks.file_system_of(Path("/srv/etl/tracking.db"), mounts) == "nfs4"
-    assert local_checks.file_system_of(Path("/srv/local/tracking.db"), mounts) == "xfs"
-    assert local_checks.file_system_of(Path("/srvother/tracking.db"), mounts) == "ext4"
-    assert local_checks.file_system_of(Path("/srv/x"), [*mounts, ("/srv", "ext4")]) == "ext4"
-    assert local_checks.file_system_of(Path("/x"), []) == ""
+    assert store_checks.file_system_of(Path("/srv/etl/tracking.db"), mounts) == "nfs4"
+    assert store_checks.file_system_of(Path("/srv/local/tracking.db"), mounts) == "xfs"
+    assert store_checks.file_system_of(Path("/srvother/tracking.db"), mounts) == "ext4"
+    assert store_checks.file_system_of(Path("/srv/x"), [*mounts, ("/srv", "ext4")]) == "ext4"
+    assert store_checks.file_system_of(Path("/x"), []) == ""
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_the_file_system_is_that_of_the_nearest_mount_point() -> None:
     [("ext4", 1 << 40, OK), ("nfs4", 1 << 40, WARNING), ("fuse.sshfs", 1 << 40, WARNING), ("ext4", 1 << 20, WARNING)],
 )
 def test_a_network_disk_and_a_full_one_are_found(kind: str, free: int, status: CheckStatus) -> None:
-    assert local_checks.evaluate_file_system(kind, free).status == status
+    assert store_checks.evaluate_file_system(kind, free).status == status
 
 
 def figures(**changes: int) -> Figures:
@@ -292,7 +292,7 @@ GIB = 1 << 30
 def test_the_spool_is_private_writable_and_has_room(
     mode: int, disk: tuple[int, int, int], writable: bool, status: CheckStatus
 ) -> None:
-    assert local_checks.evaluate_spool(Path("/spool"), mode, disk, writable=writable).status == status
+    assert outage_checks.evaluate_spool(Path("/spool"), mode, disk, writable=writable).status == status
 
 
 def spooled(**changes: object) -> SpoolFile:
@@ -301,7 +301,7 @@ def spooled(**changes: object) -> SpoolFile:
 
 
 def test_spooled_batches_pass_while_their_process_runs() -> None:
-    assert local_checks.evaluate_spooled([spooled(in_use=True)], "db").status == OK
-    assert local_checks.evaluate_spooled([spooled()], "db").status == WARNING
-    assert local_checks.evaluate_spooled([spooled(store="other")], "db").status == OK
-    assert local_checks.evaluate_spooled([spooled(in_use=True, rejected=2)], "db").status == WARNING
+    assert outage_checks.evaluate_spooled([spooled(in_use=True)], "db").status == OK
+    assert outage_checks.evaluate_spooled([spooled()], "db").status == WARNING
+    assert outage_checks.evaluate_spooled([spooled(store="other")], "db").status == OK
+    assert outage_checks.evaluate_spooled([spooled(in_use=True, rejected=2)], "db").status == WARNING
