@@ -156,7 +156,7 @@ def boot_id() -> str:
     """Return what distinguishes this boot of the machine, and this container on it, from others: `BOOT/PID NAMESPACE`.
 
     Containers of one machine share its boot and may share a host name; their process ids are each their own. '' where
-    the system does not say.
+    the system has no such files.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -305,7 +305,7 @@ def _redacted_words(words: list[str]) -> Iterator[str]:
         elif equals and name in ("--user", "--proxy-user"):
             shown = f"{name}={_without_second(value)}"
         elif re.match(r"-[pu][^-]", word):
-            # Of `-uNAME` and `-pPASSWORD` nothing else tells which it is.
+            # Of `-uNAME` and `-pPASSWORD` nothing else distinguishes them.
             shown = word[:2] + (MASK if word[1] == "p" else _without_second(word[2:]))
         else:
             shown = without_secrets(word)

@@ -58,7 +58,7 @@ def _is_suspect(text: str) -> bool:
     return _may_hold_token(text) or (" " in text and _may_hold_scheme(text.lower()))
 
 
-# Without one of these the searches below find nothing: to look for them all costs less than a microsecond.
+# Without one of these the searches below find nothing.
 _SEPARATORS = ("=", ":", "'", '"', "%3", "<", "--")
 _NAMES = (
     *("pass", "key", "token", "auth", "secret", "sig", "pwd", "credential", "cookie", "jwt", "bearer", "session"),
@@ -76,11 +76,17 @@ _TOKENS = {
 
 
 def _has_any(text: str, parts: Iterable[str]) -> bool:
-    return any(map(text.__contains__, parts))
+    for part in parts:  # noqa: SIM110 - any() costs three times as much
+        if part in text:
+            return True
+    return False
 
 
 def _may_hold_token(text: str) -> bool:
-    return any(letter in text and _has_any(text, parts) for letter, parts in _TOKENS.items())
+    for letter, parts in _TOKENS.items():  # noqa: SIM110 - as there
+        if letter in text and _has_any(text, parts):
+            return True
+    return False
 
 
 def _may_hold_name(lower: str) -> bool:
@@ -112,7 +118,7 @@ _cached = lru_cache(maxsize=_TEXTS_CACHED)(_redacted)
 
 @lru_cache(maxsize=1)
 def _heads() -> re.Pattern[str]:
-    """Return what finds a name and the separator behind it; its group tells how far the name is to be trusted."""
+    """Return what finds a name and the separator behind it; its group is how far the name is trusted."""
     keys = (
         "access|account|api|app|auth|client|consumer|encryption|functions|license|master|private|secret|service|shared"
         "|signing|ssh|storage|subscription"

@@ -313,7 +313,7 @@ class _OpenPhase:
                     _open.forget(self)
 
     def report(self) -> None:
-        """Tell the run how the phase stands."""
+        """Report the state of the phase to the run."""
         with self.throttle:
             self.throttle.reported()
             self._record()

@@ -228,7 +228,7 @@ def test_a_store_of_another_version_is_said_once(bench: Bench, caplog: pytest.Lo
         bench.log(1)
         bench.ship()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "schema version 3, this program knows 1" in caplog.text
+    assert "schema version 3, this program has 1" in caplog.text
     assert len(bench.store.events("requests")) == 3
 
 

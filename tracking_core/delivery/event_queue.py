@@ -204,7 +204,7 @@ class EventQueue:
         else:
             # Nobody else takes from this end, so as many as there are now will be there.
             taken += _popped(self.requests, min(len(self.requests), most))
-        self._tell_of_room()
+        self._signal_room()
         return taken
 
     def _take_sized(self, most: int, taken: list[RawRequest]) -> None:
@@ -227,7 +227,7 @@ class EventQueue:
                 # Counted anew: a call that was interrupted may have counted what it did not put here.
                 self._event_bytes = sum(map(_size, self.events[:]))
         self._squeeze_from = max(MOST_EVENTS, 2 * len(self.events))
-        self._tell_of_room()
+        self._signal_room()
         return taken
 
     def take_aggregate(self, into: list[Aggregate] | None = None) -> Aggregate | None:
@@ -323,7 +323,7 @@ class EventQueue:
             if self._is_full():
                 self._room.wait(_WAIT_STEP_S)
 
-    def _tell_of_room(self) -> None:
+    def _signal_room(self) -> None:
         if self.waits and not self._is_full():
             self._room.set()
 

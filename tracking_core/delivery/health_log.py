@@ -162,12 +162,12 @@ class HealthLog:
         self._log("warning", f"the store does not take what it is given, the job goes on: {self._fault}")
 
     def undelivered(self, kept: str) -> None:
-        """Tell stderr, where logging is not configured, that data is `spooled`, waits in `memory` or is `dropped`."""
+        """Write to stderr, where logging is not configured, that data is `spooled`, in `memory` or `dropped`."""
         if self.writes_stderr:
             stderr_report.undelivered(self._fault, kept)
 
     def worked(self, label: str) -> None:
-        """Say that the store answers again, if it did not before."""
+        """Log that the store answers again, if it did not before."""
         if self.is_good:
             return
         with self._lock:
@@ -183,7 +183,7 @@ class HealthLog:
         mend = "upgrade etlwatch here" if found > known else "upgrade it with `etlwatch init`"
         self._log(
             "warning",
-            f"{label} has schema version {found}, this program knows {known}; what both know is written: {mend}",
+            f"{label} has schema version {found}, this program has {known}; what both have is written: {mend}",
         )
 
     def refused(self, run_id: int, reason: str) -> None:
@@ -251,7 +251,7 @@ class LogThread:
         try:
             started = start_thread(daemon_thread(self._log_all, "tracking_core log"))
         except BaseException:
-            # Interrupted: a second thread that writes_stderr does no harm.
+            # Interrupted: a second thread that logs does no harm.
             self._is_logging = False
             raise
         if not started:

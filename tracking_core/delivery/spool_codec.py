@@ -111,11 +111,11 @@ def decode(line: bytes, known: dict[bytes, Batch] | None = None) -> Batch:
     if known is not None and batch == Batch(
         writer_id=batch.writer_id, batch_seq=None, starts=batch.starts, requests=batch.requests
     ):
-        _learn(known, head, batch)
+        _keep_head(known, head, batch)
     return batch
 
 
-def _learn(known: dict[bytes, Batch], head: bytes, batch: Batch) -> None:
+def _keep_head(known: dict[bytes, Batch], head: bytes, batch: Batch) -> None:
     with suppress(ValueError):
         # Only where the requests are what follows, and in the form of this version.
         if json.loads(head + b"}").get("columns") == list(RequestRow._fields):

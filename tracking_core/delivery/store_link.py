@@ -113,7 +113,7 @@ class Breaker:
                 self._retry_at = -math.inf
 
     def unknown(self) -> None:
-        """Say that the store was not tried after all: the next caller may."""
+        """Note that the store was not tried after all: the next caller may."""
         with self._lock:
             self._trying_until = 0.0
 

@@ -199,7 +199,7 @@ class Heartbeat:
 
 
 def _beat(group: list[_Beating]) -> None:
-    """Say once that these runs of one store live, and take in what comes back about the switch."""
+    """Store one heartbeat of these runs of one store, and apply what it answers about the switch."""
     settings = group[0].settings
 
     def beat() -> None:
