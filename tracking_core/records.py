@@ -266,6 +266,11 @@ class ErrorRecord:
     fingerprint: str
     """The same for errors of one kind, over all runs (see failures.py)."""
 
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Run, writer and number: what makes an error."""
+        return self.run_id, self.writer_id, self.seq
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorGroup:

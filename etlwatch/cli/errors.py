@@ -30,7 +30,7 @@ from etlwatch.cli.output import table
 from etlwatch.cli.runs import JOB_CELLS
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.errors import ERRORS, KINDS, ErrorRow
-from etlwatch.reading.errors import ERRORS_OF_RUN, read_kinds, read_kinds_of_run
+from etlwatch.reading.errors import ERRORS_OF_RUN, newest_errors, read_kinds, read_kinds_of_run
 from etlwatch.reading.jobs import jobs_named
 from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
@@ -50,10 +50,10 @@ def find_errors(reader: Reader, word: str | None, jobs: tuple[str, ...], limit: 
     """Return the newest errors of the run that `word` names, of jobs, or of all; and how many there are."""
     if word is not None:
         run = find_run(reader, word)
-        rows = [ErrorRow(error, run.job) for error in reader.errors(run.run_id, limit + 1)]
+        rows = [ErrorRow(error, run.job) for error in newest_errors(reader, limit + 1, run_id=run.run_id)]
         return rows[:limit], max(run.errors, len(rows)) if len(rows) > limit else len(rows)
     named = jobs_named(reader, jobs) if jobs else None
-    errors = reader.errors(None, limit + 1) if named is None else reader.errors_of_jobs(named, limit + 1)
+    errors = list(newest_errors(reader, limit + 1, jobs=named))
     there_are = reader.count_errors(jobs=named) if len(errors) > limit else len(errors)
     return _with_jobs(reader, errors[:limit]), there_are
 

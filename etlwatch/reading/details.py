@@ -141,8 +141,8 @@ def _errors(reader: Reader, run: Run, kept: Sequence[ErrorRecord], new: int) -> 
     """
     if kept and 0 < new < MOST_ERRORS:
         fresh = reader.errors(run.run_id, new)
-        keys = {(error.writer_id, error.seq) for error in kept}
-        if len(fresh) == new and not any((error.writer_id, error.seq) in keys for error in fresh):
+        keys = {error.key for error in kept}
+        if len(fresh) == new and not any(error.key in keys for error in fresh):
             return (*fresh, *kept)[:MOST_ERRORS]
     return tuple(reader.errors(run.run_id, MOST_ERRORS)) if run.errors else ()
 

@@ -5,7 +5,7 @@ Contains these questions, for `etlwatch errors --group` and the errors screen al
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -21,8 +21,38 @@ MOST_KINDS: Final = 300
 ERRORS_OF_RUN: Final = 2_000
 """Errors of one run that are grouped, the newest."""
 
+ERRORS_A_PAGE: Final = 10_000
+"""Errors that are read at a time, since each may have a traceback of 64 KiB."""
+
 _LAST_RUNS: Final = 30
 """Runs of a job among which a phase's last success is looked for."""
+
+
+def newest_errors(
+    reader: Reader, limit: int, *, run_id: int | None = None, jobs: Collection[str] | None = None
+) -> Iterator[ErrorRecord]:
+    """Yield the newest errors of a run, of the runs of some jobs, or of all; raises the reader's StoreError.
+
+    They are read in pages, since the deadline holds for each answer.
+    """
+    until: datetime | None = None
+    size, seen = ERRORS_A_PAGE, set[tuple[int, int, int]]()
+    while limit > 0:
+        size = min(size, limit + len(seen))
+        if jobs is None:
+            page = reader.errors(run_id, size, until=until)
+        else:
+            page = reader.errors_of_jobs(jobs, size, until=until)
+        new = [error for error in page if error.key not in seen][:limit]
+        yield from new
+        if len(page) < size:
+            return
+        # Several errors may have the same moment: the next page begins with it once more, and is wider where that
+        # moment filled a page.
+        last = page[-1].at
+        same = {error.key for error in page if error.at == last}
+        size = ERRORS_A_PAGE if new else 2 * size
+        until, seen, limit = last, same | seen if last == until else same, limit - len(new)
 
 
 def read_kinds(

@@ -264,7 +264,7 @@ class ErrorFollower:
         most = NEW_RUNS_PAGE
         errors = reader.errors(self._run_id, most)
         while (
-            beyond := self._looked and len(errors) == most and not any(_key(each) in self._seen_keys for each in errors)
+            beyond := self._looked and len(errors) == most and not any(each.key in self._seen_keys for each in errors)
         ):
             if most >= MOST_ERRORS:
                 break
@@ -272,17 +272,13 @@ class ErrorFollower:
             errors = reader.errors(self._run_id, most)
         self.cut = beyond
         self._seen = errors[::-1]
-        return [error for error in self._seen if _key(error) not in self._seen_keys]
+        return [error for error in self._seen if error.key not in self._seen_keys]
 
     def mark_seen(self) -> None:
         """Count what the last look returned as seen."""
         for error in self._seen:
-            self._seen_keys[_key(error)] = None
-            self._seen_keys.move_to_end(_key(error))
+            self._seen_keys[error.key] = None
+            self._seen_keys.move_to_end(error.key)
         while len(self._seen_keys) > MOST_KEPT:
             self._seen_keys.popitem(last=False)
         self._looked = True
-
-
-def _key(error: ErrorRecord) -> tuple[int, int, int]:
-    return (error.run_id, error.writer_id, error.seq)

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from etlwatch.reading import errors as error_reading
 from etlwatch.reading.past import reader_as_of
 from tests.store.stocking import WRITER_ID, Stock
 from tracking_core import histogram
@@ -827,3 +828,18 @@ def test_the_errors_of_jobs_are_found_however_old_their_runs_are(stock: Stock, r
     assert [error.message for error in reader.errors_of_jobs(["crm"], 9)] == ["broken 0", "broken 2"]
     assert [error.message for error in reader.errors_of_jobs(["crm"], 9, until=NOW - MINUTE)] == ["broken 2"]
     assert reader.errors_of_jobs([], 9) == []
+
+
+def test_errors_are_read_in_pages_each_once_however_many_have_one_moment(
+    stock: Stock, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_reading, "ERRORS_A_PAGE", 2)
+    run_id = stock.start(NOW - HOUR, job="crm")
+    for minutes in (9, 7, 7, 7, 7, 7, 3, 2):
+        stock.error(run_id, "broken", NOW - minutes * MINUTE)
+    other = stock.start(NOW - HOUR, job="ads")
+    stock.error(other, "broken", NOW - 7 * MINUTE)
+    for limit, asked, there_are in ((99, {}, 9), (5, {}, 5), (99, {"run_id": run_id}, 8), (4, {"jobs": ["crm"]}, 4)):
+        found = list(error_reading.newest_errors(reader, limit, **asked))  # type: ignore[arg-type]
+        assert len({error.key for error in found}) == len(found) == there_are
+        assert [error.at for error in found] == sorted((error.at for error in found), reverse=True)
