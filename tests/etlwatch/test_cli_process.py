@@ -173,3 +173,16 @@ def test_the_demo_on_a_terminal_shows_its_jobs_live_and_leaves_nothing_running()
         assert "look again: etlwatch --dsn sqlite:////" in terminal.text
     assert children
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
+def test_a_command_does_not_look_through_its_modules_for_garbage(store_dsn: str) -> None:
+    code = """
+import gc, sys
+from etlwatch.__main__ import main
+looks = []
+gc.callbacks.append(lambda phase, info: looks.append(phase))
+status = main()
+sys.exit(f"{status} {len(looks)} {gc.get_freeze_count() > 1000}")
+"""
+    done = python(code, arguments=["runs", "--dsn", store_dsn])
+    assert done.stderr.splitlines()[-1] == b"0 0 True"
