@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from tracking_core.events import RunStart
     from tracking_core.records import DeliveryReport, Run, RunMetrics
     from tracking_core.run_context import ETLRunContext
-    from tracking_core.store.base import Reader, Store
+    from tracking_core.store.base import Store
+    from tracking_core.store.queries import Reader
 
 T = TypeVar("T")
 

@@ -48,7 +48,7 @@ from etlwatch.reading.health import HealthReader
 from etlwatch.reading.jobs import jobs_named, read_job_checks
 from etlwatch.text.moments import parse_span
 from tracking_core.identity import VERSION
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 DEFAULT = Rules()
 DEFAULT_TIMEOUT = timedelta(seconds=30)

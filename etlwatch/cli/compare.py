@@ -24,7 +24,7 @@ from etlwatch.text.display import state_tone
 from etlwatch.text.numbers import duration
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Reader
+    from tracking_core.store.queries import Reader
 
 
 def read_comparison(reader: Reader, word: str, other: str | None) -> tuple[Comparison, datetime]:

@@ -46,7 +46,7 @@ def init(sql: bool, grants: str | None) -> None:
         if grants:
             if store.kind != "postgres":
                 raise click.UsageError(f"--grants is for PostgreSQL; {store.label} is a file")
-            from tracking_core.store.postgres.inspection import grants as grants_to
+            from tracking_core.store.postgres.store import grants as grants_to
 
             output.write_lines(grants_to(grants).rstrip().split("\n"))
             return

@@ -39,7 +39,7 @@ from tracking_core.records import ErrorRecord
 from tracking_core.store.queries import ERRORS_COUNTED
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Reader
+    from tracking_core.store.queries import Reader
 
 LIMIT = 20
 WINDOW = timedelta(days=7)

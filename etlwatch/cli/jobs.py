@@ -33,7 +33,7 @@ from etlwatch.rendering.panes import jobs_headline
 from etlwatch.text.spans import plain_text
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Reader
+    from tracking_core.store.queries import Reader
 
 
 def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow], datetime]:

@@ -38,7 +38,7 @@ from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Reader
+    from tracking_core.store.queries import Reader
 
 LIMIT = 20
 STATE_CELLS, JOB_CELLS = 12, 18

@@ -40,7 +40,7 @@ from tracking_core.histogram import percentile
 from tracking_core.records import Phase, Run, SourceCount, WriterLedger
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Reader
+    from tracking_core.store.queries import Reader
 
 Row = TypeVar("Row")
 ERRORS_LISTED = 10

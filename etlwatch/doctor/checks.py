@@ -24,8 +24,8 @@ from tracking_core.store import open_store
 
 if TYPE_CHECKING:
     from tracking_core.store.base import Store
-    from tracking_core.store.postgres.inspection import PostgresInspection
-    from tracking_core.store.sqlite.inspection import SqliteInspection
+    from tracking_core.store.postgres.administration import PostgresInspection
+    from tracking_core.store.sqlite.administration import SqliteInspection
 
 LIMIT_S = 10.0
 GRACE_S = 1.0
@@ -154,13 +154,13 @@ class Target:
 
     def postgres(self) -> PostgresInspection:
         """Connect to a PostgreSQL store for queries about itself."""
-        from tracking_core.store.postgres.inspection import PostgresInspection
+        from tracking_core.store.postgres.administration import PostgresInspection
 
         return PostgresInspection(self.location, self.patience)
 
     def file(self, *, may_write: bool = False) -> SqliteInspection:
         """Open a SQLite store for queries about itself."""
-        from tracking_core.store.sqlite.inspection import SqliteInspection
+        from tracking_core.store.sqlite.administration import SqliteInspection
 
         return SqliteInspection(self.location, self.patience, may_write=may_write)
 

@@ -28,8 +28,8 @@ from tracking_core.failures import Failure
 from tracking_core.identity import VERSION
 from tracking_core.liveness import LOST_AFTER_INTERVALS, liveness_of
 from tracking_core.requests import RequestRow, tally
+from tracking_core.store.administration import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.store.base import Store
-from tracking_core.store.inspection import PROBE_ERA_S, PROBE_JOB, Figures
 from tracking_core.switch import TrackingSwitch
 
 TAG = "etlwatch-doctor"

@@ -20,8 +20,9 @@ from tracking_core.errors import SchemaNewer, StoreRefused, StoreUnavailable
 from tracking_core.identity import first_run_id_at, format_run_id, run_time_us
 from tracking_core.records import Run, Switch
 from tracking_core.store import sql_files
-from tracking_core.store.inspection import PROBE_JOB
-from tracking_core.store.postgres.inspection import RECORDING, WORDS, Server, SessionState, Strays, TableRights
+from tracking_core.store.administration import PROBE_JOB
+from tracking_core.store.postgres.administration import Server, SessionState, Strays, TableRights
+from tracking_core.store.postgres.store import RECORDING, WORDS
 from tracking_core.store.sql_files import check_readable, pending
 
 CONNECTS = 5

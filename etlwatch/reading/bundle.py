@@ -24,7 +24,7 @@ from etlwatch.reading.listing import MOST_LIVE
 from tracking_core.config import StoreLocation, resolve
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import AuditEntry, ErrorRecord, RequestRecord, Run, Switch
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 from tracking_core.store.sqlite.archive import SqliteArchive, TextKept
 
 PAGE: Final = 10_000

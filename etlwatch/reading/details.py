@@ -20,7 +20,7 @@ from etlwatch.reading.health import read_baseline, read_health_of_run
 from etlwatch.reading.past import counted_later
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus, SeriesCell
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 MOST_ERRORS: Final = 200
 """Errors of an open run that are read, newest first."""

@@ -13,7 +13,7 @@ from etlwatch.analysis.errors import ErrorKind, groups_of_run, kind_of
 from etlwatch.fields.errors import KINDS
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import ErrorGroup, ErrorRecord, Phase, PhaseStatus, Run, RunStatus
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 MOST_KINDS: Final = 300
 """Kinds of errors that a screen lists."""

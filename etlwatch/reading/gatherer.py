@@ -33,7 +33,7 @@ from etlwatch.reading.listing import ERRORS_A_POLL, FIRST_PAGE, ListedRunCache, 
 from etlwatch.reading.past import traffic_known_until
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import Run
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 RATE_SECONDS: Final = 60
 """What `lately` means for rates: at least this long ago, on the grid of the coarsest series."""

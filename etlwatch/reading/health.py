@@ -18,7 +18,7 @@ from etlwatch.analysis.health import Health, health_of_runs
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 TRAFFIC_S: Final = 3_600
 """How far back a run's own series is read: a throttling that began earlier is shown as beginning there."""

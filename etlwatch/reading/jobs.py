@@ -18,7 +18,7 @@ from etlwatch.analysis.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, hi
 from etlwatch.reading.health import read_baselines
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""

@@ -19,7 +19,7 @@ from etlwatch.analysis.series import percentiles_of
 from etlwatch.analysis.snapshot import Percentiles
 from tracking_core.dataclass import dataclass
 from tracking_core.records import ErrorRecord, Phase, Run, RunStatus
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 FIRST_PAGE: Final = 200
 """Newest runs that every poll reads."""

@@ -10,8 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from etlwatch.analysis.as_of import (
     NOTHING_STORED,
@@ -44,7 +43,7 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 ALIVE_FOR: Final = timedelta(days=7)
 """How long before the moment a run may have begun that is found to have lived and has ended since."""
@@ -83,10 +82,8 @@ def counted_later(reader: Reader, run_id: int) -> tuple[str, ...]:
     return reader.later_counts.get(run_id, ()) if isinstance(reader, PastReader) else ()
 
 
-class PastReader:
+class PastReader(Reader):
     """Answer as of a moment. Not thread-safe, as the reader it asks."""
-
-    behind_s: float | None = None
 
     def __init__(self, present: Reader, moment: datetime) -> None:
         self.present = present
@@ -101,21 +98,13 @@ class PastReader:
         self._after = just_after(moment)
         # Cells that begin with the moment itself hold only what came after it.
         self._before = math.ceil(moment.timestamp())
-        self._runs: dict[int, Run] = {}
+        self._known: dict[int, Run] = {}
         self._stored: dict[int, Stored] = {}
         self._phases: dict[int, tuple[Phase, ...]] = {}
         self._alive: list[Run] | None = None
 
     def close(self) -> None:
         """Do nothing: the connection belongs to whoever opened it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def one_view(self) -> AbstractContextManager[None]:
         """Let all questions inside the block see one moment of the store."""
@@ -129,7 +118,7 @@ class PastReader:
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         """Return the newest runs that had begun."""
-        return self._as_of(self.present.recent_runs(limit, before=self._place(before)))
+        return self._as_of(self.present.recent_runs(limit, before=self._not_after(before)))
 
     def runs_in_status(
         self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
@@ -137,7 +126,7 @@ class PastReader:
         """Return the newest runs that were in these states."""
         found = self.live_runs(limit, before=before) if RunStatus.RUNNING in statuses else []
         over = [status for status in statuses if status != RunStatus.RUNNING]
-        place, ended = self._place(before), 0
+        place, ended = self._not_after(before), 0
         while over and ended < limit:
             page = self.present.runs_in_status(over, limit, before=place)
             by_then = [run for run in page if not went_on(run, self.moment)]
@@ -176,12 +165,12 @@ class PastReader:
 
     def run(self, run_id: int) -> Run | None:
         """Return one run, None where it had not begun."""
-        if run_id not in self._runs:
+        if run_id not in self._known:
             found = self.present.run(run_id)
             if found is None or found.started_at > self.moment:
                 return None
             self._as_of([found])
-        return self._runs[run_id]
+        return self._known[run_id]
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
         """Return run ids with this ending, of runs that had begun."""
@@ -223,7 +212,7 @@ class PastReader:
         over = min(completed_by or self.moment, self.moment) if completed or completed_by else None
         found = self.present.runs_of_jobs(jobs, limit, before=self._begun(before), completed_by=over)
         self._as_of([run for own in found.values() for run in own])
-        return {job: [self._runs[run.run_id] for run in own] for job, own in found.items()}
+        return {job: [self._known[run.run_id] for run in own] for job, own in found.items()}
 
     def outlines_of_jobs(
         self, jobs: Collection[str], limit: int, *, before: datetime | None = None
@@ -412,7 +401,7 @@ class PastReader:
 
     # -- how a run stood
 
-    def _place(self, before: tuple[datetime, int] | None) -> tuple[datetime, int]:
+    def _not_after(self, before: tuple[datetime, int] | None) -> tuple[datetime, int]:
         begun = (self.moment, MAX_RUN_ID)
         return begun if before is None else min(before, begun)
 
@@ -438,23 +427,23 @@ class PastReader:
         return isinstance(self.run(run_id), RunAsOf)
 
     def _closed(self, run_id: int, cells: Iterable[SeriesCell]) -> list[SeriesCell]:
-        run = self._runs.get(run_id)
+        run = self._known.get(run_id)
         if not isinstance(run, RunAsOf):
             return list(cells)
         return [cell for cell in cells if cell.bucket + cell.width <= run.series_until]
 
     def _as_of(self, runs: Sequence[Run]) -> list[Run]:
         """Return runs that had begun as they stood."""
-        new = [run for run in runs if run.run_id not in self._runs]
-        self._runs.update((run.run_id, run) for run in new)
+        new = [run for run in runs if run.run_id not in self._known]
+        self._known.update((run.run_id, run) for run in new)
         alive = [run for run in new if went_on(run, self.moment)]
         if alive:
             self._read_stored([run.run_id for run in alive])
             for run in alive:
                 moved = self._moved(run)
                 stored = self._stored[run.run_id]
-                self._runs[run.run_id] = run_as_of(run, self.moment, stored, moved)
-        return [self._runs[run.run_id] for run in runs]
+                self._known[run.run_id] = run_as_of(run, self.moment, stored, moved)
+        return [self._known[run.run_id] for run in runs]
 
     def _moved(self, run: Run) -> tuple[datetime, datetime]:
         """Return between which moments a run last recorded anything."""

@@ -28,7 +28,8 @@ from tracking_core.errors import (
     StoreUnavailable,
     TrackingError,
 )
-from tracking_core.store.base import Reader, Store
+from tracking_core.store.base import Store
+from tracking_core.store.queries import Reader
 
 DEADLINE_S = 5.0
 """What connecting and each question may take, seconds."""

@@ -17,7 +17,7 @@ from etlwatch.fields.runs import row_of, run_passes
 from etlwatch.reading.health import HealthReader
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 PAGE: Final = 500
 """Runs read at a time."""

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from etlwatch.analysis.series import Stats, job_stats, stats_of
 from tracking_core.records import Run, RunOutline
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 FINEST_S: Final = 10
 

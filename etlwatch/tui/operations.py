@@ -18,7 +18,8 @@ from etlwatch.rendering.operations import CleanupPreview, Failed, NotClosed, Pla
 from tracking_core.dataclass import dataclass
 from tracking_core.identity import host_name, user_name
 from tracking_core.records import CleanupPlan, Run, RunStatus, Switch
-from tracking_core.store.base import Reader, Store
+from tracking_core.store.base import Store
+from tracking_core.store.queries import Reader
 
 if TYPE_CHECKING:
     from etlwatch.reading.bundle import Bundled

@@ -26,7 +26,7 @@ from tests.benchmarks.traffic import Traffic
 from tracking_core import SimpleETLTracker
 from tracking_core.records import Run
 from tracking_core.store import open_store
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 VISIBLE = 200
 MOST_WHOLE_MS = 4.0

@@ -20,7 +20,8 @@ from tracking_core.histogram import bucket_of
 from tracking_core.identity import first_run_id_at, new_writer_id
 from tracking_core.requests import CellKey, Tally, tally
 from tracking_core.store import open_store
-from tracking_core.store.base import Reader, Writer
+from tracking_core.store.base import Writer
+from tracking_core.store.queries import Reader
 
 SECOND_US = 1_000_000
 DAY_S = 86_400

@@ -18,7 +18,7 @@ from tests.benchmarks.measuring import Effort, Finding, interleaved, median_rati
 from tests.benchmarks.places import Places
 from tests.benchmarks.stock import Fleet, stock
 from tracking_core.store import open_store
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 LARGE = Fleet(runs=100_000, requests=10)
 SMALL = Fleet(runs=6_000, requests=10)

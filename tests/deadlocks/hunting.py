@@ -18,7 +18,7 @@ from tracking_core.events import Batch, CountedSource, PhaseChange, RaisedError,
 from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 from tracking_core.store.base import Writer
-from tracking_core.store.postgres.inspection import PostgresInspection
+from tracking_core.store.postgres.administration import PostgresInspection
 
 RUNS, ENDPOINTS, PHASES = 8, ("/a", "/b", "/c"), ("extract", "transform", "load")
 DEADLINE_S = 30.0
@@ -73,7 +73,7 @@ class Hunt:
         threads = [threading.Thread(target=self._guarded, args=(work,)) for work in works]
         with (
             mock.patch("tracking_core.store.postgres.writer.ATTEMPTS", 1),
-            mock.patch("tracking_core.store.transactions.ATTEMPTS", 1),
+            mock.patch("tracking_core.store.dialect.ATTEMPTS", 1),
         ):
             for thread in threads:
                 thread.start()

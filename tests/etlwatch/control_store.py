@@ -94,7 +94,7 @@ class ControlReader(FakeReader):
         super().__init__(store)
         self._kept = store
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
+    def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
         return self._kept.audit_list[:limit]
 
 

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.findings import Examined, Finding, findings_of
@@ -26,6 +25,7 @@ from tracking_core.records import (
     Page,
     Phase,
     PhaseSample,
+    RequestRecord,
     Run,
     RunOutline,
     SeriesCell,
@@ -34,6 +34,7 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
+from tracking_core.store.queries import Reader
 
 NOW = datetime(2026, 10, 26, 2, 12, 44, tzinfo=UTC)
 """03:12:44 in Paris, the night of the drawn screens."""
@@ -230,16 +231,14 @@ def outline_of(run: Run) -> RunOutline:
     return RunOutline(run.run_id, run.job, run.status, run.started_at, run.ended_at, seconds, run.requests)
 
 
-class FakeReader:
+class FakeReader(Reader):
     """One connection of a FakeStore."""
-
-    behind_s: float | None = None
 
     def __init__(self, store: FakeStore) -> None:
         self._store = store
         self._closed = False
 
-    def _ask(self, question: str) -> FakeStore:
+    def _asked(self, question: str) -> FakeStore:
         if self._store.failure is not None:
             raise self._store.failure
         self._store.asked[question] += 1
@@ -250,24 +249,16 @@ class FakeReader:
             self._closed = True
             self._store.open_readers -= 1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @contextlib.contextmanager
     def one_view(self) -> Iterator[None]:
-        self._ask("one_view")
+        self._asked("one_view")
         yield
 
     def now(self) -> datetime:
-        return self._ask("now").clock
+        return self._asked("now").clock
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
-        runs = sorted(self._ask("recent_runs").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        runs = sorted(self._asked("recent_runs").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
         found = [run for run in runs if before is None or (run.started_at, run.run_id) < before][:limit]
         self._store.asked["runs read"] += len(found)
         return found
@@ -275,12 +266,12 @@ class FakeReader:
     def runs_in_status(
         self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
     ) -> list[Run]:
-        runs = sorted(self._ask("runs_in_status").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+        runs = sorted(self._asked("runs_in_status").runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
         found = [run for run in runs if before is None or (run.started_at, run.run_id) < before]
         return [run for run in found if run.status in statuses][:limit]
 
     def count_live(self) -> int:
-        return sum(run.status == "running" for run in self._ask("count_live").runs)
+        return sum(run.status == "running" for run in self._asked("count_live").runs)
 
     def count_runs(
         self,
@@ -295,28 +286,28 @@ class FakeReader:
             and (statuses is None or run.status in statuses)
             and (since is None or run.started_at >= since)
             and (until is None or run.started_at <= until)
-            for run in self._ask("count_runs").runs
+            for run in self._asked("count_runs").runs
         )
 
     def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         live = [
             run
-            for run in self._ask("live_runs").runs
+            for run in self._asked("live_runs").runs
             if run.status == "running" and (before is None or (run.started_at, run.run_id) < before)
         ]
         return sorted(live, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
     def run(self, run_id: int) -> Run | None:
-        return next((run for run in self._ask("run").runs if run.run_id == run_id), None)
+        return next((run for run in self._asked("run").runs if run.run_id == run_id), None)
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
-        return [run.run_id for run in self._ask("suffix").runs if run.id.endswith(suffix)][:limit]
+        return [run.run_id for run in self._asked("suffix").runs if run.id.endswith(suffix)][:limit]
 
     def latest_run_id(self, job: str) -> int | None:
-        return max((run.run_id for run in self._ask("latest").runs if run.job == job), default=None)
+        return max((run.run_id for run in self._asked("latest").runs if run.job == job), default=None)
 
     def job_names(self, limit: int | None = None) -> list[str]:
-        return sorted({run.job for run in self._ask("job_names").runs})[:limit]
+        return sorted({run.job for run in self._asked("job_names").runs})[:limit]
 
     def runs_of_job(
         self,
@@ -329,7 +320,7 @@ class FakeReader:
     ) -> list[Run]:
         found = [
             run
-            for run in self._ask("runs_of_job").runs
+            for run in self._asked("runs_of_job").runs
             if run.job == job
             and (run.status == "completed" or not (completed or completed_by))
             and (before is None or run.started_at < before)
@@ -346,7 +337,7 @@ class FakeReader:
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> dict[str, list[Run]]:
-        self._ask("runs_of_jobs").asked["runs of jobs"] += len(jobs)
+        self._asked("runs_of_jobs").asked["runs of jobs"] += len(jobs)
         options = {"completed": completed, "before": before, "completed_by": completed_by}
         found = {job: self.runs_of_job(job, limit, **options) for job in jobs}  # type: ignore[arg-type]
         self._store.asked["runs_of_job"] -= len(jobs)
@@ -359,15 +350,17 @@ class FakeReader:
         return {job: [outline_of(run) for run in own] for job, own in runs.items()}
 
     def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
-        ended = [run for run in self._ask("outlines_since").runs if run.ended_at is not None and run.ended_at >= moment]
+        ended = [
+            run for run in self._asked("outlines_since").runs if run.ended_at is not None and run.ended_at >= moment
+        ]
         return [outline_of(run) for run in ended if jobs is None or run.job in jobs]
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
-        return [totals for totals in self._ask("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]
+        return [totals for totals in self._asked("endpoints_of_runs").endpoint_list if totals.run_id in set(run_ids)]
 
     def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
         found: dict[int, set[str]] = {}
-        for totals in self._ask("endpoint_names").endpoint_list:
+        for totals in self._asked("endpoint_names").endpoint_list:
             if totals.run_id in run_ids:
                 found.setdefault(totals.run_id, set()).add(totals.endpoint)
         return {run_id: frozenset(names) for run_id, names in found.items()}
@@ -375,7 +368,7 @@ class FakeReader:
     def series_of_runs(
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
     ) -> dict[int, list[SeriesCell]]:
-        lists = self._ask("series_of_runs").series_lists
+        lists = self._asked("series_of_runs").series_lists
         end = until or 2**62
         inside = {run_id: [cell for cell in lists.get(run_id, ()) if since <= cell.bucket < end] for run_id in run_ids}
         return {run_id: cells for run_id, cells in inside.items() if cells}
@@ -383,26 +376,28 @@ class FakeReader:
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
     ) -> dict[str, list[SeriesCell]]:
-        lists = self._ask("series_of_jobs").series_lists
+        lists = self._asked("series_of_jobs").series_lists
         return {
             job: [cell for run_id in own for cell in lists.get(run_id, ()) if since - 60 <= cell.bucket < until]
             for job, own in runs.items()
         }
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        pauses = self._ask("pauses_of_runs").pauses
+        pauses = self._asked("pauses_of_runs").pauses
         return {run_id: pauses[run_id] for run_id in run_ids if run_id in pauses}
 
-    def runs_alive_at(self, at: datetime, since: datetime, limit: int = 1000) -> list[Run]:
-        runs = self._ask("runs_alive_at").runs
-        found = [run for run in runs if since <= run.started_at <= at and (run.ended_at is None or run.ended_at > at)]
+    def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 1000) -> list[Run]:
+        runs = self._asked("runs_alive_at").runs
+        found = [
+            run for run in runs if since <= run.started_at <= moment and (run.ended_at is None or run.ended_at > moment)
+        ]
         return sorted(found, key=lambda run: (run.started_at, run.run_id), reverse=True)[:limit]
 
-    def count_alive_at(self, at: datetime, since: datetime) -> int:
-        return len(self.runs_alive_at(at, since, len(self._ask("count_alive_at").runs)))
+    def count_alive_at(self, moment: datetime, since: datetime) -> int:
+        return len(self.runs_alive_at(moment, since, len(self._asked("count_alive_at").runs)))
 
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
-        lists = self._ask("traffic_until").series_lists
+        lists = self._asked("traffic_until").series_lists
         cells = {
             run_id: [cell for cell in lists.get(run_id, ()) if cell.bucket + cell.width <= until] for run_id in run_ids
         }
@@ -410,14 +405,14 @@ class FakeReader:
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
         found: dict[tuple[int, str], list[PhaseSample]] = {}
-        samples = self._ask("samples_until").sample_list
+        samples = self._asked("samples_until").sample_list
         for each in sorted(samples, key=lambda sample: (sample.run_id, sample.phase, sample.bucket)):
             if each.run_id in set(run_ids) and each.bucket <= until:
                 found.setdefault((each.run_id, each.phase), []).append(each)
         return [sample for samples in found.values() for sample in samples[-2:]]
 
-    def errors_until(self, run_ids: Sequence[int], at: datetime) -> dict[int, tuple[int, datetime]]:
-        errors = [error for error in self._ask("errors_until").error_list if error.at <= at]
+    def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
+        errors = [error for error in self._asked("errors_until").error_list if error.at <= moment]
         moments = {run_id: [error.at for error in errors if error.run_id == run_id] for run_id in run_ids}
         return {run_id: (len(found), max(found)) for run_id, found in moments.items() if found}
 
@@ -429,7 +424,7 @@ class FakeReader:
         before: datetime | None = None,
         jobs: Collection[str] | None = None,
     ) -> list[ErrorGroup]:
-        store = self._ask("error_groups")
+        store = self._asked("error_groups")
         of = {run.run_id: run.job for run in store.runs if jobs is None or run.job in jobs}
         taken = (each for each in store.error_list if since <= each.at and (before is None or each.at < before))
         groups = grouped([each for each in taken if jobs is None or each.run_id in of], of)
@@ -438,36 +433,36 @@ class FakeReader:
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
     ) -> list[ErrorGroup]:
-        store = self._ask("error_groups_named")
+        store = self._asked("error_groups_named")
         jobs = {run.run_id: run.job for run in store.runs}
         taken = (each for each in store.error_list if before is None or each.at < before)
         return [group for group in grouped(taken, jobs) if group.key in set(kinds)]
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
-        store = self._ask("phases")
+        store = self._asked("phases")
         store.asked["phases of runs"] += len(run_ids)
         wanted = set(run_ids)
         return [phase for phase in store.phase_list if phase.run_id in wanted]
 
     def phase_samples(self, run_id: int) -> list[PhaseSample]:
-        return [sample for sample in self._ask("phase_samples").sample_list if sample.run_id == run_id]
+        return [sample for sample in self._asked("phase_samples").sample_list if sample.run_id == run_id]
 
     def endpoints(self, run_id: int) -> list[EndpointTotals]:
-        return [totals for totals in self._ask("endpoints").endpoint_list if totals.run_id == run_id]
+        return [totals for totals in self._asked("endpoints").endpoint_list if totals.run_id == run_id]
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
-        store = self._ask("latencies")
+        store = self._asked("latencies")
         store.asked["latencies of runs"] += len(run_ids)
         return {run_id: store.histograms[run_id] for run_id in run_ids if run_id in store.histograms}
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
-        store = self._ask("series")
+        store = self._asked("series")
         found = [cell for cell in store.series_lists.get(run_id, store.run_cells) if cell.bucket >= since]
         self._store.asked["cells read"] += len(found)
         return found
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
-        store = self._ask("recent_traffic")
+        store = self._asked("recent_traffic")
         since_then = self.series_of_runs(run_ids, since)
         found = {run_id: added_up(cells) for run_id, cells in since_then.items()}
         added = {run_id: (traffic.requests, traffic.items) for run_id, traffic in found.items()}
@@ -476,33 +471,58 @@ class FakeReader:
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
         assert step % 10 == 0
         assert since % 10 == 0
-        return [cell for cell in self._ask("throughput").cells if since <= cell.bucket < until]
+        return [cell for cell in self._asked("throughput").cells if since <= cell.bucket < until]
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        return self._ask("pages").page_list
+        return self._asked("pages").page_list
+
+    def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
+        raise AssertionError("raw requests are read for bundles alone")
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
-        return [count for count in self._ask("source_counts").source_list if count.run_id == run_id]
+        return [count for count in self._asked("source_counts").source_list if count.run_id == run_id]
 
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
         errors = [
             error
-            for error in self._ask("errors").error_list
+            for error in self._asked("errors").error_list
             if (run_id is None or error.run_id == run_id) and (until is None or error.at <= until)
         ]
         found = sorted(errors, key=lambda error: error.at, reverse=True)[:limit]
         self._store.asked["errors read"] += len(found)
         return found
 
+    def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
+        of_jobs = {run.run_id for run in self._asked("errors_of_jobs").runs if run.job in jobs}
+        return [error for error in self.errors(None, 2**31, until=until) if error.run_id in of_jobs][:limit]
+
+    def errors_named(
+        self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
+    ) -> list[ErrorRecord]:
+        found = self.errors(None, 2**31, until=until)
+        return [error for error in found if error.fingerprint in fingerprints][:limit]
+
+    def count_errors(
+        self,
+        *,
+        jobs: Collection[str] | None = None,
+        fingerprints: Collection[str] | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        of_jobs = {run.run_id for run in self._asked("count_errors").runs if jobs is None or run.job in jobs}
+        found = self.errors(None, 2**31, until=until)
+        named = [error for error in found if fingerprints is None or error.fingerprint in fingerprints]
+        return sum(jobs is None or error.run_id in of_jobs for error in named)
+
     def ledger(self, run_id: int) -> list[WriterLedger]:
-        return [entry for entry in self._ask("ledger").ledger_list if entry.run_id == run_id]
+        return [entry for entry in self._asked("ledger").ledger_list if entry.run_id == run_id]
 
     def switches(self) -> list[Switch]:
-        return list(self._ask("switches").switch_list)
+        return list(self._asked("switches").switch_list)
 
-    def audit(self, limit: int = 100) -> list[AuditEntry]:
+    def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
         return []
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from etlwatch.analysis.snapshot import Snapshot
 from etlwatch.reading.gatherer import Gatherer, Watch
 from etlwatch.reading.past import reader_as_of
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 
 def read_as_of(

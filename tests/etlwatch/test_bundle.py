@@ -32,7 +32,7 @@ from tracking_core.identity import first_run_id_at
 from tracking_core.records import Bundle
 from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)

@@ -21,7 +21,7 @@ from etlwatch.demo.crm_sync import (
 )
 from tracking_core import ETLRunContext, SimpleETLTracker
 from tracking_core.store import open_store
-from tracking_core.store.base import Reader
+from tracking_core.store.queries import Reader
 
 SMALL = {"contacts": 230, "companies": 40, "opportunities": 100}
 ENTITIES = tuple(SMALL)

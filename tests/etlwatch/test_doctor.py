@@ -32,7 +32,7 @@ from tracking_core.config import resolve
 from tracking_core.delivery.spool import DiskSpool
 from tracking_core.errors import RowBlocked, StoreUnavailable
 from tracking_core.identity import first_run_id_at, format_run_id
-from tracking_core.store.inspection import PROBE_JOB
+from tracking_core.store.administration import PROBE_JOB
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -17,8 +17,9 @@ from tracking_core.errors import SchemaNewer
 from tracking_core.identity import first_run_id_at
 from tracking_core.records import Switch
 from tracking_core.store import sql_files
-from tracking_core.store.inspection import Figures
-from tracking_core.store.postgres.inspection import RECORDING, Server, SessionState, Strays, TableRights
+from tracking_core.store.administration import Figures
+from tracking_core.store.postgres.administration import Server, SessionState, Strays, TableRights
+from tracking_core.store.postgres.store import RECORDING
 
 NOW = datetime(2026, 10, 24, 3, 12, tzinfo=UTC)
 OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED

@@ -20,7 +20,8 @@ from tests.etlwatch.cli_program import MAIN, PROJECT, Program, command
 from tests.store.stocking import Stock
 from tests.support.proxy import PostgresProxy
 from tracking_core.errors import StoreUnavailable
-from tracking_core.store.base import Reader, Store
+from tracking_core.store.base import Store
+from tracking_core.store.queries import Reader
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)

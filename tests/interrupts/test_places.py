@@ -24,7 +24,7 @@ from tracking_core.legacy import StatefulETLTracker
 from tracking_core.process.interrupts import is_stop, mark_recorded
 from tracking_core.run_context import PhaseContext
 from tracking_core.store import open_store
-from tracking_core.store.postgres.pipeline import quiet_pipeline
+from tracking_core.store.postgres.connection import quiet_pipeline
 
 
 @pytest.fixture(autouse=True)

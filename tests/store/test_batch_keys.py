@@ -9,7 +9,7 @@ import pytest
 from tests.store.stocking import Stock
 from tests.store.test_administration import literal, query
 from tracking_core.events import Batch
-from tracking_core.store.parameters import FORGET_AT_MOST, FORGET_EVERY, forgets_batches
+from tracking_core.store.writing import FORGET_AT_MOST, FORGET_EVERY, forgets_batches
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

@@ -10,7 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from etlwatch.reading.past import PastReader
+from tests.etlwatch.fleet import FakeReader
 from tracking_core.store import sql_files
+from tracking_core.store.queries import Reader
 
 SQL = Path(str(files("tracking_core").joinpath("sql")))
 FILES = sorted({path.stem for path in SQL.glob("*/*.sql")} - {"archive", "standby", "fragments"})
@@ -116,3 +119,9 @@ def test_keys_come_first_in_sqlite_or_some_of_its_versions_would_call_a_sound_fi
 @pytest.mark.parametrize("table", sorted(PROMISED))
 def test_a_table_has_the_columns_that_others_may_rely_on(table: str, sqlite_columns: dict[str, list[str]]) -> None:
     assert set(PROMISED[table].split()) <= set(sqlite_columns[table])
+
+
+@pytest.mark.parametrize("kind", [PastReader, FakeReader])
+def test_a_reader_that_is_no_store_answers_every_question_itself(kind: type[Reader]) -> None:
+    questions = {name for name, member in vars(Reader).items() if callable(member) and not name.startswith("_")}
+    assert questions <= vars(kind).keys()

@@ -11,8 +11,7 @@ import pytest
 
 from etlwatch.reading.gatherer import Gatherer, Watch
 from tests.store.stocking import Stock
-from tracking_core.store.postgres.pipeline import QUICK_S, Query, QueryPrefetch
-from tracking_core.store.postgres.reader import PostgresReader
+from tracking_core.store.postgres.reader import QUICK_S, PostgresReader, Query, QueryPrefetch
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

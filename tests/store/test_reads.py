@@ -23,8 +23,8 @@ from tracking_core.errors import SchemaMissing, SchemaNewer, StoreError, StoreUn
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run
 from tracking_core.store import open_store, queries
-from tracking_core.store.base import Reader
 from tracking_core.store.postgres.reader import PostgresReader
+from tracking_core.store.queries import Reader
 from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader
 from tracking_core.store.sqlite.store import SqliteStore
 

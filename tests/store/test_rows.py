@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.stocking import Stock
 from tracking_core import histogram
-from tracking_core.store import rows
+from tracking_core.store import dialect
 from tracking_core.store.dialect import LATEST, POSTGRES, SQLITE, Forms
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -58,7 +58,7 @@ def test_the_record_of_an_ended_run_is_made_once_until_the_run_changes(store_dsn
 
 
 def test_records_of_ended_runs_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyPatch, sqlite_store_dsn: str) -> None:
-    monkeypatch.setattr(rows, "ENDED_RUNS_KEPT", 2)
+    monkeypatch.setattr(dialect, "ENDED_RUNS_KEPT", 2)
     stock = Stock(sqlite_store_dsn)
     runs = [stock.finished(NOW - timedelta(hours=1), NOW) for _ in range(5)]
     with stock.store.reader(5.0) as reader:

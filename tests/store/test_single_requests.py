@@ -19,8 +19,9 @@ from tracking_core.clock import to_microseconds
 from tracking_core.events import Batch, LedgerEntry, RunEnd
 from tracking_core.records import WriterLedger
 from tracking_core.requests import RequestRow, tally
-from tracking_core.store.base import Reader, Writer
+from tracking_core.store.base import Writer
 from tracking_core.store.postgres.writer import SUM_UP_EVERY
+from tracking_core.store.queries import Reader
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WRITER_ID = 4096

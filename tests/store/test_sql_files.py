@@ -12,7 +12,7 @@ import pytest
 from tracking_core.dataclass import fields
 from tracking_core.records import Traffic
 from tracking_core.store import sql_files
-from tracking_core.store.parameters import COUNTED
+from tracking_core.store.dialect import COUNTED
 
 SHARED = """
 -- name: names

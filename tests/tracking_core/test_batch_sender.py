@@ -24,7 +24,7 @@ from tracking_core.failures import Failure
 from tracking_core.process import deadlines
 from tracking_core.process.forks import begin_in_child
 from tracking_core.records import DeliveryReport
-from tracking_core.store.parameters import add_up
+from tracking_core.store.writing import add_up
 from tracking_core.switch import TrackingSwitch
 
 HOUR_US = 3_600_000_000

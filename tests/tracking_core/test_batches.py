@@ -36,7 +36,7 @@ from tracking_core.delivery.batches import (
 )
 from tracking_core.events import Batch, LedgerEntry
 from tracking_core.requests import CellKey, Tally, tally
-from tracking_core.store.parameters import add_up
+from tracking_core.store.writing import add_up
 
 
 def whole(batch: Batch) -> dict[str, object]:

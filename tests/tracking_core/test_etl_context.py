@@ -186,7 +186,7 @@ class TestUpdateProgress:
             readings.append(at_s)
             return 1.0
 
-        monkeypatch.setattr("tracking_core.etl.memory.monotonic", lambda: at_s)
+        monkeypatch.setattr("tracking_core.etl.progress.monotonic", lambda: at_s)
         context, limited = ETLContext(), ETLContext(memory_limit_mb=10)
         context.memory_monitor.get_current_memory_mb = read  # type: ignore[method-assign]
         limited.memory_monitor.get_current_memory_mb = read  # type: ignore[method-assign]

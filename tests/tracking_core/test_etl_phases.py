@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tracking_core.etl.phases import UnitNames, bind_counts, checked_count, checked_phases, checked_units
+from tracking_core.etl.progress import UnitNames, bind_counts, checked_count, checked_phases, checked_units
 
 
 class Seven:

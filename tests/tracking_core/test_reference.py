@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tracking_core
-from tracking_core.etl.phases import PhaseBlock
+from tracking_core.etl.context import PhaseBlock
 from tracking_core.legacy import StatefulETLTracker
 from tracking_core.run_context import PhaseContext
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from tracking_core import histogram
 from tracking_core.clock import EPOCH
@@ -33,10 +35,8 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
-from tracking_core.store import rows, sql_files
-from tracking_core.store.base import Reader
-from tracking_core.store.dialect import Dialect
-from tracking_core.store.rows import Rows
+from tracking_core.store import sql_files
+from tracking_core.store.dialect import Dialect, Rows, RunRecords, cells_of_step, cells_within
 
 _BITS_A_CHARACTER = 5
 _BY_START = attrgetter("started_at", "run_id")
@@ -55,14 +55,14 @@ ERRORS_OF_KIND_COUNTED = 10_000
 LEAST_OF_KIND_COUNTED = 500
 
 
-class Queries(Dialect):
-    """The methods of `tracking_core.store.base.Reader`; each raises StoreError when the store cannot answer."""
+class Reader(Dialect):
+    """A connection that only reads, in read-only transactions; each question raises StoreError without an answer."""
 
     behind_s: float | None = None
     """How many seconds a standby was behind its primary at the last `now()`; None where the store is none."""
 
     def __init__(self) -> None:
-        self._records = rows.RunRecords(self.forms)
+        self._records = RunRecords(self.forms)
 
     def _blocks_for_schema(self, dialect: str, label: str) -> dict[str, str]:
         """Return the blocks of queries for the version of the store's tables; SchemaNewer when that is too new."""
@@ -71,11 +71,28 @@ class Queries(Dialect):
         version = newest if newest < known else None
         return {**sql_files.blocks(dialect, "reads", version), **sql_files.blocks(dialect, "raw", version)}
 
-    @abstractmethod
     def _ask(self, block: str, **parameters: object) -> Rows:
         """Return the rows of a block of reads.sql, read in a read-only transaction within the deadline."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def one_view(self) -> AbstractContextManager[None]:
+        """Let all queries inside the block see one moment of the store."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def now(self) -> datetime:
+        """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""
         (found,) = self._ask("now", now=self._now()).by_name()
         moment = self.forms.moment(found["moment"])
         behind = (self.forms.moment(found["clock"]) - moment).total_seconds()
@@ -83,18 +100,22 @@ class Queries(Dialect):
         return moment
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the newest runs by (started_at, run_id); with `before`, those older than that pair."""
         return self._runs("recent_runs", limit=max(limit, 0), **self._place(before))
 
     def runs_in_status(
         self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
     ) -> list[Run]:
+        """Return the newest runs in these stored states, newest first; with `before`, those older than that pair."""
         wanted = self._list(sorted(statuses))
         return self._runs("runs_in_status", statuses=wanted, limit=max(limit, 0), **self._place(before))
 
     def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
+        """Return the runs whose stored status is running, newest first; with `before`, those older than that pair."""
         return self._runs("live_runs", limit=_at_most(limit), **self._place(before))
 
     def count_live(self) -> int:
+        """Return how many runs have the stored status running."""
         return int(self._ask("count_live").value(0))
 
     def count_runs(
@@ -105,6 +126,7 @@ class Queries(Dialect):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> int:
+        """Return how many runs of these jobs, in these stored states, began in [since, until]; None: any."""
         found = self._ask(
             "count_runs",
             jobs=self._list_or_none(jobs),
@@ -115,10 +137,12 @@ class Queries(Dialect):
         return int(found.value(0))
 
     def run(self, run_id: int) -> Run | None:
+        """Return one run; None when the store does not hold it."""
         found = self._runs("run", run_id=run_id) if _possible(run_id) else []
         return found[0] if found else None
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
+        """Return run ids whose 13 characters end in this suffix, newest first; case and look-alikes do not matter."""
         letters = suffix.strip().replace("-", "")
         if not 0 < len(letters) <= ID_LENGTH:
             return []
@@ -130,10 +154,12 @@ class Queries(Dialect):
         return self._ask("run_ids_ending_in", mask=mask, bits=bits, limit=max(limit, 0)).column("run_id")
 
     def latest_run_id(self, job: str) -> int | None:
+        """Return the newest run of a job; None when it has none."""
         run_id: int | None = self._ask("latest_run_id", job=job).value()
         return run_id
 
     def job_names(self, limit: int | None = None) -> list[str]:
+        """Return the jobs that have runs, by name."""
         return self._ask("job_names", limit=_at_most(limit)).column("job")
 
     def runs_of_job(
@@ -145,6 +171,10 @@ class Queries(Dialect):
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> list[Run]:
+        """Return the newest runs of a job that began before a moment, all or only the completed ones.
+
+        `completed_by` leaves only those that had completed by that moment.
+        """
         return self._runs(
             "runs_of_job",
             job=job,
@@ -163,6 +193,7 @@ class Queries(Dialect):
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> dict[str, list[Run]]:
+        """Return the newest runs of each of these jobs, as `runs_of_job` does; [] for an unknown job."""
         found: dict[str, list[Run]] = {job: [] for job in jobs}
         if found:
             runs = self._runs(
@@ -180,6 +211,7 @@ class Queries(Dialect):
     def outlines_of_jobs(
         self, jobs: Collection[str], limit: int, *, before: datetime | None = None
     ) -> dict[str, list[RunOutline]]:
+        """Return the newest runs of each of these jobs that began before a moment, newest first, in outline."""
         found: dict[str, list[RunOutline]] = {job: [] for job in jobs}
         if found:
             given = self._list(list(found))
@@ -190,28 +222,35 @@ class Queries(Dialect):
         return found
 
     def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
+        """Return the runs that ended at a moment or later, in outline and in no order: of these jobs, None for all."""
         answer = self._ask("outlines_since", moment=self._moment(moment), jobs=self._list_or_none(jobs))
         return answer.records(RunOutline, self.forms)
 
     def phases(self, run_ids: Sequence[int]) -> list[Phase]:
+        """Return the phases of these runs by (run_id, position)."""
         return self._ask_of_runs("phases", run_ids).records(Phase, self.forms)
 
     def phase_samples(self, run_id: int) -> list[PhaseSample]:
+        """Return how a run's phases went, by (phase, bucket)."""
         return self._ask_of_run("phase_samples", run_id).records(PhaseSample, self.forms)
 
     def endpoints(self, run_id: int) -> list[EndpointTotals]:
+        """Return a run's requests by endpoint, most requests first."""
         return self._ask_of_run("endpoints", run_id).records(EndpointTotals, self.forms)
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
+        """Return the requests of several runs by endpoint, by run."""
         return self._ask_of_runs("endpoints_of_runs", run_ids).records(EndpointTotals, self.forms)
 
     def endpoint_names(self, run_ids: Sequence[int]) -> dict[int, frozenset[str]]:
+        """Return the endpoints that each of these runs requested; runs without requests are left out."""
         found: dict[int, set[str]] = {}
         for run_id, endpoint in self._ask_of_runs("endpoint_names", run_ids):
             found.setdefault(run_id, set()).add(endpoint)
         return {run_id: frozenset(names) for run_id, names in found.items()}
 
     def latencies(self, run_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+        """Return the latency histogram (bucket → count) of each of these runs that made a request."""
         found: dict[int, list[dict[str, Any]]] = {}
         for row in self._ask_of_runs("latencies", run_ids).by_name():
             found.setdefault(row["run_id"], []).append(row)
@@ -225,11 +264,16 @@ class Queries(Dialect):
         }
 
     def series(self, run_id: int, since: int = 0) -> list[SeriesCell]:
+        """Return a run's requests over time, in cells from `since` (seconds since 1970-01-01Z) on, by bucket."""
         return self._ask_of_run("series", run_id, since=since).records(SeriesCell, self.forms)
 
     def series_of_runs(
         self, run_ids: Sequence[int], since: int, *, until: int | None = None
     ) -> dict[int, list[SeriesCell]]:
+        """Return the requests of several runs over time, in cells that begin in [since, until).
+
+        Both are seconds since 1970-01-01Z; without `until` all later cells.
+        """
         found: dict[int, list[SeriesCell]] = {}
         answer = self._ask_of_runs("series_of_runs", run_ids, since=since, until=until)
         for run_id, cell in zip(answer.column("run_id"), answer.records(SeriesCell, self.forms), strict=True):
@@ -239,62 +283,98 @@ class Queries(Dialect):
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
     ) -> dict[str, list[SeriesCell]]:
+        """Return the requests of groups of runs in cells that reach into [since, until), seconds since 1970-01-01Z.
+
+        The cells of a group are added up to `step` seconds; with None all that lie inside become one.
+        """
         job_of = {run_id: job for job, own in runs.items() for run_id in own}
         answer = self._ask_of_runs("series_of_runs", list(job_of), since=since - WIDEST_OF_RUN_S, until=until)
         found = {job: Rows(names=answer.names) for job in runs}
         for run_id, row in zip(answer.column("run_id"), answer, strict=True):
             found[job_of[run_id]].append(row)
         if step is None:
-            return {job: rows.cells_within(own, since, until, self.forms) for job, own in found.items()}
-        return {job: rows.cells_of_step(own, step, self.forms) for job, own in found.items()}
+            return {job: cells_within(own, since, until, self.forms) for job, own in found.items()}
+        return {job: cells_of_step(own, step, self.forms) for job, own in found.items()}
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return per run its longest pause between requests in seconds, and where its last busy cell begins.
+
+        A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
+        1970-01-01Z. A run without requests is left out.
+        """
         found = self._ask_of_runs("pauses_of_runs", run_ids).by_name()
         return {row["run_id"]: (row["pause"], row["bucket"]) for row in found}
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
+        """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).
+
+        A run without such cells is left out.
+        """
         found = self._ask_of_runs("recent_traffic", run_ids, since=since).by_name()
         return {row["run_id"]: (row["requests"], row["items"]) for row in found}
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
+        """Return the requests of all runs in cells that begin in [since, until), added up to `step` seconds.
+
+        `step` is a multiple of 10. What is kept only in wider cells than a step is returned in those. Histograms may
+        repeat a bucket. Raises ValueError for another step.
+        """
         if step < FINEST_STEP_S or step % FINEST_STEP_S:
             raise ValueError(f"a step is a multiple of {FINEST_STEP_S} seconds; given: {step}")
-        return rows.cells_of_step(self._ask("throughput", since=since, until=until), step, self.forms)
+        return cells_of_step(self._ask("throughput", since=since, until=until), step, self.forms)
 
     def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
+        """Return the runs that had begun after `since` and not ended at a moment, newest first, as they are now."""
         return self._runs("runs_alive_at", moment=self._moment(moment), since=self._moment(since), limit=max(limit, 0))
 
     def count_alive_at(self, moment: datetime, since: datetime) -> int:
+        """Return how many these are without a limit."""
         return int(self._ask("count_alive_at", moment=self._moment(moment), since=self._moment(since)).value(0))
 
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
+        """Return what these runs had requested in cells that had closed at `until` (seconds since 1970-01-01Z)."""
         found = self._ask_of_runs("traffic_until", run_ids, until=until)
         return dict(zip(found.column("run_id"), found.records(Traffic, self.forms), strict=True))
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
+        """Return the last two samples of each phase of these runs whose buckets had begun by `until`, older first.
+
+        `until` is in seconds since 1970-01-01Z. Two, since the newer one may have been renewed after that.
+        """
         return self._ask_of_runs("samples_until", run_ids, until=until).records(PhaseSample, self.forms)
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
+        """Return how many errors these runs had recorded by a moment, and when the last of them was.
+
+        Runs without any are left out.
+        """
         found = self._ask_of_runs("errors_until", run_ids, moment=self._moment(moment)).by_name()
         return {row["run_id"]: (row["errors"], self.forms.moment(row["at"])) for row in found}
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
+        """Return paged requests of one run by endpoint and offset: raw rows, so only on demand.
+
+        Of more than `limit` any may be returned.
+        """
         found = self._ask_of_run("pages", run_id, limit=max(limit, 0))
         places = [found.column(name) for name in ("endpoint", "page_offset", "seq")]
         in_order = sorted(zip(*places, range(len(found)), strict=True))
         return Rows([found[place] for *_, place in in_order], found.names).records(Page, self.forms)
 
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
+        """Return requests of one run by (writer_id, seq), those after that pair: raw rows, so only on demand."""
         writer_id, seq = after
         found = self._ask_of_run("requests", run_id, writer_id=writer_id, seq=seq, limit=max(limit, 0))
         return found.records(RequestRecord, self.forms)
 
     def source_counts(self, run_id: int) -> list[SourceCount]:
+        """Return a run's source counts by entity."""
         return self._ask_of_run("source_counts", run_id).records(SourceCount, self.forms)
 
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
+        """Return the newest errors of a run, or of all runs, up to a moment."""
         limit, moment = max(limit, 0), self._moment_or_none(until)
         if run_id is None:
             found = self._ask("errors", limit=limit, moment=moment)
@@ -303,6 +383,7 @@ class Queries(Dialect):
         return found.records(ErrorRecord, self.forms)
 
     def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
+        """Return the newest errors of the runs of these jobs, up to a moment."""
         if not jobs:
             return []
         wanted, moment = self._list(sorted(jobs)), self._moment_or_none(until)
@@ -316,6 +397,7 @@ class Queries(Dialect):
         fingerprints: Collection[str] | None = None,
         until: datetime | None = None,
     ) -> int:
+        """Return how many errors of these kinds the runs of these jobs recorded, up to a moment; None: of all."""
         found = self._ask(
             "count_errors",
             jobs=self._list_or_none(jobs),
@@ -327,6 +409,7 @@ class Queries(Dialect):
     def errors_named(
         self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
+        """Return the newest errors of these kinds, of all runs, up to a moment."""
         if not fingerprints:
             return []
         wanted, moment = self._list(sorted(set(fingerprints))), self._moment_or_none(until)
@@ -341,6 +424,10 @@ class Queries(Dialect):
         before: datetime | None = None,
         jobs: Collection[str] | None = None,
     ) -> list[ErrorGroup]:
+        """Return the errors since a moment, and before another, by kind, the newest kind first; None: of all jobs.
+
+        Of more than ERRORS_COUNTED the newest are counted, and each group is marked `cut`.
+        """
         before_at = self._moment_or_none(before)
         found = self._ask(
             "error_groups",
@@ -355,6 +442,11 @@ class Queries(Dialect):
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
     ) -> list[ErrorGroup]:
+        """Return kinds of errors by job and fingerprint, over all time before a moment.
+
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, of fewer where many kinds are asked for, in SQLite of all jobs
+        together, the newest are counted; its group is marked `cut`, and holds at least so many.
+        """
         if not kinds:
             return []
         before_at = self._moment_or_none(before)
@@ -369,12 +461,15 @@ class Queries(Dialect):
         return found.records(ErrorGroup, self.forms)
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
+        """Return what each writer of a run emitted and what of it is stored."""
         return self._ask_of_run("ledger", run_id).records(WriterLedger, self.forms)
 
     def switches(self) -> list[Switch]:
+        """Return the shared switches that were ever turned; none means on."""
         return self._ask("switches").records(Switch, self.forms)
 
     def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
+        """Return the newest audit entries up to a moment, None for all of them."""
         found = self._ask("audit", limit=_at_most(limit), moment=self._moment_or_none(until))
         return found.records(AuditEntry, self.forms)
 

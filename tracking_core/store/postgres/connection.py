@@ -1,16 +1,21 @@
-"""Connections to PostgreSQL, and the one place where psycopg's errors become ours."""
+"""Connections to PostgreSQL, their pipelines, and the one place where psycopg's errors become ours.
+
+The seam is `Pipeline._communicate_gen`, `_fetch_gen` and `_exit_gen`, private to psycopg: a test reads what goes over
+the wire.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import psycopg
+from psycopg import generators
 from psycopg.types.numeric import Int8BinaryLoader
 
 from tracking_core import errors as our
@@ -19,9 +24,8 @@ from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
 from tracking_core.store import sql_files
-from tracking_core.store.dialect import POSTGRES, Dialect, Forms
+from tracking_core.store.dialect import POSTGRES, Dialect, Forms, Rows
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
-from tracking_core.store.rows import Rows
 
 T = TypeVar("T")
 APPLICATION = "etlwatch"
@@ -240,6 +244,81 @@ class PostgresConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class OneSyncPipeline(psycopg.Pipeline):
+    """A pipeline that is sent as a whole, and whose last message is its Sync.
+
+    psycopg's own sends a Flush behind it, in a packet of its own. Where the answer to the Sync overtakes that packet,
+    pgbouncer has put the server's connection back into its pool, takes one again for the Flush, and keeps it for this
+    client until its next transaction: a Flush has no answer that would say "ready". With a pool of one all others wait
+    in vain.
+    """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the pipeline; an exception from outside, which must stay the one raised, closes the connection."""
+        interrupted = error is not None and from_outside(error)
+        try:
+            if not interrupted:
+                with self._lock:
+                    self._conn.wait(self._exit_gen())
+        except BaseException as ended:
+            interrupted = from_outside(ended)
+            raise
+        finally:
+            if interrupted:
+                self.pgconn.finish()
+            self._exit(error)
+
+    def _communicate_gen(self) -> Generator[Any, Any, None]:
+        # All is sent at once, with the Sync: a packet for each statement costs both sides a wake-up.
+        if self.result_queue and self.result_queue[-1] is None:
+            yield from super()._communicate_gen()
+
+    def _fetch_gen(self, *, flush: bool) -> Generator[Any, Any, None]:
+        if flush:
+            # A result is asked for before the end.
+            yield from super()._communicate_gen()
+        yield from super()._fetch_gen(flush=flush)
+
+    def _exit_gen(self) -> Generator[Any, Any, None]:
+        self._enqueue_sync()
+        try:
+            yield from self._communicate_gen()
+        except psycopg.Error:
+            yield from self._collect()
+            raise
+        yield from self._collect()
+
+    def _collect(self) -> Generator[Any, Any, None]:
+        # The Sync may still wait behind more than the socket took at once.
+        yield from generators.send(self.pgconn)
+        yield from self._fetch_gen(flush=False)
+
+
+@contextmanager
+def quiet_pipeline(raw: DeadlineConnection) -> Iterator[None]:
+    """Run statements without waiting for each answer.
+
+    What goes wrong inside leaves the pipeline as if there were none and is raised afterwards: psycopg would log a
+    warning of its own for each one, into the job's log.
+    """
+    raw._pipeline = OneSyncPipeline(raw)
+    failure: Exception | None = None
+    try:
+        with raw.pipeline():
+            try:
+                yield
+            except Exception as error:
+                if from_outside(error):
+                    raise
+                failure = error
+    except psycopg.Error as error:
+        raise (error if failure is None or from_outside(error) else failure) from None
+    if failure is not None:
+        raise failure
 
 
 DIALECT = "postgres"

@@ -12,22 +12,28 @@ import psycopg
 from psycopg import Cursor
 
 from tracking_core.config import StoreLocation
+from tracking_core.dataclass import dataclass
 from tracking_core.errors import StoreError, StoreRefused
 from tracking_core.records import Run
 from tracking_core.store import sql_files
-from tracking_core.store.postgres.connection import CONFLICT, DIALECT, PostgresConnection, PostgresDialect
+from tracking_core.store.dialect import Row, Rows
+from tracking_core.store.postgres.connection import (
+    CONFLICT,
+    DIALECT,
+    PostgresConnection,
+    PostgresDialect,
+    quiet_pipeline,
+)
 from tracking_core.store.postgres.deadline import DeadlineConnection
-from tracking_core.store.postgres.pipeline import Query, QueryPrefetch, quiet_pipeline
-from tracking_core.store.queries import Queries
-from tracking_core.store.rows import Row, Rows
+from tracking_core.store.queries import Reader
 
 
-class PostgresReader(PostgresConnection, PostgresDialect, Queries):
-    """One connection that answers queries; see `tracking_core.store.base.Reader`."""
+class PostgresReader(PostgresConnection, PostgresDialect, Reader):
+    """One connection that answers queries; see `tracking_core.store.queries.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         PostgresConnection.__init__(self, location, deadline)
-        Queries.__init__(self)
+        Reader.__init__(self)
         self._sql = sql_files.blocks(DIALECT, "reads")
         self._names: dict[str, tuple[str, ...]] = {}
         self._in_view = False
@@ -177,3 +183,45 @@ class RowVersions:
             for run_id, version in present.items()
         }
         return Rows([row for _, row in self._rows.values()], self._names)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One block of SQL with its parameters, as a key."""
+
+    block: str
+    given: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, block: str, parameters: Mapping[str, Any]) -> Query:
+        """Return the query; lists become tuples."""
+        pairs = parameters.items()
+        return cls(block, tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in pairs))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return them as the driver takes them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.given}
+
+
+QUICK_S = 0.5
+"""A query that takes longer is not sent ahead: all that are sent together have one deadline."""
+
+
+class QueryPrefetch:
+    """Stores the queries of the last two views."""
+
+    def __init__(self) -> None:
+        self._before: dict[Query, None] = {}
+        self._last: dict[Query, None] = {}
+
+    def new_view(self) -> list[Query]:
+        """Begin a view; return the queries that are expected, in the order of the last one."""
+        expected = [query for query in self._last if query in self._before]
+        self._before, self._last = self._last, {}
+        return expected
+
+    def sent(self, query: Query, seconds: float) -> None:
+        """Store a query of the present view that was answered within so many seconds."""
+        if seconds < QUICK_S:
+            self._last[query] = None

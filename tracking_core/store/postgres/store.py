@@ -9,7 +9,6 @@ from tracking_core.errors import StoreForbidden, StoreRefused
 from tracking_core.process.interrupts import load
 from tracking_core.store import sql_files
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
-from tracking_core.store.postgres.inspection import grants
 from tracking_core.store.sql_files import pending
 
 if TYPE_CHECKING:
@@ -95,3 +94,60 @@ class PostgresStore:
     def migration_sql(self) -> str:
         """Return the SQL of all migrations and partitions, for an administrator to read or run."""
         return sql_files.whole_schema(DIALECT, "partitions")
+
+
+RECORDING = {
+    "runs": "SIU", "requests": "SI", "run_endpoints": "SIU", "run_series": "SIU", "throughput": "SIUD",
+    "phases": "SIU", "phase_series": "SIU", "source_counts": "SIU", "errors": "SI", "batches": "SIUD", "writers": "SIU",
+    "switches": "S", "removed_runs": "S", "retention": "S", "schema_version": "S", "audit": "I",
+}  # fmt: skip
+"""S select, I insert, U update, D delete: what a job's own writing needs of each table."""
+
+ADMINISTRATION = {
+    "runs": "SUD", "requests": "SD", "run_endpoints": "SD", "run_series": "SD", "phases": "SD", "phase_series": "SD",
+    "source_counts": "SD", "errors": "SD", "batches": "SD", "writers": "SD", "switches": "SIU", "removed_runs": "SID",
+    "retention": "SIU", "schema_version": "S", "audit": "SIU",
+}  # fmt: skip
+"""The same for switches, closing runs and clean-ups."""
+
+WORDS = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL writes an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def grants(role: str, *, database: str = "", owner: str = "") -> str:
+    """Return the SQL that lets a role record, read and administrate, for an administrator to choose from.
+
+    `database` where the role asked to make the tables; `owner` of the tables that there are.
+    """
+    to = quoted(role)
+    if owner:
+        lines = [f"-- the tables belong to {quoted(owner)}: run `etlwatch init` as this role or a member of it"]
+    elif database:
+        lines = ["-- to make the tables with `etlwatch init`", f"GRANT CREATE ON DATABASE {quoted(database)} TO {to};"]
+    else:
+        lines = []
+    lines += [
+        "-- to use tables that another role has made with `etlwatch init`",
+        f"GRANT USAGE ON SCHEMA tracking TO {to};",
+        "-- to look: commands and dashboard",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA tracking TO {to};",
+        "-- to record: jobs",
+        *_on_tables(RECORDING, to),
+        "-- to turn tracking on and off, close runs and clean up (only the owner's members drop whole weeks)",
+        *_on_tables(ADMINISTRATION, to),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _on_tables(needed: dict[str, str], to: str) -> list[str]:
+    tables: dict[str, list[str]] = {}
+    for table, letters in needed.items():
+        tables.setdefault(letters, []).append(f"tracking.{table}")
+    return [
+        f"GRANT {', '.join(WORDS[letter] for letter in letters)} ON {', '.join(names)} TO {to};"
+        for letters, names in tables.items()
+    ]

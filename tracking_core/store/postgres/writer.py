@@ -5,25 +5,27 @@ A single immediate request is one statement of its own. The order of the locks i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import repeat
 from typing import Any, TypeVar
 
-from psycopg import RawCursor, errors
+from psycopg import Connection, RawCursor, errors
 
 from tracking_core.clock import from_microseconds
 from tracking_core.config import StoreLocation
-from tracking_core.dataclass import replace
+from tracking_core.dataclass import dataclass, replace
 from tracking_core.errors import StoreRefused
 from tracking_core.events import Batch, Hello, Receipt, RunStart
+from tracking_core.histogram import pack
 from tracking_core.process.interrupts import from_outside, load
-from tracking_core.requests import RequestColumns, RequestRow, tally
-from tracking_core.store import parameters, sql_files
-from tracking_core.store.dialect import ATTEMPTS, POSTGRES, POSTGRES_EPOCH_US
-from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
+from tracking_core.requests import SERIES_FINE_S, RequestColumns, RequestRow, series_slot, tally
+from tracking_core.store import sql_files, writing
+from tracking_core.store.dialect import ATTEMPTS, COUNTED, POSTGRES, POSTGRES_EPOCH_US
+from tracking_core.store.postgres.connection import ENCODING, PostgresConnection, quiet_pipeline
 from tracking_core.store.postgres.deadline import DeadlineConnection
-from tracking_core.store.postgres.pipeline import array_of, as_arrays, of_request, quiet_pipeline, statements
 from tracking_core.store.writing import EventWriter
 
 T = TypeVar("T")
@@ -44,6 +46,11 @@ BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 """Whatever the role's default is: a stricter one makes writers fail where they meet."""
 
 COPY_TYPES = ("int8", "int8", "int8", "int8", "text", "int8", "int8", "int4", "int8", "int8", "bool", "text")
+
+
+def array_of(numbers: Iterable[int | str]) -> str:
+    """Return numbers or array literals as an array literal, which the driver passes on as it is."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 class PostgresWriter(PostgresConnection, EventWriter):
@@ -153,7 +160,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
     def _save_ledger_and_runs(
         self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
     ) -> None:
-        of_ledger = as_arrays(ledger) if ledger else dict.fromkeys(parameters.LEDGER, "{}")
+        of_ledger = as_arrays(ledger) if ledger else dict.fromkeys(writing.LEDGER, "{}")
         self._run(
             "save_ledger_and_runs",
             {f"ledger_{name}": column for name, column in of_ledger.items()} | as_arrays(additions),
@@ -192,9 +199,9 @@ class PostgresWriter(PostgresConnection, EventWriter):
         key = {"writer_id": batch.writer_id, "batch_seq": batch.batch_seq}
         return self._run("claim_batch_and_runs", {"run_ids": run_ids, **key})
 
-    def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch, *, again: bool = False) -> parameters.Known:
+    def _judge(self, rows: Sequence[tuple[Any, ...]], batch: Batch, *, again: bool = False) -> writing.Known:
         off, at = (rows[0][3] or (), _microseconds(rows[0][4])) if rows else ((), 0)
-        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
+        known = writing.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
         known.store_us = at
         if "unknown" in known.refused.values() and not again:
             # Perhaps it was removed while the lock on it was awaited.
@@ -232,18 +239,18 @@ class PostgresWriter(PostgresConnection, EventWriter):
         return replace(start, command=start.command.replace(OMITTED, "..."))
 
     def _write_rows(
-        self, whole: Batch, known: parameters.Known, *, copy: bool, meanwhile: Callable[[], object] | None
+        self, whole: Batch, known: writing.Known, *, copy: bool, meanwhile: Callable[[], object] | None
     ) -> frozenset[int]:
-        batch = parameters.only(whole, known.taken)
+        batch = writing.only(whole, known.taken)
         stored_rows: Sequence[RequestRow] = batch.requests
         if copy and len(batch.requests) >= COPY_FROM_ROWS:
             with self._copying(batch):
-                sums = parameters.add_up(batch.cells or tally(batch.requests))
+                sums = writing.add_up(batch.cells or tally(batch.requests))
                 if meanwhile is not None:
                     meanwhile()
         else:
             stored_rows = self._insert_requests(batch) if batch.requests else ()
-            sums = parameters.add_up(parameters.cells_of(batch, stored_rows))
+            sums = writing.add_up(writing.cells_of(batch, stored_rows))
         with quiet_pipeline(self.raw):
             ends = self._write_events(batch, known, stored_rows, sums)
             self.raw.execute("COMMIT")
@@ -264,10 +271,10 @@ class PostgresWriter(PostgresConnection, EventWriter):
                         write_row(row)
                 yield
             if cursor.rowcount != len(batch.requests):
-                raise parameters.left_out(len(batch.requests) - cursor.rowcount, self.label)
+                raise writing.left_out(len(batch.requests) - cursor.rowcount, self.label)
 
     def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
-        columns = parameters.request_columns(batch.requests)
+        columns = writing.request_columns(batch.requests)
         columns["at"] = [from_microseconds(row.at_us) for row in batch.requests]
         keys = set(self._run("insert_requests", {"writer_id": batch.writer_id, **columns}).fetchall())
         if len(keys) == len(batch.requests):
@@ -276,7 +283,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
         asked = {"run_id": [row.run_id for row in missing], "seq": [row.seq for row in missing]}
         ((here,),) = self._run("requests_here", {"writer_id": batch.writer_id, **asked}).fetchall()
         if here != len(missing):
-            raise parameters.left_out(len(missing) - here, self.label)
+            raise writing.left_out(len(missing) - here, self.label)
         return [row for row in batch.requests if (row.run_id, row.seq) in keys]
 
 
@@ -322,3 +329,70 @@ def _roll_back(raw: DeadlineConnection) -> None:
         # Otherwise the error that led here is the one to report.
         if from_outside(error):
             raise
+
+
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
+_SPACE = re.compile(r"\s+")
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One block of SQL and the names of its parameters, in the order of their numbers."""
+
+    text: bytes
+    names: tuple[str, ...]
+
+    def run(self, connection: Connection[Any], values: Mapping[str, Any]) -> RawCursor[Any]:
+        """Run it and return its cursor, answers in binary; values that it does not name are passed over.
+
+        Numbers go as text without a type, which the server takes for that of the column: for a number psycopg names the
+        narrowest type that holds it, so that one statement would be prepared for many types, and on a fresh connection
+        each type's operators and casts are looked up anew.
+        """
+        given = [values[name] for name in self.names]
+        plain = [str(value) if type(value) is int else value for value in given]
+        return RawCursor(connection).execute(self.text, plain, binary=True)
+
+
+@cache
+def statements(version: int | None = None) -> dict[str, Statement]:
+    """Return the statements of writes.sql for a schema version, None for the newest."""
+    blocks = sql_files.blocks("postgres", "writes", version)
+    return {block: _statement(text) for block, text in blocks.items()}
+
+
+def _statement(text: str) -> Statement:
+    names: dict[str, int] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        return "%" if match[1] is None else f"${names.setdefault(match[1], len(names) + 1)}"
+
+    plain = _SPACE.sub(" ", _COMMENT.sub("", text)).strip().rstrip(";")
+    return Statement(text=_PLACEHOLDER.sub(numbered, plain).encode(), names=tuple(names))
+
+
+def of_request(writer_id: int, request: RequestRow) -> dict[str, Any]:
+    """Return the parameters of one immediate request: its columns, and what it adds to the counters."""
+    (cell,) = tally((request,)).values()
+    seconds = request.at_us // 1_000_000
+    fine = seconds - seconds % SERIES_FINE_S
+    bucket, width = series_slot(request.run_id, fine)
+    return {
+        **request._asdict(),
+        **{name: getattr(cell, name) for name in COUNTED},
+        "is_throttled": request.throttled,
+        "writer_id": writer_id,
+        "at": from_microseconds(request.at_us),
+        "bucket": bucket,
+        "width": width,
+        "fine_bucket": fine,
+        "shard": writer_id % writing.SHARDS,
+        "histogram": array_of(pack(cell.histogram)),
+    }
+
+
+def as_arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows as columns: numbers as array literals, which the driver passes on as they are, others as lists."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {name: array_of(column) if isinstance(column[0], int) else column for name, column in columns.items()}

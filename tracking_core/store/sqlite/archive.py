@@ -29,9 +29,9 @@ from tracking_core.records import (
 )
 from tracking_core.sanitize import ADJUSTED, clean_tags, clean_text
 from tracking_core.store import sql_files
-from tracking_core.store.parameters import to_json
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.sqlite.store import SqliteStore
+from tracking_core.store.writing import to_json
 
 TextKept: TypeAlias = Literal["none", "redacted", "all"]
 """What a bundle holds of texts beside names: nothing, what is left of them without secrets, or all."""

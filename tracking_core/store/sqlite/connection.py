@@ -24,8 +24,7 @@ from tracking_core.process.deadlines import moment
 from tracking_core.process.forks import hook
 from tracking_core.process.interrupts import from_outside
 from tracking_core.store import sql_files
-from tracking_core.store.dialect import SQLITE, Dialect, Forms
-from tracking_core.store.rows import Rows
+from tracking_core.store.dialect import SQLITE, Dialect, Forms, Rows
 from tracking_core.store.sqlite.forking import gate
 
 P = ParamSpec("P")

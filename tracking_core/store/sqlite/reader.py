@@ -6,8 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
@@ -15,8 +13,8 @@ from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside
 from tracking_core.records import Bundle
 from tracking_core.store import sql_files
-from tracking_core.store.queries import Queries
-from tracking_core.store.rows import Rows
+from tracking_core.store.dialect import Rows
+from tracking_core.store.queries import Reader
 from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
 from tracking_core.store.sqlite.forking import gate
 
@@ -25,13 +23,13 @@ INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
 
-class SqliteReader(SqliteConnection, SqliteDialect, Queries):
-    """One connection that answers queries; see `tracking_core.store.base.Reader`."""
+class SqliteReader(SqliteConnection, SqliteDialect, Reader):
+    """One connection that answers queries; see `tracking_core.store.queries.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self._due = math.inf
         SqliteConnection.__init__(self, location, deadline, read_only=True)
-        Queries.__init__(self)
+        Reader.__init__(self)
         self._sql = sql_files.blocks(DIALECT, "reads")
         self._in_view = False
         self.bundle: Bundle | None = None
@@ -105,7 +103,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Queries):
             return Rows(cursor.fetchall(), tuple(name for name, *_ in cursor.description or ()))
 
 
-class EmptyStoreReader(SqliteDialect, Queries):
+class EmptyStoreReader(SqliteDialect, Reader):
     """Reads a file that does not exist yet: an empty store, until a job makes the file; from then on that file."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
@@ -128,14 +126,6 @@ class EmptyStoreReader(SqliteDialect, Queries):
         """Close it; closing twice is fine."""
         if self._reader is not None:
             self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _ask(self, block: str, **parameters: object) -> Rows:
         reader = self._opened()

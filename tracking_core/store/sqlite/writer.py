@@ -12,7 +12,7 @@ from typing import Any
 from tracking_core.config import StoreLocation
 from tracking_core.events import Batch, Hello, Receipt
 from tracking_core.requests import RequestColumns, RequestRow
-from tracking_core.store import parameters, sql_files
+from tracking_core.store import sql_files, writing
 from tracking_core.store.dialect import SQLITE
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.writing import EventWriter
@@ -62,9 +62,9 @@ class SqliteWriter(SqliteConnection, EventWriter):
             return Receipt(duplicate=True, store_us=self._now_us)
         self._carry_runs(batch.starts, batch)
         known = self._judge(batch.run_ids(), batch)
-        taken = parameters.only(batch, known.taken)
+        taken = writing.only(batch, known.taken)
         stored_rows = self._insert_requests(taken, at_once=at_once)
-        ends = self._write_events(taken, known, stored_rows, parameters.add_up(parameters.cells_of(taken, stored_rows)))
+        ends = self._write_events(taken, known, stored_rows, writing.add_up(writing.cells_of(taken, stored_rows)))
         raw.commit()
         return Receipt(
             refused=known.refused,
@@ -135,10 +135,10 @@ class SqliteWriter(SqliteConnection, EventWriter):
         self._run("widen_throughput", bounds)
         self._run("drop_widened", bounds)
 
-    def _judge(self, run_ids: Iterable[int], batch: Batch) -> parameters.Known:
+    def _judge(self, run_ids: Iterable[int], batch: Batch) -> writing.Known:
         rows = self._run("runs_of_batch", {"run_ids": json.dumps(sorted(run_ids))}).fetchall()
         off = json.loads(rows[0][3]) if rows else ()
-        known = parameters.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
+        known = writing.judge_runs((row[:3] for row in rows), off, batch, self.label, self._cutoff_us)
         known.store_us = self._now_us
         return known
 
@@ -167,7 +167,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
         keys = [{"run_id": row.run_id, "writer_id": writer_id, "seq": row.seq} for row in rows]
         here = sum(self.raw.execute(ask, key).fetchone()[0] for key in keys)
         if here != len(rows):
-            raise parameters.left_out(len(rows) - here, self.label)
+            raise writing.left_out(len(rows) - here, self.label)
 
 
 def _with_writer(batch: Batch) -> Iterator[tuple[Any, ...]]:
