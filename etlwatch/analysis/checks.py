@@ -1,7 +1,7 @@
-"""Whether somebody has to be told, by the convention of monitoring plugins.
+"""The answer of `check`, by the convention of monitoring plugins.
 
-Which states are a warning and which are critical, the line, its performance data and the lines below it. Runs are
-judged elsewhere. The convention (https://www.monitoring-plugins.org/doc/guidelines.html): a line
+Which states are a warning and which are critical, the line, its performance data and the lines below it. Findings
+come from `etlwatch.analysis.health`. The convention (https://www.monitoring-plugins.org/doc/guidelines.html): a line
 `SERVICE STATUS - text | label=value;warn;crit;min`, more lines if need be, exit status 0, 1, 2 or 3.
 """
 
@@ -15,8 +15,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from etlwatch.analysis.health import Health
-from etlwatch.analysis.jobs import turn_of
-from etlwatch.analysis.schedule import Expected, rhythm_of
+from etlwatch.analysis.schedule import Turn, rhythm_of, turn_of
 from etlwatch.analysis.states import RANKS
 from etlwatch.text.numbers import behind, duration, late_by, moment, number_of, span
 from etlwatch.text.safe import safe
@@ -69,7 +68,7 @@ OF_ONE_JOB: Final = ("age", "duration", "items", "requests", "failed_requests", 
 """Figures of the last run of a job, and the age of its last success in seconds: known where one job is checked."""
 
 BEHIND: Final = "behind"
-"""How many seconds a standby is behind its primary: states are those of its newest data, which says little when old."""
+"""How many seconds a standby is behind its primary: states are those of its newest data."""
 
 FAR_BEHIND: Final = Range(text="300", high=300.0)
 
@@ -120,13 +119,10 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobCheck:
+class JobCheck(Turn):
     """What a check looks at of a job."""
 
     job: str
-    expected: Expected | None = None
-    overdue_s: float | None = None
-    given_up_since: datetime | None = None
     failed_at: datetime | None = None
     """When the failure ended that no later run has made good."""
 
@@ -147,14 +143,14 @@ def check_job(
     A job is `alive` when one of these runs goes on.
     """
     began = sorted(starts if starts is not None else (run.started_at for run in runs))
-    expected, overdue_s, given_up_since = turn_of(rhythm_of(began, zone), began, alive=alive, now=now, zone=zone)
+    turn = turn_of(rhythm_of(began, zone), began, alive=alive, now=now, zone=zone)
     ended = next((run for run in runs if run.status in (RunStatus.COMPLETED, RunStatus.FAILED)), None)
     successes = [run.ended_at for run in runs if run.status == RunStatus.COMPLETED and run.ended_at is not None]
     return JobCheck(
         job=runs[0].job,
-        expected=expected,
-        overdue_s=overdue_s,
-        given_up_since=given_up_since,
+        expected=turn.expected,
+        overdue_s=turn.overdue_s,
+        given_up_since=turn.given_up_since,
         failed_at=ended.ended_at if ended is not None and ended.status == RunStatus.FAILED else None,
         succeeded_at=max(successes, default=None),
     )
@@ -162,7 +158,7 @@ def check_job(
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """One thing that somebody may have to know."""
+    """One thing that a check may report."""
 
     state: str
     text: str
@@ -200,12 +196,12 @@ def check_fleet(
     behind_s: float | None = None,
     verbose: int = 0,
 ) -> CheckResult:
-    """Return what a check says of living runs and of jobs; `seconds` is what asking took.
+    """Return the answer of a check of living runs and of jobs; `seconds` is what asking took.
 
     `spooled`: for each file of undelivered data on this host, how many seconds ago something was put into it.
-    `last` is the last run where one job is checked: its figures are told, too. A failure counts until a run of its job
-    begun after it has completed, and no more once nobody waits for the job. From `verbose` 1 on each problem is told
-    with its evidence, from 2 on every job.
+    `last` is the last run where one job is checked: its figures are reported, too. A failure counts until a run of its
+    job begun after it has completed, and no more once nobody waits for the job. From `verbose` 1 on each problem is
+    reported with its evidence, from 2 on every job.
     """
     found = [
         *_of_runs(health),
@@ -245,7 +241,7 @@ def _reported(
     reported = [(max(overall, rules.level_of(each.state, numbers[each.state])), each) for each in found]
     for name, number in (*figures.items(), *((state, numbers[state]) for state in CHECKED)):
         level = rules.level_of(name, number)
-        # What has problems of its own is told by these.
+        # What has problems of its own is reported by these.
         if level and name != PROBLEMS and not (name in CHECKED and numbers[name]):
             text = (name == BEHIND and behind(number)) or f"{name.replace('_', ' ')} is {number:.15g}"
             reported.append((level, _Problem(name, text)))
@@ -335,7 +331,7 @@ def _plain(text: str) -> str:
 def _figures(
     health: Health, jobs: Sequence[JobCheck], now: datetime, last: Run | None, seconds: float | None
 ) -> dict[str, float]:
-    """Return the numbers that are told beside those of the states, as far as they are known."""
+    """Return the numbers beside those of the states, as far as they are known."""
     running = sum(run.status == RunStatus.RUNNING and run.state != "lost" for run in health.runs)
     found: dict[str, float] = {"running": running}
     if len(jobs) == 1 and jobs[0].succeeded_at is not None:

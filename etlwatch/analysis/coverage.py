@@ -1,8 +1,8 @@
 """Which pages of a source were fetched: holes and overlaps in offset and limit, by endpoint.
 
-Contains the arithmetic. A page is what one whole answer covers: `limit` items from `offset` on, or what it returned
+A page is what one whole answer covers: `limit` items from `offset` on, or what it returned
 where no limit was sent. Where offsets count up by one although pages hold more, they are page numbers, and a page
-covers one. Nothing is said of what lies behind the last page: that it was the last, only the source knows.
+covers one. Whether there are more pages after the last one is not known.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ RECENT_S: Final = 300
 """What `latest` means for the share of 429s."""
 
 DEFAULT_INTERVAL_S: Final = 10.0
-"""Seconds between the heartbeats of a run that does not say."""
+"""Seconds between the heartbeats of a run without an interval of its own."""
 
 MINUTE_S: Final = 60
 LEAST_REQUESTS: Final = 5

@@ -1,7 +1,7 @@
-"""When a living run will end: a range from its own rate and from its job's baseline, or nothing where neither says any.
+"""When a living run will end: a range from its own rate and its job's baseline, nothing where both are unknown.
 
-Contains the estimate. A phase with totals is extrapolated from what it has processed; phases to come take what they
-usually take; a run without totals takes what the job usually takes. Never a single moment: the range is the honesty.
+A phase with totals is extrapolated from what it has processed; phases to come take what they
+usually take; a run without totals takes what the job usually takes. It is a range, never a single moment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tracking_core.dataclass import dataclass
 from tracking_core.records import Phase, PhaseStatus, Run, RunStatus
 
 _LEAST_SHARE = 0.02
-"""Below this share done, a phase's own rate says nothing yet."""
+"""Below this share done, a phase's own rate is not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def _by_past(run: Run, baseline: JobBaseline, now: datetime) -> tuple[float, flo
     if usual is None or p95 is None:
         return None
     elapsed = (now - run.started_at).total_seconds()
-    # Beyond its p95 a run's baseline says nothing of its end any more.
+    # Beyond its p95 a run's end cannot be estimated from its baseline.
     return None if elapsed >= p95 else (max(usual - elapsed, 0.0), p95 - elapsed)
 
 

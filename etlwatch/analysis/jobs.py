@@ -7,11 +7,11 @@ from `etlwatch.reading.health`; `now` is the store's clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS, NO_BASELINE, JobBaseline, quantile
-from etlwatch.analysis.schedule import Expected, Rhythm, next_after, rhythm_of
+from etlwatch.analysis.schedule import Rhythm, Turn, rhythm_of, turn_of
 from etlwatch.analysis.states import BEHIND, RANKS
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
@@ -25,14 +25,9 @@ TREND_RUNS: Final = 10
 TREND_FROM: Final = 0.10
 """A change of the usual duration from which on it is remarkable."""
 
-GIVEN_UP_AFTER: Final = timedelta(days=7)
-"""A job that has missed its turn this long, and ten turns at least, is taken to be over and done with."""
-
-_TURNS: Final = 10
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
+class JobRow(Turn):
     """All that the line and the pane of a job show."""
 
     job: str
@@ -52,15 +47,6 @@ class JobRow:
     drifting: bool = False
     """Whether that change is one to look at: more, and beyond the job's own ups and downs."""
 
-    expected: Expected | None = None
-    """When it is next by its rhythm; None without one, or once it has been given up."""
-
-    overdue_s: float | None = None
-    """How late it is to begin; None when it is not late."""
-
-    given_up_since: datetime | None = None
-    """The turn that it missed first, when it has missed so many that nobody waits for it."""
-
     @property
     def live(self) -> Run | None:
         """Its gravest living run that is not lost."""
@@ -78,9 +64,8 @@ class JobRow:
 
         A failure counts until a run begun after it has completed.
         """
-        if self.overdue_s is not None:
-            return "overdue"
-        found = [run.state for run in self.runs if run.state in ("lost", *BEHIND)]
+        found = ["overdue"] if self.overdue_s is not None else []
+        found += [run.state for run in self.runs if run.state in ("lost", *BEHIND)]
         ended = [run for run in self.runs if run.status in (RunStatus.COMPLETED, RunStatus.FAILED)]
         if ended and ended[-1].status == RunStatus.FAILED:
             found.append("failed")
@@ -140,7 +125,7 @@ def build_job(
     counted = [run for run in shown if run.status != RunStatus.RUNNING or run.state == "lost"]
     trend, drifting = _trend([run for run in reversed(shown) if run.status == RunStatus.COMPLETED])
     alive = any(run.status == RunStatus.RUNNING and run.state != "lost" for run in shown)
-    expected, overdue_s, given_up_since = turn_of(history.rhythm, history.starts, alive=alive, now=now, zone=zone)
+    turn = turn_of(history.rhythm, history.starts, alive=alive, now=now, zone=zone)
     return JobRow(
         job=history.job,
         runs=shown,
@@ -149,9 +134,9 @@ def build_job(
         counted=len(counted),
         trend=trend,
         drifting=drifting,
-        expected=expected,
-        overdue_s=overdue_s,
-        given_up_since=given_up_since,
+        expected=turn.expected,
+        overdue_s=turn.overdue_s,
+        given_up_since=turn.given_up_since,
     )
 
 
@@ -164,34 +149,6 @@ def _trend(completed: Sequence[Run]) -> tuple[float | None, bool]:
         return None, False
     trend = new / old - 1
     return trend, trend >= TREND_FROM and new > high
-
-
-def turn_of(
-    rhythm: Rhythm | None, starts: Sequence[datetime], *, alive: bool, now: datetime, zone: tzinfo | None
-) -> tuple[Expected | None, float | None, datetime | None]:
-    """Return when a job is next, how late it is in seconds, and since when it has been given up.
-
-    `starts` are its beginnings, ascending; one that is `alive` has a run that goes on.
-    """
-    if rhythm is None:
-        return None, None, None
-    expected = next_after(rhythm, starts[-1], zone)
-    if now <= expected.late_from or alive:
-        return expected, None, None
-    if now - expected.at > max(_TURNS * timedelta(seconds=expected.period_s), GIVEN_UP_AFTER):
-        return None, None, expected.at
-    if expected.every_s is not None and _pauses_now(starts, expected.at, expected.every_s, now):
-        return expected, None, None
-    return expected, (now - expected.at).total_seconds(), None
-
-
-def _pauses_now(starts: Sequence[datetime], at: datetime, every_s: float, now: datetime) -> bool:
-    """Return whether a job that keeps an interval began at these hours neither today nor a day or a week ago."""
-    half = timedelta(seconds=every_s / 2)
-    for back in (timedelta(days=1), timedelta(days=7)):
-        if starts[0] <= at - back and not any(at - back - half <= start <= now - back for start in starts):
-            return True
-    return False
 
 
 def count_jobs(rows: Iterable[JobRow]) -> JobCounts:

@@ -1,7 +1,7 @@
-"""When a job is expected to begin again, from when it began before: at times of the day, or after an interval.
+"""When a job is expected to begin again and whether it is late, from when it began: at times of day or an interval.
 
-Contains the finding of a rhythm and the arithmetic of the next moment, zones and changes of clocks included. A job
-may keep to local time or to UTC; whichever fits closer is taken.
+Zones and changes of clocks are taken into account. A job may keep to local time or to UTC; whichever fits closer is
+taken.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ _TURNS_MISSED: Final = 3
 """A time of day that was passed over so often, while the job began at others, is its time no longer."""
 
 _LEAST_GRACE_S: Final = 60.0
+
+GIVEN_UP_AFTER: Final = timedelta(days=7)
+"""A job that has missed its turn this long, and ten turns at least, is taken to be over and done with."""
+
+_TURNS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,10 @@ def _interval_rhythm(intervals: Sequence[float], median: float) -> Rhythm | None
 
 def _slot_rhythm(starts: Sequence[datetime], zone: tzinfo | None) -> Rhythm | None:
     """Return the slots in local time or in UTC, whichever its beginnings keep to more closely."""
-    local, utc = _slots([_in(zone, start) for start in starts]), _slots([start.astimezone(UTC) for start in starts])
+    local, utc = (
+        _slots([start.astimezone(zone) for start in starts]),
+        _slots([start.astimezone(UTC) for start in starts]),
+    )
     if utc and (not local or _closeness(utc) > _closeness(local)):
         return Rhythm(slots=utc, in_utc=True)
     return Rhythm(slots=local) if local else None
@@ -263,7 +271,7 @@ def _grace_of(slot: Slot) -> float:
 
 def _next_in(slot: Slot, last: datetime, frame: tzinfo | None) -> tuple[Slot, datetime, datetime] | None:
     """Return the slot with its first moment that the last beginning was not, twice: an hour may come twice."""
-    day = _in(frame, last).date() - timedelta(days=1)
+    day = last.astimezone(frame).date() - timedelta(days=1)
     moment = time(slot.second // 3_600, slot.second % 3_600 // 60, slot.second % 60)
     for number in range(16):
         on = day + timedelta(days=number)
@@ -279,10 +287,45 @@ def _next_in(slot: Slot, last: datetime, frame: tzinfo | None) -> tuple[Slot, da
     return None
 
 
-def _in(zone: tzinfo | None, moment: datetime) -> datetime:
-    return moment.astimezone(zone)
-
-
 def _from(zone: tzinfo | None, naive: datetime) -> datetime:
     """Return the moment at which a clock in `zone` shows this; one that it skips counts by the clock before it."""
     return (naive if zone is None else naive.replace(tzinfo=zone)).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """When a job is next, and whether it is late."""
+
+    expected: Expected | None = None
+    """When it is next by its rhythm; None without one, or once it has been given up."""
+
+    overdue_s: float | None = None
+    """How late it is to begin; None when it is not late."""
+
+    given_up_since: datetime | None = None
+    """The turn that it missed first, when it has missed so many that nobody waits for it."""
+
+
+def turn_of(
+    rhythm: Rhythm | None, starts: Sequence[datetime], *, alive: bool, now: datetime, zone: tzinfo | None
+) -> Turn:
+    """Return when a job is next; `starts` are its beginnings, ascending, and one that is `alive` has a living run."""
+    if rhythm is None:
+        return Turn()
+    expected = next_after(rhythm, starts[-1], zone)
+    if now <= expected.late_from or alive:
+        return Turn(expected=expected)
+    if now - expected.at > max(_TURNS * timedelta(seconds=expected.period_s), GIVEN_UP_AFTER):
+        return Turn(given_up_since=expected.at)
+    if expected.every_s is not None and _pauses_now(starts, expected.at, expected.every_s, now):
+        return Turn(expected=expected)
+    return Turn(expected=expected, overdue_s=(now - expected.at).total_seconds())
+
+
+def _pauses_now(starts: Sequence[datetime], at: datetime, every_s: float, now: datetime) -> bool:
+    """Return whether a job that keeps an interval began at these hours neither today nor a day or a week ago."""
+    half = timedelta(seconds=every_s / 2)
+    for back in (timedelta(days=1), timedelta(days=7)):
+        if starts[0] <= at - back and not any(at - back - half <= start <= now - back for start in starts):
+            return True
+    return False

@@ -84,7 +84,7 @@ class RunDetails:
     series: tuple[SeriesCell, ...] = ()
     source_counts: tuple[SourceCount, ...] = ()
     errors: tuple[ErrorRecord, ...] = ()
-    """The newest ones, newest first; `run.errors` says how many there are."""
+    """The newest ones, newest first; `run.errors` is how many there are."""
 
     kinds: tuple[ErrorKind, ...] = ()
     """The kinds of these errors over all runs; none where nobody asked."""
@@ -218,7 +218,7 @@ class Snapshot:
 
 _DEAD: Final = ("lost", "failed")
 _NAMED: Final = 2
-"""Runs that are named; of the rest it is said how many."""
+"""Runs that are named; the rest is counted."""
 
 _JOB_CELLS: Final = 24
 
@@ -276,7 +276,7 @@ def _words(run: Run, before: str) -> str:
 
 
 def changes_since(before: Snapshot, after: Snapshot) -> Change:
-    """Return what changed from one snapshot to the other; `read_at` of both says how long nothing was heard."""
+    """Return what changed from one snapshot to the other; `read_at` tells how long the store was silent."""
     known = {run.run_id: run.state for run in before.runs}
     oldest = min(known, default=0)
     # What is listed now and was too old before is not new.

@@ -185,7 +185,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
 
 
 def _brief_known(each: ErrorsOfKind, context: DisplayContext, *, shortest: bool) -> Spans:
-    """Return what other runs know of a kind, in brief; nothing while that was not read."""
+    """Return how often other runs had a kind, in brief; nothing while that was not read."""
     kind = each.kind
     if kind is None:
         return ()

@@ -90,7 +90,7 @@ class Field(Generic[Row]):
     """Whether the smallest comes first when rows are ordered by it."""
 
     filter: str = ""
-    """The names under which filters know it, the first one for messages."""
+    """The names under which filters accept it, the first one for messages."""
 
     parse: Callable[[str], float] | None = None
     """How a filter reads a number; None for a field that holds text."""
@@ -337,17 +337,23 @@ def _as_data(value: object) -> object:
 def _text_column(field: Field[Row], rows: Collection[Row], context: DisplayContext) -> TextColumn[Row]:
     shown = field.command or InCommand()
     heading = shown.heading if shown.heading is not None else str(field.heading)
-    write, brief, cell, short = shown.text, shown.brief, field.cell, field.brief_cell
     if shown.zoned:
         heading = f"{heading} {zone_names(map(_read(field), rows), context.zone)}".rstrip()
-    if write is None and cell is not None:
-        write = _of_cell(cell)
-    if brief is None and short is not None:
-        brief = _of_cell(short)
+
+    def full(row: Row) -> str:
+        if shown.text is not None:
+            return shown.text(row, context)
+        return plain_text(field.cell(row, context)) if field.cell is not None else _written(_read(field)(row), context)
+
+    def brief(row: Row) -> str:
+        if shown.brief is not None:
+            return shown.brief(row, context)
+        return plain_text(field.brief_cell(row, context)) if field.brief_cell is not None else full(row)
+
     return TextColumn(
         heading=heading,
-        full=_bound(write or _of_value(_read(field)), context),
-        brief=None if brief is None else _bound(brief, context),
+        full=full,
+        brief=brief,
         right=field.align == "right",
         tone=shown.tone or (lambda _row: ""),
         shrinks_to=shown.shrinks_to,
@@ -355,21 +361,9 @@ def _text_column(field: Field[Row], rows: Collection[Row], context: DisplayConte
     )
 
 
-def _bound(write: Callable[[Row, DisplayContext], str], context: DisplayContext) -> Callable[[Row], str]:
-    return lambda row: write(row, context)
-
-
-def _of_cell(cell: Callable[[Row, DisplayContext], Spans]) -> Callable[[Row, DisplayContext], str]:
-    return lambda row, context: plain_text(cell(row, context))
-
-
-def _of_value(read: Callable[[Row], Any]) -> Callable[[Row, DisplayContext], str]:
-    def write(row: Row, context: DisplayContext) -> str:
-        value = read(row)
-        if isinstance(value, datetime):
-            return local_time(value, context.zone)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return exact(value)
-        return "" if value is None else str(value)
-
-    return write
+def _written(value: object, context: DisplayContext) -> str:
+    if isinstance(value, datetime):
+        return local_time(value, context.zone)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return exact(value)
+    return "" if value is None else str(value)

@@ -1,8 +1,8 @@
 """Times as a person types them: spans such as `90s`, `24h`, `1h30m`, and moments such as `02:41` or `yesterday 03:00`.
 
 A moment is `now`, a span before now (`24h`, `-1h30m`, `90m ago`), a time of day (`02:41`, `yesterday 03:00`, `Tue
-02:10`; the latest one that is not in the future), `today`, `yesterday`, or a date (`2026-10-24 03:12`). What says no
-zone of its own is read in the one on screen.
+02:10`; the latest one that is not in the future), `today`, `yesterday`, or a date (`2026-10-24 03:12`). Without a
+zone it is read in the one on screen.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def bytes_(value: Number) -> str:
 
 
 def _at(when: datetime | None, zone: tzinfo | None) -> datetime | None:
-    """Return `when` in `zone` (None: the local one), or None where that cannot be said."""
+    """Return `when` in `zone` (None: the local one), or None where it has no zone or is out of range."""
     if when is None or when.tzinfo is None:
         return None
     try:
