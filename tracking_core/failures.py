@@ -14,9 +14,7 @@ from typing import Self
 from tracking_core.dataclass import dataclass
 from tracking_core.process.interrupts import from_outside, load
 from tracking_core.redaction import without_secrets
-
-TRACEBACK_LIMIT_BYTES = 64 * 1024
-"""Longest traceback kept, in bytes of UTF-8; the limit of every text field of the stores."""
+from tracking_core.sanitize import TEXT_BYTES, keep_ends
 
 _FINGERPRINT_MESSAGE_CHARACTERS = 4096
 
@@ -40,7 +38,7 @@ class Failure:
     traceback: str
     """The exception's own traceback with causes, notes and groups; empty for a plain message.
 
-    At most `TRACEBACK_LIMIT_BYTES`, head and tail kept.
+    At most `TEXT_BYTES`, head and tail kept.
     """
     fingerprint: str
     """16 hexadecimal digits, the same for errors of one kind (see `fingerprint_of`)."""
@@ -61,7 +59,7 @@ class Failure:
         return cls(
             error_type=error_type,
             message=message,
-            traceback=keep_ends(_traceback_of(error, message), TRACEBACK_LIMIT_BYTES),
+            traceback=keep_ends(_traceback_of(error, message), TEXT_BYTES),
             fingerprint=fingerprint_of(error_type, message_of(leaf), leaf.__traceback__),
         )
 
@@ -80,37 +78,6 @@ def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) 
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.
     text = "\x1f".join([error_type, _without_varying_parts(message), *_innermost_function(frames)])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def keep_ends(text: str, limit_bytes: int) -> str:
-    """Return `text`, or its head and tail around a mark with the number of bytes left out.
-
-    The result has at most `limit_bytes` bytes of UTF-8 (100 or more); no character is cut in two.
-    """
-    # Four bytes is the longest character: short text is known to fit without encoding it.
-    if len(text) * 4 <= limit_bytes:
-        return text
-    encoded = text.encode("utf-8", "surrogatepass")
-    if len(encoded) <= limit_bytes:
-        return text
-    widest_mark = f"\n[... {len(encoded)} bytes left out ...]\n"
-    kept = limit_bytes - len(widest_mark)
-    head_end = _character_start(encoded, kept // 2)
-    # Rounded up: a character that straddles the cut belongs to what is left out.
-    tail_start = _character_start(encoded, len(encoded) - (kept - kept // 2) + 3)
-    # Of a secret that is cut in two its end would not be found any more: the tail begins with a whole word or line.
-    whole = re.compile(rb"[^\s]{0,1024}\s").match(encoded, tail_start)
-    tail_start = whole.end() if whole else tail_start
-    mark = f"\n[... {tail_start - head_end} bytes left out ...]\n"
-    head = encoded[:head_end].decode("utf-8", "surrogatepass")
-    return head + mark + encoded[tail_start:].decode("utf-8", "surrogatepass")
-
-
-def _character_start(encoded: bytes, position: int) -> int:
-    """Return the start of the UTF-8 character that holds `position`."""
-    while 0 < position < len(encoded) and encoded[position] & 0xC0 == 0x80:
-        position -= 1
-    return position
 
 
 def first_leaf(error: BaseException) -> BaseException:

@@ -6,9 +6,9 @@ What is changed is marked; nothing here raises. Mistakes in a program (a missing
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
-from tracking_core.process.interrupts import load
 from tracking_core.redaction import MASK, without_secrets
 
 TEXT_BYTES = 64 * 1024
@@ -41,27 +41,50 @@ def clean_text(text: str, limit: int = TEXT_BYTES) -> str:
     """
     if len(text) > TEXT_BYTES:
         # Before secrets are looked for: what that costs is bounded too.
-        text = _shortened(text, TEXT_BYTES)
+        text = keep_ends(text, TEXT_BYTES)
     text = without_secrets(text)
     if "\0" in text:
         text = text.replace("\0", REPLACEMENT)
     if text.isascii():
-        return text if len(text) <= limit else _shortened(text, limit)
+        return text if len(text) <= limit else keep_ends(text, limit)
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
         # The way through UTF-16 joins surrogates that make a pair; those that are left alone are replaced.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         size = len(text.encode("utf-8"))
-    return text if size <= limit else _shortened(text, limit)
+    return text if size <= limit else keep_ends(text, limit)
 
 
-def _shortened(text: str, limit: int) -> str:
-    # Imported late: most jobs never record anything that long.
-    load("tracking_core.failures")
-    from tracking_core.failures import keep_ends
+def keep_ends(text: str, limit_bytes: int) -> str:
+    """Return `text`, or its head and tail around a mark with the number of bytes left out.
 
-    return keep_ends(text, limit)
+    The result has at most `limit_bytes` bytes of UTF-8 (100 or more); no character is cut in two.
+    """
+    # Four bytes is the longest character: short text is known to fit without encoding it.
+    if len(text) * 4 <= limit_bytes:
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= limit_bytes:
+        return text
+    widest_mark = f"\n[... {len(encoded)} bytes left out ...]\n"
+    kept = limit_bytes - len(widest_mark)
+    head_end = _character_start(encoded, kept // 2)
+    # Rounded up: a character that straddles the cut belongs to what is left out.
+    tail_start = _character_start(encoded, len(encoded) - (kept - kept // 2) + 3)
+    # Of a secret that is cut in two its end would not be found any more: the tail begins with a whole word or line.
+    whole = re.compile(rb"[^\s]{0,1024}\s").match(encoded, tail_start)
+    tail_start = whole.end() if whole else tail_start
+    mark = f"\n[... {tail_start - head_end} bytes left out ...]\n"
+    head = encoded[:head_end].decode("utf-8", "surrogatepass")
+    return head + mark + encoded[tail_start:].decode("utf-8", "surrogatepass")
+
+
+def _character_start(encoded: bytes, position: int) -> int:
+    """Return the start of the UTF-8 character that holds `position`."""
+    while 0 < position < len(encoded) and encoded[position] & 0xC0 == 0x80:
+        position -= 1
+    return position
 
 
 def clean_key(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tracking_core.failures import TRACEBACK_LIMIT_BYTES, Failure, keep_ends
+from tracking_core.failures import TEXT_BYTES, Failure, keep_ends
 
 
 def raised(error: BaseException) -> BaseException:
@@ -144,7 +144,7 @@ def test_odd_notes_do_not_cost_the_record() -> None:
 
 def test_a_long_traceback_keeps_head_and_tail_with_a_mark_between() -> None:
     failure = Failure.from_error(raised(ValueError("x" * 200_000 + "the end")))
-    assert len(failure.traceback.encode()) <= TRACEBACK_LIMIT_BYTES
+    assert len(failure.traceback.encode()) <= TEXT_BYTES
     assert failure.traceback.startswith("Traceback (most recent call last):\n")
     assert "bytes left out ...]" in failure.traceback
     assert failure.traceback.endswith("the end\n")

@@ -186,11 +186,6 @@ class RunRegistry:
             state = self._states[run_id] = RunState(run_id=run_id, writer_id=writer_id)
         return state
 
-    def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began; None where that is unknown here."""
-        state = self._states.get(run_id)
-        return state.start if state is not None else None
-
     def known(self, run_ids: Iterable[int]) -> list[RunState]:
         """Return the states of those of these runs that are entered."""
         return [self._states[run_id] for run_id in run_ids if run_id in self._states]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tracking_core.dataclass import dataclass, field
+from tracking_core.dataclass import dataclass
 from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.batches import Divided, events_in, stand_alone, together, without_runs, write_divided
 from tracking_core.delivery.counts import Replay
@@ -40,11 +40,12 @@ def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: C
     began_at = held.offset
     known: dict[bytes, Batch] = {}
     try:
-        while (window := _window(held, outcome, known)).after != held.offset:
+        while (window := _window(held, outcome, known))[1] != held.offset:
+            batches, after = window
             if until is not None and time.monotonic() >= until:
                 return False
             done = Replay()
-            for batch in window.batches():
+            for batch in batches:
                 _send_batch(batch, held, write, done, keep)
                 if done.error:
                     # Counted only when all of the window is through: it is sent again as a whole.
@@ -53,7 +54,7 @@ def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: C
             # No call in these, so that nothing comes in between.
             outcome.own_sent += done.own_sent
             outcome.own_lost += done.own_lost
-            held.offset = window.after
+            held.offset = after
             outcome.add(done)
         spool_file.remove(held.entry)
         began_at = held.offset
@@ -68,21 +69,13 @@ def send(held: Held, write: Write, until: float | None, outcome: Replay, keep: C
     return True
 
 
-@dataclass(slots=True)
-class _Window:
-    """Lines of a file that are sent together: many single events, or one batch of its own."""
+def _window(held: Held, outcome: Replay, known: dict[bytes, Batch]) -> tuple[list[Batch], int]:
+    """Return what is sent next, many single events together or one batch, and where the file goes on behind it.
 
-    after: int
-    by_writer: dict[int, list[Batch]] = field(default_factory=dict)
-
-    def batches(self) -> list[Batch]:
-        """Return what is sent."""
-        return [together(batches) for batches in self.by_writer.values()]
-
-
-def _window(held: Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
-    """Read what is sent next; a line that cannot be read is set aside."""
-    window = _Window(after=held.offset)
+    A line that cannot be read is set aside.
+    """
+    by_writer: dict[int, list[Batch]] = {}
+    end = held.offset
     lines = size = 0
     for content, after in spool_file.lines_from(held.descriptor, held.offset):
         alone = True
@@ -98,17 +91,17 @@ def _window(held: Held, outcome: Replay, known: dict[bytes, Batch]) -> _Window:
                 alone = not stand_alone(batch)
                 if lines and alone:
                     break
-                window.by_writer.setdefault(batch.writer_id, []).append(batch)
+                by_writer.setdefault(batch.writer_id, []).append(batch)
                 lines += 1
         elif lines:
             break
         else:
             outcome.rejected += content is None
-        window.after = after
+        end = after
         size += len(content or b"")
         if alone or lines >= MOST_LINES or size >= MOST_LINE_BYTES:
             break
-    return window
+    return [together(batches) for batches in by_writer.values()], end
 
 
 def _send_batch(batch: Batch, held: Held, write: Write, outcome: Replay, keep: Callable[[Batch], bool]) -> None:

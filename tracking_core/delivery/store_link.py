@@ -191,9 +191,9 @@ class StoreLink:
                 self.runs.adopt(start)
 
     def start_of(self, run_id: int) -> RunStart | None:
-        """Return how a run began, to be handed over to another process."""
+        """Return how a run began, to be handed over to another process; None where that is unknown here."""
         with self.runs.lock:
-            return self.runs.start_of(run_id)
+            return next((state.start for state in self.runs.known((run_id,))), None)
 
     # -- talking to the store ----------------------------------------------------------------------------------------
 
