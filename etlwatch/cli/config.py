@@ -36,7 +36,7 @@ def config(context: click.Context, form: Format) -> None:
     name other files in their places. Alone it shows every value.
     """
     if context.invoked_subcommand is None:
-        _show(form)
+        context.invoke(show, form=form)
 
 
 @config.command()
@@ -48,10 +48,6 @@ def show(form: Format) -> None:
 
     Passwords are left out. With --target, or any other flag, it shows what would hold then.
     """
-    _show(form)
-
-
-def _show(form: Format) -> None:
     found = configured()
     checked_keymap(found)
     rows = list(_rows(found))
@@ -79,12 +75,7 @@ def _rows(found: Effective) -> Iterator[Data]:
 
 
 def _row(key: str, sourced: Sourced[object]) -> Data:
-    return {
-        "key": key,
-        "value": _value(sourced.value),
-        "layer": str(sourced.layer),
-        "place": sourced.place,
-    }
+    return {"key": key, "value": _value(sourced.value), "layer": str(sourced.layer), "place": sourced.place}
 
 
 def _value(value: object) -> object:

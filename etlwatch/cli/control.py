@@ -71,7 +71,7 @@ def tracking(context: click.Context, form: Format) -> None:
     end while they are off.
     """
     if context.invoked_subcommand is None:
-        _show_switches(None, form)
+        context.invoke(status, job=None, form=form)
 
 
 @tracking.command()
@@ -80,10 +80,6 @@ def tracking(context: click.Context, form: Format) -> None:
 @format_option
 def status(job: str | None, form: Format) -> None:
     """Show the switches of all jobs and of single jobs."""
-    _show_switches(job, form)
-
-
-def _show_switches(job: str | None, form: Format) -> None:
     with connect.reader() as reader:
         switches = reader.switches()
     _print_switches(switches, job, form)

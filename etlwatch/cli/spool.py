@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ def spool(context: click.Context, form: Format) -> None:
     next job on this machine does it otherwise, or you with `etlwatch spool replay`. Alone it shows the files.
     """
     if context.invoked_subcommand is None:
-        _show(form)
+        context.invoke(status, form=form)
 
 
 @spool.command()
@@ -46,10 +46,6 @@ def spool(context: click.Context, form: Format) -> None:
 @format_option
 def status(form: Format) -> None:
     """List the files that wait, for any store, oldest first."""
-    _show(form)
-
-
-def _show(form: Format) -> None:
     directories = spool_directories()
     files = waiting(directories)
     if form is not Format.TABLE:
@@ -166,17 +162,16 @@ def _replay(store: Store, files: Sequence[Path]) -> Replay:
     place = DiskSpool(store.label, directories)
     try:
         if files:
-            return _added([_one_file(path, write) for path in files])
+            total = Replay()
+            for path in files:
+                with _explained(path):
+                    total.add(replay_file(path, write))
+            return total
         return place.replay(write)
     finally:
         place.close()
         for connection in writer:
             connection.close()
-
-
-def _one_file(path: Path, write: Callable[[Batch], Receipt]) -> Replay:
-    with _explained(path):
-        return replay_file(path, write)
 
 
 @contextmanager
@@ -186,13 +181,6 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         rule = "a spool file must be your own, in a directory that only you can write to"
         raise Unsuccessful(f"{_one_line(path)} is not used: {error.strerror or error}; {rule}") from None
-
-
-def _added(replays: Sequence[Replay]) -> Replay:
-    total = Replay()
-    for each in replays:
-        total.add(each)
-    return total
 
 
 def _summary(done: Replay) -> str:
