@@ -12,7 +12,7 @@ from etlwatch.cli.options import store_option
 from etlwatch.cli.terminal import report
 
 if TYPE_CHECKING:
-    from etlwatch.execution.streams import Tail
+    from etlwatch.execution.tracked import Tail
 
 KEPT_KIB = 16
 MOST_KIB = 24

@@ -214,7 +214,7 @@ class Jobs:
     def _api(self) -> str:
         if not self._url:
             # Imported late: a dashboard is drawn meanwhile.
-            from etlwatch.demo.crm_api import Behaviour, serving
+            from etlwatch.demo.crm_sync import Behaviour, serving
 
             self._url = self._resources.enter_context(serving(Behaviour(**API)))
         return self._url

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from etlwatch.demo.crm_api import Behaviour, serving
-from etlwatch.demo.crm_sync import CrmClient
+from etlwatch.demo.crm_sync import Behaviour, CrmClient, serving
 
 CALM = Behaviour(latency_ms=0, throttle_rate=0, error_rate=0)
 

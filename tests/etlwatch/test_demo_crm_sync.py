@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from etlwatch.demo import crm_sync
-from etlwatch.demo.crm_api import Behaviour, serving
 from etlwatch.demo.crm_sync import (
     ATTEMPTS,
     LONGEST_WAIT_S,
     Answer,
+    Behaviour,
     CrmClient,
     CrmSync,
     CrmUnavailableError,
     RequestGivenUpError,
     seconds_to_wait,
+    serving,
 )
 from tracking_core import ETLRunContext, SimpleETLTracker
 from tracking_core.store import open_store

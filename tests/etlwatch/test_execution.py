@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from etlwatch.execution.outcome import MIB, MemoryFacts, OomKills, Outcome, oom_kills, own_peak, size
-from etlwatch.execution.streams import readable
+from etlwatch.execution.tracked import readable
 
 GIB = 1024 * MIB
 
