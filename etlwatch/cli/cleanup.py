@@ -30,7 +30,7 @@ from etlwatch.text.numbers import bytes_, local_time, number_of, stamp
 from tracking_core.records import CleanupJob, CleanupPlan
 
 if TYPE_CHECKING:
-    from tracking_core.store.base import Administration
+    from tracking_core.store.administration import Administration
 
 
 def parse_days(text: str) -> int:

@@ -33,7 +33,8 @@ from tracking_core.redaction import use_own_patterns
 if TYPE_CHECKING:
     from etlwatch.reading.poller import Backoff
     from tracking_core.records import Run
-    from tracking_core.store.base import Administration, Store
+    from tracking_core.store.administration import Administration
+    from tracking_core.store.base import Store
     from tracking_core.store.queries import Reader
 
 READ_SECONDS = 5.0

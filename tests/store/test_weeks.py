@@ -21,7 +21,7 @@ from tracking_core.events import Batch, RunEnd
 from tracking_core.identity import first_run_id_at
 from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
-from tracking_core.store.base import Administration
+from tracking_core.store.administration import Administration
 from tracking_core.store.postgres.administration import PostgresAdministration, Week, gaps, too_young
 from tracking_core.store.queries import Reader
 from tracking_core.store.retention import Cleanup

@@ -8,23 +8,16 @@ from typing import Any
 import pytest
 
 from tests.tracking_core.etl_doubles import RecordingRun, RecordingTracker
-from tracking_core.etl.recorder import PhaseReporter, TrackedRun, recorder_of
-
-
-def test_a_run_is_its_own_recorder_and_none_is_none() -> None:
-    run = RecordingRun()
-    assert recorder_of(run) is run
-    assert recorder_of(None) is None
+from tracking_core.etl.recorder import PhaseReporter
 
 
 @pytest.mark.parametrize("run_id", [7, None])
 def test_a_pair_puts_its_run_id_first(run_id: int | None) -> None:
     tracker = RecordingTracker()
-    recorder = recorder_of((tracker, run_id))
-    assert isinstance(recorder, TrackedRun)
+    reporter = PhaseReporter((tracker, run_id))
     totals, processed = {"messages": 9}, {"messages": 3}
-    assert recorder.log_phase("load", "running", totals=totals, processed=processed, memory_mb=1.5) is (run_id == 7)
-    assert recorder.log_error("broken", phase="load") is (run_id == 7)
+    reporter.report_phase("load", "running", totals=totals, processed=processed, memory_mb=1.5, memory_limit_mb=None)
+    reporter.report_error("broken", "load")
     details = {"totals": totals, "processed": processed, "memory_mb": 1.5}
     assert tracker.told == [(run_id, "load", "running", details), (run_id, "broken", "load")]
 
@@ -42,7 +35,7 @@ def test_a_pair_puts_its_run_id_first(run_id: int | None) -> None:
 )
 def test_what_is_no_run_is_refused(run: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):
-        recorder_of(run)
+        PhaseReporter(run)
 
 
 def test_without_a_recorder_nothing_is_told() -> None:
@@ -54,7 +47,7 @@ def test_without_a_recorder_nothing_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("recorder", "aside"),
-    [(TrackedRun(RecordingTracker(), 7), True), (TrackedRun(RecordingTracker(), None), False), (RecordingRun(), False)],
+    [((RecordingTracker(), 7), True), ((RecordingTracker(), None), False), (RecordingRun(), False)],
     ids=["a run", "tracking is off", "somebody else's recorder"],
 )
 def test_only_a_run_with_an_id_is_told_by_another_thread_than_the_job_s(recorder: Any, aside: bool) -> None:

@@ -22,7 +22,7 @@ from tracking_core.etl.progress import (
     checked_phases,
     checked_units,
 )
-from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker, recorder_of
+from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker
 from tracking_core.etl.values import copy_containers, json_ready, now
 from tracking_core.events import PhaseStatus
 from tracking_core.failures import Failure
@@ -97,7 +97,7 @@ class ETLContext:
         self._started = monotonic()
         self._connection = JobConnection()
         self._resources: dict[str, Any] = {}
-        self._reporter = PhaseReporter(recorder_of(run))
+        self._reporter = PhaseReporter(run)
         self._throttle = Throttle(PROGRESS_INTERVAL_S, self._report_progress)
         self._announced = False
         self._handled_at_start: BaseException | None = None

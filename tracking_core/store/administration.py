@@ -23,6 +23,7 @@ from tracking_core.errors import StoreError, StoreRefused, StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import CleanupJob, CleanupPlan, Switch
 from tracking_core.sanitize import clean_key, clean_text
+from tracking_core.store.base import Connection
 from tracking_core.store.dialect import Transactions
 from tracking_core.store.retention import (
     Candidate,
@@ -58,8 +59,8 @@ _going_on: set[tuple[str, int]] = set()
 """The clean-ups of this process, by store and audit entry; the entry in a lost store stays open there."""
 
 
-class StoreAdministration(Transactions):
-    """The methods of `tracking_core.store.base.Administration`; each raises StoreError when the store fails."""
+class Administration(Connection, Transactions):
+    """A connection of a person who changes something, each change audited; raises StoreError when the store fails."""
 
     label: str
     limits: StepLimits

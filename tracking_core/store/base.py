@@ -1,20 +1,20 @@
 """What a store can do, as Protocols of a few methods.
 
 A store opens three kinds of connection: a Writer stores batches, a Reader (queries.py) answers queries in read-only
-transactions, an Administration makes the changes that people ask for (switch, clean-up, closing a run). A connection is
-used by one thread at a time and closed by its caller. All methods raise errors of `tracking_core.errors` and no others.
+transactions, an Administration (administration.py) makes the changes that people ask for: switch, clean-up, closing a
+run. A connection is used by one thread at a time and closed by its caller. All methods raise errors of
+`tracking_core.errors` and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from tracking_core.events import Batch, Hello, Receipt
-    from tracking_core.records import CleanupPlan, Switch
+    from tracking_core.store.administration import Administration
     from tracking_core.store.queries import Reader
 
 
@@ -48,29 +48,6 @@ class Writer(Connection, Protocol):
 
     def hello(self) -> Hello:
         """Return the store's clock and the version of its tables."""
-
-
-class Administration(Connection, Protocol):
-    """The connection of a person who changes something; every change is audited."""
-
-    def set_switch(self, *, enabled: bool, job: str | None, actor: str, reason: str) -> Switch:
-        """Turn the shared switch of all jobs (job None) or of one."""
-
-    def close_run(self, run_id: int, *, actor: str, reason: str) -> bool:
-        """Mark a running run as abandoned; False when it is not running (compare-and-set)."""
-
-    def plan_cleanup(
-        self, days: int, *, cutoff: datetime | None = None, keep_last_success: bool = False
-    ) -> CleanupPlan:
-        """Return what a clean-up of finished runs that ended `days` or more days ago would remove.
-
-        A cutoff is kept as it is given: so one counts again what was planned before.
-        """
-
-    def cleanup(
-        self, days: int, *, actor: str, cutoff: datetime | None = None, keep_last_success: bool = False
-    ) -> Iterator[int]:
-        """Remove finished runs that ended before the cutoff (the planned one if given); yield the runs of each step."""
 
 
 class Store(Protocol):

@@ -21,7 +21,7 @@ from tracking_core.dataclass import dataclass
 from tracking_core.errors import StoreError
 from tracking_core.identity import MAX_RUN_ID, first_run_id_at
 from tracking_core.store import sql_files
-from tracking_core.store.administration import Inspection, StoreAdministration
+from tracking_core.store.administration import Administration, Inspection
 from tracking_core.store.postgres.connection import DIALECT, PostgresTransactions
 from tracking_core.store.retention import Cleanup, RequestsFate, StepLimits
 from tracking_core.store.sql_files import check_readable
@@ -84,8 +84,8 @@ def gaps(weeks: Sequence[Week]) -> list[tuple[int, int]]:
     return [*found, (first, MAX_RUN_ID)]
 
 
-class PostgresAdministration(PostgresTransactions, StoreAdministration):
-    """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
+class PostgresAdministration(PostgresTransactions, Administration):
+    """One connection that changes what people ask for."""
 
     limits = StepLimits(runs=400, weight=100_000, purge=20_000, requests=False)
 

@@ -13,15 +13,15 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreError
 from tracking_core.process.deadlines import moment
 from tracking_core.store import sql_files
-from tracking_core.store.administration import SUMMARIES_OF_A_RUN, Inspection, StoreAdministration
+from tracking_core.store.administration import SUMMARIES_OF_A_RUN, Administration, Inspection
 from tracking_core.store.retention import Candidate, StepLimits
 from tracking_core.store.sql_files import check_readable
 from tracking_core.store.sqlite.connection import DIALECT, SqliteTransactions
 from tracking_core.store.sqlite.reader import INSTRUCTIONS_BETWEEN_LOOKS
 
 
-class SqliteAdministration(SqliteTransactions, StoreAdministration):
-    """One connection that changes what people ask for; see `tracking_core.store.base.Administration`."""
+class SqliteAdministration(SqliteTransactions, Administration):
+    """One connection that changes what people ask for."""
 
     removed_with_a_run: ClassVar[tuple[str, ...]] = ("remove_requests", *SUMMARIES_OF_A_RUN)
     limits = StepLimits(runs=50, weight=5_000, purge=2_000)
