@@ -69,11 +69,9 @@ class JobBaseline:
     request_rate: Usual = field(default_factory=Usual)
     """Requests per second of a whole run."""
 
-    item_rate: Usual = field(default_factory=Usual)
     throttled_share: Usual = field(default_factory=Usual)
     """0 to 1, of all requests."""
 
-    failed_share: Usual = field(default_factory=Usual)
     latency_p50_ms: Usual = field(default_factory=Usual)
     latency_p95_ms: Usual = field(default_factory=Usual)
     memory_mb: Usual = field(default_factory=Usual)
@@ -154,10 +152,10 @@ def baseline_of(
         requests=usual_of(run.requests for run in kept),
         items=usual_of(run.items for run in kept),
         errors=usual_of(run.errors for run in kept),
-        request_rate=usual_of(_per_second(run.requests, run) for run in kept),
-        item_rate=usual_of(_per_second(run.items, run) for run in kept),
-        throttled_share=usual_of(_share(run.throttled_requests, run) for run in kept),
-        failed_share=usual_of(_share(run.failed_requests, run) for run in kept),
+        request_rate=usual_of(
+            run.requests / run.duration_s if run.duration_s > 0 and run.requests else None for run in kept
+        ),
+        throttled_share=usual_of(run.throttled_requests / run.requests for run in kept if run.requests),
         latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies),
         latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies),
         memory_mb=usual_of(peaks.values()),
@@ -187,14 +185,6 @@ def _latencies(endpoints: Sequence[EndpointTotals]) -> histogram.Latencies:
         max_ms=max(totals.max_ms for totals in endpoints),
         total_ms=sum(totals.duration_ms for totals in endpoints),
     )
-
-
-def _per_second(count: int, run: Run) -> float | None:
-    return count / run.duration_s if run.duration_s > 0 and count else None
-
-
-def _share(count: int, run: Run) -> float | None:
-    return count / run.requests if run.requests else None
 
 
 def _longest_gap(run: Run, pause: tuple[int, int] | None) -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from operator import attrgetter
 from typing import Final
 
 from etlwatch.analysis.series import percentiles_of
 from etlwatch.analysis.snapshot import Percentiles
 from etlwatch.analysis.states import ALARMING_SHARE
-from etlwatch.fields.field import Field, FieldList, InCommand, Order, data_field, data_fields, rounded, text
+from etlwatch.fields.field import Field, FieldList, InCommand, Order, PerLayout, data_field, data_fields, rounded, text
+from etlwatch.text.display import Tone
 from etlwatch.text.numbers import UNKNOWN, count, duration_ms, exact, percent, share
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans
@@ -59,6 +62,20 @@ def _percentile(name: str, *, width: int | tuple[int, ...], gap: int = 1, leaves
     )  # fmt: skip
 
 
+def _number(
+    key: str, data: str, *, width: PerLayout, heading: str = "", role: Tone = "", in_command: bool = True
+) -> Field[EndpointRow]:
+    """Return the field of a number of an endpoint, which is the attribute `data` of its totals; zeros are blank."""
+    read: Callable[[EndpointRow], int] = attrgetter(f"totals.{data}")
+    command: InCommand[EndpointRow] = InCommand(
+        text=lambda row, _: exact(read(row)), tone=lambda row: role if read(row) else ""
+    )
+    return Field(
+        key=key, heading=heading or key, width=width, align="right", value=read, data=data,
+        cell=lambda row, _: _count(read(row), role or "text"), command=command if in_command else None,
+    )  # fmt: skip
+
+
 ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
     [
         data_field("run_id", lambda row: str(row.totals.run_id)),
@@ -72,26 +89,9 @@ ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
             cell=lambda row, _: text(count(row.totals.requests), "text"), data="requests",
             command=InCommand(text=lambda row, _: exact(row.totals.requests)),
         ),
-        Field(
-            key="failed", heading="failed", width=(0, 6), align="right", value=lambda row: row.totals.failed,
-            cell=lambda row, _: _count(row.totals.failed, "red"), data="failed",
-            command=InCommand(
-                text=lambda row, _: exact(row.totals.failed), tone=lambda row: "red" if row.totals.failed else "",
-            ),
-        ),
-        Field(
-            key="throttled", heading="429", width=(0, 5), align="right", value=lambda row: row.totals.throttled,
-            cell=lambda row, _: _count(row.totals.throttled, "amber"), data="throttled",
-            command=InCommand(
-                text=lambda row, _: exact(row.totals.throttled),
-                tone=lambda row: "amber" if row.totals.throttled else "",
-            ),
-        ),
-        Field(
-            key="items", heading="items", width=(5, 6), align="right", value=lambda row: row.totals.items,
-            cell=lambda row, _: _count(row.totals.items), data="items",
-            command=InCommand(text=lambda row, _: exact(row.totals.items)),
-        ),
+        _number("failed", "failed", width=(0, 6), role="red"),
+        _number("throttled", "throttled", heading="429", width=(0, 5), role="amber"),
+        _number("items", "items", width=(5, 6)),
         *data_fields("duration_ms", "totals"),
         Field(
             key="max", heading="max", width=6, gap=1, align="right", value=lambda row: row.totals.max_ms,
@@ -101,10 +101,7 @@ ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
         _percentile("p95", width=6),
         _percentile("p99", width=(0, 6), leaves=2),
         *data_fields("status_2xx status_3xx status_4xx", "totals"),
-        Field(
-            key="5xx", heading="5xx", width=(0, 5), align="right", value=lambda row: row.totals.status_5xx,
-            cell=lambda row, _: _count(row.totals.status_5xx, "red"), data="status_5xx",
-        ),
+        _number("5xx", "status_5xx", width=(0, 5), role="red", in_command=False),
         *data_fields("status_other", "totals"),
         data_field("histogram", lambda row: list(row.totals.histogram)),
         Field(
