@@ -106,7 +106,7 @@ def validate(file: Path | None) -> int:
 
     With FILE it is checked in the place of your own file. The exit status is 0 where nothing is wrong, 2 otherwise.
     """
-    from etlwatch.commands.keymap import keymap_of
+    from etlwatch.commands import keymap_of
     from etlwatch.config.files import FileValues, Layer, config_paths, read_file
     from etlwatch.config.options import ConfigError, Problem
     from etlwatch.config.settings import chosen_keys, problems_of

@@ -77,7 +77,7 @@ def _plain(argv: Sequence[str], dashboard: Dashboard) -> AbstractContextManager[
     flags = flags_of(argv)
     if flags is None:
         return None
-    from etlwatch.commands.keymap import keymap_of
+    from etlwatch.commands import keymap_of
     from etlwatch.config.files import load
     from etlwatch.config.options import ConfigError
     from etlwatch.config.settings import effective, hidden_file, settings_of

@@ -226,7 +226,7 @@ def shown_zone() -> tzinfo | None:
 
 def checked_keymap(config: Effective) -> Keymap:
     """Return the keys that commands of the dashboard are given; wrong ones are wrong usage."""
-    from etlwatch.commands.keymap import keymap_of
+    from etlwatch.commands import keymap_of
     from etlwatch.config.options import ConfigError
 
     try:

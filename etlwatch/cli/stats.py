@@ -19,7 +19,7 @@ from etlwatch.cli.options import SPAN, Format, format_option, jobs_option, store
 from etlwatch.cli.output import table
 from etlwatch.cli.terminal import Look
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, exact_number, iso_time, rounded
-from etlwatch.reading.stats import read_stats
+from etlwatch.reading.jobs import read_stats
 from etlwatch.text.display import Tone
 from etlwatch.text.numbers import clock, count, duration_ms, local_time, rate, span, zone_names
 from etlwatch.text.spans import TextColumn

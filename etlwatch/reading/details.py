@@ -41,19 +41,6 @@ KINDS_EVERY_S: Final = 60
 """How often it is asked again what other runs know of the open run's errors."""
 
 
-@dataclass(slots=True)
-class _Stamps:
-    """What the open run was like when each part of its details was read."""
-
-    quick: object = None
-    slow: object = None
-    errors: int | None = None
-    """How many there were."""
-
-    kinds: object = None
-    pages: object = None
-
-
 class RunDetailsCache:
     """Ask for all of the open run that may have changed. Not thread-safe: one poller owns it."""
 
@@ -62,8 +49,12 @@ class RunDetailsCache:
 
     def forget(self) -> None:
         """Forget every answer."""
-        self._stamps = _Stamps()
+        self._stamps: dict[str, object] = {}
+        """What the open run was like when each part of its details was read."""
+
         self._held: RunDetails | None = None
+        self._errors = 0
+        """How many errors it had when they were read."""
 
     def read(self, reader: Reader, run_id: int | None, now_s: float) -> RunDetails | None:
         """Return the details of the open run, None while none is open; raises the reader's StoreError."""
@@ -81,35 +72,33 @@ class RunDetailsCache:
         return self._held
 
     def _renewed(self, reader: Reader, held: RunDetails, run: Run, now_s: int) -> RunDetails:
-        stamps, run_id = self._stamps, run.run_id
+        run_id = run.run_id
         if held.reference is None:
             # What was a success before this run began is one for good.
             held = replace(held, reference=read_reference(reader, run))
         moving = run.status == RunStatus.RUNNING
         stamp = (run.requests, run.progress_at, run.status, run.emitted, run.dropped)
-        if moving or stamp != stamps.quick:
-            stamps.quick = stamp
+        if self._is_stale("quick", stamp) or moving:
             held = replace(held, **_parts(reader, run), ledger=tuple(reader.ledger(run_id)))
-        slow = now_s // DETAIL_EVERY_S if moving else stamp
-        if slow != stamps.slow:
-            stamps.slow = slow
+        if self._is_stale("slow", now_s // DETAIL_EVERY_S if moving else stamp):
             series = _series(reader, run, held.series)
             held = replace(held, series=series, samples=tuple(reader.phase_samples(run_id)))
-        pages = (now_s // PAGES_EVERY_S, bool(run.requests)) if moving else stamp
-        if run.requests and pages != stamps.pages:
-            stamps.pages = pages
+        if run.requests and self._is_stale("pages", (now_s // PAGES_EVERY_S, True) if moving else stamp):
             held = _with_coverage(reader, held, run)
-        if run.errors != stamps.errors:
-            held = replace(held, errors=_errors(reader, run, held.errors, run.errors - (stamps.errors or 0)))
-            stamps.errors = run.errors
+        if run.errors != self._errors:
+            held = replace(held, errors=_errors(reader, run, held.errors, run.errors - self._errors))
+            self._errors = run.errors
         # An error storm changes their number with every poll, and what other runs know of them hardly ever.
         fingerprints = frozenset(error.fingerprint for error in held.errors)
-        kinds = (fingerprints, now_s // KINDS_EVERY_S if moving else stamp)
-        if kinds != stamps.kinds:
-            stamps.kinds = kinds
-            found_kinds = tuple(kinds_of_errors(reader, run, held.errors)) if fingerprints else ()
-            held = replace(held, kinds=found_kinds)
+        if self._is_stale("kinds", (fingerprints, now_s // KINDS_EVERY_S if moving else stamp)):
+            held = replace(held, kinds=tuple(kinds_of_errors(reader, run, held.errors)) if fingerprints else ())
         return held
+
+    def _is_stale(self, part: str, stamp: object) -> bool:
+        """Return whether a part was last read for another stamp, and note this one."""
+        stale = self._stamps.get(part) != stamp
+        self._stamps[part] = stamp
+        return stale
 
 
 def _with_coverage(reader: Reader, details: RunDetails, run: Run) -> RunDetails:

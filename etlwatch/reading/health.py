@@ -17,7 +17,7 @@ from etlwatch.analysis.findings import Departure, departure_of, is_slow, may_be_
 from etlwatch.analysis.health import Health, health_of_runs
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from tracking_core.dataclass import dataclass, replace
-from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
+from tracking_core.records import EndpointTotals, Phase, PhaseSample, Run, RunStatus, SeriesCell
 from tracking_core.store.queries import Reader
 
 TRAFFIC_S: Final = 3_600
@@ -73,8 +73,8 @@ def read_baselines(
     cache = {} if cache is None else cache
     ids = {job: tuple(run.run_id for run in own) for job, own in runs.items()}
     unread = [run_id for own in ids.values() if own and own not in cache for run_id in own]
-    phases = _by_run(reader.phases(unread)) if unread else {}
-    totals = _by_run(reader.endpoints_of_runs(unread)) if unread and endpoints else {}
+    phases = by_run(reader.phases(unread)) if unread else {}
+    totals = by_run(reader.endpoints_of_runs(unread)) if unread and endpoints else {}
     pauses = reader.pauses_of_runs(unread) if unread else {}
     for job, own in ids.items():
         if own and own not in cache:
@@ -157,7 +157,7 @@ class HealthReader:
         self._read_baselines(reader, runs, beating, every_job=every_job)
         baselines = {job: kept.baseline for job, kept in self._baselines.items()}
         if phases is None:
-            phases = _by_run(reader.phases([run.run_id for run in beating])) if beating else {}
+            phases = by_run(reader.phases([run.run_id for run in beating])) if beating else {}
         health = health_of_runs(
             runs,
             now=now,
@@ -197,7 +197,7 @@ class HealthReader:
             now=now,
             living=living,
             baselines=baselines,
-            phases=_by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
+            phases=by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
             series=self._own_traffic(reader, beating, now),
             endpoints=self._own_endpoints(reader, slow, now, baselines),
             departures=self._own_departures(reader, slow, now, baselines),
@@ -270,7 +270,7 @@ class HealthReader:
         run_ids = tuple(run.run_id for run in living if self._is_slow(run, baselines, now))[:MOST_SLOW]
         slot = int(now.timestamp()) // TRAFFIC_EVERY_S
         if run_ids and self._endpoints[0] != (slot, run_ids):
-            self._endpoints = ((slot, run_ids), _by_run(reader.endpoints_of_runs(run_ids)))
+            self._endpoints = ((slot, run_ids), by_run(reader.endpoints_of_runs(run_ids)))
         return self._endpoints[1] if run_ids else {}
 
     def _is_slow(self, run: Run, baselines: Mapping[str, JobBaseline], now: datetime) -> bool:
@@ -288,10 +288,11 @@ def read_health_of_run(reader: Reader, run: Run, *, now: datetime, thresholds: T
 
 
 _job_of = operator.attrgetter("job")
-_OfRun = TypeVar("_OfRun", Phase, EndpointTotals)
+_OfRun = TypeVar("_OfRun", Phase, PhaseSample, EndpointTotals)
 
 
-def _by_run(records: Iterable[_OfRun]) -> dict[int, list[_OfRun]]:
+def by_run(records: Iterable[_OfRun]) -> dict[int, list[_OfRun]]:
+    """Return what belongs to runs by the run."""
     found: dict[int, list[_OfRun]] = {}
     for record in records:
         found.setdefault(record.run_id, []).append(record)

@@ -1,4 +1,4 @@
-"""The histories of jobs, read from the store and kept until something changes.
+"""The histories of jobs, read from the store and kept until something changes; and statistics of a stretch of time.
 
 Contains which questions a job's line needs and when they are asked again. A job costs two or three short questions;
 it is read again when a run of it has begun or ended among the runs at hand, and after a while in any case.
@@ -6,10 +6,11 @@ it is read again when a run of it has begun or ended among the runs at hand, and
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from etlwatch.analysis.baseline import MOST_RUNS, baseline_of
 from etlwatch.analysis.checks import JobCheck, check_job
@@ -17,8 +18,11 @@ from etlwatch.analysis.filter import matches_job
 from etlwatch.analysis.jobs import RUNS_SHOWN, JobHistory, JobRow, build_job, history_of
 from etlwatch.reading.health import read_baselines
 from tracking_core.dataclass import dataclass
-from tracking_core.records import Run, RunStatus
+from tracking_core.records import Run, RunOutline, RunStatus
 from tracking_core.store.queries import Reader
+
+if TYPE_CHECKING:
+    from etlwatch.analysis.series import Stats
 
 JOBS_AT_ONCE: Final = 20
 """Histories read at once, between two looks at the clock."""
@@ -190,14 +194,55 @@ class JobHistoryCache:
 
 def _stamps(runs: Iterable[Run]) -> dict[str, tuple[object, ...]]:
     """Return of each job, from the runs at hand: which began last, which ended last, how many live."""
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.job, []).append(run)
     return {
         job: (
             max(run.run_id for run in own),
             max((run.ended_at for run in own if run.ended_at is not None), default=None),
             sum(run.status == RunStatus.RUNNING for run in own),
         )
-        for job, own in found.items()
+        for job, own in _by_job(runs).items()
     }
+
+
+FINEST_S: Final = 10
+
+
+def read_stats(reader: Reader, window: timedelta, step_s: int, takes: Callable[[str], bool] | None = None) -> Stats:
+    """Return the statistics of the window before now; of all runs, or of the jobs that `takes` takes.
+
+    No raw request is read: all runs together come from their common series, jobs from the series of their runs. Raises
+    the reader's StoreError.
+    """
+    from etlwatch.analysis.series import job_stats, stats_of
+
+    with reader.one_view():
+        until = reader.now()
+        since = until - window
+        names = None if takes is None else [job for job in reader.job_names() if takes(job)]
+        ended, living = _by_job(reader.outlines_since(since, names)), _by_job(reader.live_runs())
+        jobs = sorted(ended.keys() | living.keys())
+        if takes is not None:
+            jobs = [job for job in jobs if takes(job)]
+        own = {job: [run.run_id for run in (*ended.get(job, ()), *living.get(job, ())) if run.requests] for job in jobs}
+        first, last = math.ceil(since.timestamp()), int(until.timestamp())
+        series = reader.series_of_jobs(own, first, last + 1, step=None if takes is None else FINEST_S)
+        if takes is None:
+            # Runs that were removed since are still in the common series.
+            finest = FINEST_S if window <= timedelta(hours=2) else 60
+            cells = reader.throughput(int(since.timestamp()) // finest * finest, last + 1, finest)
+        else:
+            cells = [cell for job in jobs for cell in series[job]]
+    found = [
+        job_stats(job, ended.get(job, ()), living.get(job, ()), series[job], since=since, until=until) for job in jobs
+    ]
+    return stats_of(cells, found, since=since, until=until, step_s=step_s)
+
+
+_OfJob = TypeVar("_OfJob", Run, RunOutline)
+
+
+def _by_job(runs: Iterable[_OfJob]) -> dict[str, list[_OfJob]]:
+    found: dict[str, list[_OfJob]] = {}
+    for run in runs:
+        found.setdefault(run.job, []).append(run)
+    return found

@@ -22,6 +22,7 @@ from etlwatch.analysis.as_of import (
     run_as_of,
     went_on,
 )
+from etlwatch.reading.health import by_run
 from tracking_core import histogram
 from tracking_core.clock import EPOCH
 from tracking_core.identity import MAX_RUN_ID
@@ -83,7 +84,10 @@ def counted_later(reader: Reader, run_id: int) -> tuple[str, ...]:
 
 
 class PastReader(Reader):
-    """Answer as of a moment. Not thread-safe, as the reader it asks."""
+    """Answer as of a moment, what a Reader says of its answers; differences are described here.
+
+    Not thread-safe, as the reader it asks.
+    """
 
     def __init__(self, present: Reader, moment: datetime) -> None:
         self.present = present
@@ -107,23 +111,19 @@ class PastReader(Reader):
         """Do nothing: the connection belongs to whoever opened it."""
 
     def one_view(self) -> AbstractContextManager[None]:
-        """Let all questions inside the block see one moment of the store."""
         return self.present.one_view()
 
     def now(self) -> datetime:
-        """Return the moment."""
         return self.moment
 
     # -- runs
 
     def recent_runs(self, limit: int, *, before: tuple[datetime, int] | None = None) -> list[Run]:
-        """Return the newest runs that had begun."""
         return self._as_of(self.present.recent_runs(limit, before=self._not_after(before)))
 
     def runs_in_status(
         self, statuses: Collection[str], limit: int, *, before: tuple[datetime, int] | None = None
     ) -> list[Run]:
-        """Return the newest runs that were in these states."""
         found = self.live_runs(limit, before=before) if RunStatus.RUNNING in statuses else []
         over = [status for status in statuses if status != RunStatus.RUNNING]
         place, ended = self._not_after(before), 0
@@ -142,7 +142,6 @@ class PastReader(Reader):
         return self._as_of(alive[:limit])
 
     def count_live(self) -> int:
-        """Return how many these were."""
         return len(self._all_alive())
 
     def count_runs(
@@ -164,7 +163,6 @@ class PastReader(Reader):
         return ended - sum(run.status in over for run in alive) + (len(alive) if RunStatus.RUNNING in statuses else 0)
 
     def run(self, run_id: int) -> Run | None:
-        """Return one run, None where it had not begun."""
         if run_id not in self._known:
             found = self.present.run(run_id)
             if found is None or found.started_at > self.moment:
@@ -173,16 +171,13 @@ class PastReader(Reader):
         return self._known[run_id]
 
     def run_ids_ending_in(self, suffix: str, limit: int = 3) -> list[int]:
-        """Return run ids with this ending, of runs that had begun."""
         found = self.present.run_ids_ending_in(suffix, SUFFIXES_READ)
         return [run_id for run_id in found if self.run(run_id) is not None][:limit]
 
     def latest_run_id(self, job: str) -> int | None:
-        """Return the newest run of a job that had begun."""
         return next((run.run_id for run in self.runs_of_job(job, 1)), None)
 
     def job_names(self, limit: int | None = None) -> list[str]:
-        """Return the jobs that had runs."""
         names = self.present.job_names()
         begun = self.present.outlines_of_jobs(names, 1, before=self._after)
         return [job for job in names if begun[job]][:limit]
@@ -196,7 +191,6 @@ class PastReader(Reader):
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> list[Run]:
-        """Return the newest runs of a job that had begun, or completed."""
         return self.runs_of_jobs([job], limit, completed=completed, before=before, completed_by=completed_by)[job]
 
     def runs_of_jobs(
@@ -208,7 +202,6 @@ class PastReader(Reader):
         before: datetime | None = None,
         completed_by: datetime | None = None,
     ) -> dict[str, list[Run]]:
-        """Return the same of each of these jobs."""
         over = min(completed_by or self.moment, self.moment) if completed or completed_by else None
         found = self.present.runs_of_jobs(jobs, limit, before=self._begun(before), completed_by=over)
         self._as_of([run for own in found.values() for run in own])
@@ -217,21 +210,17 @@ class PastReader(Reader):
     def outlines_of_jobs(
         self, jobs: Collection[str], limit: int, *, before: datetime | None = None
     ) -> dict[str, list[RunOutline]]:
-        """Return the newest runs of each of these jobs that had begun, in outline."""
         found = self.present.outlines_of_jobs(jobs, limit, before=self._begun(before))
         return {job: [self._outline(run) for run in own] for job, own in found.items()}
 
     def outlines_since(self, moment: datetime, jobs: Collection[str] | None = None) -> list[RunOutline]:
-        """Return the runs that had ended at a moment or later, in outline."""
         found = self.present.outlines_since(moment, jobs)
         return [run for run in found if run.ended_at is not None and run.ended_at <= self.moment]
 
     def runs_alive_at(self, moment: datetime, since: datetime, limit: int = 300) -> list[Run]:
-        """Return the runs that had not ended at an earlier moment."""
         return self._as_of(self.present.runs_alive_at(min(moment, self.moment), since, limit))
 
     def count_alive_at(self, moment: datetime, since: datetime) -> int:
-        """Return how many these are without a limit."""
         return self.present.count_alive_at(min(moment, self.moment), since)
 
     # -- what belongs to runs
@@ -244,7 +233,6 @@ class PastReader(Reader):
         return sorted(found, key=lambda phase: (phase.run_id, phase.position))
 
     def phase_samples(self, run_id: int) -> list[PhaseSample]:
-        """Return how a run's phases had gone."""
         return [sample for sample in self.present.phase_samples(run_id) if sample.at <= self.moment]
 
     def endpoints(self, run_id: int) -> list[EndpointTotals]:
@@ -252,7 +240,6 @@ class PastReader(Reader):
         return [] if self._went_on(run_id) else self.present.endpoints(run_id)
 
     def endpoints_of_runs(self, run_ids: Sequence[int]) -> list[EndpointTotals]:
-        """Return the same of several runs."""
         over = [run_id for run_id in run_ids if not self._went_on(run_id)]
         return self.present.endpoints_of_runs(over) if over else []
 
@@ -288,15 +275,12 @@ class PastReader(Reader):
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
     ) -> dict[str, list[SeriesCell]]:
-        """Return the requests of groups of runs up to the moment."""
         return self.present.series_of_jobs(runs, since, min(until, self._until), step=step)
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Return the pauses of runs that had ended."""
         return self.present.pauses_of_runs([run_id for run_id in run_ids if not self._went_on(run_id)])
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
-        """Return (requests, items) per run in closed cells that begin at or after `since`."""
         cells = {run_id: cells for run_id, cells in self.series_of_runs(run_ids, since).items() if cells}
         return {
             run_id: (sum(cell.requests for cell in own), sum(cell.items for cell in own))
@@ -304,7 +288,6 @@ class PastReader(Reader):
         }
 
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
-        """Return the requests of all runs in cells that had closed; see `traffic_known_until`."""
         until = min(until, self._until)
         last = max((until - 1) // step * step, since)
         # Of the step that was being filled, what had closed is known.
@@ -314,11 +297,9 @@ class PastReader(Reader):
         return [cell for cell in cells if cell.bucket + cell.width <= min(self.open_from, self._until)]
 
     def traffic_until(self, run_ids: Sequence[int], until: int) -> dict[int, Traffic]:
-        """Return what runs had requested in cells that had closed."""
         return self.present.traffic_until(run_ids, min(until, self._until))
 
     def samples_until(self, run_ids: Sequence[int], until: int) -> list[PhaseSample]:
-        """Return the last samples of each phase of runs."""
         found = self.present.samples_until(run_ids, min(until, self._before - 1))
         return [sample for sample in found if sample.at <= self.moment]
 
@@ -345,11 +326,9 @@ class PastReader(Reader):
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
-        """Return the newest errors of a run, or of all."""
         return self.present.errors(run_id, limit, until=self._then(until))
 
     def errors_of_jobs(self, jobs: Collection[str], limit: int, *, until: datetime | None = None) -> list[ErrorRecord]:
-        """Return the newest errors of the runs of jobs."""
         return self.present.errors_of_jobs(jobs, limit, until=self._then(until))
 
     def count_errors(
@@ -359,17 +338,14 @@ class PastReader(Reader):
         fingerprints: Collection[str] | None = None,
         until: datetime | None = None,
     ) -> int:
-        """Return how many errors the runs of jobs had recorded."""
         return self.present.count_errors(jobs=jobs, fingerprints=fingerprints, until=self._then(until))
 
     def errors_named(
         self, fingerprints: Sequence[str], limit: int = 100, *, until: datetime | None = None
     ) -> list[ErrorRecord]:
-        """Return the newest errors of these kinds."""
         return self.present.errors_named(fingerprints, limit, until=self._then(until))
 
     def errors_until(self, run_ids: Sequence[int], moment: datetime) -> dict[int, tuple[int, datetime]]:
-        """Return how many errors runs had had by an earlier moment, and when the last was."""
         return self.present.errors_until(run_ids, min(moment, self.moment))
 
     def error_groups(
@@ -380,13 +356,11 @@ class PastReader(Reader):
         before: datetime | None = None,
         jobs: Collection[str] | None = None,
     ) -> list[ErrorGroup]:
-        """Return the errors since a moment by kind."""
         return self.present.error_groups(since, limit, before=self._begun(before), jobs=jobs)
 
     def error_groups_named(
         self, kinds: Sequence[tuple[str, str]], *, before: datetime | None = None
     ) -> list[ErrorGroup]:
-        """Return kinds of errors by job and fingerprint."""
         return self.present.error_groups_named(kinds, before=self._begun(before))
 
     # -- what people did
@@ -396,7 +370,6 @@ class PastReader(Reader):
         return []
 
     def audit(self, limit: int | None = 100, *, until: datetime | None = None) -> list[AuditEntry]:
-        """Return the newest audit entries."""
         return self.present.audit(limit, until=self._then(until))
 
     # -- how a run stood
@@ -467,7 +440,7 @@ class PastReader(Reader):
         if silent:
             cells |= reader.series_of_runs(silent, until - DAY_S, until=self._before)
         errors = reader.errors_until(run_ids, self.moment)
-        samples = _by_run(reader.samples_until(run_ids, self._before - 1))
+        samples = by_run(reader.samples_until(run_ids, self._before - 1))
         for run_id in run_ids:
             number, last = errors.get(run_id, (0, None))
             self._stored[run_id] = Stored(
@@ -479,18 +452,8 @@ class PastReader(Reader):
                 errors=number,
                 last_error_at=last,
             )
-        phases: dict[int, list[Phase]] = {}
-        for phase in reader.phases(run_ids):
-            phases.setdefault(phase.run_id, []).append(phase)
-        for run_id, own in phases.items():
+        for run_id, own in by_run(reader.phases(run_ids)).items():
             self._phases[run_id] = phases_as_of(own, self._stored[run_id].samples, self.moment)
-
-
-def _by_run(samples: Iterable[PhaseSample]) -> dict[int, list[PhaseSample]]:
-    found: dict[int, list[PhaseSample]] = {}
-    for sample in samples:
-        found.setdefault(sample.run_id, []).append(sample)
-    return found
 
 
 def _place_of(run: Run) -> tuple[datetime, int]:

@@ -5,8 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from etlwatch.commands import EVERYWHERE, GROUPS, Command, footer_of, key_of, remapped, textual_keymap
-from etlwatch.commands.keymap import Chosen, keymap_of
+from etlwatch.commands import (
+    EVERYWHERE,
+    GROUPS,
+    Chosen,
+    Command,
+    footer_of,
+    key_of,
+    keymap_of,
+    remapped,
+    textual_keymap,
+)
 from etlwatch.config.files import Layer
 from etlwatch.config.options import ConfigError
 from etlwatch.config.settings import Sourced
@@ -152,4 +161,4 @@ def test_no_two_commands_without_a_key_share_one() -> None:
 def test_a_command_is_the_same_but_for_its_keys() -> None:
     before: Command = GROUPS["home"][1]
     (after,) = remapped([before], {before.name: ("f3",)})
-    assert replace(after, keys=before.keys, shown=before.shown, footer=before.footer) == before
+    assert replace(after, keys=before.keys, shown_as=before.shown_as, footer=before.footer) == before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from etlwatch.analysis.series import WINDOWS, window_called
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
-from etlwatch.commands.keymap import keymap_of
+from etlwatch.commands import keymap_of
 from etlwatch.config import files
 from etlwatch.config.files import FileValues, Layer, config_paths, read_raw, read_values
 from etlwatch.config.options import OPTIONS, WINDOW, Choice, ConfigError, Option, options_of, zone_called

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from etlwatch.reading.stats import read_stats
+from etlwatch.reading.jobs import read_stats
 from tests.store.stocking import Stock
 
 NOW = datetime.now(UTC).replace(microsecond=0)
