@@ -444,8 +444,8 @@ class Reader(Dialect):
     ) -> list[ErrorGroup]:
         """Return kinds of errors by job and fingerprint, over all time before a moment.
 
-        Of more than ERRORS_OF_KIND_COUNTED of one kind, of fewer where many kinds are asked for, in SQLite of all jobs
-        together, the newest are counted; its group is marked `cut`, and holds at least so many.
+        Of more than ERRORS_OF_KIND_COUNTED of one kind, of fewer where many kinds are asked for, of all jobs together,
+        the newest are counted; its group is marked `cut`, and holds at least so many.
         """
         if not kinds:
             return []

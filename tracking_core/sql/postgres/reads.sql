@@ -99,20 +99,24 @@ CROSS JOIN LATERAL (
 ORDER BY kind.last_at DESC;
 
 -- name: error_groups_named
--- The same for given kinds, whenever they happened; of each the newest are counted, and the first of all is found.
+-- The same for given kinds, whenever they happened; of each fingerprint the newest are counted, whatever their job, so that
+-- their number bounds what is read. The first of each kind is found.
 SELECT
     wanted.job, wanted.fingerprint, least(kind.errors, %(most)s - 1) AS errors, kind.runs, oldest.at AS first_at,
-    newest.at AS last_at, newest.run_id, newest.phase, newest.error_type, newest.message, kind.errors >= %(most)s AS cut
+    newest.at AS last_at, newest.run_id, newest.phase, newest.error_type, newest.message, bound.at IS NOT NULL AS cut
 FROM unnest(%(jobs)s::text[], %(fingerprints)s::text[]) AS wanted (job, fingerprint)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS errors, count(DISTINCT run_id) AS runs
-    FROM (
-        SELECT error.run_id
-        FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
+    SELECT (
+        SELECT error.at
+        FROM tracking.errors AS error
         WHERE error.fingerprint = wanted.fingerprint AND error.at < {{or_end(before_at)}}
-          AND coalesce(run.job, '') = wanted.job
         ORDER BY error.at DESC
-        LIMIT %(most)s) AS latest) AS kind
+        LIMIT 1 OFFSET %(most)s - 1) AS at) AS bound
+CROSS JOIN LATERAL (
+    SELECT count(*) AS errors, count(DISTINCT error.run_id) AS runs
+    FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
+    WHERE error.fingerprint = wanted.fingerprint AND error.at < {{or_end(before_at)}}
+      AND error.at >= coalesce(bound.at, '-infinity') AND coalesce(run.job, '') = wanted.job) AS kind
 CROSS JOIN LATERAL (
     SELECT error.at
     FROM tracking.errors AS error LEFT JOIN tracking.runs AS run ON run.run_id = error.run_id
