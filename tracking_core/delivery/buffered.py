@@ -154,10 +154,10 @@ class BufferedDelivery:
             return
         self._queue.wake()
         stores_until = until - self._spool_time(until - time.monotonic())
-        with ExitStack() as hurry:
+        with ExitStack() as limits:
             for ident in (thread and thread.ident, threading.get_ident()):
                 if ident:
-                    hurry.enter_context(deadlines.limit_thread(ident, stores_until))
+                    limits.enter_context(deadlines.limit_thread(ident, stores_until))
             if thread is not None:
                 with suppress_faults(RuntimeError):
                     # Not started yet: a signal came in the midst of that.

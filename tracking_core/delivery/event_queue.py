@@ -43,7 +43,7 @@ class Aggregate:
         return bool(self.cells or self.errors)
 
     def with_more(self, raws: Iterable[RawRequest | RawError], offset_us: int) -> Aggregate:
-        """Return one that has counted these too; this one stays as it is, for who is interrupted meanwhile."""
+        """Return a new one that has counted these too; this one is unchanged, in case the call is interrupted."""
         more = Aggregate()
         more.cells.update(self.cells)
         more.errors.update(self.errors)

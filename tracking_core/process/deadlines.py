@@ -19,7 +19,7 @@ from tracking_core.process.forks import renew_in_child
 
 T = TypeVar("T")
 THREAD_LIMIT_LIFE_S = 10.0
-"""So long after its moment a hurry holds no more: whoever asked for it was interrupted before taking it back."""
+"""So long after its moment a thread's limit ends: whoever set it was interrupted before taking it back. Seconds."""
 
 _leave_by = math.inf
 _within: ContextVar[float] = ContextVar("within", default=math.inf)
