@@ -72,14 +72,18 @@ def _rows(found: Generator[tuple[Check, Result]], results: dict[str, Result], pl
                     "detail": strike_out(result.detail, place),
                 }
         finally:
-            _clear_line()
+            _show_progress()
 
 
 def _lines(place: StoreLocation, rows: Sequence[Data], look: Look) -> Iterator[str]:
     yield look.shown(place.label)
     columns: list[TextColumn[Data]] = [
         TextColumn(heading="check", full=lambda row: str(row["check"])),
-        TextColumn(heading="verdict", full=lambda row: str(row["verdict"]), tone=lambda row: _tone(row)),
+        TextColumn(
+            heading="verdict",
+            full=lambda row: str(row["verdict"]),
+            tone=lambda row: _TONES.get(str(row["verdict"]), ""),
+        ),
         TextColumn(heading="figure", full=lambda row: str(row["figure"]), shrinks_to=20),
     ]
     yield from table(columns, rows, look)
@@ -98,17 +102,8 @@ def _detail(row: Data, look: Look) -> Iterator[str]:
     yield from [text] if look.width is None else textwrap.wrap(text, look.width, subsequent_indent="  ")
 
 
-def _tone(row: Data) -> Tone:
-    return _TONES.get(str(row["verdict"]), "")
-
-
-def _show_progress(name: str) -> None:
+def _show_progress(name: str = "") -> None:
+    """Name the check that runs on a terminal's line, or clear that line."""
     if is_terminal(sys.stderr):
-        sys.stderr.write(f"\r\x1b[Kchecking {name}")
-        sys.stderr.flush()
-
-
-def _clear_line() -> None:
-    if is_terminal(sys.stderr):
-        sys.stderr.write("\r\x1b[K")
+        sys.stderr.write(f"\r\x1b[K{'checking ' if name else ''}{name}")
         sys.stderr.flush()

@@ -78,6 +78,11 @@ def warning(figure: str, detail: str, *, value: float | None = None, unit: str =
     return Result(status=CheckStatus.WARNING, figure=figure, detail=detail, value=value, unit=unit)
 
 
+def noted(figure: str, detail: str, *, value: float | None = None, unit: str = "") -> Result:
+    """Return a warning with a detail, a passed check where the detail is ''."""
+    return (warning if detail else ok)(figure, detail, value=value, unit=unit)
+
+
 def failed(figure: str, detail: str = "", *, value: float | None = None, unit: str = "") -> Result:
     """Return a failed check: a promise does not hold here."""
     return Result(status=CheckStatus.FAILED, figure=figure, detail=detail, value=value, unit=unit)

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from etlwatch.doctor import probe
-from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, ok, warning
+from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, noted, ok
 from etlwatch.text.numbers import bytes_, number_of, share, span
 from tracking_core import identity
 from tracking_core.config import StoreLocation, spool_directories
@@ -200,7 +200,7 @@ def _time_requests(delivery: ImmediateDelivery | BufferedDelivery, run: Probe, n
 def check_breaker(target: Target) -> Result:
     """Measure calls after a failed one: the breaker fails them without a connection."""
     with _blocked_store(target) as store:
-        delivery, _ = probe.immediate(lambda: store, DEADLINE_S)
+        delivery = ImmediateDelivery(probe.link_to(lambda: store, DEADLINE_S)[0])
         run = probe.unstored_probe()
         delivery.begin(probe.start_of(run))
         took = _time_requests(delivery, run, BREAKER_CALLS)
@@ -220,7 +220,7 @@ def evaluate_breaker(took: Sequence[float]) -> Result:
 def check_buffered_without_store(target: Target) -> Result:
     """Start a run and record into it with buffered delivery while the store does not answer."""
     with _blocked_store(target) as store:
-        delivery, _ = probe.buffered(lambda: store, DEADLINE_S)
+        delivery = BufferedDelivery(probe.link_to(lambda: store, DEADLINE_S)[0])
         run = probe.unstored_probe()
         try:
             began = time.perf_counter()
@@ -300,7 +300,7 @@ def evaluate_spool(place: Path, mode: int, disk: tuple[int, int, int], *, writab
         detail = f"With less than {share(LEAST_FREE_SHARE)} of the disk free nothing is spooled."
     elif mode & (stat.S_IWGRP | stat.S_IWOTH):
         figure, detail = f"{place} has mode {mode:04o}", "Others can put files there: chmod 700 it."
-    return warning(figure, detail, value=free, unit="bytes") if detail else ok(figure, value=free, unit="bytes")
+    return noted(figure, detail, value=free, unit="bytes")
 
 
 def check_spooled(target: Target) -> Result:
@@ -334,9 +334,7 @@ def evaluate_spooled(files: Sequence[SpoolFile], label: str) -> Result:
         detail = "Batches that the store rejected are kept in `.rejected` files beside the others."
     elif unused:
         figure, detail = f"{figure}, {len(unused)} not used", f"{unused[0].path} is not used: {unused[0].fault}."
-    return (
-        warning(figure, detail, value=batches, unit="batches") if detail else ok(figure, value=batches, unit="batches")
-    )
+    return noted(figure, detail, value=batches, unit="batches")
 
 
 CHECKS = (

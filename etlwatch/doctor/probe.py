@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from statistics import median
 
-from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, ok, warning
+from etlwatch.doctor.checks import Check, Probe, Result, Target, brief, failed, noted, ok
 from etlwatch.text.numbers import number_of
 from tracking_core import identity
 from tracking_core.delivery.buffered import BufferedDelivery
@@ -138,21 +138,11 @@ class FirstError(HealthLog):
         self.cause = self.cause or f"rejected by the store: {reason}"
 
 
-def immediate(open_store: Callable[[], Store], deadline: float) -> tuple[ImmediateDelivery, FirstError]:
-    """Return a tracker's immediate delivery, but without a spool and not affected by the environment."""
-    errors = FirstError()
-    switch = TrackingSwitch(environ={})
-    return ImmediateDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors)
-    ), errors
-
-
-def buffered(open_store: Callable[[], Store], deadline: float) -> tuple[BufferedDelivery, FirstError]:
-    """Return a tracker's buffered delivery, but without a spool and not affected by the environment."""
-    errors = FirstError()
-    switch = TrackingSwitch(environ={})
-    return BufferedDelivery(
-        StoreLink(open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors)
+def link_to(open_store: Callable[[], Store], deadline: float) -> tuple[StoreLink, FirstError]:
+    """Return what a tracker's delivery sends over, but without a spool and not affected by the environment."""
+    errors, switch = FirstError(), TrackingSwitch(environ={})
+    return StoreLink(
+        open_store, deadline=deadline, switch=switch, make_spool=lambda: DiskSpool("", ()), health=errors
     ), errors
 
 
@@ -177,7 +167,8 @@ def remove_leftovers(target: Target) -> int:
 def check_immediate(target: Target) -> Result:
     """Record a whole run with immediate delivery and read it back."""
     probe = new_probe(target)
-    delivery, errors = immediate(target.store, target.deadline)
+    link, errors = link_to(target.store, target.deadline)
+    delivery = ImmediateDelivery(link)
     taken = [delivery.begin(start_of(probe))]
     took = []
     for index in range(IMMEDIATE_REQUESTS):
@@ -197,7 +188,8 @@ def check_immediate(target: Target) -> Result:
 def check_buffered(target: Target) -> Result:
     """Record a whole run with buffered delivery and read it back."""
     probe = new_probe(target)
-    delivery, errors = buffered(target.store, target.deadline)
+    link, errors = link_to(target.store, target.deadline)
+    delivery = BufferedDelivery(link)
     try:
         taken = [delivery.begin(start_of(probe))]
         began = time.perf_counter()
@@ -318,10 +310,8 @@ def check_heartbeat(target: Target) -> Result:
 def evaluate_heartbeat(took: float, interval: float) -> Result:
     """Compare the seconds of one heartbeat, with its connection, with the interval between heartbeats."""
     figure = f"a heartbeat takes {brief(took)}, lost after {LOST_AFTER_INTERVALS * interval:g} s without"
-    value = round(took * 1000, 3)
-    if took > interval / 2:
-        return warning(figure, "Heartbeats take so long that live runs may be shown as lost.", value=value, unit="ms")
-    return ok(figure, value=value, unit="ms")
+    slow = "Heartbeats take so long that live runs may be shown as lost."
+    return noted(figure, slow if took > interval / 2 else "", value=round(took * 1000, 3), unit="ms")
 
 
 def check_removal(target: Target) -> Result:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from etlwatch.doctor.checks import Check, Result, Target, brief, failed, ok, skipped, warning
+from etlwatch.doctor.checks import Check, Result, Target, brief, failed, noted, ok, skipped, warning
 from etlwatch.text.numbers import bytes_, duration, number_of, span, stamp
 from tracking_core.clock import from_microseconds, to_microseconds
 from tracking_core.config import enabled_by, settings
@@ -194,10 +194,8 @@ def evaluate_connect(took: Sequence[float], deadline: float) -> Result:
     if worst >= deadline:
         detail = "Calls of immediate delivery go to the spool: raise the deadline, or use buffered delivery."
         return failed(figure, detail, value=value, unit="ms")
-    if typical > deadline * SLOW_CONNECT_SHARE:
-        detail = "Immediate delivery connects for each call; buffered delivery keeps one connection."
-        return warning(figure, detail, value=value, unit="ms")
-    return ok(figure, value=value, unit="ms")
+    slow = "Immediate delivery connects for each call; buffered delivery keeps one connection."
+    return noted(figure, slow if typical > deadline * SLOW_CONNECT_SHARE else "", value=value, unit="ms")
 
 
 def _pings(target: Target) -> list[tuple[float, float]]:
@@ -221,11 +219,8 @@ def evaluate_round_trip(took: Sequence[float]) -> Result:
     """Evaluate response times in seconds."""
     typical = median(took)
     figure = f"p50 {brief(typical)}, worst {brief(max(took))}"
-    value = round(typical * 1000, 3)
-    if typical > SLOW_PING_S:
-        detail = "Every call of immediate delivery waits for a few of these; buffered delivery for none."
-        return warning(figure, detail, value=value, unit="ms")
-    return ok(figure, value=value, unit="ms")
+    slow = "Every call of immediate delivery waits for a few of these; buffered delivery for none."
+    return noted(figure, slow if typical > SLOW_PING_S else "", value=round(typical * 1000, 3), unit="ms")
 
 
 def check_clock(target: Target) -> Result:
@@ -242,10 +237,8 @@ def evaluate_skew(skew: float, uncertainty: float) -> Result:
     if size <= uncertainty:
         return ok(f"no skew (± {brief(uncertainty)})", value=value, unit="s")
     figure = f"the store is {brief(size)} {'ahead' if skew > 0 else 'behind'}"
-    if size - uncertainty > SKEW_S:
-        detail = "States, ages and durations stay right; comparing by the wall clock does not."
-        return warning(figure, detail, value=value, unit="s")
-    return ok(figure, value=value, unit="s")
+    detail = "States, ages and durations stay right; comparing by the wall clock does not."
+    return noted(figure, detail if size - uncertainty > SKEW_S else "", value=value, unit="s")
 
 
 def check_pooler(target: Target) -> Result:
@@ -302,9 +295,8 @@ def evaluate_partitions(ranges: Sequence[tuple[int, int]], now: datetime) -> Res
     ahead = until - now
     figure = f"reach {span(ahead.total_seconds())} ahead, to {until:%Y-%m-%d}"
     value = round(ahead / timedelta(days=1), 1)
-    if ahead < PARTITIONS_AHEAD:
-        return warning(figure, "`etlwatch init` creates them for two years.", value=value, unit="days")
-    return ok(figure, value=value, unit="days")
+    detail = "`etlwatch init` creates them for two years." if ahead < PARTITIONS_AHEAD else ""
+    return noted(figure, detail, value=value, unit="days")
 
 
 def check_strays(target: Target) -> Result:
@@ -354,10 +346,8 @@ def evaluate_overdue(cells: int) -> Result:
     figure = (
         f"{number_of(cells, 'cell', f'{cells:,}{more}')} {wait} to be joined" if cells else "nothing waits to be joined"
     )
-    if cells > MANY_OVERDUE:
-        detail = "Long charts of all runs read more than needed, until jobs write batches again."
-        return warning(figure, detail, value=cells, unit="cells")
-    return ok(figure, value=cells, unit="cells")
+    detail = "Long charts of all runs read more than needed, until jobs write batches again."
+    return noted(figure, detail if cells > MANY_OVERDUE else "", value=cells, unit="cells")
 
 
 def check_lost_runs(target: Target) -> Result:
@@ -474,7 +464,7 @@ def evaluate_file_system(kind: str, free: int) -> Result:
         detail = "SQLite's locks and write-ahead log need a local disk; several hosts need PostgreSQL."
     elif free < LEAST_FREE_BYTES:
         detail = "On a full disk the totals of runs stay exact, but further detail is lost."
-    return warning(figure, detail, value=free, unit="bytes") if detail else ok(figure, value=free, unit="bytes")
+    return noted(figure, detail, value=free, unit="bytes")
 
 
 CHECKS = (

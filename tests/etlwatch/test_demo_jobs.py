@@ -123,7 +123,8 @@ def test_children_end_when_their_parent_is_killed(program: str, tmp_path: Path) 
         "(place / 'pid.new').rename(place / 'pid')\n"
         "time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", parent_code, str(tmp_path)], cwd=REPOSITORY)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", parent_code, str(tmp_path)], cwd=REPOSITORY, env=environment)
     try:
         wait_until((tmp_path / "began").exists, "the child has begun")
         wait_until((tmp_path / "pid").exists, "the parent has named its child")
