@@ -279,6 +279,8 @@ class Series:
     points: tuple[tuple[float, Value], ...]
     """(seconds, value), in order of time; a value of None breaks the line."""
     kind: Literal["line", "area"] = "line"
+    in_front: bool = False
+    """Whether no other series covers its line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +297,7 @@ class Plot:
     label: Callable[[float], str]
     """Writes a value of the y axis; one of the labels of `etlwatch.rendering.charts`."""
     series: tuple[Series, ...]
-    """Drawn in this order: the last one on top."""
+    """Drawn in this order, the one with the highest values first."""
     times: tuple[tuple[float, str], ...] = ()
     """Ticks of the x axis."""
     usual: float | None = None
@@ -356,22 +358,34 @@ def _series_of(name: str, columns: Sequence[Column]) -> tuple[Series, ...]:
     if name == "latency":
         roles = {"p99": "chart-p95", "p95": "text", "p50": "chart-p50"}
         return tuple(
-            Series(name=each, role=roles[each], points=_points(columns, values))
+            Series(name=each, role=roles[each], points=_points(columns, values), in_front=each == "p95")
             for each, values in _latencies(columns).items()
         )
     if name == "throughput":
         # A line along the bottom would be amber where all is well.
         bad = [column.not_ok / column.seconds if column.seconds and column.not_ok else None for column in columns]
-        whole = Series(name="all", role="chart-p95", points=_points(columns, _rates(columns)), kind="area")
+        whole = Series(name="all", role="chart-p99", points=_points(columns, _rates(columns)), kind="area")
         part = Series(name="not 2xx", role="amber", points=_points(columns, bad))
         return (whole, part) if any(bad) else (whole,)
-    drawn = [Series(name="all", role="chart-p95", points=_points(columns, _shares(columns)), kind="area")]
-    for kind, role in (("429", "amber"), ("4xx", "chart-p50"), ("5xx", "red")):
-        values = [column.share({name: part for name, part, _ in _refused(column)}[kind]) or None for column in columns]
-        if any(values):
-            drawn.append(Series(name=kind, role=role, points=_points(columns, values)))
+    # Stacked: each area holds its own kind and those below it.
+    roles = {"5xx": "red", "429": "amber", "4xx": "chart-p50", "other": "chart-p99"}
+    kinds = [{name: part for name, part, _ in _refused(column)} for column in columns]
+    below = [0.0] * len(columns)
+    drawn: list[Series] = []
+    for name, role in roles.items():
+        parts = [
+            max(0.0, column.not_ok - held) if name == "other" else kind[name]
+            for column, kind, held in zip(columns, kinds, below, strict=True)
+        ]
+        below = [min(held + part, column.not_ok) for column, held, part in zip(columns, below, parts, strict=True)]
+        if any(part >= LEAST_REQUESTS for part in parts) or (name == "other" and not drawn):
+            values = [column.share(held) for column, held in zip(columns, below, strict=True)]
+            drawn.insert(0, Series(name=name, role=role, points=_points(columns, values), kind="area"))
     return tuple(drawn)
 
+
+LEAST_REQUESTS: Final = 0.01
+"""Less of a request than this in every column is what rounding left."""
 
 _ROUND_PARTS: Final = {1: 5, 2: 4, 4: 4, 6: 3}
 """Into how many parts a top divides by its first digit so that each can be written: 0.2, 0.5, 1 and 2 of its power."""
@@ -387,8 +401,8 @@ def y_ticks(plot: Plot, rows: int) -> tuple[tuple[float, str], ...]:
 
 
 def legend(plot: Plot, samples: Sequence[str]) -> Spans:
-    """Return the names of the series, each after the sample of its line in its colour; nothing for a single one."""
-    if len(plot.series) < 2:
+    """Return the names of the series, each after the sample of its line in its colour; nothing where one is all."""
+    if [series.name for series in plot.series] in (["all"], ["other"]):
         return ()
     out: list[Span] = []
     for series, sample in zip(plot.series, samples, strict=True):

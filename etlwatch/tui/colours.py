@@ -38,6 +38,7 @@ def _rgb(name: str, **colours: str) -> Palette:
     return Palette(name=name, foregrounds=MappingProxyType(foregrounds), grounds=MappingProxyType(grounds), shades=True)
 
 
+# tests/etlwatch/test_theme.py computes contrasts, and distances as people see them who confuse red and green.
 DARK: Final = _rgb(
     "etlwatch-dark",
     background="14171c",
@@ -49,10 +50,10 @@ DARK: Final = _rgb(
     blue="7cb7ff",
     amber="f0b23e",
     amber_fill="c08c2b",
-    red="ff6b63",
-    chart_p99="34435a",
-    chart_p95="50698a",
-    chart_p50="7f9cc2",
+    red="ff6f91",
+    chart_p99="546a8c",
+    chart_p95="7d99c0",
+    chart_p50="b4cdec",
 )
 
 LIGHT: Final = _rgb(
@@ -61,15 +62,15 @@ LIGHT: Final = _rgb(
     bar="eef0f2",
     selected="dbe8f8",
     text="22272e",
-    dim="626c79",
+    dim="5c6673",
     faint="b4bbc4",
-    blue="0a5fc2",
-    amber="965a00",
-    amber_fill="dfae5c",
-    red="c0211b",
-    chart_p99="d3deea",
-    chart_p95="a9bfd6",
-    chart_p50="6f90b5",
+    blue="005dc2",
+    amber="8d5100",
+    amber_fill="b07c1e",
+    red="a80054",
+    chart_p99="7b93b2",
+    chart_p95="4c688f",
+    chart_p50="213a5c",
 )
 
 # Not bright black: in several common colour schemes it is the background.

@@ -106,7 +106,7 @@ async def test_the_clock_stands_in_the_configured_zone(zone: str, shown: str) ->
 
 
 @pytest.mark.parametrize(
-    ("colour", "ink", "bold"), [("red", "#ff6b63", True), ("amber", "#f0b23e", True), ("none", "#7cb7ff", False)]
+    ("colour", "ink", "bold"), [("red", "#ff6f91", True), ("amber", "#f0b23e", True), ("none", "#7cb7ff", False)]
 )
 async def test_the_store_is_named_in_its_targets_colour(colour: str, ink: str, *, bold: bool) -> None:
     async with dashboard(night(), size=(120, 40), colour=colour) as opened:

@@ -81,7 +81,7 @@ async def test_it_is_the_same_on_the_screen_below_a_zoomed_chart() -> None:
 
 
 async def test_on_a_run_it_goes_through_charts_phases_and_ticks() -> None:
-    async with dashboard(night(), size=(160, 40)) as opened:
+    async with dashboard(night(), size=(140, 40)) as opened:
         await open_slow(opened)
         verdict = opened.lines()[1]
         await opened.hold("comma", 30)

@@ -6,7 +6,8 @@ import pytest
 
 from etlwatch.analysis.snapshot import FleetSeries
 from etlwatch.rendering.charts import chart_lines
-from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks
+from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, zoom_plot
+from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import home_layout, plain_text, spans_width
 from tests.etlwatch.dashboard import PARIS
 from tests.etlwatch.fleet import NOW, make_cell
@@ -70,6 +71,15 @@ def test_before_the_first_answer_there_is_an_empty_chart() -> None:
 def test_five_hundreds_are_crosses() -> None:
     charts = fleet_charts(fleet(make_cell(END - 600, 60, requests=10, status_2xx=9, status_5xx=1)), PARIS)
     assert charts[2].crosses == (50,)
+
+
+def test_what_is_not_2xx_is_stacked_and_its_top_is_all_of_it() -> None:
+    cell = make_cell(END - 600, 60, requests=100, status_2xx=80, status_4xx=12, throttled=9, status_5xx=5)
+    zoom = fleet_zoom(fleet(cell, minutes=10))
+    plot = zoom_plot("not 2xx", zoom, DisplayContext(now=NOW, zone=PARIS), cursor_s=None)
+    assert [(each.name, round(each.points[0][1] or 0.0, 2)) for each in plot.series] == [
+        ("other", 0.2), ("4xx", 0.17), ("429", 0.14), ("5xx", 0.05),
+    ]  # fmt: skip
 
 
 def test_sparks_say_the_same() -> None:

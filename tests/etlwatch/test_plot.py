@@ -75,12 +75,33 @@ def test_an_unknown_stretch_is_a_gap():
     assert row[75] != " "
 
 
-@pytest.mark.parametrize("options", [{"shades": False}, {"glyphs": ASCII}])
-def test_series_that_colour_cannot_tell_apart_have_letters(options):
-    text = "".join(plain_text(line) for line in lines(plot(), **options))
-    assert "**" in text
-    assert "++" in text
-    assert text.isascii() == (options.get("glyphs") is ASCII)
+@pytest.mark.parametrize(("options", "samples"), [({"shades": False}, "░█"), ({"glyphs": ASCII}, ":#")])
+def test_series_that_colour_cannot_tell_apart_are_steps_with_patterns(options, samples):
+    text = [plain_text(line) for line in lines(plot(), **options)]
+    assert [name for name in text[0].split() if len(name) == 2] == [2 * sample for sample in samples]
+    columns = ["".join(row[x] for row in text[1:18]).strip() for x in range(5, 79)]
+    assert set(columns) == {9 * samples[0] + 4 * samples[1]}, "3s and 1s of 4s in 17 rows"
+    assert "".join(text).isascii() == (options.get("glyphs") is ASCII)
+
+
+def test_steps_rise_at_the_beginning_of_their_column_and_an_unknown_one_is_a_gap():
+    values = (1000.0, None, 4000.0)
+    steps = tuple((600.0 * (place + end), value) for place, value in enumerate(values) for end in (0, 1))
+    drawn = lines(
+        plot(end=1800.0, series=(Series(name="all", role="chart-p99", points=steps),)), shades=False, width=65
+    )
+    rows = [plain_text(line)[5:65] for line in drawn[1:18]]
+    assert rows[0] == " " * 40 + "█" * 20
+    assert rows[-1] == "█" * 20 + " " * 20 + "█" * 20
+
+
+@pytest.mark.parametrize("shades", [True, False])
+def test_no_series_covers_the_one_in_front(shades):
+    front = Series(name="p95", role="text", points=points(2000), in_front=True)
+    series = (front, Series(name="p50", role="chart-p50", points=points(2000)))
+    roles = {role for text, role in (span for line in lines(plot(series=series), shades=shades)[1:19] for span in line)
+             if set(text) & set("▀▄█▒░")}  # fmt: skip
+    assert "text" in roles
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 0), (5, 5), (80, 1), (80, 3), (20, 4), (200, 60)])

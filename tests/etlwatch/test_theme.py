@@ -1,5 +1,8 @@
 """Colours by meaning, in four palettes."""
 
+import itertools
+import math
+
 import pytest
 from rich.color import Color
 from textual.app import App
@@ -10,10 +13,14 @@ from etlwatch.tui.theme import THEMES
 ROLES = ["plain", "text", "dim", "faint", "blue", "amber bold", "red strong", "amber-fill", "chart-p50 on chart-p95"]
 
 
-def luminance(colour):
+def linear(colour):
     parts = [value / 255 for value in Color.parse(colour).get_truecolor()]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
+
+
+def luminance(colour):
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def contrast(one, other):
@@ -21,11 +28,78 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=lambda colours: colours.name)
-def test_words_have_contrast_enough_on_every_ground(colours):
-    for colour in ("text", "dim", "blue", "amber", "red"):
-        assert contrast(colours.foregrounds[colour], colours.grounds["background"]) >= 5, colour
-    assert contrast(colours.foregrounds["text"], colours.grounds["selected"]) >= 5
+def lab(rgb):
+    """Return CIELAB (D65) of linear RGB."""
+    matrix = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+    x, y, z = (sum(m * c for m, c in zip(row, rgb, strict=True)) for row in matrix)
+    f = [t ** (1 / 3) if t > 216 / 24_389 else (24_389 / 27 * t + 16) / 116 for t in (x / 0.95047, y, z / 1.08883)]
+    return 116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])
+
+
+def deuteranope(colour):
+    """Return linear RGB as a deuteranope sees a colour (Machado, Oliveira and Fernandes 2009, severity 1)."""
+    matrix = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
+    return [min(1.0, max(0.0, sum(m * c for m, c in zip(row, linear(colour), strict=True)))) for row in matrix]
+
+
+def difference(one, other):
+    """Return the CIEDE2000 distance of two colours in CIELAB (Sharma, Wu and Dalal 2005)."""
+    (l1, a1, b1), (l2, a2, b2) = one, other
+    mean = (math.hypot(a1, b1) + math.hypot(a2, b2)) / 2
+    stretch = 1 + 0.5 * (1 - math.sqrt(mean**7 / (mean**7 + 25**7)))
+    a1, a2 = a1 * stretch, a2 * stretch
+    c1, c2 = math.hypot(a1, b1), math.hypot(a2, b2)
+    h1, h2 = math.degrees(math.atan2(b1, a1)) % 360, math.degrees(math.atan2(b2, a2)) % 360
+    turn = (h2 - h1 + 180) % 360 - 180
+    lightness, c, h = (l1 + l2) / 2, (c1 + c2) / 2, (h1 + turn / 2) % 360
+    cos = [math.cos(math.radians(angle)) for angle in (h - 30, 2 * h, 3 * h + 6, 4 * h - 63)]
+    t = 1 - 0.17 * cos[0] + 0.24 * cos[1] + 0.32 * cos[2] - 0.20 * cos[3]
+    light = (l2 - l1) / (1 + 0.015 * (lightness - 50) ** 2 / math.sqrt(20 + (lightness - 50) ** 2))
+    chroma = (c2 - c1) / (1 + 0.045 * c)
+    hue = 2 * math.sqrt(c1 * c2) * math.sin(math.radians(turn / 2)) / (1 + 0.015 * c * t)
+    rotation = math.sin(math.radians(60 * math.exp(-(((h - 275) / 25) ** 2)))) * 2 * math.sqrt(c**7 / (c**7 + 25**7))
+    return math.sqrt(light**2 + chroma**2 + hue**2 - rotation * chroma * hue)
+
+
+def test_the_distance_is_that_of_the_published_pairs():
+    for one, other, distance in (
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ):
+        assert difference(one, other) == pytest.approx(distance, abs=1e-4)
+
+
+RGB = pytest.mark.parametrize("colours", [DARK, LIGHT], ids=lambda colours: colours.name)
+WORDS = ("text", "dim", "blue", "amber", "red")
+AREAS = ("chart-p99", "chart-p95", "chart-p50")
+
+
+@RGB
+@pytest.mark.parametrize("ground", ["background", "bar", "selected"])
+def test_words_have_contrast_enough_on_every_ground(colours, ground):
+    for colour in WORDS:
+        # On the selected row dim becomes text.
+        shown = "text" if (colour, ground) == ("dim", "selected") else colour
+        assert contrast(colours.foregrounds[shown], colours.grounds[ground]) >= 5, colour
+
+
+@RGB
+def test_areas_of_charts_stand_out_from_the_ground_and_from_each_other(colours):
+    for area in (*AREAS, "amber-fill"):
+        assert contrast(colours.foregrounds[area], colours.grounds["background"]) >= 3, area
+    for one, other in itertools.combinations((*AREAS, "amber-fill"), 2):
+        seen = [lab(linear(colours.foregrounds[area])) for area in (one, other)]
+        assert difference(*seen) >= 13, (one, other)
+
+
+@RGB
+def test_meanings_differ_for_people_who_confuse_red_and_green(colours):
+    # Amber and its fill are one meaning, as a word and as an area.
+    pairs = [*itertools.combinations(WORDS, 2), *((word, "amber-fill") for word in WORDS if word != "amber")]
+    for pair in pairs:
+        seen = [lab(deuteranope(colours.foregrounds[colour])) for colour in pair]
+        assert difference(*seen) >= 15, pair
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)

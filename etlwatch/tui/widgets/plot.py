@@ -12,6 +12,7 @@ drawing serves every theme and nothing of plotext's own reaches the terminal.
 
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import lru_cache
@@ -22,7 +23,7 @@ from typing import Any, Final
 
 from etlwatch.rendering.request_charts import Plot, Series, legend, y_ticks
 from etlwatch.text.display import Glyphs
-from etlwatch.text.spans import Span, Spans, fit, merge, spans_width
+from etlwatch.text.spans import Span, Spans, fit, merge, plain_text, spans_width
 from etlwatch.tui.imports import without_module
 from etlwatch.tui.widgets.span_lines import ValueLines
 
@@ -46,8 +47,8 @@ _NO_GROUNDS: Final = ("plain", "text", "dim")
 _ESCAPE: Final = re.compile(r"\x1b\[([0-9;]*)m")
 _FOREGROUND: Final = re.compile(r"38;5;(\d+)")
 
-# Where series do not differ by colour, each is a line of its own letter.
-_LETTERS: Final = "*+ox"
+# Where series do not differ by colour, each is an area with a pattern of its own, the last one solid.
+_PATTERNS: Final = {"unicode": ("░▒▓", "█"), "ascii": (":%+", "#")}
 
 
 _UNUSED: Final = (("plotext._doc.doc", "docs"), ("plotext._tests.run", "test"))
@@ -77,25 +78,30 @@ def plot_lines(
     """Return `height` lines of `width` cells: a title with its legend, and the chart with its axes.
 
     `marker` is plotext's: `hd` for quadrants, which every font has, `fhd` for sextants. Without `shades`, or in ASCII,
-    each of several series is a line of its own letter. What is too small for a chart is the title alone.
+    the series are steps filled with patterns, each in front of the one before. What is too small for a chart is the
+    title alone.
     """
-    letters = (len(plot.series) > 1 and not shades) or glyphs.name == "ascii"
-    markers = [_LETTERS[index % len(_LETTERS)] if letters else marker for index in range(len(plot.series))]
-    names = legend(plot, [one if letters else glyphs.done for one in markers])
+    patterned = not shades or glyphs.name == "ascii"
+    looser, solid = _PATTERNS[glyphs.name]
+    patterns = [*looser[: len(plot.series) - 1], solid] if plot.series else []
+    names = legend(plot, patterns if patterned else [glyphs.done] * len(plot.series))
     room = width - spans_width(plot.title) - spans_width(names)
     head = fit((*plot.title, (" " * max(2, room), "plain"), *names), width, ellipsis=glyphs.ellipsis)
     if height < 4 or width < 20 or not plot.end > plot.start or not plot.top > 0:
         return (head, *([()] * (height - 1)))[: max(0, height)]
     # Without times its line is drawn all the same, since plotext cannot leave it out, and cut off.
     axis = 0 if plot.times else _AXIS_LINES
-    figure = _drawn(plot, width, height - 1 + axis, markers, filled=not letters)
+    figure = _drawn(plot, width, height - 1 + axis, "" if patterned else marker)
     roles = {**_FRAME_ROLES, **{_FIRST_SERIES + index: series.role for index, series in enumerate(plot.series)}}
     lines = [fit(_spans(line, roles, glyphs), width) for line in figure.build().string().split("\n")]
+    if patterned:
+        canvas = 1 + next((row for row, line in enumerate(lines) if plain_text(line)[:_LABEL_CELLS].strip() == "0"), -1)
+        lines[:canvas] = _stepped(plot, lines[:canvas], patterns, glyphs)
     return (head, *lines[: height - 1], *([()] * (height - 1 - len(lines))))
 
 
-def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, filled: bool) -> Any:
-    """Draw `plot` into plotext's figure and return that; a marker for each series."""
+def _drawn(plot: Plot, width: int, height: int, marker: str) -> Any:
+    """Draw `plot` into plotext's figure and return that; without a marker all but the series."""
     plotext = _plotext()
     figure = plotext.figure
     figure.clear()
@@ -112,9 +118,9 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
     times = [(when, label) for when, label in plot.times if plot.start <= when <= plot.end]
     x.ticks([when for when, _ in times], [label for _, label in times])
     # Lines cover the dots of the usual level where both are, areas lie under them.
-    areas = filled and any(series.kind == "area" for series in plot.series)
+    areas = any(series.kind == "area" for series in plot.series)
     for draw in (_draw_series, _draw_usual) if areas else (_draw_usual, _draw_series):
-        draw(figure, plot, width, markers, filled)
+        draw(figure, plot, width, marker)
     # A signal as well, for the same reason.
     if plot.cursor is not None and plot.start <= plot.cursor <= plot.end:
         paint = plotext.marker(_CURSOR_MARKER, plotext.pixel(_CURSOR))
@@ -122,19 +128,21 @@ def _drawn(plot: Plot, width: int, height: int, markers: Sequence[str], *, fille
     return figure
 
 
-def _draw_series(figure: Any, plot: Plot, _width: int, markers: Sequence[str], filled: bool) -> None:
+def _draw_series(figure: Any, plot: Plot, _width: int, marker: str) -> None:
     plotext = _plotext()
-    for index, (series, marker) in enumerate(zip(plot.series, markers, strict=True)):
+    for index, series in sorted(enumerate(plot.series), key=lambda each: each[1].in_front):
+        if not marker:
+            continue
         paint = plotext.marker(marker, plotext.pixel(_FIRST_SERIES + index))
         for piece in _pieces(series):
             signal = figure.signal([when for when, _ in piece], [value for _, value in piece], marker=paint)
-            if filled and series.kind == "area":
+            if series.kind == "area":
                 signal.fillx()
             signal.lines().density("full")
             figure.draw(signal)
 
 
-def _draw_usual(figure: Any, plot: Plot, width: int, _markers: Sequence[str], _filled: bool) -> None:
+def _draw_usual(figure: Any, plot: Plot, width: int, _marker: str) -> None:
     plotext = _plotext()
     # A signal and not plotext's line, which it lays under the areas.
     if plot.usual is not None and 0 <= plot.usual <= plot.top:
@@ -143,6 +151,42 @@ def _draw_usual(figure: Any, plot: Plot, width: int, _markers: Sequence[str], _f
         dots = [plot.start + step * (dot + 0.75) for dot in range(canvas // 2)]
         paint = plotext.marker(_USUAL_MARKER, plotext.pixel(_USUAL))
         figure.draw(figure.signal(dots, [plot.usual] * len(dots), marker=paint))
+
+
+def _stepped(plot: Plot, lines: Sequence[Spans], patterns: Sequence[str], glyphs: Glyphs) -> list[Spans]:
+    """Lay the series over the empty canvas as steps, the first line on top; the cursor and the usual level stay."""
+    grid = [[(character, role) for text, role in line for character in text] for line in lines]
+    left = _LABEL_CELLS + 1
+    columns = max(0, len(grid[0]) - left) if grid else 0
+    heights = [
+        [_height(series, plot, plot.start + (plot.end - plot.start) * (column + 0.5) / columns, len(grid))
+         for column in range(columns)]
+        for series in plot.series
+    ]  # fmt: skip
+    for series, pattern, over in zip(plot.series, patterns, heights, strict=True):
+        for column, height in enumerate(over):
+            for row in range(height):
+                _fill(grid[-1 - row], left + column, (pattern, series.role), patterns)
+    for series, pattern, over in zip(plot.series, patterns, heights, strict=True):
+        for column, height in enumerate(over):
+            if series.in_front and height:
+                _fill(grid[-height], left + column, (pattern, series.role), patterns)
+    return [merge((glyphs.text(text), role) for text, role in line) for line in grid]
+
+
+def _fill(line: list[Span], column: int, cell: Span, patterns: Sequence[str]) -> None:
+    if line[column][0] == " " or line[column][0] in patterns:
+        line[column] = cell
+
+
+def _height(series: Series, plot: Plot, when: float, rows: int) -> int:
+    """Return how many of `rows` cells a series is high at a moment; what is not nothing is one at least."""
+    place = bisect_right(series.points, when, key=lambda point: point[0])
+    before, after = series.points[place - 1 : place], series.points[place : place + 1]
+    value = before[0][1] if place and before and after and after[0][1] is not None else None
+    if value is None or not value > 0:
+        return 0
+    return max(1, min(rows, round(value / plot.top * rows)))
 
 
 def _pieces(series: Series) -> list[list[tuple[float, float]]]:
