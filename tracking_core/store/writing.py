@@ -37,8 +37,6 @@ FORGET_EVERY = 64
 FORGET_AT_MOST = 128
 """Of so many keyed batches one forgets at most so many old batch keys: twice as many as came since the last one."""
 
-LEDGER = ("run_id", "writer_id", "emitted", "stored", "dropped", "overhead")
-
 Moment: TypeAlias = Callable[[int], Any]
 """Turns microseconds since 1970-01-01Z into a dialect's parameter."""
 

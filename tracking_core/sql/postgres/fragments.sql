@@ -39,10 +39,11 @@ unnest((SELECT %(@)s::bigint[])) AS wanted (value)
 @::jsonb
 
 -- name: new_ledger
-unnest({{ledger_columns|%(ledger_@)s::bigint[]}}, %(ledger_overhead)s::text[]) AS new ({{ledger_columns}}, overhead)
+unnest({{ledger_columns|%(@)s::bigint[]}}, %(overhead)s::text[]) AS new ({{ledger_columns}}, overhead)
 
 -- name: new_additions
-unnest({{addition|%(@)s::bigint[]}}, %(progress_at)s::timestamptz[]) AS new ({{addition}}, progress_at)
+unnest({{addition|(SELECT %(@)s::bigint[])}}, %(in_ledger)s::boolean[], %(progress_at)s::timestamptz[])
+    AS new ({{addition}}, in_ledger, progress_at)
 
 -- name: json_object
 jsonb_build_object

@@ -17,22 +17,9 @@ SELECT {{run_of_batch}}, (SELECT count(*) FROM claimed) AS claimed
 FROM {{wanted(run_ids)}}
 WHERE (SELECT count(*) FROM claimed) >= 0;
 
--- name: save_ledger_and_runs
--- PostgreSQL only: save_ledger, then lock the runs that the batch changes, in order, and then add_to_runs.
-WITH writer AS (
-    {{save_ledger}}
-    RETURNING run_id, emitted, emitted_before, dropped, dropped_before
-), locked AS MATERIALIZED (
-    SELECT run_id FROM tracking.runs
-    WHERE run_id {{in_ids(run_id)}} AND (SELECT count(*) FROM writer) >= 0
-    ORDER BY run_id FOR NO KEY UPDATE
-)
-UPDATE tracking.runs SET
-    {{run_additions}}
-FROM locked
-JOIN {{new_additions}} ON new.run_id = locked.run_id
-LEFT JOIN writer ON writer.run_id = new.run_id
-WHERE runs.run_id = locked.run_id;
+-- name: lock_changed_runs
+-- PostgreSQL only: lock the runs that a batch changes at its end.
+SELECT FROM tracking.runs WHERE run_id {{in_ids(run_ids)}} ORDER BY run_id FOR NO KEY UPDATE;
 
 -- name: copy_requests
 -- PostgreSQL only: the rows of a larger batch.

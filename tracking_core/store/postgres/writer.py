@@ -160,11 +160,11 @@ class PostgresWriter(PostgresConnection, EventWriter):
     def _save_ledger_and_runs(
         self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
     ) -> None:
-        of_ledger = as_arrays(ledger) if ledger else dict.fromkeys(writing.LEDGER, "{}")
-        self._run(
-            "save_ledger_and_runs",
-            {f"ledger_{name}": column for name, column in of_ledger.items()} | as_arrays(additions),
-        )
+        self._run_many("save_ledger", ledger)
+        if len(additions) > 1:
+            # A single one is locked by the statement that changes it.
+            self._lock("lock_changed_runs", [addition["run_id"] for addition in additions])
+        self._run_many("add_to_runs", additions)
 
     def _inserted(self, cursor: RawCursor[Any]) -> bool:
         return cursor.fetchone() is not None
