@@ -16,6 +16,7 @@ from tests.store.stocking import Stock
 from tests.support.peek import peek
 from tests.support.waiting import wait_until
 from tracking_core.clock import to_microseconds
+from tracking_core.dataclass import replace
 from tracking_core.events import Batch, LedgerEntry, RunEnd
 from tracking_core.records import WriterLedger
 from tracking_core.requests import RequestRow, tally
@@ -37,9 +38,9 @@ def stock(store_dsn: str) -> Iterator[Stock]:
     stock.close()
 
 
-def single(run_id: int, seq: int, status: int | None = 200, duration_ms: int = 35) -> Batch:
+def single(run_id: int, seq: int, status: int | None = 200, duration_ms: int = 35, at: datetime = NOW) -> Batch:
     row = RequestRow(
-        run_id, seq, to_microseconds(NOW), f"/{seq % 2}", None, None, status, 7, duration_ms, status == 429, None
+        run_id, seq, to_microseconds(at), f"/{seq % 2}", None, None, status, 7, duration_ms, status == 429, None
     )
     return Batch(writer_id=WRITER_ID, batch_seq=None, requests=(row,), cells=tally((row,)))
 
@@ -47,6 +48,23 @@ def single(run_id: int, seq: int, status: int | None = 200, duration_ms: int = 3
 def write_all(writer: Writer, run_id: int) -> None:
     for seq, (status, duration_ms) in enumerate(MADE, start=1):
         assert not writer.write(single(run_id, seq, status, duration_ms)).refused
+
+
+@pytest.mark.parametrize("batch_seq", [None, 1])
+def test_progress_is_the_latest_unless_the_store_s_clock_has_stepped_back(
+    stock: Stock, store_dsn: str, batch_seq: int | None
+) -> None:
+    run_id, found = stock.start(NOW), []
+    with stock.store.writer(5.0) as writer:
+        for seq, ahead_s in enumerate((-60, -120, 7200, -90), start=1):
+            batch = single(run_id, seq, at=NOW + timedelta(seconds=ahead_s))
+            writer.write(replace(batch, batch_seq=batch_seq and seq))
+            with stock.store.reader(5.0) as reader:
+                run = reader.run(run_id)
+            assert run is not None
+            assert run.progress_at is not None
+            found.append((run.progress_at - NOW).total_seconds())
+    assert found == [-60, -60, 7200, -90]
 
 
 def test_single_requests_add_up_to_what_a_batch_of_them_does(stock: Stock, store_dsn: str) -> None:

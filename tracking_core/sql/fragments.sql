@@ -100,4 +100,5 @@ errors = runs.errors + new.errors,
 emitted = runs.emitted + coalesce(writer.emitted - writer.emitted_before, 0),
 dropped = runs.dropped + coalesce(writer.dropped - writer.dropped_before, 0),
 progress_at = {{greatest}}(
-    coalesce(runs.progress_at, new.progress_at), coalesce(new.progress_at, runs.progress_at))
+    coalesce(CASE WHEN runs.progress_at <= {{clock}} THEN runs.progress_at END, new.progress_at, runs.progress_at),
+    coalesce(new.progress_at, runs.progress_at))

@@ -143,7 +143,7 @@ UPDATE tracking.runs AS run SET
     failed_requests = failed_requests + %(failed)s,
     throttled_requests = throttled_requests + %(throttled)s,
     emitted = emitted + writer.advance,
-    progress_at = greatest(progress_at, %(at)s)
+    progress_at = greatest(CASE WHEN progress_at <= {{clock}} THEN progress_at END, %(at)s)
 FROM writer WHERE run.run_id = writer.run_id
 RETURNING clock_timestamp() AS at;
 

@@ -119,7 +119,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
         self, ledger: Sequence[Mapping[str, Any]], additions: Sequence[Mapping[str, Any]]
     ) -> None:
         self._run_many("save_ledger", ledger)
-        self._run_many("add_to_runs", additions)
+        self._run_many("add_to_runs", [{**addition, "now": self._now_us} for addition in additions])
 
     def _inserted(self, cursor: sqlite3.Cursor) -> bool:
         return bool(cursor.rowcount)
