@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import on
-from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -33,10 +32,9 @@ from etlwatch.text.numbers import duration
 from etlwatch.tui.administration import ControlledApp
 from etlwatch.tui.colours import pick_theme
 from etlwatch.tui.messages import ConnectionLost, SnapshotRead
-from etlwatch.tui.palette import CommandsProvider
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
-from etlwatch.tui.terminal.compositor import TerminalDriver
+from etlwatch.tui.terminal.driver import TerminalDriver
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state, state_file
 from tracking_core.dataclass import replace
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
 
 EXIT_S = 0.8
 """Seconds for an orderly end after the terminal was lost."""
-
-PALETTE_ATTEMPTS = 50
 
 RATE_EVERY_S = 5.0
 """Seconds over which bytes per second are measured."""
@@ -68,8 +64,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
     CSS_PATH = "etlwatch.tcss"
     TITLE = "etlwatch"
     BINDINGS = bindings_of(APP_COMMANDS)
-    COMMANDS: ClassVar[set[Any]] = {CommandsProvider}
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
     NOTIFICATION_TIMEOUT = 4.0
 
@@ -338,7 +333,7 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Allow commands only while no dialog is open and no text field has the focus."""
         if action in ("live", "scrub"):
             return self.moment is not None and isinstance(self.screen, DashboardScreen)
-        if action == "command_palette":
+        if action == "palette":
             return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
 
@@ -369,23 +364,31 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.show_message(f"a poll every {duration(self.poller.interval) if self.poller.interval >= 1 else '0.5s'}")
         self._draw(None)
 
-    async def action_command_palette(self) -> None:  # type: ignore[override]  # actions may be awaited
-        """Open the palette and wait for its focus, so that what is typed next goes to it."""
-        palette = CommandPalette(id="--command-palette")
-        await self.push_screen(palette)
-        for _ in range(PALETTE_ATTEMPTS):
-            if palette.focused is not None:
-                return
-            await asyncio.sleep(0.01)
-
-    def action_help(self) -> None:
-        """Show the keys of the screen in front."""
-        from etlwatch.tui.screens.help import HelpScreen
+    def action_palette(self) -> None:
+        """Offer the commands of the screen in front by name."""
+        from etlwatch.tui.dialogs.commands import Palette
 
         screen = self.screen
         if isinstance(screen, DashboardScreen):
-            refused = "" if self.settings.may_write else self.settings.write_reason
-            self.push_screen(HelpScreen(screen.commands, self.settings.keymap, refused))
+
+            def run(command: Command | None) -> None:
+                if command is not None:
+                    self.call_next(self.run_action, command.action, screen)
+
+            commands = remapped((*screen.commands, *APP_COMMANDS), self.settings.keymap)
+            self.push_screen(Palette(commands, self._refused), run)
+
+    def action_help(self) -> None:
+        """Show the keys of the screen in front."""
+        from etlwatch.tui.dialogs.commands import HelpScreen
+
+        screen = self.screen
+        if isinstance(screen, DashboardScreen):
+            self.push_screen(HelpScreen(screen.commands, self.settings.keymap, self._refused))
+
+    @property
+    def _refused(self) -> str:
+        return "" if self.settings.may_write else self.settings.write_reason
 
 
 def _screen_class(name: str) -> type[Any]:

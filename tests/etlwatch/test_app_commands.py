@@ -7,14 +7,13 @@ import re
 import shlex
 
 import pytest
-from textual.command import CommandPalette
 
 from etlwatch.commands import APP_COMMANDS, GROUPS, MOVE_COMMANDS, Command, footer_of
 from etlwatch.tui.app import EtlwatchApp
 from etlwatch.tui.clipboard import MOST_BYTES, clipboard_part, clipboard_sequence, copied_file
+from etlwatch.tui.dialogs.commands import HelpScreen, Palette, help_lines
 from etlwatch.tui.screens.compare import CompareScreen
 from etlwatch.tui.screens.errors import ErrorsScreen
-from etlwatch.tui.screens.help import HelpScreen, help_lines
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.screens.jobs import JobsScreen
 from etlwatch.tui.screens.run import RunScreen
@@ -90,7 +89,7 @@ async def test_polls_go_on_under_the_help() -> None:
 async def test_the_palette_finds_and_runs_a_command_of_the_screen_below(key: str) -> None:
     async with dashboard(night(), size=(120, 40)) as opened:
         await opened.press(key)
-        assert CommandPalette.is_open(opened.app)
+        assert isinstance(opened.app.screen, Palette)
         await opened.until(lambda: "Invert the order" in opened.text)
         await opened.press(*"invert")
         await opened.until(lambda: "Pause the display" not in opened.text)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etlwatch.analysis.states import Thresholds
-from etlwatch.tui.screens.help import HelpScreen
+from etlwatch.tui.dialogs.commands import HelpScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.screens.run import RunScreen
 from etlwatch.tui.widgets.line_table import LineTable

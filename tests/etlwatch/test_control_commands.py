@@ -7,8 +7,8 @@ import pytest
 from etlwatch.commands import APP_COMMANDS, GROUPS
 from etlwatch.config.settings import READ_ONLY
 from etlwatch.text.spans import plain_text
+from etlwatch.tui.dialogs.commands import help_lines
 from etlwatch.tui.dialogs.tracking import TrackingBox
-from etlwatch.tui.screens.help import help_lines
 from tests.etlwatch.control_store import control_night
 from tests.etlwatch.dashboard import dashboard
 

@@ -26,6 +26,7 @@ class _Cells(pyte.Screen):
     def __init__(self, columns: int, lines: int, answer: Callable[[bytes], None]) -> None:
         self._answer = answer
         self._main: tuple[Any, Any] | None = None
+        self.on_title: Callable[[str], None] = lambda title: None
         super().__init__(columns, lines)
 
     def set_mode(self, *modes: int, **options: Any) -> None:
@@ -39,6 +40,10 @@ class _Cells(pyte.Screen):
         if options.get("private") and ALTERNATE_SCREEN in modes and self._main is not None:
             self.buffer, self.cursor = self._main
             self._main = None
+
+    def set_title(self, param: str) -> None:
+        super().set_title(param)
+        self.on_title(param)
 
     @property
     def alternate(self) -> bool:
@@ -76,6 +81,23 @@ class EmulatedScreen:
         """The text of every line, its right padding removed; a wide character counts once."""
         rows = (self._cells.buffer[row] for row in range(self._cells.lines))
         return ["".join(row[column].data for column in range(self._cells.columns)).rstrip() for row in rows]
+
+    @property
+    def cells(self) -> dict[tuple[int, int], tuple[object, ...]]:
+        """What each cell shows, by line and column: character, ground and, unless blank, colour and weight."""
+        shown: dict[tuple[int, int], tuple[object, ...]] = {}
+        for line in range(self._cells.lines):
+            row = self._cells.buffer[line]
+            for column in range(self._cells.columns):
+                cell = row[column]
+                look: tuple[object, ...] = (cell.bg, cell.reverse, cell.underscore, cell.strikethrough)
+                # The colour and weight of a blank are not to be seen.
+                shown[line, column] = (cell.data, *look, *((cell.fg, cell.bold) if cell.data != " " else ()))
+        return shown
+
+    def call_on_title(self, call: Callable[[str], None]) -> None:
+        """Call `call` with each title that the program sets, before what it writes next is drawn."""
+        self._cells.on_title = call
 
     @property
     def text(self) -> str:

@@ -49,6 +49,7 @@ _KEYS = {
     "f3": b"\x1bOR",
     "f4": b"\x1bOS",
     "f5": b"\x1b[15~",
+    "f12": b"\x1b[24~",
 }
 
 
@@ -110,6 +111,20 @@ class Terminal:
     def pid(self) -> int:
         """The program's process id."""
         return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The program's exit status, -N for signal N; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def memory_mb(self) -> float:
+        """Resident memory of the program in MB; 0 where that cannot be read."""
+        try:
+            found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(encoding="ascii"))
+        except OSError:
+            return 0.0
+        return int(found[1]) / 1024 if found else 0.0
 
     @property
     def output(self) -> bytes:

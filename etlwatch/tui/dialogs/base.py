@@ -53,7 +53,23 @@ class Hint(ValueLines[Sequence[Key]]):
         return [lay_out((), key_parts(self.value), width, margin=0, ellipsis=self.glyphs.ellipsis)]
 
 
-class Box(ModalScreen[None]):
+class Modal(ModalScreen[T]):
+    """A screen over another one, which is left once."""
+
+    ALLOW_SELECT = False
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The application."""
+        return cast("Dashboard", self.app)
+
+    def leave(self, result: T | None = None) -> None:
+        """Close it with a result; not for a second key or click that arrives before it is removed."""
+        if self.is_current:
+            self.dismiss(result)
+
+
+class Box(Modal[None]):
     """A dialog; subclasses fill it."""
 
     DEFAULT_CSS = """
@@ -72,11 +88,6 @@ class Box(ModalScreen[None]):
         Binding("up,left,h,k", "app.focus_previous", "previous", show=False),
         Binding("Y", "copy_command", "copy the command", show=False),
     ]
-
-    @property
-    def dashboard(self) -> Dashboard:
-        """The application."""
-        return cast("Dashboard", self.app)
 
     @property
     def context(self) -> DisplayContext:
@@ -182,11 +193,6 @@ class Box(ModalScreen[None]):
     def action_cancel(self) -> None:
         """Close the dialog; nothing is changed."""
         self.leave()
-
-    def leave(self) -> None:
-        """Close the dialog once: a second key may arrive before it is removed."""
-        if self.is_current:
-            self.dismiss()
 
     def action_copy_command(self) -> None:
         """Copy the command that does the same."""

@@ -9,17 +9,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from etlwatch.text.moments import ACCEPTED, MomentError, parse_moment
 from etlwatch.text.numbers import stamp
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Spans, spans_width
+from etlwatch.tui.dialogs.base import Modal
+from etlwatch.tui.widgets.inputs import TextInput
 from etlwatch.tui.widgets.span_lines import SpanLines
 
 
-class TimePrompt(ModalScreen[datetime | None]):
+class TimePrompt(Modal[datetime | None]):
     """Ask for a moment; dismissed with it, or with None."""
 
     DEFAULT_CSS = """
@@ -44,15 +45,14 @@ class TimePrompt(ModalScreen[datetime | None]):
         """Lay out sign, input and what is understood."""
         with Horizontal():
             yield SpanLines([((" as of ", "blue bold"),)], ground="bar", id="sign")
-            yield Input(select_on_focus=False, id="moment")
+            yield TextInput(id="moment")
             yield SpanLines(ground="bar", id="answer")
 
     def on_mount(self) -> None:
         """Begin with the moment that is looked at."""
-        prompt = self.query_one(Input)
+        prompt = self.query_one(TextInput)
         if self._moment is not None:
-            prompt.value = self._moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
-            prompt.cursor_position = len(prompt.value)
+            prompt.start_with(self._moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S"))
         prompt.focus()
         self._answer(((ACCEPTED, "dim"),))
 
@@ -71,16 +71,16 @@ class TimePrompt(ModalScreen[datetime | None]):
     @on(Input.Submitted)
     def _entered(self, message: Input.Submitted) -> None:
         if not message.value.strip():
-            self.dismiss(None)
+            self.leave()
             return
         try:
-            self.dismiss(parse_moment(message.value, now=self._now, zone=self._zone))
+            self.leave(parse_moment(message.value, now=self._now, zone=self._zone))
         except MomentError as error:
             self._answer(((safe(error), "amber bold"),))
 
     def action_close(self) -> None:
         """Change nothing."""
-        self.dismiss(None)
+        self.leave()
 
     def _answer(self, spans: Spans) -> None:
         answer_line = self.query_one("#answer", SpanLines)

@@ -1,4 +1,4 @@
-"""Textual at the terminal: only cells that differ are sent, and a lost terminal is detected.
+"""Textual's updates of the screen: only cells that differ are sent; errors of what is gone are dropped.
 
     class EtlwatchApp(CellDiffing):
         cell_diffing = True      switched off, every update goes out as Textual made it
@@ -6,10 +6,11 @@
     app.repaint()                forget what the terminal shows and draw all of it
 
 Textual sends whole spans of lines: 60 changed cells a second are some 7 kB, here 0.8 kB. The seam is `App._display`,
-through which the updates of every screen pass, modal ones and the command palette included; replacing each screen's
-`_compositor` instead would miss those that Textual pushes itself. The private names used, Textual 8.2: `App._display`,
-`_fatal_error`, `_exit_renderables`, `_close_messages_no_wait`, `_batch_count`, `_driver`, `_previous_cursor_position`,
-`_sync_available`, the fields of `LayoutUpdate` and `ChopsUpdate`, and the cache of `StylesCache.get_inner_outer`.
+through which the updates of every screen pass, modal ones included; replacing each screen's `_compositor` instead
+would miss those that Textual pushes itself. The private names used, Textual 8.2: `App._display`, `_fatal_error`,
+`_handle_exception`, `_exit_renderables`, `_close_messages_no_wait`, `_batch_count`, `_driver`, `_sync_available`,
+`_previous_cursor_position`, the fields of `LayoutUpdate` and `ChopsUpdate`, and the cache of
+`StylesCache.get_inner_outer`.
 
 They are used in this file only. What the terminal holds is forgotten (and drawn whole) when it is resized, when the
 program comes back from ctrl+z, and on `repaint()`.
@@ -17,23 +18,20 @@ program comes back from ctrl+z, and on `repaint()`.
 
 from __future__ import annotations
 
-import select
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._context import active_message_pump
 from textual._styles_cache import StylesCache
 from textual.app import App
-from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
-from etlwatch.text.display import UNICODE, Glyphs
-from etlwatch.tui.opening import ENTER, Opening
-from etlwatch.tui.terminal.cells import RESET, Shadow
+from etlwatch.tui.terminal.cells import Shadow
 
 _WHOLE = 512
 """Bytes from which an update is marked as one frame; a shorter one arrives in one piece anyway."""
@@ -91,6 +89,10 @@ class CellDiffing(App[Any]):
         if self._running and self.screen_stack:
             self.screen.refresh()
 
+    def action_redraw(self) -> None:
+        """Draw the whole screen."""
+        self.repaint()
+
     @staticmethod
     def clear_style_cache() -> None:
         """Free the lines of removed widgets; to be called now and then.
@@ -109,6 +111,27 @@ class CellDiffing(App[Any]):
         # The first event only reports the size: the frame drawn before this app is still valid.
         if self._bytes_sent or tuple(event.size) != self._shadow.size:
             self.repaint()
+
+    def is_gone(self, node: object) -> bool:
+        """Return whether this is a widget or screen that was removed, or is of a screen that was left."""
+        return isinstance(node, Widget) and not (
+            node.is_attached and any(each in self.screen_stack for each in node.ancestors_with_self)
+        )
+
+    async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
+        """Run an action; one of a screen or widget that is gone, or not composed yet, is dropped."""
+        node = default_namespace
+        if self.is_gone(node) or (isinstance(node, Widget) and not (node.is_mounted and node.screen.is_mounted)):
+            return False
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End with a report, except for an error in a screen or widget that is gone.
+
+        A message, a callback or a result may arrive after its screen was left; its widgets are no longer found then.
+        """
+        if not self.is_gone(active_message_pump.get(None)):
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """Report a crash without the values of variables, which may hold a password."""
@@ -150,62 +173,3 @@ class CellDiffing(App[Any]):
             return ""
         self._previous_cursor_position = position
         return self._shadow.move(position.y, position.x)
-
-
-class TerminalDriver(LinuxDriver):
-    """A driver that detects a lost terminal."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._gone = False
-        self._on_lost: Callable[[], None] | None = None
-        self._entered = False
-        self._glyphs: Glyphs = getattr(self._app, "glyphs", UNICODE)
-        threading.Thread(target=self._watch, name="etlwatch-hang-up", daemon=True).start()
-
-    def call_when_lost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the terminal is lost, from the watching thread; at once if it is lost already."""
-        self._on_lost = callback
-        if self._gone:
-            callback()
-
-    def start_application_mode(self) -> None:
-        """Take over the terminal; after a first frame it is on the alternate screen already."""
-        startup = getattr(self._app, "startup", None)
-        opening: Opening | None = startup.opening if startup is not None else None
-        if opening is None or not opening.holds:
-            super().start_application_mode()  # type: ignore[no-untyped-call]
-            return
-        opening.hand_over()
-        self._entered = True
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        # Textual has read the attributes of the first frame; the shell needs the earlier ones.
-        self.attrs_before = opening.attributes
-
-    def write(self, data: str) -> None:
-        """Send data, unless the terminal is lost: the queue would fill and block the writing thread.
-
-        With ASCII glyphs only ASCII is sent, also from Textual's own widgets.
-        """
-        if self._entered and data == ENTER:
-            self._entered = False
-        elif not self._gone:
-            super().write(data if data.isascii() else self._glyphs.text(data))
-
-    def stop_application_mode(self) -> None:
-        """Restore the terminal, with the style of the last cell reset."""
-        self.write(RESET)
-        super().stop_application_mode()
-
-    def _watch(self) -> None:
-        """Wait for the hang-up, which poll always reports."""
-        watch = select.poll()
-        try:
-            watch.register(self.fileno, 0)
-            events = watch.poll()
-        except (OSError, ValueError):
-            return
-        if any(event & (select.POLLHUP | select.POLLERR) for _, event in events):
-            self._gone = True
-            if self._on_lost is not None:
-                self._on_lost()

@@ -21,12 +21,17 @@ from etlwatch.text.spans import Spans, spans_width
 from etlwatch.tui.widgets.span_lines import SpanLines
 
 
-class _Typed(Input):
-    """An input that takes some characters only."""
+class TextInput(Input):
+    """An input that takes printable characters, or only some of them."""
 
-    def __init__(self, taken: str, *, longest: int, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+    def __init__(self, taken: str = "", *, longest: int = 2_000, id: str | None = None) -> None:  # noqa: A002
         super().__init__(select_on_focus=False, max_length=longest, id=id)
         self._taken = taken
+
+    def start_with(self, text: str) -> None:
+        """Set the text, with the cursor behind it."""
+        self.value = text
+        self.cursor_position = len(text)
 
     def _matches(self, character: str | None) -> bool:
         return character is not None and character.isprintable() and (not self._taken or character in self._taken)
@@ -41,11 +46,10 @@ class _Typed(Input):
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Paste only accepted characters."""
-        if self._taken:
-            event.prevent_default()
-            event.stop()
-            self.insert_text_at_cursor("".join(each for each in event.text if each in self._taken))
+        """Paste accepted characters; several lines become one."""
+        event.prevent_default()
+        event.stop()
+        self.insert_text_at_cursor("".join(filter(self._matches, " ".join(event.text.splitlines()))))
 
 
 class Field(Horizontal):
@@ -74,7 +78,7 @@ class Field(Horizontal):
         super().__init__(id=id)
         self._label = label
         self._cells = cells
-        self._input = _Typed(taken, longest=longest)
+        self._input = TextInput(taken, longest=longest)
         self._hint = SpanLines(ground="bar")
 
     def compose(self) -> ComposeResult:
@@ -153,7 +157,7 @@ class Prompt(Horizontal):
         sign = SpanLines([((f" {self._sign} ", "blue bold"),)], ground="bar", id="sign")
         sign.styles.width = len(self._sign) + 2
         yield sign
-        yield Input(select_on_focus=False)
+        yield TextInput()
         yield SpanLines(ground="bar", id="answer")
 
     @property
@@ -171,11 +175,10 @@ class Prompt(Horizontal):
 
         At once, not with the next frame: over a slow link no typed letter may be lost.
         """
-        field = self.query_one(Input)
+        field = self.query_one(TextInput)
         self.display = True
         self.screen.set_focus(field)
-        field.value = text
-        field.cursor_position = len(text)
+        field.start_with(text)
 
     def leave(self) -> None:
         """Hide it; the screen sets the focus."""
