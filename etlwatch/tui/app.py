@@ -32,6 +32,7 @@ from etlwatch.text.numbers import duration
 from etlwatch.tui.administration import ControlledApp
 from etlwatch.tui.colours import pick_theme
 from etlwatch.tui.messages import ConnectionLost, SnapshotRead
+from etlwatch.tui.opening import ENDING
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.terminal.driver import TerminalDriver
@@ -53,8 +54,7 @@ RATE_EVERY_S = 5.0
 SCRUB_STEPS = 60
 """Steps of the present window for earlier and later."""
 
-HANG_UP_STATUS = 129
-STOPPED_STATUS = 143
+HANG_UP_STATUS = 128 + signal.SIGHUP
 STORE_STATUS = 3
 
 
@@ -185,11 +185,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.handle_signals()
 
     def handle_signals(self) -> None:
-        """Exit in order on SIGTERM and SIGHUP, with the terminal restored."""
+        """Exit in order on a signal, with the terminal restored."""
         # Only the main thread may set handlers.
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self.exit, STOPPED_STATUS)
+            for number in ENDING:
+                loop.add_signal_handler(number, self.exit, 128 + number)
             loop.add_signal_handler(signal.SIGHUP, self._terminal_lost)
 
     def on_unmount(self) -> None:

@@ -27,6 +27,9 @@ from etlwatch.tui.terminal.cells import RESET, Shadow
 ENTER: Final = "\x1b[?1049h"
 """To the alternate screen."""
 
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that end the program, with the terminal restored; the status is 128 and the signal's number."""
+
 _BEGIN: Final = ENTER + "\x1b[?25l\x1b[?7l"
 _LEAVE: Final = RESET + "\x1b[?7h\x1b[?1049l\x1b[?25h"
 
@@ -49,8 +52,8 @@ class Opening:
         self._output = output if self._color_system and _is_terminal(output) and _is_terminal(keys) else None
         self._keys = keys
         self._handlers: dict[signal.Signals, Any] = {}
-        # Guards drawing, which the poller's thread does as well, against Textual taking over.
-        self._lock = threading.Lock()
+        # Guards drawing, which the poller's thread does as well, against Textual taking over; a signal may come inside.
+        self._lock = threading.RLock()
         self._holds = False
 
     @property
@@ -76,6 +79,7 @@ class Opening:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.leave()
+        self._restore_handlers()
 
     def show(self, lines: Iterable[Line], theme: str, glyphs: Glyphs) -> None:
         """Draw a whole screen of lines; only what differs from the last one is sent. Does nothing once handed over."""
@@ -99,7 +103,6 @@ class Opening:
         """Hand the terminal over to Textual; nothing is drawn here after that."""
         with self._lock:
             self._holds = False
-        self._restore_handlers()
 
     def leave(self) -> None:
         """Restore the terminal, unless it was handed over."""
@@ -111,7 +114,6 @@ class Opening:
             if self.attributes is not None and self._keys is not None:
                 with contextlib.suppress(termios.error, OSError, ValueError):
                     termios.tcsetattr(self._keys.fileno(), termios.TCSANOW, self.attributes)
-        self._restore_handlers()
 
     def _enter(self) -> None:
         """Turn off echo, so that typed keys are read later; ctrl+c still ends the program."""
@@ -127,13 +129,15 @@ class Opening:
             # ctrl+z here would leave the shell on the alternate screen.
             changed[_CC][termios.VSUSP] = os.fpathconf(descriptor, "PC_VDISABLE")
             termios.tcsetattr(descriptor, termios.TCSANOW, changed)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (*ENDING, signal.SIGINT):
             # Only the main thread may; elsewhere signals keep their default.
             with contextlib.suppress(ValueError):
                 self._handlers[number] = signal.signal(number, self._ended)
 
     def _ended(self, number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        # At once: the signal may come before anything that would restore the terminal later.
+        self.leave()
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():

@@ -103,6 +103,19 @@ def test_a_run_begun_while_looking_appears_by_itself(sqlite_store_dsn: str, open
         assert terminal.wait_for_exit() == 0
 
 
+def test_a_file_that_is_renamed_away_is_a_banner_until_it_is_back(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    path = Path(sqlite_store_dsn.removeprefix("sqlite:///"))
+    with opened("--dsn", sqlite_store_dsn, "--interval", "0.2", columns=120) as terminal:
+        terminal.wait_for("invoices_export")
+        path.rename(path.with_name("aside.db"))
+        terminal.wait_for(re.compile(r"! no (connection|tables): .*Retry "))
+        assert "invoices_export" in terminal.text
+        path.with_name("aside.db").rename(path)
+        terminal.press("r")
+        terminal.wait_for_no("Retry ")
+
+
 def test_nothing_in_the_store_acts_on_the_terminal(sqlite_store_dsn: str, opened: Open) -> None:
     tracker = SimpleETLTracker(sqlite_store_dsn)
     run = tracker.start_run(HOSTILE, job=HOSTILE, tags={"t": HOSTILE})

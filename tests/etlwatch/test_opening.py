@@ -255,7 +255,9 @@ def test_a_failure_before_textual_is_there_leaves_the_terminal_as_it_was(opened:
         assert after.startswith(b"\x1b[?25h")
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_before_textual_is_there_leaves_the_terminal_as_it_was(
     opened: Opened, number: signal.Signals, status: int
 ) -> None:
@@ -263,6 +265,18 @@ def test_a_signal_before_textual_is_there_leaves_the_terminal_as_it_was(
         terminal.wait_for("✓ completed")
         os.kill(terminal.pid, number)
         assert terminal.wait_for_exit() == status
+        assert not terminal.screen.alternate
+        assert is_cooked(terminal)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_right_after_the_first_byte_leaves_the_terminal_as_it_was(
+    opened: Opened, number: signal.Signals
+) -> None:
+    with opened(operation="time.sleep(60)") as terminal:
+        wait_until(lambda: ENTER in terminal.output, "the first frame is there")
+        os.kill(terminal.pid, number)
+        terminal.wait_for_exit()
         assert not terminal.screen.alternate
         assert is_cooked(terminal)
 

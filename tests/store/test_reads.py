@@ -843,3 +843,16 @@ def test_errors_are_read_in_pages_each_once_however_many_have_one_moment(
         found = list(error_reading.newest_errors(reader, limit, **asked))  # type: ignore[arg-type]
         assert len({error.key for error in found}) == len(found) == there_are
         assert [error.at for error in found] == sorted((error.at for error in found), reverse=True)
+
+
+def test_a_file_that_was_moved_away_or_replaced_is_not_read_as_if_it_were_there(sqlite_store_dsn: str) -> None:
+    path = Path(sqlite_store_dsn.removeprefix("sqlite:///"))
+    with open_store(sqlite_store_dsn).reader(5.0) as reader:
+        with reader.one_view():
+            assert reader.recent_runs(1) == []
+        path.replace(path.with_name("aside.db"))
+        with pytest.raises(StoreUnavailable, match="was moved or removed"), reader.one_view():
+            pass
+        open_store(sqlite_store_dsn).initialize()
+        with pytest.raises(StoreUnavailable, match="is another file than before"), reader.one_view():
+            pass

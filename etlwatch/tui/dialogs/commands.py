@@ -14,10 +14,9 @@ from textual.widgets import Input
 
 from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command, remapped
 from etlwatch.config.settings import Keymap
-from etlwatch.rendering.tables import Row
-from etlwatch.text.columns import Column
+from etlwatch.rendering.lines import Row
 from etlwatch.text.safe import cell_width, pad, safe
-from etlwatch.text.spans import Spans
+from etlwatch.text.spans import Column, Spans
 from etlwatch.tui.dialogs.base import Modal
 from etlwatch.tui.widgets.inputs import TextInput
 from etlwatch.tui.widgets.line_table import LineTable

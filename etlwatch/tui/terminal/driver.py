@@ -23,7 +23,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-from etlwatch.text.glyphs import UNICODE, Glyphs
+from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.tui.opening import ENTER, Opening
 from etlwatch.tui.terminal.cells import RESET
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tracking_core.config import StoreLocation
-from tracking_core.errors import SchemaMissing, StoreError, StoreRefused
+from tracking_core.errors import SchemaMissing, StoreError, StoreRefused, StoreUnavailable
 from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside
 from tracking_core.records import Bundle
@@ -71,6 +71,8 @@ class SqliteReader(SqliteConnection, SqliteDialect, Reader):
 
     def _configure(self, *, read_only: bool) -> None:
         super()._configure(read_only=read_only)
+        found = self._path.stat()
+        self._opened = found.st_dev, found.st_ino
         self.raw.set_progress_handler(lambda: time.monotonic() > moment(self._due), INSTRUCTIONS_BETWEEN_LOOKS)
 
     @contextmanager
@@ -85,6 +87,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Reader):
         # A fork must not come between the queries of one view.
         with gate.open():
             with self.operation() as raw:
+                self._check_same_file()
                 raw.execute(self._sql["begin_view"])
             self._in_view = True
             try:
@@ -95,6 +98,15 @@ class SqliteReader(SqliteConnection, SqliteDialect, Reader):
                 if not self.closed and self.raw.in_transaction:
                     with suppress(StoreError), self.operation() as raw:
                         raw.execute(self._sql["end_view"])
+
+    def _check_same_file(self) -> None:
+        """Raise StoreUnavailable where the path names no file any more, or another one: ours gets no new rows."""
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise StoreUnavailable(f"{self.label} was moved or removed: {error.strerror}") from None
+        if (found.st_dev, found.st_ino) != self._opened:
+            raise StoreUnavailable(f"{self.label} is another file than before")
 
     def _ask(self, block: str, **parameters: object) -> Rows:
         with self.operation() as raw:
