@@ -6,6 +6,7 @@ title `after N`     the whole screen was drawn again
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from itertools import count
 from typing import Any
@@ -29,11 +30,21 @@ def probe(app: Any) -> None:
         app._driver.write(f"\x1b]2;{then}\x07")
         app._driver.flush()
 
+    def pending() -> bool:
+        screen = app.screen
+        pumps = [*screen.walk_children(), *app.screen_stack]
+        return bool(screen._callbacks or screen._dirty_widgets or screen._layout_required) or any(
+            pump.message_queue_size or pump._next_callbacks for pump in (app, *pumps)
+        )
+
     async def redraw(number: int) -> None:
         # A widget that has changed sends a message to its screen before it is drawn.
-        for _ in range(3):
+        for _ in range(20):
             for pump in (*app.screen.walk_children(), *app.screen_stack):
                 await passed(pump)
+            if not pending():
+                break
+            await asyncio.sleep(0.005)
         draw(f"before {number}")
         app.action_redraw()
         draw(f"after {number}")
