@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from textual import on
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -31,7 +32,6 @@ from etlwatch.text.moments import stepped
 from etlwatch.text.numbers import duration
 from etlwatch.tui.administration import ControlledApp
 from etlwatch.tui.colours import pick_theme
-from etlwatch.tui.messages import ConnectionLost, SnapshotRead
 from etlwatch.tui.opening import ENDING
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
@@ -56,6 +56,14 @@ SCRUB_STEPS = 60
 
 HANG_UP_STATUS = 128 + signal.SIGHUP
 STORE_STATUS = 3
+
+
+class Polled(Message):
+    """The poller's result, posted from its thread."""
+
+    def __init__(self, result: Read | Lost) -> None:
+        super().__init__()
+        self.result = result
 
 
 class EtlwatchApp(ControlledApp, inherit_bindings=False):
@@ -214,21 +222,26 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     def _deliver(self, result: Read | Lost) -> None:
         """Post a result from the poller's thread; an app that is exiting ignores it."""
-        message = SnapshotRead(result) if isinstance(result, Read) else ConnectionLost(result)
         with contextlib.suppress(RuntimeError):
-            self.post_message(message)
+            self.post_message(Polled(result))
 
-    @on(SnapshotRead)
-    def _snapshot_read(self, message: SnapshotRead) -> None:
-        if message.read.snapshot.looking_back != (self.moment is not None):
+    @on(Polled)
+    def _polled(self, message: Polled) -> None:
+        if isinstance(message.result, Lost):
+            self._connection_lost(message.result)
+        else:
+            self._snapshot_read(message.result)
+
+    def _snapshot_read(self, read: Read) -> None:
+        if read.snapshot.looking_back != (self.moment is not None):
             # It was read for another moment.
             return
         before = self.latest if self.lost is not None else None
-        self.latest = message.read.snapshot
+        self.latest = read.snapshot
         if before is not None and before.looking_back == self.latest.looking_back:
             changed = changes_since(before, self.latest)
             self.show_message(changed.words, severity=changed.severity)
-        self.label = self.label or short_label(message.read.label)
+        self.label = self.label or short_label(read.label)
         self.lost = None
         if not self.latest.looking_back:
             self.ring(self.latest)
@@ -239,12 +252,11 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
             self.screen.open_run(self._first_run)
             self._first_run = None
 
-    @on(ConnectionLost)
-    def _connection_lost(self, message: ConnectionLost) -> None:
-        self.lost = message.lost
-        if message.lost.hopeless and self.latest is None:
+    def _connection_lost(self, lost: Lost) -> None:
+        self.lost = lost
+        if lost.hopeless and self.latest is None:
             # Nothing was shown yet and waiting does not help: exit with the reason, as a command does.
-            self.failure = f"{message.lost.what}: {message.lost.cause}"
+            self.failure = f"{lost.what}: {lost.cause}"
             self.exit(STORE_STATUS)
             return
         self._draw(None)

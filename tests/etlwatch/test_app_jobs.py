@@ -10,8 +10,7 @@ import pytest
 from etlwatch.fields.field import Order
 from etlwatch.reading import listing as gather_listing
 from etlwatch.tui.screens import home
-from etlwatch.tui.screens.home import HomeScreen
-from etlwatch.tui.screens.job_runs import JobRunsScreen
+from etlwatch.tui.screens.home import HomeScreen, JobRunsScreen
 from etlwatch.tui.screens.jobs import JobsScreen
 from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard

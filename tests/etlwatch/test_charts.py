@@ -232,7 +232,7 @@ async def test_only_a_line_that_changed_is_drawn_again(monkeypatch):
 
 
 async def test_a_chart_is_drawn_again_only_when_its_data_changed(monkeypatch):
-    app = LinesApp(BlockChart(rows=6))
+    app = LinesApp(BlockChart())
     async with app.run_test(size=(50, 10)):
         assert app.widget.size.height == 8
         app.widget.show(throughput())

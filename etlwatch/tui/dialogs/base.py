@@ -45,8 +45,7 @@ class Hint(ValueLines[Sequence[Key]]):
 
     DEFAULT_CSS = "Hint { width: 1fr; height: 1; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__((), ground="bar", id=id)
+    ground = "bar"
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return those that fit, at the right."""

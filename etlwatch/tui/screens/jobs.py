@@ -18,6 +18,7 @@ from etlwatch.rendering.lines import Part, Row
 from etlwatch.rendering.panes import job_pane, job_parts, job_title, jobs_headline
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.spans import Spans, plain_text
+from etlwatch.tui.screens.home import JobRunsScreen
 from etlwatch.tui.screens.listing import BoardScreen
 
 
@@ -123,7 +124,7 @@ class JobsScreen(BoardScreen[JobRow]):
     def action_open(self) -> None:
         """Show the runs of the job under the cursor."""
         if self.selected is not None:
-            self.dashboard.open_screen("job_runs", self.selected.job)
+            self.app.push_screen(JobRunsScreen(self.selected.job))
 
 
 SCREEN = JobsScreen

@@ -15,7 +15,7 @@ layout, nothing is animated over a slow link, and all 160 cells are the table's.
 """
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -94,16 +94,14 @@ class LineTable(ScrollWidget):
         reversed_columns: int = 2,
         markable: bool = True,
         ground: str = "background",
-        name: str | None = None,
-        id: str | None = None,  # noqa: A002 - Textual's own name
-        classes: str | None = None,
+        **attributes: Any,
     ) -> None:
         """Make an empty table.
 
         `empty` is the text without rows; in themes without a background for the cursor, the first `reversed_columns`
         columns of its row are reversed.
         """
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(**attributes)
         self._columns = tuple(columns)
         self._empty: Spans = ((empty, "dim"),) if isinstance(empty, str) else empty
         self._header_lines = 1 if header else 0

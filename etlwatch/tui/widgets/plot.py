@@ -227,14 +227,11 @@ class PlotChart(ValueLines[Plot | None]):
 
     DEFAULT_CSS = "PlotChart { height: 1fr; }"
 
-    def __init__(self, plot: Plot | None = None, *, marker: str = "hd", id: str | None = None) -> None:  # noqa: A002
-        super().__init__(plot, id=id)
-        self._marker = marker
+    empty = None
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the chart at its present size; nothing before there is a plot."""
         if self.value is None:
             return ()
         height = self.size.height
-        return plot_lines(self.value, width=width, height=height, glyphs=self.glyphs, shades=self.shades,
-                          marker=self._marker)  # fmt: skip
+        return plot_lines(self.value, width=width, height=height, glyphs=self.glyphs, shades=self.shades)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -24,8 +24,8 @@ class ScrollWidget(LineWidget, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(MOVE_COMMANDS)
 
-    def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's own names
-        super().__init__(name=name, id=id, classes=classes, markup=False)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(markup=False, **attributes)
         self._top = 0
 
     @property
@@ -109,10 +109,9 @@ class ScrollLines(ScrollWidget):
         lines_for: LinesFor | None = None,
         *,
         ground: str = "background",
-        id: str | None = None,  # noqa: A002 - Textual's own name
-        classes: str | None = None,
+        **attributes: Any,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(**attributes)
         self._lines_for: LinesFor = lines_for or (lambda _width, _height: ())
         self._lines: Sequence[Spans] = ()
         self._ground = ground

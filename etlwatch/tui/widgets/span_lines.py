@@ -1,7 +1,7 @@
 """Lines of spans, cached and dimmed: the base of all widgets here, header, rule, footer and compact charts."""
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
@@ -96,11 +96,10 @@ class SpanLines(LineWidget):
         lines: Sequence[Spans] = (),
         *,
         ground: str = "background",
-        name: str | None = None,
-        id: str | None = None,  # noqa: A002 - Textual's own name
-        classes: str | None = None,
+        **attributes: Any,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes, markup=False)
+        """Show `lines`; `attributes` are Textual's: id, classes."""
+        super().__init__(markup=False, **attributes)
         self._lines: Sequence[Spans] = lines
         self._ground = ground
         self._shown: tuple[Spans, ...] = ()
@@ -187,9 +186,13 @@ class SpanLines(LineWidget):
 class ValueLines(SpanLines, Generic[T]):
     """Lines computed from one value; `show` draws again only for a value that differs."""
 
-    def __init__(self, value: T, *, ground: str = "background", id: str | None = None) -> None:  # noqa: A002 - Textual's
-        super().__init__(ground=ground, id=id)
-        self.value = value
+    ground: ClassVar[str] = "background"
+    empty: ClassVar[Any] = ()
+    """The value until the first is shown."""
+
+    def __init__(self, value: T | None = None, **attributes: Any) -> None:
+        super().__init__(ground=self.ground, **attributes)
+        self.value: T = self.empty if value is None else value
 
     def show(self, value: T) -> None:
         """Show another value; of the new lines only the cells that differ are sent."""
@@ -207,8 +210,8 @@ class HealthLine(ValueLines[Sides]):
 
     DEFAULT_CSS = "HealthLine { height: 1; }"
 
-    def __init__(self, value: Sides = ((), ()), *, ground: str = "bar", id: str | None = None) -> None:  # noqa: A002
-        super().__init__(value, ground=ground, id=id)
+    ground = "bar"
+    empty = ((), ())
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the line for this width."""
@@ -220,9 +223,6 @@ class Rule(ValueLines[Spans]):
 
     DEFAULT_CSS = "Rule { height: 1; }"
 
-    def __init__(self, title: Spans = (), *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(title, id=id)
-
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the rule for this width."""
         return [rule_line(self.value, width, line=self.glyphs.usual, ellipsis=self.glyphs.ellipsis)]
@@ -233,8 +233,7 @@ class Footer(ValueLines[Sequence[Key]]):
 
     DEFAULT_CSS = "Footer { height: 1; }"
 
-    def __init__(self, keys: Sequence[Key] = (), *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
-        super().__init__(keys, ground="bar", id=id)
+    ground = "bar"
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the keys that fit, in their order."""
@@ -244,9 +243,8 @@ class Footer(ValueLines[Sequence[Key]]):
 class BlockChart(ValueLines[Chart | None]):
     """One compact chart: a title, `rows` of plot and a line of times."""
 
-    def __init__(self, chart: Chart | None = None, *, rows: int = 6, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(chart, id=id)
-        self._rows = rows
+    empty = None
+    _rows = 6
 
     @property
     def rows(self) -> int:
@@ -268,9 +266,6 @@ class BlockChart(ValueLines[Chart | None]):
 
 class SparkLines(ValueLines[Sequence[Spark]]):
     """The three one-line charts of the smallest layout."""
-
-    def __init__(self, sparks: Sequence[Spark] = (), *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(sparks, id=id)
 
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the sparks in `width` cells; empty lines while there are none, so that nothing moves later."""
