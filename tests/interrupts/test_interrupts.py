@@ -7,7 +7,7 @@ from tests.interrupts.checking import check
 
 @pytest.mark.parametrize("delivery", ["immediate", "buffered"])
 def test_an_interrupted_call_is_recorded_whole_or_not_at_all(store_dsn: str, delivery: str) -> None:
-    every = "149" if delivery == "immediate" else "37"
+    every = "211" if delivery == "immediate" else "61"
     verdict = check(store_dsn, delivery, "steps", "--every", every)
     assert verdict.faults == []
     assert verdict.interrupts > 50
