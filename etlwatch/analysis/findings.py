@@ -16,7 +16,7 @@ from etlwatch.analysis.as_of import RunAsOf, at_second
 from etlwatch.analysis.baseline import JobBaseline, Usual
 from etlwatch.analysis.forecast import running_phase
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, RANKS, Thresholds
-from etlwatch.text.numbers import duration, duration_ms, percent, rate, ratio, span
+from etlwatch.text.numbers import duration, duration_ms, per_second, percent, ratio, span
 from tracking_core import histogram
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.liveness import LOST_AFTER_INTERVALS
@@ -316,7 +316,8 @@ def _departure_reasons(examined: Examined, slowest: tuple[EndpointTotals, float,
             f"since then its requests take {duration_ms(now)} at p95, usually {duration_ms(departure.usual)}"
         )
     if departure is not None and measure == "rate":
-        reasons.append(f"since then it makes {rate(departure.since_then)} requests/s, usually {rate(departure.usual)}")
+        makes, usually = per_second(departure.since_then, "requests"), per_second(departure.usual)
+        reasons.append(f"since then it makes {makes}, usually {usually}")
     return reasons
 
 

@@ -19,6 +19,7 @@ from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, state_text, s
 from etlwatch.text.numbers import (
     UNKNOWN,
     count,
+    dated,
     duration,
     duration_ms,
     local_time,
@@ -163,6 +164,11 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
                 tone=lambda row: state_tone(row.run.state),
             ),
         ),
+        # In the list of one job's runs in the place of the job.
+        Field(
+            key="began", width=0,
+            cell=lambda row, context: text(dated(row.run.started_at, context.zone)),
+        ),
         Field(
             key="start", heading="start", width=(0, 5), gap=(1, 1, 1, 2), data="started_at",
             value=lambda row: row.run.started_at,
@@ -269,7 +275,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             command=InCommand(text=lambda row, _: notes_of(row.run), shrinks_to=16, leaves=2),
         ),
     ],
-    screen="state job start time bar ratio phase progress done eta req rate items err p95 note",
+    screen="state job began start time bar ratio phase progress done eta req rate items err p95 note",
     command="id state job start time req items failed throttled errors note",
     margin=(3, 1),
     layouts=(0, 120, 130, 160),

@@ -51,6 +51,8 @@ class Chart:
     """Below, left to right; an empty tuple leaves the line out."""
     cursor: int | None = None
     """Place of the value that the time cursor is on."""
+    framed: bool = False
+    """Whether a line parts the y labels from the plot, where figures stand beside them."""
 
 
 def _edge_cells(chart: Chart) -> int:
@@ -88,7 +90,8 @@ def chart_lines(
         lines.append(
             fit(
                 (
-                    (f"{label:>{LABEL_CELLS}} ", "dim"),
+                    (f"{label:>{LABEL_CELLS}}", "dim"),
+                    (glyphs.line, "faint") if chart.framed else (" ", "dim"),
                     *fit(cells, columns),
                     *(((" ", "plain"), edges[row]) if row in edges else ()),
                 ),

@@ -145,8 +145,11 @@ def count_states(rows: Iterable[RunRow], *, now: datetime, window_s: float) -> C
     return counts
 
 
-def state_parts(counts: Counter[str], *, brief: bool, width: int = 0) -> list[Part]:
-    """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok."""
+def state_parts(counts: Counter[str], *, brief: bool, width: int = 0, window: str = "") -> list[Part]:
+    """Return the counts that are not zero, worst first; `brief` sums them up as behind and ok.
+
+    `window` names the time in which the completed runs ended: the list has older ones as well.
+    """
     behind = sum(counts[state] for state in BEHIND)
     trouble = behind + counts["lost"] + counts["failed"]
     summed = brief and trouble > 0
@@ -154,7 +157,7 @@ def state_parts(counts: Counter[str], *, brief: bool, width: int = 0) -> list[Pa
         *((counts[state], state, "red", 0) for state in ("lost", "failed")),
         *([(behind, "behind", "amber", 0)] if brief else [(counts[state], state, "amber", 1) for state in BEHIND]),
         (counts["running"], "ok" if summed else "running", "text", 5),
-        (0 if summed else counts["done"], "done", "dim", 7),
+        (0 if summed else counts["done"], f"done in {window}" if window else "done", "dim", 7),
     ]
     shown = [each for each in listed if each[0] or (each[1] == "running" and not trouble)]
     first_gap = 3 if not brief and width >= WIDE else 2

@@ -150,6 +150,12 @@ def labelled_lines(
 PANE_LABEL_CELLS = 9
 
 
+def wrapped_lines(label: str, words: str, width: int) -> list[Spans]:
+    """Return a text behind its label in one line of a pane or, where that is too narrow, in two; none for ''."""
+    lines = sentence_lines(words, width - PANE_LABEL_CELLS - 2, most=2) if words else []
+    return [labelled(label if place == 0 else "", line) for place, line in enumerate(lines)]
+
+
 def labelled(label: str, text: str | Spans) -> Spans:
     """Return one line of a pane: a dim label, then its text."""
     phrase: Spans = ((text, "text"),) if isinstance(text, str) else text

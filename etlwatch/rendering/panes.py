@@ -15,7 +15,7 @@ from etlwatch.analysis.states import RANKS
 from etlwatch.fields.errors import known_text, number_text, runs_text, success_text
 from etlwatch.fields.jobs import day_text
 from etlwatch.fields.runs import state_spans
-from etlwatch.rendering.lines import Part, labelled
+from etlwatch.rendering.lines import Part, labelled, wrapped_lines
 from etlwatch.text.display import DisplayContext, urgent_role_of
 from etlwatch.text.numbers import (
     ago,
@@ -26,8 +26,8 @@ from etlwatch.text.numbers import (
     late_by,
     moment,
     number_of,
+    per_second,
     percent,
-    rate,
     ratio,
     short_id,
     span,
@@ -47,9 +47,10 @@ def state_span(row: RunRow, context: DisplayContext, after: str = "") -> Span:
 
 def pane_title(row: RunRow, context: DisplayContext, *, width: int = 80) -> Spans:
     """Return state, excess, job and short id, for the rule above the pane; a long name leaves room for the rest."""
-    over = ratio(row.ratio, only_above=True) if row.live else ""
+    # Of another state the duration is not the reason.
+    over = ratio(row.ratio, only_above=True) if row.live and row.verdict.state in ("slow", "running") else ""
     return (
-        state_span(row, context, f" {context.glyphs.text(over)} p95" if over else ""),
+        state_span(row, context, f" {context.glyphs.text(over)} its p95" if over else ""),
         ("  ", "plain"),
         (clip(safe(row.run.job), max(8, width - 36), ellipsis=context.glyphs.ellipsis), "text bold"),
         (f" {short_id(row.run.id)}", "dim"),
@@ -73,17 +74,20 @@ def moment_ago(when: datetime | None, context: DisplayContext) -> str:
     return f"{moment(when, context.now, context.zone)}, {ago((context.now - when).total_seconds())}"
 
 
-def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list[Spans]:
-    """Return the lines of the pane, most important first; `errors` are its errors by kind, if known."""
+def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = (), *, width: int = 10_000) -> list[Spans]:
+    """Return the lines of the pane, most important first; `errors` are its errors by kind, if known.
+
+    A reason that is wider than `width` goes on in a second line.
+    """
     state = row.verdict.state
     if row.live:
-        lines = _of_living(row, context)
+        lines = _of_living(row, context, width)
     else:
         compared = f"; {usual_text(row)}" if row.usual_duration.runs else ""
         ended = f"{moment_ago(row.run.ended_at, context)}, after {duration(row.run.duration_s)}"
         lines = [labelled("ended", ended + compared)]
-        if state != "completed" and row.verdict.because:
-            lines.append(labelled("because", safe(row.verdict.because)))
+        if state != "completed":
+            lines += wrapped_lines("because", safe(row.verdict.because), width)
     trouble = _trouble_text(row, errors=not errors)
     if errors or trouble:
         between = "; " if errors and trouble else ""
@@ -95,16 +99,14 @@ def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = ()) -> list
     return lines
 
 
-def _of_living(row: RunRow, context: DisplayContext) -> list[Spans]:
+def _of_living(row: RunRow, context: DisplayContext, width: int) -> list[Spans]:
     known = row.usual_duration.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_text(row)}"
     if row.verdict.needs_you:
         ends = ends_text(row, context)
         when = moment_ago(row.verdict.since, context)
         lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
-        if row.verdict.because:
-            lines.append(labelled("because", safe(row.verdict.because)))
-        return lines
+        return [*lines, *wrapped_lines("because", safe(row.verdict.because), width)]
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
     if row.verdict.because:
         lines.append(labelled("unknown", safe(row.verdict.because)))
@@ -131,9 +133,9 @@ def doing_text(row: RunRow) -> str:
         share = f" {percent(row.phase.share)}" if row.phase.share is not None else ""
         facts.append(f"{row.phase.position}/{row.phase.count} {safe(row.phase.name)}{share}")
     if row.rates is not None and row.run.requests:
-        facts.append(f"{rate(row.rates.requests)} requests/s")
+        facts.append(per_second(row.rates.requests, "requests"))
         if row.run.items:
-            facts.append(f"{rate(row.rates.items)} items/s")
+            facts.append(per_second(row.rates.items, "items"))
     return ", ".join(facts)
 
 
@@ -349,10 +351,10 @@ def kind_title(kind: ErrorKind, context: DisplayContext) -> Spans:
     )
 
 
-def kind_pane(kind: ErrorKind, context: DisplayContext) -> list[Spans]:
+def kind_pane(kind: ErrorKind, context: DisplayContext, *, width: int = 10_000) -> list[Spans]:
     """Return the lines of the pane, most important first."""
     return [
-        labelled("message", safe(last_line(kind.message))),
+        *wrapped_lines("message", safe(last_line(kind.message)), width),
         labelled("known?", f"{known_text(kind, context)}; {success_text(kind, context)}"),
         labelled("last", f"{moment(kind.last_at, context.now, context.zone)} in run {format_run_id(kind.run_id)}"),
     ]

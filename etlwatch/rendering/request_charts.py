@@ -27,7 +27,7 @@ from etlwatch.rendering.charts import (
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import Layer, Value
 from etlwatch.text.display import DisplayContext
-from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, rate, share
+from etlwatch.text.numbers import UNKNOWN, clock, duration_ms, moment, per_second, share
 from etlwatch.text.spans import Span, Spans, spans_width
 from tracking_core.dataclass import dataclass, replace
 
@@ -125,10 +125,6 @@ def _shares(columns: Sequence[Column]) -> tuple[Value, ...]:
     return tuple(column.share(column.not_ok) for column in columns)
 
 
-def _per_second(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{rate(value)}/s"
-
-
 def _millis(name: str, known: Percentiles | None) -> str:
     return duration_ms(getattr(known, name)) if known else UNKNOWN
 
@@ -171,7 +167,7 @@ def fleet_charts(
     latencies, shares = _latencies(columns), _shares(columns)
     over = tuple(place for place, value in enumerate(shares) if _alarming(value))
     parts = [(name, now.share(part)) for name, part, _ in _refused(now)]
-    title: Spans = (("throughput", "dim"), ("  ", "plain"), (_per_second(now.rate), "text bold"))
+    title: Spans = (("throughput", "dim"), ("  ", "plain"), (per_second(now.rate), "text bold"))
     throughput = _compact("throughput", title, (Layer(values=_rates(columns), role="chart-p99"),), columns, cursor_s)
     title = _title("latency", [(name, _millis(name, now.percentiles), "text") for name in reversed(latencies)], width)
     layers = tuple(Layer(values=values, role=f"chart-{name}") for name, values in latencies.items())
@@ -222,7 +218,7 @@ def fleet_sparks(fleet: FleetSeries, *, cursor_s: float | None = None) -> tuple[
     charts = fleet_charts(fleet, cursor_s=cursor_s)
     now = latest(fleet_zoom(fleet).columns, FIGURES_COVER_S)
     bad = now.share(now.not_ok)
-    values = (_per_second(now.rate), _millis("p95", now.percentiles), _share_text(bad))
+    values = (per_second(now.rate), _millis("p95", now.percentiles), _share_text(bad))
     return tuple(
         Spark(
             label=label,
@@ -235,7 +231,7 @@ def fleet_sparks(fleet: FleetSeries, *, cursor_s: float | None = None) -> tuple[
         )
         for name, label, value, chart, layer in zip(
             ZOOMED,
-            ("throughput", "p95", "not 2xx"),
+            ("throughput", "lat p95", "not 2xx"),
             values,
             charts,
             (charts[0].layers[0], charts[1].layers[1], charts[2].layers[0]),
@@ -256,11 +252,11 @@ def run_charts(
         usual = f"  usual {_level_text(name, levels[name])}" if name in levels and row.live else ""
         # A title begins at the left edge of its plot.
         spans = (("     ", "plain"), (title, "dim"), ("  ", "plain"), (figure, "text bold"), (usual, "dim"))
-        return _compact(name, spans, (Layer(values=values, role="chart-p99"),), made, cursor_s)
+        return replace(_compact(name, spans, (Layer(values=values, role="chart-p99"),), made, cursor_s), framed=True)
 
     p95 = duration_ms(row.percentiles.p95) if row.percentiles else ""
     return (
-        chart("throughput", "throughput", _per_second(now), _rates(made)),
+        chart("throughput", "throughput", per_second(now), _rates(made)),
         chart("latency", "latency p95", p95, _latencies(made)["p95"]),
     )
 
@@ -334,7 +330,7 @@ def zoom_plot(
 
 
 def _level_text(name: str, level: float) -> str:
-    return duration_ms(level) if name == "latency" else _per_second(level)
+    return duration_ms(level) if name == "latency" else per_second(level)
 
 
 def usual_levels(view: RunView) -> dict[str, float]:
@@ -425,7 +421,7 @@ def moment_spans(zoom: Zoom, context: DisplayContext, *, cursor_s: float | None)
     begin = datetime.fromtimestamp(column.begin, UTC)
     long = zoom.end - zoom.start > DAY_S
     when = moment(begin, last, context.zone) if long else clock(begin, context.zone, seconds=True)
-    facts = [("", _per_second(column.rate), "text")]
+    facts = [("", per_second(column.rate), "text")]
     facts += [(name, _millis(name, column.percentiles), "text") for name in ("p50", "p95", "p99")]
     for name, part, role in _refused(column):
         facts.append((name, _share_text(column.share(part)), role if part else "text"))

@@ -89,14 +89,23 @@ def number_of(number: int, thing: str, written: str = "") -> str:
 
 
 def rate(value: Number) -> str:
-    """Write a rate a second: `12.4`, from 100 on whole (`262`), `<0.1` for what is not quite nothing."""
+    """Write a rate a second: `12.4`, from 100 on whole (`262`); below 0.1 a minute or an hour: `3/min`, `12/h`."""
     number = _known(value)
     if number is None:
         return UNKNOWN
     size = abs(number)
-    if 0 < size < 0.05:
-        return _with_sign(number, "<0.1")
+    if 0 < size < 0.1:
+        slow = f"{size * 60:.0f}/min" if round(size * 60) else f"{size * 3600:.0f}/h"
+        return _with_sign(number, slow if round(size * 3600) else "<1/h")
     return _with_sign(number, f"{size:.1f}" if round(size, 1) < 100 else _plain(size))
+
+
+def per_second(value: Number, things: str = "") -> str:
+    """Write a rate with its unit: `12.4/s`, `12.4 requests/s`, `3/min`, `3 requests/min`."""
+    number, _, unit = rate(value).partition("/")
+    if number == UNKNOWN:
+        return UNKNOWN
+    return f"{number}{' ' if things else ''}{things}/{unit or 's'}"
 
 
 def _percent_of(size: float, decimals: int) -> str:
@@ -306,6 +315,14 @@ def moment(when: datetime | None, now: datetime, zone: tzinfo | None = None) -> 
     if abs(here - local) < timedelta(days=330):
         return f"{_MONTHS[local.month - 1]} {local:%d}"
     return f"{local:%Y-%m-%d}"
+
+
+def dated(when: datetime | None, zone: tzinfo | None = None) -> str:
+    """Write a moment with weekday and date, in sixteen cells: `Tue 03 Nov 02:10`."""
+    local = _at(when, zone)
+    if local is None:
+        return UNKNOWN
+    return f"{_DAYS[local.weekday()]} {local:%d} {_MONTHS[local.month - 1]} {local:%H:%M}"
 
 
 def started(when: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:

@@ -241,7 +241,7 @@ def home_layout(width: int, height: int) -> HomeLayout:
         chart_columns=columns,
         sparks=sparks,
         spaced=charts,
-        pane_lines=0 if height < 13 else 3 if width >= 150 and height >= 36 else 2,
+        pane_lines=0 if height < 13 else 3 if height >= 24 and (width < 110 or (width >= 150 and height >= 36)) else 2,
         headline=height >= 8,
         brief=width < 110,
     )

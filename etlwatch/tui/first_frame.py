@@ -93,7 +93,7 @@ class FirstFrame:
         listed = RUNS.sort(rows, order)
         context = DisplayContext(now, zone, self.glyphs)
         counts = count_states(rows, now=now, window_s=self.window.seconds)
-        left = state_parts(counts, brief=self.layout.brief, width=self.width)
+        left = state_parts(counts, brief=self.layout.brief, width=self.width, window=self.window.name)
         return self._screen(
             left=left,
             right=[tracking_part(snapshot.switches, brief=self.width < 110), *self._freshness(snapshot, now)],
@@ -105,7 +105,7 @@ class FirstFrame:
             ),
             sort=RUNS.arrow(order),
             title=pane_title(listed[0], context, width=self.width) if listed else (),
-            pane=pane_lines(listed[0], context) if listed else (),
+            pane=pane_lines(listed[0], context, width=self.width) if listed else (),
         )
 
     def _screen(

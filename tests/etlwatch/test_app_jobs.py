@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import timedelta
 
@@ -70,7 +71,7 @@ async def test_at_eighty_cells_it_is_the_drawn_screen() -> None:
     assert lines[2] == "  job               last 20 (half=p95)     success   usual  next"
     assert lines[3] == "▌ nightly_ledger    ▃▃▃▃▃▃▃▃▃▃▃▃▃▄▃▃▃▃▃!     30/30     12m  overdue 1h 12m"
     assert lines[5].endswith("now ▲ 2.0×")
-    assert lines[20].startswith("─ ! overdue 1h 12m  nightly_ledger ─")
+    assert lines[19].startswith("─ ! overdue 1h 12m  nightly_ledger ─")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -247,3 +248,16 @@ async def test_copying_and_the_command_line_of_the_jobs() -> None:
         assert screen.copy_text().splitlines()[0] == "nightly_ledger"
         assert "28 of its last 30" in screen.copy_text()
         assert screen.command_line() == "etlwatch jobs"
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+async def test_the_runs_of_one_job_have_date_and_weekday_in_the_place_of_its_name(width: int) -> None:
+    async with dashboard(store(), size=(width, 40)) as opened:
+        await open_jobs(opened)
+        await opened.press("enter")
+        await opened.until(lambda: "began" in opened.text)
+        lines = opened.lines()
+    head = next(place for place, line in enumerate(lines) if " began " in line)
+    assert re.search(r"[A-Z][a-z]{2} \d{2} [A-Z][a-z]{2} \d{2}:\d{2} ", lines[head + 1])
+    assert "start" not in lines[head].split()
+    assert "nightly_ledger" not in lines[head + 1]

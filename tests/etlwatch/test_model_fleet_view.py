@@ -84,7 +84,7 @@ def test_what_is_not_2xx_is_stacked_and_its_top_is_all_of_it() -> None:
 
 def test_sparks_say_the_same() -> None:
     assert [(spark.label, spark.value[0]) for spark in fleet_sparks(BUSY)] == [
-        ("throughput", "100/s"), ("p95", "173ms"), ("not 2xx", "8.3%"),
+        ("throughput", "100/s"), ("lat p95", "173ms"), ("not 2xx", "8.3%"),
     ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_sparks_say_the_same() -> None:
         ((160, 40), 6, False, 3, True),
         ((200, 50), 6, False, 3, True),
         ((120, 30), 4, False, 2, True),
-        ((80, 24), 0, True, 2, True),
+        ((80, 24), 0, True, 3, True),
         ((160, 24), 0, True, 2, True),
         ((80, 15), 0, False, 2, True),
         ((80, 10), 0, False, 0, True),

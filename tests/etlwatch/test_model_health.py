@@ -70,8 +70,8 @@ def test_the_counts_name_each_state_where_there_is_room() -> None:
 
 def test_a_quiet_night_says_running_and_done() -> None:
     for brief in (True, False):
-        parts = state_parts(Counter(running=3, done=5), brief=brief)
-        assert plain_text(lay_out(parts, (), 60)).strip() == "3 running  5 done"
+        parts = state_parts(Counter(running=3, done=5), brief=brief, window="1h")
+        assert plain_text(lay_out(parts, (), 60)).strip() == "3 running  5 done in 1h"
     assert plain_text(lay_out(state_parts(Counter(), brief=False), (), 60)).strip() == "0 running"
 
 
@@ -259,6 +259,17 @@ def test_a_run_within_its_usual_time_is_said_to_be_normal() -> None:
     ]
     row = next(row for row in rows_of(make_run("invoices", minutes_ago=11.7), *before) if row.live)
     assert plain_text(pane_lines(row, CONTEXT)[0]) == " normal   11m 42s so far, usually 25m, p95 25m (6 runs)"
+
+
+def test_the_title_names_the_excess_only_where_it_is_the_reason() -> None:
+    before = [make_run("crm", minutes_ago=100 * index, lasted_s=600, number=index) for index in range(1, 7)]
+    titles = {}
+    for state in ("slow", "stalled"):
+        run = make_run("crm", minutes_ago=20, state=state)
+        row = next(row for row in rows_of(run, *before) if row.live)
+        titles[state] = plain_text(pane_title(row, CONTEXT))
+    assert titles["slow"].startswith("▲ slow 2.0× its p95  crm ")
+    assert titles["stalled"].startswith("║ stalled  crm ")
 
 
 def test_the_title_is_state_job_and_the_last_four_letters_of_the_id() -> None:

@@ -91,7 +91,7 @@ def test_heads_say_time_excess_usual_rate_and_progress() -> None:
     )
     head, late = (text(line) for line in gantt_lines(opened(run, [load]), CONTEXT, width=160)[:2])
     assert head.split() == ["time", "usual", "rate", "done"]
-    assert late[:48].split() == ["▲", "2", "load", "1h", "00m", "2.7×", "20m", "<0.1/s", "50%"]
+    assert late[:48].split() == ["▲", "2", "load", "1h", "00m", "2.7×", "20m", "1/min", "50%"]
     brief = text(gantt_lines(opened(run, [load]), CONTEXT, width=80)[0])
     assert brief[:27].split() == ["▲", "load", "1h", "00m", "2.7×"]
 

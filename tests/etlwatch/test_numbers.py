@@ -39,8 +39,16 @@ def test_zero_may_be_blank_and_the_unknown_is_a_dash():
 
 
 def test_rates_are_whole_from_a_hundred_on():
-    check(numbers.rate, [(0, "0.0"), (0.01, "<0.1"), (12.41, "12.4"), (99.94, "99.9"), (99.96, "100"), (262.3, "262"),
+    check(numbers.rate, [(0, "0.0"), (0.05, "3/min"), (0.0999, "6/min"), (0.004, "14/h"), (1e-9, "<1/h"),
+                         (-0.05, "−3/min"), (12.41, "12.4"), (99.94, "99.9"), (99.96, "100"), (262.3, "262"),
                          (1904, "1,904"), (48_213, "48.2k")])  # fmt: skip
+
+
+def test_a_rate_in_a_sentence_has_its_unit():
+    assert numbers.per_second(12.41) == "12.4/s"
+    assert numbers.per_second(12.41, "requests") == "12.4 requests/s"
+    assert numbers.per_second(0.05, "requests") == "3 requests/min"
+    assert numbers.per_second(None, "requests") == "–"
 
 
 def test_shares_never_round_to_nothing_or_to_all():

@@ -212,7 +212,7 @@ def _brief_top(view: RunView, width: int) -> list[Spans]:
     half = width // 2
     pairs = (("time", "latency p95"), ("req/s", "429"), ("items", "memory"), ("req", "errors"))
     lines: list[Spans] = [(*fit(((" " * 8, "plain"), _FACT_HEAD), half), (" " * 8, "plain"), _FACT_HEAD)]
-    facts["latency p95"] = replace(facts["latency p95"], label="p95")
+    facts["latency p95"] = replace(facts["latency p95"], label="lat p95")
     for one, other in pairs:
         lines.append((*fit(_fact_spans(facts[one], 7), half), *_fact_spans(facts[other], 7)))
     return lines

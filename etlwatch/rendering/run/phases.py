@@ -11,7 +11,7 @@ from etlwatch.rendering.charts import TimeScale, time_ticks, with_line
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import progress_bar
 from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, role_of
-from etlwatch.text.numbers import bytes_, clock, count, duration, percent, rate, ratio, span
+from etlwatch.text.numbers import bytes_, clock, count, duration, per_second, percent, ratio, span
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs, merge
 from tracking_core.events import SUCCESSFUL_PHASES
@@ -273,7 +273,7 @@ def _wide_head(view: RunView, phase: Phase, context: DisplayContext, now_s: floa
         (f" {duration(seconds) if seconds is not None else '':>7}", role),
         (f" {over:<5}", "amber bold"),
         (f"{_usually(view, phase):>6}", "dim"),
-        (f"{rate(speed) + '/s' if speed is not None else '':>9}", role),
+        (f"{per_second(speed) if speed is not None else '':>9}", role),
         (f"{percent(share) if share is not None and phase.status not in SUCCESSFUL_PHASES else '':>5}", role),
     ]
 
@@ -338,7 +338,7 @@ def _units(view: RunView, phase: Phase, context: DisplayContext) -> Spans:
     for unit, counters in phase.counters.items():
         total, processed = counters.get("total") or 0, counters.get("processed") or 0
         of = f" of {total:,} {percent(processed / total)}" if total else ""
-        speed = f", {rate(processed / seconds)}/s" if processed and seconds else ""
+        speed = f", {per_second(processed / seconds)}" if processed and seconds else ""
         words.append(f"{safe(unit)} {processed:,}{of}{speed}")
     return ((context.glyphs.text("   ".join(words)), "dim"),) if words else ()
 

@@ -154,7 +154,7 @@ def endpoint_pages(view: RunView, endpoint: str) -> Spans:
         phrase.append((f"; {len(coverage.never):,} never answered, the first at {coverage.never[0]:,}", "amber"))
     if coverage.complete:
         phrase.append(("; no holes, no overlaps", "text"))
-    return labelled("pages", tuple(phrase))
+    return labelled("pages", (*phrase, (f"  of {safe(endpoint)}", "dim")))
 
 
 def pages_lines(view: RunView, context: DisplayContext, *, most: int = 6) -> list[Spans]:

@@ -77,7 +77,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return the message, since when it is known, and its last run."""
-        return kind_pane(self.selected, self.context) if self.selected else ()
+        return kind_pane(self.selected, self.context, width=self.size.width) if self.selected else ()
 
     @property
     def current_run(self) -> RunRow | None:

@@ -26,7 +26,7 @@ from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
 from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
-from etlwatch.text.spans import HomeLayout, Spans, home_layout
+from etlwatch.text.spans import Column, HomeLayout, Spans, home_layout
 from etlwatch.tui.screens.listing import ListScreen
 from etlwatch.tui.widgets.span_lines import BlockChart, SpanLines, SparkLines
 from tracking_core.dataclass import replace
@@ -185,7 +185,7 @@ class HomeScreen(ListScreen[RunRow]):
         if row is None or shown is None:
             return ()
         kinds = shown.kinds.get(row.run.run_id, ())
-        return pane_lines(row, self.context, kinds_spans(kinds, row.run.errors, self.context))
+        return pane_lines(row, self.context, kinds_spans(kinds, row.run.errors, self.context), width=self.size.width)
 
     @property
     def current_run(self) -> RunRow | None:
@@ -197,7 +197,7 @@ class HomeScreen(ListScreen[RunRow]):
         brief = self._layout.brief if self._layout else True
         if self.dashboard.shown is None:
             return []
-        parts = state_parts(self._counts, brief=brief, width=self.size.width)
+        parts = state_parts(self._counts, brief=brief, width=self.size.width, window=self.dashboard.window.name)
         # Endpoints are stored per run: for a run that went on it is unknown when it requested one.
         unsure = [Part(((f"{count(self._unsure)} perhaps only later", "amber"),), 0, 2)] if self._unsure else []
         return [*self.filter_parts(), *unsure, *cut_parts(self.dashboard.shown), *parts]
@@ -370,6 +370,14 @@ class JobRunsScreen(HomeScreen, inherit_bindings=False):
     def watched(self) -> Watch:
         """Return what is asked for: the newest runs of the job."""
         return replace(super().watched(), job=self.job)
+
+    def columns_at(self, width: int) -> tuple[Column, ...]:
+        """Return the columns with date and weekday in the place of the job, which all rows share."""
+        return tuple(
+            replace(column, key="began", header="began", sortable=False) if column.key == "job" else column
+            for column in super().columns_at(width)
+            if column.key != "start"
+        )
 
     @property
     def current_job(self) -> str | None:

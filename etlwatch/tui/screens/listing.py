@@ -17,7 +17,7 @@ from etlwatch.rendering.lines import Part, Row
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import cell_width, safe
-from etlwatch.text.spans import Spans
+from etlwatch.text.spans import Column, Spans
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
@@ -68,7 +68,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         """Show what there is room for."""
         self.query(".gap").set(display=width >= 120 and height >= 28)
         self.query_one("#second").display = height >= 8
-        self.set_pane_lines(0 if height < 13 else 3 if height >= 28 else 2)
+        self.set_pane_lines(0 if height < 13 else 3 if height >= 24 else 2)
 
     def draw_table(self) -> None:
         """Draw the rows that pass the filter in their order, and set `matching`."""
@@ -102,7 +102,11 @@ class ListScreen(DashboardScreen, Generic[T]):
         longest = max((cell_width(safe(job)) for job in jobs), default=0)
         if longest != self.longest_job:
             self.longest_job = longest
-            self.table.columns = self.fields.layout(self.app.size.width, longest_job=longest)
+            self.table.columns = self.columns_at(self.app.size.width)
+
+    def columns_at(self, width: int) -> tuple[Column, ...]:
+        """Return the columns of the table in a terminal of `width` cells."""
+        return self.fields.layout(width, longest_job=self.longest_job)
 
     def body(self) -> ComposeResult:
         """Yield the parts; which of them are shown follows from the size."""
@@ -124,7 +128,7 @@ class ListScreen(DashboardScreen, Generic[T]):
     def choose_layout(self) -> None:
         """Choose the layout for the terminal's size."""
         width, height = self.app.size
-        self.table.columns = self.fields.layout(width, longest_job=self.longest_job)
+        self.table.columns = self.columns_at(width)
         self.lay_out(width, height)
 
     def set_pane_lines(self, lines: int) -> None:
