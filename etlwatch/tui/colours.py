@@ -146,7 +146,8 @@ def role_style(theme: str, role: str, ground: str = "background", *, muted: bool
     colour = "text" if colour == "plain" else colour
     if muted:
         colour = _MUTED.get(colour, colour)
-        own_ground = _MUTED.get(own_ground, own_ground)
+        # An area has a ground of its own; what it is dimmed to must be one as well, and "dim" is none.
+        own_ground = "faint" if own_ground in _MUTED else own_ground
         base = own_ground or ground
     elif colour == "dim" and base == "selected":
         colour = "text"

@@ -5,6 +5,7 @@ import math
 
 import pytest
 from rich.color import Color
+from rich.style import Style
 from textual.app import App
 
 from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, palette, pick_theme, role_style
@@ -131,6 +132,13 @@ def test_a_state_is_bold_where_it_cannot_be_told_by_colour():
 def test_muted_text_loses_its_alarm_and_its_weight():
     assert role_style(DARK.name, "red bold", muted=True) == role_style(DARK.name, "dim")
     assert role_style(DARK.name, "blue on selected", muted=True) == role_style(DARK.name, "dim", "selected", muted=True)
+
+
+@pytest.mark.parametrize("muted", [False, True])
+@pytest.mark.parametrize("theme", [palette.name for palette in (DARK, LIGHT, SIXTEEN, MONO)])
+def test_the_time_cursor_has_a_style_over_every_area(theme, muted):
+    for ground in DARK.grounds:
+        assert isinstance(role_style(theme, f"blue on {ground}", muted=muted), Style)
 
 
 @pytest.mark.parametrize("role", ["green", "red loud", "dim on paper"])

@@ -153,7 +153,7 @@ _VALUES: dict[str, Callable[[random.Random], str]] = {
     "keys": lambda draw: draw.choice(KEYS),
     "burst": lambda draw: " ".join(draw.choices(KEYS, k=draw.randint(2, 5))),
     "text": lambda draw: draw.choice(WORDS),
-    "paste": lambda draw: draw.choice(("two\nlines", "state:failed", "q\rq", "日本語\x1b[A", "a" * 3000, "")),
+    "paste": lambda draw: draw.choice(("two\nlines", "state:failed", "q\rq", "日本語\x1b[A", "a" * 300, "")),
     "bytes": lambda draw: draw.choice(("\xff", "\xe9", "\xc3\x28", "\xf0\x9f", "\x1b[", "\x1bO", "\x80", "\0")),
     "x10": lambda draw: "\x1b[M" + "".join(chr(draw.randint(33, 250)) for _ in range(3)),
     "mouse": _mouse,
