@@ -352,7 +352,8 @@ def _points(columns: Sequence[Column], values: Sequence[Value]) -> tuple[tuple[f
 def _series_of(name: str, columns: Sequence[Column]) -> tuple[Series, ...]:
     """Return what a chart draws, the series with the highest values first."""
     if name == "latency":
-        roles = {"p99": "chart-p95", "p95": "text", "p50": "chart-p50"}
+        # The innermost area's colour is too near that of text for two lines.
+        roles = {"p99": "chart-p99", "p95": "text", "p50": "chart-p95"}
         return tuple(
             Series(name=each, role=roles[each], points=_points(columns, values), in_front=each == "p95")
             for each, values in _latencies(columns).items()

@@ -89,7 +89,9 @@ def test_words_have_contrast_enough_on_every_ground(colours, ground):
 def test_areas_of_charts_stand_out_from_the_ground_and_from_each_other(colours):
     for area in (*AREAS, "amber-fill"):
         assert contrast(colours.foregrounds[area], colours.grounds["background"]) >= 3, area
-    for one, other in itertools.combinations((*AREAS, "amber-fill"), 2):
+    # The lines of a full-size chart as well.
+    pairs = [*itertools.combinations((*AREAS, "amber-fill"), 2), ("text", "chart-p95"), ("text", "chart-p99")]
+    for one, other in pairs:
         seen = [lab(linear(colours.foregrounds[area])) for area in (one, other)]
         assert difference(*seen) >= 13, (one, other)
 
