@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 
 from etlwatch.fields.runs import RUNS
 from etlwatch.rendering.lines import Row
+from etlwatch.tui.terminal.cells import Shadow
 from etlwatch.tui.terminal.compositor import CellDiffing
 from etlwatch.tui.theme import THEMES
 from etlwatch.tui.widgets.line_table import LineTable
@@ -304,6 +305,38 @@ def tick(app):
 async def test_one_changed_cell_costs_a_few_bytes_and_nothing_costs_none():
     assert await sent_for(DiffApp(), tick) <= 40
     assert await sent_for(DiffApp(), lambda app: app.table.refresh()) == 0
+
+
+RED, BLUE = Style(color="#ff0000", bgcolor="#101010"), Style(color="#0000ff", bgcolor="#101010")
+
+
+def sent_after(first, *then):
+    """Return what is sent for the segments `then` on a line that shows `first`."""
+    shadow = Shadow()
+    shadow.difference([(0, 0, [(text, style, None) for text, style in first])], "truecolor", (80, 24))
+    return shadow.difference([(0, x, [(text, style, None)]) for x, text, style in then], "truecolor", (80, 24))
+
+
+def test_blanks_between_words_cost_one_byte_each():
+    words = [("one", RED), (" ", RED), ("two", RED), ("  ", BLUE), ("three", RED)]
+    shadow = Shadow()
+    sent = shadow.difference([(0, 0, [(text, style, None) for text, style in words])], "truecolor", (80, 24))
+    assert sent.endswith("one two  three")
+
+
+def test_an_attribute_is_turned_off_without_sending_the_colours_again():
+    bold = RED + Style(bold=True)
+    assert sent_after([("ab", bold)], (0, "x", bold), (1, "y", RED)).endswith("x\x1b[22my")
+
+
+def test_neighbouring_pieces_are_sent_without_moving_the_cursor():
+    assert sent_after([("│a", RED)], (0, "┃", RED), (1, "b", RED)) == "\r┃b"
+    assert sent_after([("日本a", RED)], (0, "語", RED), (4, "b", RED)) == "\r語\x1b[5Gb", "a wide letter may be wider"
+
+
+def test_a_few_equal_cells_are_sent_again_and_many_are_jumped_over():
+    assert sent_after([("abcdefghijkl", RED)], (0, "Abc", RED), (3, "D", RED)) == "\rAbcD"
+    assert sent_after([("abcdefghijkl", RED)], (0, "A", RED), (9, "J", RED)) == "\rA\x1b[8CJ"
 
 
 async def test_switched_off_the_updates_are_textuals_own():

@@ -5,11 +5,12 @@ Loads nothing of Textual: the first frame is drawn with it (`etlwatch.tui.openin
     shadow.difference(pieces, "truecolor", (160, 40))    what to send for pieces (line, column, segments)
     shadow.forget()                                      the terminal may show anything
 
-Cursor moves are absolute, so that a character which a terminal draws wider than Rich believes disturbs no more than the
-cells beside it. The style is not reset at the end of an update: the next one often begins with the same.
+After a letter that a terminal may draw wider than Rich believes the cursor is moved to a column by its number, so that
+no more than the cells beside it are disturbed. A blank takes any colour of letters: between words none is sent. The
+style is not reset at the end of an update: the next one often begins with the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,13 +18,19 @@ from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.style import Style
 
-# Equal cells between two changed ones that are cheaper to send again than to jump over.
+# So many equal cells between two changed ones may be cheaper to send again than to jump over.
 _GAP = 4
 
 _ATTRIBUTES = (
     ("bold", "1"), ("dim", "2"), ("italic", "3"), ("underline", "4"), ("blink", "5"), ("blink2", "6"), ("reverse", "7"),
     ("conceal", "8"), ("strike", "9"), ("underline2", "21"), ("overline", "53"),
 )  # fmt: skip
+
+_OFF = {
+    "1": "22", "2": "22", "3": "23", "4": "24", "21": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29",
+    "53": "55",
+}  # fmt: skip
+"""What turns an attribute off."""
 
 _COLOUR_SYSTEMS = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT, "windows": ColorSystem.WINDOWS}
 
@@ -42,6 +49,11 @@ class CellStyle(NamedTuple):
     background: str = ""
     link: str = ""
     """The parameters of a hyperlink (OSC 8): `id;address`."""
+
+    @property
+    def shows_on_blanks(self) -> bool:
+        """Whether a blank in this style is more than its background."""
+        return bool(self.link) or not _ON_BLANKS.isdisjoint(self.attributes)
 
 
 Cell = tuple[str, CellStyle]
@@ -76,9 +88,7 @@ def _cell(character: str, cell_style: CellStyle) -> Cell:
 def _segment_cells(text: str, style: Style | None, colours: ColorSystem) -> tuple[Cell, ...]:
     """Return the cells of one segment; a blank keeps only what shows on a blank."""
     cell_style = _PLAIN if style is None else _cell_style(style, colours)
-    blank = cell_style
-    if not cell_style.link and _ON_BLANKS.isdisjoint(cell_style.attributes):
-        blank = CellStyle(background=cell_style.background)
+    blank = cell_style if cell_style.shows_on_blanks else CellStyle(background=cell_style.background)
     if text.isascii():
         return tuple(
             _cell(character, blank if character == " " else cell_style) for character in text if character >= " "
@@ -101,21 +111,51 @@ def _cells(segments: Segments, colours: ColorSystem) -> list[Cell]:
 
 
 @lru_cache(maxsize=4096)
-def _change(old: CellStyle, new: CellStyle) -> str:
-    """Return the shortest sequence that turns one cell_style into another."""
+def _change(old: CellStyle | None, new: CellStyle) -> str:
+    """Return the shortest sequence that turns one style, None for an unknown one, into another."""
+    if old is None:
+        return RESET + _change(_PLAIN, new)
     out = "" if old.link == new.link else f"\x1b]8;{new.link or ';'}\x1b\\"
     if old[:3] == new[:3]:
         return out
     afresh = ";".join(("0", *new.attributes, *filter(None, new[1:3])))
-    if set(old.attributes) <= set(new.attributes):
-        added = [code for code in new.attributes if code not in old.attributes]
-        if old.foreground != new.foreground:
-            added.append(new.foreground or "39")
-        if old.background != new.background:
-            added.append(new.background or "49")
-        afresh = min(";".join(added), afresh, key=len)
+    changed = list(dict.fromkeys(_OFF[code] for code in old.attributes if code not in new.attributes))
+    # What turns bold off turns dim off as well.
+    changed += [code for code in new.attributes if code not in old.attributes or _OFF[code] in changed]
+    if old.foreground != new.foreground:
+        changed.append(new.foreground or "39")
+    if old.background != new.background:
+        changed.append(new.background or "49")
+    afresh = min(";".join(changed), afresh, key=len)
     # A bare reset needs no parameter.
     return f"{out}\x1b[{'' if afresh == '0' else afresh}m"
+
+
+@lru_cache(maxsize=4096)
+def _for_blank(old: CellStyle | None, ground: str, ahead: CellStyle) -> CellStyle:
+    """Return the style in which to write a blank: the present one, else that of the next letter, where they do."""
+    for style in (old, ahead):
+        if style is not None and style.background == ground and not style.shows_on_blanks:
+            return style
+    if old is None or old.shows_on_blanks:
+        return CellStyle(background=ground)
+    return old._replace(background=ground)
+
+
+def _text(cells: Sequence[Cell], style: CellStyle | None) -> tuple[str, CellStyle | None]:
+    """Return what to send for cells to a terminal that writes in `style`, and the style in which it writes then."""
+    out: list[str] = []
+    for place, (character, wanted) in enumerate(cells):
+        if not character:
+            continue
+        if character == " " and wanted == (ground := CellStyle(background=wanted.background)):
+            ahead = next((other for letter, other in cells[place:] if letter.strip()), ground)
+            wanted = _for_blank(style, ground.background, ahead)
+        if wanted != style:
+            out.append(_change(style, wanted))
+            style = wanted
+        out.append(character)
+    return "".join(out), style
 
 
 class Shadow:
@@ -182,46 +222,43 @@ class Shadow:
             first = index
             while first > 0 and not cells[first][0]:
                 first -= 1  # the second half of a wide character is sent with its first
-            stop = self._run_end(cells, row, x, index)
+            stop = index + 1
+            while stop < length and (cells[stop] != row[x + stop] or not cells[stop][0]):
+                stop += 1
             self._write(y, x + first, cells[first:stop], out)
             index = stop
         row[x : x + length] = cells
 
-    @staticmethod
-    def _run_end(cells: list[Cell], row: list[Cell | None], x: int, index: int) -> int:
-        """Return where a run of changed cells ends, small gaps of one cell_style included."""
-        stop = index + 1
-        ahead = stop
-        while ahead < len(cells) and ahead - stop <= _GAP:
-            if cells[ahead] != row[x + ahead]:
-                stop = ahead + 1
-            elif cells[ahead][1] != cells[stop - 1][1]:
-                break
-            ahead += 1
-        while stop < len(cells) and not cells[stop][0]:
-            stop += 1
-        return stop
-
     def _write(self, y: int, x: int, cells: list[Cell], out: list[str]) -> None:
-        """Send `cells` from (x, y) on; the look stays as the last one has it."""
-        if (y, x) != (self._y, self._x):
-            if y == self._y:
-                out.append(f"\x1b[{x + 1}G" if x else "\r")
-            else:
-                out.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H")
-            self._y = y
-        for character, cell_style in cells:
-            if not character:
-                continue
-            if cell_style != self._cell_style:
-                out.append(
-                    RESET + _change(_PLAIN, cell_style)
-                    if self._cell_style is None
-                    else _change(self._cell_style, cell_style)
-                )
-                self._cell_style = cell_style
-            out.append(character)
+        """Send `cells` from (x, y) on, and those before them up to the cursor where that is shorter than to move it."""
+        text, style = _text(cells, self._cell_style)
+        text = self._way_to(y, x) + text
+        if y == self._y and 0 < x - self._x <= _GAP and self._x >= 0:
+            between = [cell for cell in self._rows[y][self._x : x] if cell is not None]
+            if len(between) == x - self._x:
+                through, style_then = _text([*between, *cells], self._cell_style)
+                if len(through.encode("utf-8", "replace")) <= len(text.encode("utf-8", "replace")):
+                    text, style = through, style_then
+        out.append(text)
+        self._cell_style = style
+        self._y = y
         self._x = x + len(cells)
-        if self._x >= self._size[0] or not all(character.isascii() for character, _ in cells):
+        if self._x >= self._size[0] or not all(map(_is_one_cell, cells)):
             # At the edge the cursor waits; after other letters the terminal may count its cells differently.
             self._x = -1
+
+    def _way_to(self, y: int, x: int) -> str:
+        """Return the shortest move of the cursor to a cell; '' where it is there."""
+        if y != self._y:
+            return f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"
+        if x == self._x:
+            return ""
+        column = f"\x1b[{x + 1}G" if x else "\r"
+        if 0 <= self._x < x:
+            return min(f"\x1b[{x - self._x}C" if x - self._x > 1 else "\x1b[C", column, key=len)
+        return column
+
+
+def _is_one_cell(cell: Cell) -> bool:
+    """Return whether every terminal draws a character in one cell: ASCII, lines and blocks."""
+    return len(cell[0]) == 1 and (cell[0].isascii() or "\u2500" <= cell[0] <= "\u259f")
