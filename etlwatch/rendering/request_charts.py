@@ -365,7 +365,7 @@ def _series_of(name: str, columns: Sequence[Column]) -> tuple[Series, ...]:
         part = Series(name="not 2xx", role="amber", points=_points(columns, bad))
         return (whole, part) if any(bad) else (whole,)
     # Stacked: each area holds its own kind and those below it.
-    roles = {"5xx": "red", "429": "amber", "4xx": "chart-p50", "other": "chart-p99"}
+    roles = {"5xx": "red", "429": "amber-fill", "4xx": "chart-p50", "other": "chart-p99"}
     kinds = [{name: part for name, part, _ in _refused(column)} for column in columns]
     below = [0.0] * len(columns)
     drawn: list[Series] = []
@@ -376,7 +376,8 @@ def _series_of(name: str, columns: Sequence[Column]) -> tuple[Series, ...]:
         ]
         below = [min(held + part, column.not_ok) for column, held, part in zip(columns, below, parts, strict=True)]
         if any(part >= LEAST_REQUESTS for part in parts) or (name == "other" and not drawn):
-            values = [column.share(held) for column, held in zip(columns, below, strict=True)]
+            # Nothing is drawn for none: a strip along the bottom would be an alarm where all is well.
+            values = [column.share(held) or None for column, held in zip(columns, below, strict=True)]
             drawn.insert(0, Series(name=name, role=role, points=_points(columns, values), kind="area"))
     return tuple(drawn)
 

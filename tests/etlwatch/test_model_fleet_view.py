@@ -82,6 +82,15 @@ def test_what_is_not_2xx_is_stacked_and_its_top_is_all_of_it() -> None:
     ]  # fmt: skip
 
 
+def test_where_nothing_went_wrong_no_area_is_drawn() -> None:
+    cells = (make_cell(END - 600, 60, status_2xx=9, status_5xx=1), make_cell(END - 300, 60, status_2xx=10))
+    plot = zoom_plot(
+        "not 2xx", fleet_zoom(fleet(*cells, minutes=10)), DisplayContext(now=NOW, zone=PARIS), cursor_s=None
+    )
+    assert [each.name for each in plot.series] == ["5xx"]
+    assert [value for _, value in plot.series[0].points if value is not None] == [0.1, 0.1]
+
+
 def test_sparks_say_the_same() -> None:
     assert [(spark.label, spark.value[0]) for spark in fleet_sparks(BUSY)] == [
         ("throughput", "100/s"), ("lat p95", "173ms"), ("not 2xx", "8.3%"),
