@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from etlwatch.analysis.completed import NO_RUNS, CompletedRuns
 from tracking_core import histogram
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus
@@ -84,6 +85,8 @@ class JobBaseline:
     """By position."""
 
     endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
+    completed: CompletedRuns = NO_RUNS
+    """What single runs are compared with."""
 
     def duration_of_others(self, run_id: int) -> Usual:
         """Return what the job's other runs took: no run is its own measure, least of all the one that took too long."""

@@ -58,7 +58,9 @@ SERVICE: Final = "ETLWATCH"
 NAMED: Final = 3
 """Problems that the first line names; where there are more, all of them follow below it."""
 
-CHECKED: Final = ("lost", "failed", "overdue", "stalled", "throttled", "slow", "aged", "off", "spooled")
+CHECKED: Final = (
+    "lost", "failed", "overdue", "stalled", "incomplete", "throttled", "slow", "unusual", "aged", "off", "spooled",
+)  # fmt: skip
 """What can be a problem: states of runs and jobs, tracking that is off, and undelivered data on this host."""
 
 PROBLEMS: Final = "problems"
@@ -89,8 +91,8 @@ class Level(IntEnum):
 class Rules:
     """What is how grave."""
 
-    critical: frozenset[str] = frozenset({"lost", "failed", "overdue", "aged"})
-    warning: frozenset[str] = frozenset({"stalled", "throttled", "slow", "off", "spooled"})
+    critical: frozenset[str] = frozenset({"lost", "failed", "overdue", "stalled", "incomplete", "aged"})
+    warning: frozenset[str] = frozenset({"throttled", "slow", "unusual", "off", "spooled"})
     critical_ranges: Mapping[str, Range] = field(default_factory=dict)
     """By state or figure, what its number may be."""
 
@@ -311,9 +313,10 @@ def _of_spools(ages_s: Sequence[float]) -> Iterable[_Problem]:
 def _well(health: Health, jobs: Sequence[JobCheck]) -> str:
     if not jobs:
         return "no runs yet"
+    left = f"; {number_of(health.jobs_left, 'job')} not compared" if health.jobs_left else ""
     living = sum(run.status == RunStatus.RUNNING for run in health.runs)
     known = sum(job.expected is not None for job in jobs)
-    return f"{number_of(len(jobs), 'job')}, {living} running; {known} with a rhythm, none overdue"
+    return f"{number_of(len(jobs), 'job')}, {living} running; {known} with a rhythm, none overdue{left}"
 
 
 def _latest(run: Run, now: datetime, zone: tzinfo | None) -> str:

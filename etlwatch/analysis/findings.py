@@ -14,9 +14,10 @@ from typing import Final
 
 from etlwatch.analysis.as_of import RunAsOf, at_second
 from etlwatch.analysis.baseline import JobBaseline, Usual
+from etlwatch.analysis.completed import RunFacts, amount_words, contradictions, unusual_amounts
 from etlwatch.analysis.forecast import running_phase
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, RANKS, Thresholds
-from etlwatch.text.numbers import duration, duration_ms, per_second, percent, ratio, span
+from etlwatch.text.numbers import change, duration, duration_ms, per_second, percent, ratio, span
 from tracking_core import histogram
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.liveness import LOST_AFTER_INTERVALS
@@ -37,6 +38,9 @@ TIMES_P95: Final = 1.2
 
 SHARE_OF_USUAL: Final = 0.5
 """Below this share of its job's usual rate a run's rate is not usual."""
+
+MOST_AMOUNTS: Final = 3
+"""Unusual amounts of a run that are named."""
 
 LEAST_S: Final = 2 * MINUTE_S
 """A departure lasts at least this long."""
@@ -92,18 +96,15 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class Examined(RunFacts):
     """A run, and all that its findings depend on, as far as it was read."""
 
-    run: Run
     baseline: JobBaseline
     now: datetime
     thresholds: Thresholds = DEFAULT_THRESHOLDS
-    phases: Sequence[Phase] = ()
     series: Sequence[SeriesCell] = ()
     """Its latest cells, ascending."""
 
-    endpoints: Sequence[EndpointTotals] = ()
     departure: Departure | None = None
     others: tuple[str, str] = ("", "")
     """What other runs show of a lost one: what follows in the note, and in the evidence."""
@@ -115,11 +116,11 @@ class Examined:
 
 
 def findings_of(examined: Examined) -> tuple[Finding, ...]:
-    """Return everything that is wrong with a living run, gravest first; nothing for a run that has ended."""
+    """Return everything that is wrong with a living or a completed run, gravest first; nothing for any other."""
     run = examined.run
-    if run.status != RunStatus.RUNNING:
-        return ()
-    found = (rule(examined) for rule in ((_lost,) if run.state == "lost" else (_stalled, _throttled, _slow)))
+    rules = {"running": (_stalled, _throttled, _slow), "lost": (_lost,), "completed": (_incomplete, _unusual)}
+    key = run.status if run.status != RunStatus.RUNNING or run.state != "lost" else "lost"
+    found = (rule(examined) for rule in rules.get(key, ()))
     return tuple(sorted((each for each in found if each is not None), key=lambda each: RANKS[each.kind]))
 
 
@@ -338,6 +339,37 @@ def _slowest(examined: Examined) -> tuple[EndpointTotals, float, Usual] | None:
         if p95 is not None and usual.p95 is not None and usual.usual is not None and p95 > TIMES_P95 * usual.p95:
             found.append(((p95 - usual.usual) * totals.requests, totals, p95, usual))
     return max(found, key=lambda one: one[0])[1:] if found else None
+
+
+def _incomplete(examined: Examined) -> Finding | None:
+    """Find a completed run whose own numbers do not agree."""
+    found = contradictions(examined, examined.baseline.completed)
+    if not found:
+        return None
+    return Finding(
+        kind="incomplete",
+        since=examined.run.ended_at or examined.now,
+        evidence="; ".join(each.because for each in found),
+        note=found[0].note,
+        value=1 - found[0].share,
+        limit=1.0,
+    )
+
+
+def _unusual(examined: Examined) -> Finding | None:
+    """Find a completed run with amounts that comparable runs lack."""
+    found = unusual_amounts(examined, examined.baseline.completed)
+    if not found:
+        return None
+    first = found[0]
+    return Finding(
+        kind="unusual",
+        since=examined.run.ended_at or examined.now,
+        evidence="; ".join(map(amount_words, found[:MOST_AMOUNTS])),
+        note=f"{first.what} {change(first.value / first.expected.usual - 1)}"[:22],
+        value=first.value,
+        limit=first.expected.low if first.value < first.expected.usual else first.expected.high,
+    )
 
 
 # -- since when a run is not what its job usually is: only whole minutes, so that a later look finds the same

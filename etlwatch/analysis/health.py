@@ -70,6 +70,8 @@ class Health:
     """By job, as far as they are known."""
 
     outage: Outage | None = None
+    jobs_left: int = 0
+    """Jobs whose completed runs have not been looked at yet."""
 
 
 def health_of_runs(
@@ -82,12 +84,13 @@ def health_of_runs(
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
     departures: Mapping[int, Departure] | None = None,
+    completed: Mapping[int, tuple[Finding, ...]] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Health:
     """Return the health of runs; one whose job is not in `baselines` keeps the state that needs no baseline.
 
-    `living` are those that nobody has ended: the others are left as they are. `phases`, `series` and `endpoints`
-    are theirs, by run, as far as they are known.
+    `living` are those that nobody has ended. `phases`, `series` and `endpoints` are theirs, by run, as far as they are
+    known; `completed` holds the findings of completed runs.
     """
     if living is None:
         living = [run for run in runs if run.status == RunStatus.RUNNING]
@@ -112,9 +115,12 @@ def health_of_runs(
         )
         found, doubted = findings_and_doubts(examined)
         if found:
-            findings[run.run_id], derived[run.run_id] = found, _with(run, found)
+            findings[run.run_id], derived[run.run_id] = found, with_findings(run, found)
         if doubted:
             doubts[run.run_id] = doubted
+    for run in runs if completed else ():
+        if found := (completed or {}).get(run.run_id, ()):
+            findings[run.run_id], derived[run.run_id] = found, with_findings(run, found)
     return Health(
         runs=tuple(map(derived.get, map(_id_of, runs), runs)),
         findings=findings,
@@ -127,8 +133,10 @@ def health_of_runs(
 _id_of = operator.attrgetter("run_id")
 
 
-def _with(run: Run, found: Sequence[Finding]) -> Run:
-    """Return a run whose state is its gravest finding, and whose evidence lists all of them."""
+def with_findings(run: Run, found: Sequence[Finding]) -> Run:
+    """Return a run whose state is its gravest finding, and whose evidence lists all; the run itself without any."""
+    if not found:
+        return run
     first, *others = found
     evidence = "; ".join([first.evidence, *(f"also {each.kind}: {each.evidence}" for each in others)])
     # A lost run's state began when its silence had lasted long enough, as the reader computed.

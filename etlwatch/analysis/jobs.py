@@ -12,7 +12,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS, NO_BASELINE, JobBaseline, quantile
 from etlwatch.analysis.schedule import Rhythm, Turn, rhythm_of, turn_of
-from etlwatch.analysis.states import BEHIND, RANKS
+from etlwatch.analysis.states import BEHIND, FLAWED, RANKS
 from tracking_core.dataclass import dataclass
 from tracking_core.records import Run, RunStatus
 
@@ -60,15 +60,15 @@ class JobRow(Turn):
 
     @property
     def trouble(self) -> str:
-        """The gravest state that needs somebody: overdue, lost, failed, stalled, throttled, slow; '' when all is well.
+        """The gravest state that needs somebody: overdue, lost, failed, incomplete, …; '' when all is well.
 
         A failure counts until a run begun after it has completed.
         """
         found = ["overdue"] if self.overdue_s is not None else []
         found += [run.state for run in self.runs if run.state in ("lost", *BEHIND)]
         ended = [run for run in self.runs if run.status in (RunStatus.COMPLETED, RunStatus.FAILED)]
-        if ended and ended[-1].status == RunStatus.FAILED:
-            found.append("failed")
+        if ended and (ended[-1].status == RunStatus.FAILED or ended[-1].state in FLAWED):
+            found.append(ended[-1].state)
         return min(found, key=lambda state: RANKS[state], default="")
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from etlwatch.analysis.baseline import NO_BASELINE, JobBaseline, Usual, baselines_of_listed
 from etlwatch.analysis.findings import Doubt, Finding
 from etlwatch.analysis.forecast import Eta, estimate, share_done
-from etlwatch.analysis.states import BEHIND, RANKS
+from etlwatch.analysis.states import BEHIND, FLAWED, RANKS
 from etlwatch.text.display import role_of
 from etlwatch.text.numbers import span
 from tracking_core.dataclass import dataclass
@@ -51,17 +51,22 @@ class Verdict:
 
 
 def made_good(runs: Iterable[Run]) -> frozenset[int]:
-    """Return the runs that ended badly and whose job has completed a run begun after them."""
+    """Return the runs that ended badly and whose job has completed a run begun after them.
+
+    One that is incomplete or unusual is made good by a run that is neither.
+    """
     given = list(runs)
-    last_success: dict[str, datetime] = {}
+    last: dict[tuple[str, bool], datetime] = {}
     for run in given:
-        if run.status == RunStatus.COMPLETED:
-            known = last_success.get(run.job)
-            last_success[run.job] = run.started_at if known is None else max(known, run.started_at)
+        for flawed in (
+            (True, False) if run.state == "completed" else (False,) if run.status == RunStatus.COMPLETED else ()
+        ):
+            last[run.job, flawed] = max(run.started_at, last.get((run.job, flawed), run.started_at))
     return frozenset(
         run.run_id
         for run in given
-        if run.status == RunStatus.FAILED and run.job in last_success and last_success[run.job] > run.started_at
+        if run.state in ("failed", *FLAWED)
+        and last.get((run.job, run.state in FLAWED), run.started_at) > run.started_at
     )
 
 
@@ -88,14 +93,14 @@ def verdict_of(
         note, because = findings[0].note if findings else silent, run.evidence
     elif state == "failed":
         note, because = _failure(run, last_error, new=new_error)
-    elif state in BEHIND:
+    elif state in (*BEHIND, *FLAWED):
         note = findings[0].note if findings else run.evidence
         because = "; ".join(filter(None, (run.evidence, unsure)))
     elif state in ("terminated", "abandoned"):
         note = because = _ending(run)
     elif doubts:
         note = f"{' or '.join(doubt.kind for doubt in doubts)}: unknown"
-    made_good = state == "failed" and good_again
+    made_good = state in ("failed", *FLAWED) and good_again
     shown_as = "completed" if made_good else state
     return Verdict(
         state=state,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from etlwatch.analysis.baseline import JobBaseline
 from etlwatch.analysis.findings import Doubt, Finding
 from etlwatch.analysis.health import Outage
-from etlwatch.analysis.states import BEHIND
+from etlwatch.analysis.states import BEHIND, FLAWED
 from etlwatch.text.numbers import count, duration, short_id
 from etlwatch.text.safe import clip, safe
 from tracking_core.dataclass import dataclass, field
@@ -265,7 +265,13 @@ class Watching:
 
 def _severity(runs: Iterable[Run]) -> Literal["information", "warning", "error"]:
     states = {run.state for run in runs}
-    return "information" if states.isdisjoint((*_DEAD, *BEHIND)) else "warning" if states.isdisjoint(_DEAD) else "error"
+    return (
+        "information"
+        if states.isdisjoint((*_DEAD, *BEHIND, *FLAWED))
+        else "warning"
+        if states.isdisjoint(_DEAD)
+        else "error"
+    )
 
 
 def _words(run: Run, before: str) -> str:
@@ -283,8 +289,8 @@ def changes_since(before: Snapshot, after: Snapshot) -> Change:
     began = [run for run in after.runs if run.run_id not in known and run.run_id > oldest]
     changed = [run for run in after.runs if run.run_id in known and known[run.run_id] != run.state]
     changed += [run for run in began if run.state != "running"]
-    others = Counter(run.state for run in changed if run.state not in (*_DEAD, *BEHIND))
-    pieces = [*_named(changed, _DEAD), *_named(changed, BEHIND)]
+    others = Counter(run.state for run in changed if run.state not in (*_DEAD, *BEHIND, *FLAWED))
+    pieces = [*_named(changed, _DEAD), *_named(changed, (*BEHIND, *FLAWED))]
     pieces += [f"{count(number)} {state}" for state, number in sorted(others.items())]
     if began:
         pieces.append(f"{count(len(began))} began")

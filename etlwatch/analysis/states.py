@@ -12,13 +12,25 @@ from tracking_core.dataclass import dataclass
 BEHIND: Final = ("stalled", "throttled", "slow")
 """States of a run that lives and is late, gravest first."""
 
+FLAWED: Final = ("incomplete", "unusual")
+"""States of a run that completed and whose numbers do not agree, or differ from those of comparable runs."""
+
 DERIVED: Final = ("lost", *BEHIND)
 """What a run that is stored as running may be."""
 
 LIVING: Final = frozenset({"running", *DERIVED})
 """The states of runs that nobody has ended."""
 
-STATES: Final = ("lost", "failed", *BEHIND, "running", "terminated", "abandoned", "completed")
+
+def stored_status(state: str) -> str:
+    """Return the status that a run in this state is stored with."""
+    return "running" if state in LIVING else "completed" if state in FLAWED else state
+
+
+STATES: Final = (
+    "lost", "failed", "stalled", "incomplete", "throttled", "slow", "unusual",
+    "running", "terminated", "abandoned", "completed",
+)  # fmt: skip
 """Of a run, gravest first; a failure that a later success made good ranks as completed."""
 
 RANKS: Final = {state: rank for rank, state in enumerate(("off", "overdue", "aged", *STATES, "spooled"))}

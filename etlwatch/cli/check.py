@@ -155,7 +155,9 @@ def _read(reader: Reader, patterns: tuple[str, ...], rules: Rules, began: float,
             raise Unsuccessful(mistake)
         meant = frozenset(names)
         living = [run for run in reader.live_runs() if run.job in meant]
-        health = HealthReader(thresholds=configured().thresholds).read_briefly(reader, living, now=now)
+        completed = [run for own in reader.runs_of_jobs(names, 1, completed=True).values() for run in own]
+        judged = HealthReader(thresholds=configured().thresholds)
+        health = judged.read_briefly(reader, [*living, *completed], now=now)
         alive = {run.run_id for run in living if run.state != "lost"}
         jobs = read_job_checks(reader, names, alive, now=now, zone=zone)
         last = next(iter(reader.runs_of_job(names[0], 1)), None) if patterns and len(names) == 1 else None
@@ -223,13 +225,13 @@ def _seconds_or_target(context: click.Context, _parameter: click.Parameter, text
     "--critical",
     "-c",
     type=parsed("list", _graded),
-    help="What is critical: states, a RANGE, NAME=RANGE.  [default: lost,failed,overdue,aged]",
+    help="What is critical: states, a RANGE, NAME=RANGE.  [default: lost,failed,overdue,stalled,incomplete,aged]",
 )
 @click.option(
     "--warning",
     "-w",
     type=parsed("list", _graded),
-    help="What is a warning: the same.  [default: stalled,throttled,slow,off,spooled]",
+    help="What is a warning: the same.  [default: throttled,slow,unusual,off,spooled]",
 )
 @click.option(
     "--timeout",

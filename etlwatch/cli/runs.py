@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.analysis.filter import fits_job, like
-from etlwatch.analysis.states import DERIVED
+from etlwatch.analysis.states import DERIVED, FLAWED
 from etlwatch.cli import connect, output
 from etlwatch.cli.connect import closest_job, no_such_job
 from etlwatch.cli.faults import Unsuccessful
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LIMIT = 20
 STATE_CELLS, JOB_CELLS = 12, 18
-STATES = (*(status.value for status in RunStatus), *DERIVED)
+STATES = (*(status.value for status in RunStatus), *DERIVED, *FLAWED)
 
 
 def parse_states(text: str) -> frozenset[str]:

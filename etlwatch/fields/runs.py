@@ -155,7 +155,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             command=InCommand(text=lambda row, _: row.run.job, shrinks_to=18),
         ),
         data_field("notes", lambda row: row.run.notes, filter="notes note", searched=True),
-        data_field("status", lambda row: row.run.status),
+        data_field("status", lambda row: row.run.status, filter="status"),
         Field(
             key="state", heading="state", width=12, value=lambda row: row.run.state, searched=True, data="state",
             cell=lambda row, context: state_spans(row, context.glyphs),

@@ -17,6 +17,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import MOST_RUNS
 from etlwatch.analysis.jobs import RUNS_SHOWN
+from etlwatch.reading.completed import MOST_COMPARED
 from etlwatch.reading.details import ERRORS_COMPARED
 from etlwatch.reading.errors import MOST_KINDS
 from etlwatch.reading.jobs import STARTS_AT_MOST
@@ -131,7 +132,7 @@ def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> tuple[int, lis
     archive.put_phase_samples(reader.phase_samples(run_id))
     archive.put_endpoints(reader.endpoints(run_id))
     archive.put_series(run_id, reader.series(run_id))
-    archive.put_source_counts(reader.source_counts(run_id))
+    archive.put_source_counts(reader.source_counts([run_id]))
     archive.put_ledger(reader.ledger(run_id))
     errors = reader.errors(run_id, MOST_ERRORS)
     archive.put_errors(errors)
@@ -174,7 +175,7 @@ def _put_history(reader: Reader, archive: SqliteArchive, run: Run) -> int:
     chosen = _by_id(
         [
             *reader.runs_of_job(run.job, MOST_RUNS, completed=True, before=run.started_at),
-            *reader.runs_of_job(run.job, MOST_RUNS, completed=True),
+            *reader.runs_of_job(run.job, MOST_COMPARED, completed=True),
             *newest[:RUNS_SHOWN],
         ]
     )
@@ -188,7 +189,7 @@ def _put_history(reader: Reader, archive: SqliteArchive, run: Run) -> int:
     for run_id, cells in reader.series_of_runs(ids, 0).items():
         archive.put_series(run_id, cells)
     for other in chosen.values():
-        archive.put_source_counts(reader.source_counts(other.run_id))
+        archive.put_source_counts(reader.source_counts([other.run_id]))
         if other.errors:
             errors = reader.errors(other.run_id, ERRORS_COMPARED)
             archive.put_errors(replace(error, traceback="") for error in errors)

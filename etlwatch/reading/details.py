@@ -168,7 +168,7 @@ def _parts(reader: Reader, run: Run) -> dict[str, Any]:
     return {
         "phases": tuple(reader.phases([run_id])),
         "endpoints": tuple(reader.endpoints(run_id)),
-        "source_counts": tuple(reader.source_counts(run_id)),
+        "source_counts": tuple(reader.source_counts([run_id])),
         "unknown": unknown_of(run, counted_later(reader, run_id)),
     }
 

@@ -10,14 +10,15 @@ import operator
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from etlwatch.analysis.baseline import MOST_RUNS, JobBaseline, baseline_of
 from etlwatch.analysis.findings import Departure, departure_of, is_slow, may_be_stalled, may_be_throttled
 from etlwatch.analysis.health import Health, health_of_runs
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
+from etlwatch.reading.completed import CompletedRunsReader, by_run
 from tracking_core.dataclass import dataclass, replace
-from tracking_core.records import EndpointTotals, Phase, PhaseSample, Run, RunStatus, SeriesCell
+from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 from tracking_core.store.queries import Reader
 
 TRAFFIC_S: Final = 3_600
@@ -120,11 +121,13 @@ class HealthReader:
         self._budget_s = budget_s
         self._at_once = at_once
         self._cache = baselines
+        self._completed = CompletedRunsReader(budget_s=budget_s, monotonic=monotonic)
         self._monotonic = monotonic
         self.forget()
 
     def forget(self) -> None:
         """Forget every answer."""
+        self._completed.forget()
         self._baselines: dict[str, _KeptBaseline] = {}
         self._completed_at: dict[str, datetime] = {}
         self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
@@ -158,10 +161,12 @@ class HealthReader:
         baselines = {job: kept.baseline for job, kept in self._baselines.items()}
         if phases is None:
             phases = by_run(reader.phases([run.run_id for run in beating])) if beating else {}
+        completed = self._completed.read(reader, runs if jobs is None else [run for run in runs if run.job in jobs])
         health = health_of_runs(
             runs,
             now=now,
             living=living,
+            completed=completed.findings,
             baselines={
                 run.job: baselines[run.job]
                 for run in beating
@@ -173,7 +178,7 @@ class HealthReader:
             departures=self._own_departures(reader, beating, now, baselines),
             thresholds=self._thresholds,
         )
-        return replace(health, baselines=baselines)
+        return replace(health, baselines=baselines, jobs_left=completed.jobs_left)
 
     def read_briefly(
         self, reader: Reader, runs: Sequence[Run], *, now: datetime, jobs: Collection[str] | None = None
@@ -196,6 +201,7 @@ class HealthReader:
             runs,
             now=now,
             living=living,
+            completed=self._completed.read(reader, runs).findings,
             baselines=baselines,
             phases=by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
             series=self._own_traffic(reader, beating, now),
@@ -288,12 +294,3 @@ def read_health_of_run(reader: Reader, run: Run, *, now: datetime, thresholds: T
 
 
 _job_of = operator.attrgetter("job")
-_OfRun = TypeVar("_OfRun", Phase, PhaseSample, EndpointTotals)
-
-
-def by_run(records: Iterable[_OfRun]) -> dict[int, list[_OfRun]]:
-    """Return what belongs to runs by the run."""
-    found: dict[int, list[_OfRun]] = {}
-    for record in records:
-        found.setdefault(record.run_id, []).append(record)
-    return found

@@ -22,7 +22,7 @@ from etlwatch.analysis.as_of import (
     run_as_of,
     went_on,
 )
-from etlwatch.reading.health import by_run
+from etlwatch.reading.completed import by_run
 from tracking_core import histogram
 from tracking_core.clock import EPOCH
 from tracking_core.identity import MAX_RUN_ID
@@ -311,11 +311,17 @@ class PastReader(Reader):
         """Return the requests of a run; none of one that went on."""
         return [] if self._went_on(run_id) else self.present.requests(run_id, limit, after=after)
 
-    def source_counts(self, run_id: int) -> list[SourceCount]:
-        """Return a run's source counts, those that were not renewed later; see `counted_later`."""
-        found = self.present.source_counts(run_id)
-        self.later_counts[run_id] = tuple(count.entity for count in found if count.at > self.moment)
+    def source_counts(self, run_ids: Sequence[int]) -> list[SourceCount]:
+        """Return the source counts of runs, those that were not renewed later; see `counted_later`."""
+        found = self.present.source_counts(run_ids)
+        for run_id in run_ids:
+            later = (count.entity for count in found if count.run_id == run_id and count.at > self.moment)
+            self.later_counts[run_id] = tuple(later)
         return [count for count in found if count.at <= self.moment]
+
+    def runs_with_holes(self, run_ids: Sequence[int]) -> list[int]:
+        """Return those of runs whose pages may have holes; none that went on."""
+        return self.present.runs_with_holes([run_id for run_id in run_ids if not self._went_on(run_id)])
 
     def ledger(self, run_id: int) -> list[WriterLedger]:
         """Return what the writers of a run emitted; nothing of a run that went on."""
@@ -424,7 +430,7 @@ class PastReader(Reader):
         moved = last_progress(run, phases, stored, self.moment)
         if self.moment - moved[0] < SILENT_FOR:
             return moved
-        counted = (count.at for count in self.source_counts(run.run_id))
+        counted = (count.at for count in self.source_counts([run.run_id]))
         return last_progress(run, phases, stored, self.moment, counted)
 
     def _read_stored(self, run_ids: Sequence[int]) -> None:

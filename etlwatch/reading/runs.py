@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Final
 
 from etlwatch.analysis.filter import Filter, matches_job
+from etlwatch.analysis.health import with_findings
 from etlwatch.analysis.run_rows import RunRow
-from etlwatch.analysis.states import DEFAULT_THRESHOLDS, LIVING, Thresholds
+from etlwatch.analysis.states import DEFAULT_THRESHOLDS, FLAWED, LIVING, Thresholds, stored_status
 from etlwatch.fields.runs import row_of, run_passes
+from etlwatch.reading.completed import CompletedRunsReader
 from etlwatch.reading.health import HealthReader
 from tracking_core.dataclass import dataclass, replace
 from tracking_core.records import ErrorRecord, Run, RunStatus
@@ -21,6 +23,9 @@ from tracking_core.store.queries import Reader
 
 PAGE: Final = 500
 """Runs read at a time."""
+
+COMPLETED_AT_ONCE: Final = 50
+"""Completed runs that are compared with earlier ones at once."""
 
 JOBS_ONE_BY_ONE: Final = 100
 """Jobs whose own newest runs are read; of more the newest of all jobs are looked through."""
@@ -83,9 +88,9 @@ def count_runs(reader: Reader, query: RunQuery, *, thresholds: Thresholds = DEFA
     Where only reading a run shows whether it is asked for, those among the newest MOST_COUNTED are counted.
     """
     jobs = [job for job in reader.job_names() if matches_job(job, query.jobs)] if query.jobs else None
-    statuses = frozenset("running" if state in LIVING else state for state in query.either_state or ())
+    statuses = frozenset(map(stored_status, query.either_state or ()))
     stored = reader.count_runs(jobs=jobs, statuses=statuses or None, since=query.oldest(reader.now()))
-    if not query.narrow or not (query.filter or query.states & LIVING):
+    if not query.narrow or not (query.filter or query.states & {*LIVING, *FLAWED, "completed"}):
         return stored, True
     every = replace(query, limit=sys.maxsize)
     found = sum(1 for _ in find_runs(reader, every, thresholds=thresholds, look_through=MOST_COUNTED))
@@ -116,14 +121,23 @@ def find_runs(
     jobs = {run.job for run in (living if query.narrow else runs) if matches_job(run.job, query.jobs)}
     health = HealthReader(thresholds=thresholds).read_briefly(reader, living, now=now, jobs=jobs)
     derived = {run.run_id: run for run in health.runs}
-    runs = (derived.get(run.run_id, run) for run in runs)
+    runs = _with_completed(reader, (derived.get(run.run_id, run) for run in runs), query)
     yield from islice(asked_for(reader, runs, query, now), query.limit)
+
+
+def _with_completed(reader: Reader, runs: Iterable[Run], query: RunQuery) -> Iterator[Run]:
+    """Yield runs, those that completed in their derived states where these are asked for."""
+    states, found = query.either_state, CompletedRunsReader()
+    left = iter(runs)
+    while page := list(islice(left, COMPLETED_AT_ONCE)):
+        asked = page if states is None or states & {*FLAWED, "completed"} else []
+        findings = found.read(reader, asked).findings
+        yield from (with_findings(run, findings.get(run.run_id, ())) for run in page)
 
 
 def _stored(reader: Reader, query: RunQuery) -> Iterator[Run]:
     """Yield runs that may be asked for, newest first, as they are stored."""
-    # A state that is derived is stored as running.
-    statuses = frozenset("running" if state in LIVING else state for state in query.states)
+    statuses = frozenset(map(stored_status, query.states))
     size = PAGE if query.narrow else min(query.limit, PAGE)
     jobs = [job for job in reader.job_names() if matches_job(job, query.jobs)] if query.jobs else []
     if query.jobs and len(jobs) <= JOBS_ONE_BY_ONE:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from etlwatch.analysis.health import Outage
 from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.snapshot import Snapshot
-from etlwatch.analysis.states import BEHIND
+from etlwatch.analysis.states import BEHIND, FLAWED
 from etlwatch.rendering.lines import Part
 from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.numbers import behind, clock, count, duration, duration_ms, moment, number_of, span, stamp
@@ -151,11 +151,12 @@ def state_parts(counts: Counter[str], *, brief: bool, width: int = 0, window: st
     `window` names the time in which the completed runs ended: the list has older ones as well.
     """
     behind = sum(counts[state] for state in BEHIND)
-    trouble = behind + counts["lost"] + counts["failed"]
+    trouble = behind + sum(counts[state] for state in ("lost", "failed", *FLAWED))
     summed = brief and trouble > 0
     listed = [
         *((counts[state], state, "red", 0) for state in ("lost", "failed")),
         *([(behind, "behind", "amber", 0)] if brief else [(counts[state], state, "amber", 1) for state in BEHIND]),
+        *((counts[state], state, "amber", 1) for state in FLAWED),
         (counts["running"], "ok" if summed else "running", "text", 5),
         (0 if summed else counts["done"], f"done in {window}" if window else "done", "dim", 7),
     ]

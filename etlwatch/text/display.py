@@ -93,12 +93,12 @@ def _ascii_letter(character: str) -> str:
 
 _STATES: Final = (
     "running", "slow", "throttled", "stalled", "lost", "failed", "terminated", "abandoned", "completed", "pending",
-    "skipped", "overdue",
+    "skipped", "overdue", "incomplete", "unusual",
 )  # fmt: skip
 
 UNICODE: Final = Glyphs(
     name="unicode",
-    states=dict(zip(_STATES, "●▲▲║?×■□✓·–!", strict=True)),
+    states=dict(zip(_STATES, "●▲▲║?×■□✓·–!◐≠", strict=True)),
     cursor="▌",
     mark="▸",
     bell="♪",
@@ -122,7 +122,7 @@ UNICODE: Final = Glyphs(
 
 ASCII: Final = Glyphs(
     name="ascii",
-    states=dict(zip(_STATES, "*!!=?x#o+.-!", strict=True)),
+    states=dict(zip(_STATES, "*!!=?x#o+.-!%~", strict=True)),
     cursor=">",
     mark="-",
     bell="b",
@@ -155,6 +155,7 @@ Tone: TypeAlias = Literal["", "red", "amber", "dim", "bold"]
 
 _ROLES: Final[Mapping[str, str]] = {
     "lost": "red", "failed": "red", "stalled": "amber", "throttled": "amber", "slow": "amber", "overdue": "amber",
+    "incomplete": "amber", "unusual": "amber",
     "completed": "dim", "skipped": "dim", "pending": "dim",
 }  # fmt: skip
 """The one map from the states of runs, phases and jobs to colours."""

@@ -479,8 +479,11 @@ class FakeReader(Reader):
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
         raise AssertionError("raw requests are read for bundles alone")
 
-    def source_counts(self, run_id: int) -> list[SourceCount]:
-        return [count for count in self._asked("source_counts").source_list if count.run_id == run_id]
+    def source_counts(self, run_ids: Sequence[int]) -> list[SourceCount]:
+        return [count for count in self._asked("source_counts").source_list if count.run_id in run_ids]
+
+    def runs_with_holes(self, run_ids: Sequence[int]) -> list[int]:
+        return []
 
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None

@@ -47,6 +47,7 @@ def night() -> FakeStore:
                     run_id=run.run_id,
                     endpoint="/contacts",
                     requests=run.requests,
+                    duration_ms=run.requests * 800,
                     max_ms=1_000,
                     histogram=(run.requests * 256 + histogram.bucket_of(800),),
                 )

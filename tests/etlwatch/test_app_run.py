@@ -49,7 +49,7 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
     assert lines[0].startswith(" prod ‹ crm_contacts_sync 0007  01:30 etl-03")
     assert lines[1].startswith(" ▲ slow since 02:40. Running 1h 42m, 1.8× its p95 of 56m (29 runs).")
     assert lines[3] == " [overview]  phases  requests  errors 16  source  delivery  timeline"
-    assert lines[5].startswith(" time      1h 42m     51m     56m 1.8×   p95         3.0s")
+    assert lines[5].startswith(" time      1h 42m     51m     56m 1.8×   lat p95     3.0s")
     assert lines[9].startswith("─ phases  ━ done  ─ usual  │ p95  ░ expected end ─")
     assert lines[10].startswith(" ✓ step1     1m 00s        ━")
     assert lines[15].rstrip().endswith("now")

@@ -139,10 +139,10 @@ class Made:
 
 RUNS_ON_STORES = pytest.mark.parametrize(
     ("store_dsn", "state"),
-    [("sqlite", "failed"), ("postgres", "completed"), ("sqlite", "slow"), ("postgres", "lost")],
+    [("sqlite", "failed"), ("postgres", "incomplete"), ("sqlite", "slow"), ("postgres", "lost")],
     indirect=["store_dsn"],
 )
-RUNS = {"failed": failed, "completed": old, "slow": slow, "lost": lost}
+RUNS = {"failed": failed, "incomplete": old, "slow": slow, "lost": lost}
 
 
 @pytest.fixture

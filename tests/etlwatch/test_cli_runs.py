@@ -76,7 +76,7 @@ def test_runs_as_json_hold_what_is_promised(etlwatch: Program, store_dsn: str, s
     assert run["run_id"] == str(sync)
     assert run["id"] == format_run_id(sync)
     assert (run["job"], run["notes"]) == ("crm-sync", "nightly\nsecond line")
-    assert (run["status"], run["state"]) == ("completed", "completed")
+    assert (run["status"], run["state"]) == ("completed", "incomplete")
     assert (run["requests"], run["items"], run["failed_requests"], run["throttled_requests"]) == (4, 150, 1, 1)
     assert run["errors"] == 1
     assert run["duration_s"] == 90
@@ -127,8 +127,9 @@ def test_the_dashboards_filter_narrows_the_list(etlwatch: Program, store_dsn: st
         return [run["run_id"] for run in answer.data]
 
     assert listed() == [str(other), str(sync)]
-    assert listed("state:completed") == [str(sync)]
-    assert listed("state:completed", "job:ads*") == []
+    assert listed("state:completed") == [], "it processed 25 of 50"
+    assert listed("status:completed") == listed("state:incomplete") == [str(sync)]
+    assert listed("status:completed", "job:ads*") == []
     assert listed("job:ads*,crm*", "since:1h") == [str(other)]
     assert listed("!ads") == [str(sync)]
     assert listed("second line") == [str(sync)]
@@ -257,7 +258,7 @@ def test_show_in_one_line_and_as_csv(etlwatch: Program, store_dsn: str, sync: in
 
 def test_show_tells_a_person_everything(etlwatch: Program, store_dsn: str, sync: int) -> None:
     text = etlwatch("show", "crm-sync@latest", "--dsn", store_dsn).out
-    assert text.startswith(f"completed  crm-sync  {format_run_id(sync)}\n")
+    assert text.startswith(f"incomplete  crm-sync  {format_run_id(sync)}\n")
     for part in (
         "nightly\n            second line", "etl@worker-3, pid 4711", "python sync.py", "env=test", "1m 30s",
         "4, 1 failed, 1 throttled", "25 of 50 contacts 50%", "/companies", "150", "ValueError", "Traceback …",

@@ -68,7 +68,7 @@ def test_a_calm_api_is_copied_whole_with_every_page_recorded(sync: Sync) -> None
         assert (run.status, run.job, run.items, run.errors) == ("completed", "crm-sync", sum(SMALL.values()), 0)
         # Three counts, and pages of 50.
         assert run.requests == 3 + 5 + 1 + 2
-        assert {count.entity: count.items for count in reader.source_counts(sync.run_id)} == SMALL
+        assert {count.entity: count.items for count in reader.source_counts([sync.run_id])} == SMALL
         phases = reader.phases([sync.run_id])
         assert [(phase.phase, phase.status) for phase in phases] == [
             (name, "completed") for name in ("count", *ENTITIES, "verify")

@@ -59,7 +59,7 @@ def test_the_run_records_its_phases_counts_and_unreadable_distributions(
     assert (run.job, run.status, run.errors) == ("inventory", "completed", 2)
     with open_store(store_dsn).reader(5.0) as reader:
         phases = reader.phases([run.run_id])
-        counts = {count.entity: count.items for count in reader.source_counts(run.run_id)}
+        counts = {count.entity: count.items for count in reader.source_counts([run.run_id])}
         errors = {error.message.rpartition("/")[2]: error.phase for error in reader.errors(run.run_id)}
     assert [(phase.phase, phase.status) for phase in phases] == [
         ("extract", "completed"),

@@ -15,6 +15,8 @@ from etlwatch.reading import health as judging
 from etlwatch.reading.health import BASELINE_HOLDS_S, HealthReader, read_baseline, read_baselines
 from etlwatch.reading.past import reader_as_of
 from tests.store.stocking import Stock
+from tracking_core.clock import to_microseconds
+from tracking_core.requests import RequestRow, tally
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
@@ -106,16 +108,16 @@ def test_a_past_is_read_once_and_again_when_a_run_has_completed(stock: Stock, re
     run_id = stock.start(NOW - 5 * MINUTE, job="crm")
     kept = HealthReader()
     judge(kept, reader)
-    assert reader.asked["runs_of_jobs"] == 1
+    assert reader.asked["runs_of_jobs"] == 2, "for the living run, and for those that completed"
     judge(kept, reader)
-    assert reader.asked["runs_of_jobs"] == 1
+    assert reader.asked["runs_of_jobs"] == 2
     stock.end(run_id, NOW)
     stock.start(NOW, job="crm")
     judge(kept, reader)
-    assert reader.asked["runs_of_jobs"] == 2
+    assert reader.asked["runs_of_jobs"] == 4
     kept.forget()
     judge(kept, reader)
-    assert reader.asked["runs_of_jobs"] == 3
+    assert reader.asked["runs_of_jobs"] == 6
 
 
 def test_a_past_is_read_again_after_a_while(stock: Stock, reader: Any) -> None:
@@ -152,7 +154,7 @@ def test_only_jobs_that_are_asked_for_cost_questions(stock: Stock, reader: Any) 
 def test_jobs_without_a_living_run_are_read_where_that_is_asked_for(stock: Stock, reader: Any) -> None:
     nightly(stock, "crm")
     assert judge(HealthReader(), reader).baselines == {}
-    assert reader.asked["runs_of_jobs"] == 0, "nothing lives: nothing to judge"
+    assert reader.asked["runs_of_jobs"] == 1, "nothing lives: only completed runs are compared"
     baseline = judge(HealthReader(), reader, every_job=True).baselines["crm"]
     assert (baseline.runs, baseline.duration_s.usual) == (6, 600)
     assert baseline.longest_gap_s.usual is None, "what only a verdict needs is not read"
@@ -219,3 +221,63 @@ def test_of_many_well_runs_only_their_durations_are_read(stock: Stock, reader: A
         stock.start(NOW - MINUTE, job=f"job-{n}")
     HealthReader().read_briefly(reader, reader.live_runs(), now=NOW)
     assert reader.asked == {"live_runs": 1, "runs_of_jobs": 1}
+
+
+# -- completed runs
+
+
+def loaded(stock: Stock, began: datetime, *, items: int = 1_000, pages: int = 10, lost: int | None = None) -> int:
+    """Return a run that fetched pages of 100 contacts, counted and loaded them; page `lost` was skipped."""
+    run_id = stock.start(began, job="crm")
+    rows = tuple(
+        RequestRow(
+            run_id=run_id, seq=number + 1, at_us=to_microseconds(began + number * SECOND), endpoint="/contacts",
+            page_offset=100 * number, page_limit=100, status=200, items=items // pages, duration_ms=50,
+            throttled=False, error=None,
+        )
+        for number in range(pages)
+        if number != lost
+    )  # fmt: skip
+    stock.write(requests=rows, cells=tally(rows))
+    stock.source_count(run_id, "contacts", items, began)
+    done = items - (items // pages if lost is not None else 0)
+    stock.phase(run_id, "load", began, status="completed", counters={"contacts": {"total": done, "processed": done}})
+    stock.end(run_id, began + MINUTE)
+    return run_id
+
+
+def test_a_completed_run_is_compared_once_with_those_before_it(stock: Stock, reader: Any) -> None:
+    for night in range(20, 2, -1):
+        loaded(stock, NOW - night * DAY)
+    hole, few = loaded(stock, NOW - 2 * DAY, lost=4), loaded(stock, NOW - DAY, items=300, pages=3)
+    kept = HealthReader()
+    health = judge(kept, reader)
+    states = {run.run_id: (run.status, run.state) for run in health.runs}
+    assert states[hole] == ("completed", "incomplete")
+    assert states[few] == ("completed", "unusual")
+    assert {run_id for run_id, (_, state) in states.items() if state != "completed"} == {hole, few}
+    assert "no answer covers 100 offsets between 0 and 1,000, first 400 to 500" in health.findings[hole][0].evidence
+    assert "300 contacts; the last 4 runs 1,000 to 1,000" in health.findings[few][0].evidence
+    asked = Counter(reader.asked)
+    judge(kept, reader)
+    assert reader.asked["runs_of_jobs"] == asked["runs_of_jobs"], "what completed is compared once"
+    assert reader.asked["pages"] == asked["pages"] <= 4, "pages are read of runs with holes alone"
+
+
+def test_completed_runs_are_compared_job_by_job_within_the_budget(stock: Stock, reader: Any) -> None:
+    for job in ("a", "b", "c"):
+        run_id = stock.start(NOW - MINUTE, job=job)
+        stock.end(run_id, NOW)
+    clock = iter(range(1000))
+    careful = HealthReader(budget_s=0.5, monotonic=lambda: float(next(clock)))
+    assert [judge(careful, reader).jobs_left for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_past_moment_finds_what_was_found_then(stock: Stock, reader: Any) -> None:
+    for night in range(20, 2, -1):
+        loaded(stock, NOW - night * DAY)
+    few = loaded(stock, NOW - 2 * DAY, items=300, pages=3)
+    loaded(stock, NOW - DAY, items=300, pages=3)
+    then = reader_as_of(reader, NOW - 2 * DAY + 5 * MINUTE)
+    found = HealthReader().read(then, then.recent_runs(200), now=then.now())
+    assert [run.state for run in found.runs if run.run_id == few] == ["unusual"]

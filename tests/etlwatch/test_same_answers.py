@@ -261,7 +261,7 @@ def test_a_look_back_to_now_answers_as_the_store_does(dsn: str) -> None:
             lambda r: r.errors_until(ids, now),
             lambda r: r.pages(ids[0]),
             lambda r: r.requests(ids[0], 10),
-            lambda r: r.source_counts(ids[0]),
+            lambda r: r.source_counts(ids),
             lambda r: r.ledger(ids[0]),
             lambda r: r.errors(None, 10),
             lambda r: r.errors_of_jobs(["crm", "ads"], 3),

@@ -78,7 +78,7 @@ def test_an_empty_store_answers_every_question(reader: Reader) -> None:
     assert reader.series(1) == []
     assert reader.recent_traffic([1], 0) == {}
     assert reader.throughput(0, 2**40, 60) == []
-    assert reader.source_counts(1) == []
+    assert reader.source_counts([1]) == []
     assert reader.errors() == []
     assert reader.errors(1) == []
     assert reader.ledger(1) == []
@@ -620,7 +620,7 @@ def test_source_counts_come_by_entity(stock: Stock, reader: Reader) -> None:
     stock.source_count(run_id, "contacts", 5, NOW)
     stock.source_count(run_id, "companies", 3, NOW)
     stock.source_count(run_id, "contacts", 6, NOW + MINUTE)
-    counts = [(count.entity, count.items, count.at) for count in reader.source_counts(run_id)]
+    counts = [(count.entity, count.items, count.at) for count in reader.source_counts([run_id])]
     assert counts == [("companies", 3, NOW), ("contacts", 6, NOW + MINUTE)]
 
 

@@ -37,6 +37,10 @@ run_id, phase, position, status, started_at, ended_at, {{units}}, memory_mb, pea
 -- name: request_columns
 run_id, writer_id, seq, at, endpoint, page_offset, page_limit, status, items, duration_ms, throttled, error
 
+-- name: whole
+-- Whether a request was answered as asked.
+coalesce(status BETWEEN 200 AND 299, false) AND NOT throttled AND error IS NULL
+
 -- name: error_columns
 run_id, writer_id, seq, at, phase, error_type, message, traceback, fingerprint
 

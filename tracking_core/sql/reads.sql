@@ -91,11 +91,11 @@ FROM tracking.throughput
 WHERE width IN (10, 60, 600) AND bucket >= :since AND bucket < :until;
 
 -- name: source_counts
--- How many items the source of one run has.
+-- How many items the sources of several runs have.
 SELECT run_id, entity, items, at
 FROM tracking.source_counts
-WHERE run_id = :run_id
-ORDER BY entity;
+WHERE run_id {{in_ids(run_ids)}}
+ORDER BY run_id, entity;
 
 -- name: errors
 -- The newest errors of all runs, up to a moment.

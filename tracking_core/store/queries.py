@@ -367,9 +367,13 @@ class Reader(Dialect):
         found = self._ask_of_run("requests", run_id, writer_id=writer_id, seq=seq, limit=max(limit, 0))
         return found.records(RequestRecord, self.forms)
 
-    def source_counts(self, run_id: int) -> list[SourceCount]:
-        """Return a run's source counts by entity."""
-        return self._ask_of_run("source_counts", run_id).records(SourceCount, self.forms)
+    def source_counts(self, run_ids: Sequence[int]) -> list[SourceCount]:
+        """Return the source counts of these runs by (run_id, entity)."""
+        return self._ask_of_runs("source_counts", run_ids).records(SourceCount, self.forms)
+
+    def runs_with_holes(self, run_ids: Sequence[int]) -> list[int]:
+        """Return those of these runs whose pages may have holes: their raw rows are counted, so only on demand."""
+        return list(self._ask_of_runs("runs_with_holes", run_ids).column("run_id"))
 
     def errors(
         self, run_id: int | None = None, limit: int = 100, *, until: datetime | None = None
