@@ -269,7 +269,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
         ),
         Field(
             key="note", heading="note", width=(0, 14, LEAST_NOTE, 22), gap=(2, 1, 2), grow=(0, 1, 1, 2), ascending=True,
-            least=LEAST_NOTE,
+            least=(0, 12, LEAST_NOTE),
             value=lambda row: row.verdict.note or None,
             cell=lambda row, _: text(safe(row.verdict.note), row.verdict.tone if row.verdict.needs_you else "dim"),
             command=InCommand(text=lambda row, _: notes_of(row.run), shrinks_to=16, leaves=2),

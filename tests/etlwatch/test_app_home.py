@@ -321,7 +321,7 @@ async def test_runs_are_filtered_by_endpoint_which_is_asked_once_and_only_then()
         assert not opened.app.poller.watch.endpoints
 
 
-@pytest.mark.parametrize(("size", "whole"), [((80, 24), 20), ((120, 30), 18), ((160, 40), 24)])
+@pytest.mark.parametrize(("size", "whole"), [((80, 24), 20), ((120, 30), 20), ((160, 40), 24)])
 async def test_a_name_that_is_a_little_too_long_takes_what_margin_and_note_can_spare(
     size: tuple[int, int], whole: int
 ) -> None:

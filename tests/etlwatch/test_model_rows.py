@@ -187,6 +187,7 @@ def test_the_drawn_row_of_a_running_run() -> None:
     assert texts(row) == {
         "state": "● running",
         "job": "invoices_export",
+        "began": "Mon 26 Oct 03:01",
         "start": "03:01",
         "time": "11m 42s",
         "bar": "no runs",
