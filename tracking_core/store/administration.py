@@ -23,6 +23,7 @@ from tracking_core.errors import StoreError, StoreRefused, StoreUnavailable
 from tracking_core.identity import format_run_id
 from tracking_core.records import CleanupJob, CleanupPlan, Switch
 from tracking_core.sanitize import clean_key, clean_text
+from tracking_core.store import sql_files
 from tracking_core.store.base import Connection
 from tracking_core.store.dialect import Transactions
 from tracking_core.store.retention import (
@@ -66,6 +67,19 @@ class Administration(Connection, Transactions):
     limits: StepLimits
     removed_with_a_run: ClassVar[tuple[str, ...]] = SUMMARIES_OF_A_RUN
     """The blocks that remove what belongs to some runs, in the order of their locks."""
+
+    def _load(self) -> None:
+        """Load the statements; SchemaNewer, and the connection closed, where the tables are too new."""
+        dialect = self.forms.dialect
+        version = {"newest_version": sql_files.blocks(dialect, "reads")["newest_version"]}
+        self._sql = sql_files.blocks(dialect, "administration") | version
+        try:
+            with self._look():
+                newest = self._read("newest_version").value(0)
+            sql_files.check_readable(newest, sql_files.migrations(dialect)[-1].version, self.label)
+        except StoreError:
+            self.close()
+            raise
 
     @abstractmethod
     def _record(self, **parameters: object) -> int:

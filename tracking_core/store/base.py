@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """What every connection to a store has."""
+    """What every connection to a store has; as a `with` block it is closed at the end."""
 
     def close(self) -> None:
         """Close it; closing twice is fine."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class Writer(Connection, Protocol):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -36,15 +37,15 @@ class Dialect(ABC):
 
     def _now(self) -> object:
         """Return the parameter `now`."""
-        raise NotImplementedError
+        return self.forms.present() if self.at is None else self._moment(self.at)
 
     def _moment(self, moment: datetime) -> object:
         """Return a time as a parameter."""
-        raise NotImplementedError
+        return self.forms.given_moment(moment)
 
     def _list(self, values: Sequence[int] | Sequence[str]) -> object:
         """Return several values as one parameter."""
-        raise NotImplementedError
+        return self.forms.given_list(values)
 
 
 T = TypeVar("T")
@@ -86,8 +87,16 @@ _GREATEST = 2**63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forms:
-    """How one dialect returns the values that the two drivers return differently."""
+    """How one dialect takes and returns the values that the two drivers take and return differently."""
 
+    dialect: str
+    """The name of its directory below sql/."""
+
+    present: Callable[[], object]
+    """The parameter that stands for the store's clock."""
+
+    given_moment: Callable[[datetime], object]
+    given_list: Callable[[Sequence[Any]], object]
     moment: Callable[[Any], datetime]
     document: Callable[[Any], dict[str, Any]]
     """Shared between records, so it must not be changed."""
@@ -173,20 +182,28 @@ def _joined_lists(values: list[list[int]]) -> tuple[int, ...]:
 
 
 SQLITE = Forms(
+    dialect="sqlite",
+    present=lambda: time.time_ns() // 1000,
+    given_moment=to_microseconds,
+    given_list=json.dumps,
     moment=_moment_of_microseconds,
     document=_document_of_text,
     packed=_packed_of_blob,
     joined=lambda values: _packed_of_blob(b"".join(values)),
 )
-"""Integer microseconds, JSON text, blobs of little-endian 64-bit integers."""
+"""Integer microseconds, JSON text, blobs of little-endian 64-bit integers; this machine's clock is the file's."""
 
 POSTGRES = Forms(
+    dialect="postgres",
+    present=lambda: None,
+    given_moment=lambda moment: moment,
+    given_list=list,
     moment=_moment_of_postgres,
     document=_document_of_text,
     packed=tuple,
     joined=_joined_lists,
 )
-"""Integer microseconds since 2000 (how the protocol carries a timestamptz), JSON text, lists."""
+"""Given: the driver's own types. Returned: microseconds since 2000 (as the protocol has them), JSON text, lists."""
 
 
 Row = Sequence[Any]
@@ -366,6 +383,8 @@ def _sum(rows: Rows, bucket: int, width: int, forms: Forms) -> SeriesCell:
 
 class Transactions(Dialect):
     """Transactions of blocks of SQL; each raises StoreError when the store fails."""
+
+    _sql: Mapping[str, str]
 
     @abstractmethod
     def _look(self) -> AbstractContextManager[None]:

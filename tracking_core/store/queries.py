@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from operator import attrgetter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tracking_core import histogram
 from tracking_core.clock import EPOCH
@@ -36,6 +35,7 @@ from tracking_core.records import (
     WriterLedger,
 )
 from tracking_core.store import sql_files
+from tracking_core.store.base import Connection
 from tracking_core.store.dialect import Dialect, Rows, RunRecords, cells_of_step, cells_within
 
 _BITS_A_CHARACTER = 5
@@ -55,7 +55,7 @@ ERRORS_OF_KIND_COUNTED = 10_000
 LEAST_OF_KIND_COUNTED = 500
 
 
-class Reader(Dialect):
+class Reader(Connection, Dialect):
     """A connection that only reads, in read-only transactions; each question raises StoreError without an answer."""
 
     behind_s: float | None = None
@@ -64,8 +64,9 @@ class Reader(Dialect):
     def __init__(self) -> None:
         self._records = RunRecords(self.forms)
 
-    def _blocks_for_schema(self, dialect: str, label: str) -> dict[str, str]:
+    def _blocks_for_schema(self, label: str) -> dict[str, str]:
         """Return the blocks of queries for the version of the store's tables; SchemaNewer when that is too new."""
+        dialect = self.forms.dialect
         newest, known = self._ask("newest_version").value(), sql_files.migrations(dialect)[-1].version
         sql_files.check_readable(newest, known, label)
         version = newest if newest < known else None
@@ -78,18 +79,6 @@ class Reader(Dialect):
     @abstractmethod
     def one_view(self) -> AbstractContextManager[None]:
         """Let all queries inside the block see one moment of the store."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close it; closing twice is fine."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def now(self) -> datetime:
         """Return the store's clock; on a standby that is behind, the time of the newest data that it has."""

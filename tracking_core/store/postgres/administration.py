@@ -18,13 +18,11 @@ from psycopg import errors, sql
 from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation
 from tracking_core.dataclass import dataclass
-from tracking_core.errors import StoreError
 from tracking_core.identity import MAX_RUN_ID, first_run_id_at
 from tracking_core.store import sql_files
 from tracking_core.store.administration import Administration, Inspection
 from tracking_core.store.postgres.connection import DIALECT, PostgresTransactions
 from tracking_core.store.retention import Cleanup, RequestsFate, StepLimits
-from tracking_core.store.sql_files import check_readable
 
 LOCK_WAIT_MS = 50
 """How long a drop waits for each of its locks before it gives up; writers wait for the block's as long."""
@@ -96,14 +94,7 @@ class PostgresAdministration(PostgresTransactions, Administration):
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = sql_files.blocks(DIALECT, "administration")
-        try:
-            with self._look():
-                found = self.raw.execute(sql_files.blocks(DIALECT, "reads")["newest_version"]).fetchone()
-            check_readable(found[0] if found else 0, sql_files.migrations(DIALECT)[-1].version, self.label)
-        except StoreError:
-            self.close()
-            raise
+        self._load()
 
     def _record(self, **parameters: object) -> int:
         return int(self._read("record_action", **parameters).value())

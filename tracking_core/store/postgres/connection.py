@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg import generators
@@ -24,7 +23,8 @@ from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside, replaced_in
 from tracking_core.redaction import without_secrets
 from tracking_core.store import sql_files
-from tracking_core.store.dialect import POSTGRES, Dialect, Forms, Rows
+from tracking_core.store.base import Connection
+from tracking_core.store.dialect import POSTGRES, Forms, Rows, Transactions
 from tracking_core.store.postgres.deadline import DeadlineConnection, DeadlineExceeded
 
 T = TypeVar("T")
@@ -128,8 +128,10 @@ def _without_state(error: psycopg.Error) -> type[our.StoreError]:
     return our.StoreRefused if "does not exist" in str(error) else our.StoreUnavailable
 
 
-class PostgresConnection:
+class PostgresConnection(Connection):
     """One connection with a deadline for each operation; the base of writer, reader and administration."""
+
+    forms: ClassVar[Forms] = POSTGRES
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         self.label = location.label
@@ -237,14 +239,6 @@ class PostgresConnection:
         """Close it; closing twice is fine."""
         self.raw.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class OneSyncPipeline(psycopg.Pipeline):
     """A pipeline that is sent as a whole, and whose last message is its Sync.
@@ -324,25 +318,8 @@ def quiet_pipeline(raw: DeadlineConnection) -> Iterator[None]:
 DIALECT = "postgres"
 
 
-class PostgresDialect(Dialect):
-    """The driver's own types; the database's clock is the one that counts."""
-
-    forms: ClassVar[Forms] = POSTGRES
-
-    def _now(self) -> object:
-        return self.at
-
-    def _moment(self, moment: datetime) -> object:
-        return moment
-
-    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
-        return list(values)
-
-
-class PostgresTransactions(PostgresConnection, PostgresDialect):
+class PostgresTransactions(PostgresConnection, Transactions):
     """One connection that runs blocks of SQL in transactions; the base of administration and inspection."""
-
-    _sql: Mapping[str, str]
 
     @contextmanager
     def _look(self) -> Iterator[None]:

@@ -17,18 +17,12 @@ from tracking_core.errors import StoreError, StoreRefused
 from tracking_core.records import Run
 from tracking_core.store import sql_files
 from tracking_core.store.dialect import Row, Rows
-from tracking_core.store.postgres.connection import (
-    CONFLICT,
-    DIALECT,
-    PostgresConnection,
-    PostgresDialect,
-    quiet_pipeline,
-)
+from tracking_core.store.postgres.connection import CONFLICT, DIALECT, PostgresConnection, quiet_pipeline
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.queries import Reader
 
 
-class PostgresReader(PostgresConnection, PostgresDialect, Reader):
+class PostgresReader(PostgresConnection, Reader):
     """One connection that answers queries; see `tracking_core.store.queries.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
@@ -43,7 +37,7 @@ class PostgresReader(PostgresConnection, PostgresDialect, Reader):
         self._answers: dict[Query, Rows] = {}
         self._waited = 0.0
         try:
-            plain = self._sql = self._blocks_for_schema(DIALECT, self.label)
+            plain = self._sql = self._blocks_for_schema(self.label)
             if self.standby is not False:
                 data_time = sql_files.blocks(DIALECT, "standby")["data_time"].rstrip(";")
                 self._sql = {name: sql.replace("now()", data_time) for name, sql in plain.items()}

@@ -23,7 +23,7 @@ from tracking_core.histogram import pack
 from tracking_core.process.interrupts import from_outside, load
 from tracking_core.requests import SERIES_FINE_S, RequestColumns, RequestRow, series_slot, tally
 from tracking_core.store import sql_files, writing
-from tracking_core.store.dialect import ATTEMPTS, COUNTED, POSTGRES, POSTGRES_EPOCH_US
+from tracking_core.store.dialect import ATTEMPTS, COUNTED, POSTGRES_EPOCH_US
 from tracking_core.store.postgres.connection import ENCODING, PostgresConnection, quiet_pipeline
 from tracking_core.store.postgres.deadline import DeadlineConnection
 from tracking_core.store.writing import EventWriter
@@ -56,7 +56,6 @@ def array_of(numbers: Iterable[int | str]) -> str:
 class PostgresWriter(PostgresConnection, EventWriter):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
 
-    forms = POSTGRES
     _moment = staticmethod(from_microseconds)
     _packed = staticmethod(array_of)
 

@@ -10,12 +10,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from tracking_core.config import StoreLocation
-from tracking_core.errors import StoreError
 from tracking_core.process.deadlines import moment
 from tracking_core.store import sql_files
 from tracking_core.store.administration import SUMMARIES_OF_A_RUN, Administration, Inspection
 from tracking_core.store.retention import Candidate, StepLimits
-from tracking_core.store.sql_files import check_readable
 from tracking_core.store.sqlite.connection import DIALECT, SqliteTransactions
 from tracking_core.store.sqlite.reader import INSTRUCTIONS_BETWEEN_LOOKS
 
@@ -28,14 +26,7 @@ class SqliteAdministration(SqliteTransactions, Administration):
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__(location, deadline)
-        self._sql = sql_files.blocks(DIALECT, "administration")
-        try:
-            with self._look():
-                (version,) = self.raw.execute(sql_files.blocks(DIALECT, "reads")["newest_version"]).fetchone()
-            check_readable(version, sql_files.migrations(DIALECT)[-1].version, self.label)
-        except StoreError:
-            self.close()
-            raise
+        self._load()
 
     def _record(self, **parameters: object) -> int:
         return int(self.raw.execute(self._sql["record_action"], parameters).lastrowid or 0)

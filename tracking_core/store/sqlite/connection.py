@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from threading import get_ident
-from types import TracebackType
-from typing import ClassVar, NamedTuple, ParamSpec, Self, TypeVar
+from typing import ClassVar, NamedTuple, ParamSpec, TypeVar
 
 from tracking_core import errors as our
 from tracking_core import histogram
-from tracking_core.clock import to_microseconds
 from tracking_core.config import StoreLocation, is_trusted
 from tracking_core.process.deadlines import moment
 from tracking_core.process.forks import hook
 from tracking_core.process.interrupts import from_outside
 from tracking_core.store import sql_files
-from tracking_core.store.dialect import SQLITE, Dialect, Forms, Rows
+from tracking_core.store.base import Connection
+from tracking_core.store.dialect import SQLITE, Forms, Rows, Transactions
 from tracking_core.store.sqlite.forking import gate
 
 P = ParamSpec("P")
@@ -156,8 +153,10 @@ class Contents(NamedTuple):
     """1 for a bundle, which is read and never written (see archive.py)."""
 
 
-class SqliteConnection:
+class SqliteConnection(Connection):
     """One connection to the file; the base of writer, reader and administration."""
+
+    forms: ClassVar[Forms] = SQLITE
 
     contents: Contents
     """What kind of file it was when the connection was opened."""
@@ -299,37 +298,12 @@ class SqliteConnection:
         with gate.open(), suppress(sqlite3.Error):
             self.raw.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 DIALECT = "sqlite"
 
 
-class SqliteDialect(Dialect):
-    """Integer microseconds; the clock that counts is this machine's, as the file's only one."""
-
-    forms: ClassVar[Forms] = SQLITE
-
-    def _now(self) -> object:
-        return time.time_ns() // 1000 if self.at is None else to_microseconds(self.at)
-
-    def _moment(self, moment: datetime) -> object:
-        return to_microseconds(moment)
-
-    def _list(self, values: Sequence[int] | Sequence[str]) -> object:
-        return json.dumps(values)
-
-
-class SqliteTransactions(SqliteConnection, SqliteDialect):
+class SqliteTransactions(SqliteConnection, Transactions):
     """One connection that runs blocks of SQL in transactions; the base of administration and inspection."""
-
-    _sql: Mapping[str, str]
 
     @contextmanager
     def _look(self) -> Iterator[None]:

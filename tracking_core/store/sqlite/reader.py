@@ -13,9 +13,9 @@ from tracking_core.process.deadlines import moment
 from tracking_core.process.interrupts import from_outside
 from tracking_core.records import Bundle
 from tracking_core.store import sql_files
-from tracking_core.store.dialect import Rows
+from tracking_core.store.dialect import SQLITE, Rows
 from tracking_core.store.queries import Reader
-from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection, SqliteDialect
+from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection
 from tracking_core.store.sqlite.forking import gate
 
 _checked: set[tuple[str, int, int, int]] = set()
@@ -23,7 +23,7 @@ INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
 
-class SqliteReader(SqliteConnection, SqliteDialect, Reader):
+class SqliteReader(SqliteConnection, Reader):
     """One connection that answers queries; see `tracking_core.store.queries.Reader`."""
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
@@ -37,7 +37,7 @@ class SqliteReader(SqliteConnection, SqliteDialect, Reader):
 
         try:
             self._find_bundle()
-            self._sql = self._blocks_for_schema(DIALECT, self.label)
+            self._sql = self._blocks_for_schema(self.label)
         except StoreError:
             self.close()
             raise
@@ -115,8 +115,10 @@ class SqliteReader(SqliteConnection, SqliteDialect, Reader):
             return Rows(cursor.fetchall(), tuple(name for name, *_ in cursor.description or ()))
 
 
-class EmptyStoreReader(SqliteDialect, Reader):
+class EmptyStoreReader(Reader):
     """Reads a file that does not exist yet: an empty store, until a job makes the file; from then on that file."""
+
+    forms = SQLITE
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
         super().__init__()

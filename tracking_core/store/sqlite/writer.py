@@ -13,7 +13,6 @@ from tracking_core.config import StoreLocation
 from tracking_core.events import Batch, Hello, Receipt
 from tracking_core.requests import RequestColumns, RequestRow
 from tracking_core.store import sql_files, writing
-from tracking_core.store.dialect import SQLITE
 from tracking_core.store.sqlite.connection import SqliteConnection, pack_blob
 from tracking_core.store.writing import EventWriter
 
@@ -28,7 +27,6 @@ class _SomeNotInserted(Exception):
 class SqliteWriter(SqliteConnection, EventWriter):
     """One connection that takes batches; see `tracking_core.store.base.Writer`."""
 
-    forms = SQLITE
     _packed = staticmethod(pack_blob)
 
     def __init__(self, location: StoreLocation, deadline: float) -> None:
