@@ -151,6 +151,7 @@ class PastReader(Reader):
         statuses: Collection[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        most: int | None = None,
     ) -> int:
         """Return how many runs had begun; a run that went on was running."""
         begun, until = since or EPOCH, self._then(until)
@@ -159,7 +160,7 @@ class PastReader(Reader):
         alive = [run for run in self._all_alive() if begun <= run.started_at <= until]
         alive = alive if jobs is None else [run for run in alive if run.job in jobs]
         over = [status for status in statuses if status != RunStatus.RUNNING]
-        ended = self.present.count_runs(jobs=jobs, statuses=over, since=since, until=until) if over else 0
+        ended = self.present.count_runs(jobs=jobs, statuses=over, since=since, until=until, most=most) if over else 0
         return ended - sum(run.status in over for run in alive) + (len(alive) if RunStatus.RUNNING in statuses else 0)
 
     def run(self, run_id: int) -> Run | None:

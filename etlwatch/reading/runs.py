@@ -79,7 +79,7 @@ class RunQuery:
 
 
 MOST_COUNTED: Final = 5_000
-"""Runs that are looked through to count those in a derived state, or that pass a filter."""
+"""Runs that are looked through to count those in a state, or that pass a filter."""
 
 
 def count_runs(reader: Reader, query: RunQuery, *, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> tuple[int, bool]:
@@ -89,9 +89,13 @@ def count_runs(reader: Reader, query: RunQuery, *, thresholds: Thresholds = DEFA
     """
     jobs = [job for job in reader.job_names() if matches_job(job, query.jobs)] if query.jobs else None
     statuses = frozenset(map(stored_status, query.either_state or ()))
-    stored = reader.count_runs(jobs=jobs, statuses=statuses or None, since=query.oldest(reader.now()))
-    if not query.narrow or not (query.filter or query.states & {*LIVING, *FLAWED, "completed"}):
+    since = query.oldest(reader.now())
+    stored = reader.count_runs(jobs=jobs, since=since)
+    if not query.narrow:
         return stored, True
+    if not (query.filter or query.states & {*LIVING, *FLAWED, "completed"}):
+        found = reader.count_runs(jobs=jobs, statuses=statuses, since=since, most=MOST_COUNTED)
+        return found, stored <= MOST_COUNTED
     every = replace(query, limit=sys.maxsize)
     found = sum(1 for _ in find_runs(reader, every, thresholds=thresholds, look_through=MOST_COUNTED))
     return found, stored <= MOST_COUNTED or query.states <= LIVING

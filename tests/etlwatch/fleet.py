@@ -280,14 +280,16 @@ class FakeReader(Reader):
         statuses: Collection[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        most: int | None = None,
     ) -> int:
-        return sum(
-            (jobs is None or run.job in jobs)
-            and (statuses is None or run.status in statuses)
+        found = [
+            run
+            for run in sorted(self._asked("count_runs").runs, key=lambda run: run.started_at, reverse=True)
+            if (jobs is None or run.job in jobs)
             and (since is None or run.started_at >= since)
             and (until is None or run.started_at <= until)
-            for run in self._asked("count_runs").runs
-        )
+        ]
+        return len(found) if statuses is None else sum(run.status in statuses for run in found[:most])
 
     def live_runs(self, limit: int | None = None, *, before: tuple[datetime, int] | None = None) -> list[Run]:
         live = [

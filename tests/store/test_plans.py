@@ -151,7 +151,7 @@ def test_postgres_reads_by_index_and_no_raw_request(
 ) -> None:
     connection, run_ids = postgres
     given = parameters(run_ids, now=None, run_list=run_ids, fingerprints=["f00d"])
-    if question in {"error_groups", "runs_alive_at", "count_alive_at", "count_runs"}:
+    if question in {"error_groups", "runs_alive_at", "count_alive_at", "count_runs", "count_runs_in_status"}:
         given["since"] = NOW - timedelta(hours=1)
     plan = postgres_plan(connection, sql_files.blocks("postgres", "reads")[question], given)
     assert relations(plan, "requests") == set()

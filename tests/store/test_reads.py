@@ -98,6 +98,7 @@ def test_runs_and_errors_are_counted_by_what_they_belong_to(stock: Stock, reader
     assert (reader.count_runs(jobs=["crm"]), reader.count_errors(jobs=["crm"])) == (2, 4)
     assert (reader.count_runs(jobs=[]), reader.count_errors(jobs=[])) == (0, 0)
     assert [reader.count_runs(statuses=[status]) for status in ("failed", "running")] == [1, 2]
+    assert sum(reader.count_runs(statuses=[status], most=1) for status in ("failed", "running")) == 1, "the newest"
     assert reader.count_runs(since=NOW - 2 * HOUR, until=NOW - 90 * MINUTE) == 1
     assert reader.count_errors(until=NOW - 90 * MINUTE) == 4
     assert reader.count_errors(fingerprints=[kind]) == 6

@@ -114,16 +114,18 @@ class Reader(Connection, Dialect):
         statuses: Collection[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        most: int | None = None,
     ) -> int:
-        """Return how many runs of these jobs, in these stored states, began in [since, until]; None: any."""
-        found = self._ask(
-            "count_runs",
-            jobs=self._list_or_none(jobs),
-            statuses=self._list_or_none(statuses),
-            since=self._moment(since or EPOCH),
-            moment=self._moment_or_none(until),
-        )
-        return int(found.value(0))
+        """Return how many runs of these jobs, in these stored states, began in [since, until]; None: any.
+
+        With states only the newest `most` of the others are looked at.
+        """
+        stretch = {"since": self._moment(since or EPOCH), "moment": self._moment_or_none(until)}
+        given = {"jobs": self._list_or_none(jobs), **stretch}
+        if statuses is None:
+            return int(self._ask("count_runs", **given).value(0))
+        states = self._list(sorted(statuses))
+        return int(self._ask("count_runs_in_status", **given, statuses=states, most=_at_most(most)).value(0))
 
     def run(self, run_id: int) -> Run | None:
         """Return one run; None when the store does not hold it."""
