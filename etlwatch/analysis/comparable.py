@@ -103,20 +103,21 @@ class ComparableRuns:
         `figures` belong to the earlier runs, each 0 or more, None where there was none. A healthy run is unusual with
         the probability `chance`, at most.
         """
-        known = [index for index, each in enumerate(figures) if each is not None]
-        if len(known) < LEAST_RUNS:
-            return None
         own = self._labels_of(run)
-        for effects in (("tags",), ("weekend", "daytime")):
-            if sum(self._alike(self._labels[index], own, effects) for index in known) < LEAST_OF_GROUP:
-                return None
-        if self._is_common(figures, figure, own):
+        if not self.suffice(figures, run) or self._is_common(figures, figure, own):
             return None
-        logs = {index: math.log(each) for index in known if (each := figures[index])}
-        if len(logs) < LEAST_RUNS or (figure <= 0 and len(logs) < len(known)):
+        if figure <= 0 and 0 in figures:
             return None
-        fit = _Fit(self._runs, self._labels, logs)
+        fit = _Fit(self._runs, self._labels, {index: math.log(each) for index, each in enumerate(figures) if each})
         return fit.unusual(figures, figure, run.at, own, chance)
+
+    def suffice(self, figures: Sequence[float | None], run: Circumstances) -> bool:
+        """Return whether enough earlier runs, and of the run's own kind, have a figure."""
+        own, known = self._labels_of(run), [index for index, each in enumerate(figures) if each is not None]
+        return sum(bool(each) for each in figures) >= LEAST_RUNS and all(
+            sum(self._alike(self._labels[index], own, effects) for index in known) >= LEAST_OF_GROUP
+            for effects in (("tags",), ("weekend", "daytime"))
+        )
 
     def _is_common(self, figures: Sequence[float | None], figure: float, own: Mapping[str, str]) -> bool:
         """Return whether several runs of the same tags, weekday and time of day had nearly as much."""

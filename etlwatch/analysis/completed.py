@@ -12,14 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from etlwatch.analysis.comparable import Circumstances, ComparableRuns, Expectation
-from etlwatch.analysis.coverage import Coverage
-from etlwatch.text.numbers import percent
+from etlwatch.analysis.coverage import Coverage, coverage_words
+from etlwatch.text.numbers import number_of, percent
 from tracking_core.dataclass import dataclass, field
 from tracking_core.records import EndpointTotals, Phase, PhaseStatus, Run, SourceCount
 
 READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
 WRITING: Final = ("load", "write", "store", "save", "insert", "publish", "upload", "push", "export")
 """Names, or beginnings of names, of phases that read and write."""
+
+CHECKS: Final = ("delivery", "pages", "cursors", "fetched", "loaded", "phases", "amounts")
+"""What is checked of a completed run."""
 
 LEAST_SHARES: Final = 5
 """Earlier runs that show which share of a job's items is usual."""
@@ -66,6 +69,9 @@ class RunFacts:
     coverage_before: Sequence[Sequence[Coverage]] = ()
     """The pages of earlier runs, read where its own are not whole."""
 
+    paged: bool = False
+    """Whether it asked for pages and no answer is missing; then `coverage` may be empty."""
+
     missing_events: int = 0
     """What its writers emitted and the store neither holds nor counts as dropped."""
 
@@ -74,7 +80,7 @@ class Contradiction(NamedTuple):
     """One way in which the numbers of a run do not agree."""
 
     check: str
-    """`pages`, `fetched`, `loaded`, `phases`, `cursors` or `delivery`."""
+    """One of CHECKS, but `amounts`."""
 
     note: str
     """At most 22 characters."""
@@ -84,6 +90,24 @@ class Contradiction(NamedTuple):
 
     share: float = 0.0
     """What is missing, 0 to 1: the gravest is named first."""
+
+
+class Check(NamedTuple):
+    """One check of a completed run."""
+
+    name: str
+    """One of CHECKS."""
+
+    failures: tuple[str, ...]
+    """A sentence each; names from the store may be in them."""
+
+    compared: str
+    """What agrees, where nothing failed; '' where nothing is stored that could be compared."""
+
+    @property
+    def verdict(self) -> str:
+        """`failed`, `ok` or `not checked`."""
+        return "failed" if self.failures else "ok" if self.compared else "not checked"
 
 
 class UnusualAmount(NamedTuple):
@@ -134,6 +158,16 @@ class _Share(NamedTuple):
     of: int
     words: str
 
+    @property
+    def name(self) -> str:
+        """The entity or unit."""
+        return self.what.rpartition(" ")[2]
+
+    @property
+    def sentence(self) -> str:
+        """Both numbers in words."""
+        return f"{self.done:,} of {self.of:,} {self.name} {self.words}"
+
 
 def _shares(facts: RunFacts) -> Iterable[_Share]:
     """Return each pair of numbers of a run of which one should be the other."""
@@ -178,20 +212,22 @@ def contradictions(facts: RunFacts, completed: CompletedRuns) -> list[Contradict
 
 
 def _missing_shares(facts: RunFacts, completed: CompletedRuns) -> Iterable[Contradiction]:
-    for each in _shares(facts):
-        share, past = each.done / each.of, completed.earlier_shares((each.check, each.what), facts.run)
-        # What is loaded of what was fetched may be a selection: only the past shows.
-        least = SHARE_WITHOUT_PAST if each.check != "loaded" else 0.0
-        if share >= (_lowest_usual(past) if len(past) >= LEAST_SHARES else least) - LEAST_ITEMS / each.of:
+    for each, past in _comparable_shares(facts, completed):
+        share = each.done / each.of
+        if share >= (_lowest_usual(past) if past else SHARE_WITHOUT_PAST) - LEAST_ITEMS / each.of:
             continue
-        usually = f", usually {percent(sorted(past)[len(past) // 2])}" if len(past) >= LEAST_SHARES else ""
-        name = each.what.rpartition(" ")[2]
-        yield Contradiction(
-            each.check,
-            f"{percent(share)} of {name}"[:22],
-            f"{each.done:,} of {each.of:,} {name} {each.words}: {percent(share)}{usually}",
-            1 - share,
-        )
+        usually = f", usually {percent(sorted(past)[len(past) // 2])}" if past else ""
+        note = f"{percent(share)} of {each.name}"[:22]
+        yield Contradiction(each.check, note, f"{each.sentence}: {percent(share)}{usually}", 1 - share)
+
+
+def _comparable_shares(facts: RunFacts, completed: CompletedRuns) -> Iterable[tuple[_Share, list[float]]]:
+    """Return the shares of a run that show whether it is complete, each with its job's earlier ones if they suffice."""
+    for each in _shares(facts):
+        past = completed.earlier_shares((each.check, each.what), facts.run)
+        # What is loaded of what was fetched may be a selection: only the past shows.
+        if len(past) >= LEAST_SHARES or each.check != "loaded":
+            yield each, past if len(past) >= LEAST_SHARES else []
 
 
 def _lowest_usual(past: Sequence[float]) -> float:
@@ -264,10 +300,18 @@ class CompletedRuns:
 
     def unusual(self, name: str, amount: float, run: Run, *, chance: float) -> Expectation | None:
         """Return what an amount of a run should have been where the runs before it show that it is unusual."""
-        earlier = self._earlier(run)
-        figures = self.amounts.get(name, ())[:earlier]
+        comparable, figures = self._before(name, run)
         own = Circumstances(run.started_at, run.tags)
-        return ComparableRuns(self.circumstances[:earlier]).unusual(figures, amount, own, chance=chance)
+        return comparable.unusual(figures, amount, own, chance=chance)
+
+    def suffice(self, name: str, run: Run) -> bool:
+        """Return whether the runs before a run show what is usual for an amount of it."""
+        comparable, figures = self._before(name, run)
+        return comparable.suffice(figures, Circumstances(run.started_at, run.tags))
+
+    def _before(self, name: str, run: Run) -> tuple[ComparableRuns, Sequence[float | None]]:
+        earlier = self._earlier(run)
+        return ComparableRuns(self.circumstances[:earlier]), self.amounts.get(name, ())[:earlier]
 
     def _earlier(self, run: Run) -> int:
         return sum(each.at < run.started_at for each in self.circumstances)
@@ -309,3 +353,35 @@ def amount_words(amount: UnusualAmount) -> str:
     last = amount.expected.comparable[-4:]
     group = amount.expected.group
     return f"{amount.value:,.0f} {amount.what}; the last {len(last)} {group} {min(last):,.0f} to {max(last):,.0f}"
+
+
+def checks_of(facts: RunFacts, completed: CompletedRuns) -> list[Check]:
+    """Return each of CHECKS of a completed run: what does not agree, else what does, where there is anything."""
+    failures = [(each.check, each.because) for each in contradictions(facts, completed)]
+    failures += [("amounts", amount_words(each)) for each in unusual_amounts(facts, completed)]
+    compared = dict(_compared(facts, completed))
+    return [
+        Check(name, tuple(text for check, text in failures if check == name), compared.get(name, "")) for name in CHECKS
+    ]
+
+
+def _compared(facts: RunFacts, completed: CompletedRuns) -> Iterable[tuple[str, str]]:
+    """Yield the checks that had something to compare, and what."""
+    run = facts.run
+    if run.emitted:
+        dropped = f", {run.dropped:,} of them counted as dropped" if run.dropped else ""
+        yield "delivery", f"{run.emitted:,} events emitted, none missing{dropped}"
+    if facts.coverage:
+        usual = any(each.holes or each.never for each in facts.coverage)
+        yield "pages", f"{coverage_words(facts.coverage)[0]}{'; earlier runs have some too' if usual else ''}"
+    elif facts.paged:
+        yield "pages", "every page between the first and the last was answered"
+    cursors = sum(bool(_CURSOR.search(totals.endpoint)) for totals in facts.endpoints)
+    if cursors:
+        yield "cursors", f"{number_of(cursors, 'cursor')}, none answered twice"
+    shares = [each for each, _ in _comparable_shares(facts, completed)]
+    for check in dict.fromkeys(each.check for each in shares):
+        yield check, "; ".join(each.sentence for each in shares if each.check == check)
+    amounts = [name for name in amounts_of(facts) if completed.suffice(name, run)]
+    if amounts:
+        yield "amounts", f"as in comparable runs: {', '.join(amounts)}"

@@ -265,6 +265,24 @@ def next_after(rhythm: Rhythm, last: datetime, zone: tzinfo | None = None) -> Ex
     )
 
 
+def last_turn(rhythm: Rhythm, last: datetime, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return from when on a run is the one that a rhythm last let expect up to now: it may begin a little early.
+
+    `last` is when the job last began.
+    """
+    if rhythm.every_s is not None:
+        turns = (now - last).total_seconds() // rhythm.every_s
+        grace = max(2 * rhythm.tolerance_s, _LEAST_GRACE_S)
+        return last + timedelta(seconds=turns * rhythm.every_s - grace) if turns > 0 else last
+    frame, turns_of_slots = UTC if rhythm.in_utc else zone, []
+    for slot in rhythm.slots:
+        at = now - timedelta(days=8)
+        while (found := _next_in(slot, at, frame)) is not None and found[1] <= now:
+            at = found[1]
+        turns_of_slots.append((at, at - timedelta(seconds=_grace_of(slot))))
+    return max(turns_of_slots)[1]
+
+
 def _grace_of(slot: Slot) -> float:
     return max(2 * slot.tolerance_s, _LEAST_GRACE_S)
 

@@ -198,6 +198,16 @@ def find_run(reader: Reader, word: str) -> Run:
         raise Unsuccessful(f"run {run.id} began at {began}, after {then}") from None
 
 
+def job_meant(reader: Reader, word: str) -> str | None:
+    """Return the job whose latest run a word means: `crm` or `crm@latest`; None where it names any other run."""
+    if any(reader.run(run_id) is not None for run_id in _exact_ids(word)):
+        return None
+    match = _OF_JOB.fullmatch(word)
+    if reader.latest_run_id(word) is not None:
+        return word
+    return match["job"] if match and not match["back"] else None
+
+
 def _find_run(reader: Reader, word: str) -> Run:
     for run_id in _exact_ids(word):
         run = reader.run(run_id)

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "jobs": "etlwatch.cli.jobs:jobs",
     "compare": "etlwatch.cli.compare:compare",
     "stats": "etlwatch.cli.stats:stats",
+    "prove": "etlwatch.cli.prove:prove",
     "bundle": "etlwatch.cli.bundle:bundle",
     "open": "etlwatch.cli.bundle:open_command",
     "check": "etlwatch.cli.check:check",

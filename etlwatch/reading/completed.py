@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from etlwatch.analysis.baseline import NO_BASELINE
-from etlwatch.analysis.completed import RunFacts, completed_runs
+from etlwatch.analysis.completed import Check, RunFacts, checks_of, completed_runs
 from etlwatch.analysis.coverage import Coverage, coverage_of
 from etlwatch.analysis.findings import Examined, Finding, findings_of
 from tracking_core.dataclass import dataclass, replace
@@ -102,6 +102,17 @@ def _findings(reader: Reader, runs: Mapping[str, Sequence[Run]]) -> dict[int, tu
             )
             found[run.run_id] = _stamp(run), findings_of(examined)
     return found
+
+
+def read_checks(reader: Reader, run: Run) -> list[Check]:
+    """Return the checks of one completed run against those before it; raises the reader's StoreError."""
+    runs, past = {run.job: [run]}, reader.runs_of_jobs([run.job], MOST_COMPARED, completed=True)
+    facts = _facts(reader, {each.run_id: each for each in (*past[run.job], run)})
+    _add_pages(reader, facts, runs, past)
+    own = facts[run.run_id]
+    if run.requests and not own.coverage and not reader.runs_with_holes([run.run_id]):
+        own = replace(own, paged=bool(reader.pages(run.run_id, 1)))
+    return checks_of(own, completed_runs([facts[each.run_id] for each in reversed(past[run.job])]))
 
 
 def _facts(reader: Reader, runs: Mapping[int, Run]) -> dict[int, RunFacts]:

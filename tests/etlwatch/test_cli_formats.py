@@ -22,6 +22,7 @@ ANSWERS = [
     ("jobs",),
     ("compare", "crm@latest"),
     ("stats",),
+    ("prove", "crm@latest", "--since", "1h"),
     ("tracking",),
     ("tracking", "off", "--all", "--reason", "night work"),
     ("cleanup", "--older-than", "0d", "--dry-run"),
@@ -46,6 +47,7 @@ JOB = (
     "next_expected overdue_s rhythm_hits rhythm_of rhythm_tolerance_s rhythm_every_s given_up_since last_runs"
 )
 DIFFERENCE = "kind what measure unit before after difference relative share changed note before_run_id after_run_id"
+CHECK = "run_id check verdict required evidence"
 TRAFFIC = "requests items failed throttled server_errors requests_per_s items_per_s p50_ms p95_ms p99_ms"
 ENDPOINT = (
     "run_id endpoint requests failed throttled items duration_ms max_ms p50_ms p95_ms p99_ms status_2xx status_3xx "
@@ -65,6 +67,7 @@ COLUMNS: dict[tuple[str, ...], str] = {
     ("jobs",): JOB,
     ("compare", "crm@latest"): DIFFERENCE,
     ("stats",): f"begin seconds {TRAFFIC}",
+    ("prove", "crm@latest", "--since", "1h"): CHECK,
     ("stats", "--by", "job"): f"job began completed runs_failed terminated living lost median_s {TRAFFIC}",
     ("tracking",): "scope job enabled changed_at changed_by reason",
     ("cleanup", "--older-than", "0d", "--dry-run"): "job runs requests errors oldest",
@@ -87,6 +90,9 @@ OBJECTS: dict[tuple[str, ...], dict[str, str]] = {
     },
     ("compare", "crm@latest"): {
         "": "after before difference_s so_far differences", "after": RUN, "before": RUN, "differences": DIFFERENCE,
+    },
+    ("prove", "crm@latest", "--since", "1h"): {
+        "": "run_id id job status proven because since checks", "checks": CHECK,
     },
     ("stats",): {
         "": "since until interval_s total intervals jobs",

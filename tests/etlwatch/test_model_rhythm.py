@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from etlwatch.analysis.schedule import Expected, next_after, rhythm_of
+from etlwatch.analysis.schedule import Expected, last_turn, next_after, rhythm_of
 
 PARIS = ZoneInfo("Europe/Paris")
 DAY = timedelta(days=1)
@@ -157,3 +157,23 @@ def test_what_was_missed_first_is_what_is_expected() -> None:
     rhythm = rhythm_of(starts, PARIS)
     assert rhythm is not None
     assert shown(next_after(rhythm, starts[-1], PARIS).at) == "Tue 2026-10-20 02:00 CEST"
+
+
+@pytest.mark.parametrize(
+    ("now", "turn"),
+    [("2026-10-20T01:59", "Mon 2026-10-19 01:54 CEST"), ("2026-10-20T02:00", "Tue 2026-10-20 01:54 CEST"),
+     ("2026-10-25T23:00", "Sun 2026-10-25 01:54 CEST"), ("2026-10-26T02:30", "Mon 2026-10-26 01:54 CET")],
+)  # fmt: skip
+def test_the_last_turn_of_a_nightly_job_is_the_last_night(now: str, turn: str) -> None:
+    starts = nights("2026-09-20", 30)
+    rhythm = rhythm_of(starts, PARIS)
+    assert rhythm is not None
+    assert shown(last_turn(rhythm, max(starts), paris(now), PARIS)) == turn
+
+
+def test_the_last_turn_of_an_interval_is_its_last_beginning_until_the_next_is_due() -> None:
+    starts = [paris("2026-10-19T00:00") + number * 20 * MINUTE for number in range(30)]
+    rhythm, last = rhythm_of(starts, PARIS), max(starts)
+    assert rhythm is not None
+    assert last_turn(rhythm, last, last + 19 * MINUTE, PARIS) == last
+    assert last_turn(rhythm, last, last + 45 * MINUTE, PARIS) == last + 39 * MINUTE
