@@ -225,6 +225,7 @@ def check_fleet(
     problems = [_plain(problem.text) for _, problem in reported]
     named = "; ".join(problems[:NAMED]) if problems else _well(health, jobs)
     more = f"; {len(reported) - NAMED} more below" if len(reported) > NAMED else ""
+    more += f"; {number_of(health.jobs_left, 'job')} not compared with earlier runs" if health.jobs_left else ""
     late = f"; {behind(behind_s)}" if behind(behind_s) and all(each.state != BEHIND for _, each in reported) else ""
     latest = f"; last run {_plain(_latest(last, now, zone))}" if last is not None else ""
     data = " ".join(_data(numbers, figures, rules))
@@ -313,10 +314,9 @@ def _of_spools(ages_s: Sequence[float]) -> Iterable[_Problem]:
 def _well(health: Health, jobs: Sequence[JobCheck]) -> str:
     if not jobs:
         return "no runs yet"
-    left = f"; {number_of(health.jobs_left, 'job')} not compared" if health.jobs_left else ""
     living = sum(run.status == RunStatus.RUNNING for run in health.runs)
     known = sum(job.expected is not None for job in jobs)
-    return f"{number_of(len(jobs), 'job')}, {living} running; {known} with a rhythm, none overdue{left}"
+    return f"{number_of(len(jobs), 'job')}, {living} running; {known} with a rhythm, none overdue"
 
 
 def _latest(run: Run, now: datetime, zone: tzinfo | None) -> str:

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from itertools import combinations
 from typing import Final, NamedTuple
 
@@ -83,17 +84,8 @@ class ComparableRuns:
 
     def _labels_of(self, run: Circumstances) -> dict[str, str]:
         """Return the group of a run by each effect that may count."""
-        at = run.at.astimezone(self._zone)
-        weekday = WEEKDAYS[at.weekday()]
-        labels = dict.fromkeys(WEEKDAYS, "other days")
-        labels[weekday] = f"{weekday}s"
-        labels["weekday"] = f"{weekday}s"
-        labels["weekend"] = "weekends" if weekday in WEEKDAYS[5:] else "weekdays"
-        labels["tags"] = ", ".join(f"{key}={run.tags[key]}" for key in self._keys if key in run.tags)
-        labels["month"] = "first" if at.day == 1 else "last" if (at + timedelta(days=1)).day == 1 else ""
-        labels["hour"] = f"{at.hour:02}h"
-        labels["daytime"] = "by day" if at.hour in range(8, 20) else "by night"
-        return labels
+        tags = ", ".join(f"{key}={run.tags[key]}" for key in self._keys if key in run.tags)
+        return {**_labels_at(run.at, self._zone), "tags": tags}
 
     def unusual(
         self, figures: Sequence[float | None], figure: float, run: Circumstances, *, chance: float
@@ -132,6 +124,22 @@ class ComparableRuns:
     @staticmethod
     def _alike(labels: Mapping[str, str], own: Mapping[str, str], effects: Sequence[str]) -> bool:
         return all(labels[effect] == own[effect] for effect in effects)
+
+
+@lru_cache(maxsize=8_192)
+def _labels_at(moment: datetime, zone: tzinfo | None) -> Mapping[str, str]:
+    """Return the groups of a run that depend on when it began: a run has several figures."""
+    at = moment.astimezone(zone)
+    weekday = WEEKDAYS[at.weekday()]
+    return {
+        **dict.fromkeys(WEEKDAYS, "other days"),
+        weekday: f"{weekday}s",
+        "weekday": f"{weekday}s",
+        "weekend": "weekends" if weekday in WEEKDAYS[5:] else "weekdays",
+        "month": "first" if at.day == 1 else "last" if (at + timedelta(days=1)).day == 1 else "",
+        "hour": f"{at.hour:02}h",
+        "daytime": "by day" if at.hour in range(8, 20) else "by night",
+    }
 
 
 class _Effect(NamedTuple):

@@ -41,7 +41,8 @@ def read_jobs(reader: Reader, patterns: Sequence[str] = ()) -> tuple[list[JobRow
     judged = HealthReader(thresholds=configured().thresholds)
     with reader.one_view():
         now, names = reader.now(), jobs_named(reader, patterns)
-        health = judged.read_briefly(reader, reader.live_runs(), now=now, jobs=set(names))
+        completed = [run for own in reader.runs_of_jobs(names, 1, completed=True).values() for run in own]
+        health = judged.read_briefly(reader, [*reader.live_runs(), *completed], now=now, jobs=set(names))
         living = {run.run_id: run for run in health.runs}
         rows = read_rows(reader, names, living, now=now, zone=configured_zone())
     return JOBS.sort(rows), now

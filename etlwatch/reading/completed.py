@@ -45,9 +45,12 @@ class CompletedHealth:
 class CompletedRunsReader:
     """Find what is wrong with completed runs, each once. Not thread-safe: one poller owns it."""
 
-    def __init__(self, *, budget_s: float | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Prepare; `budget_s` bounds the reading in one call, None reads all."""
+    def __init__(
+        self, *, budget_s: float | None = None, at_once: int = 1, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare; `budget_s` bounds the reading in one call, None reads all; of so many jobs `at_once`."""
         self._budget_s = budget_s
+        self._at_once = at_once
         self._monotonic = monotonic
         self.forget()
 
@@ -65,7 +68,7 @@ class CompletedRunsReader:
                 unread.setdefault(run.job, []).append(run)
         began, jobs = self._monotonic(), list(unread)
         while jobs:
-            size = len(jobs) if self._budget_s is None else 1
+            size = len(jobs) if self._budget_s is None else self._at_once
             some, jobs = jobs[:size], jobs[size:]
             self._found |= _findings(reader, {job: unread[job] for job in some})
             if self._budget_s is not None and self._monotonic() - began >= self._budget_s:

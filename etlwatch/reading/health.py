@@ -42,6 +42,12 @@ FULL_AT_ONCE: Final = 5
 BRIEF_AT_ONCE: Final = 40
 """The same of what the runs themselves hold."""
 
+COMPARED_WITHIN_S: Final = 5.0
+"""How long a command may take to compare completed runs with earlier ones; the jobs that are left are counted."""
+
+COMPARED_AT_ONCE: Final = 50
+"""Jobs whose completed runs a command compares at once."""
+
 BASELINE_HOLDS_S: Final = 600.0
 """A baseline is read again after this long whatever happened: runs may have been removed."""
 
@@ -195,13 +201,14 @@ class HealthReader:
         slow = [run for run in beating if self._is_slow(run, baselines, now)]
         still = [run for run in beating if may_be_stalled(run, now=now, thresholds=limits)]
         traced = {run.job for run in slow[:MOST_SLOW]}
+        completed = CompletedRunsReader(budget_s=COMPARED_WITHIN_S, at_once=COMPARED_AT_ONCE).read(reader, runs)
         baselines |= read_baselines(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
         baselines |= read_baselines(reader, traced)
-        return health_of_runs(
+        health = health_of_runs(
             runs,
             now=now,
             living=living,
-            completed=self._completed.read(reader, runs).findings,
+            completed=completed.findings,
             baselines=baselines,
             phases=by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
             series=self._own_traffic(reader, beating, now),
@@ -209,6 +216,7 @@ class HealthReader:
             departures=self._own_departures(reader, slow, now, baselines),
             thresholds=limits,
         )
+        return replace(health, jobs_left=completed.jobs_left)
 
     def _note_completions(self, runs: Iterable[Run]) -> None:
         """Note of each job when its newest completed run ended."""

@@ -87,3 +87,26 @@ def test_jobs_are_filtered_as_in_the_dashboard(etlwatch: Program, fleet: Stock, 
     refused = etlwatch("jobs", "state:nonsense", "--dsn", store_dsn)
     assert refused.status == 2
     assert "no state 'nonsense'" in refused.err
+
+
+def test_the_last_run_of_a_job_counts_as_check_and_runs_show_it(
+    etlwatch: Program, stock: Stock, store_dsn: str
+) -> None:
+    """A job whose last run processed half of its total has trouble; a whole run after it makes that good."""
+    for hours, processed in ((3, 100), (2, 50)):
+        began, rows = NOW - hours * HOUR, {"total": 100, "processed": processed}
+        run_id = stock.start(began, job="crm")
+        stock.phase(run_id, "load", began, status="completed", counters={"rows": rows})
+        stock.end(run_id, began + MINUTE)
+    check = etlwatch("check", "--dsn", store_dsn)
+    assert check.status == 2
+    assert "CRITICAL - crm incomplete: 50% of rows" in check.out
+    assert [job["trouble"] for job in etlwatch("jobs", "--dsn", store_dsn, "--format", "json").data] == ["incomplete"]
+    assert [run["state"] for run in etlwatch("runs", "--dsn", store_dsn, "--format", "json").data] == [
+        "incomplete",
+        "completed",
+    ]
+    run_id = stock.start(NOW - HOUR, job="crm")
+    stock.end(run_id, NOW - HOUR + MINUTE)
+    assert etlwatch("check", "--dsn", store_dsn).status == 0
+    assert [job["trouble"] for job in etlwatch("jobs", "--dsn", store_dsn, "--format", "json").data] == [None]

@@ -109,6 +109,13 @@ def test_what_is_grave_can_be_said_otherwise() -> None:
     assert "slow=1;;;0" in result.line, "the number is told all the same"
 
 
+def test_jobs_that_were_not_compared_are_counted() -> None:
+    health = replace(judged(make_run("sync", minutes_ago=1)), jobs_left=3)
+    result = check(health, job_of(make_run("sync", minutes_ago=1)))
+    assert result.level is Level.OK
+    assert text_of(result).endswith("; 3 jobs not compared with earlier runs")
+
+
 def test_a_standby_tells_how_far_it_is_behind_and_far_behind_is_a_warning() -> None:
     job = job_of(*ended_runs("sync", 10, since=60))
     assert "behind" not in check(judged(), job).line, "a primary"

@@ -57,7 +57,7 @@ class JobsScreen(BoardScreen[JobRow]):
         board = snapshot.board
         if not isinstance(board, JobsBoard):
             return None
-        living = {run.run_id: run for run in snapshot.runs if run.status == "running"}
+        living = {run.run_id: run for run in snapshot.runs if run.state != run.status or run.status == "running"}
         zone = self.dashboard.settings.zone
         rows = JOBS.sort(build_job(each, now=snapshot.at, living=living, zone=zone) for each in board.histories)
         self._complete, self._there_are = board.complete, board.there_are
