@@ -15,7 +15,7 @@ from etlwatch.analysis.states import RANKS
 from etlwatch.fields.errors import known_text, number_text, runs_text, success_text
 from etlwatch.fields.jobs import day_text
 from etlwatch.fields.runs import state_spans
-from etlwatch.rendering.lines import Part, labelled, wrapped_lines
+from etlwatch.rendering.lines import PANE_LABEL_CELLS, Part, labelled, wrapped_lines
 from etlwatch.text.display import DisplayContext, urgent_role_of
 from etlwatch.text.numbers import (
     ago,
@@ -32,10 +32,12 @@ from etlwatch.text.numbers import (
     short_id,
     span,
 )
-from etlwatch.text.safe import clip, safe
+from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Span, Spans, merge
 from tracking_core.identity import format_run_id
 from tracking_core.records import Run, RunStatus
+
+AT_THIS_RATE: Final = " at this rate"
 
 
 def state_span(row: RunRow, context: DisplayContext, after: str = "") -> Span:
@@ -100,13 +102,16 @@ def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = (), *, widt
 
 
 def _of_living(row: RunRow, context: DisplayContext, width: int) -> list[Spans]:
-    known = row.usual_duration.runs >= MINIMUM_RUNS
+    usual = row.usual_duration
+    known = usual.runs >= MINIMUM_RUNS
     so_far = f"{duration(row.run.duration_s)} so far{',' if known else ';'} {usual_text(row)}"
     if row.verdict.needs_you:
         ends = ends_text(row, context)
-        when = moment_ago(row.verdict.since, context)
-        lines = [labelled("since", f"{when}; {so_far}{'; ' if ends else ''}{ends}")]
-        return [*lines, *wrapped_lines("because", safe(row.verdict.because), width)]
+        words = "; ".join(filter(None, (moment_ago(row.verdict.since, context), so_far, ends)))
+        if known and cell_width(words) > width - PANE_LABEL_CELLS - 1:
+            # The bar of its row shows the p95.
+            words = words.replace(usual_text(row), f"usually {span(usual.usual)}").replace(AT_THIS_RATE, "")
+        return [labelled("since", words), *wrapped_lines("because", safe(row.verdict.because), width)]
     lines = [labelled("normal" if known and (row.ratio or 0) <= 1 else "time", so_far)]
     if row.verdict.because:
         lines.append(labelled("unknown", safe(row.verdict.because)))
@@ -123,7 +128,7 @@ def ends_text(row: RunRow, context: DisplayContext) -> str:
     """Return when a run is expected to end, and why: `ends 03:40–03:55 at this rate`; '' if unknown."""
     words = context.glyphs.text(eta_words(row.eta, context.now, context.zone))
     by_rate = row.phase is not None and row.phase.share is not None
-    return f"ends {words}{' at this rate' if by_rate else ', by its past'}" if words else ""
+    return f"ends {words}{AT_THIS_RATE if by_rate else ', by its past'}" if words else ""
 
 
 def doing_text(row: RunRow) -> str:
@@ -255,8 +260,8 @@ def job_title(row: JobRow, context: DisplayContext) -> Spans:
     return ((word, f"{urgent_role_of(state)} bold"), ("  ", "plain"), name)
 
 
-def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
-    """Return the lines of the pane, most important first."""
+def job_pane(row: JobRow, context: DisplayContext, *, width: int = 10_000) -> list[Spans]:
+    """Return the lines of the pane, most important first; a reason wider than `width` goes on in a second line."""
     lines: list[Spans] = []
     expected = expected_text(row, context)
     if row.overdue_s is not None:
@@ -265,7 +270,7 @@ def job_pane(row: JobRow, context: DisplayContext) -> list[Spans]:
     proven.sort(key=lambda run: RANKS.get(run.state, 99))
     for run in proven[:PROOFS]:
         since = f" since {moment(run.state_since, context.now, context.zone)}" if run.state_since is not None else ""
-        lines.append(labelled("because", safe(f"{run.state}{since}: {run.evidence}")))
+        lines += wrapped_lines("because", safe(f"{run.state}{since}: {run.evidence}"), width)
     if row.last is not None:
         lines.append(labelled("last", last_run_text(row, row.last, context)))
     if row.overdue_s is None and expected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -210,3 +211,15 @@ async def test_at_eighty_cells_the_whole_conclusion_is_told() -> None:
         await compared(opened)
         said = " ".join(line.strip() for line in opened.lines()[1:3])
     assert said == "1h 42m so far against 48m 41s: +54m, 2.1× as long; load +1h 13m alone is more than that."
+
+
+async def test_beside_a_long_name_both_runs_show_state_and_duration() -> None:
+    store = night()
+    store.runs = [replace(run, job=f"{run.job}_of_every_tenant_and_every_region_of_the_world") for run in store.runs]
+    async with dashboard(store) as opened:
+        await opened.press("j", "j", "j", "j", "equals_sign")
+        await compared(opened)
+        lines = opened.lines()
+    assert "crm_contacts_sy… 0007 against 2BA3  " in lines[0]
+    assert lines[3].endswith("… 2BA3  completed, 48m 41s, began 00:30")
+    assert lines[4].endswith("… 0007  slow, 1h 42m so far, began 01:30")

@@ -352,3 +352,9 @@ async def test_the_demo_begins_with_its_shortest_window_and_sends_nobody_to_the_
     async with dashboard(FakeStore(), size=(120, 30)) as opened:
         assert opened.app.window.name == "1h"
         assert "try `etlwatch demo`" in opened.text
+
+
+async def test_at_eighty_cells_the_pane_tells_when_a_run_will_end() -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("j", "j", "j")
+        assert opened.lines()[20] == " since    02:58, 14m ago; 32m 43s so far, usually 34m; ends 03:14–03:17"

@@ -17,6 +17,7 @@ from etlwatch.tui.widgets.line_table import LineTable
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_run
 from tests.etlwatch.job_night import ended_runs, night_runs
+from tests.etlwatch.night import night
 
 SIZES = [(20, 5), (80, 24), (120, 30), (160, 40), (240, 60)]
 
@@ -71,7 +72,7 @@ async def test_at_eighty_cells_it_is_the_drawn_screen() -> None:
     assert lines[2] == "  job               last 20 (half=p95)     success   usual  next"
     assert lines[3] == "▌ nightly_ledger    ▃▃▃▃▃▃▃▃▃▃▃▃▃▄▃▃▃▃▃!     30/30     12m  overdue 1h 12m"
     assert lines[5].endswith("now ▲ 2.0×")
-    assert lines[19].startswith("─ ! overdue 1h 12m  nightly_ledger ─")
+    assert lines[17].startswith("─ ! overdue 1h 12m  nightly_ledger ─")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -261,3 +262,13 @@ async def test_the_runs_of_one_job_have_date_and_weekday_in_the_place_of_its_nam
     assert re.search(r"[A-Z][a-z]{2} \d{2} [A-Z][a-z]{2} \d{2}:\d{2} ", lines[head + 1])
     assert "start" not in lines[head].split()
     assert "nightly_ledger" not in lines[head + 1]
+
+
+async def test_at_eighty_cells_a_jobs_reasons_are_told_in_full() -> None:
+    async with dashboard(night()) as opened:
+        await open_jobs(opened)
+        lines = opened.lines()
+    assert lines[18:20] == [
+        " because  throttled since 02:58: 32% of its requests in the last 5m were",
+        "          answered 429, usually 0%",
+    ]

@@ -47,7 +47,8 @@ async def test_at_eighty_cells_the_overview_is_the_drawn_screen() -> None:
         await open_slow(opened)
         lines = opened.lines()
     assert lines[0].startswith(" prod ‹ crm_contacts_sync 0007  01:30 etl-03")
-    assert lines[1].startswith(" ▲ slow since 02:40. Running 1h 42m, 1.8× its p95 of 56m (29 runs).")
+    assert lines[1] == " ▲ slow since 02:40. Running 1h 42m, 1.8× its p95 of 56m. Phase load is 46m"
+    assert lines[2] == " over its usual: since then /contacts answers in 3.0s at p95, usually 800ms."
     assert lines[3] == " [overview]  phases  requests  errors 16  source  delivery  timeline"
     assert lines[5].startswith(" time      1h 42m     51m     56m 1.8×   lat p95     3.0s")
     assert lines[9].startswith("─ phases  ━ done  ─ usual  │ p95  ░ expected end ─")
@@ -129,6 +130,17 @@ async def test_phases_show_every_unit_and_memory() -> None:
         assert "memory ━━────────── 412M of 2G 20%, peak 450M" in opened.text
         assert "   began 03:" in opened.text
         assert "   ends 03:" in opened.text
+
+
+async def test_a_phase_whose_name_is_cut_has_it_in_full_below() -> None:
+    run = make_run("import", minutes_ago=5)
+    phases = [make_phase(run, "load_conversations", 1), make_phase(run, "publish", 2, "running")]
+    for width, cut in ((80, " ✓ load_co…"), (120, " ✓ 1 load_con…")):
+        async with dashboard(FakeStore(runs=[run], phase_list=phases), size=(width, 24)) as opened:
+            await opened.press("enter", "right_square_bracket")
+            await opened.until(lambda cut=cut: any(line.startswith(cut) for line in opened.lines()))
+            assert [line.strip() for line in opened.lines()].count("load_conversations") == 1
+            assert "publish" not in [line.strip() for line in opened.lines()]
 
 
 async def test_a_phase_close_to_its_memory_limit_is_marked() -> None:
@@ -227,6 +239,7 @@ async def test_sources_are_counted_against_what_was_fetched_and_loaded() -> None
         await opened.hold("left_square_bracket", 3)
         row = next(line for line in opened.lines() if line.startswith(" contacts"))
         assert row.split() == ["contacts", "1,000", "900", "90%", "890"]
+        assert "else what a phase that reads counted" in " ".join(opened.text.split())
         assert not any(line.startswith(" mails") for line in opened.lines()), "a report neither reads nor writes"
 
 
@@ -479,3 +492,13 @@ async def test_a_verdict_that_a_line_does_not_hold_has_two_also_in_a_wide_termin
     assert "…" not in lines[1] + lines[2]
     assert "usually" in lines[2]
     assert lines[3].startswith(" [overview]")
+
+
+async def test_at_eighty_cells_a_long_verdict_has_a_third_line() -> None:
+    store = night()
+    store.phase_list = [replace(each, phase=f"{each.phase}_into_the_warehouse") for each in store.phase_list]
+    async with dashboard(store) as opened:
+        await open_slow(opened)
+        lines = opened.lines()
+    assert " ".join(line.strip() for line in lines[2:4]).endswith("/contacts answers in 3.0s at p95, usually 800ms.")
+    assert lines[4].startswith(" [overview]")

@@ -12,13 +12,16 @@ from etlwatch.rendering.run.view import RunView
 from etlwatch.text.blocks import progress_bar
 from etlwatch.text.display import UNICODE, DisplayContext, Glyphs, role_of
 from etlwatch.text.numbers import bytes_, clock, count, duration, per_second, percent, ratio, span
-from etlwatch.text.safe import pad, safe
+from etlwatch.text.safe import cell_width, pad, safe
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs, merge
 from tracking_core.events import SUCCESSFUL_PHASES
 from tracking_core.records import Phase, PhaseStatus
 
 WIDE = 110
 """Cells from which on the gantt has columns for rate and progress before it."""
+
+NAME_CELLS: Final = (12, 9)
+"""Cells of a phase's number and name in a wide layout, of its name in a narrow one, with the blank before them."""
 
 
 def megabytes(value: float | None) -> str:
@@ -269,7 +272,7 @@ def _wide_head(view: RunView, phase: Phase, context: DisplayContext, now_s: floa
     role = "dim" if phase.status in SUCCESSFUL_PHASES else "text"
     return [
         # A name that is cut must not touch the time behind it.
-        *_label(phase, context, 12, numbered=True, over=bool(over)),
+        *_label(phase, context, NAME_CELLS[0], numbered=True, over=bool(over)),
         (f" {duration(seconds) if seconds is not None else '':>7}", role),
         (f" {over:<5}", "amber bold"),
         (f"{_usually(view, phase):>6}", "dim"),
@@ -288,7 +291,7 @@ def _brief_head(view: RunView, phase: Phase, context: DisplayContext, now_s: flo
     unfinished = share is not None and phase.status not in SUCCESSFUL_PHASES
     last = over or (percent(share) if unfinished else "")
     return [
-        *_label(phase, context, 9, numbered=False, over=bool(over)),
+        *_label(phase, context, NAME_CELLS[1], numbered=False, over=bool(over)),
         (f"{time:>8}", role if seconds is not None else "dim"),
         (f" {last:<5}", "amber bold" if over else role),
     ]
@@ -306,7 +309,14 @@ def phases_lines(view: RunView, context: DisplayContext, *, width: int, cursor_s
         return [(), ((" no phases were recorded", "dim"),)]
 
     def below(phase: Phase) -> list[Spans]:
-        lines = (_times(view, phase, context), _units(view, phase, context), _memory(view, phase, context))
+        name, cells = safe(phase.phase), NAME_CELLS[0 if width >= WIDE else 1] - 1
+        name_cut = cell_width(name) > cells - (len(f"{phase.position} ") if width >= WIDE else 0)
+        lines = (
+            ((context.glyphs.text(name), "text"),) if name_cut else (),
+            _times(view, phase, context),
+            _units(view, phase, context),
+            _memory(view, phase, context),
+        )
         indent = "     " if width >= WIDE else "   "
         return [fit(((indent, "plain"), *line), width, ellipsis=context.glyphs.ellipsis) for line in lines if line]
 

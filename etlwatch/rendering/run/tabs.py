@@ -13,7 +13,7 @@ from typing import Final
 
 from etlwatch.analysis.coverage import coverage_words
 from etlwatch.analysis.run_rows import last_line
-from etlwatch.rendering.lines import labelled
+from etlwatch.rendering.lines import labelled, wrapped_lines
 from etlwatch.rendering.run.view import RunView
 from etlwatch.text.display import DisplayContext
 from etlwatch.text.numbers import UNKNOWN, clock, count, duration, duration_ms, number_of, percent
@@ -110,11 +110,12 @@ def source_lines(view: RunView, context: DisplayContext, *, width: int) -> list[
     if view.details.coverage:
         lines += [(), ((" pages", "text bold"),), *pages_lines(view, context)]
     meanings = (
-        " counted  what the job said the source has (log_source_count)",
-        " fetched  items from the endpoints of that name, else what a phase that reads counted",
-        " loaded   what a phase that writes counted (load, write, store, publish, …)",
+        ("counted", "what the job said the source has (log_source_count)"),
+        ("fetched", "items from the endpoints of that name, else what a phase that reads counted"),
+        ("loaded", "what a phase that writes counted (load, write, store, publish, …)"),
     )
-    return [*lines, (), *(((meaning, "dim"),) for meaning in meanings)]
+    wrapped = (line for label, words in meanings for line in wrapped_lines(label, words, width))
+    return [*lines, (), *(tuple((words, "dim") for words, _ in line) for line in wrapped)]
 
 
 def _exact(number: int | None) -> str:

@@ -96,10 +96,15 @@ def title_parts(view: RunView, context: DisplayContext, *, brief: bool) -> list[
     ]
 
 
-def _sentences(view: RunView, context: DisplayContext) -> list[str]:
-    """Return since when a run is in its state, and why, in sentences after the name of the state."""
+def _sentences(view: RunView, context: DisplayContext, *, brief: bool) -> list[str]:
+    """Return since when a run is in its state, and why, in sentences after the name of the state.
+
+    `brief` leaves out of how many runs the usual duration is.
+    """
     row, run = view.row, view.run
     usual = row.usual_duration
+    of_runs = f" ({usual.runs} runs)"
+    usually = usual_text(row).removesuffix(of_runs) if brief else usual_text(row)
     over = ratio(row.ratio, only_above=True)
     if view.gone:
         gone = "had not begun by then" if run.started_at > context.now else "has been removed from the store"
@@ -109,13 +114,13 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
         phrase = [f"since {moment(since, context.now, context.zone)}."] if row.verdict.needs_you and since else []
         length = f"{'Running' if phrase else 'for'} {duration(run.duration_s)}"
         if over:
-            length += f", {over} its p95 of {span(usual.p95)} ({usual.runs} runs)"
+            length += f", {over} its p95 of {span(usual.p95)}{'' if brief else of_runs}"
         else:
-            length += f"{',' if usual.runs >= MINIMUM_RUNS else ';'} {usual_text(row)}"
+            length += f"{',' if usual.runs >= MINIMUM_RUNS else ';'} {usually}"
         phrase.append(f"{length}.")
     else:
         when = f"at {moment_ago(run.ended_at, context)}, " if run.ended_at else ""
-        phrase = [f"{when}after {duration(run.duration_s)}{'; ' + usual_text(row) if usual.runs else ''}."]
+        phrase = [f"{when}after {duration(run.duration_s)}{'; ' + usually if usual.runs else ''}."]
         if row.verdict.made_good:
             phrase.append("A later run of this job succeeded.")
     because = safe(row.verdict.because)
@@ -125,11 +130,14 @@ def _sentences(view: RunView, context: DisplayContext) -> list[str]:
 
 
 def verdict_lines(view: RunView, context: DisplayContext, *, width: int, lines: int) -> list[Spans]:
-    """Return the verdict in at most `lines` lines: glyph and word in their tone, then sentences."""
+    """Return the verdict in as few lines as it needs, at most `lines`: glyph and word in their tone, then sentences."""
     state, role = state_span(view.row, context)
-    words = context.glyphs.text(" ".join(_sentences(view, context)))
     # The state keeps its place at the beginning while the words behind it are wrapped.
-    first, *others = wrap(f"{'x' * cell_width(state)} {words}", max(1, width - 2))
+    full, brief = (
+        wrap(f"{'x' * cell_width(state)} {context.glyphs.text(' '.join(sentences))}", max(1, width - 2))
+        for sentences in (_sentences(view, context, brief=False), _sentences(view, context, brief=True))
+    )
+    first, *others = brief if len(full) > max(2, len(brief)) else full
     rest = [" ".join(others[lines - 2 :])] if len(others) > lines - 1 > 0 else []
     if lines == 1:
         first = " ".join((first, *others))

@@ -13,10 +13,11 @@ from etlwatch.commands import GROUPS, bindings_of
 from etlwatch.fields.differences import DIFFERENCES, difference_text, name_text, value_text
 from etlwatch.reading.gatherer import AskedRuns, Watch
 from etlwatch.rendering.compare import conclusion, run_text, same_text
-from etlwatch.rendering.lines import Part, Row, labelled, sentence_lines
+from etlwatch.rendering.lines import PANE_LABEL_CELLS, Part, Row, labelled, sentence_lines
+from etlwatch.rendering.run.view import BRIEF_JOB_CELLS, WIDE_JOB_CELLS
 from etlwatch.text.display import urgent_role_of
 from etlwatch.text.numbers import short_id
-from etlwatch.text.safe import safe
+from etlwatch.text.safe import cell_width, clip, safe
 from etlwatch.text.spans import Spans, plain_text
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.line_table import LineTable
@@ -130,10 +131,13 @@ class CompareScreen(DashboardScreen):
     def _side(self, run: Run) -> Spans:
         context = self.context
         tone = urgent_role_of(run.state)
+        words = context.glyphs.text(run_text(run, context, brief=self.brief))
+        # A long name leaves room for what differs.
+        room = self.size.width - PANE_LABEL_CELLS - cell_width(words) - 6
         return (
             (f"{context.glyphs.state(run.state)} ", tone),
-            (f"{safe(run.job)} ", "text bold"),
-            (context.glyphs.text(run_text(run, context, brief=self.brief)), "text"),
+            (f"{clip(safe(run.job), max(8, room), ellipsis=context.glyphs.ellipsis)} ", "text bold"),
+            (words, "text"),
         )
 
     def left_parts(self) -> list[Part]:
@@ -141,8 +145,9 @@ class CompareScreen(DashboardScreen):
         parts = [Part(((f"{self.context.glyphs.back} back", "dim"),), 3, 2), Part((("compare", "text bold"),), 1, 2)]
         if self.comparison is not None:
             after, before = self.comparison.after, self.comparison.before
+            cells = (BRIEF_JOB_CELLS if self.brief else WIDE_JOB_CELLS) - len(" against")
             words: Spans = (
-                (safe(after.job), "text bold"),
+                (clip(safe(after.job), cells, ellipsis=self.context.glyphs.ellipsis), "text bold"),
                 (f" {short_id(after.id)}", "dim"),
                 (" against ", "dim"),
                 (f"{safe(before.job)} " if before.job != after.job else "", "text bold"),

@@ -34,6 +34,8 @@ class JobsScreen(BoardScreen[JobRow]):
         "app.pause": ("p", "pause", 3),
     }
 
+    # Two reasons of two lines each, and the last run.
+    most_pane_lines = (5, 3)
     rows_id = "jobs"
     thing = "job"
     fields = JOBS
@@ -86,7 +88,7 @@ class JobsScreen(BoardScreen[JobRow]):
 
     def pane_of_selected(self) -> Sequence[Spans]:
         """Return when it was expected, and its last run."""
-        return job_pane(self.selected, self.context) if self.selected else ()
+        return job_pane(self.selected, self.context, width=self.size.width) if self.selected else ()
 
     @property
     def current_job(self) -> str | None:

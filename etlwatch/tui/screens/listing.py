@@ -38,6 +38,8 @@ class ListScreen(DashboardScreen, Generic[T]):
     """The text in the table until the first answer."""
 
     reversed_columns: ClassVar[int] = 1
+    most_pane_lines: ClassVar[tuple[int, int]] = (3, 3)
+    """Of a narrow and of a wide terminal."""
 
     DEFAULT_CSS = """
     ListScreen .gap { height: 1; }
@@ -68,7 +70,7 @@ class ListScreen(DashboardScreen, Generic[T]):
         """Show what there is room for."""
         self.query(".gap").set(display=width >= 120 and height >= 28)
         self.query_one("#second").display = height >= 8
-        self.set_pane_lines(0 if height < 13 else 3 if height >= 24 else 2)
+        self.set_pane_lines(0 if height < 13 else self.most_pane_lines[width >= 120] if height >= 24 else 2)
 
     def draw_table(self) -> None:
         """Draw the rows that pass the filter in their order, and set `matching`."""

@@ -176,11 +176,13 @@ class RunScreen(DashboardScreen):
         return parts
 
     def _set_verdict_lines(self) -> None:
-        """Set the lines of the verdict: two in a narrow terminal, and in a wide and high one if it needs them."""
+        """Set the lines of the verdict: as many as it needs, at most three where there is room for them."""
         width, height = self.app.size
-        lines = 2 if height >= (12 if width < 110 else 34) else 1
-        if width >= 110:
-            lines = len(verdict_lines(self.view, self.context, width=width, lines=lines))
+        narrow = width < 110
+        # In a narrow terminal nothing below moves for a short verdict.
+        least = 2 if narrow and height >= 12 else 1
+        most = 3 if height >= (24 if narrow else 34) else least
+        lines = max(least, len(verdict_lines(self.view, self.context, width=width, lines=most)))
         if lines != self._verdict_rows:
             self._verdict_rows = lines
             self.query_one("#second").styles.height = lines
