@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "etlwatch.cli.compare:compare",
     "stats": "etlwatch.cli.stats:stats",
     "prove": "etlwatch.cli.prove:prove",
+    "report": "etlwatch.cli.report:report",
     "bundle": "etlwatch.cli.bundle:bundle",
     "open": "etlwatch.cli.bundle:open_command",
     "check": "etlwatch.cli.check:check",

@@ -206,7 +206,7 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
     Return what was left out.
     """
     archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    archive.put_audit(change for change in reader.audit(None) if _is_about(change, run))
+    archive.put_audit(change for change in reader.audit(None) if is_about(change, run))
     left_out = []
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
@@ -222,7 +222,8 @@ def _touches(switch: Switch, run: Run) -> bool:
     return switch.scope == "global" or switch.job == run.job
 
 
-def _is_about(change: AuditEntry, run: Run) -> bool:
+def is_about(change: AuditEntry, run: Run) -> bool:
+    """Return whether what a person changed concerns a run."""
     detail = change.detail
     if "run_id" in detail:
         return str(detail["run_id"]) == str(run.run_id)

@@ -180,10 +180,11 @@ def audit_line(entry: AuditEntry, context: DisplayContext, *, width: int) -> Spa
     """Return one audit entry in a line: when, by which person, what, and on what."""
     when = moment(entry.at, context.now, context.zone)
     by = clip(safe(entry.actor), max(8, width // 4), ellipsis=context.glyphs.ellipsis)
-    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (_audit_text(entry), "dim"))
+    return ((f"{when:<10} ", "dim"), (f"{by}  ", "text"), (audit_text(entry), "dim"))
 
 
-def _audit_text(entry: AuditEntry) -> str:
+def audit_text(entry: AuditEntry) -> str:
+    """Return what was done, on what, and why."""
     detail, phrase = entry.detail, safe(entry.action)
     if entry.action.startswith("tracking"):
         phrase += f" for {safe(detail.get('job')) or ALL_JOBS}"

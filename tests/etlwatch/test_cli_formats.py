@@ -104,7 +104,7 @@ OBJECTS: dict[tuple[str, ...], dict[str, str]] = {
 }  # fmt: skip
 """The keys of JSON where an answer is an object, by the key of the part."""
 
-SAY_NOTHING = {"init", "bundle", "open", "close", "exec", "check", "demo"}
+SAY_NOTHING = {"init", "report", "bundle", "open", "close", "exec", "check", "demo"}
 """What they do is not a question: they do it, or answer a monitor, or open a screen."""
 
 
