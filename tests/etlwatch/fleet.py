@@ -34,6 +34,7 @@ from tracking_core.records import (
     Traffic,
     WriterLedger,
 )
+from tracking_core.store.dialect import COUNTED
 from tracking_core.store.queries import Reader
 
 NOW = datetime(2026, 10, 26, 2, 12, 44, tzinfo=UTC)
@@ -181,7 +182,7 @@ class FakeStore:
     ledger_list: list[WriterLedger] = field(default_factory=list)
     series_lists: dict[int, list[SeriesCell]] = field(default_factory=dict)
     pauses: dict[int, tuple[int, int]] = field(default_factory=dict)
-    page_list: list[Page] = field(default_factory=list)
+    page_lists: dict[int, list[Page]] = field(default_factory=dict)
     clock: datetime = NOW
     failure: Exception | None = None
     asked: Counter[str] = field(default_factory=Counter)
@@ -223,6 +224,22 @@ def added_up(cells: Iterable[SeriesCell]) -> Traffic:
     own = list(cells)
     names = ("requests", "failed", "throttled", "items")
     return Traffic(**{name: sum(getattr(cell, name) for cell in own) for name in names})
+
+
+def by_step(cells: Iterable[SeriesCell], step: int) -> list[SeriesCell]:
+    """Return cells added up to `step` seconds, by bucket; a wider one stays as wide as it is."""
+    groups: dict[tuple[int, int], list[SeriesCell]] = {}
+    for cell in cells:
+        wide = max(cell.width, step)
+        groups.setdefault((cell.bucket - cell.bucket % wide, wide), []).append(cell)
+    return [one_cell(own, bucket, width) for (bucket, width), own in sorted(groups.items())]
+
+
+def one_cell(cells: Sequence[SeriesCell], bucket: int, width: int) -> SeriesCell:
+    """Return cells as one."""
+    counts = {name: sum(getattr(cell, name) for cell in cells) for name in COUNTED}
+    packed = histogram.pack(histogram.merge(cell.histogram for cell in cells))
+    return SeriesCell(bucket=bucket, width=width, histogram=tuple(packed), **counts)
 
 
 def outline_of(run: Run) -> RunOutline:
@@ -378,11 +395,14 @@ class FakeReader(Reader):
     def series_of_jobs(
         self, runs: Mapping[str, Sequence[int]], since: int, until: int, *, step: int | None
     ) -> dict[str, list[SeriesCell]]:
-        lists = self._asked("series_of_jobs").series_lists
-        return {
-            job: [cell for run_id in own for cell in lists.get(run_id, ()) if since - 60 <= cell.bucket < until]
-            for job, own in runs.items()
-        }
+        lists, found = self._asked("series_of_jobs").series_lists, {}
+        for job, own in runs.items():
+            cells = [cell for run_id in own for cell in lists.get(run_id, ()) if since - 60 <= cell.bucket < until]
+            inside = [cell for cell in cells if cell.bucket >= since and cell.bucket + cell.width <= until]
+            whole = [one_cell(inside, since, until - since)] if inside else []
+            across = [cell for cell in cells if cell not in inside]
+            found[job] = across + whole if step is None else by_step(cells, step)
+        return found
 
     def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
         pauses = self._asked("pauses_of_runs").pauses
@@ -473,10 +493,10 @@ class FakeReader(Reader):
     def throughput(self, since: int, until: int, step: int) -> list[SeriesCell]:
         assert step % 10 == 0
         assert since % 10 == 0
-        return [cell for cell in self._asked("throughput").cells if since <= cell.bucket < until]
+        return by_step((cell for cell in self._asked("throughput").cells if since <= cell.bucket < until), step)
 
     def pages(self, run_id: int, limit: int = 50_000) -> list[Page]:
-        return self._asked("pages").page_list
+        return self._asked("pages").page_lists.get(run_id, [])[:limit]
 
     def requests(self, run_id: int, limit: int, *, after: tuple[int, int] = (0, 0)) -> list[RequestRecord]:
         raise AssertionError("raw requests are read for bundles alone")

@@ -135,8 +135,9 @@ async def test_the_requests_tab_says_what_is_known_of_the_moment_under_the_curso
 
 async def test_the_pages_of_the_chosen_endpoint_are_told_with_holes_and_overlaps() -> None:
     store = night()
-    store.page_list = [Page(endpoint="/contacts", page_offset=at, page_limit=100, whole=True, items=100)
+    pages = [Page(endpoint="/contacts", page_offset=at, page_limit=100, whole=True, items=100)
              for at in (0, 100, 300, 350)]  # fmt: skip
+    store.page_lists = {run.run_id: pages for run in store.runs}
     async with dashboard(store, size=(120, 30)) as opened:
         await open_slow(opened)
         await opened.press("right_square_bracket", "right_square_bracket")

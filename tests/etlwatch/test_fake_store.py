@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 
 from tests.etlwatch.fleet import FakeStore
 from tests.store.stocking import Stock
+from tracking_core import histogram
+from tracking_core.clock import to_microseconds
+from tracking_core.records import SeriesCell
+from tracking_core.requests import RequestRow, tally
 from tracking_core.store import open_store
 
 NOW = datetime(2026, 3, 2, 3, 0, 0, tzinfo=UTC)
@@ -29,6 +34,11 @@ def fill(stock: Stock) -> None:
         run_id = stock.start(began, job=job, notes=f"{job} {hours}")
         made = [(began + n * MINUTE, f"/{n % 3}", 429 if n == 4 else 200, 10, 50 + n) for n in range(hours + 3)]
         stock.requests(run_id, made)
+        paged = tuple(
+            RequestRow(run_id, 1_000 + n, to_microseconds(began), "/paged", n, 10, 200, 10, 50, False, None)
+            for n in (hours, 10 * hours)
+        )
+        stock.write(requests=paged, cells=tally(paged))
         for position, phase in enumerate(("list", "load"), 1):
             for minute in range(3):
                 counters = {"rows": {"total": 9, "processed": minute}}
@@ -67,6 +77,8 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any
             sample_list=[sample for run_id in ids for sample in real.phase_samples(run_id)],
             source_list=real.source_counts(ids),
             ledger_list=[entry for run_id in ids for entry in real.ledger(run_id)],
+            cells=real.throughput(0, int(NOW.timestamp()) + 60, 10),
+            page_lists={run_id: real.pages(run_id) for run_id in ids},
             clock=NOW,
         )
         yield real, fake.reader(30.0)
@@ -76,6 +88,12 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any
 def of_each(question: Callable[[Any, int], Any]) -> Callable[[Any, list[int]], Any]:
     """Return a question about each run, and about one that is not there."""
     return lambda reader, ids: [question(reader, run_id) for run_id in (*ids, 1)]
+
+
+def summed(cells: list[SeriesCell]) -> list[SeriesCell]:
+    """Return cells with each bucket of their histograms once: a reader may repeat it."""
+    whole = [replace(cell, histogram=tuple(histogram.pack(histogram.unpack(cell.histogram)))) for cell in cells]
+    return sorted(whole, key=lambda cell: (cell.bucket, cell.width, cell.requests, cell.histogram))
 
 
 JOBS = ["ads", "crm", "nobody"]
@@ -112,6 +130,15 @@ QUESTIONS: dict[str, Callable[[Any, list[int]], Any]] = {
     "samples_until": lambda reader, ids: reader.samples_until(ids, UNTIL),
     "endpoints": of_each(lambda reader, run_id: reader.endpoints(run_id)),
     "endpoint_names": lambda reader, ids: reader.endpoint_names([*ids[:3], 1]),
+    "throughput": lambda reader, _: [summed(reader.throughput(SINCE, UNTIL, step)) for step in (10, 60, 600)],
+    "pages": of_each(lambda reader, run_id: reader.pages(run_id)),
+    "series_of_jobs": lambda reader, ids: [
+        {
+            job: summed(cells)
+            for job, cells in reader.series_of_jobs({"a": ids[:3], "b": ids[3:5]}, SINCE, UNTIL, step=step).items()
+        }
+        for step in (None, 60, 600)
+    ],
     "latencies": lambda reader, ids: reader.latencies([*ids[:3], 1]),
     "series": of_each(lambda reader, run_id: reader.series(run_id, SINCE)),
     "series_of_runs": lambda reader, ids: reader.series_of_runs(ids, SINCE, until=UNTIL),
