@@ -80,7 +80,7 @@ ENDPOINTS: Final[FieldList[EndpointRow]] = FieldList(
     [
         data_field("run_id", lambda row: str(row.totals.run_id)),
         Field(
-            key="endpoint", heading="endpoint", width=22, grow=1, ascending=True,
+            key="endpoint", heading="endpoint", width=22, grow=1, ascending=True, cut_middle=True,
             value=lambda row: row.totals.endpoint, cell=lambda row, _: text(safe(row.totals.endpoint), "text"),
             data="endpoint", command=InCommand(text=lambda row, _: row.totals.endpoint, shrinks_to=16),
         ),

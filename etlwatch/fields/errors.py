@@ -91,6 +91,11 @@ def success_text(kind: ErrorKind, context: DisplayContext) -> str:
     return f"{what} completed since, {at}" if kind.mended else f"{what} last completed {at}"
 
 
+def short_type(error_type: str) -> str:
+    """Return the type of an error without its modules: `psycopg.errors.UniqueViolation` is `UniqueViolation`."""
+    return safe(error_type.rpartition(".")[2] or error_type)
+
+
 def _role(kind: ErrorKind) -> str:
     return "dim" if kind.mended else "red"
 
@@ -116,7 +121,7 @@ KINDS: Final[FieldList[ErrorKind]] = FieldList(
         data_field("fingerprint"),
         Field(
             key="kind", heading="kind", width=(14, 16, 18), gap=(1, 2), ascending=True,
-            value=lambda kind: kind.error_type, cell=lambda kind, _: text(safe(kind.error_type), _role(kind)),
+            value=lambda kind: kind.error_type, cell=lambda kind, _: text(short_type(kind.error_type), _role(kind)),
             filter="kind", searched=True, data="error_type",
             command=InCommand(
                 heading="error", text=lambda kind, _: kind.error_type, shrinks_to=12,
@@ -221,7 +226,7 @@ GROUPS: Final[FieldList[ErrorsOfKind]] = FieldList(
         ),
         Field(
             key="kind", heading="kind", width=(13, 16, 18), gap=1,
-            cell=lambda each, _: text(safe(each.newest.error_type), "red"),
+            cell=lambda each, _: text(short_type(each.newest.error_type), "red"),
         ),
         Field(
             key="where", heading="where", width=(8, 10, 14), gap=(1, 1, 2),

@@ -86,6 +86,9 @@ class Field(Generic[Row]):
     """Cells that the column keeps when a job's long name needs room; 0 where it gives none."""
 
     align: Align = "left"
+    cut_middle: bool = False
+    """Whether a text that is too wide for the dashboard keeps its beginning and its end."""
+
     ascending: bool = False
     """Whether the smallest comes first when rows are ordered by it."""
 
@@ -184,6 +187,7 @@ class FieldList(Generic[Row]):
                 gap=_at(field.gap, place),
                 grow=_at(field.grow, place),
                 sortable=field.ordered or field.key == NEED,
+                cut_middle=field.cut_middle,
             )
             for field in shown
         ]

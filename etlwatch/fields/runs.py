@@ -210,7 +210,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             command=exact_number(lambda row: row.run.throttled_requests, leaves=6, blank_zero=True),
         ),
         Field(
-            key="errors", heading="err", align="right", value=lambda row: row.run.errors, data="errors",
+            key="errors", heading="errors", align="right", value=lambda row: row.run.errors, data="errors",
             command=exact_number(
                 lambda row: row.run.errors, blank_zero=True, tone=lambda row: "red" if row.run.errors else "",
             ),
@@ -261,7 +261,7 @@ RUNS: Final[FieldList[RunRow]] = FieldList(
             cell=lambda row, _: text(
                 count(row.trouble, blank_zero=True), "red" if row.verdict.state == "failed" else "plain",
             ),
-            filter="err errors", parse=parse_number,
+            filter="err", parse=parse_number,
         ),
         Field(
             key="p95", heading="p95", width=(0, 0, 5), align="right", cell=_p95,

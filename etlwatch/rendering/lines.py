@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from etlwatch.text.display import Glyphs
-from etlwatch.text.safe import ELLIPSIS, cell_width, clip
+from etlwatch.text.safe import ELLIPSIS, cell_width, clip, clip_middle
 from etlwatch.text.spans import GUTTER, Placed, Span, Spans, fit, in_glyphs, merge, spans_width
 from tracking_core.dataclass import dataclass, field
 
@@ -210,6 +210,8 @@ def row_spans(row: Row, places: Sequence[Placed], glyphs: Glyphs, *, marked: boo
         if at.x > x:
             out.append((" " * (at.x - x), "plain"))
         phrase = in_glyphs(cells.get(at.column.key, ()), glyphs)
+        if at.column.cut_middle:
+            phrase = tuple((clip_middle(text, at.width, ellipsis=glyphs.ellipsis), role) for text, role in phrase)
         for text, role in fit(phrase, at.width, at.column.align, ellipsis=glyphs.ellipsis):
             out.append((text, own if role == "plain" else role))
         x = at.x + at.width

@@ -93,7 +93,8 @@ def pane_lines(row: RunRow, context: DisplayContext, errors: Spans = (), *, widt
     trouble = _trouble_text(row, errors=not errors)
     if errors or trouble:
         between = "; " if errors and trouble else ""
-        lines.append(labelled("errors", merge([*errors, (between + trouble, "text")])))
+        # The column of that name adds both up.
+        lines.append(labelled("err", merge([*errors, (between + trouble, "text")])))
     lines.append(labelled("run", origin_text(row)))
     notes = last_line(row.run.notes)
     if notes and notes != row.verdict.because:
@@ -265,7 +266,7 @@ def job_pane(row: JobRow, context: DisplayContext, *, width: int = 10_000) -> li
     lines: list[Spans] = []
     expected = expected_text(row, context)
     if row.overdue_s is not None:
-        lines.append(labelled("expected", expected))
+        lines += wrapped_lines("expected", expected, width)
     proven = [run for run in row.runs if run.evidence]
     proven.sort(key=lambda run: RANKS.get(run.state, 99))
     for run in proven[:PROOFS]:
@@ -274,7 +275,7 @@ def job_pane(row: JobRow, context: DisplayContext, *, width: int = 10_000) -> li
     if row.last is not None:
         lines.append(labelled("last", last_run_text(row, row.last, context)))
     if row.overdue_s is None and expected:
-        lines.append(labelled("next", expected))
+        lines += wrapped_lines("next", expected, width)
     if row.drifting:
         trend = f"the last ten completed runs took {change(row.trend)} of what the ones before took"
         lines.append(labelled("trend", context.glyphs.text(trend)))

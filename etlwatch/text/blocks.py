@@ -174,13 +174,18 @@ def areas(
 
 
 def _nested_heights(layers: Sequence[Layer], column: int, top: float, rows: int) -> list[int]:
-    """Return each layer's height in one column, an outer one never below what it holds."""
+    """Return each layer's height in one column, an outer one never below what it holds.
+
+    Of three, where the two inner ones end alike, the innermost leaves its last cell to the other.
+    """
     heights: list[int] = []
     least = 0
     for layer in reversed(layers):
         value = layer.values[column] if column < len(layer.values) else None
         least = max(least, _eighths(value, top, rows))
         heights.append(least)
+    if len(heights) > 2 and heights[0] == heights[1]:
+        heights[0] = max(0, heights[0] - 1) // EIGHTHS * EIGHTHS
     return heights[::-1]
 
 

@@ -152,6 +152,20 @@ def clip(text: str, width: int, *, ellipsis: str = ELLIPSIS) -> str:
     return text[:end] + ellipsis
 
 
+def clip_middle(text: str, width: int, *, ellipsis: str = ELLIPSIS) -> str:
+    """Return `text` cut to at most `width` cells as `clip` does, but in its middle; below 8 cells at its end."""
+    if cell_width(text) <= width or width < 8:
+        return clip(text, width, ellipsis=ellipsis)
+    head = clip(text, (width + 1) // 2, ellipsis=ellipsis)
+    spans, _ = _cells().split_graphemes(text)
+    start, left = len(text), width - cell_width(head)
+    for begin, _stop, cells in reversed(spans):
+        if cells > left:
+            break
+        start, left = begin, left - cells
+    return head + text[start:]
+
+
 def pad(text: str, width: int, align: Align = "left", *, ellipsis: str = ELLIPSIS) -> str:
     """Return `text` in exactly `width` cells: clipped where it is longer, filled with spaces where it is shorter."""
     shown = clip(text, width, ellipsis=ellipsis)

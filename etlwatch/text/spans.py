@@ -119,6 +119,8 @@ class Column:
     """Its share of what a wider terminal leaves over; 0 stays as it is."""
     sortable: bool = True
     """Whether a click on its header asks for a sort."""
+    cut_middle: bool = False
+    """Whether a text that is too wide keeps its beginning and its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -136,8 +137,10 @@ def read_cleanup(store: Store, days: int, *, keep_last_success: bool = False) ->
         live = [] if empty else reader.live_runs()
         now = reader.now()
     if empty:
-        return CleanupPreview(plan=CleanupPlan(cutoff=now, days=days, runs=0, requests=0, errors=0, jobs=(),
-                                            kept_running=0), at=now, empty=True)  # fmt: skip
+        plan = CleanupPlan(
+            cutoff=now - timedelta(days=days), days=days, runs=0, requests=0, errors=0, jobs=(), kept_running=0
+        )
+        return CleanupPreview(plan=plan, at=now, empty=True)
     with store.administration(STEP_S) as admin:
         plan = admin.plan_cleanup(days, keep_last_success=keep_last_success)
     lost = sum(run.state == "lost" and run.started_at < plan.cutoff for run in live)

@@ -220,6 +220,6 @@ async def test_beside_a_long_name_both_runs_show_state_and_duration() -> None:
         await opened.press("j", "j", "j", "j", "equals_sign")
         await compared(opened)
         lines = opened.lines()
-    assert "crm_contacts_sy… 0007 against 2BA3  " in lines[0]
+    assert "crm_contacts_syn… 0007 against 2BA3  " in lines[0]
     assert lines[3].endswith("… 2BA3  completed, 48m 41s, began 00:30")
     assert lines[4].endswith("… 0007  slow, 1h 42m so far, began 01:30")

@@ -502,3 +502,15 @@ async def test_at_eighty_cells_a_long_verdict_has_a_third_line() -> None:
         lines = opened.lines()
     assert " ".join(line.strip() for line in lines[2:4]).endswith("/contacts answers in 3.0s at p95, usually 800ms.")
     assert lines[4].startswith(" [overview]")
+
+
+async def test_at_eighty_cells_endpoints_that_begin_alike_are_told_apart() -> None:
+    store = night()
+    store.endpoint_list = [replace(each, endpoint=f"/api/v2/organisations/{{id}}{each.endpoint}")
+                           for each in store.endpoint_list]  # fmt: skip
+    async with dashboard(store) as opened:
+        await open_slow(opened)
+        await opened.press("right_square_bracket", "right_square_bracket")
+        await opened.until(lambda: "pages" in opened.lines()[-2])
+        assert any(line.startswith("▌ /api/v2/orga…id}/contacts") for line in opened.lines()), opened.text
+        assert "…d}/companies" in opened.text

@@ -125,6 +125,15 @@ def test_a_bucket_that_is_unknown_stays_empty():
     assert lines(areas([layer], top=8, rows=1)) == ["   ▁█"]
 
 
+def test_a_median_as_high_as_the_p95_leaves_it_the_last_cell():
+    layers = [
+        Layer(values=[value], role=role) for value, role in ((8, "chart-p99"), (6, "chart-p95"), (6, "chart-p50"))
+    ]
+    assert [roles(row) for row in areas(layers, top=8, rows=2)] == [["chart-p95 on chart-p99"], ["chart-p50"]]
+    patterns = [plain_text(row) for row in areas(layers, top=8, rows=2, shades=False)]
+    assert patterns == [UNICODE.patterns[1], UNICODE.patterns[2]]
+
+
 def test_an_inner_area_never_sticks_out():
     layers = [Layer(values=[2], role="chart-p99"), Layer(values=[5], role="chart-p95")]
     assert areas(layers, top=8, rows=1) == ((("▅", "chart-p95"),),)

@@ -147,6 +147,7 @@ async def test_an_empty_store_is_not_asked_for_a_plan(store: ControlStore) -> No
     async with dashboard(store, may_write=True) as opened:
         await planned(opened)
         assert "The store holds no runs." in opened.text
+        assert "2026-09-26 04:12:44 CEST  30 days ago" in opened.text
         assert store.administrations == 0
 
 

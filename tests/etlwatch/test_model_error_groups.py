@@ -152,3 +152,11 @@ def test_hostile_text_is_made_safe_and_ascii_keeps_to_ascii() -> None:
     assert all(character not in text for text in said for character in "\x1b\x07\x9b\u202e")
     known = KINDS.cells(kinds(store())[1], DisplayContext(NOW, PARIS, ASCII))
     assert all(plain_text(spans).isascii() for spans in known.values())
+
+
+def test_in_the_table_a_type_is_named_without_its_modules() -> None:
+    run = make_run("sync", errors=1)
+    error = make_error(run, error_type="psycopg.errors.SerializationFailure")
+    (group,) = groups_of_run(run, [error])
+    context = DisplayContext(NOW, ZoneInfo("Europe/Paris"))
+    assert plain_text(KINDS.cells(kind_of(group, None, run), context)["kind"]) == "SerializationFailure"

@@ -232,7 +232,7 @@ def test_the_pane_of_a_failed_run_says_when_why_and_how_much() -> None:
     lines = pane(run, last_errors={run.run_id: make_error(run)})
     assert lines[0] == " ended    02:35, 37m ago, after 25m 03s"
     assert lines[1].startswith(" because  ValueError in load: time data")
-    assert lines[2] == " errors   3 recorded, last ValueError; 204 of 31.0k requests failed"
+    assert lines[2] == " err      3 recorded, last ValueError; 204 of 31.0k requests failed"
 
 
 def test_the_pane_of_a_running_run_says_what_it_is_doing() -> None:

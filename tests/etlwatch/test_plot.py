@@ -67,6 +67,14 @@ def test_what_lies_over_an_area_keeps_it_as_its_ground():
     assert any(("·", "dim on chart-p99") in line for line in drawn)
 
 
+def test_without_shades_the_usual_level_makes_no_holes_in_an_area():
+    series = (Series(name="all", role="chart-p99", points=points(3000), kind="area"),)
+    drawn = "".join(plain_text(line) for line in lines(plot(series=series, usual=2000.0), shades=False))
+    assert "·" not in drawn
+    above = "".join(plain_text(line) for line in lines(plot(series=series, usual=3900.0), shades=False))
+    assert "·" in above
+
+
 def test_an_unknown_stretch_is_a_gap():
     series = (Series(name="p99", role="chart-p99", points=points(3000, gap=range(20, 40)), kind="area"),)
     row = plain_text(lines(plot(series=series))[10])

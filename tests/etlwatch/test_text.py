@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from etlwatch.text.safe import cell_width, clip, pad, safe
+from etlwatch.text.safe import cell_width, clip, clip_middle, pad, safe
 
 HOSTILE = [
     ("[/foo]", "[/foo]"),
@@ -121,3 +121,17 @@ def test_clip_in_ascii_uses_its_own_ellipsis():
 def test_headless_callers_do_not_load_textual():
     code = "import etlwatch.text.safe, sys; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("/api/v2/contacts/{id}/messages", 20, "/api/v2/c…}/messages"),
+        ("/api/v2/contacts/{id}/messages", 30, "/api/v2/contacts/{id}/messages"),
+        ("/会社/一覧/詳細/検索", 12, "/会社…/検索"),
+        ("/contacts", 5, "/con…"),
+    ],
+)
+def test_a_text_cut_in_its_middle_keeps_both_ends(text: str, width: int, shown: str) -> None:
+    assert clip_middle(text, width) == shown
+    assert cell_width(shown) <= width

@@ -145,7 +145,7 @@ class CompareScreen(DashboardScreen):
         parts = [Part(((f"{self.context.glyphs.back} back", "dim"),), 3, 2), Part((("compare", "text bold"),), 1, 2)]
         if self.comparison is not None:
             after, before = self.comparison.after, self.comparison.before
-            cells = (BRIEF_JOB_CELLS if self.brief else WIDE_JOB_CELLS) - len(" against")
+            cells = (BRIEF_JOB_CELLS if self.brief else WIDE_JOB_CELLS) - len("against")
             words: Spans = (
                 (clip(safe(after.job), cells, ellipsis=self.context.glyphs.ellipsis), "text bold"),
                 (f" {short_id(after.id)}", "dim"),

@@ -154,7 +154,7 @@ def _draw_usual(figure: Any, plot: Plot, width: int, _marker: str) -> None:
 
 
 def _stepped(plot: Plot, lines: Sequence[Spans], patterns: Sequence[str], glyphs: Glyphs) -> list[Spans]:
-    """Lay the series over the empty canvas as steps, the first line on top; the cursor and the usual level stay."""
+    """Lay the series over the canvas as steps, the first line on top; the cursor stays, and dots above the areas."""
     grid = [[(character, role) for text, role in line for character in text] for line in lines]
     left = _LABEL_CELLS + 1
     columns = max(0, len(grid[0]) - left) if grid else 0
@@ -175,7 +175,8 @@ def _stepped(plot: Plot, lines: Sequence[Spans], patterns: Sequence[str], glyphs
 
 
 def _fill(line: list[Span], column: int, cell: Span, patterns: Sequence[str]) -> None:
-    if line[column][0] == " " or line[column][0] in patterns:
+    # A dot without a ground of its own would be a hole in an area.
+    if line[column][0] in (" ", _USUAL_MARKER, *patterns):
         line[column] = cell
 
 
