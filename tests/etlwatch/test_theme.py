@@ -10,6 +10,8 @@ from textual.app import App
 
 from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, palette, pick_theme, role_style
 from etlwatch.tui.theme import THEMES
+from tests.etlwatch.dashboard import dashboard
+from tests.etlwatch.night import night
 
 ROLES = ["plain", "text", "dim", "faint", "blue", "amber bold", "red strong", "amber-fill", "chart-p50 on chart-p95"]
 
@@ -175,6 +177,21 @@ def test_a_terminal_gets_the_theme_it_can_show(wanted, environ, system, name):
 def test_an_unknown_theme_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="one of auto, 16, ansi, dark"):
         pick_theme("solarized", {})
+
+
+@pytest.mark.parametrize("keys", [("question_mark",), ("colon",), ("X",), ("E",), ("J",), ("z",), ("enter",)])
+async def test_the_faintest_tone_carries_no_words(keys):
+    faint = Color.parse(DARK.foregrounds["faint"]).triplet
+    async with dashboard(night(), may_write=True) as opened:
+        await opened.press(*keys)
+        strips = opened.app.screen._compositor.render_strips(opened.app.size)
+    words = [
+        segment.text
+        for strip in strips
+        for segment in strip
+        if segment.style and segment.style.color and segment.style.color.triplet == faint
+    ]
+    assert not [word for word in words if any(map(str.isalnum, word))]
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
