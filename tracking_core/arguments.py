@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking_core.events import PhaseStatus
 from tracking_core.identity import ID_LENGTH, MAX_RUN_ID, parse_run_id
-from tracking_core.process.interrupts import from_outside, load
+from tracking_core.process.interrupts import from_outside, load, suppress_faults
 from tracking_core.sanitize import float_text
 
 if TYPE_CHECKING:
@@ -95,7 +95,11 @@ class CallArguments:
 
     def phase_status(self, value: object) -> str:
         """Return a phase's status; '' for what is none, which means the one before."""
-        return self._read("status", value, phase_status_of, _loose_phase_status, "")
+
+        def loosely(given: object) -> str:
+            return phase_status_of(text_of(getattr(given, "value", given)).strip().lower())
+
+        return self._read("status", value, phase_status_of, loosely, "")
 
     def flag(self, name: str, value: object, changes: list[str] | None = None) -> bool:
         """Return the truth of any object; False for one that has none."""
@@ -196,15 +200,12 @@ def number_of(name: str, value: object) -> int | float:
         return value  # type: ignore[return-value]
     if isinstance(value, bool) or not (hasattr(kind, "__index__") or hasattr(kind, "__float__")):
         raise TypeError(f"{name} is of type {kind.__name__}; a number is needed")
-    try:
+    # A number's own conversion may raise anything: a signalling NaN does.
+    with suppress_faults():
         if hasattr(kind, "__index__"):
             return operator.index(value)  # type: ignore[arg-type]
         return _plain(value)
-    except Exception as error:
-        # A number's own conversion may raise anything: a signalling NaN does.
-        if from_outside(error):
-            raise
-        return float("nan")
+    return float("nan")
 
 
 def _plain(value: object) -> int | float:
@@ -236,16 +237,13 @@ def text_of(value: object) -> str:
     """Return text for any object, also for one whose `__str__` raises."""
     if type(value) is str:
         return value
-    try:
+    # A foreign `__str__` may raise anything.
+    with suppress_faults():
         if isinstance(value, bytes):
             return value.decode("utf-8", "backslashreplace")
         # Of a subclass of text the plain text, also where it is what `__str__` returned.
         return str.__str__(value if isinstance(value, str) else str(value))
-    except Exception as error:
-        # A foreign `__str__` may raise anything.
-        if from_outside(error):
-            raise
-        return f"<unprintable {type(value).__name__}>"
+    return f"<unprintable {type(value).__name__}>"
 
 
 def error_text_of(value: object) -> str:
@@ -321,11 +319,6 @@ def _loose_number(value: Any) -> int | float:
         return number_of("", value)
     # An enum whose members are not numbers themselves.
     return _loose_number(value.value) if isinstance(value.value, str | int | float) else number_of("", value.value)
-
-
-def _loose_phase_status(value: Any) -> str:
-    inner = getattr(value, "value", value)
-    return phase_status_of(text_of(inner).strip().lower())
 
 
 def _loose_moment_us(value: Any) -> int:

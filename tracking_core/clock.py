@@ -97,10 +97,6 @@ class ClockOffset:
 
     def corrected(self, at_us: int) -> int:
         """Return the store's time for a time of the job's clock, not long before the last look."""
-        if self._step_us and self._was_before_the_step(at_us):
-            return at_us + self.offset_us + self._step_us
-        return at_us + self.offset_us
-
-    def _was_before_the_step(self, at_us: int) -> bool:
         by_old_clock = at_us - (self._base_us - self._step_us)
-        return self._before_us - NOISE_US <= by_old_clock <= self._looked_us + NOISE_US
+        before_step = self._before_us - NOISE_US <= by_old_clock <= self._looked_us + NOISE_US
+        return at_us + self.offset_us + (self._step_us if before_step else 0)

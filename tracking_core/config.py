@@ -77,7 +77,9 @@ def resolve(cfg: object = None, *, environ: Mapping[str, str] | None = None) -> 
         return cfg
     if cfg is None:
         dsn = environ.get("TRACKING_DSN", "").strip()
-        return _from_dsn(dsn, environ, given="$TRACKING_DSN") if dsn else _embedded_default(environ)
+        if dsn:
+            return _from_dsn(dsn, environ, given="$TRACKING_DSN")
+        return _sqlite(_xdg(environ, "XDG_DATA_HOME", ".local/share") / "etlwatch" / "tracking.db", named=False)
     if isinstance(cfg, str):
         return _from_dsn(cfg.strip(), environ, given="the cfg string")
     if isinstance(cfg, Mapping):
@@ -127,10 +129,6 @@ def _from_sqlite(text: str, environ: Mapping[str, str], *, given: str) -> StoreL
 
 def _sqlite(path: Path, *, named: bool) -> StoreLocation:
     return StoreLocation(kind="sqlite", label=str(path), path=path, named=named)
-
-
-def _embedded_default(environ: Mapping[str, str]) -> StoreLocation:
-    return _sqlite(_xdg(environ, "XDG_DATA_HOME", ".local/share") / "etlwatch" / "tracking.db", named=False)
 
 
 def _from_mapping(cfg: Mapping[object, object], environ: Mapping[str, str]) -> StoreLocation:
@@ -245,7 +243,7 @@ def _truth(variable: str, otherwise: object) -> bool:
     word = variable.strip().lower()
     if word in ("1", "true", "on", "yes"):
         return True
-    if word in ("0", "false", "off", "no"):
+    if word in _OFF:
         return False
     if word or not isinstance(otherwise, bool):
         given = f"$TRACKING_STRICT is {variable!r}" if word else f"strict is of type {type(otherwise).__name__}"

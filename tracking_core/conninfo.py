@@ -118,12 +118,9 @@ def check_keywords(keywords: Mapping[str, str]) -> None:
         if keyword not in KEYWORDS:
             # Never the word itself: in a list with a missing quote it may be half of a password.
             raise ValueError(f"its keyword {position} is not one of libpq's")
-        if keyword == "port" and not all(_is_port(port.strip()) for port in value.split(",")):
+        ports = filter(None, map(str.strip, value.split(","))) if keyword == "port" else ()
+        if not all(port.isascii() and port.isdigit() and 1 <= int(port) <= _MAX_PORT for port in ports):
             raise ValueError(f"its port is not a number from 1 to {_MAX_PORT}")
-
-
-def _is_port(text: str) -> bool:
-    return not text or (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_PORT)
 
 
 def with_dbname(keywords: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tracking_core.dataclass import dataclass
-from tracking_core.process.interrupts import from_outside, load
+from tracking_core.process.interrupts import load, suppress_faults
 from tracking_core.redaction import without_secrets
 from tracking_core.sanitize import TEXT_BYTES, keep_ends
 
@@ -89,16 +89,13 @@ def first_leaf(error: BaseException) -> BaseException:
 
 def message_of(error: object) -> str:
     """Return an error's text, of a group that of its first leaf and how many more there are; total."""
-    try:
+    # A broken `__str__` may raise anything, and the error itself must be kept.
+    with suppress_faults():
         if isinstance(error, BaseExceptionGroup):
             more = _count_leaves(error) - 1
             return message_of(first_leaf(error)) + (f" (and {more} more in {type(error).__name__})" if more else "")
         return str(error)
-    except Exception as fault:
-        # A broken `__str__` may raise anything, and the error itself must be kept.
-        if from_outside(fault):
-            raise
-        return f"<unprintable {type(error).__name__}>"
+    return f"<unprintable {type(error).__name__}>"
 
 
 def _count_leaves(error: BaseException) -> int:
@@ -112,13 +109,10 @@ def _count_leaves(error: BaseException) -> int:
 
 
 def _traceback_of(error: BaseException, message: str) -> str:
-    try:
+    # Broken notes, causes or memory must not cost the record of the error.
+    with suppress_faults():
         return "".join(traceback.format_exception(error))
-    except Exception as fault:
-        # Broken notes, causes or memory must not cost the record of the error.
-        if from_outside(fault):
-            raise
-        return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
+    return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
 
 
 def _innermost_function(frames: TracebackType | None) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Final
 
 from tracking_core.clock import Clock
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import from_outside, load
+from tracking_core.process.interrupts import load, suppress_faults
 from tracking_core.redaction import MASK, without_secrets
 
 RUN_EPOCH_MS = 1_577_836_800_000
@@ -140,15 +140,12 @@ def host_name() -> str:
 @lru_cache(maxsize=1)
 def user_name() -> str:
     """Return the login name, or the numeric user id where the system has no name."""
-    try:
+    with suppress_faults(OSError, KeyError, ImportError):
         load("getpass", "pwd")
         import getpass
 
         return getpass.getuser()
-    except (OSError, KeyError, ImportError) as error:
-        if from_outside(error):
-            raise
-        return str(os.getuid())
+    return str(os.getuid())
 
 
 @lru_cache(maxsize=1)
@@ -158,13 +155,10 @@ def boot_id() -> str:
     Containers of one machine share its boot and may share a host name; their process ids are each their own. '' where
     the system has no such files.
     """
-    try:
+    with suppress_faults(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError as error:
-        if from_outside(error):
-            raise
-        return ""
+    return ""
 
 
 @lru_cache(maxsize=1)
@@ -176,14 +170,11 @@ def code_version() -> str:
     given = os.environ.get("TRACKING_CODE_VERSION")
     if given:
         return given
-    try:
+    with suppress_faults(OSError):
         for folder in (Path.cwd(), *Path.cwd().parents):
             head = folder / ".git" / "HEAD"
             if head.is_file():
                 return _commit_of(head)
-    except OSError as error:
-        if from_outside(error):
-            raise
     return ""
 
 
@@ -294,7 +285,9 @@ def _redacted_words(words: list[str]) -> Iterator[str]:
     for word in words:
         name, equals, value = word.partition("=")
         option = re.fullmatch(_OPTION_NAME, name) is not None
-        if _takes_secret(before):
+        if before == "-p" or (
+            re.fullmatch(_OPTION_NAME, before) is not None and len(before) > 2 and _is_secret(before)
+        ):
             shown, word = MASK, ""
         elif before in ("-u", "-U", "--user", "--proxy-user"):
             shown = _without_second(word)
@@ -311,10 +304,6 @@ def _redacted_words(words: list[str]) -> Iterator[str]:
             shown = without_secrets(word)
         yield shown
         before = word
-
-
-def _takes_secret(option: str) -> bool:
-    return option == "-p" or (re.fullmatch(_OPTION_NAME, option) is not None and len(option) > 2 and _is_secret(option))
 
 
 def _is_secret(name: str) -> bool:

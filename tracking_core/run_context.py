@@ -21,7 +21,6 @@ from tracking_core.sanitize import MAX_INTEGER, whole_number
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tracking_core.events import RunStart
     from tracking_core.tracker import SimpleETLTracker
 
 PROGRESS_INTERVAL_S = 1.0
@@ -69,7 +68,7 @@ class ETLRunContext:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let a run be handed to another process, which records into it and does not end it."""
-        return _adopted, (self.tracker, self.run_id, self.tracker.start_of(self.run_id))
+        return type(self.tracker).adopt, (self.tracker, self.run_id, self.tracker.start_of(self.run_id))
 
     def __enter__(self) -> Self:
         """Begin the run; RuntimeError when this context's run is under way."""
@@ -189,10 +188,6 @@ class ETLRunContext:
         `ETLContext` writes it, `total_contacts`.
         """
         return PhaseContext(self, phase_name, {unit.removeprefix("total_"): count for unit, count in totals.items()})
-
-
-def _adopted(tracker: SimpleETLTracker, run_id: int | None, start: RunStart | None) -> ETLRunContext:
-    return tracker.adopt(run_id, start)
 
 
 class PhaseContext:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tracking_core import config, identity, sanitize
 from tracking_core.arguments import CallArguments, days_of
@@ -23,7 +24,7 @@ from tracking_core.dataclass import asdict
 from tracking_core.delivery import Delivery
 from tracking_core.delivery.health_log import HealthLog
 from tracking_core.errors import SchemaMissing
-from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RunStatus
+from tracking_core.events import RawCount, RawEnd, RawError, RawPhase, RunStart, RunStatus
 from tracking_core.identity import VERSION
 from tracking_core.process.exit import open_runs
 from tracking_core.process.heartbeat import HeartbeatSettings, heartbeat
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracking_core.delivery.spool import DiskSpool
-    from tracking_core.events import RunStart
     from tracking_core.records import DeliveryReport, Run, RunMetrics
     from tracking_core.run_context import ETLRunContext
     from tracking_core.store.base import Store
@@ -114,7 +114,7 @@ class SimpleETLTracker:
 
         What is handed over holds the password, since the other process needs it: keep it between processes.
         """
-        return _remade, (type(self), self._location, asdict(self._settings))
+        return partial(type(self), self._location, **asdict(self._settings)), ()
 
     def _make_delivery(self) -> Delivery:
         # Imported when it is known which one is needed; importing the package loads neither.
@@ -170,11 +170,9 @@ class SimpleETLTracker:
             return None
         if "TRACKING_HANDED_RUN" in os.environ and (handed := self._take_handed_run()) is not None:
             return handed
-        load("tracking_core.events")
-        from tracking_core.events import RunStart
-
         run_id, cleaned = identity.new_run_id(), sanitize.clean_optional(text)
         name = sanitize.clean_key(named or identity.job_from_notes(cleaned) or identity.script_name())
+        words = identity.process_words() if self.command_words is None else self.command_words
         beats = heartbeat.watch(run_id, name, self._heartbeat_settings)
         start = RunStart(
             run_id=run_id,
@@ -186,7 +184,7 @@ class SimpleETLTracker:
             pid=os.getpid(),
             boot_id=identity.boot_id(),
             username=sanitize.clean_key(identity.user_name()),
-            command=sanitize.clean_text(self._command()),
+            command=sanitize.clean_text(identity.command_line(words, self._settings.record_command)),
             code_version=sanitize.clean_key(identity.code_version()),
             tracker_version=VERSION,
             parent_run_id=config.parent_run_of(os.environ),
@@ -210,10 +208,6 @@ class SimpleETLTracker:
             heartbeat.forget(run_id)
             open_runs.ended(run_id)
             self._delivery.finish(RawEnd(run_id, time_ns() // 1000, str(status), notes, ended_by))
-
-    def _command(self) -> str:
-        words = identity.process_words() if self.command_words is None else self.command_words
-        return identity.command_line(words, self._settings.record_command)
 
     def _take_handed_run(self) -> int | None:
         load("tracking_core.delivery.spool_codec")
@@ -468,17 +462,14 @@ class SimpleETLTracker:
         job = self._last_job or config.job_of(os.environ) or ""
         if self._switch.shared_off(job) is None and not self._asked_switch:
             self._asked_switch = True
-            self._ask_switch(job)
+            try:
+                with self._store().writer(self._settings.deadline) as writer:
+                    self._switch.update_job(job, off=writer.switched_off(job))
+            except Exception as error:
+                if from_outside(error):
+                    raise
+                self._health.failed(error, self._location.label)
         return not self._switch.shared_off(job)
-
-    def _ask_switch(self, job: str) -> None:
-        try:
-            with self._store().writer(self._settings.deadline) as writer:
-                self._switch.update_job(job, off=writer.switched_off(job))
-        except Exception as error:
-            if from_outside(error):
-                raise
-            self._health.failed(error, self._location.label)
 
     def disable(self) -> None:
         """Stop recording through this tracker; ends of recorded runs, questions and clean-up go on."""
@@ -500,7 +491,3 @@ class SimpleETLTracker:
     def close(self) -> None:
         """Flush within the leaving budget and let go of threads and connections; ends no run. Twice is fine."""
         open_runs.close(self._delivery)
-
-
-def _remade(kind: type[SimpleETLTracker], location: config.StoreLocation, keywords: dict[str, Any]) -> SimpleETLTracker:
-    return kind(location, **keywords)

@@ -153,7 +153,8 @@ class BufferedDelivery:
             # A `__del__` or a log handler on the writer's own thread: it ends when it is through with this batch.
             return
         self._queue.wake()
-        stores_until = until - self._spool_time(until - time.monotonic())
+        spool_time_s = SPOOL_TIME_S + (len(self._queue.requests) + self._sender.unsent) * SPOOL_TIME_EACH_S
+        stores_until = until - max(min(spool_time_s, (until - time.monotonic()) * SPOOL_SHARE), 0)
         with ExitStack() as limits:
             for ident in (thread and thread.ident, threading.get_ident()):
                 if ident:
@@ -166,10 +167,6 @@ class BufferedDelivery:
                 self._ship()
             self._sender.leave(until)
         self._forget_thread()
-
-    def _spool_time(self, seconds: float) -> float:
-        waiting = len(self._queue.requests) + self._sender.unsent
-        return max(min(SPOOL_TIME_S + waiting * SPOOL_TIME_EACH_S, seconds * SPOOL_SHARE), 0)
 
     def _pause(self) -> None:
         """End the thread before a fork, and its connection; what is recorded meanwhile waits for another one."""

@@ -139,7 +139,7 @@ def _decoded(line: bytes) -> Batch:
             batch_seq=content["batch_seq"],
             requests=_rows(content.get("columns", ()), () if is_claim else content["requests"]),
             cells={
-                CellKey(run_id, endpoint, bucket): _from_cell(cell)
+                CellKey(run_id, endpoint, bucket): _from_object(Tally, {**cell, "histogram": dict(cell["histogram"])})
                 for run_id, endpoint, bucket, cell in content.get("cells", ())
             },
             **records,
@@ -186,10 +186,6 @@ def _cell(cell: Tally) -> dict[str, Any]:
     content = _as_object(cell)
     content["histogram"] = list(cell.histogram.items())
     return content
-
-
-def _from_cell(item: Mapping[str, Any]) -> Tally:
-    return _from_object(Tally, {**item, "histogram": dict(item["histogram"])})  # type: ignore[no-any-return]
 
 
 # -- a run's start for another process ---------------------------------------------------------------------------------

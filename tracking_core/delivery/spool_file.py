@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery.spool_place import FILE_MODE, Entry, Folder, open_own_file, own_name
-from tracking_core.process.interrupts import from_outside, suppress_faults
+from tracking_core.process.interrupts import suppress_faults
 
 SUFFIX = ".spool"
 SENT = ".sent"
@@ -162,7 +162,7 @@ def remove(entry: Entry) -> None:
 
 def progress(entry: Entry, descriptor: int) -> int:
     """Return how far a file was replayed, in bytes; 0 where that is unknown or not the beginning of a line of it."""
-    try:
+    with suppress_faults(OSError, ValueError, OverflowError):
         sent = entry.beside(SENT).open(os.O_RDONLY)
         try:
             offset = int(os.read(sent, 32))
@@ -170,10 +170,7 @@ def progress(entry: Entry, descriptor: int) -> int:
             os.close(sent)
         # Anything else than the end of a line is wrong: replaying from the start is exact, too.
         return offset if offset > 0 and os.pread(descriptor, 1, offset - 1) == b"\n" else 0
-    except (OSError, ValueError, OverflowError) as error:
-        if from_outside(error):
-            raise
-        return 0
+    return 0
 
 
 def save_progress(entry: Entry, offset: int) -> None:
@@ -288,13 +285,10 @@ def _describe(entry: Entry, until: float) -> SpoolFile:
 
 
 def _is_locked(descriptor: int) -> bool:
-    try:
+    with suppress_faults(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if from_outside(error):
-            raise
-        return True
-    return False
+        return False
+    return True
 
 
 def store_of(descriptor: int) -> str:

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from tracking_core.dataclass import dataclass
-from tracking_core.process.interrupts import from_outside, load, suppress_faults
+from tracking_core.process.interrupts import load, suppress_faults
 
 MOST_FILES = 10_000
 """Entries of a directory that are looked at; what is beyond has its turn when the first ones are gone."""
@@ -235,12 +235,9 @@ def _check_directory(found: os.stat_result, name: str | Path) -> None:
 
 
 def _age(entry: os.DirEntry[str]) -> float:
-    try:
+    with suppress_faults(OSError):
         return entry.stat(follow_symlinks=False).st_mtime
-    except OSError as error:
-        if from_outside(error):
-            raise
-        return 0.0
+    return 0.0
 
 
 def store_key(label: str) -> str:

@@ -275,13 +275,10 @@ class StoreLink:
 
     def label(self) -> str:
         """Return where the store is, without credentials."""
-        try:
+        # A fault is reported elsewhere.
+        with suppress_faults():
             return self._open_store().label
-        except Exception as error:
-            if from_outside(error):
-                raise
-            # The fault is reported elsewhere.
-            return "the store"
+        return "the store"
 
     def _load(self) -> None:
         """Import what talking to the store needs, if a run was begun: a child forked meanwhile could not."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from numbers import Integral, Real
 from typing import Any
 
 from tracking_core.clock import from_microseconds
-from tracking_core.process.interrupts import from_outside
+from tracking_core.process.interrupts import suppress_faults
 
 _DEEPEST = 100
 """Levels of nesting kept by `json_ready`; a structure that holds itself ends there."""
@@ -68,26 +68,19 @@ def _plain(value: Any, levels: int) -> Any:
         number = float(value)
         return number if math.isfinite(number) else None
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
-        return _plain_container(value, levels)
+        if levels == 0:
+            return "..."
+        if isinstance(value, Mapping):
+            return {_text(key): _plain(item, levels - 1) for key, item in value.items()}
+        return [_plain(item, levels - 1) for item in value]
     return _text(value)
 
 
-def _plain_container(value: Mapping[Any, Any] | Iterable[Any], levels: int) -> Any:
-    if levels == 0:
-        return "..."
-    if isinstance(value, Mapping):
-        return {_text(key): _plain(item, levels - 1) for key, item in value.items()}
-    return [_plain(item, levels - 1) for item in value]
-
-
 def _text(value: Any) -> str:
-    try:
+    # A broken `__str__` may raise anything; the rest of the copy is worth having.
+    with suppress_faults():
         return str(value)
-    except Exception as error:
-        # A broken `__str__` may raise anything; the rest of the copy is worth having.
-        if from_outside(error):
-            raise
-        return f"<unprintable {type(value).__name__}>"
+    return f"<unprintable {type(value).__name__}>"
 
 
 class Moment(datetime):

@@ -30,7 +30,7 @@ from tracking_core.dataclass import dataclass
 from tracking_core.events import RawEnd, RawError, RunStatus
 from tracking_core.process import deadlines, forks
 from tracking_core.process.heartbeat import heartbeat
-from tracking_core.process.interrupts import from_outside
+from tracking_core.process.interrupts import suppress_faults
 from tracking_core.process.locks import defer, held_here
 
 if TYPE_CHECKING:
@@ -198,14 +198,11 @@ class OpenRuns:
             self._sent_again = True
             os.kill(os.getpid(), number)
 
-        try:
+        with suppress_faults(RuntimeError):
             # Not threading.Thread: its own locks may be among those that this thread holds.
             _thread.start_new_thread(send, ())
-        except RuntimeError as error:
-            if from_outside(error):
-                raise
-            return False
-        return True
+            return True
+        return False
 
     def _thread_died(self, thread: threading.Thread | None, error: BaseException) -> None:
         """Fail the runs that a thread began and did not end before it died of an exception."""

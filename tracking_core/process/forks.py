@@ -90,17 +90,11 @@ def _before_fork() -> None:
     for step in Step:
         _call_all(_before[step])
     if sys.version_info >= (3, 13) and threads > threading.active_count() == 1:
-        _hide_fork_warning()
+        # Python must not warn of a fork beside threads: it looks when ours have started again. Where the job has other
+        # threads itself it does.
+        import warnings
 
-
-def _hide_fork_warning() -> None:
-    """Keep Python from warning of a fork beside threads: there are none, and it looks when ours have started again.
-
-    Only where the job itself has no other thread: there it would not be warned without this package either.
-    """
-    import warnings
-
-    warnings.filterwarnings("ignore", r"This process .* is multi-threaded, use of fork", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"This process .* is multi-threaded, use of fork", DeprecationWarning)
 
 
 def _after_fork() -> None:

@@ -30,7 +30,7 @@ from queue import Empty, SimpleQueue
 from typing import Self, TypeVar
 
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import aside, from_outside, suppress_faults
+from tracking_core.process.interrupts import aside, suppress_faults
 
 _LONGEST_START_S = 5.0
 _all_locks: dict[weakref.ref[ReentrantLock], None] = {}
@@ -114,12 +114,9 @@ class Signal:
 
 def daemon_thread(target: Callable[[], object], name: str) -> threading.Thread | None:
     """Return a thread that has not been started; None in a sub-interpreter that allows none."""
-    try:
+    with suppress_faults(RuntimeError):
         return threading.Thread(target=target, name=name, daemon=True)
-    except RuntimeError as error:
-        if from_outside(error):
-            raise
-        return None
+    return None
 
 
 def start_thread(thread: threading.Thread | None) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import ClassVar
 
 from tracking_core.arguments import days_of
@@ -188,7 +189,12 @@ class Administration(Connection, Transactions):
     def _cleanup(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Iterator[int]:
         under_way = self._begin(days, actor, planned, keep_last_success)
         try:
-            for step in self._steps(under_way):
+            for step in chain(
+                self._remove_runs(under_way),
+                self._clear_requests(under_way),
+                self._purge(under_way.now),
+                self._tidy(),
+            ):
                 if time.monotonic() >= under_way.lease.renew_at:
                     under_way.lease.renew()
                     with self._change():
@@ -203,12 +209,6 @@ class Administration(Connection, Transactions):
             _going_on.discard((self.label, under_way.audit_id))
         with self._change():
             self._amend(under_way, ended=True, finished=True)
-
-    def _steps(self, under_way: Cleanup) -> Iterator[int]:
-        yield from self._remove_runs(under_way)
-        yield from self._clear_requests(under_way)
-        yield from self._purge(under_way.now)
-        yield from self._tidy()
 
     def _begin(self, days: int, actor: str, planned: datetime | None, keep_last_success: bool) -> Cleanup:
         def begin() -> Cleanup:

@@ -16,7 +16,8 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 from tracking_core.clock import EPOCH, to_microseconds
@@ -106,16 +107,9 @@ class Forms:
     """Several histograms as one packed list, which may then repeat a bucket."""
 
 
-def _moment_of_microseconds(value: int) -> datetime:
+def _moment_since(epoch: datetime, microseconds: int) -> datetime:
     try:
-        return EPOCH + timedelta(0, 0, value)
-    except OverflowError:
-        return LATEST
-
-
-def _moment_of_postgres(value: int) -> datetime:
-    try:
-        return _POSTGRES_EPOCH + timedelta(0, 0, value)
+        return epoch + timedelta(0, 0, microseconds)
     except OverflowError:
         return LATEST
 
@@ -177,16 +171,12 @@ def _packed_of_blob(value: bytes) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _joined_lists(values: list[list[int]]) -> tuple[int, ...]:
-    return tuple([entry for value in values for entry in value])
-
-
 SQLITE = Forms(
     dialect="sqlite",
     present=lambda: time.time_ns() // 1000,
     given_moment=to_microseconds,
     given_list=json.dumps,
-    moment=_moment_of_microseconds,
+    moment=partial(_moment_since, EPOCH),
     document=_document_of_text,
     packed=_packed_of_blob,
     joined=lambda values: _packed_of_blob(b"".join(values)),
@@ -198,10 +188,10 @@ POSTGRES = Forms(
     present=lambda: None,
     given_moment=lambda moment: moment,
     given_list=list,
-    moment=_moment_of_postgres,
+    moment=partial(_moment_since, _POSTGRES_EPOCH),
     document=_document_of_text,
     packed=tuple,
-    joined=_joined_lists,
+    joined=lambda values: tuple(chain.from_iterable(values)),
 )
 """Given: the driver's own types. Returned: microseconds since 2000 (as the protocol has them), JSON text, lists."""
 

@@ -64,7 +64,8 @@ def expanded(dialect: str, text: str, version: int | None = None) -> str:
 
 @cache
 def _fragments(dialect: str) -> dict[str, str]:
-    return {title: _without_comment(text) for title, text in _named(dialect, "fragments").items()}
+    named = _named(dialect, "fragments").items()
+    return {title: re.sub(r"^--.*\n?", "", text, flags=re.MULTILINE).strip() for title, text in named}
 
 
 def _named(dialect: str, name: str) -> dict[str, str]:
@@ -101,10 +102,6 @@ def _expanded(text: str, fragments: Mapping[str, str], version: int | None) -> s
 def _exists(column: str, version: int | None) -> bool:
     since = _SINCE.search(column)
     return since is None or version is None or int(since[1]) <= version
-
-
-def _without_comment(text: str) -> str:
-    return re.sub(r"^--.*\n?", "", text, flags=re.MULTILINE).strip()
 
 
 @cache

@@ -26,7 +26,7 @@ from psycopg import waiting
 
 from tracking_core.process.deadlines import is_leaving, moment
 from tracking_core.process.forks import renew_in_child
-from tracking_core.process.interrupts import from_outside, load
+from tracking_core.process.interrupts import from_outside, load, suppress_faults
 from tracking_core.process.locks import Signal, daemon_thread, start_thread
 
 T = TypeVar("T")
@@ -189,31 +189,20 @@ def _look_up(host: str, due: float) -> list[str]:
     if lookup is None:
         lookup = _under_way[host] = _Lookup(host)
         try:
-            asked = _ask(lookup)
+            asked = not is_leaving() and start_thread(daemon_thread(lookup.run, "tracking_core resolver"))
         except BaseException:
             # Interrupted: whether a thread was started is unknown, so the next caller starts one.
             _under_way.pop(host, None)
             raise
         if not asked:
-            return _from_memory(lookup, "no thread can be started to ask for it")
+            _under_way.pop(host, None)
+            if host not in _last_known:
+                raise NameNotResolved(f"host {host!r}: no thread can be started to ask for it")
+            return _last_known[host]
     lookup.answered.wait(max(due - time.monotonic(), 0))
     if not lookup.addresses:
         raise NameNotResolved(f"host {host!r}: {lookup.fault}")
     return lookup.addresses
-
-
-def _ask(lookup: _Lookup) -> bool:
-    if is_leaving():
-        return False
-    return start_thread(daemon_thread(lookup.run, "tracking_core resolver"))
-
-
-def _from_memory(lookup: _Lookup, fault: str) -> list[str]:
-    _under_way.pop(lookup.host, None)
-    known = _last_known.get(lookup.host)
-    if known is None:
-        raise NameNotResolved(f"host {lookup.host!r}: {fault}")
-    return known
 
 
 def _is_name(host: str) -> bool:
@@ -251,12 +240,8 @@ def _of_service(name: str) -> dict[str, str]:
     shared = Path(os.environ.get("PGSYSCONFDIR", "/etc/postgresql-common")) / "pg_service.conf"
     for path in (Path(own), shared):
         parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
-        try:
+        with suppress_faults(OSError, UnicodeError, configparser.Error):
             parser.read_string(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeError, configparser.Error) as error:
-            if from_outside(error):
-                raise
-            continue
-        if parser.has_section(name):
-            return dict(parser[name])
+            if parser.has_section(name):
+                return dict(parser[name])
     return {}

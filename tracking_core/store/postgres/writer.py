@@ -78,7 +78,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
 
         def attempt() -> Receipt:
             nonlocal copy
-            if _is_one_request(batch) and not _sums_up_latencies(batch):
+            if _is_one_statement(batch):
                 return self._log_request(batch)
             try:
                 return self._write(batch, copy=copy, meanwhile=meanwhile)
@@ -294,18 +294,14 @@ def _microseconds(at: int) -> int:
     return at + POSTGRES_EPOCH_US
 
 
-def _is_one_request(batch: Batch) -> bool:
-    return (
-        batch.batch_seq is None
-        and len(batch.requests) == 1
-        and not (batch.starts or batch.phases or batch.source_counts or batch.errors or batch.ends or batch.ledger)
-    )
-
-
-def _sums_up_latencies(batch: Batch) -> bool:
+def _is_one_statement(batch: Batch) -> bool:
+    """Return whether a batch is a single request, and none of those that sum up the latencies of others."""
+    others = batch.starts or batch.phases or batch.source_counts or batch.errors or batch.ends or batch.ledger
+    if batch.batch_seq is not None or len(batch.requests) != 1 or others:
+        return False
     # By the writer's id too, so that many writers of a few requests each do not leave a long list behind; scattered
     # (Knuth's multiplicative hash), so that endpoints called in turn all come to it.
-    return (batch.writer_id + batch.requests[0].seq) * 2654435761 % 2**32 < 2**32 // SUM_UP_EVERY
+    return (batch.writer_id + batch.requests[0].seq) * 2654435761 % 2**32 >= 2**32 // SUM_UP_EVERY
 
 
 def _prepare_where_nobody_stands_between(raw: DeadlineConnection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -257,22 +257,17 @@ class SqliteConnection(Connection):
         with gate.open():
             if self._was_cut:
                 self._open()
-            with self._translated():
+            try:
                 yield self.raw
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            self._roll_back()
-            within = _raised.pop(get_ident(), None)
-            if within is not None and from_outside(within):
-                raise within from None
-            raise translate(error, self.label) from error
-        except BaseException:
-            self._roll_back()
-            raise
+            except (sqlite3.Error, OverflowError, UnicodeError) as error:
+                self._roll_back()
+                within = _raised.pop(get_ident(), None)
+                if within is not None and from_outside(within):
+                    raise within from None
+                raise translate(error, self.label) from error
+            except BaseException:
+                self._roll_back()
+                raise
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
