@@ -161,7 +161,7 @@ class KeptDelivery(ImmediateDelivery):
         self._connection_lock = ReentrantLock(slow=True)
         self._used_by: int | None = None
         super().__init__(link)
-        around_forks(Step.THREADS, self._pause)
+        around_forks(Step.THREADS, self._let_go_within)
         renew_in_child(self._disown)
 
     def _begin(self) -> None:
@@ -175,7 +175,9 @@ class KeptDelivery(ImmediateDelivery):
     def _write(self, attempt: Attempt) -> Receipt:
         held: list[bool] = []
         try:
-            if self._is_used_here or not take(self._connection_lock, held, 0 if deadlines.is_leaving() else -1):
+            if self._used_by == get_ident() or not take(
+                self._connection_lock, held, 0 if deadlines.is_leaving() else -1
+            ):
                 # A signal or a `__del__` came while this very thread was at it, or another one is and we leave.
                 return super()._write(attempt)
             self._used_by = get_ident()
@@ -197,10 +199,6 @@ class KeptDelivery(ImmediateDelivery):
                 self._used_by = None
                 self._connection_lock.release()
 
-    @property
-    def _is_used_here(self) -> bool:
-        return self._used_by == get_ident()
-
     def _write_kept(self, attempt: Attempt) -> Receipt:
         if self._writer is None:
             writer = self._link.connect()
@@ -208,19 +206,17 @@ class KeptDelivery(ImmediateDelivery):
             # Callers of the old tracker never closed it: the connection goes with the tracker, or at exit.
             self._close_writer = weakref.finalize(self, _close_quietly, writer)
         while self._owed:
-            self._write_owed(self._writer, *self._owed[0])
+            owed, state = self._owed[0]
+            try:
+                receipt = self._exchange(self._writer, owed)
+            except (RowRejected, RowBlocked):
+                self._drop(owed, state)
+            else:
+                self._link.receipts.apply(owed.batch(), receipt)
+                self._count(owed, state, receipt)
             # Not before: sent twice it is stored and counted once.
             self._owed.popleft()
         return self._exchange(self._writer, attempt)
-
-    def _write_owed(self, writer: Writer, attempt: Attempt, state: RunState) -> None:
-        try:
-            receipt = self._exchange(writer, attempt)
-        except (RowRejected, RowBlocked):
-            self._drop(attempt, state)
-        else:
-            self._link.receipts.apply(attempt.batch(), receipt)
-            self._count(attempt, state, receipt)
 
     def _not_taken(self, attempt: Attempt, state: RunState, error: BaseException | None) -> Receipt | None:
         self._drop(attempt, state)
@@ -243,14 +239,11 @@ class KeptDelivery(ImmediateDelivery):
         finally:
             self._let_go_within(max(until - time.monotonic(), 0))
 
-    def _pause(self) -> None:
-        """Close the connection before a fork, unless it is in use."""
-        self._let_go_within(0)
-
-    def _let_go_within(self, seconds: float) -> None:
+    def _let_go_within(self, seconds: float = 0) -> None:
+        """Close the connection unless it is in use for longer than that, as before a fork."""
         held: list[bool] = []
         try:
-            if not self._is_used_here and take(self._connection_lock, held, seconds):
+            if self._used_by != get_ident() and take(self._connection_lock, held, seconds):
                 self._let_go()
         finally:
             if True in held:

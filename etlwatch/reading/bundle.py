@@ -127,20 +127,20 @@ def _move(unfinished: Path, path: Path, *, overwrite: bool) -> None:
 def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> tuple[int, list[str]]:
     """Put all of the run; return the number of its requests, and what was left out."""
     run_id, cut = run.run_id, []
-    archive.put_runs([run])
-    archive.put_phases(reader.phases([run_id]))
-    archive.put_phase_samples(reader.phase_samples(run_id))
-    archive.put_endpoints(reader.endpoints(run_id))
-    archive.put_series(run_id, reader.series(run_id))
-    archive.put_source_counts(reader.source_counts([run_id]))
-    archive.put_ledger(reader.ledger(run_id))
+    archive.put([run])
+    archive.put(reader.phases([run_id]))
+    archive.put(reader.phase_samples(run_id))
+    archive.put(reader.endpoints(run_id))
+    archive.put(reader.series(run_id), run_id=run_id)
+    archive.put(reader.source_counts([run_id]))
+    archive.put(reader.ledger(run_id))
     errors = reader.errors(run_id, MOST_ERRORS)
-    archive.put_errors(errors)
+    archive.put(errors)
     if len(errors) == MOST_ERRORS < run.errors:
         cut.append(f"{MOST_ERRORS:,} of {run.errors:,} errors")
     kinds = list(dict.fromkeys(error.fingerprint for error in errors))
     elsewhere = reader.errors_named(kinds[:MOST_KINDS], MOST_ERRORS)
-    archive.put_errors(_counted_only(elsewhere))
+    archive.put(_counted_only(elsewhere))
     if len(kinds) > MOST_KINDS:
         cut.append(f"what other runs had of {MOST_KINDS:,} of {len(kinds):,} kinds of errors")
     if len(elsewhere) == MOST_ERRORS:
@@ -148,7 +148,7 @@ def _put_run(reader: Reader, archive: SqliteArchive, run: Run) -> tuple[int, lis
         cut.append(f"the newest {MOST_ERRORS:,} of {there_are:,} errors of these kinds")
     requests = 0
     for page in _request_pages(reader, run_id):
-        archive.put_requests(page)
+        archive.put(page)
         requests += len(page)
     return requests, cut
 
@@ -182,17 +182,17 @@ def _put_history(reader: Reader, archive: SqliteArchive, run: Run) -> int:
     chosen.pop(run.run_id, None)
     others = _by_id([*chosen.values(), *newest])
     others.pop(run.run_id, None)
-    archive.put_runs(others.values())
+    archive.put(others.values())
     ids = list(chosen)
-    archive.put_phases(reader.phases(ids))
-    archive.put_endpoints(reader.endpoints_of_runs(ids))
+    archive.put(reader.phases(ids))
+    archive.put(reader.endpoints_of_runs(ids))
     for run_id, cells in reader.series_of_runs(ids, 0).items():
-        archive.put_series(run_id, cells)
+        archive.put(cells, run_id=run_id)
     for other in chosen.values():
-        archive.put_source_counts(reader.source_counts([other.run_id]))
+        archive.put(reader.source_counts([other.run_id]))
         if other.errors:
             errors = reader.errors(other.run_id, ERRORS_COMPARED)
-            archive.put_errors(replace(error, traceback="") for error in errors)
+            archive.put(replace(error, traceback="") for error in errors)
     return len(others)
 
 
@@ -205,13 +205,13 @@ def _put_surroundings(reader: Reader, archive: SqliteArchive, run: Run) -> list[
 
     Return what was left out.
     """
-    archive.put_switches(switch for switch in reader.switches() if _touches(switch, run))
-    archive.put_audit(change for change in reader.audit(None) if is_about(change, run))
+    archive.put(switch for switch in reader.switches() if _touches(switch, run))
+    archive.put(change for change in reader.audit(None) if is_about(change, run))
     left_out = []
     if run.state == "lost":
         living = reader.live_runs(MOST_LIVE)
         others = (other for other in living if other.run_id != run.run_id)
-        archive.put_runs(replace(other, notes=None, tags={}, command="") for other in others)
+        archive.put(replace(other, notes=None, tags={}, command="") for other in others)
         there_are = reader.count_live() if len(living) == MOST_LIVE else len(living)
         if there_are > len(living):
             left_out.append(f"{len(living):,} of {there_are:,} living runs")

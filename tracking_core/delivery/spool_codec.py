@@ -88,7 +88,9 @@ def _content_of(batch: Batch) -> dict[str, Any]:
         content["requests"] = [*batch.requests]
     # A store adds up the rows of single events itself.
     if batch.cells and (batch.batch_seq is not None or batch.cells != tally(batch.requests)):
-        content["cells"] = [[*key, _cell(cell)] for key, cell in batch.cells.items()]
+        content["cells"] = [
+            [*key, {**_as_object(cell), "histogram": list(cell.histogram.items())}] for key, cell in batch.cells.items()
+        ]
     return content
 
 
@@ -180,12 +182,6 @@ def _places_of(columns: tuple[str, ...]) -> tuple[int | None, ...]:
     if not set(columns) >= _REQUIRED:
         raise ValueError("requests without their columns")
     return tuple(columns.index(name) if name in columns else None for name in RequestRow._fields)
-
-
-def _cell(cell: Tally) -> dict[str, Any]:
-    content = _as_object(cell)
-    content["histogram"] = list(cell.histogram.items())
-    return content
 
 
 # -- a run's start for another process ---------------------------------------------------------------------------------

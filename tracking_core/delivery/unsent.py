@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from tracking_core.delivery.batch_builder import BatchBuilder
 from tracking_core.delivery.batches import is_empty
@@ -17,10 +17,6 @@ from tracking_core.events import Batch
 from tracking_core.process import deadlines
 from tracking_core.process.forks import renew_in_child
 from tracking_core.process.locks import ReentrantLock, take
-
-if TYPE_CHECKING:
-    pass
-
 
 HAND_OVER_MOST = 2_000
 """Requests of one line of the spool when they are handed over by a leaving process: it looks at the time in between."""

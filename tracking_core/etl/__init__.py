@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracking_core.etl.context import ETLContext, PhaseBlock
 from tracking_core.etl.progress import MemoryMonitor, ProgressTracker
-from tracking_core.etl.recorder import PhaseRecorder, RunTracker
+from tracking_core.etl.recorder import PhaseRecorder
 
 __all__ = [
     "ETLContext",
@@ -12,5 +12,4 @@ __all__ = [
     "PhaseBlock",
     "PhaseRecorder",
     "ProgressTracker",
-    "RunTracker",
 ]

@@ -22,7 +22,7 @@ from tracking_core.etl.progress import (
     checked_phases,
     checked_units,
 )
-from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter, RunTracker
+from tracking_core.etl.recorder import PhaseRecorder, PhaseReporter
 from tracking_core.etl.values import copy_containers, json_ready, now
 from tracking_core.events import PhaseStatus
 from tracking_core.failures import Failure
@@ -57,7 +57,7 @@ class ETLContext:
         *,
         phases: Iterable[str] = DEFAULT_PHASES,
         units: Iterable[str] = DEFAULT_UNITS,
-        run: PhaseRecorder | tuple[RunTracker, int | None] | None = None,
+        run: PhaseRecorder | tuple[PhaseRecorder, int | None] | None = None,
     ) -> None:
         """Make a context with every phase pending; connect to nothing.
 

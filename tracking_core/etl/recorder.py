@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from tracking_core.process.interrupts import from_outside
@@ -12,51 +12,21 @@ logger = logging.getLogger(__name__)
 
 
 class PhaseRecorder(Protocol):
-    """What a context needs of a run; an `ETLRunContext` is one.
+    """What a context needs of a run, as an `ETLRunContext`; or of a tracker, whose methods take the run's id first.
 
-    It is called one thing at a time; one that has a `run_id` also by the heartbeat's thread.
+    It is called one thing at a time; one that has a run id also by the heartbeat's thread.
     """
 
-    def log_phase(
-        self,
-        phase_name: str,
-        status: str,
-        *,
-        totals: Mapping[str, int] | None = None,
-        processed: Mapping[str, int] | None = None,
-        memory_mb: float | None = None,
-        memory_limit_mb: float | None = None,
-    ) -> bool:
-        """Record a phase's state; counts are by unit and cumulative for the phase, memory in MB.
+    @property
+    def log_phase(self) -> Callable[..., bool]:
+        """Records a phase's state, given its name and status; by name `totals` and `processed`, `memory_mb`.
 
-        `memory_limit_mb` is given only for a phase that has one.
+        Counts are by unit and cumulative for the phase. `memory_limit_mb` is given only for a phase that has one.
         """
 
-    def log_error(self, error: BaseException | str, *, phase: str | None = None) -> bool:
-        """Record an error of the run."""
-
-
-class RunTracker(Protocol):
-    """What a context needs of a tracker that takes run ids; a `SimpleETLTracker` is one.
-
-    A context calls it one thing at a time, also on the heartbeat's thread.
-    """
-
-    def log_phase(
-        self,
-        run_id: int | None,
-        phase_name: str,
-        status: str,
-        *,
-        totals: Mapping[str, int] | None = None,
-        processed: Mapping[str, int] | None = None,
-        memory_mb: float | None = None,
-        memory_limit_mb: float | None = None,
-    ) -> bool:
-        """Record a phase's state for the run."""
-
-    def log_error(self, run_id: int | None, error: BaseException | str, *, phase: str | None = None) -> bool:
-        """Record an error of the run."""
+    @property
+    def log_error(self) -> Callable[..., bool]:
+        """Records an error of the run, an exception or text; by name its `phase`."""
 
 
 class PhaseReporter:

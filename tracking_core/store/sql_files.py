@@ -166,7 +166,7 @@ def pending(known: tuple[Migration, ...], applied: Iterable[tuple[int, str, str]
     newest_applied = max(done, default=0)
     if newest_applied > newest_known:
         raise SchemaNewer(
-            f"{label} has schema version {newest_applied}, this program knows {newest_known}: upgrade etlwatch"
+            f"{label} has schema version {newest_applied}, this program has {newest_known}: upgrade etlwatch"
         )
     for migration in known:
         if migration.version in done and done[migration.version][1] != migration.checksum:
@@ -181,5 +181,5 @@ def check_readable(newest_applied: int, newest_known: int, label: str) -> None:
     """Raise SchemaNewer when a schema is too new to be read: more than two versions ahead of this program."""
     if newest_applied > newest_known + TOLERATED_VERSIONS:
         raise SchemaNewer(
-            f"{label} has schema version {newest_applied}, this program knows {newest_known}: upgrade etlwatch"
+            f"{label} has schema version {newest_applied}, this program has {newest_known}: upgrade etlwatch"
         )

@@ -100,15 +100,6 @@ def only(batch: Batch, taken: Iterable[int]) -> Batch:
     )
 
 
-def request_columns(rows: Sequence[RequestRow]) -> dict[str, list[object]]:
-    """Return rows turned into columns, by the names of the table."""
-    columns = RequestColumns.of(rows)
-    return {
-        name if name != "at_us" else "at": list(columns.column(position))
-        for position, name in enumerate(RequestRow._fields)
-    }
-
-
 def to_json(mapping: Mapping[str, object]) -> str:
     """Return JSON text of a mapping of tags, counters or overheads."""
     return json.dumps(mapping, ensure_ascii=False, separators=(",", ":"), default=dict)

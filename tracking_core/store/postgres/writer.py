@@ -273,8 +273,9 @@ class PostgresWriter(PostgresConnection, EventWriter):
                 raise writing.left_out(len(batch.requests) - cursor.rowcount, self.label)
 
     def _insert_requests(self, batch: Batch) -> Sequence[RequestRow]:
-        columns = writing.request_columns(batch.requests)
-        columns["at"] = [from_microseconds(row.at_us) for row in batch.requests]
+        requests = RequestColumns.of(batch.requests)
+        columns = {name: list(requests.column(place)) for place, name in enumerate(RequestRow._fields)}
+        columns["at"] = list(map(from_microseconds, columns["at_us"]))
         keys = set(self._run("insert_requests", {"writer_id": batch.writer_id, **columns}).fetchall())
         if len(keys) == len(batch.requests):
             return batch.requests

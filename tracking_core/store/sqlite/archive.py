@@ -40,6 +40,21 @@ _FREE = frozenset({"notes", "command", "error", "message", "traceback", "reason"
 _TEXT_DOCUMENTS = frozenset({"tags", "detail"})
 _DOCUMENTS = _TEXT_DOCUMENTS | {"counters", "processed", "overhead"}
 
+_PUT: Mapping[type, str] = {
+    Run: "put_run",
+    Phase: "put_phase",
+    PhaseSample: "put_phase_sample",
+    RequestRecord: "put_request",
+    EndpointTotals: "put_endpoint",
+    SeriesCell: "put_series",
+    SourceCount: "put_source_count",
+    ErrorRecord: "put_error",
+    WriterLedger: "put_ledger",
+    Switch: "put_switch",
+    AuditEntry: "put_audit_entry",
+}
+"""The statement that puts a record, by its kind."""
+
 
 class SqliteArchive(SqliteConnection):
     """The one connection that writes a bundle; nothing of it stands in the file before it is sealed."""
@@ -54,49 +69,15 @@ class SqliteArchive(SqliteConnection):
             raw.execute(self._sql["begin"])
             raw.execute(self._sql["make_bundle"])
 
-    def put_runs(self, runs: Iterable[Run]) -> None:
-        """Put runs as they stood; a derived state is derived again by the reader."""
-        self._put("put_run", runs)
+    def put(self, records: Iterable[Any], *, run_id: int | None = None) -> None:
+        """Put records of any kind, each into its table; with cells of a series the run that they belong to.
 
-    def put_phases(self, phases: Iterable[Phase]) -> None:
-        """Put phases."""
-        self._put("put_phase", phases)
-
-    def put_phase_samples(self, samples: Iterable[PhaseSample]) -> None:
-        """Put the progress that phases had at some time."""
-        self._put("put_phase_sample", samples)
-
-    def put_requests(self, requests: Iterable[RequestRecord]) -> None:
-        """Put single requests."""
-        self._put("put_request", requests)
-
-    def put_endpoints(self, endpoints: Iterable[EndpointTotals]) -> None:
-        """Put requests by endpoint."""
-        self._put("put_endpoint", endpoints)
-
-    def put_series(self, run_id: int, cells: Iterable[SeriesCell]) -> None:
-        """Put the requests of one run over time."""
-        self._put("put_series", cells, run_id=run_id)
-
-    def put_source_counts(self, counts: Iterable[SourceCount]) -> None:
-        """Put how many items sources have."""
-        self._put("put_source_count", counts)
-
-    def put_errors(self, errors: Iterable[ErrorRecord]) -> None:
-        """Put errors; one that is there already stays as it is."""
-        self._put("put_error", errors)
-
-    def put_ledger(self, entries: Iterable[WriterLedger]) -> None:
-        """Put what writers emitted and what of it was stored."""
-        self._put("put_ledger", entries)
-
-    def put_switches(self, switches: Iterable[Switch]) -> None:
-        """Put how the tracking switch stood."""
-        self._put("put_switch", switches)
-
-    def put_audit(self, entries: Iterable[AuditEntry]) -> None:
-        """Put what people changed."""
-        self._put("put_audit_entry", entries)
+        An error that is there already stays as it is. A run's derived state is derived again by the reader.
+        """
+        more = {} if run_id is None else {"run_id": run_id}
+        with self.operation() as raw:
+            for record in records:
+                raw.execute(self._sql[_PUT[type(record)]], self._texts(self._row(record)) | more)
 
     def seal(self, run_id: int, *, made_at: datetime, source: str) -> None:
         """Commit the bundle: the run that it is about, its source's clock when it was read, and the source's label."""
@@ -106,10 +87,6 @@ class SqliteArchive(SqliteConnection):
             raw.execute(self._sql["seal"], sealed)
             raw.commit()
             raw.execute(self._sql["one_file"])
-
-    def _put(self, block: str, records: Iterable[Any], **more: int) -> None:
-        with self.operation() as raw:
-            raw.executemany(self._sql[block], (self._texts(self._row(record)) | more for record in records))
 
     def _row(self, record: Any) -> dict[str, Any]:
         """Return a record's fields as columns; a statement takes those that it names."""
