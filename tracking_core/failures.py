@@ -75,8 +75,15 @@ def fingerprint_of(error_type: str, message: str, frames: TracebackType | None) 
     load("hashlib")
     import hashlib
 
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    code = frames and frames.tb_frame.f_code
+    place = [f"{PurePath(code.co_filename).name}:{code.co_name}"] if code else []
+    words = without_secrets(message[:_FINGERPRINT_MESSAGE_CHARACTERS])
+    for pattern, stand_in in _VARYING:
+        words = pattern.sub(stand_in, words)
     # Unit separators keep ("ab", "c") and ("a", "bc") apart.
-    text = "\x1f".join([error_type, _without_varying_parts(message), *_innermost_function(frames)])
+    text = "\x1f".join([error_type, words, *place])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -113,17 +120,3 @@ def _traceback_of(error: BaseException, message: str) -> str:
     with suppress_faults():
         return "".join(traceback.format_exception(error))
     return f"{type(error).__name__}: {message}\n(the traceback could not be written)\n"
-
-
-def _innermost_function(frames: TracebackType | None) -> list[str]:
-    while frames is not None and frames.tb_next is not None:
-        frames = frames.tb_next
-    code = frames and frames.tb_frame.f_code
-    return [f"{PurePath(code.co_filename).name}:{code.co_name}"] if code else []
-
-
-def _without_varying_parts(message: str) -> str:
-    text = without_secrets(message[:_FINGERPRINT_MESSAGE_CHARACTERS])
-    for pattern, stand_in in _VARYING:
-        text = pattern.sub(stand_in, text)
-    return text

@@ -21,10 +21,6 @@ _FLOORS = [0.0, *(2.0 ** (index / _PER_OCTAVE) for index in range(BUCKETS - 1))]
 _SMALL = 4096
 
 
-def _bucket_of(duration_ms: int) -> int:
-    return min(bisect_right(_FLOORS, duration_ms) - 1, BUCKETS - 1) if duration_ms > 0 else 0
-
-
 _EDGES = [math.ceil(floor) for floor in _FLOORS if floor <= _SMALL]
 _TABLE = b"".join(bytes([bucket]) * (high - low) for bucket, (low, high) in enumerate(pairwise(_EDGES)))[:_SMALL]
 
@@ -45,7 +41,7 @@ def bucket_of(duration_ms: int) -> int:
     """Return the bucket, 0 to 255, of a duration in whole milliseconds (negative ones count as 0)."""
     if 0 <= duration_ms < _SMALL:
         return _TABLE[duration_ms]
-    return _bucket_of(duration_ms)
+    return min(bisect_right(_FLOORS, duration_ms) - 1, BUCKETS - 1) if duration_ms > 0 else 0
 
 
 def count(durations_ms: Sequence[int]) -> dict[int, int]:

@@ -61,9 +61,8 @@ _source = RunIdSource()
 renew_in_child(_source.reseed)
 
 
-def new_run_id() -> int:
-    """Return a new run id of this process."""
-    return _source.next()
+new_run_id: Final = _source.next
+"""Returns a new run id of this process."""
 
 
 def new_writer_id() -> int:

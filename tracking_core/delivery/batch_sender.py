@@ -104,8 +104,12 @@ class BatchSender:
         self._sending = True
         try:
             began = time.thread_time()
-            if not in_time:
-                self._try_again()
+            waits = self._unsent or not (self._link.spool_is_empty and self._queue.is_empty)
+            if not in_time and waits and self._link.breaker.is_open:
+                # A store that failed a while ago is asked once more, since there is no later for what waits.
+                self._link.breaker.try_now()
+                with deadlines.within(TRY_AGAIN_S):
+                    self._greet()
             if not (self._link.clock_offset.is_known or self._queue.is_empty):
                 self._greet()
             self._send_waiting()
@@ -194,14 +198,6 @@ class BatchSender:
                 raise
         else:
             self._link.breaker.worked()
-
-    def _try_again(self) -> None:
-        """Ask a store that failed a while ago once more, since there is no later for what waits."""
-        waits = self._unsent or not (self._link.spool_is_empty and self._queue.is_empty)
-        if waits and self._link.breaker.is_open:
-            self._link.breaker.try_now()
-            with deadlines.within(TRY_AGAIN_S):
-                self._greet()
 
     def _failed(self, error: BaseException, began: float) -> None:
         self._link.failed(error, began)

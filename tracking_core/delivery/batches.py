@@ -262,7 +262,9 @@ class Divided:
         self.refused.update(receipt.refused)
 
 
-def write_divided(write: Callable[[Batch], Receipt], batch: Batch, error: RowRejected | RowBlocked) -> Divided:
+def write_divided(
+    write: Callable[[Batch], Receipt], batch: Batch, error: RowRejected | RowBlocked | None = None
+) -> Divided:
     """Send a batch that was not taken in parts; raises what `write` raises beyond RowRejected and RowBlocked.
 
     A run that cannot be stored keeps all of its events back, and nobody else's.

@@ -196,7 +196,10 @@ class EventQueue:
         """Return the oldest waiting requests, 1 MiB of them at the most; `into` has them whatever interrupts this."""
         taken: list[RawRequest] = [] if into is None else into
         if self._long_bytes:
-            self._take_sized(most, taken)
+            size = 0
+            while self.requests and len(taken) < most and size < SHIP_FROM_BYTES:
+                taken += _popped(self.requests, 1)
+                size += 100 + len(taken[-1][2]) + len(taken[-1][9] or "")
             long_bytes = sum(map(_long, taken))
             with self._lock:
                 # From nothing where nothing waits: an interrupted call may have counted what it did not put here.
@@ -206,13 +209,6 @@ class EventQueue:
             taken += _popped(self.requests, min(len(self.requests), most))
         self._signal_room()
         return taken
-
-    def _take_sized(self, most: int, taken: list[RawRequest]) -> None:
-        size = 0
-        while self.requests and len(taken) < most and size < SHIP_FROM_BYTES:
-            taken += _popped(self.requests, 1)
-            raw = taken[-1]
-            size += 100 + len(raw[2]) + (len(raw[9]) if raw[9] else 0)
 
     def take_events(self, most: int, into: list[Event] | None = None) -> list[Event]:
         """Return the oldest waiting events of the lane that is never given up; `into` as above."""

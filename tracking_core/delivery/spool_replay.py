@@ -10,7 +10,7 @@ from tracking_core.delivery import spool_codec, spool_file
 from tracking_core.delivery.batches import Divided, events_in, stand_alone, together, without_runs, write_divided
 from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.spool_place import Entry
-from tracking_core.errors import RowBlocked, RowRejected, StoreError
+from tracking_core.errors import RowRejected, StoreError
 from tracking_core.events import Batch, Receipt
 from tracking_core.process.interrupts import from_outside
 
@@ -142,10 +142,4 @@ def _written(write: Write, batch: Batch) -> Divided:
             # Nothing that is sent again would be taken; all else is the store's fault or comes from outside.
             raise RowRejected(f"{type(error).__name__}: {error}") from error
 
-    try:
-        receipt = write_checked(batch)
-    except (RowRejected, RowBlocked) as error:
-        return write_divided(write_checked, batch, error)
-    divided = Divided()
-    divided.add(batch, receipt)
-    return divided
+    return write_divided(write_checked, batch)

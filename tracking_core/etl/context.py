@@ -320,21 +320,16 @@ class ETLContext:
     def _final_status(self, phase_name: str, result: dict[str, Any]) -> str:
         """Return the status with which the phase ends."""
         if "status" not in result:
-            failed = self.phase_status[phase_name] == PhaseStatus.FAILED or self._is_propagating(sys.exception())
+            error = sys.exception()
+            # Not one that was being handled when the phase started, nor one that just ends a loop or a program well.
+            propagates = not (error is None or error is self._handled_at_start or is_clean_exit(error))
+            propagates = propagates and not isinstance(error, (StopIteration, StopAsyncIteration))
+            failed = self.phase_status[phase_name] == PhaseStatus.FAILED or propagates
             return (PhaseStatus.FAILED if failed else PhaseStatus.COMPLETED).value
         allowed = (PhaseStatus.COMPLETED.value, PhaseStatus.FAILED.value)
         if result["status"] not in allowed:
             raise ValueError(f"Invalid status: {result['status']}. Valid statuses are: {', '.join(allowed)}")
         return str(result["status"])
-
-    def _is_propagating(self, error: BaseException | None) -> bool:
-        """Return whether an exception came up within the phase, and does not just end a loop or a program that is well.
-
-        One that was being handled when the phase started belongs to what was done before.
-        """
-        if error is None or error is self._handled_at_start or is_clean_exit(error):
-            return False
-        return not isinstance(error, (StopIteration, StopAsyncIteration))
 
     def _tell_phase(self, phase_name: str, memory_mb: float | None) -> None:
         """Tell the run how the phase stands; the caller has the turn."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
@@ -323,7 +322,12 @@ class MemoryMonitor:
 
         Raises TypeError for a limit that is no number, ValueError for one that is not above 0.
         """
-        self.memory_limit_mb = _checked_limit(memory_limit_mb)
+        if memory_limit_mb is not None:
+            if isinstance(memory_limit_mb, bool) or not isinstance(memory_limit_mb, (int, float)):
+                raise TypeError(f"memory_limit_mb must be a number or None, not {type(memory_limit_mb).__name__}")
+            if not memory_limit_mb > 0:
+                raise ValueError(f"memory_limit_mb must be above 0, or None for no limit: {memory_limit_mb}")
+        self.memory_limit_mb = memory_limit_mb
         self.peak_memory_mb: float = 0
         self.phase_peak_mb: float = 0
         # Guards the peaks: of two threads with a new peak each, the greater must stay.
@@ -384,13 +388,3 @@ class MemoryMonitor:
         """Do as `check_memory`, but without a limit at most every 100 ms: for what is called for every item."""
         if self.memory_limit_mb is not None or monotonic() >= self._next_sample:
             self.check_memory()
-
-
-def _checked_limit(limit_mb: float | None) -> float | None:
-    if limit_mb is None:
-        return None
-    if isinstance(limit_mb, bool) or not isinstance(limit_mb, (int, float)):
-        raise TypeError(f"memory_limit_mb must be a number or None, not {type(limit_mb).__name__}")
-    if math.isnan(limit_mb) or limit_mb <= 0:
-        raise ValueError(f"memory_limit_mb must be above 0, or None for no limit: {limit_mb}")
-    return limit_mb

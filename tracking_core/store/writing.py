@@ -265,7 +265,10 @@ def additions_to_runs(
     overtake each other and the end of their run; only the ledger's row, once it is locked, shows what has been counted.
     Runs that end are among several, so that all are locked in their order.
     """
-    latest = _last_moments(batch)
+    latest = RequestColumns.of(batch.requests).greatest(_AT_US)
+    for group in (batch.phases, batch.source_counts, batch.errors):
+        for event in group:
+            latest[event.run_id] = max(latest.get(event.run_id, 0), event.at_us)
     in_ledger = _last_numbers(batch).keys() | {entry.run_id for entry in batch.ledger}
     errors: dict[int, int] = {}
     for error in stored_errors:
@@ -295,14 +298,6 @@ def _last_numbers(batch: Batch) -> dict[int, int]:
     last = RequestColumns.of(batch.requests).greatest(_SEQ)
     for error in batch.errors:
         last[error.run_id] = max(last.get(error.run_id, 0), error.seq)
-    return last
-
-
-def _last_moments(batch: Batch) -> dict[int, int]:
-    last = RequestColumns.of(batch.requests).greatest(_AT_US)
-    for group in (batch.phases, batch.source_counts, batch.errors):
-        for event in group:
-            last[event.run_id] = max(last.get(event.run_id, 0), event.at_us)
     return last
 
 
@@ -372,7 +367,10 @@ class EventWriter(ABC):
         if sums.runs:
             self._add_sums(summary_rows(sums, batch.writer_id, self._packed))
             self._widen_when_due(known.store_us // 1_000_000)
-        stored_errors = self._insert_errors(batch)
+        errors = sorted(batch.errors, key=lambda error: (error.run_id, error.seq))
+        writer = {"writer_id": batch.writer_id}
+        inserts = [self._run("insert_error", columns_of(error, self._moment) | writer) for error in errors]
+        stored_errors = [error for error, insert in zip(errors, inserts, strict=True) if self._inserted(insert)]
         self._save_phases(batch)
         ends = sorted((end for end in batch.ends if end.run_id in known.here), key=lambda end: end.run_id)
         additions = additions_to_runs(batch, sums.runs, stored_errors, ends, self._moment)
@@ -387,12 +385,6 @@ class EventWriter(ABC):
             before = to_microseconds(forgotten_before(from_microseconds(known.store_us)))
             self._run("forget_batches", {"before": self._moment(before), "most": FORGET_AT_MOST})
         return cursors
-
-    def _insert_errors(self, batch: Batch) -> list[RaisedError]:
-        errors = sorted(batch.errors, key=lambda error: (error.run_id, error.seq))
-        writer = {"writer_id": batch.writer_id}
-        cursors = [self._run("insert_error", columns_of(error, self._moment) | writer) for error in errors]
-        return [error for error, cursor in zip(errors, cursors, strict=True) if self._inserted(cursor)]
 
     def _save_phases(self, batch: Batch) -> None:
         changed = {change.run_id for change in batch.phases} | {count.run_id for count in batch.source_counts}

@@ -236,7 +236,6 @@ class PostgresConnection(Connection):
         return self.raw.closed or self.raw.broken
 
     def close(self) -> None:
-        """Close it; closing twice is fine."""
         self.raw.close()
 
 

@@ -33,11 +33,9 @@ class PostgresStore:
 
     @property
     def label(self) -> str:
-        """Where it is, without credentials."""
         return self.location.label
 
     def writer(self, deadline: float) -> PostgresWriter:
-        """Connect for writing."""
         # Who only reads, or only writes, loads none of the rest.
         load("tracking_core.store.postgres.writer")
         from tracking_core.store.postgres.writer import PostgresWriter
@@ -45,14 +43,12 @@ class PostgresStore:
         return PostgresWriter(self.location, deadline)
 
     def reader(self, deadline: float) -> PostgresReader:
-        """Connect for reading."""
         load("tracking_core.store.postgres.reader")
         from tracking_core.store.postgres.reader import PostgresReader
 
         return PostgresReader(self.location, deadline)
 
     def administration(self, deadline: float) -> PostgresAdministration:
-        """Connect for a person's changes."""
         load("tracking_core.store.postgres.administration")
         from tracking_core.store.postgres.administration import PostgresAdministration
 

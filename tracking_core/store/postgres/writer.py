@@ -98,7 +98,6 @@ class PostgresWriter(PostgresConnection, EventWriter):
         return self._repeated(attempt)
 
     def beat(self, run_ids: Sequence[int]) -> Receipt:
-        """Record that these runs live, in one statement."""
         rows = self._repeated(lambda: self._run("beat", {"run_ids": sorted(run_ids)}).fetchall())
         off = {job for _, job, switched_off, _ in rows for job in (job, "") if job in (switched_off or ())}
         alive = {row[0] for row in rows}
@@ -109,12 +108,10 @@ class PostgresWriter(PostgresConnection, EventWriter):
         )
 
     def switched_off(self, job: str) -> bool:
-        """Return whether the shared switch, global or of this job, is off."""
         ((off,),) = self._repeated(lambda: self._run("switched_off", {"job": job}).fetchall())
         return bool(off)
 
     def hello(self) -> Hello:
-        """Return the store's clock and the version of its tables."""
         ((at, version),) = self._repeated(lambda: self._run("hello", {}).fetchall())
         known = sql_files.migrations("postgres")[-1].version
         return Hello(store_us=_microseconds(at), schema_version=version, known_version=known)
@@ -217,7 +214,11 @@ class PostgresWriter(PostgresConnection, EventWriter):
                 found = self._runs_of(batch)
             rows = found.fetchall()
             known = self._judge(rows, batch)
-            _prepare_where_nobody_stands_between(raw, rows)
+            # What a batch repeats is prepared once the server itself is seen to be at the other end: to parse and plan
+            # the statements costs more than to do them. A pooler announces a process number of its own making; in its
+            # sessions, which are anybody's, nothing is ever prepared.
+            direct = any(row[BACKEND_PID] == raw.pgconn.backend_pid for row in rows)
+            raw.prepare_threshold = PREPARE_FROM if direct else None
             if batch.batch_seq is not None and rows and not rows[0][CLAIMED]:
                 raw.execute("ROLLBACK")
                 return Receipt(duplicate=True, switched_off=known.switched_off, store_us=known.store_us)
@@ -303,16 +304,6 @@ def _is_one_statement(batch: Batch) -> bool:
     # By the writer's id too, so that many writers of a few requests each do not leave a long list behind; scattered
     # (Knuth's multiplicative hash), so that endpoints called in turn all come to it.
     return (batch.writer_id + batch.requests[0].seq) * 2654435761 % 2**32 >= 2**32 // SUM_UP_EVERY
-
-
-def _prepare_where_nobody_stands_between(raw: DeadlineConnection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Let the driver prepare what a batch repeats, once the server itself is seen to be at the other end.
-
-    To parse and plan a batch's statements costs more than to do them. A pooler announces a process number of its own
-    making; in its sessions, which are anybody's, nothing is ever prepared.
-    """
-    direct = any(row[BACKEND_PID] == raw.pgconn.backend_pid for row in rows)
-    raw.prepare_threshold = PREPARE_FROM if direct else None
 
 
 def _roll_back(raw: DeadlineConnection) -> None:

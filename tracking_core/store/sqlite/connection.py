@@ -288,7 +288,6 @@ class SqliteConnection(Connection):
         return time.time_ns() // 1000
 
     def close(self) -> None:
-        """Close it; closing twice is fine."""
         self._was_cut = False
         with gate.open(), suppress(sqlite3.Error):
             self.raw.close()

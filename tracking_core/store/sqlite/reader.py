@@ -137,7 +137,6 @@ class EmptyStoreReader(Reader):
             yield
 
     def close(self) -> None:
-        """Close it; closing twice is fine."""
         if self._reader is not None:
             self._reader.close()
 

@@ -85,12 +85,10 @@ class SqliteWriter(SqliteConnection, EventWriter):
         )
 
     def switched_off(self, job: str) -> bool:
-        """Return whether the shared switch, global or of this job, is off."""
         with self.operation():
             return bool(self._run("switched_off", {"job": job}).fetchone()[0])
 
     def hello(self) -> Hello:
-        """Return the store's clock and the version of its tables."""
         with self.operation():
             self._now_us = self.now_us()
             store_us, version = self._run("hello", {}).fetchone()
@@ -148,7 +146,10 @@ class SqliteWriter(SqliteConnection, EventWriter):
         if not at_once:
             stored = [self.raw.execute(insert, row).rowcount for row in rows]
             missing = [row for row, is_stored in zip(batch.requests, stored, strict=True) if not is_stored]
-            self._check_here(batch.writer_id, missing)
+            keys = [{"run_id": row.run_id, "writer_id": batch.writer_id, "seq": row.seq} for row in missing]
+            here = sum(self.raw.execute(self._sql["requests_here"], key).fetchone()[0] for key in keys)
+            if here != len(missing):
+                raise writing.left_out(len(missing) - here, self.label)
             return [row for row, is_stored in zip(batch.requests, stored, strict=True) if is_stored]
         before = self.raw.total_changes
         insert_many = _of_many_rows(insert)
@@ -159,13 +160,6 @@ class SqliteWriter(SqliteConnection, EventWriter):
         if self.raw.total_changes - before != count:
             raise _SomeNotInserted
         return batch.requests
-
-    def _check_here(self, writer_id: int, rows: Sequence[RequestRow]) -> None:
-        ask = self._sql["requests_here"]
-        keys = [{"run_id": row.run_id, "writer_id": writer_id, "seq": row.seq} for row in rows]
-        here = sum(self.raw.execute(ask, key).fetchone()[0] for key in keys)
-        if here != len(rows):
-            raise writing.left_out(len(rows) - here, self.label)
 
 
 def _with_writer(batch: Batch) -> Iterator[tuple[Any, ...]]:
