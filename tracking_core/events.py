@@ -7,20 +7,17 @@ sanitize.py): a store never rejects them for their content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from tracking_core.dataclass import dataclass, field
-from tracking_core.requests import (
-    CellKey,
-    RequestColumns,
-    RequestRow,
-    Tally,
-)
+from tracking_core.dataclass import dataclass, field, replace
+from tracking_core.requests import CellKey, RequestColumns, RequestRow, Tally
 
 if TYPE_CHECKING:
     from tracking_core.failures import Failure
+
+E = TypeVar("E")
 
 
 class RunStatus(StrEnum):
@@ -173,6 +170,25 @@ class Batch:
     errors: tuple[RaisedError, ...] = ()
     ends: tuple[RunEnd, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
+
+    def without(self, run_ids: Collection[int]) -> Batch:
+        """Return the batch without its events of these runs, their ends excepted."""
+        if not run_ids:
+            return self
+
+        def kept(events: Sequence[E]) -> tuple[E, ...]:
+            return tuple(event for event in events if event.run_id not in run_ids)  # type: ignore[attr-defined]
+
+        return replace(
+            self,
+            starts=kept(self.starts),
+            requests=kept(self.requests),
+            cells={key: cell for key, cell in self.cells.items() if key.run_id not in run_ids},
+            phases=kept(self.phases),
+            source_counts=kept(self.source_counts),
+            errors=kept(self.errors),
+            ledger=kept(self.ledger),
+        )
 
     def run_ids(self) -> set[int]:
         """Return every run that this batch is about."""

@@ -221,8 +221,8 @@ def run_checks(
     finally:
         _stop(target)
         if target.probes:
-            with suppress(Exception), deadlines.within(REMOVAL_S):
-                target.remove_probes()
+            with suppress(Exception):
+                deadlines.bounded(REMOVAL_S, target.remove_probes)
 
 
 def _stop(target: Target) -> None:
@@ -243,8 +243,7 @@ def _run(check: Check, target: Target) -> Result:
 
     def run() -> None:
         try:
-            with deadlines.within(check.limit_s):
-                results.put(check.run(target))
+            results.put(deadlines.bounded(check.limit_s, lambda: check.run(target)))
         except TrackingError as error:
             results.put(failed(_one_line(str(error) or type(error).__name__)))
         except Exception as error:  # noqa: BLE001 - any error in a check is its result

@@ -32,7 +32,6 @@ from tracking_core.delivery.batches import (
     parts_of,
     standing_for,
     with_short_errors,
-    without_runs,
 )
 from tracking_core.events import Batch, LedgerEntry
 from tracking_core.requests import CellKey, Tally, tally
@@ -118,7 +117,7 @@ def test_what_cannot_be_divided_has_no_parts(batch: Batch) -> None:
 
 
 def test_without_a_run_its_end_stays() -> None:
-    left = without_runs(joined(MIXED, batch_of(2, run_id=OTHER_RUN)), {RUN})
+    left = joined(MIXED, batch_of(2, run_id=OTHER_RUN)).without({RUN})
     assert {row.run_id for row in left.requests} == {key.run_id for key in left.cells} == {OTHER_RUN}
     assert (left.starts, left.phases, left.source_counts, left.errors, left.ledger) == ((), (), (), (), ())
     assert left.ends == MIXED.ends

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from tracking_core.delivery.batch_builder import EVENTS_AT_A_TIME
-from tracking_core.delivery.batches import events_of, is_empty, joined, without_runs, write_divided
+from tracking_core.delivery.batches import events_of, is_empty, joined, write_divided
 from tracking_core.delivery.event_queue import SHIP_FROM, EventQueue
 from tracking_core.delivery.rows import PendingBatch, batch_of, events_in
 from tracking_core.delivery.store_link import StoreLink
@@ -108,8 +108,7 @@ class BatchSender:
             if not in_time and waits and self._link.breaker.is_open:
                 # A store that failed a while ago is asked once more, since there is no later for what waits.
                 self._link.breaker.try_now()
-                with deadlines.within(TRY_AGAIN_S):
-                    self._greet()
+                deadlines.bounded(TRY_AGAIN_S, self._greet)
             if not (self._link.clock_offset.is_known or self._queue.is_empty):
                 self._greet()
             self._send_waiting()
@@ -235,7 +234,7 @@ class BatchSender:
     def _spool(self, batch: Batch) -> bool:
         """Return whether the spool took a batch, or nothing is left of it without the runs that are switched off."""
         off = self._link.receipts.runs_off(batch)
-        left = without_runs(batch, off) if off else batch
+        left = batch.without(off)
         lost = events_in(batch) - events_in(left)
         if is_empty(left):
             self._unsent.settle(batch, dropped=lost, off=lost)

@@ -50,24 +50,6 @@ def is_empty(batch: Batch) -> bool:
     return not (batch.starts or batch.cells or batch.ledger or events_in(batch))
 
 
-def without_runs(batch: Batch, run_ids: Collection[int]) -> Batch:
-    """Return a batch without these runs, their ends excepted."""
-
-    def kept(events: Sequence[E]) -> tuple[E, ...]:
-        return tuple(event for event in events if event.run_id not in run_ids)  # type: ignore[attr-defined]
-
-    return replace(
-        batch,
-        starts=kept(batch.starts),
-        requests=kept(batch.requests),
-        cells={key: cell for key, cell in batch.cells.items() if key.run_id not in run_ids},
-        phases=kept(batch.phases),
-        source_counts=kept(batch.source_counts),
-        errors=kept(batch.errors),
-        ledger=kept(batch.ledger),
-    )
-
-
 # -- a batch that the store rejects ------------------------------------------------------------------------------
 
 
@@ -133,8 +115,7 @@ def together(batches: Sequence[Batch]) -> Batch:
 
 def of_run(batch: Batch, run_id: int) -> Batch:
     """Return the part of a batch that is about one run."""
-    others = batch.run_ids() - {run_id}
-    part = without_runs(batch, others)
+    part = batch.without(batch.run_ids() - {run_id})
     return replace(part, ends=tuple(end for end in batch.ends if end.run_id == run_id))
 
 

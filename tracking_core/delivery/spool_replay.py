@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tracking_core.dataclass import dataclass
 from tracking_core.delivery import spool_codec, spool_file
-from tracking_core.delivery.batches import Divided, events_in, stand_alone, together, without_runs, write_divided
+from tracking_core.delivery.batches import Divided, events_in, stand_alone, together, write_divided
 from tracking_core.delivery.counts import Replay
 from tracking_core.delivery.spool_place import Entry
 from tracking_core.errors import RowRejected, StoreError
@@ -122,7 +122,7 @@ def _send_batch(batch: Batch, held: Held, write: Write, outcome: Replay, keep: C
         spool_file.set_aside(held.entry, spool_codec.encode(part))
     if held.keeps_refused and divided.refused:
         taken = batch.run_ids() - divided.refused.keys()
-        spool_file.set_aside(held.entry, spool_codec.encode(without_runs(batch, taken)))
+        spool_file.set_aside(held.entry, spool_codec.encode(batch.without(taken)))
     outcome.batches += bool(divided.sent or not (divided.rejected or divided.blocked))
     outcome.sent += divided.sent
     outcome.lost += divided.lost

@@ -47,20 +47,11 @@ def moment(due: float) -> float:
     return min(due, _leave_by, _within.get(), limited)
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Let nothing that this thread waits for inside the block take longer, all of it together."""
-    token = _within.set(min(time.monotonic() + seconds, _within.get()))
-    try:
-        yield
-    finally:
-        _within.reset(token)
-
-
 def bounded(seconds: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns; as `within`, and no exception from outside can leave the limit behind.
+    """Return what `work` returns, in which nothing that this thread waits for takes longer, all of it together.
 
-    The limit is a context's own, which ends with the call in C, and each greenlet has another.
+    The limit is a context's own, which ends with the call in C, so that no exception from outside can leave it behind;
+    each greenlet has another.
     """
 
     def limited() -> T:

@@ -89,26 +89,22 @@ class OpenRuns:
     """The open runs of this process, and its hooks."""
 
     def __init__(self) -> None:
-        # Changed by single steps only: a signal's handler may come in between any two of them.
-        self._open: dict[int, _OpenRun] = {}
-        self._budget = Budget()
         self._hooked_signals: set[int] = set()
-        self._signalled = self._sent_again = False
         self._pause_s = _FIRST_PAUSE_S
-        self._until: float | None = None
         self._hooked_threads = False
-        self._finalizer: Finalize[object] | None = None
         self._deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
         self._last: list[Callable[[], object]] = []
+        self.renew()
         forks.renew_in_child(self.renew)
 
     def renew(self) -> None:
         """Begin anew in a forked child: the runs it inherited are its parent's to end."""
-        self._open = {}
+        # Changed by single steps only: a signal's handler may come in between any two of them.
+        self._open: dict[int, _OpenRun] = {}
         self._budget = Budget()
-        self._finalizer = None
+        self._finalizer: Finalize[object] | None = None
         self._signalled = self._sent_again = False
-        self._until = None
+        self._until: float | None = None
         deadlines.leave_by(float("inf"))
 
     # -- called by the trackers ---------------------------------------------------------------------------------------

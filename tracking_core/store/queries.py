@@ -146,8 +146,7 @@ class Reader(Connection, Dialect):
 
     def latest_run_id(self, job: str) -> int | None:
         """Return the newest run of a job; None when it has none."""
-        run_id: int | None = self._ask("latest_run_id", job=job).value()
-        return run_id
+        return self._ask("latest_run_id", job=job).value()  # type: ignore[no-any-return]
 
     def job_names(self, limit: int | None = None) -> list[str]:
         """Return the jobs that have runs, by name."""
@@ -423,12 +422,11 @@ class Reader(Connection, Dialect):
 
         Of more than ERRORS_COUNTED the newest are counted, and each group is marked `cut`.
         """
-        before_at = self._moment_or_none(before)
         found = self._ask(
             "error_groups",
             jobs=self._list_or_none(jobs),
             since=self._moment(since),
-            before_at=before_at,
+            before_at=self._moment_or_none(before),
             most=ERRORS_COUNTED + 1,
             limit=max(limit, 0),
         )
@@ -444,13 +442,12 @@ class Reader(Connection, Dialect):
         """
         if not kinds:
             return []
-        before_at = self._moment_or_none(before)
         jobs, fingerprints = map(list, zip(*sorted(set(kinds)), strict=True))
         found = self._ask(
             "error_groups_named",
             jobs=self._list(jobs),
             fingerprints=self._list(fingerprints),
-            before_at=before_at,
+            before_at=self._moment_or_none(before),
             most=min(ERRORS_OF_KIND_COUNTED, max(ERRORS_COUNTED // len(jobs), LEAST_OF_KIND_COUNTED)) + 1,
         )
         return found.records(ErrorGroup, self.forms)

@@ -81,25 +81,6 @@ def forgets_batches(batch: Batch) -> bool:
     return batch.batch_seq is not None and batch.batch_seq % FORGET_EVERY == batch.writer_id % FORGET_EVERY
 
 
-def only(batch: Batch, taken: Iterable[int]) -> Batch:
-    """Return the batch without its events of runs that are not taken; ends stay, the caller decides on them."""
-    keep = set(taken)
-    if batch.run_ids() <= keep:
-        return batch
-    return Batch(
-        writer_id=batch.writer_id,
-        batch_seq=batch.batch_seq,
-        starts=tuple(start for start in batch.starts if start.run_id in keep),
-        requests=tuple(row for row in batch.requests if row.run_id in keep),
-        cells={key: cell for key, cell in batch.cells.items() if key.run_id in keep},
-        phases=tuple(change for change in batch.phases if change.run_id in keep),
-        source_counts=tuple(count for count in batch.source_counts if count.run_id in keep),
-        errors=tuple(error for error in batch.errors if error.run_id in keep),
-        ends=batch.ends,
-        ledger=tuple(entry for entry in batch.ledger if entry.run_id in keep),
-    )
-
-
 def to_json(mapping: Mapping[str, object]) -> str:
     """Return JSON text of a mapping of tags, counters or overheads."""
     return json.dumps(mapping, ensure_ascii=False, separators=(",", ":"), default=dict)

@@ -60,13 +60,10 @@ class PostgresStore:
             try:
                 return self._initialize(connection)
             except StoreForbidden as error:
-                error.grants = self._grants(connection)
+                with connection.operation() as raw:
+                    row = raw.execute(sql_files.blocks(DIALECT, "schema")["owner"]).fetchone()
+                error.grants = grants(raw.info.user, database=raw.info.dbname, owner=row[0] if row else "")
                 raise
-
-    def _grants(self, connection: PostgresConnection) -> str:
-        with connection.operation() as raw:
-            row = raw.execute(sql_files.blocks(DIALECT, "schema")["owner"]).fetchone()
-        return grants(raw.info.user, database=raw.info.dbname, owner=row[0] if row else "")
 
     def _initialize(self, connection: PostgresConnection) -> list[str]:
         schema = sql_files.blocks(DIALECT, "schema")

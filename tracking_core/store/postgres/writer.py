@@ -241,7 +241,7 @@ class PostgresWriter(PostgresConnection, EventWriter):
     def _write_rows(
         self, whole: Batch, known: writing.Known, *, copy: bool, meanwhile: Callable[[], object] | None
     ) -> frozenset[int]:
-        batch = writing.only(whole, known.taken)
+        batch = whole.without(whole.run_ids() - known.taken)
         stored_rows: Sequence[RequestRow] = batch.requests
         if copy and len(batch.requests) >= COPY_FROM_ROWS:
             with self._copying(batch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from tracking_core.config import StoreLocation
 from tracking_core.errors import SchemaMissing, StoreError, StoreRefused, StoreUnavailable
@@ -126,15 +126,9 @@ class EmptyStoreReader(Reader):
         self._deadline = deadline
         self._reader: SqliteReader | None = None
 
-    @contextmanager
-    def one_view(self) -> Iterator[None]:
-        """Let all queries inside the block see one moment of the store."""
+    def one_view(self) -> AbstractContextManager[None]:
         reader = self._opened()
-        if reader is None:
-            yield
-            return
-        with reader.one_view():
-            yield
+        return nullcontext() if reader is None else reader.one_view()
 
     def close(self) -> None:
         if self._reader is not None:

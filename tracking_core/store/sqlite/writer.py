@@ -60,7 +60,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
             return Receipt(duplicate=True, store_us=self._now_us)
         self._carry_runs(batch.starts, batch)
         known = self._judge(batch.run_ids(), batch)
-        taken = writing.only(batch, known.taken)
+        taken = batch.without(batch.run_ids() - known.taken)
         stored_rows = self._insert_requests(taken, at_once=at_once)
         ends = self._write_events(taken, known, stored_rows, writing.add_up(writing.cells_of(taken, stored_rows)))
         raw.commit()
