@@ -163,11 +163,8 @@ def remove(entry: Entry) -> None:
 def progress(entry: Entry, descriptor: int) -> int:
     """Return how far a file was replayed, in bytes; 0 where that is unknown or not the beginning of a line of it."""
     with suppress_faults(OSError, ValueError, OverflowError):
-        sent = entry.beside(SENT).open(os.O_RDONLY)
-        try:
+        with entry.beside(SENT).opened(os.O_RDONLY) as sent:
             offset = int(os.read(sent, 32))
-        finally:
-            os.close(sent)
         # Anything else than the end of a line is wrong: replaying from the start is exact, too.
         return offset if offset > 0 and os.pread(descriptor, 1, offset - 1) == b"\n" else 0
     return 0
@@ -175,24 +172,17 @@ def progress(entry: Entry, descriptor: int) -> int:
 
 def save_progress(entry: Entry, offset: int) -> None:
     """Note how far a file was replayed; where that cannot be noted it will be replayed once more, which is harmless."""
-    with suppress_faults(OSError):
-        descriptor = entry.beside(SENT).open(os.O_CREAT | os.O_WRONLY)
-        try:
-            # Of one width, so that no longer number shows through.
-            os.write(descriptor, b"%020d" % offset)
-        finally:
-            os.close(descriptor)
+    with suppress_faults(OSError), entry.beside(SENT).opened(os.O_CREAT | os.O_WRONLY) as descriptor:
+        # Of one width, so that no longer number shows through.
+        os.write(descriptor, b"%020d" % offset)
 
 
 def set_aside(entry: Entry, content: bytes) -> bool:
     """Keep a line that nobody will have beside its file, for a person to look at; return whether it is kept."""
     with suppress_faults(OSError, ValueError):
-        descriptor = entry.beside(REJECTED).open(os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        try:
+        with entry.beside(REJECTED).opened(os.O_CREAT | os.O_WRONLY | os.O_APPEND) as descriptor:
             write_whole(descriptor, line_of(content))
-            return True
-        finally:
-            os.close(descriptor)
+        return True
     return False
 
 
@@ -262,8 +252,7 @@ def set_aside_in(bases: tuple[Path, ...]) -> list[Path]:
 
 
 def _describe(entry: Entry, until: float) -> SpoolFile:
-    descriptor = entry.open(os.O_RDONLY)
-    try:
+    with entry.opened(os.O_RDONLY) as descriptor:
         size = os.fstat(descriptor).st_size
         _check(os.fstat(descriptor))
         batches = 0
@@ -280,8 +269,6 @@ def _describe(entry: Entry, until: float) -> SpoolFile:
             in_use=_is_locked(descriptor),
             rejected=_lines_in(entry.beside(REJECTED), until),
         )
-    finally:
-        os.close(descriptor)
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -302,14 +289,10 @@ def store_of(descriptor: int) -> str:
 
 def _lines_in(entry: Entry, until: float) -> int:
     count = 0
-    with suppress_faults(OSError):
-        descriptor = entry.open(os.O_RDONLY)
-        try:
-            _check(os.fstat(descriptor))
-            for _ in lines_from(descriptor):
-                count += 1
-                if time.monotonic() >= until:
-                    break
-        finally:
-            os.close(descriptor)
+    with suppress_faults(OSError), entry.opened(os.O_RDONLY) as descriptor:
+        _check(os.fstat(descriptor))
+        for _ in lines_from(descriptor):
+            count += 1
+            if time.monotonic() >= until:
+                break
     return count

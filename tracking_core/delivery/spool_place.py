@@ -118,6 +118,15 @@ class Entry:
         with self.folder.opened() as directory:
             return open_own_file(directory, self.name, flags)
 
+    @contextmanager
+    def opened(self, flags: int) -> Iterator[int]:
+        """Hold it open in the block; raises what `open` raises."""
+        descriptor = self.open(flags)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
     def rename(self, name: str) -> None:
         """Give it another name in the same directory. Raises OSError."""
         with self.folder.opened() as directory:

@@ -93,7 +93,7 @@ class Forms:
     dialect: str
     """The name of its directory below sql/."""
 
-    present: Callable[[], object]
+    present: Callable[[], Any]
     """The parameter that stands for the store's clock."""
 
     given_moment: Callable[[datetime], object]

@@ -8,7 +8,7 @@ from tracking_core.config import StoreLocation
 from tracking_core.errors import StoreForbidden, StoreRefused
 from tracking_core.process.interrupts import load
 from tracking_core.store import sql_files
-from tracking_core.store.postgres.connection import ENCODING, PostgresConnection
+from tracking_core.store.postgres.connection import DIALECT, ENCODING, PostgresConnection
 from tracking_core.store.sql_files import pending
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tracking_core.store.postgres.writer import PostgresWriter
 
 INITIALIZE_SECONDS = 120.0
-DIALECT = "postgres"
 
 
 class PostgresStore:

@@ -283,10 +283,6 @@ class SqliteConnection(Connection):
         except sqlite3.ProgrammingError:
             return True
 
-    def now_us(self) -> int:
-        """Return the store's clock, which is this machine's: microseconds since 1970-01-01Z."""
-        return time.time_ns() // 1000
-
     def close(self) -> None:
         self._was_cut = False
         with gate.open(), suppress(sqlite3.Error):

@@ -19,6 +19,8 @@ from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection
 from tracking_core.store.sqlite.forking import gate
 
 _checked: set[tuple[str, int, int, int]] = set()
+"""States of files whose contents a version of this program has made: path, inode, time, size."""
+
 INSTRUCTIONS_BETWEEN_LOOKS = 100_000
 """How often a long query looks at the clock: about every millisecond."""
 
@@ -50,19 +52,15 @@ class SqliteReader(SqliteConnection, Reader):
             self._check_parts("foreign_parts")
             version = self._ask("newest_version").value()
             self._sql |= sql_files.blocks(DIALECT, "archive", version if isinstance(version, int) else None)
-            self._check_contents()
+            found = self._path.stat()
+            state = (str(self._path), found.st_ino, found.st_mtime_ns, found.st_size)
+            if state not in _checked:
+                self._check_parts("misfits")
+                _checked.add(state)
             self.bundle = self._ask("bundle").records(Bundle, self.forms)[0]
         except SchemaMissing:
             raise StoreRefused(f"{self.label} is no whole bundle: a table or a column is missing") from None
         self.at = self.bundle.made_at
-
-    def _check_contents(self) -> None:
-        """Raise StoreRefused for a file that no version of this program has made; once for each state of the file."""
-        found = self._path.stat()
-        state = (str(self._path), found.st_ino, found.st_mtime_ns, found.st_size)
-        if state not in _checked:
-            self._check_parts("misfits")
-            _checked.add(state)
 
     def _check_parts(self, block: str) -> None:
         wrong = self._ask(block).column("name")

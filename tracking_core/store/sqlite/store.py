@@ -12,7 +12,7 @@ from tracking_core.errors import SchemaMissing, StoreRefused, StoreUnavailable
 from tracking_core.process.interrupts import from_outside, load
 from tracking_core.store import sql_files
 from tracking_core.store.sql_files import pending
-from tracking_core.store.sqlite.connection import SqliteConnection
+from tracking_core.store.sqlite.connection import DIALECT, SqliteConnection
 from tracking_core.store.sqlite.reader import EmptyStoreReader, SqliteReader, without_file
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tracking_core.store.sqlite.writer import SqliteWriter
 
 INITIALIZE_SECONDS = 30.0
-DIALECT = "sqlite"
 FILE_MODE = 0o600
 
 

@@ -90,7 +90,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
 
     def hello(self) -> Hello:
         with self.operation():
-            self._now_us = self.now_us()
+            self._now_us = self.forms.present()
             store_us, version = self._run("hello", {}).fetchone()
         return Hello(
             store_us=store_us, schema_version=version, known_version=sql_files.migrations("sqlite")[-1].version
@@ -98,7 +98,7 @@ class SqliteWriter(SqliteConnection, EventWriter):
 
     def _begin(self) -> None:
         self.patiently(lambda: self.raw.execute(self._sql["begin"]))
-        self._now_us = self.now_us()
+        self._now_us = self.forms.present()
 
     def _run(self, block: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
         return self.raw.execute(self._sql[block], {**values, "now": self._now_us})
