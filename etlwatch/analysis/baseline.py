@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from etlwatch.analysis.comparable import Circumstances
 from etlwatch.analysis.completed import NO_RUNS, CompletedRuns
 from tracking_core import histogram
 from tracking_core.dataclass import dataclass, field
@@ -18,6 +19,9 @@ MOST_RUNS: Final = 30
 
 MINIMUM_RUNS: Final = 5
 """Fewer completed runs than this are no normal (docs/screens.md, Bars)."""
+
+LONGER_CHANCE: Final = 0.005
+"""How often a healthy run takes less or more time than the interval of comparable runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,22 @@ class JobBaseline:
     endpoint_p95_ms: Mapping[str, Usual] = field(default_factory=dict)
     completed: CompletedRuns = NO_RUNS
     """What single runs are compared with."""
+
+    duration_limits: dict[int, tuple[float, float] | None] = field(default_factory=dict, compare=False, repr=False)
+    """What `limits_of_duration` computed, by run."""
+
+    def limits_of_duration(self, run: Run) -> tuple[float, float] | None:
+        """Return the upper end of the interval of comparable runs' durations and their p95, in seconds.
+
+        None where too few runs are comparable. Where single runs are not known the p95 is that of all, without an end.
+        """
+        if not self.completed.circumstances:
+            return None if self.duration_s.p95 is None else (0.0, self.duration_s.p95)
+        if run.run_id not in self.duration_limits:
+            expected = self.completed.expected("seconds", run, chance=LONGER_CHANCE)
+            p95 = quantile(sorted(expected.comparable), 0.95) if expected is not None else None
+            self.duration_limits[run.run_id] = (expected.high, p95) if expected is not None and p95 else None
+        return self.duration_limits[run.run_id]
 
     def duration_of_others(self, run_id: int) -> Usual:
         """Return what the job's other runs took: no run is its own measure, least of all the one that took too long."""
@@ -165,6 +185,10 @@ def baseline_of(
         longest_gap_s=usual_of(_longest_gap(run, (pauses or {}).get(run.run_id)) for run in kept),
         phases=_phases(own_phases),
         endpoint_p95_ms=_endpoints(by_run.values()),
+        completed=CompletedRuns(
+            circumstances=tuple(Circumstances(run.started_at, run.tags) for run in reversed(kept)),
+            amounts={"seconds": tuple(run.duration_s for run in reversed(kept))},
+        ),
     )
 
 

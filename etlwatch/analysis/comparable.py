@@ -20,6 +20,9 @@ from tracking_core.dataclass import dataclass
 LEAST_RUNS: Final = 14
 """With fewer runs no amount is unusual."""
 
+LEAST_RUNS_OF_LIMIT: Final = 5
+"""Fewer runs have no interval at all."""
+
 LEAST_OF_GROUP: Final = 3
 """A group of fewer runs has no middle of its own."""
 
@@ -101,7 +104,26 @@ class ComparableRuns:
         if figure <= 0 and 0 in figures:
             return None
         fit = _Fit(self._runs, self._labels, {index: math.log(each) for index, each in enumerate(figures) if each})
-        return fit.unusual(figures, figure, run.at, own, chance)
+        expected = fit.expected(figures, run.at, own, chance)
+        if expected is None or expected.low <= figure <= expected.high:
+            return None
+        if abs(figure - expected.usual) < LEAST_DEVIATION * expected.usual:
+            return None
+        off = math.log(figure / expected.usual) if figure > 0 else -math.inf
+        return None if fit.has_precedents(off, own) else expected
+
+    def expected(self, figures: Sequence[float | None], run: Circumstances, *, chance: float) -> Expectation | None:
+        """Return what a figure of a run should be; None with fewer than 5 runs, or fewer than 3 with its tags.
+
+        `figures` as for `unusual`. A healthy run's figure is outside of the interval with the probability `chance`.
+        """
+        logs = {index: math.log(each) for index, each in enumerate(figures) if each}
+        own = self._labels_of(run)
+        if len(logs) < LEAST_RUNS_OF_LIMIT:
+            return None
+        if sum(self._alike(self._labels[index], own, ("tags",)) for index in logs) < LEAST_OF_GROUP:
+            return None
+        return _Fit(self._runs, self._labels, logs).expected(figures, run.at, own, chance)
 
     def suffice(self, figures: Sequence[float | None], run: Circumstances) -> bool:
         """Return whether enough earlier runs, and of the run's own kind, have a figure."""
@@ -171,10 +193,10 @@ class _Fit:
         groups = sum(len(effect.offsets) - 1 for effect in self._effects)
         self._freedom = max(len(rest) - 1 - groups - bool(self._slope), 3)
 
-    def unusual(
-        self, figures: Sequence[float | None], figure: float, at: datetime, own: Mapping[str, str], chance: float
+    def expected(
+        self, figures: Sequence[float | None], at: datetime, own: Mapping[str, str], chance: float
     ) -> Expectation | None:
-        """Return what a figure should have been where it is unusual."""
+        """Return what a figure should be; None where an effect counts of which too few runs show its size."""
         centre, smallest = self._middle + self._slope * _days(at, self._origin), len(self._residuals)
         for effect in self._effects:
             members = effect.members.get(own[effect.name], ())
@@ -185,16 +207,6 @@ class _Fit:
         usual = math.exp(centre)
         spread = math.hypot(self._spread(), math.sqrt(1 / max(usual, 1.0)))
         width = student_quantile(1 - chance / 2, self._freedom) * spread * math.sqrt(1 + math.pi / 2 / smallest)
-        off = math.log(figure) - centre if figure > 0 else -math.inf
-        if abs(off) <= width or abs(figure - usual) < LEAST_DEVIATION * usual:
-            return None
-        precedents = sum(
-            (2 if self._labels[index]["month"] and self._labels[index]["month"] == own["month"] else 1)
-            for index, other in self._residuals.items()
-            if other * off > 0 and abs(other) >= 0.8 * abs(off)
-        )
-        if precedents >= PRECEDENTS:
-            return None
         group, last = self._effects, [index for index in self._residuals if self._is_alike(index, own, self._effects)]
         if len(last) < PRECEDENTS:
             # Too few have all of it in common: those of the strongest effect, or all.
@@ -207,6 +219,15 @@ class _Fit:
             comparable=tuple(each for index in sorted(last) if (each := figures[index]) is not None),
             group=_group_words({effect.name: own[effect.name] for effect in group}),
         )
+
+    def has_precedents(self, off: float, own: Mapping[str, str]) -> bool:
+        """Return whether several runs were as far off in the same direction, `off` being a logarithm."""
+        precedents = sum(
+            (2 if self._labels[index]["month"] and self._labels[index]["month"] == own["month"] else 1)
+            for index, other in self._residuals.items()
+            if other * off > 0 and abs(other) >= 0.8 * abs(off)
+        )
+        return precedents >= PRECEDENTS
 
     def _strongest(self, candidates: set[str], rest: Mapping[int, float]) -> _Effect | None:
         """Return the effect that explains most of what is left; None where no test finds one."""

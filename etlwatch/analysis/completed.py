@@ -313,6 +313,13 @@ class CompletedRuns:
         earlier = self._earlier(run)
         return ComparableRuns(self.circumstances[:earlier]), self.amounts.get(name, ())[:earlier]
 
+    def expected(self, name: str, run: Run, *, chance: float) -> Expectation | None:
+        """Return what an amount of a run should be, judging by the runs before it."""
+        earlier = self._earlier(run)
+        figures = self.amounts.get(name, ())[:earlier]
+        own = Circumstances(run.started_at, run.tags)
+        return ComparableRuns(self.circumstances[:earlier]).expected(figures, own, chance=chance)
+
     def _earlier(self, run: Run) -> int:
         return sum(each.at < run.started_at for each in self.circumstances)
 

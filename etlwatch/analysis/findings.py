@@ -171,9 +171,12 @@ def _most_throttled(cell: SeriesCell, closed: Iterable[SeriesCell], thresholds: 
 
 
 def is_slow(run: Run, baseline: JobBaseline, *, now: datetime, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> bool:
-    """Return whether a living run is beyond its job's p95."""
-    p95 = baseline.duration_s.p95
-    return p95 is not None and (now - run.started_at).total_seconds() > thresholds.slow_times_p95 * p95
+    """Return whether a living run takes far longer than comparable runs."""
+    elapsed = (now - run.started_at).total_seconds()
+    if elapsed <= thresholds.slow_times_p95 * min(baseline.taken_s.values(), default=0.0):
+        return False
+    limits = baseline.limits_of_duration(run)
+    return limits is not None and elapsed > max(limits[0], thresholds.slow_times_p95 * limits[1])
 
 
 def may_be_stalled(run: Run, *, now: datetime, thresholds: Thresholds) -> bool:
@@ -274,10 +277,11 @@ def _throttled(examined: Examined) -> Finding | None:
 
 def _slow(examined: Examined) -> Finding | None:
     run, baseline, departure, elapsed = examined.run, examined.baseline, examined.departure, examined.elapsed_s
-    p95 = baseline.duration_s.p95
-    if p95 is None or not is_slow(run, baseline, now=examined.now, thresholds=examined.thresholds):
+    limits = baseline.limits_of_duration(run)
+    if limits is None or not is_slow(run, baseline, now=examined.now, thresholds=examined.thresholds):
         return None
-    limit = examined.thresholds.slow_times_p95 * p95
+    p95 = limits[1]
+    limit = max(limits[0], examined.thresholds.slow_times_p95 * p95)
     excess, name = max(((_excess(phase, examined), phase.phase) for phase in examined.phases), default=(0.0, ""))
     slowest = _slowest(examined)
     compared = f"running for {span(elapsed)}; 95 % of comparable runs took less than {span(p95)}"

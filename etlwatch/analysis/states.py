@@ -57,8 +57,8 @@ class Thresholds:
     throttled_requests: int = 10
     """Nor with fewer latest requests than this."""
 
-    slow_times_p95: float = 1.0
-    """A run is slow from this many times its job's p95 on."""
+    slow_times_p95: float = 1.25
+    """No run is slow before this many times the p95 of comparable runs."""
 
 
 DEFAULT_THRESHOLDS: Final = Thresholds()

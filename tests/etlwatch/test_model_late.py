@@ -117,13 +117,41 @@ def test_a_job_without_completed_runs_has_no_past() -> None:
     assert baseline_of([]) == JobBaseline()
 
 
-def test_a_run_is_slow_beyond_its_own_p95_and_says_since_when() -> None:
+def test_a_run_is_slow_far_beyond_its_jobs_p95_and_shows_since_when() -> None:
     late = run_of(began=NOW - 45 * MINUTE)
     (finding,) = findings(late, baseline(duration_s=USUALLY_20_MINUTES), now=NOW)
     assert finding.kind == "slow"
-    assert finding.since == late.started_at + timedelta(seconds=1500)
+    assert finding.since == late.started_at + timedelta(seconds=1.25 * 1500)
     assert "1.8×" in finding.note
-    assert findings(run_of(began=NOW - 20 * MINUTE), baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == ()
+    for minutes in (20, 26, 31):
+        well = run_of(began=NOW - minutes * MINUTE)
+        assert findings(well, baseline(duration_s=USUALLY_20_MINUTES), now=NOW) == (), minutes
+
+
+def test_a_run_is_slow_only_outside_of_the_interval_of_comparable_runs() -> None:
+    """Durations that vary by half make a run of twice its p95 possible; five runs show less than thirty."""
+    varied = [10, 24, 13, 31, 17, 12, 28, 15, 20, 11]
+    for number, minutes, states in ((30, 35, []), (30, 95, ["slow"]), (5, 95, []), (5, 900, ["slow"])):
+        known = baseline_of([done(n, varied[n % 10]) for n in range(1, number + 1)])
+        found = findings(run_of(99, began=NOW - minutes * MINUTE), known, now=NOW)
+        assert [each.kind for each in found] == states, (number, minutes)
+
+
+def test_a_full_load_is_compared_with_full_loads() -> None:
+    runs = [
+        done(n, 60 + n % 3 if n % 6 == 0 else 10 + n % 3 / 9, tags={"mode": "full" if n % 6 == 0 else "new"})
+        for n in range(1, 31)
+    ]
+    known = baseline_of(runs)
+    for mode, minutes, states in (
+        ("new", 14, ["slow"]),
+        ("new", 12, []),
+        ("full", 70, []),
+        ("full", 99, ["slow"]),
+        ("all", 500, []),
+    ):
+        run = run_of(99 + minutes, began=NOW - minutes * MINUTE, tags={"mode": mode})
+        assert [each.kind for each in findings(run, known, now=NOW)] == states, (mode, minutes)
 
 
 def test_without_a_normal_nothing_is_slow() -> None:
