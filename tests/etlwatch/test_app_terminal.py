@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.stock import Fleet
+from tests.benchmarks.stock import stock as fill
 from tests.etlwatch.cli_program import MAIN, PROJECT, python
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
@@ -304,6 +306,22 @@ def test_a_closed_port_is_a_banner_without_the_password(opened: Open) -> None:
     assert [base64.b64decode(payload).decode() for payload in copied] == [
         "etlwatch runs --dsn 'user=etl host=127.0.0.1 port=1 dbname=nowhere'"
     ]
+
+
+def test_a_slow_link_is_sent_little(sqlite_store_dsn: str, opened: Open) -> None:
+    fill(sqlite_store_dsn, Fleet(runs=100, requests=100, alive=8, jobs=20))
+    steps = (("?", "here", 3_000), ("escape", "job-10", 3_000), ("j", "job-", 900), ("j", "job-", 900))
+    steps += (("enter", "[overview]", 5_000),)
+    # The interval keeps polls, which send something as well, out of the figures.
+    with opened("--dsn", sqlite_store_dsn, "--interval", "60") as terminal:
+        terminal.wait_for("job-10")
+        terminal.wait_until_quiet(1.2)
+        for key, shown, most in steps:
+            before = len(terminal.output)
+            terminal.press(key)
+            terminal.wait_for(shown)
+            terminal.wait_until_quiet(0.4)
+            assert 100 < len(terminal.output) - before <= most, key
 
 
 def test_the_interval_of_a_wrong_kind_is_refused(opened: Open, sqlite_store_dsn: str) -> None:

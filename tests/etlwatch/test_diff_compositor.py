@@ -5,6 +5,7 @@ import gc
 import random
 import weakref
 
+import pyte
 import pytest
 from rich.segment import Segment
 from rich.style import Style
@@ -337,6 +338,17 @@ def test_neighbouring_pieces_are_sent_without_moving_the_cursor():
 def test_a_few_equal_cells_are_sent_again_and_many_are_jumped_over():
     assert sent_after([("abcdefghijkl", RED)], (0, "Abc", RED), (3, "D", RED)) == "\rAbcD"
     assert sent_after([("abcdefghijkl", RED)], (0, "A", RED), (9, "J", RED)) == "\rA\x1b[8CJ"
+
+
+def test_letters_of_one_colour_are_sent_together_where_that_is_shorter():
+    shadow = Shadow()
+    lines = [(y, 0, [("key  ", RED, None), ("help", BLUE, None)]) for y in range(5)]
+    sent = shadow.difference(lines, "truecolor", (80, 24))
+    assert sent.count("38;2;255;0;0") == sent.count("38;2;0;0;255") == 1
+    screen = pyte.Screen(80, 24)
+    pyte.Stream(screen).feed(sent)
+    assert screen.display[:5] == [f"{'key  help':<80}"] * 5
+    assert {screen.buffer[y][5].fg for y in range(5)} == {"0000ff"}
 
 
 async def test_switched_off_the_updates_are_textuals_own():

@@ -10,7 +10,7 @@ no more than the cells beside it are disturbed. A blank takes any colour of lett
 style is not reset at the end of an update: the next one often begins with the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -131,6 +131,20 @@ def _change(old: CellStyle | None, new: CellStyle) -> str:
     return f"{out}\x1b[{'' if afresh == '0' else afresh}m"
 
 
+class Pen(NamedTuple):
+    """Where and how a terminal writes next, as far as that is known."""
+
+    y: int = -1
+    x: int = -1
+    """Column of the cursor; -1 when it is not sure."""
+
+    style: CellStyle | None = None
+
+
+Run = tuple[int, int, list[Cell]]
+"""Changed cells side by side: their line, the column of the first, and the cells."""
+
+
 @lru_cache(maxsize=4096)
 def _for_blank(old: CellStyle | None, ground: str, ahead: CellStyle) -> CellStyle:
     """Return the style in which to write a blank: the present one, else that of the next letter, where they do."""
@@ -142,32 +156,57 @@ def _for_blank(old: CellStyle | None, ground: str, ahead: CellStyle) -> CellStyl
     return old._replace(background=ground)
 
 
+def _is_blank(cell: Cell) -> bool:
+    """Return whether a cell shows nothing but its background."""
+    letter, style = cell
+    return letter == " " and not (style.foreground or style.attributes or style.link)
+
+
 def _text(cells: Sequence[Cell], style: CellStyle | None) -> tuple[str, CellStyle | None]:
     """Return what to send for cells to a terminal that writes in `style`, and the style in which it writes then."""
     out: list[str] = []
-    for place, (character, wanted) in enumerate(cells):
+    for place, cell in enumerate(cells):
+        character, wanted = cell
         if not character:
             continue
-        if character == " " and wanted == (ground := CellStyle(background=wanted.background)):
-            ahead = next((other for letter, other in cells[place:] if letter.strip()), ground)
-            wanted = _for_blank(style, ground.background, ahead)
         if wanted != style:
-            out.append(_change(style, wanted))
-            style = wanted
+            if _is_blank(cell):
+                ahead = next((other for letter, other in cells[place:] if letter.strip()), wanted)
+                wanted = _for_blank(style, wanted.background, ahead)
+            if wanted != style:
+                out.append(_change(style, wanted))
+                style = wanted
         out.append(character)
     return "".join(out), style
 
 
+def _by_style(runs: Iterable[Run]) -> list[Run]:
+    """Return runs in parts whose letters are of one style each, those of the same style together."""
+    parts: list[tuple[CellStyle, Run]] = []
+    for y, x, cells in runs:
+        start, style, lettered = 0, cells[0][1], False
+        for place, cell in enumerate(cells):
+            if lettered and cell[1] is style:
+                continue
+            blank = _is_blank(cell)
+            if cell[1].background != style.background or (lettered and not blank and cell[1] != style):
+                parts.append((style, (y, x + start, cells[start:place])))
+                start, style, lettered = place, cell[1], False
+            if not blank and not lettered:
+                style, lettered = cell[1], True
+        parts.append((style, (y, x + start, cells[start:])))
+    first = {style: place for place, (style, _) in reversed([*enumerate(parts)])}
+    ground = {style.background: place for style, place in reversed([*first.items()])}
+    return [run for _, run in sorted(parts, key=lambda part: (ground[part[0].background], first[part[0]]))]
+
+
 class Shadow:
-    """The cells that the terminal shows, and where and how it writes next, as far as that is known."""
+    """The cells that the terminal shows, and where and how it writes next."""
 
     def __init__(self) -> None:
         self._size = (0, 0)
         self._rows: list[list[Cell | None]] = []
-        self._cell_style: CellStyle | None = None
-        self._y = -1
-        self._x = -1
-        """Column of the cursor; -1 when it is not sure."""
+        self._pen = Pen()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -177,12 +216,7 @@ class Shadow:
     def forget(self) -> None:
         """Forget all cells: the next update is sent whole."""
         self._size = (0, 0)
-        self.lose_cursor()
-
-    def lose_cursor(self) -> None:
-        """Forget the cursor and style of the terminal, after other output."""
-        self._cell_style = None
-        self._y = self._x = -1
+        self._pen = Pen()
 
     def difference(
         self, pieces: Iterable[tuple[int, int, Segments]], color_system: str | None, size: tuple[int, int]
@@ -197,66 +231,76 @@ class Shadow:
             self._size = size
             self._rows = [[None] * width for _ in range(height)]
         colours = _COLOUR_SYSTEMS.get(color_system or "", ColorSystem.TRUECOLOR)
-        out: list[str] = []
+        runs: list[Run] = []
         for y, x, segments in pieces:
             if 0 <= y < height and 0 <= x < width:
-                self._draw(y, x, _cells(segments, colours)[: width - x], out)
-        return "".join(out)
+                runs += self._changed(y, x, _cells(segments, colours)[: width - x])
+        text, pen = self._written(runs)
+        if len(runs) > 1:
+            # Moves between letters of one colour are often shorter than changes of colour between neighbours.
+            text, pen = min((text, pen), self._written(_by_style(runs)), key=lambda written: _size(written[0]))
+        self._pen = pen
+        return text
 
     def move(self, y: int, x: int) -> str:
         """Return what brings the cursor to a cell, and take it as done."""
-        self._y, self._x = y, x
+        self._pen = self._pen._replace(y=y, x=x)
         return f"\x1b[{y + 1};{x + 1}H"
 
-    def _draw(self, y: int, x: int, cells: list[Cell], out: list[str]) -> None:
-        """Send the runs of `cells` that differ from the row, and store them."""
+    def _changed(self, y: int, x: int, cells: list[Cell]) -> Iterator[Run]:
+        """Yield the runs of `cells` that differ from the row, and store them."""
         row = self._rows[y]
-        length = len(cells)
-        if row[x : x + length] == cells:
+        before = row[x : x + len(cells)]
+        if before == cells:
             return
+        row[x : x + len(cells)] = cells
         index = 0
-        while index < length:
-            if cells[index] == row[x + index]:
+        while index < len(cells):
+            if cells[index] == before[index]:
                 index += 1
                 continue
             first = index
             while first > 0 and not cells[first][0]:
                 first -= 1  # the second half of a wide character is sent with its first
-            stop = index + 1
-            while stop < length and (cells[stop] != row[x + stop] or not cells[stop][0]):
-                stop += 1
-            self._write(y, x + first, cells[first:stop], out)
-            index = stop
-        row[x : x + length] = cells
+            index += 1
+            while index < len(cells) and (cells[index] != before[index] or not cells[index][0]):
+                index += 1
+            yield y, x + first, cells[first:index]
 
-    def _write(self, y: int, x: int, cells: list[Cell], out: list[str]) -> None:
-        """Send `cells` from (x, y) on, and those before them up to the cursor where that is shorter than to move it."""
-        text, style = _text(cells, self._cell_style)
-        text = self._way_to(y, x) + text
-        if y == self._y and 0 < x - self._x <= _GAP and self._x >= 0:
-            between = [cell for cell in self._rows[y][self._x : x] if cell is not None]
-            if len(between) == x - self._x:
-                through, style_then = _text([*between, *cells], self._cell_style)
-                if len(through.encode("utf-8", "replace")) <= len(text.encode("utf-8", "replace")):
+    def _written(self, runs: Iterable[Run]) -> tuple[str, Pen]:
+        """Return what draws runs in this order, and how the terminal writes after it."""
+        out: list[str] = []
+        pen = self._pen
+        for y, x, cells in runs:
+            text, style = _text(cells, pen.style)
+            text = _way(pen, y, x) + text
+            if y == pen.y and 0 < x - pen.x <= _GAP and pen.x >= 0:
+                # To send what is between is often shorter than to move over it.
+                between = [cell for cell in self._rows[y][pen.x : x] if cell is not None]
+                through, style_then = _text([*between, *cells], pen.style)
+                if len(between) == x - pen.x and _size(through) <= _size(text):
                     text, style = through, style_then
-        out.append(text)
-        self._cell_style = style
-        self._y = y
-        self._x = x + len(cells)
-        if self._x >= self._size[0] or not all(map(_is_one_cell, cells)):
+            out.append(text)
+            end = x + len(cells)
             # At the edge the cursor waits; after other letters the terminal may count its cells differently.
-            self._x = -1
+            pen = Pen(y, end if end < self._size[0] and all(map(_is_one_cell, cells)) else -1, style)
+        return "".join(out), pen
 
-    def _way_to(self, y: int, x: int) -> str:
-        """Return the shortest move of the cursor to a cell; '' where it is there."""
-        if y != self._y:
-            return f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"
-        if x == self._x:
-            return ""
-        column = f"\x1b[{x + 1}G" if x else "\r"
-        if 0 <= self._x < x:
-            return min(f"\x1b[{x - self._x}C" if x - self._x > 1 else "\x1b[C", column, key=len)
-        return column
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _way(pen: Pen, y: int, x: int) -> str:
+    """Return the shortest move of the cursor to a cell; '' where it is there."""
+    if y != pen.y:
+        return f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H"
+    if x == pen.x:
+        return ""
+    column = f"\x1b[{x + 1}G" if x else "\r"
+    if 0 <= pen.x < x:
+        return min(f"\x1b[{x - pen.x}C" if x - pen.x > 1 else "\x1b[C", column, key=len)
+    return column
 
 
 def _is_one_cell(cell: Cell) -> bool:
