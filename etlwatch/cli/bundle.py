@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.faults import Unsuccessful
 from etlwatch.cli.options import flags, looks_options, store_option
 from etlwatch.cli.show import detail_lines, read_detail
-from etlwatch.cli.terminal import is_terminal, report
+from etlwatch.cli.terminal import has_screen, report
 from etlwatch.text.numbers import number_of
 from tracking_core.errors import ConfigurationError
 
@@ -78,7 +77,7 @@ def open_command(file: Path) -> int | None:
     flags()["dsn"] = f"sqlite:///{file.absolute()}"
     flags().pop("target", None)
     about = _about(file)
-    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+    if has_screen():
         return open_dashboard(about)
     with connect.reader() as reader:
         detail = read_detail(reader, str(about.run_id))

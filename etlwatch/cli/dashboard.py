@@ -70,9 +70,9 @@ def opened_early(argv: Sequence[str], dashboard: Dashboard) -> Iterator[Abstract
 
 def _plain(argv: Sequence[str], dashboard: Dashboard) -> AbstractContextManager[object] | None:
     """Return a terminal with a first frame; None where there is none, or something has to be said on it first."""
-    from etlwatch.cli.terminal import is_terminal, is_unicode
+    from etlwatch.cli.terminal import has_screen, is_terminal, is_unicode
 
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout) and is_terminal(sys.stderr)):
+    if not (has_screen() and is_terminal(sys.stderr)):
         return None
     flags = flags_of(argv)
     if flags is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,7 @@ from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.faults import Exit, strike_out
 from etlwatch.cli.options import Format, dashboard_options, dsn_option, flags
 from etlwatch.cli.runs import print_runs
-from etlwatch.cli.terminal import is_terminal, report
+from etlwatch.cli.terminal import has_screen, report
 from etlwatch.reading.runs import RunQuery
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def demo() -> int:
         runner.prepare(dsn, fresh=given is None)
     if given is not None:
         report(f"{place.label}: its tables are there, and the demo's runs are added to what it holds")
-    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+    if has_screen():
         return _live(place)
     return _once(place)
 

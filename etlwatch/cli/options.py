@@ -17,7 +17,20 @@ import click
 
 from etlwatch.cli import faults
 from etlwatch.cli.terminal import report
-from etlwatch.config.options import ASCII, DSN, INTERVAL, MOUSE, TARGET, THEME, WRITE, Choice, Number, Option, boolean
+from etlwatch.config.options import (
+    ASCII,
+    DSN,
+    INTERVAL,
+    LOW_BANDWIDTH,
+    MOUSE,
+    TARGET,
+    THEME,
+    WRITE,
+    Choice,
+    Number,
+    Option,
+    boolean,
+)
 from etlwatch.text.moments import parse_span
 from tracking_core.errors import ConfigurationError
 
@@ -112,7 +125,7 @@ store_option = _options(dsn_option, declared_option(TARGET, shell_complete=_targ
 write_option = declared_option(WRITE)
 """`--write` and `--read-only`, which precede the `write` of a target."""
 
-looks_options = _options(declared_option(THEME), declared_option(ASCII), declared_option(MOUSE))
+looks_options = _options(*(declared_option(option) for option in (THEME, ASCII, MOUSE, LOW_BANDWIDTH)))
 dashboard_options = _options(write_option, looks_options, declared_option(INTERVAL))
 
 

@@ -6,6 +6,7 @@ A command's module is imported when the command is called or its help is shown, 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ import click
 from etlwatch.cli.dashboard import open_dashboard
 from etlwatch.cli.options import dashboard_options, store_option
 from etlwatch.cli.output import version_option
-from etlwatch.cli.terminal import is_terminal
+from etlwatch.cli.terminal import has_screen, is_dumb, is_terminal, report
 from tracking_core.identity import VERSION
 
 COMMANDS: Mapping[str, str] = {
@@ -114,7 +115,7 @@ def _strict(parser: Any, ctx: click.Context) -> Any:
 def etlwatch(context: click.Context) -> int | None:
     """Watch ETL runs from a terminal.
 
-    Without a command it opens the dashboard; where there is no terminal, it prints the runs.
+    Without a command it opens the dashboard; on a dumb terminal and where there is none, it prints the runs.
 
     The store is what --dsn or --target say, before or after the command, else $ETLWATCH_TARGET, else $TRACKING_DSN,
     else the default target of your configuration, else a file of your own. For PostgreSQL everything that libpq knows
@@ -122,11 +123,13 @@ def etlwatch(context: click.Context) -> int | None:
     """
     if context.invoked_subcommand is not None:
         return None
-    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
+    if has_screen():
         return open_dashboard()
     from etlwatch.cli.options import Format
     from etlwatch.cli.runs import print_runs
     from etlwatch.reading.runs import RunQuery
 
     print_runs(RunQuery(), Format.TABLE)
+    if is_terminal(sys.stdout) and is_dumb(os.environ):
+        report(f"TERM={os.environ['TERM']} cannot show the dashboard; `etlwatch runs --follow` prints a line a change")
     return None

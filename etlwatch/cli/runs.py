@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -31,9 +31,11 @@ from etlwatch.cli.options import (
 from etlwatch.cli.terminal import Look, report
 from etlwatch.fields.runs import RUNS, notes_of, row_of, run_data
 from etlwatch.reading.runs import RunQuery, asked_for, count_runs, find_runs
+from etlwatch.rendering.header import count_states, state_parts
 from etlwatch.text.display import state_tone
 from etlwatch.text.numbers import local_time
 from etlwatch.text.safe import clip, pad
+from etlwatch.text.spans import plain_text
 from tracking_core.dataclass import replace
 from tracking_core.records import Run, RunStatus
 
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from tracking_core.store.queries import Reader
 
 LIMIT = 20
+HEALTH_WINDOW_S = 3600.0
+"""In which completed runs are counted."""
+
 STATE_CELLS, JOB_CELLS = 12, 18
 STATES = (*(status.value for status in RunStatus), *DERIVED, *FLAWED)
 
@@ -99,10 +104,10 @@ def follow_runs(query: RunQuery, form: Format) -> None:
 
     follower = RunFollower(configured().thresholds)
     stream = output.Stream(form, RUNS.keys)
-    first = True
+    first, health = True, ""
 
     def look(reader: Reader) -> None:
-        nonlocal first
+        nonlocal first, health
         with reader.one_view():
             changed, now = follower.changed(reader), reader.now()
             if first:
@@ -111,16 +116,34 @@ def follow_runs(query: RunQuery, form: Format) -> None:
                 runs = [run for run in changed if _is_asked_for(reader, run, query, now)]
         first = False
         follower.mark_seen()
-        if form is Format.TABLE:
-            output.write_table(lambda look: (change_line(run, look) for run in runs))
-        else:
+        if form is not Format.TABLE:
             stream.write([run_data(run) for run in runs])
+            return
+        health, told = health_words(follower.seen, now), health
+        output.write_table(lambda look: (change_line(run, look) for run in runs))
+        if health != told:
+            # Where lines are counted or searched they are changes only.
+            output.write_table(lambda look: [health_line(health, now, look)] if look.is_terminal else [])
 
     connect.follow(look)
 
 
 def _is_asked_for(reader: Reader, run: Run, query: RunQuery, now: datetime) -> bool:
     return any(True for _ in asked_for(reader, [run], query, now))
+
+
+def health_words(runs: Sequence[Run], now: datetime) -> str:
+    """Return the counts of line 1 of the dashboard, of runs in the order of their starts."""
+    success = {run.job: run.started_at for run in runs if run.status == RunStatus.COMPLETED}
+    # A failure counts until its job has succeeded.
+    counted = [run for run in runs if run.state != "failed" or success.get(run.job, run.started_at) <= run.started_at]
+    counts = count_states(map(row_of, counted), now=now, window_s=HEALTH_WINDOW_S)
+    return ", ".join(plain_text(part.spans) for part in state_parts(counts, brief=False, window="1h"))
+
+
+def health_line(words: str, now: datetime, look: Look) -> str:
+    """Return the counts of states as a line of a stream: when, of which store, how many."""
+    return f"{local_time(now, look.zone)}  {look.shown(connect.location().label)}: {words}"
 
 
 def change_line(run: Run, look: Look) -> str:

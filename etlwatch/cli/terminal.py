@@ -85,6 +85,16 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Return whether the terminal only prints lines, as those of editors and of some screen readers do."""
+    return environ.get("TERM", "").strip().lower() in ("dumb", "unknown")
+
+
+def has_screen() -> bool:
+    """Return whether the dashboard can be shown: stdin and stdout are a terminal that moves its cursor."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout) and not is_dumb(os.environ)
+
+
 def is_unicode(stream: TextIO) -> bool:
     """Return whether every character can be written to a stream."""
     return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")

@@ -456,6 +456,16 @@ INTERVAL: Final = Option(
     metavar="SECONDS",
     help="How often the dashboard reads the store.",
 )
+LOW_BANDWIDTH: Final = Option(
+    name="low_bandwidth",
+    check=boolean,
+    default=False,
+    tables=("target", "display"),
+    variable="ETLWATCH_LOW_BANDWIDTH",
+    flags=("--low-bandwidth/--no-low-bandwidth",),
+    help="For a slow link: charts only on z, and 5 seconds between polls unless an interval is set.",
+)
+LOW_BANDWIDTH_INTERVAL_S: Final = 5.0
 WINDOW: Final = Option(
     name="window",
     check=Choice(("5m", "1h", "24h", "7d")),
@@ -473,6 +483,7 @@ OPTIONS: Final[tuple[Option[Any], ...]] = (
     ASCII,
     MOUSE,
     INTERVAL,
+    LOW_BANDWIDTH,
     WINDOW,
     ZONE,
     _threshold("stalled_after_s", Number(1, unit="seconds")),

@@ -20,6 +20,8 @@ from etlwatch.config.options import (
     DSN,
     INTERVAL,
     LOCAL,
+    LOW_BANDWIDTH,
+    LOW_BANDWIDTH_INTERVAL_S,
     MOUSE,
     OPTIONS,
     TARGET,
@@ -343,6 +345,9 @@ class Settings:
 
     ascii_only: bool = ASCII.default
     mouse: bool = MOUSE.default
+    low_bandwidth: bool = LOW_BANDWIDTH.default
+    """Whether the list of runs has no charts; `z` shows them."""
+
     label: str = ""
     """The store's name in line 1; '' for its own label."""
 
@@ -391,8 +396,11 @@ def settings_of(
     config: Effective, keymap: Keymap, *, ascii_only: bool = False, notices: tuple[str, ...] = ()
 ) -> Settings:
     """Return the dashboard's settings; `ascii_only` where the terminal accepts nothing else."""
+    low_bandwidth, interval = config[LOW_BANDWIDTH].value, config[INTERVAL]
+    slow = low_bandwidth and interval.layer is Layer.DEFAULT
     return Settings(
-        interval=config[INTERVAL].value,
+        interval=LOW_BANDWIDTH_INTERVAL_S if slow else interval.value,
+        low_bandwidth=low_bandwidth,
         theme=config[THEME].value,
         ascii_only=config[ASCII].value or ascii_only,
         mouse=config[MOUSE].value,

@@ -217,7 +217,8 @@ class RunFollower:
         self._health = HealthReader(thresholds=thresholds)
         self._states: dict[int, str] = {}
         self._newest: tuple[datetime, int] | None = None
-        self._seen: tuple[Run, ...] = ()
+        self.seen: tuple[Run, ...] = ()
+        """The newest runs and all living ones at the last look, in the order of their starts."""
 
     def changed(self, reader: Reader) -> list[Run]:
         """Return the runs that are in another state than when they were last seen, or new, the oldest first.
@@ -233,13 +234,13 @@ class RunFollower:
                     listed[run_id] = ended
             runs = sorted(listed.values(), key=_place)
             seen = self._health.read(reader, runs, now=reader.now()).runs
-        self._seen = seen
+        self.seen = seen
         return [run for run in seen if self._states.get(run.run_id) != run.state]
 
     def mark_seen(self) -> None:
         """Count what the last look returned as seen."""
-        self._states = {run.run_id: run.state for run in self._seen}
-        self._newest = _place(self._seen[-1]) if self._seen else None
+        self._states = {run.run_id: run.state for run in self.seen}
+        self._newest = _place(self.seen[-1]) if self.seen else None
 
     def _begun(self, reader: Reader) -> Sequence[Run]:
         """Read the newest runs, as far back as the newest that was seen."""

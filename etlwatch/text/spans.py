@@ -232,11 +232,14 @@ class HomeLayout:
     """Whether line 1 sums states up as behind and ok."""
 
 
-def home_layout(width: int, height: int) -> HomeLayout:
-    """Return the layout for a terminal of this size; 80 × 24 is whole, below that the least important goes first."""
-    charts = width >= 110 and height >= 28
+def home_layout(width: int, height: int, *, low_bandwidth: bool = False) -> HomeLayout:
+    """Return the layout for a terminal of this size; 80 × 24 is whole, below that the least important goes first.
+
+    `low_bandwidth` leaves out all charts.
+    """
+    charts = width >= 110 and height >= 28 and not low_bandwidth
     rows = 6 if width >= 150 and height >= 36 else 4
-    sparks = not charts and height >= 18
+    sparks = not charts and height >= 18 and not low_bandwidth
     columns = max(1, width // 3 - 8) if charts else max(1, width - 34) if sparks else 0
     return HomeLayout(
         chart_rows=rows if charts else 0,

@@ -55,7 +55,7 @@ class FirstFrame:
     @property
     def layout(self) -> HomeLayout:
         """The layout for this size."""
-        return home_layout(self.width, self.height)
+        return home_layout(self.width, self.height, low_bandwidth=self.settings.low_bandwidth)
 
     @property
     def glyphs(self) -> Glyphs:

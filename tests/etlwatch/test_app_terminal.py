@@ -181,7 +181,7 @@ def test_a_terminal_closed_before_the_app_listens_ends_the_process(sqlite_store_
         "app.EtlwatchApp.handle_signals = lambda self: None; start = app.TerminalDriver.start_application_mode\n"
         "def start_and_wait(driver):\n"
         "    start(driver)\n"
-        "    driver.write('started')\n"
+        "    driver.write('\\x1b[Hstarted')\n"
         "    lost = select.poll()\n"
         "    lost.register(driver.fileno, 0)\n"
         "    lost.poll()\n"
@@ -322,6 +322,41 @@ def test_a_slow_link_is_sent_little(sqlite_store_dsn: str, opened: Open) -> None
             terminal.wait_for(shown)
             terminal.wait_until_quiet(0.4)
             assert 100 < len(terminal.output) - before <= most, key
+
+
+def test_low_bandwidth_has_charts_only_when_they_are_asked_for(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    with opened("--dsn", sqlite_store_dsn, "--low-bandwidth") as terminal:
+        terminal.wait_for(re.compile(r"tracking on +5s"))
+        assert "throughput" not in terminal.wait_for("ads_metrics_pull")
+        terminal.press("z")
+        terminal.wait_for("throughput")
+        terminal.press("escape")
+        terminal.wait_for_no("throughput")
+
+
+def test_a_dumb_terminal_gets_the_runs_and_the_command_that_follows_them(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    with opened("--dsn", sqlite_store_dsn, columns=120, TERM="dumb") as terminal:
+        assert terminal.wait_for_exit() == 0
+        assert "ads_metrics_pull" in terminal.text
+        assert "TERM=dumb cannot show the dashboard; `etlwatch runs --follow` prints a line a change" in terminal.text
+        assert b"\x1b" not in terminal.output
+
+
+def test_followed_runs_come_with_the_counts_of_states_on_a_terminal(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    with opened("--dsn", sqlite_store_dsn, "runs", "--follow", columns=160, TERM="dumb") as terminal:
+        terminal.wait_for("tracking.db: 1 failed, 1 running, 1 done in 1h")
+        SimpleETLTracker(sqlite_store_dsn).start_run(job="another")
+        terminal.wait_for("tracking.db: 1 failed, 2 running, 1 done in 1h")
+        made_good = SimpleETLTracker(sqlite_store_dsn).start_run(job="ads_metrics_pull")
+        SimpleETLTracker(sqlite_store_dsn).end_run(made_good, success=True)
+        terminal.wait_for("tracking.db: 2 running, 2 done in 1h")
+        assert sum("another" in line for line in terminal.lines) == 1
+        terminal.press("ctrl+c")
+        assert terminal.wait_for_exit() == 130
+        assert b"\x1b" not in terminal.output
 
 
 def test_the_interval_of_a_wrong_kind_is_refused(opened: Open, sqlite_store_dsn: str) -> None:

@@ -324,7 +324,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StoreLocation, Setting
         return 0
 
     monkeypatch.setitem(sys.modules, "etlwatch.tui.start", SimpleNamespace(run_dashboard=run_dashboard))
-    monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
+    monkeypatch.setattr("etlwatch.cli.root.has_screen", lambda: True)
     return found
 
 

@@ -149,7 +149,7 @@ def test_the_dashboard_is_opened_as_the_options_say_wherever_they_stand(
         return 3
 
     monkeypatch.setitem(sys.modules, "etlwatch.tui.start", SimpleNamespace(run_dashboard=run_dashboard))
-    monkeypatch.setattr("etlwatch.cli.root.is_terminal", lambda _stream: True)
+    monkeypatch.setattr("etlwatch.cli.root.has_screen", lambda: True)
     dsn = f"sqlite:///{tmp_path / 'x.db'}"
     assert etlwatch("--dsn", dsn).status == 3
     assert etlwatch("--dsn", dsn, "-i", "2.5", "--theme", "light", "--ascii", "--no-mouse", "--write").status == 3

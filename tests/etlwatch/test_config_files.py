@@ -138,7 +138,7 @@ THEME = "auto, dark, light, ansi or mono"
 SECONDS = "a number of seconds from 0.1 to 60"
 ZONE = 'local, UTC, or a name such as "Europe/Berlin"'
 TOP = "default_target, target, display, thresholds, keys"
-TARGET = "dsn, service, write, colour, theme, interval"
+TARGET = "dsn, service, write, colour, theme, interval, low_bandwidth"
 DSN = "postgresql://user@host/dbname, 'host=… dbname=…', 'service=NAME', sqlite:////absolute.db, sqlite:///~/home.db"
 KEY = 'a character ("f", "F", "?"), or a name ("enter", "f5"), with ctrl+, alt+ or shift+ before it'
 KEYS = f'{KEY}; a list of these; "" for no key'
@@ -167,7 +167,12 @@ KEYS = f'{KEY}; a list of these; "" for no key'
         ('[display]\nzone = "../../etc/passwd"', 'display.zone is "../../etc/passwd"', ZONE, ""),
         ('[display]\nzone = "Europe"', 'display.zone is "Europe"', ZONE, ""),
         ("[display]\nzone = 1", "display.zone is 1", ZONE, ""),
-        ("[display]\ntheem = 1", "display.theem is no key", "theme, ascii, mouse, interval, window, zone", "theme"),
+        (
+            "[display]\ntheem = 1",
+            "display.theem is no key",
+            ", ".join(DISPLAY),
+            "theme",
+        ),
         ("display = 1", "display is 1", "a table: [display]", ""),
         ('[targets.prod]\ndsn = "x"', "targets is no key", TOP, "target"),
         ("[[target]]", "target is a list", "tables: [target.NAME]", ""),

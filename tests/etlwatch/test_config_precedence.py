@@ -47,6 +47,7 @@ FIELDS: list[tuple[str, list[object], str]] = [
     ("interval", [2.0, 3.0, 4.0, 5.0, 6.0], "1.0"),
     ("ascii", [True, False, None, True, False], "False"),
     ("mouse", [False, True, None, False, True], "True"),
+    ("low_bandwidth", [True, False, True, False, True], "False"),
     ("window", [None, "24h", None, "5m", "7d"], "1h"),
     ("zone", [None, "UTC", None, "Asia/Tokyo", "Europe/Berlin"], "local"),
 ]
@@ -90,7 +91,7 @@ def test_the_place_of_highest_precedence_counts(name: str, wanted: list[object],
     assert (
         sourced.place
         == {
-            Layer.FLAG: f"--no-{name}" if flags.get(name) is False else f"--{name}",
+            Layer.FLAG: f"--{'no-' * (flags.get(name) is False)}{name}".replace("_", "-"),
             Layer.ENVIRONMENT: f"$ETLWATCH_{name.upper()}",
             Layer.TARGET: f"{SYSTEM} [target.prod]",
             Layer.USER: str(USER),

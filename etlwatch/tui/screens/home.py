@@ -102,7 +102,7 @@ class HomeScreen(ListScreen[RunRow]):
 
     def layout_of(self, width: int, height: int) -> HomeLayout:
         """Return what there is room for."""
-        return home_layout(width, height)
+        return home_layout(width, height, low_bandwidth=self.dashboard.settings.low_bandwidth)
 
     def watched(self) -> Watch:
         """Return a question for as much as is on screen."""
