@@ -18,6 +18,7 @@ from tests.benchmarks import (
     reading_fleet,
     removing,
     screen,
+    screen_bytes,
     screen_soak,
     table,
     write_batches,
@@ -54,6 +55,8 @@ SUITES: dict[str, dict[str, Topic]] = {
         "rest": screen.rest,
         "keys": screen.keys,
         "slow": screen.slow,
+        "bytes": screen_bytes.sizes,
+        "link": screen_bytes.slow_link,
         "soak": screen_soak.findings,
     },
 }

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -66,14 +66,26 @@ def htop() -> list[str]:
     return ["htop", "-d", "10"]
 
 
-class Watched:
-    """A program in a terminal of 160 × 40; use as a context manager, which ends it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A slow line between program and terminal; what is not yet through waits in the terminal's 4 kB."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    bytes_per_s: float
+    latency_s: float
+    """There and back."""
+
+
+class Watched:
+    """A program in a terminal of 160 × 40 unless `size` says otherwise; use as a context manager, which ends it."""
+
+    def __init__(
+        self, command: Sequence[str], *, size: tuple[int, int] = (COLUMNS, LINES), link: Link | None = None
+    ) -> None:
+        self._link = link
         self._chunks: list[tuple[float, bytes]] = []
         self._changed = threading.Condition()
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         dropped = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TMUX", "STY", "LC_ALL")
         environment = {name: value for name, value in os.environ.items() if name not in dropped}
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
@@ -111,6 +123,12 @@ class Watched:
             return sum(len(chunk) for _, chunk in self._chunks)
 
     @property
+    def last_byte_at(self) -> float:
+        """When the last bytes came, by `time.perf_counter`."""
+        with self._changed:
+            return self._chunks[-1][0]
+
+    @property
     def processor_s(self) -> float:
         """Seconds of processor time that the program has used, its threads included."""
         times = psutil.Process(self._process.pid).cpu_times()
@@ -135,7 +153,9 @@ class Watched:
         return self._wait(seen, lambda came: any(byte > 32 for byte in came)) - began
 
     def send(self, key: bytes) -> None:
-        """Press a key and wait for nothing."""
+        """Press a key and wait for nothing, but for the way to the program."""
+        if self._link is not None:
+            time.sleep(self._link.latency_s / 2)
         os.write(self._master, key)
 
     def _wait(self, seen: int, enough: object) -> float:
@@ -155,10 +175,13 @@ class Watched:
             if not select.select([self._master], [], [], 0.2)[0]:
                 continue
             try:
-                chunk = os.read(self._master, 1 << 16)
+                chunk = os.read(self._master, 100 if self._link else 1 << 16)
             except OSError:
                 return
             now = time.perf_counter()
+            if self._link is not None:
+                time.sleep(len(chunk) / self._link.bytes_per_s)
+                now = time.perf_counter() + self._link.latency_s / 2
             for query, answer in _ANSWERS.items():
                 if query in chunk:
                     os.write(self._master, answer)
