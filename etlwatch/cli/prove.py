@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etlwatch.analysis.completed import CHECKS, Check
+from etlwatch.analysis.run_rows import last_line
 from etlwatch.analysis.schedule import last_turn
 from etlwatch.cli import connect, output
 from etlwatch.cli.connect import RUN_FORMS, find_run, job_meant
@@ -46,11 +47,13 @@ class Proof:
     obstacle: str = ""
     """Why it was not checked at all; text from the store may be in it."""
 
-    awaited: bool = False
-    """Whether time may remove the obstacle."""
-
     checks: tuple[Check, ...] = ()
     required: frozenset[str] = frozenset()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is the run that is meant, and no earlier one."""
+        return self.since is None or self.run.started_at >= self.since
 
     @property
     def proven(self) -> bool:
@@ -87,11 +90,11 @@ def prove_run(
     while True:
         with reader.one_view():
             proof = _proof(reader, find_run(reader, word), after, frozenset(required))
-            if proof.since is None or proof.run.started_at >= proof.since:
+            if proof.begun:
                 # A later run of the job is not what was waited for.
                 word = str(proof.run.run_id)
         left = until - monotonic()
-        if not proof.awaited or left <= 0:
+        if (proof.begun and proof.run.status != RunStatus.RUNNING) or left <= 0:
             return proof
         sleep(min(POLL_S, left))
 
@@ -114,18 +117,15 @@ def _least_start(reader: Reader, word: str, since: str | None) -> datetime | Non
 
 
 def _proof(reader: Reader, run: Run, since: datetime | None, required: frozenset[str]) -> Proof:
-    obstacle = ""
     if since is not None and run.started_at < since:
         zone = configured_zone()
         obstacle = f"it began {stamp(run.started_at, zone)}, and none has begun since {stamp(since, zone)}"
-    elif run.status != RunStatus.COMPLETED:
-        obstacle = f"it is {run.state}" if run.status == RunStatus.RUNNING else f"it ended as {run.status}"
-        reason = run.evidence or (run.notes or "").strip().rpartition("\n")[2]
-        obstacle += f": {reason}" if reason else ""
-    if obstacle:
-        awaited = run.status == RunStatus.RUNNING or (since is not None and run.started_at < since)
-        return Proof(run=run, since=since, obstacle=obstacle, awaited=awaited)
-    return Proof(run=run, since=since, checks=tuple(read_checks(reader, run)), required=required)
+    elif run.status == RunStatus.COMPLETED:
+        return Proof(run=run, since=since, checks=tuple(read_checks(reader, run)), required=required)
+    else:
+        ended = f"it ended as {run.status}" if run.status != RunStatus.RUNNING else f"it is {run.state}"
+        obstacle = ": ".join(filter(None, (ended, run.evidence or last_line(run.notes))))
+    return Proof(run=run, since=since, obstacle=obstacle)
 
 
 def proof_lines(proof: Proof, look: Look) -> Iterator[str]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Final
 
+from etlwatch.analysis.completed import Reconciled, reconcile
 from etlwatch.analysis.coverage import coverage_words
 from etlwatch.analysis.run_rows import last_line
 from etlwatch.rendering.lines import labelled, wrapped_lines
@@ -20,57 +21,11 @@ from etlwatch.text.numbers import UNKNOWN, clock, count, duration, duration_ms, 
 from etlwatch.text.safe import pad, safe
 from etlwatch.text.spans import Span, Spans, fit, in_glyphs
 from tracking_core.dataclass import dataclass
-from tracking_core.records import EndpointTotals, ErrorRecord, Phase, PhaseStatus, SeriesCell
-
-READING: Final = ("extract", "fetch", "read", "list", "download", "pull", "get", "collect", "scan", "crawl", "import")
-WRITING: Final = ("load", "write", "store", "save", "insert", "publish", "upload", "push", "export")
-"""Names, or beginnings of names, of phases that read and write."""
+from tracking_core.records import ErrorRecord, PhaseStatus, SeriesCell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
-    """What is known of one entity along its way."""
-
-    entity: str
-    counted: int | None
-    """What the source said it has."""
-
-    fetched: int | None
-    """Items that the entity's endpoints returned, else what the phase that reads it processed."""
-
-    loaded: int | None
-    """What the phase that writes it processed."""
-
-
-def reconcile(view: RunView) -> list[Reconciled]:
-    """Return each entity that the source counted, and each unit that was read or written, along its way."""
-    sources = {source.entity: source.items for source in view.details.source_counts}
-    units = [unit for phase in view.phases for unit in phase.counters]
-    made = []
-    for entity in dict.fromkeys((*sources, *units)):
-        answered = _fetched_from(entity, view.details.endpoints)
-        fetched = answered if answered is not None else _processed_in(READING, entity, view.phases)
-        loaded = _processed_in(WRITING, entity, view.phases)
-        if entity in sources or fetched is not None or loaded is not None:
-            made.append(Reconciled(entity=entity, counted=sources.get(entity), fetched=fetched, loaded=loaded))
-    return made
-
-
-def _processed_in(names: tuple[str, ...], unit: str, phases: Sequence[Phase]) -> int | None:
-    """Return what the phases of such a name processed of a unit; None when none of them counts it."""
-    found = [
-        phase.counters[unit].get("processed") or 0
-        for phase in phases
-        if unit in phase.counters and phase.phase.casefold().startswith(names)
-    ]
-    return sum(found) if found else None
-
-
-def _fetched_from(entity: str, endpoints: Sequence[EndpointTotals]) -> int | None:
-    """Return the items of the endpoints that bear the entity's name as a part of their path; None without any."""
-    name = entity.casefold()
-    matching = [totals.items for totals in endpoints if name in totals.endpoint.casefold().partition("?")[0].split("/")]
-    return sum(matching) if matching else None
+def _reconciled(view: RunView) -> list[Reconciled]:
+    return reconcile(view.details.source_counts, view.phases, view.details.endpoints)
 
 
 def source_spans(view: RunView) -> Spans:
@@ -80,7 +35,7 @@ def source_spans(view: RunView) -> Spans:
         later = view.details.unknown.get("source_counts")
         uncounted = "the source was not counted" if later is None else "what the source had then is unknown"
         return ((f"{number_of(view.run.items, 'item')} fetched; {uncounted}", "text"),)
-    known = [row for row in reconcile(view) if row.counted is not None and row.fetched is not None]
+    known = [row for row in _reconciled(view) if row.counted is not None and row.fetched is not None]
     fetched = sum(row.fetched or 0 for row in known) if known else view.run.items
     share = f" {percent(fetched / total)}" if total else ""
     short = total > fetched and not view.row.live
@@ -89,7 +44,7 @@ def source_spans(view: RunView) -> Spans:
 
 def source_lines(view: RunView, context: DisplayContext, *, width: int) -> list[Spans]:
     """Return the source tab: a line for each entity, then what the columns mean."""
-    rows, later = reconcile(view), view.details.unknown.get("source_counts")
+    rows, later = _reconciled(view), view.details.unknown.get("source_counts")
     unknown: list[Spans] = [(), ((f" source counts {safe(later)}", "amber"),)] if later is not None else []
     if not rows:
         return unknown or [(), ((" the source was not counted, and no phase says what it read or wrote", "dim"),)]
