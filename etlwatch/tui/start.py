@@ -125,6 +125,8 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
     except KeyboardInterrupt:
         # Before the app runs; in the app ctrl+c does the same.
         return 0
+    if os.environ.get("ETLWATCH_DEBUG", "") not in ("", "0"):
+        sys.stderr.write("".join(f"dropped: {each}" for each in app.dropped))
     if app.failure:
         sys.stderr.write(f"etlwatch: {location.label}: {app.failure}\n")
     return STORE_STATUS if app.failure else (status if status is not None else app.return_code or 0)

@@ -90,6 +90,26 @@ async def test_a_window_shrunk_to_almost_nothing_and_back_shows_the_same() -> No
         assert opened.lines()[1:] == before
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [["j"], ["J", "enter"], ["E"], ["e"], ["equals_sign"], ["z"], ["question_mark"], ["colon"]],
+    ids="-".join,
+)
+async def test_resized_screens_and_dialogs_show_what_fresh_ones_show(keys: list[str]) -> None:
+    shown = []
+    for sizes in ([(130, 40)], [(20, 5), (130, 40), (81, 23), (130, 40)]):
+        async with dashboard(night(), size=sizes[0]) as opened:
+            await opened.press(*keys)
+            for size in sizes[1:]:
+                await opened.pilot.resize_terminal(*size)
+                await opened.pilot.pause()
+            await opened.poll()
+            await opened.pilot.pause()
+            # Ages and the duration of the poll change.
+            shown.append(opened.lines()[2:])
+    assert shown[0] == shown[1]
+
+
 async def test_an_empty_store_says_what_would_fill_it() -> None:
     async with dashboard(FakeStore()) as opened:
         assert "No runs yet." in opened.text

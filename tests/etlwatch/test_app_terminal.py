@@ -395,6 +395,31 @@ def test_a_crash_is_reported_without_the_values_of_variables(sqlite_store_dsn: s
         assert terminal.output.rfind(b"\x1b[?1049l") < terminal.output.rfind(b"broken on purpose"), "on the main screen"
 
 
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_an_error_of_a_screen_that_is_gone_is_written_at_the_end_for_debugging(
+    sqlite_store_dsn: str, debug: str
+) -> None:
+    broken = (
+        "import sys; from etlwatch.tui.app import EtlwatchApp\n"
+        "from etlwatch.tui.dialogs.commands import HelpScreen\n"
+        "from textual._context import active_message_pump\n"
+        "def fail(self):\n"
+        "    token = active_message_pump.set(HelpScreen(()))\n"
+        "    self._handle_exception(RuntimeError('broken on purpose'))\n"
+        "    active_message_pump.reset(token)\n"
+        "EtlwatchApp.action_pause = fail\n"
+        f"{MAIN}"
+    )
+    with Terminal(
+        [sys.executable, "-c", broken, "--dsn", sqlite_store_dsn],
+        environment={"PYTHONPATH": str(PROJECT), "ETLWATCH_DEBUG": debug},
+    ) as terminal:
+        terminal.wait_for("No runs yet")
+        terminal.send("pq")
+        assert terminal.wait_for_exit() == 0
+        assert (b"dropped: RuntimeError: broken on purpose" in terminal.output) == bool(debug)
+
+
 def test_drivers_and_the_chart_library_are_left_for_later() -> None:
     done = python(
         "import sys, etlwatch.tui.app; print([name for name in ('psycopg', 'sqlite3', 'plotext', 'psutil', "

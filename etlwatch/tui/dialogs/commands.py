@@ -74,18 +74,18 @@ class HelpScreen(Modal[None]):
         """Show the lines in a box."""
         with Vertical(id="box", classes="panel") as box:
             box.border_title = "Keys"
-            box.border_subtitle = "esc closes"
             yield ScrollLines(lambda _width, _height: self._lines, ground="bar", id="help")
 
     def on_mount(self) -> None:
+        """Focus the lines, so that keys scroll."""
+        self.query_one(ScrollLines).focus()
+
+    def on_resize(self) -> None:
         """Make the box as tall as the help, where the terminal allows it."""
         view = self.query_one(ScrollLines)
         room = max(1, self.app.size.height - 4)
-        view.styles.height = len(self._lines)
-        view.styles.max_height = room
-        view.focus()
-        if len(self._lines) > room:
-            self.query_one("#box").border_subtitle = "j k scroll, esc closes"
+        view.styles.height = min(room, len(self._lines))
+        self.query_one("#box").border_subtitle = "j k scroll, esc closes" if len(self._lines) > room else "esc closes"
 
     def action_close(self) -> None:
         """Back to the screen below."""
@@ -128,11 +128,14 @@ class Palette(Modal[Command]):
             )  # fmt: skip
 
     def on_mount(self) -> None:
-        """List all commands, as many as there is room for."""
+        """List all commands."""
         self.query_one(LineTable).can_focus = False
-        self.query_one(LineTable).styles.max_height = max(1, self.app.size.height - 6)
         self.query_one(TextInput).focus()
         self._list("")
+
+    def on_resize(self) -> None:
+        """Show as many commands as there is room for."""
+        self.query_one(LineTable).styles.max_height = max(1, self.app.size.height - 6)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:

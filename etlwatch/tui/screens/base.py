@@ -61,6 +61,11 @@ class DashboardScreen(Screen[None]):
         return {"health", "second", "footer"} <= {child.id for child in self.children}
 
     @property
+    def is_in_front(self) -> bool:
+        """Whether nothing but a dialog is in front of it."""
+        return [each for each in self.app.screen_stack if isinstance(each, DashboardScreen)][-1:] == [self]
+
+    @property
     def dashboard(self) -> Dashboard:
         """The application."""
         return cast("Dashboard", self.app)

@@ -96,8 +96,8 @@ class HomeScreen(ListScreen[RunRow]):
             self.query(names).set(display=wanted)
         self.set_pane_lines(layout.pane_lines)
         self._fleet = None
-        # Screens below are resized too; only the one in front reads.
-        if self.app.screen is self:
+        # Screens below are resized too; only the one in front, or behind a dialog, reads.
+        if self.is_in_front:
             self.watch_store()
 
     def layout_of(self, width: int, height: int) -> HomeLayout:

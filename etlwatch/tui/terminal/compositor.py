@@ -18,6 +18,8 @@ program comes back from ctrl+z, and on `repaint()`.
 
 from __future__ import annotations
 
+import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,6 +37,8 @@ from etlwatch.tui.terminal.cells import Shadow
 
 _WHOLE = 512
 """Bytes from which an update is marked as one frame; a shorter one arrives in one piece anyway."""
+
+_DROPPED_KEPT = 20
 
 _STYLES_KEPT = 100
 """More widgets than any screen has."""
@@ -73,6 +77,8 @@ class CellDiffing(App[Any]):
         super().__init__(*args, **options)
         self._shadow = Shadow()
         self._bytes_sent = 0
+        self.dropped: deque[str] = deque(maxlen=_DROPPED_KEPT)
+        """Tracebacks of the last errors in screens and widgets that were gone."""
 
     def take_over(self, shadow: Shadow) -> None:
         """Use a shadow of what is already on the terminal; before the app runs."""
@@ -130,7 +136,9 @@ class CellDiffing(App[Any]):
 
         A message, a callback or a result may arrive after its screen was left; its widgets are no longer found then.
         """
-        if not self.is_gone(active_message_pump.get(None)):
+        if self.is_gone(active_message_pump.get(None)):
+            self.dropped.append("".join(traceback.format_exception(error)))
+        else:
             super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
