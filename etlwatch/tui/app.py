@@ -125,9 +125,8 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         if startup is not None:
             self.poller = startup.poller
             self.take_over(startup.opening.shadow)
-            if isinstance(startup.last, Read):
-                # So that the widgets' first frame equals the one on the terminal.
-                self.latest = self.shown = startup.last.snapshot
+            # So that the widgets' first frame equals the one on the terminal.
+            self.latest = self.shown = startup.snapshot
         else:
             self.poller = Poller(
                 open_store,

@@ -25,6 +25,7 @@ from etlwatch.tui.view_state import load_view_state, state_file
 from tracking_core.config import resolve
 
 if TYPE_CHECKING:
+    from etlwatch.analysis.snapshot import Snapshot
     from etlwatch.reading.poller import Lost, Read
     from tracking_core.config import StoreLocation
     from tracking_core.store.base import Store
@@ -46,6 +47,9 @@ class Startup:
         with contextlib.suppress(Exception):
             open_store()
         self.opening = opening
+        self.snapshot: Snapshot | None = None
+        """The last snapshot, also where the store was lost after it."""
+
         self.poller = Poller(
             open_store,
             self._take,
@@ -60,11 +64,6 @@ class Startup:
         self._receiver: Callable[[Read | Lost], None] | None = None
         self._answered = threading.Event()
         self.poller.start()
-
-    @property
-    def last(self) -> Read | Lost | None:
-        """The last answer so far."""
-        return self._last
 
     def wait(self, seconds: float) -> None:
         """Wait for the first answer at most so long."""
@@ -85,6 +84,8 @@ class Startup:
             receiver = self._receiver
             if receiver is None:
                 self._last = result
+                if isinstance(result, Read):
+                    self.snapshot = result.snapshot
         if receiver is not None:
             receiver(result)
         elif isinstance(result, Read) and self.opening.holds and self._frame.settings.first_run is None:

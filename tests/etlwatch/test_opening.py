@@ -220,6 +220,13 @@ def test_the_first_rows_are_there_without_textual(opened: Opened) -> None:
         assert not is_cooked(terminal)
 
 
+def test_rows_stay_when_the_store_is_lost_before_textual_is_there(opened: Opened, tmp_path: Path) -> None:
+    aside = f"import os; os.rename({str(tmp_path / 'tracking.db')!r}, {str(tmp_path / 'aside.db')!r})"
+    with opened("--interval", "0.2", operation=f"time.sleep(1); {aside}; time.sleep(1.5)") as terminal:
+        terminal.wait_for("Retry ")
+        assert "invoices_export" in terminal.text
+
+
 def test_textual_takes_the_terminal_over_without_entering_it_again(opened: Opened) -> None:
     with opened() as terminal:
         terminal.wait_for("✓ completed")

@@ -36,8 +36,8 @@ def probe(app: Any) -> None:
         return (
             # A new size is passed on when the app is idle.
             app._resize_event is not None
-            or bool(screen._callbacks or screen._dirty_widgets)
-            or any(widget._repaint_required for widget in screen._compositor.visible_widgets)
+            or bool(screen._callbacks or screen._dirty_widgets or screen._layout_required)
+            or any(widget._repaint_required or widget._layout_required for widget in screen._compositor.visible_widgets)
             or any(pump.message_queue_size or pump._next_callbacks for pump in (app, *pumps))
         )
 
