@@ -12,6 +12,7 @@ from typing import Final
 
 from etlwatch.commands.screens import (
     APP_COMMANDS,
+    MOUSE,
     MOVE_COMMANDS,
     SCREEN_COMMANDS,
     Command,
@@ -25,7 +26,7 @@ from etlwatch.config.options import ConfigError, Problem, nearest, shown_key, wr
 from etlwatch.config.settings import Keymap, Sourced
 
 __all__ = [
-    "APP_COMMANDS", "EVERYWHERE", "GROUPS", "MOVE_COMMANDS", "Command", "bindings_of", "footer_of", "key_of",
+    "APP_COMMANDS", "EVERYWHERE", "GROUPS", "MOUSE", "MOVE_COMMANDS", "Command", "bindings_of", "footer_of", "key_of",
     "keymap_of", "remapped", "textual_keymap",
 ]  # fmt: skip
 

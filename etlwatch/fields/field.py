@@ -19,7 +19,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from etlwatch.analysis.filter import Filter, FilterField, Grammar
-from etlwatch.text.display import DisplayContext, Tone
+from etlwatch.text.display import DisplayContext, Glyphs, Tone
 from etlwatch.text.numbers import count, exact, local_time, zone_names
 from etlwatch.text.safe import Align
 from etlwatch.text.spans import KEEP, Column, Spans, TextColumn, plain_text, widened
@@ -226,6 +226,12 @@ class FieldList(Generic[Row]):
     def arrow(self, order: Order) -> tuple[str, bool]:
         """Return what a table's header shows of an order: the column and whether the arrow points down."""
         return order.column, self.descending(order)
+
+    def order_text(self, order: Order, glyphs: Glyphs) -> str:
+        """Return an order as a screen names it: `by p95 ↓`."""
+        field = self._ordered.get(order.column)
+        heading = _at(field.heading, len(self._layouts)) if field else ""
+        return f"by {heading or order.column} {glyphs.descending if self.descending(order) else glyphs.ascending}"
 
     def next(self, order: Order, step: int, visible: Sequence[str]) -> Order:
         """Return the order by the next visible column to the right (`step` 1) or left (-1), in its own direction."""

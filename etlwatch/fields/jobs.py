@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from etlwatch.analysis.baseline import MINIMUM_RUNS
+from etlwatch.analysis.states import BEHIND, FLAWED
 from etlwatch.fields.field import Field, FieldList, InCommand, data_field, data_fields, rounded, text
 from etlwatch.text.blocks import is_over, spark
 from etlwatch.text.display import DisplayContext, Tone, state_tone, urgent_role_of
@@ -192,7 +193,7 @@ JOBS: Final[FieldList[JobRow]] = FieldList(
     screen="job strip success usual p95 trend began next",
     command="job strip success usual p95 trend began next",
     need=lambda row: (row.rank, row.job.casefold(), row.job),
-    states=("overdue", "lost", "failed", "stalled", "throttled", "slow", "running", "ok", "over"),
+    states=("overdue", "lost", "failed", *BEHIND, *FLAWED, "running", "ok", "over"),
     states_of=_states,
     listed="job",
 )  # fmt: skip

@@ -153,18 +153,24 @@ def state_parts(counts: Counter[str], *, brief: bool, width: int = 0, window: st
     behind = sum(counts[state] for state in BEHIND)
     trouble = behind + sum(counts[state] for state in ("lost", "failed", *FLAWED))
     summed = brief and trouble > 0
+    slow = ",".join(BEHIND)
     listed = [
-        *((counts[state], state, "red", 0) for state in ("lost", "failed")),
-        *([(behind, "behind", "amber", 0)] if brief else [(counts[state], state, "amber", 1) for state in BEHIND]),
-        *((counts[state], state, "amber", 1) for state in FLAWED),
-        (counts["running"], "ok" if summed else "running", "text", 5),
-        (0 if summed else counts["done"], f"done in {window}" if window else "done", "dim", 7),
+        *((counts[state], state, "red", 0, state) for state in ("lost", "failed")),
+        *([(behind, "behind", "amber", 0, slow)] if brief else [(counts[s], s, "amber", 1, s) for s in BEHIND]),
+        *((counts[state], state, "amber", 1, state) for state in FLAWED),
+        (counts["running"], "ok" if summed else "running", "text", 5, f"running !state:{slow}"),
+        (0 if summed else counts["done"], f"done in {window}" if window else "done", "dim", 7, "completed"),
     ]
     shown = [each for each in listed if each[0] or (each[1] == "running" and not trouble)]
     first_gap = 3 if not brief and width >= WIDE else 2
     return [
-        Part(((count(number), f"{role} bold"), (f" {word}", role)), priority, 2 if place else first_gap)
-        for place, (number, word, role, priority) in enumerate(shown)
+        Part(
+            ((count(number), f"{role} bold"), (f" {word}", role)),
+            priority,
+            2 if place else first_gap,
+            f"state:{states}",
+        )
+        for place, (number, word, role, priority, states) in enumerate(shown)
     ]
 
 

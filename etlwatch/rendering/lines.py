@@ -26,6 +26,8 @@ class Part:
     """0 is kept, and clipped if it must be; of the others the highest number is dropped first."""
     gap: int = 2
     """Plain cells before it, unless it is the first of its side."""
+    filter: str = ""
+    """What a click on it filters by."""
 
 
 def _side(parts: Sequence[Part]) -> Spans:
@@ -51,8 +53,31 @@ def lay_out(
     The sides keep `apart` cells between them. Parts are dropped, the highest priority number first and the last of
     equals first, until both fit; what is left of the left side is then clipped, and the right side stays.
     """
-    shown_left, shown_right = list(left), list(right)
     room = max(0, width - 2 * margin)
+    shown_left, shown_right = fitting(left, right, room, apart)
+    ending = _side(shown_right)
+    left_room = room - (spans_width(ending) + apart if ending else 0)
+    line = [(" " * margin, "plain")]
+    if left_room > 0:
+        line += fit(_side(shown_left), left_room, ellipsis=ellipsis)
+        line.append((" " * (apart if ending else 0), "plain"))
+    line += ending
+    return fit(merge(line), width, ellipsis=ellipsis)
+
+
+def filter_at(left: Sequence[Part], right: Sequence[Part], width: int, x: int) -> str:
+    """Return the filter of the left part in cell `x` of a line that `lay_out` made; '' for none."""
+    shown, _ = fitting(left, right, max(0, width - 2), 2)
+    for place, part in enumerate(shown):
+        until = 1 + spans_width(_side(shown[: place + 1]))
+        if until - spans_width(part.spans) <= x < until:
+            return part.filter
+    return ""
+
+
+def fitting(left: Sequence[Part], right: Sequence[Part], room: int, apart: int) -> tuple[list[Part], list[Part]]:
+    """Return the parts of both sides that `lay_out` shows in `room` cells."""
+    shown_left, shown_right = list(left), list(right)
 
     def excess() -> int:
         sides = [spans_width(_side(side)) for side in (shown_left, shown_right) if side]
@@ -66,14 +91,7 @@ def lay_out(
         side = shown_left if any(part.priority == worst for part in shown_left) else shown_right
         index = max(index for index, part in enumerate(side) if part.priority == worst)
         del side[index]
-    ending = _side(shown_right)
-    left_room = room - (spans_width(ending) + apart if ending else 0)
-    line = [(" " * margin, "plain")]
-    if left_room > 0:
-        line += fit(_side(shown_left), left_room, ellipsis=ellipsis)
-        line.append((" " * (apart if ending else 0), "plain"))
-    line += ending
-    return fit(merge(line), width, ellipsis=ellipsis)
+    return shown_left, shown_right
 
 
 def rule_line(title: Spans, width: int, *, line: str = "─", ellipsis: str = ELLIPSIS) -> Spans:
@@ -97,13 +115,13 @@ class Key:
 
 
 def footer_line(keys: Sequence[Key], width: int, *, ellipsis: str = ELLIPSIS) -> Spans:
-    """Return the keys that fit, in their order: keys in blue, their words dim."""
+    """Return the keys that fit, in their order: keys in blue, or bold without colours, their words dim."""
     return lay_out(key_parts(keys), (), width, ellipsis=ellipsis)
 
 
 def key_parts(keys: Sequence[Key]) -> list[Part]:
     """Return a part for each key: the key in blue, its word dim."""
-    return [Part(((key.key, "blue"), (f" {key.word}", "dim")), key.priority) for key in keys]
+    return [Part(((key.key, "blue strong"), (f" {key.word}", "dim")), key.priority) for key in keys]
 
 
 LABEL_CELLS: Final = 8

@@ -11,7 +11,7 @@ from etlwatch.analysis.errors import ErrorKind
 from etlwatch.analysis.forecast import eta_words
 from etlwatch.analysis.jobs import JobCounts, JobRow
 from etlwatch.analysis.run_rows import RunRow, last_line
-from etlwatch.analysis.states import RANKS
+from etlwatch.analysis.states import BEHIND, FLAWED, RANKS
 from etlwatch.fields.errors import known_text, number_text, runs_text, success_text
 from etlwatch.fields.jobs import day_text
 from etlwatch.fields.runs import state_spans
@@ -184,14 +184,14 @@ PROOFS: Final = 2
 def job_parts(counts: JobCounts) -> list[Part]:
     """Return the counts of line 1: what is overdue, what has trouble, what is well."""
     parts: list[Part] = [Part((("jobs", "text bold"),), 1)]
-    for number, word, tone, priority in (
-        (counts.overdue, "overdue", "amber", 0),
-        (counts.trouble, "with trouble", "amber", 0),
-        (counts.well, "ok", "text", 2),
-        (counts.given_up, "over", "dim", 6),
+    for number, word, tone, priority, states in (
+        (counts.overdue, "overdue", "amber", 0, "overdue"),
+        (counts.trouble, "with trouble", "amber", 0, ",".join(("lost", "failed", *BEHIND, *FLAWED))),
+        (counts.well, "ok", "text", 2, "ok"),
+        (counts.given_up, "over", "dim", 6, "over"),
     ):
         if number:
-            parts.append(Part(((f"{count(number)} {word}", tone),), priority))
+            parts.append(Part(((f"{count(number)} {word}", tone),), priority, filter=f"state:{states}"))
     return parts
 
 

@@ -37,7 +37,7 @@ from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.terminal.driver import TerminalDriver
 from etlwatch.tui.theme import THEMES
-from etlwatch.tui.view_state import ViewState, load_view_state, save_view_state, state_file
+from etlwatch.tui.view_state import first_window, load_window, save_window, state_file
 from tracking_core.dataclass import replace
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         self.shown: Snapshot | None = None
         self.lost: Lost | None = None
         self.paused = False
-        self.view_state_file = state_file(os.environ)
-        self.view_state: ViewState = load_view_state(self.view_state_file)
-        self.window: Window = self.view_state.first_window(self.settings)
+        self.state_file = state_file(os.environ)
+        self.window: Window = first_window(self.settings, load_window(self.state_file))
         self.moment: datetime | None = None
         """The past moment on screen; None for now."""
 
+        self.orders: dict[str, Order] = {}
         self.cursor_s: float | None = None
         """The time cursor of all charts, seconds since 1970-01-01Z; None where there is none."""
 
@@ -217,6 +217,13 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         """Leave."""
         self.exit(0)
 
+    def action_leave(self) -> None:
+        """Go back to the screen before; leave from the first one."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.exit(0)
+
     # -- polls
 
     def _deliver(self, result: Read | Lost) -> None:
@@ -286,21 +293,10 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     # -- commands
 
-    def update_view_state(self, **changed: object) -> None:
-        """Store fields of the ViewState for the next start."""
-        memory = replace(self.view_state, **changed)  # type: ignore[arg-type]  # one function for all fields
-        if memory != self.view_state:
-            self.view_state = memory
-            save_view_state(self.view_state_file, memory)
-
     def next_window(self) -> None:
-        """Choose the next longer window of the charts; after the longest the shortest."""
+        """Choose the next longer window of the charts, after the longest the shortest, also for the next start."""
         self.window = WINDOWS[(WINDOWS.index(self.window) + 1) % len(WINDOWS)]
-        self.update_view_state(window=self.window.name)
-
-    def store_order(self, name: str, order: Order) -> None:
-        """Store how a list is sorted."""
-        self.update_view_state(orders={**self.view_state.orders, name: order})
+        save_window(self.state_file, self.window)
 
     def action_pause(self) -> None:
         """Stop drawing polls, or draw the latest and continue."""
@@ -314,10 +310,8 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
         from etlwatch.tui.dialogs.moment import TimePrompt
 
         now = self.clock_now() if self.moment is None else self.present()
-        at = self.moment
-        if at is None and self.cursor_s is not None:
-            at = datetime.fromtimestamp(self.cursor_s, UTC)
-        self.push_screen(TimePrompt(now, at, self.settings.zone), self.show_moment)
+        cursor = None if self.cursor_s is None else datetime.fromtimestamp(self.cursor_s, UTC)
+        self.push_screen(TimePrompt(now, cursor, self.settings.zone), self.show_moment)
 
     def show_moment(self, moment: datetime | None) -> None:
         """Show everything as of a moment; None changes nothing."""
@@ -343,10 +337,9 @@ class EtlwatchApp(ControlledApp, inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow commands only while no dialog is open and no text field has the focus."""
-        if action in ("live", "scrub"):
-            return self.moment is not None and isinstance(self.screen, DashboardScreen)
-        if action == "palette":
-            return isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
+        if action in ("live", "scrub", "palette"):
+            free = isinstance(self.screen, DashboardScreen) and not isinstance(self.focused, Input)
+            return free and (action == "palette" or self.moment is not None)
         return super().check_action(action, parameters)
 
     def open_screen(self, name: str, *arguments: Any) -> None:

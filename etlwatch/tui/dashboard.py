@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from etlwatch.reading.poller import Lost, Poller
     from etlwatch.text.display import Glyphs
     from etlwatch.tui.screens.base import DashboardScreen
-    from etlwatch.tui.view_state import ViewState
     from tracking_core.store.base import Store
 
 
@@ -45,7 +44,9 @@ class Dashboard(Protocol):
     """The time cursor of all charts, seconds since 1970-01-01Z."""
 
     bytes_per_s: float | None
-    view_state: ViewState
+    orders: dict[str, Order]
+    """How lists were sorted since the start, by their names."""
+
     watching: Watching
 
     @property
@@ -72,9 +73,6 @@ class Dashboard(Protocol):
 
     def next_window(self) -> None:
         """Choose the next longer window of the charts."""
-
-    def store_order(self, name: str, order: Order) -> None:
-        """Store how a list is sorted."""
 
     def open_screen(self, name: str, *arguments: Any) -> None:
         """Open a screen by the name of its module in `etlwatch.tui.screens`."""

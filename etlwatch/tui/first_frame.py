@@ -46,9 +46,6 @@ class FirstFrame:
 
     theme: str
     window: Window
-    order: Order
-    """How the runs are sorted."""
-
     width: int
     height: int
 
@@ -88,22 +85,20 @@ class FirstFrame:
         nothing = no_runs_text(demo=self.settings.demo)
         rows = build_rows(snapshot)
         columns = RUNS.layout(self.width, longest_job=max((cell_width(safe(row.run.job)) for row in rows), default=0))
-        sortable = {column.key for column in columns}.intersection(RUNS.orders)
-        order = self.order if self.order.column in sortable else Order()
-        listed = RUNS.sort(rows, order)
+        listed = RUNS.sort(rows)
         context = DisplayContext(now, zone, self.glyphs)
         counts = count_states(rows, now=now, window_s=self.window.seconds)
         left = state_parts(counts, brief=self.layout.brief, width=self.width, window=self.window.name)
         return self._screen(
             left=left,
             right=[tracking_part(snapshot.switches, brief=self.width < 110), *self._freshness(snapshot, now)],
-            second=fleet_line(RUNS.sort(rows), snapshot, zone=zone, width=self.width, glyphs=self.glyphs),
+            second=fleet_line(listed, snapshot, zone=zone, width=self.width, glyphs=self.glyphs),
             charts=snapshot,
             columns=columns,
             table=lambda places, room: (
                 self._rows(listed, places, room, context) if listed else [((("  ", "plain"), (nothing, "dim")), GROUND)]
             ),
-            sort=RUNS.arrow(order),
+            sort=RUNS.arrow(Order()),
             title=pane_title(listed[0], context, width=self.width) if listed else (),
             pane=pane_lines(listed[0], context, width=self.width) if listed else (),
         )
@@ -134,7 +129,8 @@ class FirstFrame:
             below.append((rule_line(title, width, line=glyphs.usual, ellipsis=glyphs.ellipsis), GROUND))
             below += [(line, GROUND) for line in [*pane, *([()] * layout.pane_lines)][: layout.pane_lines]]
         keys = footer_of(
-            remapped((*GROUPS["home"], *APP_COMMANDS), self.settings.keymap), {"home.window": self.window.name}
+            remapped((*GROUPS["home"], *APP_COMMANDS), self.settings.keymap),
+            {"home.window": f"window {self.window.name}"},
         )
         below.append((footer_line(keys, width, ellipsis=glyphs.ellipsis), BAR))
         room = max(0, self.height - len(top) - len(below))

@@ -21,7 +21,7 @@ from etlwatch.tui.colours import color_system_of, pick_theme
 from etlwatch.tui.first_frame import FirstFrame
 from etlwatch.tui.imports import without_module
 from etlwatch.tui.opening import Opening
-from etlwatch.tui.view_state import load_view_state, state_file
+from etlwatch.tui.view_state import first_window, load_window, state_file
 from tracking_core.config import resolve
 
 if TYPE_CHECKING:
@@ -135,14 +135,12 @@ def run_dashboard(store: object = None, settings: Settings | None = None, openin
 
 def draw_first(opening: Opening, settings: Settings, location: StoreLocation) -> FirstFrame:
     """Draw the screen without an answer, and return the frame that draws it with one."""
-    memory = load_view_state(state_file(os.environ))
     width, height = opening.size
     frame = FirstFrame(
         settings=settings,
         label=settings.label or short_label(location.label),
         theme=pick_theme(settings.theme, os.environ, color_system=color_system_of(os.environ) or "truecolor"),
-        window=memory.first_window(settings),
-        order=memory.order_of("runs"),
+        window=first_window(settings, load_window(state_file(os.environ))),
         width=width,
         height=height,
     )

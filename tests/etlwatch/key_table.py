@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from etlwatch.commands import GROUPS, Command
+from etlwatch.commands import GROUPS, MOUSE, Command
 
 PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- end of keys -->"
@@ -22,6 +22,7 @@ def table() -> str:
     """Return the keys as a Markdown table, where they work and what they do."""
     order = [*(group for group in GROUPS if group not in ("app", "move")), "app", "move"]
     rows = [_row(WHERE.get(group, group), command) for group in order for command in GROUPS[group] if command.shown]
+    rows += [f"| with the mouse | `{what}` | {effect} |" for what, effect in MOUSE]
     return "\n".join(["| | key | what it does |", "|---|---|---|", *rows]) + "\n"
 
 

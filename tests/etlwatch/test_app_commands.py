@@ -32,10 +32,10 @@ ALL = tuple(command for name, group in GROUPS.items() if name != "move" for comm
 def test_names_are_unique_and_keys_do_not_collide() -> None:
     names = [command.name for command in (*ALL, *MOVE_COMMANDS)]
     assert len(set(names)) == len(names)
-    # On a chart the arrows move its own cursor, which stands before the scrubbing of everything.
-    for group in (GROUPS[name] for name in SCREEN_CLASSES if name != "zoom"):
-        # Leaving the past stands before a screen's own esc, and only while the past is looked at.
-        everywhere = [command for command in APP_COMMANDS if command.name != "app.live"]
+    for group in (GROUPS[name] for name in SCREEN_CLASSES):
+        # What moves and leaves the past stands before a screen's own keys, and only while the past is looked at.
+        past = ("app.live", "app.earlier", "app.later")
+        everywhere = [command for command in APP_COMMANDS if command.name not in past]
         keys = [key for command in (*group, *everywhere) for key in command.keys.split(",") if key]
         assert len(set(keys)) == len(keys)
 
@@ -72,9 +72,68 @@ async def test_help_opens_over_each_screen_with_its_own_keys_and_closes() -> Non
         assert isinstance(opened.app.screen, HelpScreen)
         assert "state:failed,lost job:sync* since:24h" in opened.text
         await opened.press("escape", "enter", "question_mark")
-        assert "its errors and their tracebacks" in opened.text
+        assert "errors of the run and their tracebacks" in opened.text
         await opened.press("q")
         assert isinstance(opened.app.screen, RunScreen)
+
+
+def test_help_names_each_command_before_its_example_and_what_the_mouse_does() -> None:
+    helps = {command.name: command.help for command in ALL}
+    for name in ("home.filter", "jobs.filter", "errors.filter"):
+        assert helps[name].startswith("filter: ")
+    assert helps["app.time"].startswith("time: ")
+    assert helps["home.window"].startswith("window of the charts: ")
+    lines = ["".join(text for text, _ in line) for line in help_lines(GROUPS["home"])]
+    assert [line for line in lines if line.startswith("shift+drag") and "select text with the terminal" in line]
+
+
+@pytest.mark.parametrize("opening", ["enter", "J", "E", "J enter", "z", "enter z", "X", "T"])
+async def test_q_goes_one_step_back_and_quits_from_the_runs(opening: str) -> None:
+    async with dashboard(night()) as opened:
+        await opened.press(*opening.split())
+        depth = len(opened.app.screen_stack)
+        if opening == "T":
+            # Its text field takes letters.
+            opened.app.screen.set_focus(None)
+        await opened.press("q")
+        assert len(opened.app.screen_stack) == depth - 1
+        assert opened.app.return_value is None
+        for _ in range(depth - 1):
+            assert opened.app.return_value is None
+            await opened.press("q")
+    assert opened.app.return_value == 0
+
+
+@pytest.mark.parametrize("opening", [(), ("enter",), ("J", "enter"), ("z",), ("question_mark",), ("X",)])
+async def test_capital_q_quits_from_anywhere_but_a_text_field(opening: tuple[str, ...]) -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("slash", "Q")
+        assert opened.app.return_value is None
+        await opened.press("escape", *opening, "Q")
+    assert opened.app.return_value == 0
+
+
+async def test_a_keymap_gives_q_its_old_meaning() -> None:
+    async with dashboard(night(), keymap={"app.leave": (), "app.quit": ("q",)}) as opened:
+        await opened.press("enter", "question_mark", "q")
+        assert isinstance(opened.app.screen, RunScreen)
+        assert "q quit" not in opened.lines()[-1]
+        await opened.press("q")
+    assert opened.app.return_value == 0
+
+
+async def test_a_message_covers_neither_the_pane_nor_the_next_screen() -> None:
+    for size in ((80, 24), (120, 35)):
+        async with dashboard(night(), size=size) as opened:
+            pane = opened.lines()[-5:]
+            await opened.press("y")
+            await opened.until(lambda: "sent to terminal: " in opened.text)
+            assert opened.lines()[-5:-1] == pane[:-1]
+            assert "sent to terminal" not in "".join(opened.lines()[:2])
+            await opened.press("enter")
+            assert opened.toasts == ""
+            await opened.press("y", "q")
+            assert opened.toasts == ""
 
 
 async def test_polls_go_on_under_the_help() -> None:

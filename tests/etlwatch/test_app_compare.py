@@ -54,7 +54,7 @@ async def test_equals_compares_the_run_under_the_cursor_with_its_last_success() 
 
 async def test_two_marked_runs_are_compared_the_later_with_the_earlier() -> None:
     async with dashboard(two()) as opened:
-        await opened.press("g", "space", "space", "equals_sign")
+        await opened.press("g", "space", "j", "space", "equals_sign")
         screen = await compared(opened)
         assert screen.comparison is not None
         assert screen.comparison.after.started_at > screen.comparison.before.started_at

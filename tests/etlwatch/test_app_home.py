@@ -47,7 +47,7 @@ async def test_at_eighty_cells_it_is_the_drawn_screen() -> None:
     assert lines[20].startswith(" since    02:58, 14m ago; 58m 12s so far, usually 51m")
     reason = " ".join(line.removeprefix(" because").strip() for line in lines[21:23])
     assert reason == "no heartbeat for 840 s; it beats every 10 s; etl-03 is up: another run there beats", "uncut"
-    assert lines[23].startswith(" enter open  / filter  < > sort  w 1h  p pause")
+    assert lines[23].startswith(" enter open  / filter  < > sort  w window 1h  p pause")
 
 
 async def test_at_a_hundred_and_sixty_cells_it_is_the_drawn_screen() -> None:
@@ -224,7 +224,7 @@ async def test_the_window_goes_round_and_is_named_in_the_footer() -> None:
         words = []
         for _ in range(4):
             footer = opened.lines()[23]
-            words.append(footer.split("  w ")[1].split("  ")[0])
+            words.append(footer.split("  w window ")[1].split("  ")[0])
             before = store.asked["throughput"]
             await opened.press("w")
             await opened.until(lambda asked=before: store.asked["throughput"] > asked)
@@ -314,7 +314,7 @@ async def test_a_poll_does_not_touch_filter_window_or_order() -> None:
         await opened.poll()
         assert opened.lines()[0].startswith(" prod  /job:crm*  ")
         assert "job ↑" in opened.text
-        assert " w 24h" in opened.lines()[23]
+        assert " w window 24h" in opened.lines()[23]
 
 
 async def test_runs_are_filtered_by_endpoint_which_is_asked_once_and_only_then() -> None:

@@ -14,6 +14,7 @@ from etlwatch.tui.screens.errors import ErrorsScreen
 from etlwatch.tui.screens.home import HomeScreen
 from etlwatch.tui.screens.jobs import JobsScreen
 from etlwatch.tui.screens.listing import ListScreen
+from etlwatch.tui.widgets.inputs import Prompt
 from tests.etlwatch.dashboard import Dashboard, dashboard
 from tests.etlwatch.fleet import FakeStore, make_error, make_run
 from tests.etlwatch.job_night import night_runs
@@ -44,25 +45,53 @@ async def list_of(opened: Dashboard, kind: type[ListScreen]) -> ListScreen:
 
 
 @pytest.mark.parametrize("kind", OPENED_BY)
-async def test_escape_goes_back_from_the_prompt_then_the_filter_then_the_marks(kind: type[ListScreen]) -> None:
+async def test_escape_goes_one_step_back_prompt_filter_marks_order_screen(kind: type[ListScreen]) -> None:
     async with dashboard(store(), size=(160, 40)) as opened:
         screen = await list_of(opened, kind)
         there_are = len(screen.table.rows)
-        await opened.press("space", "space")
+        await opened.press("greater_than_sign", "I", "space", "j", "space")
         assert "2 marked" in opened.lines()[0]
         await opened.press("slash", *"zzz")
         assert screen.table.rows == ()
         assert "zzz; esc shows all" in opened.text
-        await opened.press("enter")
+        await opened.press("enter", "slash", "escape")
         assert f"/zzz  0 of {there_are}" in opened.lines()[0]
         await opened.press("escape")
         assert len(screen.table.rows) == there_are
         assert "2 marked" in opened.lines()[0]
         await opened.press("escape")
         assert "marked" not in opened.lines()[0]
+        assert screen.order != Order()
+        await opened.press("escape")
+        assert screen.order == Order()
         assert opened.app.screen is screen
         await opened.press("escape")
         assert isinstance(opened.app.screen, HomeScreen)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "text", "found"),
+    [
+        (HomeScreen, "failed", "state:failed", 4),
+        (HomeScreen, "running", "state:running !state:stalled,throttled,slow", 4),
+        (JobsScreen, "overdue", "state:overdue", 1),
+        (ErrorsScreen, "new", "state:new !state:mended", 2),
+    ],
+)
+async def test_a_click_on_a_count_filters_by_its_state(
+    kind: type[ListScreen], word: str, text: str, found: int
+) -> None:
+    async with dashboard(store(), size=(160, 40)) as opened:
+        screen = await list_of(opened, kind)
+        there_are = len(screen.table.rows)
+        for clicked, matching, filtered in ((f" {word}", found, text), (" /state:", there_are, "")):
+            place = opened.lines()[0].index(clicked) + 1
+            await opened.pilot.click("#health", offset=(place, 0))
+            await opened.pilot.pause()
+            assert screen.filter.text == filtered
+            assert len(screen.table.rows) == matching
+        await opened.pilot.click("#health", offset=(1, 0))
+        assert screen.filter.text == ""
 
 
 @pytest.mark.parametrize("kind", OPENED_BY)
@@ -87,6 +116,7 @@ async def test_a_rejected_filter_stays_in_the_prompt_until_esc_clears_it(kind: t
         before = len(screen.table.rows)
         await opened.press("slash", *"stat:nonsense", "enter")
         assert screen.prompting
+        assert screen.query_one(Prompt).text == "stat:nonsense"
         assert "stat" in opened.lines()[-1]
         await opened.press("escape")
         assert not screen.prompting
@@ -126,7 +156,7 @@ async def test_a_bell_is_hung_on_all_marked_runs_that_live_and_taken_off_again()
     runs = [make_run(f"job{n}", number=n, minutes_ago=5) for n in range(3)]
     done = make_run("done", number=9, minutes_ago=50, lasted_s=60)
     async with dashboard(FakeStore(runs=[*runs, done])) as opened:
-        await opened.press("g", "space", "space", "G", "space", "b")
+        await opened.press("g", "space", "j", "space", "G", "space", "b")
         assert "a bell rings when 2 runs of those marked change state" in opened.toasts
         assert sum(run.run_id in opened.app.watching for run in (*runs, done)) == 2
         await opened.press("b")

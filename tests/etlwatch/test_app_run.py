@@ -10,6 +10,7 @@ from textual.widgets import ContentSwitcher
 
 from etlwatch.analysis.run_rows import RunRow, verdict_of
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
+from etlwatch.fields.endpoints import BUSIEST
 from etlwatch.fields.field import Order
 from etlwatch.rendering.run.phases import phases_lines
 from etlwatch.rendering.run.view import TABS, view_of
@@ -175,10 +176,15 @@ async def test_endpoints_are_sorted_by_a_click() -> None:
         assert "↓share" in opened.text
         await opened.press("I")
         assert [row.key for row in endpoints.rows] == ["/companies", "/contacts"]
-    async with dashboard(night(), size=(160, 40)) as again:
-        screen = await open_slow(again)
-        await again.press("right_square_bracket", "right_square_bracket")
-        assert screen.query_one(RequestsTab).order == Order("share", inverted=True), "remembered"
+        assert "by share ↑" in opened.lines()[0]
+        await opened.press("q", "enter", "3")
+        tab = opened.app.screen.query_one(RequestsTab)
+        assert tab.order == Order("share", inverted=True), "until the program ends"
+        await opened.press("escape")
+        assert tab.order == BUSIEST
+        assert "by share" not in opened.text
+        await opened.press("escape")
+        assert isinstance(opened.app.screen, HomeScreen)
 
 
 async def test_errors_are_grouped_and_the_traceback_follows_the_cursor() -> None:
@@ -215,10 +221,42 @@ async def test_long_lines_of_a_traceback_scroll_sideways() -> None:
     async with dashboard(FakeStore(runs=[run], error_list=[error])) as opened:
         await opened.press("enter", "e", "enter")
         assert "the end" not in opened.text
-        await opened.hold("right", 8)
+        await opened.hold("right_parenthesis", 8)
         assert "the end" in opened.text
-        await opened.hold("left", 8)
+        await opened.hold("shift+left", 8)
         assert " start xxx" in opened.text
+
+
+async def test_digits_and_arrows_switch_tabs_and_d_opens_a_run() -> None:
+    async with dashboard(night()) as opened:
+        await opened.press("d")
+        screen = opened.app.screen
+        assert isinstance(screen, RunScreen)
+        for place, tab in enumerate(TABS, start=1):
+            await opened.press(str(place))
+            assert screen.tab == tab
+            assert screen.query_one(ContentSwitcher).current == tab
+        await opened.press("right")
+        assert screen.tab == TABS[0]
+        await opened.press("left", "left")
+        assert screen.tab == TABS[-2]
+        await opened.press("slash", "1")
+        assert screen.tab == "errors", "in the prompt a digit is text"
+
+
+async def test_l_shows_the_end_of_the_errors() -> None:
+    run = make_run("long", minutes_ago=5, lasted_s=60, status="failed", errors=1)
+    trace = "\n".join(
+        ["Traceback (most recent call last):", *(f"  line {n}" for n in range(90)), "KeyError: 'the end'"]
+    )
+    async with dashboard(FakeStore(runs=[run], error_list=[make_error(run, traceback=trace)])) as opened:
+        # Before the errors were read, and from another tab after.
+        await opened.press("enter", "l")
+        await opened.until(lambda: "KeyError: 'the end'" in opened.text)
+        await opened.press("g", "1", "l")
+        await opened.until(lambda: "KeyError: 'the end'" in opened.text)
+        assert opened.app.focused is not None
+        assert opened.app.focused.id == "traceback"
 
 
 async def test_sources_are_counted_against_what_was_fetched_and_loaded() -> None:

@@ -87,7 +87,7 @@ def test_a_walk_through_every_screen_ends_with_status_nought(
         terminal.press("escape")
         terminal.wait_for("state ↓")
         terminal.press("?")
-        terminal.wait_for("everything about the run under the cursor")
+        terminal.wait_for("open the run: everything about it")
         terminal.press("escape")
         terminal.wait_for_no("Keys ─")
         terminal.press("/", *"state:completed", "enter")
@@ -237,7 +237,7 @@ def test_without_colour_nothing_coloured_is_sent(sqlite_store_dsn: str, opened: 
         terminal.wait_for("[overview]")
         terminal.press("?")
         terminal.wait_for(" Keys ")
-        terminal.press("escape", "q")
+        terminal.press("escape", "Q")
         assert terminal.wait_for_exit() == 0
         codes = {
             code
@@ -373,6 +373,51 @@ def test_resizing_down_to_almost_nothing_and_back_goes_on(sqlite_store_dsn: str,
             terminal.wait_until_quiet(0.2)
         terminal.wait_for(re.compile(r"▌ × failed +ads_metrics_pull"))
         terminal.press("q")
+        assert terminal.wait_for_exit() == 0
+
+
+def test_ctrl_l_draws_the_whole_screen_again(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    with opened("--dsn", sqlite_store_dsn) as terminal:
+        terminal.wait_for("ads_metrics_pull")
+        for keys, wanted in (((), "≡"), (("?",), "Keys ─"), (("escape", "/"), "of 3")):
+            terminal.press(*keys)
+            if keys:
+                terminal.wait_for(wanted)
+            terminal.wait_until_quiet()
+            before = terminal.lines
+            # What another program has written over it.
+            terminal.screen.feed("".join(f"\x1b[{line};1H\x1b[0;7m{'#' * 80}" for line in range(1, 25)).encode())
+            terminal.press("ctrl+l")
+            terminal.wait_for_no("###")
+            assert [terminal.lines[place] for place in (1, 5, -1)] == [before[place] for place in (1, 5, -1)]
+        terminal.press("Q")
+        terminal.wait_for("/  Q ")
+        terminal.press("escape", "enter", "Q")
+        assert terminal.wait_for_exit() == 0
+
+
+def test_keys_and_clicks_of_a_real_terminal_follow_the_conventions(sqlite_store_dsn: str, opened: Open) -> None:
+    stock(sqlite_store_dsn)
+    with opened("--dsn", sqlite_store_dsn, columns=120, lines=35) as terminal:
+        terminal.wait_for("1 failed")
+        terminal.wait_until(lambda _: b"\x1b[?1006h" in terminal.output, "clicks are reported")
+        terminal.wait_until_quiet()
+        column = terminal.lines[0].index("1 failed") + 1
+        terminal.send(f"\x1b[<0;{column};1M\x1b[<0;{column};1m")
+        terminal.wait_for("/state:failed  1 of 3")
+        terminal.press("d")
+        terminal.wait_for("[overview]")
+        terminal.press("right")
+        terminal.wait_for("[phases]")
+        terminal.press("l")
+        terminal.wait_for("ValueError: time data '0000-00-00' does not match")
+        terminal.press("5", "left", "q", "escape", "space", "escape")
+        terminal.wait_for("state ↓")
+        terminal.wait_for_no("state:failed")
+        terminal.send("\x1b[<0;20;6M\x1b[<0;20;6m")
+        terminal.wait_for("z next chart")
+        terminal.press("q", "q")
         assert terminal.wait_for_exit() == 0
 
 

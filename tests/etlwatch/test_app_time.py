@@ -9,6 +9,8 @@ import pytest
 from textual.widgets import Input
 
 from etlwatch.tui.dialogs.moment import TimePrompt
+from etlwatch.tui.screens.home import HomeScreen
+from etlwatch.tui.widgets.inputs import TextInput
 from tests.etlwatch.dashboard import dashboard
 from tests.store.stocking import Stock
 
@@ -107,6 +109,56 @@ async def test_the_arrows_scrub_and_never_go_beyond_now(stock: Stock) -> None:
         assert opened.app.moment == minute - MINUTE
         await opened.press("right", "right", "right", "right")
         assert opened.app.moment is None
+
+
+@pytest.mark.parametrize("opening", [(), ("enter", "4"), ("z",), ("J",), ("E",)])
+async def test_the_arrows_scrub_wherever_the_footer_offers_it(stock: Stock, opening: tuple[str, ...]) -> None:
+    async with dashboard(stock.store) as opened:
+        await opened.press(*opening)
+        screen = opened.app.screen
+        opened.app.show_moment(THEN)
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.looking_back)
+        assert "esc now  ← → scrub" in opened.lines()[-1]
+        assert opened.lines()[-1].count("← →") == 1
+        await opened.press("left")
+        assert opened.app.moment is not None
+        assert opened.app.moment < THEN
+        await opened.press("right", "right")
+        assert opened.app.moment > THEN
+        assert opened.app.cursor_s is None
+        await opened.press("escape")
+        assert opened.app.moment is None
+        assert opened.app.screen is screen
+
+
+async def test_esc_leaves_the_prompt_then_the_past_then_the_filter(stock: Stock) -> None:
+    async with dashboard(stock.store) as opened:
+        await opened.press("slash", *"job:alive", "enter")
+        opened.app.show_moment(THEN)
+        home = opened.app.screen
+        assert isinstance(home, HomeScreen)
+        await opened.press("slash", "x", "left", "escape")
+        assert not home.prompting
+        assert (opened.app.moment, home.filter.text) == (THEN, "job:alive")
+        await opened.press("escape")
+        assert (opened.app.moment, home.filter.text) == (None, "job:alive")
+        await opened.press("escape")
+        assert home.filter.text == ""
+
+
+async def test_t_starts_empty_and_takes_the_moment_of_the_time_cursor_on_enter(stock: Stock) -> None:
+    async with dashboard(stock.store) as opened:
+        opened.app.show_moment(THEN)
+        await opened.press("t")
+        assert isinstance(opened.app.screen, TimePrompt)
+        assert opened.app.screen.query_one(TextInput).value == ""
+        await opened.press("enter")
+        assert opened.app.moment == THEN
+        opened.app.cursor_s = (THEN - MINUTE).timestamp()
+        await opened.press("t")
+        assert "enter: " in opened.lines()[-1]
+        await opened.press("enter")
+        assert opened.app.moment == THEN - MINUTE
 
 
 async def test_the_open_run_is_shown_as_of_then_too(stock: Stock) -> None:

@@ -36,6 +36,34 @@ async def test_z_goes_from_chart_to_chart_and_escape_goes_back(size: tuple[int, 
         assert isinstance(opened.app.screen, HomeScreen)
 
 
+@pytest.mark.parametrize(
+    ("size", "widget", "line", "title"),
+    [
+        ((80, 24), "#sparks", 1, "latency"),
+        ((120, 35), "#not-ok", 3, "not 2xx"),
+        ((160, 40), "#throughput", 0, "throughput"),
+    ],
+)
+async def test_a_click_on_a_chart_zooms(size: tuple[int, int], widget: str, line: int, title: str) -> None:
+    async with dashboard(night(), size=size) as opened:
+        await opened.pilot.click(widget, offset=(20, line))
+        screen = opened.app.screen
+        assert isinstance(screen, ZoomScreen)
+        assert screen.chart == title
+
+
+async def test_a_click_on_a_chart_of_a_run_zooms() -> None:
+    async with dashboard(night(), size=(160, 40)) as opened:
+        await opened.press("j", "j", "j", "j", "enter", "3")
+        await opened.until(lambda: opened.app.shown is not None and opened.app.shown.details is not None)
+        await opened.pilot.click("#latency", offset=(20, 2))
+        screen = opened.app.screen
+        assert isinstance(screen, ZoomScreen)
+        assert screen.chart == "latency"
+        await opened.press("q")
+        assert isinstance(opened.app.screen, RunScreen)
+
+
 async def test_the_cursor_stays_on_its_moment_from_chart_to_chart_and_says_its_values() -> None:
     async with dashboard(night(), size=(120, 30)) as opened:
         await zoomed(opened)

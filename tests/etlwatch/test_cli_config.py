@@ -508,7 +508,8 @@ def test_tables_are_in_the_configured_zone_and_data_in_utc(
 def test_a_configured_dashboard_in_a_terminal_has_the_targets_name_zone_and_keys(
     stores: dict[str, Stock], user_file: Path
 ) -> None:
-    more = '\n[display]\nzone = "Asia/Kathmandu"\ntheme = "mono"\n[keys]\napp.quit = "Q"\napp.help = "f1"\n'
+    keys = '[keys]\napp.quit = ""\napp.leave = "Q"\napp.help = "f1"\n'
+    more = f'\n[display]\nzone = "Asia/Kathmandu"\ntheme = "mono"\n{keys}'
     write(user_file, user_file.read_text().replace("[target.prod]", '[target.prod]\ncolour = "red"') + more)
     program = [sys.executable, "-c", MAIN, "-t", "prod"]
     here = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -90,9 +90,9 @@ FREE = "accepted: a key that is free, or another one for the other command too"
 
 
 def test_a_key_that_another_command_has_is_refused_once_and_names_that_command() -> None:
-    assert complaints(home__filter=("q",)) == [
-        f'config.toml: keys.home.filter and app.quit (quit; jobs are not affected) are both on "q"; {FREE}'
-    ]
+    (said,) = complaints(home__filter=("q",))
+    other = "app.leave (back to the screen before; from the runs, quit)"
+    assert said == f'config.toml: keys.home.filter and {other} are both on "q"; {FREE}'
 
 
 def test_a_key_of_moving_belongs_to_the_tables_on_every_screen() -> None:
@@ -108,7 +108,7 @@ def test_a_key_given_twice_is_refused() -> None:
 
 def test_ctrl_c_cannot_be_given_to_another_command() -> None:
     (said,) = complaints(home__filter=("ctrl+c",))
-    assert 'app.interrupt (quit, from anywhere) are both on "ctrl+c"' in said
+    assert 'app.interrupt (quit, also while typing) are both on "ctrl+c"' in said
 
 
 def test_every_problem_of_the_keys_is_named() -> None:

@@ -25,7 +25,6 @@ from etlwatch.cli.options import flags
 from etlwatch.cli.root import etlwatch
 from etlwatch.config.options import options_with_flags
 from etlwatch.config.settings import Flags
-from etlwatch.fields.field import Order
 from etlwatch.tui.colours import color_system_of, palette, role_style
 from etlwatch.tui.first_frame import FirstFrame, Line
 from etlwatch.tui.terminal.cells import Shadow
@@ -57,8 +56,9 @@ def frame_of(opened: Dashboard, theme: str) -> FirstFrame:
     """Return the first frame of the same dashboard."""
     app = opened.app
     width, height = app.size
-    return FirstFrame(settings=app.settings, label=app.label, theme=theme, window=app.window, order=Order(),
-                      width=width, height=height)  # fmt: skip
+    return FirstFrame(
+        settings=app.settings, label=app.label, theme=theme, window=app.window, width=width, height=height
+    )
 
 
 def shown(lines: Sequence[Line], opened: Dashboard) -> list[list[Any]]:
@@ -233,7 +233,7 @@ def test_textual_takes_the_terminal_over_without_entering_it_again(opened: Opene
         wait_until(lambda: b"\x1b[?1000h" in terminal.output, "Textual is there")
         terminal.press("J")
         terminal.wait_for("esc runs")
-        terminal.press("q")
+        terminal.press("Q")
         assert terminal.wait_for_exit() == 0
         assert terminal.output.count(ENTER) == terminal.output.count(LEAVE) == 1
         last_look = re.findall(rb"\x1b\[[0-9;]*m", terminal.output)[-1]

@@ -8,6 +8,7 @@ from rich.color import Color
 from rich.style import Style
 from textual.app import App
 
+from etlwatch.rendering.lines import Key, key_parts
 from etlwatch.tui.colours import DARK, LIGHT, MONO, SIXTEEN, palette, pick_theme, role_style
 from etlwatch.tui.theme import THEMES
 from tests.etlwatch.dashboard import dashboard
@@ -204,3 +205,11 @@ async def test_textual_takes_every_theme_and_its_own_widgets_find_their_variable
         app.action_command_palette()
         await pilot.pause()
         assert app.screen is not app.screen_stack[0]
+
+
+def test_keys_of_the_footer_are_bold_where_nothing_is_blue():
+    ((key, role), *_) = key_parts([Key("q", "quit")])[0].spans
+    assert key == "q"
+    assert {palette.name for palette in (DARK, LIGHT, SIXTEEN, MONO) if role_style(palette.name, role, "bar").bold} == {
+        SIXTEEN.name, MONO.name,
+    }  # fmt: skip

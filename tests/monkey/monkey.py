@@ -39,7 +39,7 @@ KEYS = (
     "up", "down", "down", "left", "right", "home", "end", "pageup", "pagedown", "ctrl+f", "ctrl+b", "ctrl+p",
     "delete", "backspace", "f1", "f5", "ctrl+a", "ctrl+u", "ctrl+k", "ctrl+v", "ctrl+w",
 )  # fmt: skip
-"""Keys that end nothing: not q, ctrl+c and ctrl+z."""
+"""Keys that end nothing: not q, Q, ctrl+c and ctrl+z."""
 
 WORDS = ("state:failed", "job:", "02:10", "-1h", "wx", "jobs", "help", "since:24h !x", "dur>", '"', "2026-11-30", "99")
 

@@ -56,6 +56,7 @@ class Modal(ModalScreen[T]):
     """A screen over another one, which is left once."""
 
     ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("Q", "app.quit", "quit", show=False)]
 
     @property
     def dashboard(self) -> Dashboard:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.fuzzy import Matcher
 from textual.widgets import Input
 
-from etlwatch.commands import APP_COMMANDS, MOVE_COMMANDS, Command, remapped
+from etlwatch.commands import APP_COMMANDS, MOUSE, MOVE_COMMANDS, Command, remapped
 from etlwatch.config.settings import Keymap
 from etlwatch.rendering.lines import Row
 from etlwatch.text.safe import cell_width, pad, safe
@@ -28,7 +28,7 @@ MOST_KEY_CELLS = 24
 
 
 def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refused: str = "") -> list[Spans]:
-    """Return the help: the screen's own commands, those of every screen, and those that move.
+    """Return the help: the screen's own commands, those of every screen, those that move, and the mouse.
 
     Commands without a key are only in the palette. Commands that change something
     are greyed if `refused` has a reason.
@@ -49,6 +49,8 @@ def help_lines(commands: Sequence[Command], keymap: Keymap | None = None, refuse
             lines.append(((pad(command.shown, width), key_role), (command.help, role)))
         if refused and declared is APP_COMMANDS:
             lines.append(((safe(refused), "amber"),))
+    lines += [(), (("mouse", "dim"),)]
+    lines += [((pad(what, width), "blue"), (effect, "text")) for what, effect in MOUSE]
     return lines
 
 

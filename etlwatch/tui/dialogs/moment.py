@@ -35,10 +35,11 @@ class TimePrompt(Modal[datetime | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close", show=False)]
 
-    def __init__(self, now: datetime, moment: datetime | None, zone: tzinfo | None) -> None:
+    def __init__(self, now: datetime, cursor: datetime | None, zone: tzinfo | None) -> None:
+        """Prepare; an empty line means the moment of the time `cursor`, if there is one."""
         super().__init__()
         self._now = now
-        self._moment = moment
+        self._cursor = cursor
         self._zone = zone
 
     def compose(self) -> ComposeResult:
@@ -49,17 +50,15 @@ class TimePrompt(Modal[datetime | None]):
             yield SpanLines(ground="bar", id="answer")
 
     def on_mount(self) -> None:
-        """Begin with the moment that is looked at."""
-        prompt = self.query_one(TextInput)
-        if self._moment is not None:
-            prompt.start_with(self._moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S"))
-        prompt.focus()
-        self._answer(((ACCEPTED, "dim"),))
+        """Begin empty."""
+        self.query_one(TextInput).focus()
+        self._typed(Input.Changed(self.query_one(TextInput), ""))
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
         if not message.value.strip():
-            self._answer(((ACCEPTED, "dim"),))
+            cursor = stamp(self._cursor, self._zone) if self._cursor is not None else ""
+            self._answer(((f"enter: {cursor}" if cursor else ACCEPTED, "dim"),))
             return
         try:
             moment = parse_moment(message.value, now=self._now, zone=self._zone)
@@ -71,7 +70,7 @@ class TimePrompt(Modal[datetime | None]):
     @on(Input.Submitted)
     def _entered(self, message: Input.Submitted) -> None:
         if not message.value.strip():
-            self.leave()
+            self.leave(self._cursor)
             return
         try:
             self.leave(parse_moment(message.value, now=self._now, zone=self._zone))

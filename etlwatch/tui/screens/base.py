@@ -239,11 +239,12 @@ class DashboardScreen(Screen[None]):
             self._muted = muted
             self.mute(muted=muted)
         commands = app.commands_on(self)
-        keys = footer_of(commands, self.footer_texts())
+        words = {"app.leave": "quit" if self is self.app.screen_stack[0] else "back"}
+        keys = footer_of(commands, words | self.footer_texts())
         if app.moment is not None:
-            # The key that ends looking back does nothing else until then.
-            back = key_of("app.live", commands)
-            keys = [*_looking_back_keys(commands), *(key for key in keys if key.key != back)]
+            # The keys that move and end looking back do nothing else until then.
+            first = _looking_back_keys(commands)
+            keys = [*first, *(key for key in keys if key.key not in [each.key for each in first])]
         self.get_child_by_id("footer", Footer).show(keys)
 
     def _left(self) -> list[Part]:
@@ -280,6 +281,10 @@ class DashboardScreen(Screen[None]):
         """Read what this screen shows, and draw what was read for another one."""
         self.watch_store()
         self.redraw()
+
+    def on_screen_suspend(self) -> None:
+        """Leave no message to the next screen."""
+        self.app.clear_notifications()
 
     def on_resize(self) -> None:
         """Lay out and draw for the new size."""

@@ -94,7 +94,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
             listed = count(len(self.rows))
             number = f"{listed} of {count(self._there_are)}" if self._there_are > len(self.rows) else listed
             if new:
-                parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2))
+                parts.append(Part(((f"{count(new)} new", "red bold"),), 0, 2, "state:new !state:mended"))
             kinds = number_of(len(self.rows), "kind", number)
             parts.append(Part(((kinds, "text"),), 1, 2))
         return [parts[0], *self.filter_parts(), *parts[1:]]
@@ -107,7 +107,7 @@ class ErrorsScreen(BoardScreen[ErrorKind]):
 
     def footer_texts(self) -> dict[str, str]:
         """Name the present window, and where esc leads."""
-        words = {"errors.window": WINDOWS[self.window][0]}
+        words = {"errors.window": f"window {WINDOWS[self.window][0]}"}
         return words | ({"errors.back": "all errors"} if self.filter else {})
 
     def copied(self, key: Hashable | None) -> str:

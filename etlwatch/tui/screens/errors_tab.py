@@ -37,6 +37,8 @@ class ErrorsTab(Vertical):
         self._texts_of: tuple[dict[str, ErrorsOfKind], dict[str, list[Spans]]] = ({}, {})
         self._hits: tuple[Hit, ...] = ()
         self._at = 0
+        self.end_wanted = False
+        """Whether the traceback is to be shown from its end, once it is there."""
 
     def compose(self) -> ComposeResult:
         """Lay out the list above the error."""
@@ -76,6 +78,9 @@ class ErrorsTab(Vertical):
             self._hits = find_hits(self._texts(), self.words)
             self._at = self._hits.index(here) if here in self._hits else 0
         self._draw()
+        if self.end_wanted and self.selected is not None:
+            self.end_wanted = False
+            self.call_after_refresh(self.query_one(ScrollLines).action_to_end, 1)
 
     def _texts(self) -> dict[str, list[Spans]]:
         """Return every error in full, computed once for all searches."""

@@ -7,7 +7,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
+from textual import on
 from textual.containers import Horizontal
+from textual.events import Click
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -23,7 +25,7 @@ from etlwatch.reading.listing import MOST_LISTED, MOST_OF_JOB, OLDER_PAGE
 from etlwatch.rendering.header import count_states, cut_parts, fleet_line, no_runs_text, state_parts
 from etlwatch.rendering.lines import Part, Row
 from etlwatch.rendering.panes import kinds_spans, pane_lines, pane_title
-from etlwatch.rendering.request_charts import fleet_charts, fleet_sparks, fleet_zoom, moment_spans
+from etlwatch.rendering.request_charts import ZOOMED, fleet_charts, fleet_sparks, fleet_zoom, moment_spans
 from etlwatch.text.numbers import count
 from etlwatch.text.safe import safe
 from etlwatch.text.spans import Column, HomeLayout, Spans, home_layout
@@ -230,13 +232,13 @@ class HomeScreen(ListScreen[RunRow]):
         self.refresh_frame()
 
     def action_back(self) -> None:
-        """Back one step: from the prompt, from the time cursor, from a filter, from marks."""
+        """Back one step: prompt, time cursor, filter, marks, order."""
         if self.prompting or not self._charted or not self.drop_cursor():
             super().action_back()
 
     def footer_texts(self) -> dict[str, str]:
         """Name the present window."""
-        return {"home.window": self.dashboard.window.name}
+        return {"home.window": f"window {self.dashboard.window.name}"}
 
     def copied(self, key: Hashable | None) -> str:
         """Return a run's id."""
@@ -301,6 +303,14 @@ class HomeScreen(ListScreen[RunRow]):
         """Show the charts at full size."""
         self.dashboard.open_screen("zoom")
 
+    @on(Click, "BlockChart")
+    @on(Click, "SparkLines")
+    def _chart_clicked(self, event: Click) -> None:
+        """Show the chart that was clicked at full size."""
+        charts = list(self.query(BlockChart))
+        place = charts.index(event.widget) if isinstance(event.widget, BlockChart) else min(event.y, len(ZOOMED) - 1)
+        self.dashboard.open_screen("zoom", None, ZOOMED[place])
+
     def leave(self) -> None:
         """Stay: this is the first screen."""
 
@@ -342,7 +352,9 @@ class HomeScreen(ListScreen[RunRow]):
 
 
 _OF_A_JOB = tuple(
-    replace(command, title="Back to the jobs", help="all runs of the job again, then back", footer=("esc", "back", 0))
+    replace(
+        command, title="Back to the jobs", help="clear filter, marks and order, then back", footer=("esc", "back", 0)
+    )
     if command.name == "home.back"
     else command
     for command in GROUPS["home"]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.events import Click
 from textual.widget import Widget
 
 from etlwatch.analysis.filter import Filter, FilterError
@@ -21,7 +22,7 @@ from etlwatch.text.spans import Column, Spans
 from etlwatch.tui.screens.base import DashboardScreen
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
-from etlwatch.tui.widgets.span_lines import Rule, SpanLines
+from etlwatch.tui.widgets.span_lines import HealthLine, Rule, SpanLines
 from tracking_core.dataclass import replace
 
 T = TypeVar("T")
@@ -120,11 +121,9 @@ class ListScreen(DashboardScreen, Generic[T]):
         yield Prompt("/", id="prompt")
 
     def on_mount(self) -> None:
-        """Focus the table, sorted as it was last if it has the column at this width."""
+        """Focus the table, sorted as it was last since the start."""
         self.choose_layout()
-        remembered = self.dashboard.view_state.order_of(self.rows_id)
-        if remembered.column in self.fields.orders and remembered.column in self._visible:
-            self.order = remembered
+        self.order = self.dashboard.orders.get(self.rows_id, Order())
         self.set_focus(self.table)
 
     def choose_layout(self) -> None:
@@ -155,11 +154,13 @@ class ListScreen(DashboardScreen, Generic[T]):
         pane.update(self.pane_of_selected()[: int(height.value) if height is not None else 2])
 
     def filter_parts(self) -> list[Part]:
-        """Return the filter if there is one and how many rows pass it, and how many are marked."""
+        """Return the filter if there is one and how many rows pass it, a chosen order, and how many are marked."""
         parts = []
         if self.filter:
             numbers = f"  {count(self.matching)} of {count(len(self.rows))}"
-            parts.append(Part(((f"/{safe(self.filter.text)}", "blue"), (numbers, "dim")), 0, 2))
+            parts.append(Part(((f"/{safe(self.filter.text)}", "blue"), (numbers, "dim")), 0, 2, self.filter.text))
+        if self.order != Order():
+            parts.append(Part(((self.fields.order_text(self.order, self.context.glyphs), "blue"),)))
         marked = len(self.table.marked)
         if marked:
             parts.append(Part(((f"{count(marked)} marked", "blue"),), 1, 2))
@@ -185,6 +186,13 @@ class ListScreen(DashboardScreen, Generic[T]):
     def _row_marked(self) -> None:
         self.refresh_frame()
 
+    @on(Click, "#health")
+    def _health_clicked(self, message: Click) -> None:
+        """Filter by the state whose count was clicked; a click on the filter shows all rows again."""
+        chosen = self.query_one(HealthLine).filter_at(message.x)
+        if chosen:
+            self.apply_filter("" if chosen == self.filter.text else chosen)
+
     @on(LineTable.SortRequested)
     def _sort_requested(self, message: LineTable.SortRequested) -> None:
         if message.column == self.order.column:
@@ -201,16 +209,16 @@ class ListScreen(DashboardScreen, Generic[T]):
         self._reorder(Order(self.order.column, not self.order.inverted))
 
     def _reorder(self, order: Order) -> None:
-        self.order = order
-        self.dashboard.store_order(self.rows_id, order)
+        self.order = self.dashboard.orders[self.rows_id] = order
         self.draw_table()
+        self.refresh_frame()
 
     def action_mark(self) -> None:
         """Mark the row under the cursor, or unmark it."""
         self.table.action_mark()
 
     def action_back(self) -> None:
-        """Back one step: from the prompt, from a filter, from marks, from the screen."""
+        """Back one step: prompt, filter, marks, order, screen."""
         if self.prompting:
             self._close_prompt(self._filter_before)
         elif self.filter.text:
@@ -218,6 +226,8 @@ class ListScreen(DashboardScreen, Generic[T]):
         elif self.table.marked:
             self.table.unmark()
             self.refresh_frame()
+        elif self.order != Order():
+            self._reorder(Order())
         else:
             super().action_back()
 

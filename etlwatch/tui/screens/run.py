@@ -13,11 +13,11 @@ from etlwatch.analysis.run_rows import RunRow
 from etlwatch.analysis.series import Column
 from etlwatch.analysis.snapshot import RunDetails, Snapshot
 from etlwatch.commands import GROUPS, bindings_of
-from etlwatch.fields.endpoints import ENDPOINTS
+from etlwatch.fields.endpoints import BUSIEST, ENDPOINTS
 from etlwatch.fields.field import Order
 from etlwatch.reading.gatherer import Watch
 from etlwatch.rendering.lines import Part
-from etlwatch.rendering.request_charts import Zoom, moment_spans, run_columns_over_time
+from etlwatch.rendering.request_charts import ZOOMED, Zoom, moment_spans, run_columns_over_time
 from etlwatch.rendering.run.overview import overview_lines
 from etlwatch.rendering.run.phases import phases_lines
 from etlwatch.rendering.run.tabs import delivery_lines, source_lines, timeline_lines
@@ -28,6 +28,7 @@ from etlwatch.tui.screens.errors_tab import ErrorsTab
 from etlwatch.tui.screens.requests_tab import RequestsTab
 from etlwatch.tui.widgets.inputs import Prompt
 from etlwatch.tui.widgets.line_table import LineTable
+from etlwatch.tui.widgets.plot import PlotChart
 from etlwatch.tui.widgets.scroll_lines import ScrollLines
 from etlwatch.tui.widgets.span_lines import Rule, SpanLines
 from tracking_core.dataclass import replace
@@ -101,9 +102,7 @@ class RunScreen(DashboardScreen):
     def on_mount(self) -> None:
         """Order the endpoints as they were last, and focus the open tab."""
         self.choose_layout()
-        remembered = self.dashboard.view_state.orders.get("endpoints")
-        if remembered is not None and remembered.column in ENDPOINTS.orders:
-            self.query_one(RequestsTab).sort(remembered)
+        self.query_one(RequestsTab).sort(self.dashboard.orders.get("endpoints", BUSIEST))
         self._focus_tab()
 
     def watched(self) -> Watch:
@@ -169,10 +168,13 @@ class RunScreen(DashboardScreen):
         return self.view.row
 
     def left_parts(self) -> list[Part]:
-        """Return where esc leads, which run this is, and whether its next change rings."""
+        """Return where esc leads, which run this is, whether its next change rings, and a chosen order."""
         parts = title_parts(self.view, self.context, brief=self.brief)
         if self.view.run.run_id in self.dashboard.watching:
             parts.insert(2, Part(((self.context.glyphs.bell, "blue"),), 1, 1))
+        order = self.query_one(RequestsTab).order
+        if self.tab == "requests" and order != BUSIEST:
+            parts.append(Part(((ENDPOINTS.order_text(order, self.context.glyphs), "blue"),)))
         return parts
 
     def _set_verdict_lines(self) -> None:
@@ -202,6 +204,16 @@ class RunScreen(DashboardScreen):
     def action_tab(self, step: int) -> None:
         """Open the next tab, round the end."""
         self.action_show_tab(TABS[(TABS.index(self.tab) + step) % len(TABS)])
+
+    def action_open_tab(self, place: int) -> None:
+        """Open the tab at a place, from 0."""
+        self.action_show_tab(TABS[place])
+
+    def action_end_of_errors(self) -> None:
+        """Show the end of the newest error."""
+        self.query_one(ErrorsTab).end_wanted = True
+        self.action_show_tab("errors")
+        self.set_focus(self.query_one("#traceback"))
 
     def action_show_tab(self, tab: str) -> None:
         """Open a tab by name."""
@@ -242,7 +254,8 @@ class RunScreen(DashboardScreen):
 
     def _reorder(self, order: Order) -> None:
         self.query_one(RequestsTab).sort(order)
-        self.dashboard.store_order("endpoints", order)
+        self.dashboard.orders["endpoints"] = order
+        self.refresh_frame()
 
     def action_compare(self) -> None:
         """Compare the run with the last success of its job."""
@@ -253,7 +266,7 @@ class RunScreen(DashboardScreen):
         self.dashboard.bundle_run(self.view.row)
 
     def action_back(self) -> None:
-        """Back one step: from the search, from a traceback to the list, from the screen to the runs."""
+        """Back one step: search, traceback, time cursor, order of the endpoints, screen."""
         errors = self.query_one(ErrorsTab)
         if self.prompting:
             self._close_prompt()
@@ -264,12 +277,21 @@ class RunScreen(DashboardScreen):
             self._focus_tab()
         elif self.drop_cursor():
             return
+        elif self.tab == "requests" and self.query_one(RequestsTab).order != BUSIEST:
+            self._reorder(BUSIEST)
         else:
-            self.app.pop_screen()
+            self.leave()
 
     def action_zoom(self) -> None:
         """Show the run's requests at full size."""
         self.dashboard.open_screen("zoom", self.view.row)
+
+    @on(events.Click, "PlotChart")
+    def _chart_clicked(self, event: events.Click) -> None:
+        """Show the chart that was clicked at full size."""
+        for chart, name in zip(self.query(PlotChart), ZOOMED, strict=True):
+            if chart is event.widget:
+                self.dashboard.open_screen("zoom", self.view.row, name)
 
     # -- searching the errors
 

@@ -28,10 +28,10 @@ class ZoomScreen(DashboardScreen):
     commands = GROUPS["zoom"]
     BINDINGS = bindings_of(GROUPS["zoom"])
 
-    def __init__(self, row: RunRow | None = None) -> None:
+    def __init__(self, row: RunRow | None = None, chart: str = ZOOMED[0]) -> None:
         """Prepare; `row` is the run whose requests are shown, None for all runs."""
         super().__init__()
-        self.chart = ZOOMED[0]
+        self.chart = chart
         self._view = RunView(row=row, details=RunDetails(run=row.run, run_id=row.run.run_id)) if row else None
         self._zoom = Zoom((), 0.0, 0.0)
         self._window: Window | None = None
@@ -100,7 +100,7 @@ class ZoomScreen(DashboardScreen):
     def footer_texts(self) -> dict[str, str]:
         """Name the present window."""
         whole = "whole run" if self._window is None else self._window.name
-        return {"zoom.window": self.dashboard.window.name if self._view is None else whole}
+        return {"zoom.window": f"window {self.dashboard.window.name if self._view is None else whole}"}
 
     def action_window(self) -> None:
         """Choose the next longer window, after the longest the shortest; a run is shown whole or its last part."""

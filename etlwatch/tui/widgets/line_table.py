@@ -261,14 +261,13 @@ class LineTable(ScrollWidget):
             self.post_message(self.RowOpened(self, self.cursor_key))
 
     def action_mark(self) -> None:
-        """Mark or unmark the row under the cursor and go on to the next."""
+        """Mark or unmark the row under the cursor."""
         key = self.cursor_key
         if key is None or not self._markable:
             return
         self._marked ^= {key}
         self._refresh_row(self._cursor)
         self.post_message(self.RowMarked(self, key))
-        self.move_to(self._cursor + 1)
 
     def on_click(self, event: events.Click) -> None:
         """Select a row, open the one already selected, or ask for a sort."""

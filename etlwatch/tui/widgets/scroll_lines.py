@@ -74,6 +74,9 @@ class ScrollWidget(LineWidget, can_focus=True):
         """Move to the first or the last line."""
         self.move_to(0 if direction < 0 else self.line_count - 1)
 
+    def action_scroll_side(self, direction: int) -> None:
+        """Scroll sideways, where lines may be wider than the view."""
+
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Scroll the view."""
         event.stop()
@@ -100,8 +103,6 @@ class ScrollLines(ScrollWidget):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "page(1)", "page down", show=False),
-        Binding("l,right", "scroll_side(1)", "right", show=False, id="text.right"),
-        Binding("h,left", "scroll_side(-1)", "left", show=False, id="text.left"),
     ]
 
     def __init__(

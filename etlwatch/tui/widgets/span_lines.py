@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from etlwatch.rendering.charts import Chart, Spark, chart_lines, spark_lines
-from etlwatch.rendering.lines import Key, Part, footer_line, lay_out, rule_line
+from etlwatch.rendering.lines import Key, Part, filter_at, footer_line, lay_out, rule_line
 from etlwatch.text.display import UNICODE, Glyphs
 from etlwatch.text.safe import cell_width
 from etlwatch.text.spans import SPARK_LINES, Span, Spans, fit, in_glyphs
@@ -216,6 +216,10 @@ class HealthLine(ValueLines[Sides]):
     def lines_for(self, width: int) -> Sequence[Spans]:
         """Return the line for this width."""
         return [lay_out(*self.value, width, ellipsis=self.glyphs.ellipsis)]
+
+    def filter_at(self, x: int) -> str:
+        """Return what a click on the cell `x` filters by; '' for nothing."""
+        return filter_at(*self.value, self.size.width, x)
 
 
 class Rule(ValueLines[Spans]):
