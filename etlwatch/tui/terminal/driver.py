@@ -60,7 +60,10 @@ class TerminalDriver(LinuxDriver):
             while not self.exit_event.is_set():
                 text = ""
                 if ready.poll(100):
-                    text = decoder.decode(_OTHER_MICE.sub(b"", os.read(self.fileno, 4_096)))
+                    read = os.read(self.fileno, 4_096)
+                    if not read:
+                        return
+                    text = decoder.decode(_OTHER_MICE.sub(b"", read))
                 # An empty text would be the end of the input.
                 for event in (*(parser.feed(text) if text else ()), *parser.tick()):
                     self.process_message(event)
