@@ -82,8 +82,8 @@ class JobBaseline:
     memory_mb: Usual = field(default_factory=Usual)
     """The peak of a run's phases."""
 
-    longest_gap_s: Usual = field(default_factory=Usual)
-    """The longest stretch of a run without any request, as far as its series shows."""
+    pauses_s: Mapping[str, Usual] = field(default_factory=dict)
+    """The longest pause of each phase between requests and updates; '' is that of a run as a whole."""
 
     phases: tuple[PhaseBaseline, ...] = ()
     """By position."""
@@ -148,11 +148,11 @@ def baseline_of(
     runs: Sequence[Run],
     phases: Iterable[Phase] = (),
     endpoints: Iterable[EndpointTotals] = (),
-    pauses: Mapping[int, tuple[int, int]] | None = None,
+    pauses: Mapping[int, Mapping[str, float]] | None = None,
 ) -> JobBaseline:
     """Return the baseline that completed runs of one job make, newest first; the rest belongs to those runs.
 
-    `pauses` are per run its longest pause in seconds and where its last busy cell begins, as a reader returns them.
+    `pauses` are the longest ones in seconds by run and phase.
     """
     kept = list(runs[:MOST_RUNS])
     if not kept:
@@ -164,6 +164,7 @@ def baseline_of(
             by_run.setdefault(totals.run_id, []).append(totals)
     latencies = [_latencies(own) for own in by_run.values()]
     own_phases = [phase for phase in phases if phase.run_id in ids]
+    of_runs = [pauses[run_id] for run_id in ids if run_id in pauses] if pauses else []
     peaks: dict[int, float] = {}
     for phase in own_phases:
         if phase.peak_memory_mb is not None:
@@ -182,7 +183,10 @@ def baseline_of(
         latency_p50_ms=usual_of(histogram.percentile(counts, 0.5) for counts in latencies),
         latency_p95_ms=usual_of(histogram.percentile(counts, 0.95) for counts in latencies),
         memory_mb=usual_of(peaks.values()),
-        longest_gap_s=usual_of(_longest_gap(run, (pauses or {}).get(run.run_id)) for run in kept),
+        pauses_s={
+            phase: usual_of(own[phase] for own in of_runs if phase in own)
+            for phase in dict.fromkeys(phase for own in of_runs for phase in own)
+        },
         phases=_phases(own_phases),
         endpoint_p95_ms=_endpoints(by_run.values()),
         completed=CompletedRuns(
@@ -212,14 +216,6 @@ def _latencies(endpoints: Sequence[EndpointTotals]) -> histogram.Latencies:
         max_ms=max(totals.max_ms for totals in endpoints),
         total_ms=sum(totals.duration_ms for totals in endpoints),
     )
-
-
-def _longest_gap(run: Run, pause: tuple[int, int] | None) -> float | None:
-    """Return the longest time without requests, that after the last one included."""
-    if pause is None or run.ended_at is None:
-        return None
-    longest, last_busy = pause
-    return max(float(longest), run.ended_at.timestamp() - last_busy)
 
 
 def _phases(phases: Iterable[Phase]) -> tuple[PhaseBaseline, ...]:

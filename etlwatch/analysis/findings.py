@@ -8,7 +8,7 @@ then were filled; what depends on that is a doubt.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from etlwatch.analysis.forecast import running_phase
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, RANKS, Thresholds
 from etlwatch.text.numbers import change, duration, duration_ms, per_second, percent, ratio, span
 from tracking_core import histogram
-from tracking_core.dataclass import dataclass, replace
+from tracking_core.dataclass import dataclass, field, replace
 from tracking_core.liveness import LOST_AFTER_INTERVALS
 from tracking_core.records import EndpointTotals, Phase, Run, RunStatus, SeriesCell
 
@@ -38,6 +38,9 @@ TIMES_P95: Final = 1.2
 
 SHARE_OF_USUAL: Final = 0.5
 """Below this share of its job's usual rate a run's rate is not usual."""
+
+TIMES_OWN_PAUSE: Final = 10
+"""A run without comparable ones stands still after this many times its longest pause so far."""
 
 MOST_AMOUNTS: Final = 3
 """Unusual amounts of a run that are named."""
@@ -106,6 +109,9 @@ class Examined(RunFacts):
     """Its latest cells, ascending."""
 
     departure: Departure | None = None
+    pauses: Mapping[str, float] = field(default_factory=dict)
+    """Its own longest pauses so far by phase, in seconds, where its job's past shows none."""
+
     others: tuple[str, str] = ("", "")
     """What other runs show of a lost one: what follows in the note, and in the evidence."""
 
@@ -221,7 +227,7 @@ def _lost(examined: Examined) -> Finding:
 
 
 def _stalled(examined: Examined) -> Finding | None:
-    """Find a run that stands still; one whose job only records its begin and end never does."""
+    """Find a run that stands still, by its present phase; one whose job only records its begin and end never does."""
     baseline, limits, phases = examined.baseline, examined.thresholds, examined.phases
     processed = any(counts.get("processed") for phase in phases for counts in phase.counters.values())
     if not (examined.run.requests or processed or baseline.requests.usual):
@@ -229,22 +235,23 @@ def _stalled(examined: Examined) -> Finding | None:
     since = latest_progress(examined.run, phases)
     still = (examined.now - since).total_seconds()
     current = running_phase(phases)
-    pause = baseline.longest_gap_s.p95
-    if pause is not None:
-        limit = max(limits.stalled_after_s, limits.stalled_times_usual * pause)
-        usually = f"; its longest pause is usually {span(baseline.longest_gap_s.usual)}"
+    phase = current.phase if current is not None else ""
+    place = f"phase {phase}" if phase else "the run"
+    usual = baseline.pauses_s.get(phase, Usual())
+    if usual.p95 is not None:
+        limit = max(limits.stalled_after_s, limits.stalled_times_usual * usual.p95)
+        usually = f"; its longest pause is usually {span(usual.usual)}"
+    elif phase in examined.pauses:
+        limit = max(limits.stalled_after_s, TIMES_OWN_PAUSE * examined.pauses[phase])
+        usually = f"; its longest pause was {span(examined.pauses[phase])} so far"
     else:
-        # In its present phase a job without requests may record nothing.
-        usual_phase = baseline.phase(current.phase) if current is not None else None
-        usual_s = usual_phase.duration_s.p95 if usual_phase is not None else None
-        limit, usually = max(limits.stalled_without_past_s, usual_s or 0.0), ""
+        limit, usually = limits.stalled_without_past_s, ""
     if still <= limit:
         return None
-    place = f" in phase {current.phase}" if current is not None else ""
     return Finding(
         kind="stalled",
         since=since,
-        evidence=f"its heart beats, and nothing has moved{place} for {span(still)}{usually}",
+        evidence=f"heartbeats arrive; {place} has not moved for {span(still)}{usually}",
         note=f"no progress for {span(still)}",
         value=still,
         limit=limit,

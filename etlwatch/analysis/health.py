@@ -84,6 +84,7 @@ def health_of_runs(
     series: Mapping[int, Sequence[SeriesCell]] | None = None,
     endpoints: Mapping[int, Sequence[EndpointTotals]] | None = None,
     departures: Mapping[int, Departure] | None = None,
+    pauses: Mapping[int, Mapping[str, float]] | None = None,
     completed: Mapping[int, tuple[Finding, ...]] | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Health:
@@ -111,6 +112,7 @@ def health_of_runs(
             series=(series or {}).get(run.run_id, ()),
             endpoints=(endpoints or {}).get(run.run_id, ()),
             departure=(departures or {}).get(run.run_id),
+            pauses=(pauses or {}).get(run.run_id, {}),
             others=_others(run, outage, beats) if lost else ("", ""),
         )
         found, doubted = findings_and_doubts(examined)

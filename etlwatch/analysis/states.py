@@ -45,10 +45,10 @@ class Thresholds:
     """No run is stalled sooner than after this long without progress."""
 
     stalled_times_usual: float = 3.0
-    """Nor before this many times the longest pause that its job usually makes."""
+    """Nor before this many times the longest pause that its job usually makes in this phase."""
 
     stalled_without_past_s: float = 600.0
-    """How long a run may stand still whose job has no baseline."""
+    """How long a run may stand still that has no baseline and recorded nothing in its phase."""
 
     throttled_share: float = 0.10
     """No run is throttled below this share of 429s among its latest requests."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from etlwatch.analysis.baseline import MOST_RUNS, JobBaseline, baseline_of
 from etlwatch.analysis.findings import Departure, departure_of, is_slow, may_be_stalled, may_be_throttled
+from etlwatch.analysis.forecast import running_phase
 from etlwatch.analysis.health import Health, health_of_runs
 from etlwatch.analysis.states import DEFAULT_THRESHOLDS, Thresholds
 from etlwatch.reading.completed import CompletedRunsReader, by_run
@@ -89,7 +90,7 @@ def read_baselines(
                 runs[job],
                 [phase for run_id in own for phase in phases.get(run_id, ())],
                 [each for run_id in own for each in totals.get(run_id, ())],
-                {run_id: pauses[run_id] for run_id in own if run_id in pauses},
+                pauses,
             )
     return {job: cache[own] if own else baseline_of(()) for job, own in ids.items()}
 
@@ -139,6 +140,7 @@ class HealthReader:
         self._traffic: tuple[object, Mapping[int, Sequence[SeriesCell]]] = (None, {})
         self._departures: tuple[object, Mapping[int, Departure]] = (None, {})
         self._endpoints: tuple[object, Mapping[int, Sequence[EndpointTotals]]] = (None, {})
+        self._pauses: tuple[object, Mapping[int, Mapping[str, float]]] = (None, {})
 
     def read(
         self,
@@ -182,6 +184,7 @@ class HealthReader:
             series=self._own_traffic(reader, beating, now),
             endpoints=self._own_endpoints(reader, beating, now, baselines),
             departures=self._own_departures(reader, beating, now, baselines),
+            pauses=self._own_pauses(reader, beating, now, baselines, phases),
             thresholds=self._thresholds,
         )
         return replace(health, baselines=baselines, jobs_left=completed.jobs_left)
@@ -204,16 +207,18 @@ class HealthReader:
         completed = CompletedRunsReader(budget_s=COMPARED_WITHIN_S, at_once=COMPARED_AT_ONCE).read(reader, runs)
         baselines |= read_baselines(reader, {run.job for run in (*slow, *still)} - traced, endpoints=False)
         baselines |= read_baselines(reader, traced)
+        phases = by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {}
         health = health_of_runs(
             runs,
             now=now,
             living=living,
             completed=completed.findings,
             baselines=baselines,
-            phases=by_run(reader.phases([run.run_id for run in (*slow, *still)])) if slow or still else {},
+            phases=phases,
             series=self._own_traffic(reader, beating, now),
             endpoints=self._own_endpoints(reader, slow, now, baselines),
             departures=self._own_departures(reader, slow, now, baselines),
+            pauses=self._own_pauses(reader, still, now, baselines, phases),
             thresholds=limits,
         )
         return replace(health, jobs_left=completed.jobs_left)
@@ -286,6 +291,26 @@ class HealthReader:
         if run_ids and self._endpoints[0] != (slot, run_ids):
             self._endpoints = ((slot, run_ids), by_run(reader.endpoints_of_runs(run_ids)))
         return self._endpoints[1] if run_ids else {}
+
+    def _own_pauses(
+        self,
+        reader: Reader,
+        living: Iterable[Run],
+        now: datetime,
+        baselines: Mapping[str, JobBaseline],
+        phases: Mapping[int, Sequence[Phase]],
+    ) -> Mapping[int, Mapping[str, float]]:
+        """Ask for the pauses so far of the runs that may be stalled and whose jobs' past shows none for their phase."""
+        asked = []
+        for run in living:
+            current = running_phase(phases.get(run.run_id, ()))
+            usual = baselines[run.job].pauses_s.get(current.phase if current else "") if run.job in baselines else None
+            if (usual is None or usual.p95 is None) and may_be_stalled(run, now=now, thresholds=self._thresholds):
+                asked.append(run.run_id)
+        key = int(now.timestamp()) // TRAFFIC_EVERY_S, tuple(asked)
+        if asked and self._pauses[0] != key:
+            self._pauses = (key, reader.pauses_of_runs(asked))
+        return self._pauses[1] if asked else {}
 
     def _is_slow(self, run: Run, baselines: Mapping[str, JobBaseline], now: datetime) -> bool:
         return run.job in baselines and is_slow(run, baselines[run.job], now=now, thresholds=self._thresholds)

@@ -278,8 +278,11 @@ class PastReader(Reader):
     ) -> dict[str, list[SeriesCell]]:
         return self.present.series_of_jobs(runs, since, min(until, self._until), step=step)
 
-    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        return self.present.pauses_of_runs([run_id for run_id in run_ids if not self._went_on(run_id)])
+    def pauses_of_runs(self, run_ids: Sequence[int], *, until: int | None = None) -> dict[int, dict[str, int]]:
+        alive = [run_id for run_id in run_ids if self._went_on(run_id)]
+        over = [run_id for run_id in run_ids if run_id not in alive]
+        found = self.present.pauses_of_runs(over, until=until) if over else {}
+        return found | (self.present.pauses_of_runs(alive, until=self._until) if alive else {})
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         cells = {run_id: cells for run_id, cells in self.series_of_runs(run_ids, since).items() if cells}

@@ -181,7 +181,7 @@ class FakeStore:
     source_list: list[SourceCount] = field(default_factory=list)
     ledger_list: list[WriterLedger] = field(default_factory=list)
     series_lists: dict[int, list[SeriesCell]] = field(default_factory=dict)
-    pauses: dict[int, tuple[int, int]] = field(default_factory=dict)
+    pauses: dict[int, dict[str, int]] = field(default_factory=dict)
     page_lists: dict[int, list[Page]] = field(default_factory=dict)
     clock: datetime = NOW
     failure: Exception | None = None
@@ -404,7 +404,7 @@ class FakeReader(Reader):
             found[job] = across + whole if step is None else by_step(cells, step)
         return found
 
-    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    def pauses_of_runs(self, run_ids: Sequence[int], *, until: int | None = None) -> dict[int, dict[str, int]]:
         pauses = self._asked("pauses_of_runs").pauses
         return {run_id: pauses[run_id] for run_id in run_ids if run_id in pauses}
 

@@ -42,7 +42,7 @@ def test_the_first_that_holds_is_the_state_and_all_that_hold_are_the_evidence() 
     assert [finding.kind for finding in health.findings[run.run_id]] == ["stalled", "throttled", "slow"]
     assert after.state == "stalled"
     assert after.state_since == NOW - 20 * MINUTE
-    assert after.evidence.startswith("its heart beats, and nothing has moved for 20m")
+    assert after.evidence.startswith("heartbeats arrive; the run has not moved for 20m")
     assert "; also throttled: 50% of its requests" in after.evidence
     assert "; also slow: running for 45m" in after.evidence
     assert after.status == "running", "the stored status is never touched"

@@ -100,7 +100,7 @@ def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
         for name, place, minutes in (("load", 2, 8), ("fetch", 1, 3))
     ]
     endpoints = [endpoint(run.run_id, "/contacts", 800) for run in runs]
-    pauses = {run.run_id: (300, int(run.started_at.timestamp()) + 300) for run in runs}
+    pauses = {run.run_id: {"": 300, "load": 40} for run in runs[:5]}
     found = baseline_of(runs, phases, endpoints, pauses)
     assert found.runs == 5
     assert found.duration_s.usual == 13 * 60
@@ -110,7 +110,7 @@ def test_a_past_is_the_figures_of_its_runs_phases_and_endpoints() -> None:
     assert found.phases[1].duration_s.usual == 8 * 60
     assert found.endpoint_p95_ms["/contacts"].usual == pytest.approx(800, rel=0.05)
     assert found.memory_mb.usual == 100
-    assert found.longest_gap_s.usual == (13 - 5) * 60
+    assert (found.pauses_s[""].usual, found.pauses_s["load"].usual) == (300, 40)
 
 
 def test_a_job_without_completed_runs_has_no_past() -> None:
@@ -189,7 +189,7 @@ def test_a_slow_run_names_the_phase_and_the_endpoint_that_cost_it() -> None:
 @pytest.mark.parametrize(("still", "stalled"), [(25, True), (20, False)])
 def test_a_run_is_stalled_when_its_pause_is_far_longer_than_usual(still: int, stalled: bool) -> None:
     quiet = run_of(began=NOW - 60 * MINUTE, progress_at=NOW - still * MINUTE, requests=9)
-    known = baseline(longest_gap_s=Usual(runs=30, usual=300, p95=420))
+    known = baseline(pauses_s={"": Usual(runs=30, usual=300, p95=420)})
     found = findings(quiet, known, now=NOW)
     assert [finding.kind for finding in found] == (["stalled"] if stalled else [])
     if stalled:
@@ -214,14 +214,34 @@ def test_a_run_that_tells_of_no_progress_is_never_said_to_stand_still() -> None:
     assert [found.kind for found in findings(silent, JobBaseline(), now=NOW, phases=counting)] == ["stalled"]
 
 
-def test_a_phase_without_requests_may_be_silent_as_long_as_it_usually_takes() -> None:
+def test_a_phase_may_pause_as_long_as_it_usually_does_and_no_other_phase() -> None:
+    """Fourteen minutes of transforming without a request do not make fourteen minutes usual while loading."""
     known = JobBaseline(
-        runs=30, phases=(PhaseBaseline(phase="load", position=1, duration_s=Usual(runs=30, usual=3_000, p95=3_600)),)
+        runs=30,
+        pauses_s={
+            "": Usual(runs=30, usual=840, p95=900),
+            "transform": Usual(runs=30, usual=840, p95=900),
+            "load": Usual(runs=30, usual=40, p95=45),
+        },
     )
-    for minutes, states in ((50, []), (61, ["stalled"])):
-        run = run_of(began=NOW - 5 * HOUR, progress_at=NOW - minutes * MINUTE)
-        phases = [phase_of("load", 1, NOW - minutes * MINUTE, counters={"rows": {"processed": 7}})]
-        assert [found.kind for found in findings(run, known, now=NOW, phases=phases)] == states
+    for name, minutes, states in (
+        ("transform", 44, []), ("transform", 46, ["stalled"]), ("load", 2, []), ("load", 9, ["stalled"]),
+    ):  # fmt: skip
+        moved = NOW - minutes * MINUTE
+        run = run_of(began=NOW - 5 * HOUR, progress_at=moved)
+        phases = [phase_of(name, 1, NOW - 2 * HOUR, counters={"rows": {"processed": 7}})]
+        found = findings(run, known, now=NOW, phases=phases)
+        assert [each.kind for each in found] == states, (name, minutes)
+    assert found[0].since == moved
+    assert found[0].evidence == ("heartbeats arrive; phase load has not moved for 9m; its longest pause is usually 40s")
+
+
+def test_without_a_past_a_run_stands_still_after_ten_times_its_own_pause_so_far() -> None:
+    phases = [phase_of("load", 1, NOW - 2 * HOUR, counters={"rows": {"processed": 7}})]
+    for pause, seconds, states in ((10, 119, []), (10, 121, ["stalled"]), (60, 590, []), (60, 610, ["stalled"])):
+        run = run_of(began=NOW - 5 * HOUR, progress_at=NOW - timedelta(seconds=seconds))
+        found = findings(run, JobBaseline(), now=NOW, phases=phases, pauses={"load": pause, "": 7_000})
+        assert [each.kind for each in found] == states, (pause, seconds)
 
 
 def test_a_phase_that_began_is_progress() -> None:
@@ -256,7 +276,7 @@ def test_a_few_a_usual_or_an_old_share_is_no_throttling(series: Sequence[tuple[i
 def test_all_that_hold_are_listed_gravest_first() -> None:
     bad = run_of(began=NOW - 90 * MINUTE, progress_at=NOW - 40 * MINUTE, requests=9)
     series = [cell(NOW - MINUTE, 100, 50)]
-    known = baseline(duration_s=USUALLY_20_MINUTES, longest_gap_s=Usual(runs=30, usual=60, p95=60))
+    known = baseline(duration_s=USUALLY_20_MINUTES, pauses_s={"": Usual(runs=30, usual=60, p95=60)})
     assert [one.kind for one in findings(bad, known, now=NOW, series=series)] == ["stalled", "throttled", "slow"]
 
 

@@ -12,7 +12,7 @@ from tests.etlwatch.fleet import NOW, make_cell, make_run
 from tracking_core.records import PhaseSample, Run, SeriesCell, Traffic
 
 PAUSES = JobBaseline(
-    runs=30, longest_gap_s=Usual(runs=30, usual=60, p95=100), throttled_share=Usual(runs=30, usual=0.0)
+    runs=30, pauses_s={"": Usual(runs=30, usual=60, p95=100)}, throttled_share=Usual(runs=30, usual=0.0)
 )
 """A job that may stand still for 300 s, and is never throttled."""
 

@@ -157,7 +157,7 @@ def test_jobs_without_a_living_run_are_read_where_that_is_asked_for(stock: Stock
     assert reader.asked["runs_of_jobs"] == 1, "nothing lives: only completed runs are compared"
     baseline = judge(HealthReader(), reader, every_job=True).baselines["crm"]
     assert (baseline.runs, baseline.duration_s.usual) == (6, 600)
-    assert baseline.longest_gap_s.usual is None, "what only a verdict needs is not read"
+    assert baseline.pauses_s == {}, "what only a verdict needs is not read"
 
 
 def test_an_own_series_is_read_every_ten_seconds_and_only_of_the_throttled(stock: Stock, reader: Any) -> None:
@@ -212,7 +212,7 @@ def test_a_conclusion_is_the_same_with_fewer_questions(stock: Stock, reader: Any
     found = {each.kind for findings in brief.findings.values() for each in findings}
     assert found == {"stalled", "slow", "throttled"}
     assert reader.asked["runs_of_jobs"] <= 3
-    assert brief.baselines["well"].longest_gap_s.usual is None, "what no conclusion needs is not read"
+    assert brief.baselines["well"].pauses_s == {}, "what no conclusion needs is not read"
 
 
 def test_of_many_well_runs_only_their_durations_are_read(stock: Stock, reader: Any) -> None:

@@ -128,7 +128,21 @@ def sqlite_plan(file: sqlite3.Connection, statement: str, given: dict[str, objec
     return [detail for *_, detail in file.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
 
 
-DERIVED = {"writer", "kind", "names", "busy", "latest", "of_run", "wanted", "newest", "given"}
+DERIVED = {
+    "stretches",
+    "samples",
+    "marks",
+    "gaps",
+    "writer",
+    "kind",
+    "names",
+    "busy",
+    "latest",
+    "of_run",
+    "wanted",
+    "newest",
+    "given",
+}
 """What a question makes for itself: a handful of groups or names, read as a whole."""
 
 

@@ -334,15 +334,20 @@ def test_a_past_moment_is_read_from_starts_ends_series_samples_and_errors(stock:
     assert [error.message for error in reader.errors(until=at)] == ["before"]
 
 
-def test_a_pause_is_the_longest_stretch_without_requests(stock: Stock, reader: Reader) -> None:
-    began = NOW - HOUR
-    paused, steady, idle = stock.start(began), stock.start(began), stock.start(began)
-    stock.requests(paused, [(began, "/a", 200, 1, 10), (began + 5 * MINUTE, "/a", 200, 1, 10)])
-    stock.requests(steady, [(began, "/a", 200, 1, 10)])
-    pauses = reader.pauses_of_runs([paused, steady, idle])
-    assert pauses[paused] == (5 * 60, seconds(began + 5 * MINUTE) // 10 * 10)
-    assert pauses[steady] == (10, seconds(began) // 10 * 10), "a cell is the finest that is known"
+def test_a_pause_is_the_longest_time_of_a_phase_without_an_update_or_a_request(stock: Stock, reader: Reader) -> None:
+    began = (NOW - HOUR).replace(second=0, microsecond=0)
+    run, living, idle = stock.start(began), stock.start(began), stock.start(began)
+    stock.requests(run, [(began + n * MINUTE, "/a", 200, 1, 10) for n in (1, 2, 5)])
+    for at in (20, 22, 23):
+        stock.phase(run, "load", began + at * MINUTE, counters={"rows": {"processed": at}})
+    stock.end(run, began + 30 * MINUTE)
+    stock.requests(living, [(began + n * MINUTE, "/a", 200, 1, 10) for n in (1, 4)])
+    pauses = reader.pauses_of_runs([run, living, idle])
+    assert pauses[run][""] == 15 * 60
+    assert pauses[run]["load"] in (2 * 60, 7 * 60), "to the end of the run where that ends the phase"
+    assert pauses[living] == {"": 3 * 60}, "what follows its last request is not over"
     assert idle not in pauses
+    assert reader.pauses_of_runs([living], until=seconds(began + 2 * MINUTE)) == {living: {"": 60}}
     assert reader.pauses_of_runs([]) == {}
 
 

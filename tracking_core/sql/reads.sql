@@ -214,14 +214,36 @@ WHERE run_id {{in_ids(run_ids)}}
 ORDER BY run_id, bucket, width;
 
 -- name: pauses_of_runs
--- How long each of several runs went without a request between two cells, and where its last cell with requests begins.
-SELECT run_id, CAST(max(pause) AS bigint) AS pause, max(bucket) AS bucket
+-- How long each phase of several runs went at most without a mark, and each run as a whole (phase '') did: from its start
+-- over samples and cells with requests to its end, as far as these lie before a moment.
+WITH stretches AS (
+    SELECT run_id, phase, {{second(started_at)}} AS began, {{second(ended_at)}} AS ended
+    FROM tracking.phases
+    WHERE run_id {{in_ids(run_ids)}} AND started_at IS NOT NULL
+    UNION ALL
+    SELECT run_id, '' AS phase, {{second(started_at)}} AS began, {{second(ended_at)}} AS ended
+    FROM tracking.runs
+    WHERE run_id {{in_ids(run_ids)}}),
+samples AS (
+    SELECT run_id, phase, {{second(at)}} AS mark FROM tracking.phase_series WHERE run_id {{in_ids(run_ids)}}),
+marks AS (
+    SELECT run_id, phase, began AS mark FROM stretches
+    UNION ALL SELECT run_id, phase, ended AS mark FROM stretches WHERE ended IS NOT NULL
+    UNION ALL SELECT run_id, phase, mark FROM samples
+    UNION ALL SELECT run_id, '' AS phase, mark FROM samples
+    UNION ALL
+    SELECT cell.run_id, stretches.phase, cell.bucket AS mark
+    FROM tracking.run_series AS cell
+    JOIN stretches ON stretches.run_id = cell.run_id
+        AND cell.bucket BETWEEN stretches.began AND coalesce(stretches.ended, cell.bucket)
+    WHERE cell.run_id {{in_ids(run_ids)}} AND cell.requests > 0)
+SELECT run_id, phase, CAST(max(pause) AS bigint) AS pause
 FROM (
-    SELECT
-        run_id, bucket, bucket - lag(bucket + width, 1, bucket) OVER (PARTITION BY run_id ORDER BY bucket) + width AS pause
-    FROM tracking.run_series
-    WHERE run_id {{in_ids(run_ids)}} AND requests > 0) AS busy
-GROUP BY run_id;
+    SELECT run_id, phase, mark - lag(mark) OVER (PARTITION BY run_id, phase ORDER BY mark) AS pause
+    FROM marks
+    WHERE mark <= coalesce(CAST(:until AS bigint), 9223372036854775807)) AS gaps
+WHERE pause IS NOT NULL
+GROUP BY run_id, phase;
 
 -- name: runs_alive_at
 -- The runs that had begun and not ended at a past moment, newest first; `since` bounds how far back it looks.

@@ -286,14 +286,16 @@ class Reader(Connection, Dialect):
             return {job: cells_within(own, since, until, self.forms) for job, own in found.items()}
         return {job: cells_of_step(own, step, self.forms) for job, own in found.items()}
 
-    def pauses_of_runs(self, run_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Return per run its longest pause between requests in seconds, and where its last busy cell begins.
+    def pauses_of_runs(self, run_ids: Sequence[int], *, until: int | None = None) -> dict[int, dict[str, int]]:
+        """Return per run and phase its longest pause in seconds between updates, requests, its start and its end.
 
-        A pause is at least as long as a cell, since nothing finer is kept; the cell's beginning is in seconds since
-        1970-01-01Z. A run without requests is left out.
+        Phase '' is the run as a whole. `until` leaves out what came later (seconds since 1970-01-01Z). A phase that
+        has not ended and recorded nothing has none. Pauses between requests are as exact as the cells are narrow.
         """
-        found = self._ask_of_runs("pauses_of_runs", run_ids).by_name()
-        return {row["run_id"]: (row["pause"], row["bucket"]) for row in found}
+        found: dict[int, dict[str, int]] = {}
+        for row in self._ask_of_runs("pauses_of_runs", run_ids, until=until).by_name():
+            found.setdefault(row["run_id"], {})[row["phase"]] = row["pause"]
+        return found
 
     def recent_traffic(self, run_ids: Sequence[int], since: int) -> dict[int, tuple[int, int]]:
         """Return (requests, items) per run in cells beginning at or after `since` (seconds since 1970-01-01Z).

@@ -67,6 +67,9 @@ least
 -- The beginning of the cell of ten minutes in which a time lies.
 floor(extract(epoch FROM @) / 600)::bigint * 600
 
+-- name: second
+floor(extract(epoch FROM @))::bigint
+
 -- name: lasted_ms
 greatest(0, round(extract(epoch FROM @ - started_at) * 1000))::bigint
 

@@ -64,6 +64,9 @@ min
 -- The beginning of the cell of ten minutes in which a time lies.
 @ / 600000000 * 600
 
+-- name: second
+@ / 1000000
+
 -- name: lasted_ms
 max(0, (@ - started_at + 500) / 1000)
 
