@@ -2,7 +2,8 @@
 
 Runs of generated jobs are compared with the runs before them, healthy as they are and with faults put into some of
 them. Nothing is stored: this measures the rules alone. Prints a table of hits by fault, and the healthy runs that were
-called incomplete or unusual, those of holidays and month's ends among them.
+called incomplete or unusual, those of holidays and month's ends among them; then the same of runs that are looked at
+while they go on, with the delay from the fault to the finding.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from etlwatch.reading.completed import MOST_COMPARED
 from tests.nights.facts import facts_of
 from tests.nights.faults import OF_COMPLETED
 from tests.nights.jobs import HOLIDAYS, Plan, generated_jobs, healthy_run, starts_of
+from tests.nights.living import living_lines, measure_living
 
 FAULTS_FROM: int = 25
 """Runs of a job before the first with a fault: what it usually does is known then."""
@@ -108,6 +110,7 @@ def main() -> None:
         )
         for name in OF_COMPLETED:
             print(f"  {name:24}{tally.hits[name]:4} of {tally.faults[name]:4}")
+        print("\n".join(living_lines(measure_living(given.jobs, given.days, seed))))
         for example in random.Random(seed).sample(tally.examples, min(given.examples, len(tally.examples))):
             print(f"  {example}")
 
