@@ -347,7 +347,8 @@ def test_a_pause_is_the_longest_time_of_a_phase_without_an_update_or_a_request(s
     assert pauses[run]["load"] in (2 * 60, 7 * 60), "to the end of the run where that ends the phase"
     assert pauses[living] == {"": 3 * 60}, "what follows its last request is not over"
     assert idle not in pauses
-    assert reader.pauses_of_runs([living], until=seconds(began + 2 * MINUTE)) == {living: {"": 60}}
+    assert reader.pauses_of_runs([living], until=seconds(began + 2 * MINUTE)) == {}, "one request makes no pause"
+    assert reader.pauses_of_runs([run], until=seconds(began + 3 * MINUTE)) == {run: {"": 60}}
     assert reader.pauses_of_runs([]) == {}
 
 

@@ -215,7 +215,8 @@ ORDER BY run_id, bucket, width;
 
 -- name: pauses_of_runs
 -- How long each phase of several runs went at most without a mark, and each run as a whole (phase '') did: from its start
--- over samples and cells with requests to its end, as far as these lie before a moment.
+-- over samples and cells with requests to its end, as far as these lie before a moment. Of what has not ended its start
+-- is no mark: before its first update nothing shows how often it has any.
 WITH stretches AS (
     SELECT run_id, phase, {{second(started_at)}} AS began, {{second(ended_at)}} AS ended
     FROM tracking.phases
@@ -227,7 +228,7 @@ WITH stretches AS (
 samples AS (
     SELECT run_id, phase, {{second(at)}} AS mark FROM tracking.phase_series WHERE run_id {{in_ids(run_ids)}}),
 marks AS (
-    SELECT run_id, phase, began AS mark FROM stretches
+    SELECT run_id, phase, began AS mark FROM stretches WHERE ended <= coalesce(CAST(:until AS bigint), ended)
     UNION ALL SELECT run_id, phase, ended AS mark FROM stretches WHERE ended IS NOT NULL
     UNION ALL SELECT run_id, phase, mark FROM samples
     UNION ALL SELECT run_id, '' AS phase, mark FROM samples

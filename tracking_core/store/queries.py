@@ -289,8 +289,8 @@ class Reader(Connection, Dialect):
     def pauses_of_runs(self, run_ids: Sequence[int], *, until: int | None = None) -> dict[int, dict[str, int]]:
         """Return per run and phase its longest pause in seconds between updates, requests, its start and its end.
 
-        Phase '' is the run as a whole. `until` leaves out what came later (seconds since 1970-01-01Z). A phase that
-        has not ended and recorded nothing has none. Pauses between requests are as exact as the cells are narrow.
+        Phase '' is the run as a whole. `until` leaves out what came later (seconds since 1970-01-01Z). A phase that has
+        not ended has one only between updates and requests. Between requests they are as exact as cells are narrow.
         """
         found: dict[int, dict[str, int]] = {}
         for row in self._ask_of_runs("pauses_of_runs", run_ids, until=until).by_name():
