@@ -476,11 +476,11 @@ def test_a_bundle_is_named_as_files_may_be() -> None:
     assert file_name(replace(run, job="日本")) == "run-000000.etlwatch"
 
 
-def test_open_at_a_terminal_shows_the_run_and_q_leaves(bundled: tuple[str, Path]) -> None:
+def test_open_at_a_terminal_shows_the_run_and_capital_q_leaves(bundled: tuple[str, Path]) -> None:
     _, path = bundled
     command = [sys.executable, "-c", MAIN, "open", str(path)]
     with Terminal(command, columns=120, lines=30, environment={"PYTHONPATH": str(PROJECT)}) as terminal:
         terminal.wait_for("tonight")
         terminal.wait_for("as of")
-        terminal.press("q")
+        terminal.press("Q")
         assert terminal.wait_for_exit() == 0
