@@ -116,7 +116,7 @@ def test_a_rate_is_told_beside_an_endpoint_that_answers_slower() -> None:
     )
     fewer = Departure(since=BEGAN + 30 * MINUTE, measure="rate", usual=1.0, since_then=0.2)
     (found,) = findings(run, PAST, now=NOW, departure=fewer, endpoints=[totals])
-    assert found.evidence.endswith("usually 840ms; since then it makes 0.2 requests/s, usually 1.0")
+    assert found.evidence.endswith("usually 840ms; since then it makes 0.2 requests/s, usually 1.0/s")
     assert (found.since, found.endpoint) == (fewer.since, "")
 
 
