@@ -213,7 +213,7 @@ SCREEN_COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("run.previous_tab", "left_square_bracket,shift+tab,left", "tab(-1)", title="Previous tab",
                 help="the previous tab"),
         *(Command(f"run.tab_{place}", str(place), f"open_tab({place - 1})", help="the tab at this place",
-                  shown_as="" if place > 1 else "1-7") for place in range(1, 8)),
+                  shown_as="1-7" if place == 1 else "") for place in range(1, 8)),
         Command("run.errors", "e", "show_tab('errors')", title="Errors of the run",
                 help="errors of the run and their tracebacks", footer=("e", "errors", 2)),
         Command("run.end", "l", "end_of_errors", title="The end of the errors",

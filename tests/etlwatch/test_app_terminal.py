@@ -270,7 +270,7 @@ def test_in_ascii_only_ascii_is_sent(sqlite_store_dsn: str, opened: Open) -> Non
             terminal.press("]")
             terminal.wait_for(f"[{tab}]")
         terminal.press("escape", "?")
-        terminal.wait_for("everywhere")
+        terminal.wait_for("esc closes")
         terminal.press("escape", "q")
         assert terminal.wait_for_exit() == 0
         assert terminal.output.isascii()

@@ -107,7 +107,7 @@ def old(stock: Stock) -> int:
     return run_id
 
 
-def slow(stock: Stock) -> int:
+def stalled(stock: Stock) -> int:
     """One that lives, and is answered 429 now and then."""
     run_id = begin(stock, NOW - 13 * MINUTE, throttled=True)
     stock.beat(run_id)
@@ -139,10 +139,10 @@ class Made:
 
 RUNS_ON_STORES = pytest.mark.parametrize(
     ("store_dsn", "state"),
-    [("sqlite", "failed"), ("postgres", "incomplete"), ("sqlite", "slow"), ("postgres", "lost")],
+    [("sqlite", "failed"), ("postgres", "incomplete"), ("sqlite", "stalled"), ("postgres", "lost")],
     indirect=["store_dsn"],
 )
-RUNS = {"failed": failed, "incomplete": old, "slow": slow, "lost": lost}
+RUNS = {"failed": failed, "incomplete": old, "stalled": stalled, "lost": lost}
 
 
 @pytest.fixture

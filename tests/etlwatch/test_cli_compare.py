@@ -92,7 +92,7 @@ def test_a_run_without_a_success_before_it_needs_another(
 def test_a_run_that_goes_on_is_compared_as_it_is_judged(
     etlwatch: Program, runs: tuple[int, int, int], stock: Stock, store_dsn: str
 ) -> None:
-    for _ in range(3):
+    for _ in range(12):
         stock.finished(NOW - timedelta(hours=3), NOW - timedelta(hours=3) + 10 * MINUTE, job="crm")
     stock.start(NOW - 50 * MINUTE, job="crm")
     answer = etlwatch("compare", "crm@latest", "--dsn", store_dsn, "--format", "json").data

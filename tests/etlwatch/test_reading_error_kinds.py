@@ -105,6 +105,6 @@ async def test_the_pane_marks_the_errors_of_the_run_under_the_cursor() -> None:
         await opened.press("j")
         await opened.until(lambda: bool(opened.app.shown and opened.app.shown.kinds))
         await opened.pilot.pause()
-        (line,) = [line for line in opened.lines() if line.startswith(" errors ")]
+        (line,) = [line for line in opened.lines() if line.startswith(" err ") and "×" in line]
         assert "1 × ValueError in load, new since " in line
         assert "2 × ReadTimeout in load, known: in 2 runs" in line

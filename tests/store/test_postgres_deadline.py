@@ -105,10 +105,15 @@ def test_a_call_s_bound_holds_over_connecting_and_all_its_operations(
     postgres_dsn: str, postgres_proxy: MakeProxy
 ) -> None:
     proxy = postgres_proxy(postgres_dsn)
-    with at_most(DEADLINE), deadlines.within(DEADLINE), connect(proxy.dsn, 30.0) as connection:
-        proxy.freeze()
-        with pytest.raises(StoreUnavailable), connection.operation() as raw:
-            raw.execute("SELECT 1")
+
+    def ask() -> None:
+        with connect(proxy.dsn, 30.0) as connection:
+            proxy.freeze()
+            with pytest.raises(StoreUnavailable), connection.operation() as raw:
+                raw.execute("SELECT 1")
+
+    with at_most(DEADLINE):
+        deadlines.bounded(DEADLINE, ask)
 
 
 def test_who_waits_for_a_thread_can_shorten_what_it_waits_for(postgres_dsn: str, postgres_proxy: MakeProxy) -> None:

@@ -83,9 +83,9 @@ class HelpScreen(Modal[None]):
         self.query_one(ScrollLines).focus()
 
     def on_resize(self) -> None:
-        """Make the box as tall as the help, where the terminal allows it."""
+        """Make the box as tall as the help, up to five eighths of the terminal: more costs a slow link too much."""
         view = self.query_one(ScrollLines)
-        room = max(1, self.app.size.height - 4)
+        room = max(1, self.app.size.height * 5 // 8)
         view.styles.height = min(room, len(self._lines))
         self.query_one("#box").border_subtitle = "j k scroll, esc closes" if len(self._lines) > room else "esc closes"
 
