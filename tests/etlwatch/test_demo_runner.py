@@ -91,7 +91,7 @@ class Started:
 
     def start(self, call: JobCall) -> runner.Job:
         self.calls.append((call.module, time.monotonic()))
-        process = subprocess.Popen(["true"], stdin=subprocess.PIPE, text=True)
+        process = subprocess.Popen(["true"], stdin=subprocess.DEVNULL, text=True)
         return runner.Job(call=call, process=process, log=Path("/nowhere"))
 
     def close(self) -> None:
