@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
@@ -281,7 +281,9 @@ class OneSyncPipeline(psycopg.Pipeline):
         try:
             yield from self._communicate_gen()
         except psycopg.Error:
-            yield from self._collect()
+            # What follows a statement that failed is "aborted": that must not replace what went wrong.
+            with suppress(psycopg.Error):
+                yield from self._collect()
             raise
         yield from self._collect()
 
